@@ -1,0 +1,2 @@
+// Package admin serves the management API.
+package admin
