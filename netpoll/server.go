@@ -148,13 +148,3 @@ func (c *Conn) Resume() { panic("BUG: seam") }
 
 // Paused reports whether reading is stopped, by Pause or by pressure.
 func (c *Conn) Paused() bool { panic("BUG: seam") }
-
-// Frame is an encoded frame, immutable and shared by all the connections that
-// it is sent to.
-type Frame struct{ _ int }
-
-// NewFrame builds an unfragmented frame and copies payload.
-func NewFrame(op ws.OpCode, payload []byte) *Frame { panic("BUG: seam") }
-
-// Len is the size of the encoded frame in bytes.
-func (f *Frame) Len() int { panic("BUG: seam") }
