@@ -1,24 +1,112 @@
 package netpoll
 
 import (
-	"unicode/utf8"
+	"encoding/binary"
+
+	"github.com/gobwas/ws"
 )
 
-// maxReason is the room for the reason in a close frame, behind the code.
-const maxReason = 123
+// header is the header of a frame from a client (RFC 6455, 5.2).
+type header struct {
+	fin    bool
+	masked bool // always true of a header that decodeHeader lets through
+	rsv    byte // RSV1 to RSV3 as the bits 4, 2 and 1
+	op     ws.OpCode
+	mask   [4]byte
+	length int64 // of the payload
+}
 
-// cutReason makes s fit for a close frame: valid UTF-8 of at most 123 bytes, cut
-// at a rune boundary.
-func cutReason(s string) string {
-	if len(s) <= maxReason && utf8.ValidString(s) {
-		return s
+// violation is what a client did against RFC 6455: the close code and the
+// reason that it is told.
+type violation struct {
+	code   ws.StatusCode
+	reason string
+}
+
+var (
+	errReservedBits   = &violation{ws.StatusProtocolError, "reserved bits set in a frame header"}
+	errReservedOpCode = &violation{ws.StatusProtocolError, "reserved opcode"}
+	errControlPieces  = &violation{ws.StatusProtocolError, "fragmented control frame"}
+	errControlLength  = &violation{ws.StatusProtocolError, "control frame of more than 125 bytes"}
+	errUnmasked       = &violation{ws.StatusProtocolError, "unmasked frame"}
+	errLengthForm     = &violation{ws.StatusProtocolError, "frame length not in its shortest form"}
+	errLengthSign     = &violation{ws.StatusProtocolError, "frame length with the top bit set"}
+)
+
+// decodeHeader decodes the header at the start of b, n bytes of it. Where b ends
+// within the header, n is 0: it is called again from the start with more bytes,
+// of which it never needs more than ws.MaxHeaderSize. A violation is reported as
+// soon as the byte that makes it one is there.
+func decodeHeader(b []byte) (h header, n int, v *violation) {
+	if len(b) == 0 {
+		return h, 0, nil
 	}
-	b := make([]byte, 0, maxReason)
-	for _, c := range s { // c is U+FFFD for each byte that is not UTF-8
-		if len(b)+utf8.RuneLen(c) > maxReason {
-			break
+	h.fin = b[0]&0x80 != 0
+	h.rsv = b[0] >> 4 & 7
+	h.op = ws.OpCode(b[0] & 0x0F)
+	switch {
+	case h.rsv != 0:
+		// RFC 6455, 5.2: MUST be 0 unless an extension is negotiated that
+		// defines meanings for non-zero values.
+		return h, 0, errReservedBits
+	case h.op.IsReserved():
+		return h, 0, errReservedOpCode
+	case h.op.IsControl() && !h.fin:
+		// RFC 6455, 5.5: All control frames MUST have a payload length of 125
+		// bytes or less and MUST NOT be fragmented.
+		return h, 0, errControlPieces
+	}
+	if len(b) == 1 {
+		return h, 0, nil
+	}
+	h.masked = b[1]&0x80 != 0
+	h.length = int64(b[1] & 0x7F)
+	switch {
+	case !h.masked:
+		// RFC 6455, 5.1: The server MUST close the connection upon receiving a
+		// frame that is not masked.
+		return h, 0, errUnmasked
+	case h.op.IsControl() && h.length > ws.MaxControlFramePayloadSize:
+		return h, 0, errControlLength
+	}
+	n = 2
+	if h.length > 125 {
+		if h.length, n, v = decodeLength(b[1:]); v != nil || n == 0 {
+			return h, 0, v
 		}
-		b = utf8.AppendRune(b, c)
+		n++
 	}
-	return string(b)
+	if len(b) < n+len(h.mask) {
+		return h, 0, nil
+	}
+	return h, n + copy(h.mask[:], b[n:]), nil
+}
+
+// decodeLength decodes the extended length that the length byte b[0] announces,
+// n bytes with b[0]; n is 0 where b ends before.
+//
+// RFC 6455, 5.2: the minimal number of bytes MUST be used to encode the length;
+// the most significant bit MUST be 0.
+func decodeLength(b []byte) (length int64, n int, v *violation) {
+	ext := b[1:]
+	if b[0]&0x7F == 126 {
+		if len(ext) < 2 {
+			return 0, 0, nil
+		}
+		if length = int64(binary.BigEndian.Uint16(ext)); length <= 125 {
+			return 0, 0, errLengthForm
+		}
+		return length, 3, nil
+	}
+	if len(ext) > 0 && ext[0]&0x80 != 0 {
+		return 0, 0, errLengthSign
+	}
+	// The upper six bytes alone tell whether the two lower ones would have done.
+	if len(ext) >= 6 && binary.BigEndian.Uint32(ext) == 0 && binary.BigEndian.Uint16(ext[4:]) == 0 {
+		return 0, 0, errLengthForm
+	}
+	if len(ext) < 8 {
+		return 0, 0, nil
+	}
+	return int64(binary.BigEndian.Uint64(ext)), 9, nil
 }

@@ -1,6 +1,9 @@
 package netpoll
 
-import "net/netip"
+import (
+	"bytes"
+	"net/netip"
+)
 
 // Request is the head of an HTTP/1.1 request. Its slices point into the read
 // buffer and are valid until the call that they were passed to returns.
@@ -18,11 +21,16 @@ type Field struct {
 	Name, Value []byte
 }
 
+// is reports whether the field is called name, in any case.
+func (f *Field) is(name string) bool {
+	return len(f.Name) == len(name) && equalFold(f.Name, name)
+}
+
 // Get returns the value of the first field called name, in any case, and how
 // many there are.
 func (r *Request) Get(name string) (value []byte, count int) {
 	for i := range r.Fields {
-		if f := &r.Fields[i]; len(f.Name) == len(name) && equalFold(f.Name, name) {
+		if f := &r.Fields[i]; f.is(name) {
 			if count == 0 {
 				value = f.Value
 			}
@@ -30,6 +38,42 @@ func (r *Request) Get(name string) (value []byte, count int) {
 		}
 	}
 	return value, count
+}
+
+// EachSubprotocol calls f with the subprotocols that the client offers, most
+// wanted first, until f returns true. Each is a token (RFC 9110, 5.6.2).
+func (r *Request) EachSubprotocol(f func(name []byte) (stop bool)) {
+	r.eachElement("Sec-WebSocket-Protocol", f)
+}
+
+// eachElement calls f with the elements of the comma-separated lists in all the
+// fields called name, in order, until f returns true. RFC 9110, 5.6.1.2: empty
+// elements are passed over.
+func (r *Request) eachElement(name string, f func(element []byte) (stop bool)) {
+	for i := range r.Fields {
+		if !r.Fields[i].is(name) {
+			continue
+		}
+		for rest, more := r.Fields[i].Value, true; more; {
+			var element []byte
+			element, rest, more = bytes.Cut(rest, comma)
+			if element = trimBlanks(element); len(element) > 0 && f(element) {
+				return
+			}
+		}
+	}
+}
+
+var comma = []byte{','}
+
+// hasElement reports whether element, in any case, is in the lists of the fields
+// called name.
+func (r *Request) hasElement(name, element string) (found bool) {
+	r.eachElement(name, func(e []byte) bool {
+		found = len(e) == len(element) && equalFold(e, element)
+		return found
+	})
+	return found
 }
 
 // equalFold compares ASCII without case; a and b are of the same length.

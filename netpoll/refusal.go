@@ -1,0 +1,70 @@
+package netpoll
+
+import (
+	"net/http"
+	"strconv"
+)
+
+// HandshakeError is why a request is refused.
+type HandshakeError struct {
+	Status int
+	Text   string   // one line that says what is wrong
+	Header []string // further header fields of the answer: name, value, name, value
+}
+
+// Error returns the text.
+func (e *HandshakeError) Error() string { return e.Text }
+
+// appendTo appends the answer to a request with the given method, nil where it
+// is not known.
+func (e *HandshakeError) appendTo(dst, method []byte) []byte {
+	dst = appendRefusal(dst, e.Status, e.Text, e.Header...)
+	if string(method) == http.MethodHead {
+		// RFC 9110, 9.3.2: the server MUST NOT send content in the response.
+		dst = dst[:len(dst)-len(e.Text)-1]
+	}
+	return dst
+}
+
+func badRequest(text string) *HandshakeError {
+	return &HandshakeError{Status: http.StatusBadRequest, Text: text}
+}
+
+// appendRefusal appends a whole response that refuses a request and announces
+// the end of the connection. Text becomes the body, one line; extra are further
+// header fields, name, value, name, value, and must not come from outside.
+func appendRefusal(dst []byte, status int, text string, extra ...string) []byte {
+	if status < 400 || status > 599 {
+		status = http.StatusInternalServerError
+	}
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = strconv.AppendInt(dst, int64(status), 10)
+	dst = append(dst, ' ')
+	dst = append(dst, http.StatusText(status)...)
+	dst = append(dst, "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
+	dst = strconv.AppendInt(dst, int64(len(text)+1), 10)
+	dst = append(dst, "\r\nConnection: "...)
+	for i := 0; i < len(extra); i += 2 {
+		if extra[i] == "Upgrade" {
+			// RFC 9110, 7.8: a sender of Upgrade MUST also send an "Upgrade"
+			// connection option.
+			dst = append(dst, "Upgrade, "...)
+		}
+	}
+	dst = append(dst, "close\r\n"...)
+	for i := 0; i+1 < len(extra); i += 2 {
+		dst = append(dst, extra[i]...)
+		dst = append(dst, ": "...)
+		dst = append(dst, extra[i+1]...)
+		dst = append(dst, "\r\n"...)
+	}
+	dst = append(dst, "\r\n"...)
+	for i := range len(text) {
+		c := text[i]
+		if c < ' ' || c == 0x7F {
+			c = ' '
+		}
+		dst = append(dst, c)
+	}
+	return append(dst, '\n')
+}

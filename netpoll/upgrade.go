@@ -1,0 +1,240 @@
+package netpoll
+
+import (
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// onPath reports whether path is the client path want, or want with one trailing
+// slash. Nothing is decoded and no case is folded.
+func onPath(path []byte, want string) bool {
+	if string(path) == want {
+		return true
+	}
+	n := len(want)
+	return n > 0 && want[n-1] != '/' && len(path) == n+1 && path[n] == '/' && string(path[:n]) == want
+}
+
+// checkUpgrade checks that a request which parseHead found valid is a valid
+// opening handshake (RFC 6455, 4.2.1).
+func checkUpgrade(r *Request) *HandshakeError {
+	if string(r.Method) != http.MethodGet {
+		return &HandshakeError{
+			Status: http.StatusMethodNotAllowed,
+			Text:   "this path takes WebSocket handshakes, which are GET requests",
+			Header: []string{"Allow", http.MethodGet},
+		}
+	}
+	if !r.hasElement("Upgrade", "websocket") {
+		return &HandshakeError{
+			Status: http.StatusUpgradeRequired,
+			Text:   "this path speaks WebSocket: Upgrade: websocket is missing (a proxy in front must pass it on)",
+			Header: []string{"Upgrade", "websocket", "Sec-WebSocket-Version", "13"},
+		}
+	}
+	if r.Minor == 0 {
+		return badRequest("a WebSocket handshake needs HTTP/1.1, not HTTP/1.0 (does a proxy in front speak it?)")
+	}
+	if !r.hasElement("Connection", "upgrade") {
+		return badRequest("Connection: Upgrade is missing (a proxy in front must pass it on)")
+	}
+	for _, check := range [...]func(*Request) *HandshakeError{
+		checkWebSocketVersion, checkKey, checkNoBody, checkOrigin, checkSubprotocols,
+	} {
+		if err := check(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkWebSocketVersion(r *Request) *HandshakeError {
+	version, n := r.Get("Sec-WebSocket-Version")
+	var text string
+	switch {
+	case n == 0:
+		text = "no Sec-WebSocket-Version header; this server speaks 13"
+	case n > 1:
+		text = "more than one Sec-WebSocket-Version header"
+	case string(version) != "13":
+		text = "Sec-WebSocket-Version " + quoteShort(version) + " is not spoken here; 13 is"
+	default:
+		return nil
+	}
+	// RFC 6455, 4.4: the answer names the versions that the server speaks.
+	return &HandshakeError{
+		Status: http.StatusBadRequest,
+		Text:   text,
+		Header: []string{"Sec-WebSocket-Version", "13"},
+	}
+}
+
+// checkKey: a base64-encoded value that, when decoded, is 16 bytes in length.
+func checkKey(r *Request) *HandshakeError {
+	const size = 16
+	key, n := r.Get("Sec-WebSocket-Key")
+	switch {
+	case n == 0:
+		return badRequest("no Sec-WebSocket-Key header")
+	case n > 1:
+		return badRequest("more than one Sec-WebSocket-Key header")
+	}
+	var nonce [size + 2]byte // padding is decoded too before it is cut off
+	if len(key) == base64.StdEncoding.EncodedLen(size) {
+		if n, err := base64.StdEncoding.Decode(nonce[:], key); err == nil && n == size {
+			return nil
+		}
+	}
+	return badRequest("Sec-WebSocket-Key is not the base64 of 16 bytes")
+}
+
+// checkNoBody: bytes behind the head are frames, never a body.
+func checkNoBody(r *Request) *HandshakeError {
+	if _, n := r.Get("Transfer-Encoding"); n > 0 {
+		return badRequest("a WebSocket handshake has no body, but Transfer-Encoding announces one")
+	}
+	length, _ := r.Get("Content-Length")
+	for _, c := range length {
+		if c != '0' {
+			return badRequest("a WebSocket handshake has no body, but Content-Length announces one")
+		}
+	}
+	return nil
+}
+
+func checkOrigin(r *Request) *HandshakeError {
+	if _, n := r.Get("Origin"); n > 1 {
+		return badRequest("more than one Origin header")
+	}
+	return nil
+}
+
+// checkSubprotocols: RFC 6455, 4.1: 1#token.
+func checkSubprotocols(r *Request) *HandshakeError {
+	if _, n := r.Get("Sec-WebSocket-Protocol"); n == 0 {
+		return nil
+	}
+	offered, valid := 0, true
+	r.EachSubprotocol(func(name []byte) bool {
+		offered++
+		valid = tokenByte.firstNotIn(name) < 0
+		return !valid
+	})
+	if !valid || offered == 0 {
+		return badRequest("Sec-WebSocket-Protocol is not a list of names")
+	}
+	return nil
+}
+
+// upgrader answers opening handshakes. It belongs to one loop.
+type upgrader struct {
+	gobwas  ws.Upgrader
+	conn    memoryConn
+	request *Request
+	decide  func(*Request) Verdict
+	verdict Verdict
+}
+
+func newUpgrader() *upgrader {
+	u := &upgrader{}
+	u.gobwas = ws.Upgrader{
+		ReadBufferSize:  512, // more than the canonical head
+		WriteBufferSize: 512,
+		OnBeforeUpgrade: u.beforeUpgrade,
+	}
+	return u
+}
+
+// errRefused stands for the Handler's refusal on its way through gobwas.
+var errRefused = errors.New("netpoll: handshake refused")
+
+// upgrade answers a request that checkUpgrade found valid. Decide is called once;
+// if it accepts, the response is a 101, whatever happens. The response is valid
+// until the next call.
+//
+// gobwas is shown a canonical head instead of the client's: it refuses lists in
+// Upgrade that RFC 9110 allows, and has no need of the other fields.
+func (u *upgrader) upgrade(r *Request, decide func(*Request) Verdict) (response []byte, accepted bool) {
+	key, _ := r.Get("Sec-WebSocket-Key")
+	u.conn.in = append(append(append(u.conn.in[:0], canonicalHead...), key...), headEnding...)
+	u.conn.unread = u.conn.in
+	u.conn.out = u.conn.out[:0]
+	u.request, u.decide, u.verdict = r, decide, Verdict{Status: http.StatusInternalServerError}
+	_, err := u.gobwas.Upgrade(&u.conn)
+	u.request, u.decide = nil, nil
+	if err == nil {
+		return u.conn.out, true
+	}
+	u.conn.out = u.verdict.appendRefusal(u.conn.out[:0])
+	return u.conn.out, false
+}
+
+const canonicalHead = "GET / HTTP/1.1\r\n" +
+	"Host: gateway\r\n" +
+	"Upgrade: websocket\r\n" +
+	"Connection: Upgrade\r\n" +
+	"Sec-Websocket-Version: 13\r\n" +
+	"Sec-Websocket-Key: "
+
+// beforeUpgrade runs when gobwas has nothing left to refuse for.
+func (u *upgrader) beforeUpgrade() (ws.HandshakeHeader, error) {
+	u.verdict = u.decide(u.request)
+	if u.verdict.Status != 0 {
+		return nil, errRefused
+	}
+	return u, nil
+}
+
+// WriteTo writes the response's further header fields. RFC 6455, 4.2.2: a
+// subprotocol that the client has not offered must not be selected.
+func (u *upgrader) WriteTo(w io.Writer) (int64, error) {
+	name := u.verdict.Subprotocol
+	offered := false
+	u.request.EachSubprotocol(func(offer []byte) bool {
+		offered = string(offer) == name
+		return offered
+	})
+	if !offered {
+		return 0, nil
+	}
+	n, err := io.WriteString(w, "Sec-WebSocket-Protocol: "+name+"\r\n")
+	return int64(n), err
+}
+
+// appendRefusal appends the answer for a verdict that refuses.
+func (v *Verdict) appendRefusal(dst []byte) []byte {
+	text := v.Reason
+	if text == "" {
+		text = http.StatusText(v.Status)
+	}
+	if v.RetryAfter <= 0 {
+		return appendRefusal(dst, v.Status, text)
+	}
+	seconds := (v.RetryAfter + time.Second - 1) / time.Second
+	return appendRefusal(dst, v.Status, text, "Retry-After", strconv.FormatInt(int64(seconds), 10))
+}
+
+// memoryConn is a connection on which exactly one request head arrives.
+type memoryConn struct {
+	in, unread, out []byte
+}
+
+func (c *memoryConn) Read(p []byte) (int, error) {
+	if len(c.unread) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, c.unread)
+	c.unread = c.unread[n:]
+	return n, nil
+}
+
+func (c *memoryConn) Write(p []byte) (int, error) {
+	c.out = append(c.out, p...)
+	return len(p), nil
+}
