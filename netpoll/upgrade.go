@@ -203,8 +203,14 @@ func (u *upgrader) WriteTo(w io.Writer) (int64, error) {
 	if !offered {
 		return 0, nil
 	}
-	n, err := io.WriteString(w, "Sec-WebSocket-Protocol: "+name+"\r\n")
-	return int64(n), err
+	written := 0
+	for _, s := range [...]string{"Sec-WebSocket-Protocol: ", name, "\r\n"} {
+		n, err := io.WriteString(w, s)
+		if written += n; err != nil {
+			return int64(written), err
+		}
+	}
+	return int64(written), nil
 }
 
 // appendRefusal appends the answer for a verdict that refuses.

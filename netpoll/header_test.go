@@ -1,0 +1,185 @@
+package netpoll
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/gobwas/ws"
+)
+
+func TestHeadersOfClientFramesAreDecoded(t *testing.T) {
+	mask := [4]byte{1, 2, 3, 4}
+	for _, c := range []struct {
+		name string
+		in   string
+		want header
+	}{
+		{"empty text", "\x81\x80\x01\x02\x03\x04", header{true, true, 0, ws.OpText, mask, 0}},
+		{"first fragment", "\x01\x85\x01\x02\x03\x04", header{false, true, 0, ws.OpText, mask, 5}},
+		{"continuation", "\x00\x85\x01\x02\x03\x04", header{false, true, 0, ws.OpContinuation, mask, 5}},
+		{"last fragment", "\x80\x85\x01\x02\x03\x04", header{true, true, 0, ws.OpContinuation, mask, 5}},
+		{"binary of 125", "\x82\xfd\x01\x02\x03\x04", header{true, true, 0, ws.OpBinary, mask, 125}},
+		{"binary of 126", "\x82\xfe\x00\x7e\x01\x02\x03\x04", header{true, true, 0, ws.OpBinary, mask, 126}},
+		{"binary of 65535", "\x82\xfe\xff\xff\x01\x02\x03\x04", header{true, true, 0, ws.OpBinary, mask, 65535}},
+		{"binary of 65536", "\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00\x01\x02\x03\x04", header{true, true, 0, ws.OpBinary, mask, 65536}},
+		{"the longest there is", "\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x01\x02\x03\x04", header{true, true, 0, ws.OpBinary, mask, 1<<63 - 1}},
+		{"close", "\x88\x82\x01\x02\x03\x04", header{true, true, 0, ws.OpClose, mask, 2}},
+		{"ping of 125", "\x89\xfd\x01\x02\x03\x04", header{true, true, 0, ws.OpPing, mask, 125}},
+		{"pong", "\x8a\x80\x01\x02\x03\x04", header{true, true, 0, ws.OpPong, mask, 0}},
+	} {
+		for cut := range len(c.in) {
+			if _, n, v := decodeHeader([]byte(c.in[:cut])); n != 0 || v != nil {
+				t.Errorf("%s: %d bytes are taken for a header: n %d, %v", c.name, cut, n, v)
+			}
+		}
+		h, n, v := decodeHeader([]byte(c.in + "payload"))
+		if h != c.want || n != len(c.in) || v != nil {
+			t.Errorf("%s: got %+v, %d, %v; want %+v, %d", c.name, h, n, v, c.want, len(c.in))
+		}
+	}
+}
+
+func TestAViolationIsReportedWithTheByteThatMakesItOne(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		in   string // its last byte is the offending one
+		want *violation
+	}{
+		{"RSV1", "\xc1", errReservedBits},
+		{"RSV2", "\xa1", errReservedBits},
+		{"RSV3", "\x91", errReservedBits},
+		{"RSV1 on a continuation", "\x40", errReservedBits},
+		{"opcode 3", "\x83", errReservedOpCode},
+		{"opcode 7 in pieces", "\x07", errReservedOpCode},
+		{"opcode 11", "\x8b", errReservedOpCode},
+		{"opcode 15", "\x8f", errReservedOpCode},
+		{"close in pieces", "\x08", errControlPieces},
+		{"ping in pieces", "\x09", errControlPieces},
+		{"pong in pieces", "\x0a", errControlPieces},
+		{"unmasked text", "\x81\x05", errUnmasked},
+		{"unmasked ping", "\x89\x00", errUnmasked},
+		{"ping of 126", "\x89\xfe", errControlLength},
+		{"close of 64 bit length", "\x88\xff", errControlLength},
+		{"125 in 16 bits", "\x81\xfe\x00\x7d", errLengthForm},
+		{"0 in 16 bits", "\x81\xfe\x00\x00", errLengthForm},
+		{"less than 65536 in 64 bits", "\x81\xff\x00\x00\x00\x00\x00\x00", errLengthForm},
+		{"top bit of the length", "\x82\xff\x80", errLengthSign},
+	} {
+		for cut := range len(c.in) {
+			if _, n, v := decodeHeader([]byte(c.in[:cut])); n != 0 || v != nil {
+				t.Errorf("%s: after %d bytes already: n %d, %v", c.name, cut, n, v)
+			}
+		}
+		for _, rest := range []string{"", "\x00", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"} {
+			if _, n, v := decodeHeader([]byte(c.in + rest)); v != c.want || n != 0 {
+				t.Errorf("%s, %d bytes behind it: n %d, %v; want %v", c.name, len(rest), n, v, c.want)
+			}
+		}
+		if c.want.code != ws.StatusProtocolError || len(c.want.reason) > maxReason {
+			t.Errorf("%s is answered with %d %q", c.name, c.want.code, c.want.reason)
+		}
+	}
+}
+
+func TestHeadersAreDecodedWithoutAllocation(t *testing.T) {
+	long := []byte("\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00\x01\x02\x03\x04")
+	bad := []byte("\x81\x05")
+	if n := testing.AllocsPerRun(100, func() {
+		if _, n, _ := decodeHeader(long); n == 0 {
+			t.Error("header not decoded")
+		}
+		if _, _, v := decodeHeader(bad); v == nil {
+			t.Error("violation not seen")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// The loop unmasks with gobwas' Cipher, in pieces and at any alignment.
+func TestGobwasCipherUnmasksInPieces(t *testing.T) {
+	mask := [4]byte{0xA5, 0x01, 0xFF, 0x3C}
+	for size := range 200 {
+		want, got := make([]byte, size), make([]byte, size+8)
+		for i := range want {
+			want[i] = byte(i * 7)
+		}
+		for cut := 0; cut <= size; cut += 1 + size/9 {
+			b := got[size%8:][:size]
+			for i := range b {
+				b[i] = want[i] ^ mask[i%4]
+			}
+			ws.Cipher(b[:cut], mask, 0)
+			ws.Cipher(b[cut:], mask, cut&3)
+			if !bytes.Equal(b, want) {
+				t.Fatalf("%d bytes, cut at %d: unmasked wrongly", size, cut)
+			}
+		}
+	}
+}
+
+// FuzzDecodeHeader compares with gobwas, which pulls, and knows nothing of the
+// shortest form.
+func FuzzDecodeHeader(f *testing.F) {
+	for _, seed := range []string{
+		"", "\x81", "\x81\x80\x01\x02\x03\x04", "\x82\xfe\x00\x7e\x01\x02\x03\x04", "\x81\xfe\x00\x7d\x01\x02\x03\x04",
+		"\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00\x01\x02\x03\x04", "\x82\xff\x80\x00\x00\x00\x00\x01\x00\x00\x01\x02\x03\x04",
+		"\x89\xfe", "\xf1\x80\x00\x00\x00\x00", "\x08\x80\x00\x00\x00\x00", "\x81\x05hello",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, n, v := decodeHeader(b)
+		if n > len(b) || n > ws.MaxHeaderSize || v != nil && n != 0 {
+			t.Fatalf("% x: n %d, %v", b, n, v)
+		}
+		if n == 0 && v == nil && len(b) >= ws.MaxHeaderSize {
+			t.Fatalf("% x: wants more than the longest header", b)
+		}
+		settled := false
+		for cut := range len(b) {
+			_, n2, v2 := decodeHeader(b[:cut])
+			if settled = settled || n2 > 0 || v2 != nil; settled && (n2 != n || v2 != v) {
+				t.Fatalf("% x: %d bytes give %d, %v; all of it %d, %v", b, cut, n2, v2, n, v)
+			}
+		}
+
+		r := bytes.NewReader(b)
+		theirs, err := ws.ReadHeader(r)
+		consumed := len(b) - r.Len()
+		if err == nil {
+			err = ws.CheckHeader(theirs, ws.StateServerSide)
+			if theirs.OpCode == ws.OpContinuation { // fragmentation is not the header's affair
+				err = ws.CheckHeader(theirs, ws.StateServerSide|ws.StateFragmented)
+			}
+		} else if err != ws.ErrHeaderLengthMSB {
+			if n != 0 {
+				t.Fatalf("% x: header of %d bytes, where gobwas finds none: %v", b, n, err)
+			}
+			return
+		}
+		switch {
+		case n > 0 && err != nil:
+			t.Fatalf("% x: taken, but gobwas: %v", b, err)
+		case n > 0:
+			ours := ws.Header{Fin: h.fin, Rsv: h.rsv, OpCode: h.op, Masked: h.masked, Mask: h.mask, Length: h.length}
+			if ours != theirs || n != consumed {
+				t.Fatalf("% x: %+v in %d bytes, gobwas %+v in %d", b, ours, n, theirs, consumed)
+			}
+		case v == nil:
+			t.Fatalf("% x: wants more, where gobwas has a header", b)
+		case err == nil && v != errLengthForm && v != errUnmasked:
+			t.Fatalf("% x: refused as %q, but gobwas takes it", b, v.reason)
+		}
+	})
+}
+
+func BenchmarkDecodeHeader(b *testing.B) {
+	in := []byte("\x81\xc0\x01\x02\x03\x04payload")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, n, _ := decodeHeader(in); n == 0 {
+			b.Fatal("header not decoded")
+		}
+	}
+}
