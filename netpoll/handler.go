@@ -14,8 +14,9 @@ import (
 // and Resumed; Closed exactly once, after which no method names it again.
 type Handler interface {
 	// Upgrade decides about an opening handshake that has already been found
-	// valid. Where it accepts, the connection is open when it returns, and
-	// tasks that it posts run after the 101 answer is on its way.
+	// valid. Where it accepts, the connection is open as soon as it has returned;
+	// tasks that others post because of it run when the 101 answer is on its way.
+	// Sending to c, pausing or closing it must wait for such a task.
 	Upgrade(c *Conn, r *Request) Verdict
 
 	// Frame reports that a frame has arrived: its header for a data frame (which

@@ -1,12 +1,17 @@
 package netpoll
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/gobwas/ws"
 	"github.com/rs/zerolog"
 )
 
@@ -33,118 +38,149 @@ type Config struct {
 }
 
 // Server owns the listeners and the loops.
-type Server struct{ _ Config }
+type Server struct {
+	cfg       Config
+	loops     []*Loop
+	acceptor  *acceptor
+	handedOff *handOffListener
+	pressure  atomic.Bool
+
+	running sync.WaitGroup // the loops' goroutines
+	started bool
+}
 
 // New checks cfg and creates the loops, which wait until Start.
-func New(cfg Config) (*Server, error) { panic("BUG: seam") }
+func New(cfg Config) (*Server, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, handedOff: newHandOffListener()}
+	var err error
+	if s.acceptor, err = newAcceptor(s); err != nil {
+		return nil, err
+	}
+	for i := range cfg.Loops {
+		l, err := newLoop(s, i)
+		if err != nil {
+			return nil, errors.Join(err, s.Stop(context.Background()))
+		}
+		s.loops = append(s.loops, l)
+	}
+	return s, nil
+}
+
+// complete fills in defaults and refuses what cannot work.
+func (cfg *Config) complete() error {
+	if cfg.Handler == nil {
+		return errors.New("netpoll: Config.Handler is missing")
+	}
+	cfg.Loops = cmp.Or(cfg.Loops, min(runtime.GOMAXPROCS(0), MaxLoops))
+	cfg.Path = cmp.Or(cfg.Path, "/ws")
+	cfg.MaxHeaderBytes = cmp.Or(cfg.MaxHeaderBytes, 32<<10)
+	cfg.HandshakeTimeout = cmp.Or(cfg.HandshakeTimeout, 10*time.Second)
+	cfg.MaxMessageSize = cmp.Or(cfg.MaxMessageSize, 1<<20)
+	cfg.MaxAssemblyMemory = cmp.Or(cfg.MaxAssemblyMemory, 256<<20)
+	cfg.MaxPendingBytes = cmp.Or(cfg.MaxPendingBytes, 1<<20)
+	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, 30*time.Second)
+	cfg.CloseTimeout = cmp.Or(cfg.CloseTimeout, 5*time.Second)
+	switch {
+	case cfg.Loops < 1 || cfg.Loops > MaxLoops:
+		return fmt.Errorf("netpoll: %d loops; there can be 1 to %d", cfg.Loops, MaxLoops)
+	case cfg.Path[0] != '/':
+		return fmt.Errorf("netpoll: path %q does not begin with a slash", cfg.Path)
+	case cfg.MaxHeaderBytes < 0 || cfg.MaxMessageSize < 0 || cfg.MaxAssemblyMemory < 0 || cfg.MaxPendingBytes < 0:
+		return errors.New("netpoll: a size below 0")
+	case cfg.HandshakeTimeout < 0 || cfg.WriteTimeout < 0 || cfg.CloseTimeout < 0:
+		return errors.New("netpoll: a timeout below 0")
+	}
+	return nil
+}
 
 // Listen binds a TCP address such as ":40010" (IPv4 and IPv6) or
-// "127.0.0.1:0". Connections are accepted from Start on.
-func (s *Server) Listen(addr string) (net.Addr, error) { panic("BUG: seam") }
+// "127.0.0.1:0". Connections are accepted from Start on; Listen must come before.
+func (s *Server) Listen(addr string) (net.Addr, error) {
+	bound, err := s.acceptor.listen(addr)
+	if err == nil && s.handedOff.addr == nil {
+		s.handedOff.addr = bound
+	}
+	return bound, err
+}
 
 // Start runs the loops and begins to accept.
-func (s *Server) Start() error { panic("BUG: seam") }
+func (s *Server) Start() error {
+	s.started = true
+	for _, l := range s.loops {
+		s.running.Go(l.run)
+	}
+	return s.acceptor.start()
+}
 
 // StopAccepting closes the listeners. Connections go on.
-func (s *Server) StopAccepting() { panic("BUG: seam") }
+func (s *Server) StopAccepting() {
+	if err := s.acceptor.stop(); err != nil {
+		s.cfg.Log.Warn().Err(err).Msg("closing the listeners")
+	}
+}
 
-// Stop ends all connections that are left (with a close frame where that can
-// still be sent), then the loops, and returns when their goroutines are gone or
-// with ctx's error. It implies StopAccepting.
-func (s *Server) Stop(ctx context.Context) error { panic("BUG: seam") }
+// Stop ends all connections that are left, with a close frame, then the loops. It
+// returns when their goroutines are gone; with ctx's error if it had to drop
+// connections whose close handshake was not through. It implies StopAccepting, and
+// ends the listener of HandedOff.
+func (s *Server) Stop(ctx context.Context) error {
+	s.StopAccepting()
+	defer s.handedOff.Close()
+	if !s.started {
+		for _, l := range s.loops {
+			l.poll.close()
+		}
+		return nil
+	}
+	for _, l := range s.loops {
+		var slot uint32
+		l.Post(func(l *Loop) bool { return l.shut(&slot) }) // fails where the loop has ended, which is as well
+	}
+	ended := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+	}
+	for _, l := range s.loops {
+		l.Post(func(l *Loop) bool { l.abandon(); return false })
+	}
+	<-ended
+	return ctx.Err()
+}
 
 // HandedOff is the listener that yields the connections that HandOff let
 // through, their bytes unread. It ends with Stop.
-func (s *Server) HandedOff() net.Listener { panic("BUG: seam") }
+func (s *Server) HandedOff() net.Listener { return s.handedOff }
 
 // Loops returns the loops, by index.
-func (s *Server) Loops() []*Loop { panic("BUG: seam") }
+func (s *Server) Loops() []*Loop { return s.loops }
 
-// SetPressure stops the reading of all connections, or lets it go on. It may be
-// called from any goroutine.
-func (s *Server) SetPressure(on bool) { panic("BUG: seam") }
-
-// Stats returns the counters of all loops, added up. It disturbs no loop.
-func (s *Server) Stats() Stats { panic("BUG: seam") }
-
-// Stats are counters since the start, unless marked as a gauge.
-type Stats struct {
-	Accepted        uint64 // connections taken from the listeners
-	AcceptErrors    uint64 // accept failures, descriptor limit included
-	HandshakeErrors uint64 // requests answered with 4xx by this package
-	HandshakeExpiry uint64 // heads that did not arrive in time
-	HandedOff       uint64 // connections given to HandedOff
-	Upgraded        uint64
-	Refused         uint64 // by the Handler's verdict
-	Closed          [Causes]uint64
-
-	FramesIn, MessagesIn, BytesIn     uint64 // BytesIn: socket bytes, heads included
-	FramesOut, WritesOut, BytesOut    uint64 // frames queued, write calls, bytes that the kernel took
-	Pauses                            uint64
-	Turns                             uint64 // of the loops
-	Descriptors, Open, Handshaking    int64  // gauges: connection descriptors; open; head not complete
-	Closing, Paused                   int64  // gauges: close handshake under way; reading stopped
-	PendingBytes, AssemblyBytes, Post int64  // gauges: outboxes; messages in part; tasks in mailboxes
+// SetPressure stops the reading of all open connections, or lets it go on. It may
+// be called from any goroutine but a loop's.
+func (s *Server) SetPressure(on bool) {
+	s.pressure.Store(on)
+	if on {
+		return
+	}
+	for _, l := range s.loops {
+		l.Post((*Loop).relieve)
+	}
 }
 
-// Loop is one event loop.
-type Loop struct{}
-
-// Index is the loop's place in Server.Loops.
-func (l *Loop) Index() int { panic("BUG: seam") }
-
-// Now is the current tick: seconds since the server's start. Loop goroutine only.
-func (l *Loop) Now() uint32 { panic("BUG: seam") }
-
-// Post runs task on the loop's goroutine. Tasks run in the order of posting; a
-// task that returns true has more to do, is called again after other events had
-// their turn, and holds back those behind it. Post may be called from any
-// goroutine but a loop's; it waits while the mailbox is full (16,384 tasks) and
-// returns ErrStopped once the loop has ended.
-func (l *Loop) Post(task func(*Loop) (more bool)) error { panic("BUG: seam") }
-
-// Lookup returns the open connection that id names, or nil. Loop goroutine only.
-func (l *Loop) Lookup(id ID) *Conn { panic("BUG: seam") }
-
-// Slots is the number of slots ever used: every open connection's slot is below
-// it. Loop goroutine only.
-func (l *Loop) Slots() uint32 { panic("BUG: seam") }
-
-// At returns the open connection in slot, or nil. Loop goroutine only.
-func (l *Loop) At(slot uint32) *Conn { panic("BUG: seam") }
-
-// Conn is one connection. Its methods are for its loop's goroutine only.
-type Conn struct{ _ int }
-
-// ID names the connection.
-func (c *Conn) ID() ID { panic("BUG: seam") }
-
-// Loop is the loop that owns the connection.
-func (c *Conn) Loop() *Loop { panic("BUG: seam") }
-
-// Send queues a frame; it is written at the latest when the current turn of the
-// loop ends. It returns false where the frame was not taken: the connection is
-// no longer open, or MaxPendingBytes would be exceeded, in which case it has
-// been closed as a SlowConsumer.
-func (c *Conn) Send(f *Frame) bool { panic("BUG: seam") }
-
-// Reply is Send for a message that is built for this connection alone; payload
-// is copied.
-func (c *Conn) Reply(op ws.OpCode, payload []byte) bool { panic("BUG: seam") }
-
-// Close ends the connection: the Handler's Closed is called before Close
-// returns, then the close frame goes out and the close handshake takes its
-// course. Reason is cut at a rune boundary to 123 bytes. Closing a connection that is no longer
-// open does nothing.
-func (c *Conn) Close(cause Cause, code ws.StatusCode, reason string) { panic("BUG: seam") }
-
-// Pause stops reading from the connection, also of what lies in the read buffer
-// already.
-func (c *Conn) Pause() { panic("BUG: seam") }
-
-// Resume undoes Pause; Handler.Resumed is called before anything else is
-// delivered.
-func (c *Conn) Resume() { panic("BUG: seam") }
-
-// Paused reports whether reading is stopped, by Pause or by pressure.
-func (c *Conn) Paused() bool { panic("BUG: seam") }
+// Stats returns the counters of all loops, added up. It disturbs no loop.
+func (s *Server) Stats() Stats {
+	sum := Stats{AcceptErrors: s.acceptor.failures()}
+	for _, l := range s.loops {
+		t := l.snapshot()
+		sum.add(&t)
+	}
+	return sum
+}

@@ -1,0 +1,233 @@
+package netpoll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/mailru/easygo/netpoll"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	acceptBatch   = 256                    // connections taken before the loops get them
+	acceptBackoff = 200 * time.Millisecond // pause after an accept that failed for want of descriptors or memory
+	warnEvery     = 30 * time.Second       // the log says so at most this often
+)
+
+// acceptor watches the listeners and deals their connections to the loops in
+// turn. Its goroutine is that of easygo's Epoll; the listeners are one-shot in it,
+// so that a descriptor is armed only when its callback, or the pause after a
+// failure, is over.
+type acceptor struct {
+	srv   *Server
+	epoll *netpoll.Epoll
+
+	// Owned by the epoll's goroutine.
+	next    int // loop that gets the next connection
+	batches [][]accepted
+
+	mu        sync.Mutex // guards what follows
+	listeners []*listener
+	started   bool
+	closed    bool
+	errors    uint64
+}
+
+type listener struct {
+	net.Listener
+	fd      int
+	paused  *time.Timer // re-arms after a failure
+	failing bool        // the last accept failed
+	warned  time.Time   // when the log last said so
+}
+
+type accepted struct {
+	fd   int32
+	peer netip.AddrPort
+}
+
+func newAcceptor(s *Server) (*acceptor, error) {
+	epoll, err := netpoll.EpollCreate(&netpoll.EpollConfig{OnWaitError: func(err error) {
+		s.cfg.Log.Error().Err(err).Msg("no more connections are accepted; restart the gateway")
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("epoll for listeners: %w", err)
+	}
+	return &acceptor{srv: s, epoll: epoll, batches: make([][]accepted, s.cfg.Loops)}, nil
+}
+
+// listen binds addr. Accepted sockets inherit TCP_NODELAY from the listener,
+// which saves a system call for each.
+func (a *acceptor) listen(addr string) (net.Addr, error) {
+	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+		control := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) })
+		return errors.Join(control, err)
+	}}
+	ln, err := config.Listen(context.Background(), "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := ln.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	l := &listener{Listener: ln}
+	if err := raw.Control(func(fd uintptr) { l.fd = int(fd) }); err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.listeners = append(a.listeners, l)
+	return ln.Addr(), nil
+}
+
+const listenEvents = netpoll.EPOLLIN | netpoll.EPOLLONESHOT
+
+// start begins to accept.
+func (a *acceptor) start() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.started = true
+	for _, l := range a.listeners {
+		if err := a.epoll.Add(l.fd, listenEvents, func(netpoll.EpollEvent) { a.ready(l) }); err != nil {
+			return fmt.Errorf("watching %s: %w", l.Addr(), err)
+		}
+	}
+	return nil
+}
+
+// ready accepts until nothing is left, or nothing can be.
+func (a *acceptor) ready(l *listener) {
+	err := a.drain(l)
+	for i, batch := range a.batches {
+		if len(batch) > 0 {
+			a.deal(a.srv.loops[i], batch)
+			a.batches[i] = nil
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.closed: // easygo may call back after Del
+	case err != nil:
+		a.pauseLocked(l, err)
+	default:
+		if l.failing {
+			l.failing = false
+			a.srv.cfg.Log.Info().Str("listen", l.Addr().String()).Msg("connections are accepted again")
+		}
+		a.armLocked(l)
+	}
+}
+
+// drain accepts up to a batch. It returns nil when there is nothing more, or
+// nothing more for now.
+func (a *acceptor) drain(l *listener) error {
+	for range acceptBatch {
+		fd, sa, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		switch err {
+		case nil:
+		case unix.EAGAIN:
+			return nil
+		case unix.EINTR, unix.ECONNABORTED: // this one went away; the next may not have
+			continue
+		default:
+			return err
+		}
+		a.batches[a.next] = append(a.batches[a.next], accepted{fd: int32(fd), peer: addrPort(sa)})
+		a.next = (a.next + 1) % len(a.batches)
+	}
+	return nil
+}
+
+// deal gives a batch to its loop.
+func (a *acceptor) deal(l *Loop, batch []accepted) {
+	err := l.Post(func(l *Loop) bool {
+		for _, c := range batch {
+			l.adopt(c.fd, c.peer)
+		}
+		return false
+	})
+	if err != nil {
+		for _, c := range batch {
+			closeSocket(c.fd, true)
+		}
+	}
+}
+
+// pauseLocked leaves the listener alone for a while: its backlog keeps what
+// comes, and an epoll that reports what cannot be accepted would spin.
+func (a *acceptor) pauseLocked(l *listener, err error) {
+	a.errors++
+	l.failing = true
+	if now := time.Now(); now.Sub(l.warned) > warnEvery {
+		l.warned = now
+		ev := a.srv.cfg.Log.Warn().Err(err).Str("listen", l.Addr().String())
+		if err == unix.EMFILE || err == unix.ENFILE {
+			ev.Msg("descriptor limit reached: new connections wait until others end; raise the limit (ulimit -n) or lower --max-connections")
+		} else {
+			ev.Msg("cannot accept connections; trying again")
+		}
+	}
+	l.paused = time.AfterFunc(acceptBackoff, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if !a.closed {
+			a.armLocked(l)
+		}
+	})
+}
+
+func (a *acceptor) armLocked(l *listener) {
+	if err := a.epoll.Mod(l.fd, listenEvents); err != nil {
+		a.srv.cfg.Log.Error().Err(err).Str("listen", l.Addr().String()).Msg("no more connections are accepted here; restart the gateway")
+	}
+}
+
+// stop closes the listeners and ends the acceptor's goroutine; what waits in their
+// backlogs is refused by the kernel. The sockets are closed last: until the
+// goroutine is gone it may be about to accept from them.
+func (a *acceptor) stop() error {
+	a.mu.Lock()
+	if a.closed {
+		a.mu.Unlock()
+		return nil
+	}
+	a.closed = true
+	for _, l := range a.listeners {
+		if l.paused != nil {
+			l.paused.Stop()
+		}
+		if a.started {
+			a.epoll.Del(l.fd) // or Close would call back
+		}
+	}
+	a.mu.Unlock()
+	err := a.epoll.Close()
+	for _, l := range a.listeners {
+		err = errors.Join(err, l.Close())
+	}
+	return err
+}
+
+func (a *acceptor) failures() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.errors
+}
+
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
+	}
+	return netip.AddrPort{}
+}

@@ -1,0 +1,104 @@
+package netpoll
+
+import "time"
+
+// A connection waits for at most one of a few things, each with a time limit
+// that is the same for all. A queue in order of arrival is therefore in order of
+// expiry too: joining, leaving and finding what is due take constant time, and
+// nothing is ever searched. (Ping deadlines move with every ping and belong to
+// the hub's timing wheel.)
+type deadlineKind uint8
+
+const (
+	noDeadline        deadlineKind = iota
+	handshakeDeadline              // the request head is not complete
+	writeDeadline                  // output waits and the kernel takes none of it
+	closeDeadline                  // the close handshake is under way
+	deadlineKinds
+)
+
+const noSlot = ^uint32(0)
+
+// deadlineQueue is a list of connections, linked by slot.
+type deadlineQueue struct {
+	head, tail uint32
+	after      uint32 // ticks
+}
+
+// deadlineLinks is a connection's place in a queue.
+type deadlineLinks struct {
+	next, prev uint32
+	due        uint32
+	kind       deadlineKind
+}
+
+// ticksFor is the number of ticks after which at least d has passed, the tick
+// under way not counted.
+func ticksFor(d time.Duration) uint32 {
+	return uint32((d+time.Second-1)/time.Second) + 1
+}
+
+// await puts c at the end of the queue of kind, and out of the one it was in.
+func (l *Loop) await(c *Conn, kind deadlineKind) {
+	l.unawait(c)
+	q := &l.deadlines[kind]
+	c.deadline = deadlineLinks{next: noSlot, prev: q.tail, due: l.now + q.after, kind: kind}
+	if q.tail == noSlot {
+		q.head = c.slot
+	} else {
+		l.conns.At(q.tail).deadline.next = c.slot
+	}
+	q.tail = c.slot
+}
+
+// unawait takes c out of its queue, if it is in one.
+func (l *Loop) unawait(c *Conn) {
+	d := &c.deadline
+	if d.kind == noDeadline {
+		return
+	}
+	q := &l.deadlines[d.kind]
+	if d.prev == noSlot {
+		q.head = d.next
+	} else {
+		l.conns.At(d.prev).deadline.next = d.next
+	}
+	if d.next == noSlot {
+		q.tail = d.prev
+	} else {
+		l.conns.At(d.next).deadline.prev = d.prev
+	}
+	d.kind = noDeadline
+}
+
+// expire ends up to budget connections whose deadline has passed, and reports
+// whether there are more.
+func (l *Loop) expire(budget int) (more bool) {
+	for kind := handshakeDeadline; kind < deadlineKinds; kind++ {
+		for q := &l.deadlines[kind]; q.head != noSlot; budget-- {
+			c := l.conns.At(q.head)
+			if c.deadline.due > l.now {
+				break
+			}
+			if budget == 0 {
+				return true
+			}
+			l.expired(c, kind)
+		}
+	}
+	return false
+}
+
+// expired ends c's wait. It always takes c out of its queue.
+func (l *Loop) expired(c *Conn, kind deadlineKind) {
+	l.unawait(c)
+	switch kind {
+	case handshakeDeadline:
+		l.stats.HandshakeExpiry++
+		c.destroy(false)
+	case writeDeadline:
+		c.Close(SlowConsumer, statusPolicy, "slow consumer")
+	case closeDeadline:
+		c.destroy(true)
+	}
+}

@@ -1,0 +1,258 @@
+package netpoll
+
+import (
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+// decode takes bytes of an open or closing connection: it finds the frames,
+// unmasks them where they lie, and hands on what is complete. b is overwritten.
+//
+// A frame that lies in b as a whole is never copied; of any other one, what has
+// arrived is unmasked, checked and kept in the inbox. Unless it is the last of its
+// connection, decoding stops when the reading does.
+func (c *Conn) decode(b []byte, last bool) {
+	for len(b) > 0 && (c.state == stateOpen || c.state == stateClosing) {
+		if c.pause != 0 && !last {
+			c.hold(b)
+			return
+		}
+		if in := c.in; in != nil && in.inFrame {
+			b = c.payload(in, b)
+			continue
+		}
+		h, rest, ok := c.header(b)
+		if !ok {
+			return
+		}
+		b = rest
+		if !c.admit(&h) {
+			return
+		}
+		if h.length > int64(len(b)) || c.state == stateClosing {
+			in := c.loop.inboxOf(c)
+			in.inFrame, in.frame, in.got = true, h, 0
+			if h.length == 0 { // no payload will follow that could end it
+				c.payload(in, nil)
+			}
+			continue
+		}
+		payload := b[:h.length]
+		b = b[h.length:]
+		ws.Cipher(payload, h.mask, 0)
+		c.whole(&h, payload)
+	}
+	if len(b) > 0 && c.state == stateLingering {
+		c.thenClose = false // closing with unread input would reset what we sent
+		return
+	}
+	if c.in != nil && c.in.idle() {
+		c.loop.putInbox(c)
+	}
+}
+
+// hold keeps b until reading goes on.
+func (c *Conn) hold(b []byte) {
+	in := c.loop.inboxOf(c)
+	in.held = append([]byte(nil), b...)
+}
+
+// decodeHeld decodes what was held.
+func (c *Conn) decodeHeld(last bool) {
+	if c.in != nil && c.in.held != nil {
+		held := c.in.held
+		c.in.held = nil
+		c.decode(held, last)
+	}
+}
+
+// header decodes the next frame header, which may have begun in an earlier read.
+// ok is false where it is not complete, or the connection has been closed for it.
+func (c *Conn) header(b []byte) (h header, rest []byte, ok bool) {
+	src, before := b, 0
+	if in := c.in; in != nil && in.hdrLen > 0 {
+		before = in.hdrLen
+		in.hdrLen += copy(in.hdr[before:], b)
+		src = in.hdr[:in.hdrLen]
+	}
+	h, n, v := decodeHeader(src)
+	switch {
+	case v != nil:
+		c.violated(v)
+		return h, nil, false
+	case n == 0:
+		if before == 0 {
+			in := c.loop.inboxOf(c)
+			in.hdrLen = copy(in.hdr[:], b)
+		}
+		return h, nil, false
+	}
+	if before > 0 {
+		c.in.hdrLen = 0
+	}
+	return h, b[n-before:], true
+}
+
+// admit checks a frame against the message under way, and reports it.
+func (c *Conn) admit(h *header) bool {
+	if c.state == stateClosing || h.op.IsControl() {
+		return true
+	}
+	c.loop.stats.FramesIn++
+	underway, size := false, int64(0)
+	if c.in != nil && c.in.op != 0 {
+		underway, size = true, int64(len(c.in.msg))
+	}
+	switch {
+	case h.op == ws.OpContinuation && !underway:
+		c.Close(ProtocolError, ws.StatusProtocolError, "continuation frame without a message to continue")
+		return false
+	case h.op != ws.OpContinuation && underway:
+		c.Close(ProtocolError, ws.StatusProtocolError, "new message before the end of the one under way")
+		return false
+	case h.length > c.loop.cfg.MaxMessageSize-size:
+		c.Close(MessageTooBig, ws.StatusMessageTooBig, c.loop.tooBig)
+		return false
+	}
+	c.loop.handler.Frame(c, h.op)
+	return c.state == stateOpen
+}
+
+// whole handles a frame whose payload, unmasked, lies in the read buffer.
+func (c *Conn) whole(h *header, payload []byte) {
+	switch {
+	case h.op.IsControl():
+		c.control(h.op, payload)
+	case h.fin && h.op != ws.OpContinuation:
+		if h.op == ws.OpText && !utf8.Valid(payload) {
+			c.notUTF8()
+			return
+		}
+		c.deliver(h.op, payload)
+	default:
+		in := c.loop.inboxOf(c)
+		if h.op != ws.OpContinuation {
+			in.op = h.op
+		}
+		if c.collect(in, payload) && h.fin {
+			c.complete(in)
+		}
+	}
+}
+
+// payload takes what b has of the frame under way, and returns the rest.
+func (c *Conn) payload(in *inbox, b []byte) []byte {
+	h := &in.frame
+	n := min(h.length-in.got, int64(len(b)))
+	p := b[:n]
+	ws.Cipher(p, h.mask, int(in.got&3))
+	in.got += n
+	done := in.got == h.length
+	if done {
+		in.inFrame = false
+	}
+	switch {
+	case h.op.IsControl():
+		in.control = append(in.control, p...)
+		if done {
+			control := in.control
+			in.control = in.control[:0]
+			c.control(h.op, control)
+		}
+	case c.state == stateClosing: // nobody waits for messages any more
+	default:
+		if h.op != ws.OpContinuation {
+			in.op = h.op
+		}
+		if c.collect(in, p) && done && h.fin {
+			c.complete(in)
+		}
+	}
+	return b[n:]
+}
+
+// collect appends p to the message under way. It reports false where the
+// connection had to be closed for it: text that cannot become UTF-8 is refused as
+// soon as that shows.
+func (c *Conn) collect(in *inbox, p []byte) bool {
+	if in.op == ws.OpText && !in.text.feed(p) {
+		c.notUTF8()
+		return false
+	}
+	if !in.extend(c.loop, p) {
+		c.Close(OverCapacity, statusTryAgain, "try again later")
+		return false
+	}
+	return true
+}
+
+// complete delivers the message that has been collected.
+func (c *Conn) complete(in *inbox) {
+	if in.op == ws.OpText && !in.text.done() {
+		c.notUTF8()
+		return
+	}
+	c.deliver(in.op, in.msg)
+	if c.state == stateOpen { // otherwise it has been dropped already
+		in.dropMessage(c.loop)
+	}
+}
+
+func (c *Conn) deliver(op ws.OpCode, payload []byte) {
+	c.loop.stats.MessagesIn++
+	c.loop.handler.Message(c, op, payload)
+}
+
+// control handles a control frame (RFC 6455, 5.5).
+func (c *Conn) control(op ws.OpCode, payload []byte) {
+	if op == ws.OpClose {
+		c.peerCloses(payload)
+		return
+	}
+	if c.state != stateOpen {
+		return
+	}
+	c.loop.stats.FramesIn++
+	if op == ws.OpPing && !c.Reply(ws.OpPong, payload) {
+		return
+	}
+	c.loop.handler.Frame(c, op)
+}
+
+// peerCloses handles a close frame: the answer to ours, or the beginning of the
+// close handshake (RFC 6455, 5.5.1), in which the answer repeats the code.
+func (c *Conn) peerCloses(payload []byte) {
+	if c.state == stateClosing {
+		c.state, c.thenClose = stateLingering, true
+		if c.out == nil && c.loop.corked != c {
+			c.destroy(false)
+		}
+		return
+	}
+	code, reason, v := parseClosePayload(payload)
+	if v != nil {
+		c.violated(v)
+		return
+	}
+	c.thenClose = true
+	c.end(stateLingering, End{Cause: PeerClosed, Code: code, Reason: reason})
+	c.finish(NewCloseFrame(code, ""))
+}
+
+func (c *Conn) notUTF8() {
+	c.Close(InvalidUTF8, ws.StatusInvalidFramePayloadData, "text is not valid UTF-8")
+}
+
+// violated closes the connection for a frame that breaks the protocol.
+func (c *Conn) violated(v *violation) {
+	if c.state == stateClosing { // our close frame has been sent; there is no second one
+		c.broken()
+		return
+	}
+	cause := ProtocolError
+	if v.code == ws.StatusInvalidFramePayloadData {
+		cause = InvalidUTF8
+	}
+	c.Close(cause, v.code, v.reason)
+}

@@ -1,0 +1,344 @@
+package netpoll
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	readSize     = 64 << 10 // the loop's read buffer: bytes of one connection in one turn
+	tasksPerTurn = 64
+	expiryBudget = 512 // connections that one turn ends for their deadline
+	publishEvery = 64  // turns without a wait after which the counters are shown
+)
+
+// Loop is one event loop: a goroutine, an epoll, and the connections that it
+// owns. But for Index and Post its methods are for its own goroutine only.
+type Loop struct {
+	// Static after construction.
+	srv           *Server
+	cfg           *Config
+	handler       Handler
+	index         int
+	mailbox       *mailbox
+	maxAssembling int64
+	tooBig        string // reason of a 1009
+
+	// Owned by run.
+	poll      *poller
+	conns     Slab[Conn]
+	slots     uint32   // slots ever used
+	free      []uint32 // slots without a connection
+	now       uint32   // seconds since the start
+	ticking   bool     // the work of this second is not done
+	stopping  bool     // ends as soon as no connection is left
+	tasks     []task   // taken from the mailbox
+	nextTask  int
+	deadlines [deadlineKinds]deadlineQueue
+	pressed   []ID // connections that were found readable under pressure
+
+	rbuf       []byte
+	cork       []byte // output of corked
+	corked     *Conn
+	scratch    []byte
+	upgrader   *upgrader
+	request    Request
+	inboxes    []*inbox
+	outboxes   []*outbox
+	assembling int64
+	stats      Stats
+	turns      int
+
+	shown struct {
+		sync.Mutex
+		stats Stats
+	}
+}
+
+func newLoop(s *Server, index int) (*Loop, error) {
+	poll, err := newPoller()
+	if err != nil {
+		return nil, fmt.Errorf("loop %d: %w", index, err)
+	}
+	l := &Loop{
+		srv:           s,
+		cfg:           &s.cfg,
+		handler:       s.cfg.Handler,
+		index:         index,
+		mailbox:       newMailbox(poll.wake),
+		maxAssembling: max(s.cfg.MaxAssemblyMemory/int64(s.cfg.Loops), s.cfg.MaxMessageSize),
+		tooBig:        fmt.Sprintf("message over %d bytes", s.cfg.MaxMessageSize),
+		poll:          poll,
+		rbuf:          make([]byte, readSize),
+		cork:          make([]byte, 0, corkSize),
+		upgrader:      newUpgrader(),
+	}
+	for kind, after := range map[deadlineKind]uint32{
+		handshakeDeadline: ticksFor(s.cfg.HandshakeTimeout),
+		writeDeadline:     ticksFor(s.cfg.WriteTimeout),
+		closeDeadline:     ticksFor(s.cfg.CloseTimeout),
+	} {
+		l.deadlines[kind] = deadlineQueue{head: noSlot, tail: noSlot, after: after}
+	}
+	return l, nil
+}
+
+// Index is the loop's place in Server.Loops.
+func (l *Loop) Index() int { return l.index }
+
+// Now is the current tick: seconds since the server's start.
+func (l *Loop) Now() uint32 { return l.now }
+
+// Post runs task on the loop's goroutine. Tasks run in the order of posting; a
+// task that returns true has more to do, is called again after other events had
+// their turn, and holds back those behind it. Post may be called from any
+// goroutine but a loop's; it waits while the mailbox is full (16,384 tasks) and
+// returns ErrStopped once the loop has ended. A task whose posting succeeded runs,
+// even if the loop ends meanwhile; it then finds no connection.
+func (l *Loop) Post(task func(*Loop) (more bool)) error { return l.mailbox.post(task) }
+
+// Lookup returns the open connection that id names, or nil.
+func (l *Loop) Lookup(id ID) *Conn {
+	if id.Loop() != l.index {
+		return nil
+	}
+	if c := l.At(id.Slot()); c != nil && c.gen == id.Generation() {
+		return c
+	}
+	return nil
+}
+
+// Slots is the number of slots ever used: every open connection's slot is below
+// it.
+func (l *Loop) Slots() uint32 { return l.slots }
+
+// At returns the open connection in slot, or nil.
+func (l *Loop) At(slot uint32) *Conn {
+	if slot >= l.slots {
+		return nil
+	}
+	if c := l.conns.At(slot); c.state == stateOpen {
+		return c
+	}
+	return nil
+}
+
+// run is the loop's goroutine.
+func (l *Loop) run() {
+	defer l.end()
+	for !l.stopping || l.stats.Descriptors > 0 {
+		events, err := l.wait()
+		if err != nil {
+			l.cfg.Log.Error().Err(err).Int("loop", l.index).Msg("event loop ends; restart the gateway")
+			return
+		}
+		for i := range events {
+			l.dispatch(&events[i])
+		}
+		l.runTasks()
+		if l.ticking {
+			l.tick()
+		}
+		l.uncork()
+	}
+}
+
+// wait returns the next events; it blocks only if nothing else is to be done.
+func (l *Loop) wait() ([]unix.EpollEvent, error) {
+	l.stats.Turns++
+	l.turns++
+	block := !l.ticking && l.nextTask == len(l.tasks) && l.mailbox.sleep()
+	if block || l.turns%publishEvery == 0 {
+		l.publish()
+	}
+	events, err := l.poll.wait(block)
+	if block {
+		l.mailbox.awake()
+	}
+	return events, err
+}
+
+// dispatch serves one event. An event of a connection that went away earlier in
+// the same batch is told by its generation.
+func (l *Loop) dispatch(ev *unix.EpollEvent) {
+	id := eventID(ev)
+	switch id {
+	case wakeID:
+		return
+	case timerID:
+		if n := l.poll.ticks(); n > 0 {
+			l.now += n
+			l.ticking = true
+		}
+		return
+	}
+	c := l.conns.At(id.Slot())
+	if c.gen != id.Generation() || c.state == stateFree {
+		return
+	}
+	const ended = unix.EPOLLHUP | unix.EPOLLERR
+	if ev.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|ended) != 0 {
+		if c.pause != 0 {
+			c.detach() // what has arrived before the end is delivered first, when reading goes on
+			return
+		}
+		l.readable(c)
+	}
+	if ev.Events&unix.EPOLLOUT != 0 && c.out != nil && c.gen == id.Generation() {
+		c.writable()
+	}
+}
+
+// readable reads once. Less than a full buffer means that the socket is drained;
+// of more than that epoll tells again, after others had their turn.
+func (l *Loop) readable(c *Conn) {
+	if c.state == stateOpen && l.srv.pressure.Load() {
+		l.pressed = append(l.pressed, c.ID())
+		c.stopReading(byPressure)
+		return
+	}
+	n, errno := readRaw(c.fd, l.rbuf)
+	switch {
+	case wouldBlock(errno):
+	case errno != 0 || n == 0:
+		c.broken()
+	default:
+		l.stats.BytesIn += uint64(n)
+		l.received(c, l.rbuf[:n])
+	}
+}
+
+func (l *Loop) received(c *Conn, b []byte) {
+	switch c.state {
+	case stateHandshake:
+		l.handshake(c, b)
+	case stateOpen, stateClosing:
+		c.decode(b, false)
+	}
+}
+
+// adopt takes a connection that has been accepted.
+func (l *Loop) adopt(fd int32, peer netip.AddrPort) {
+	var slot uint32
+	if n := len(l.free); n > 0 {
+		slot = l.free[n-1]
+		l.free = l.free[:n-1]
+	} else if l.slots < MaxSlots {
+		slot = l.slots
+		l.conns.Grow(slot)
+		l.slots++
+	} else {
+		closeSocket(fd, true)
+		return
+	}
+	c := l.conns.At(slot)
+	gen := c.gen + 1
+	if gen == 0 {
+		gen = 1
+	}
+	*c = Conn{loop: l, slot: slot, gen: gen, fd: fd, state: stateHandshake, interest: watchIn}
+	l.stats.Accepted++
+	l.stats.Descriptors++
+	l.stats.Handshaking++
+	if l.stopping || l.poll.control(unix.EPOLL_CTL_ADD, int(fd), c.interest.events(), c.ID()) != 0 {
+		c.destroy(true)
+		return
+	}
+	l.inboxOf(c).peer = peer
+	l.await(c, handshakeDeadline)
+}
+
+// runTasks runs what others have posted, some of it in each turn.
+func (l *Loop) runTasks() {
+	if l.nextTask == len(l.tasks) {
+		l.tasks, l.nextTask = l.mailbox.take(l.tasks[:0]), 0
+	}
+	for n := 0; n < tasksPerTurn && l.nextTask < len(l.tasks); n++ {
+		if l.tasks[l.nextTask](l) {
+			return
+		}
+		l.tasks[l.nextTask] = nil
+		l.nextTask++
+	}
+}
+
+// tick does the work of a second, or a slice of it.
+func (l *Loop) tick() {
+	more := l.handler.Tick(l, l.now)
+	l.ticking = l.expire(expiryBudget) || more
+}
+
+// relieve lets connections that pressure had stopped be read again, some of them
+// in each turn.
+func (l *Loop) relieve() (more bool) {
+	for n := 0; n < expiryBudget && len(l.pressed) > 0; n++ {
+		last := len(l.pressed) - 1
+		id := l.pressed[last]
+		l.pressed = l.pressed[:last]
+		if c := l.Lookup(id); c != nil {
+			c.goOnReading(byPressure)
+		}
+	}
+	return len(l.pressed) > 0 && !l.srv.pressure.Load()
+}
+
+// shut closes all connections, from slot on, some in each turn; the loop ends
+// when the last is gone.
+func (l *Loop) shut(slot *uint32) (more bool) {
+	l.stopping = true
+	for n := 0; n < expiryBudget && *slot < l.slots; n++ {
+		switch c := l.conns.At(*slot); c.state {
+		case stateHandshake:
+			c.destroy(true)
+		case stateOpen:
+			c.Close(GoingAway, statusGoingAway, "going away")
+		}
+		*slot++
+	}
+	return *slot < l.slots
+}
+
+// abandon drops all connections at once.
+func (l *Loop) abandon() {
+	for slot := range l.slots {
+		if c := l.conns.At(slot); c.state != stateFree {
+			c.Close(GoingAway, statusGoingAway, "going away")
+			c.destroy(true)
+		}
+	}
+}
+
+// end runs the tasks that are left, so that nobody waits for one in vain.
+func (l *Loop) end() {
+	l.stopping = true
+	l.abandon()
+	for _, tasks := range [][]task{l.tasks[l.nextTask:], l.mailbox.stop()} {
+		for _, t := range tasks {
+			for t(l) {
+			}
+		}
+	}
+	l.publish()
+	l.poll.close()
+}
+
+// publish shows the counters to Server.Stats.
+func (l *Loop) publish() {
+	l.shown.Lock()
+	l.shown.stats = l.stats
+	l.shown.stats.AssemblyBytes = l.assembling
+	l.shown.Unlock()
+}
+
+// snapshot returns the counters as last published: at the latest a turn ago if
+// the loop is idle.
+func (l *Loop) snapshot() Stats {
+	l.shown.Lock()
+	s := l.shown.stats
+	l.shown.Unlock()
+	s.Tasks = int64(l.mailbox.len())
+	return s
+}

@@ -1,0 +1,163 @@
+package netpoll
+
+import "errors"
+
+// Output takes one of three ways, in this order:
+//
+//	cork    small frames of one connection, one after the other, are gathered and
+//	        written with one system call: when another connection has something
+//	        to say, or when the loop's turn ends
+//	socket  a larger frame goes to the kernel directly
+//	outbox  what the kernel does not take waits until the socket is writable
+
+const corkSize = 16 << 10
+
+var (
+	errGone = errors.New("connection is gone")
+	errSlow = errors.New("too much waits for the connection")
+)
+
+// put sends whole frames. Shared bytes may be kept, others are copied. After an
+// error the connection is no longer what it was: gone, or closed as too slow.
+func (c *Conn) put(b []byte, shared bool) error {
+	l := c.loop
+	l.stats.FramesOut++
+	if l.corked != c || len(l.cork)+len(b) > cap(l.cork) {
+		was := c.state
+		l.uncork()
+		if c.state != was { // the end of the uncorked connection was this one's, too
+			return errGone
+		}
+	}
+	switch {
+	case c.out != nil:
+		return c.enqueue(b, shared)
+	case len(b) > cap(l.cork):
+		return c.transmit(b, shared)
+	}
+	l.corked = c
+	l.cork = append(l.cork, b...)
+	return nil
+}
+
+// enqueue appends to the outbox.
+func (c *Conn) enqueue(b []byte, shared bool) error {
+	l := c.loop
+	if c.state == stateOpen && c.out.bytes+len(b) > l.cfg.MaxPendingBytes {
+		c.Close(SlowConsumer, statusPolicy, "slow consumer")
+		return errSlow
+	}
+	l.stats.PendingBytes += int64(len(b))
+	if shared && len(b) >= ownedChunk {
+		c.out.share(b)
+	} else {
+		c.out.copy(b)
+	}
+	return nil
+}
+
+// uncork writes what has been gathered.
+func (l *Loop) uncork() {
+	c := l.corked
+	if c == nil {
+		return
+	}
+	l.corked = nil
+	b := l.cork
+	l.cork = l.cork[:0]
+	c.transmit(b, false)
+}
+
+// transmit writes b, before which nothing waits, and keeps what is left.
+func (c *Conn) transmit(b []byte, shared bool) error {
+	written := 0
+	for written < len(b) {
+		n, errno := c.write(b[written:])
+		if wouldBlock(errno) {
+			break
+		}
+		if errno != 0 {
+			c.broken()
+			return errGone
+		}
+		written += n
+	}
+	if written < len(b) {
+		c.keep(b, written, shared)
+		return nil
+	}
+	c.flushed()
+	return nil
+}
+
+// keep opens the outbox with the rest of b.
+func (c *Conn) keep(b []byte, written int, shared bool) {
+	l := c.loop
+	c.out = l.getOutbox()
+	c.out.begin(b, written, shared)
+	l.stats.PendingBytes += int64(c.out.bytes)
+	if c.state == stateOpen {
+		l.await(c, writeDeadline)
+	}
+	c.watch()
+}
+
+// writable goes on with the outbox.
+func (c *Conn) writable() {
+	l := c.loop
+	for budget := 4; c.out != nil && budget > 0; budget-- {
+		n, errno := c.write(c.out.next())
+		if wouldBlock(errno) {
+			return
+		}
+		if errno != 0 {
+			c.broken()
+			return
+		}
+		c.out.wrote(n)
+		l.stats.PendingBytes -= int64(n)
+		if c.state == stateOpen {
+			l.await(c, writeDeadline)
+		}
+		if c.out.bytes == 0 {
+			l.putOutbox(c)
+			if c.state == stateOpen {
+				l.unawait(c)
+			}
+			c.watch()
+			c.flushed()
+		}
+	}
+}
+
+// flushed follows whenever all output is with the kernel.
+func (c *Conn) flushed() {
+	if c.state != stateLingering {
+		return
+	}
+	if c.thenClose {
+		c.destroy(false)
+		return
+	}
+	shutdownWrite(c.fd) // the peer sees our close frame and the end, whatever it still sends
+}
+
+func (l *Loop) getOutbox() *outbox {
+	if n := len(l.outboxes); n > 0 {
+		o := l.outboxes[n-1]
+		l.outboxes = l.outboxes[:n-1]
+		return o
+	}
+	return new(outbox)
+}
+
+// putOutbox takes c's outbox back.
+func (l *Loop) putOutbox(c *Conn) {
+	o := c.out
+	c.out = nil
+	l.stats.PendingBytes -= int64(o.bytes)
+	o.reset()
+	if len(l.outboxes) < maxPooled {
+		l.outboxes = append(l.outboxes, o)
+	}
+}

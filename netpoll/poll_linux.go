@@ -1,0 +1,141 @@
+package netpoll
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The loop's own descriptors are told apart from connections by generation 0.
+const (
+	wakeID  ID = 0
+	timerID    = ID(1) << 32
+)
+
+// poller is the epoll of one loop, with the eventfd that wakes it and the
+// timerfd that ticks. Only wake may be called from another goroutine.
+//
+// The epoll is waited for through Go's runtime poller, so that an idle loop
+// holds no thread, and asked with epoll_wait(0), which never blocks and can
+// therefore be a raw system call.
+type poller struct {
+	file   *os.File // owns the epoll descriptor
+	raw    syscall.RawConn
+	epfd   int
+	wakefd int
+	tickfd int
+	poll   func(uintptr) bool // fills events; made once, so that waiting allocates nothing
+	n      int
+	errno  syscall.Errno
+	events [256]unix.EpollEvent
+}
+
+func newPoller() (*poller, error) {
+	p := &poller{wakefd: -1, tickfd: -1}
+	var err error
+	if p.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("epoll_create1: %w", err)
+	}
+	if err = unix.SetNonblock(p.epfd, true); err != nil { // makes NewFile use the runtime poller
+		unix.Close(p.epfd)
+		return nil, fmt.Errorf("epoll non-blocking: %w", err)
+	}
+	p.file = os.NewFile(uintptr(p.epfd), "epoll")
+	if p.raw, err = p.file.SyscallConn(); err == nil {
+		err = p.watchOwn()
+	}
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	p.poll = func(uintptr) bool {
+		p.n, p.errno = epollWait(p.epfd, p.events[:])
+		return p.n > 0 || p.errno != 0
+	}
+	return p, nil
+}
+
+// watchOwn creates the eventfd and the timerfd. The eventfd is edge-triggered:
+// every write is an edge, so nobody needs to read it.
+func (p *poller) watchOwn() (err error) {
+	if p.wakefd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("eventfd: %w", err)
+	}
+	if p.tickfd, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
+		return fmt.Errorf("timerfd_create: %w", err)
+	}
+	second := unix.Timespec{Sec: 1}
+	if err = unix.TimerfdSettime(p.tickfd, 0, &unix.ItimerSpec{Interval: second, Value: second}, nil); err != nil {
+		return fmt.Errorf("timerfd_settime: %w", err)
+	}
+	if errno := p.control(unix.EPOLL_CTL_ADD, p.wakefd, unix.EPOLLIN|unix.EPOLLET, wakeID); errno != 0 {
+		return fmt.Errorf("epoll_ctl: %w", errno)
+	}
+	if errno := p.control(unix.EPOLL_CTL_ADD, p.tickfd, unix.EPOLLIN, timerID); errno != 0 {
+		return fmt.Errorf("epoll_ctl: %w", errno)
+	}
+	return nil
+}
+
+// wait returns the events that are there; with block it waits for the first.
+func (p *poller) wait(block bool) ([]unix.EpollEvent, error) {
+	if block {
+		if err := p.raw.Read(p.poll); err != nil {
+			return nil, err
+		}
+	} else {
+		p.poll(0)
+	}
+	if p.errno != 0 && p.errno != unix.EINTR {
+		return nil, fmt.Errorf("epoll_wait: %w", p.errno)
+	}
+	return p.events[:max(p.n, 0)], nil
+}
+
+// wake makes a wait return.
+func (p *poller) wake() {
+	one := uint64(1)
+	syscall.RawSyscall(unix.SYS_WRITE, uintptr(p.wakefd), uintptr(unsafe.Pointer(&one)), 8)
+}
+
+// ticks returns how many seconds the timer has counted since the last call.
+func (p *poller) ticks() uint32 {
+	var n uint64
+	got, _, _ := syscall.RawSyscall(unix.SYS_READ, uintptr(p.tickfd), uintptr(unsafe.Pointer(&n)), 8)
+	if got != 8 {
+		return 0
+	}
+	return uint32(n)
+}
+
+// control is epoll_ctl with an ID as the event's 64-bit data.
+func (p *poller) control(op, fd int, events uint32, id ID) syscall.Errno {
+	ev := unix.EpollEvent{Events: events, Fd: int32(uint32(id)), Pad: int32(uint32(id >> 32))}
+	_, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(p.epfd), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	return errno
+}
+
+// eventID is the ID that control attached.
+func eventID(ev *unix.EpollEvent) ID {
+	return ID(uint32(ev.Fd)) | ID(uint32(ev.Pad))<<32
+}
+
+func (p *poller) close() {
+	p.file.Close()
+	for _, fd := range []int{p.wakefd, p.tickfd} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}
+
+func epollWait(epfd int, events []unix.EpollEvent) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}

@@ -1,0 +1,52 @@
+package netpoll
+
+// Stats are counters since the start, unless marked as a gauge.
+type Stats struct {
+	Accepted        uint64 // connections taken from the listeners
+	AcceptErrors    uint64 // accept failures, descriptor limit included
+	HandshakeErrors uint64 // requests answered with 4xx by this package
+	HandshakeExpiry uint64 // heads that did not arrive in time
+	HandedOff       uint64 // connections given to HandedOff
+	Upgraded        uint64
+	Refused         uint64 // by the Handler's verdict
+	Closed          [Causes]uint64
+
+	FramesIn, MessagesIn, BytesIn  uint64 // BytesIn: socket bytes, heads included
+	FramesOut, WritesOut, BytesOut uint64 // frames queued, write calls, bytes that the kernel took
+	Pauses                         uint64
+	Turns                          uint64 // of the loops
+	Descriptors, Open, Handshaking int64  // gauges: connection descriptors; open; head not complete
+	Closing, Paused                int64  // gauges: close handshake under way; reading stopped
+	PendingBytes, AssemblyBytes    int64  // gauges: outboxes; messages in part
+	Tasks                          int64  // gauge: in mailboxes
+}
+
+// add adds t to s.
+func (s *Stats) add(t *Stats) {
+	for _, p := range []struct {
+		to   *uint64
+		from uint64
+	}{
+		{&s.Accepted, t.Accepted}, {&s.AcceptErrors, t.AcceptErrors},
+		{&s.HandshakeErrors, t.HandshakeErrors}, {&s.HandshakeExpiry, t.HandshakeExpiry},
+		{&s.HandedOff, t.HandedOff}, {&s.Upgraded, t.Upgraded}, {&s.Refused, t.Refused},
+		{&s.FramesIn, t.FramesIn}, {&s.MessagesIn, t.MessagesIn}, {&s.BytesIn, t.BytesIn},
+		{&s.FramesOut, t.FramesOut}, {&s.WritesOut, t.WritesOut}, {&s.BytesOut, t.BytesOut},
+		{&s.Pauses, t.Pauses}, {&s.Turns, t.Turns},
+	} {
+		*p.to += p.from
+	}
+	for _, p := range []struct {
+		to   *int64
+		from int64
+	}{
+		{&s.Descriptors, t.Descriptors}, {&s.Open, t.Open}, {&s.Handshaking, t.Handshaking},
+		{&s.Closing, t.Closing}, {&s.Paused, t.Paused}, {&s.PendingBytes, t.PendingBytes},
+		{&s.AssemblyBytes, t.AssemblyBytes}, {&s.Tasks, t.Tasks},
+	} {
+		*p.to += p.from
+	}
+	for i, n := range t.Closed {
+		s.Closed[i] += n
+	}
+}
