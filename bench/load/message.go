@@ -1,0 +1,135 @@
+package load
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+)
+
+// Opcodes of data frames (RFC 6455, section 5.2).
+const (
+	Text   = 1
+	Binary = 2
+)
+
+const markLen = 16 // hexadecimal digits: eight of the connection, eight of the message
+
+// Message is what connections send: a payload with room for a mark, the number
+// of the connection and of the message, so that no two are alike.
+type Message struct {
+	Op      byte
+	payload []byte
+	mark    int // where the mark begins in payload
+}
+
+// Bare returns a message of size bytes, at least 16, that begins with its mark
+// and is filled up with printable ASCII.
+func Bare(op byte, size int) (*Message, error) {
+	if size < markLen {
+		return nil, fmt.Errorf("load: a message of %d bytes has no room for its mark of %d", size, markLen)
+	}
+	return &Message{Op: op, payload: []byte(filler(size)), mark: 0}, nil
+}
+
+// Event returns a text message of size bytes that is a JSON object of the shape
+// that apps use: {"event":"bench","data":{"id":"<mark>","pad":"…"}}.
+func Event(size int) (*Message, error) {
+	const before, between, after = `{"event":"bench","data":{"id":"`, `","pad":"`, `"}}`
+	pad := size - len(before) - markLen - len(between) - len(after)
+	if pad < 0 {
+		return nil, fmt.Errorf("load: an event has at least %d bytes, not %d", size-pad, size)
+	}
+	text := before + strings.Repeat("0", markLen) + between + filler(pad) + after
+	return &Message{Op: Text, payload: []byte(text), mark: len(before)}, nil
+}
+
+func filler(n int) string {
+	const alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+	return strings.Repeat(alphabet, n/len(alphabet)+1)[:n]
+}
+
+// Size is the length of the payload in bytes.
+func (m *Message) Size() int { return len(m.payload) }
+
+// mask is every frame's: it need not surprise anybody here, but must not be zero,
+// which a server could treat specially.
+var mask = [4]byte{0x37, 0xfa, 0x21, 0x3d}
+
+// frames are the encodings of a message by one worker, which writes the marks.
+type frames struct {
+	request, reply         []byte // masked, as a client sends; plain, as a server does
+	requestMark, replyMark int
+	keys                   [4]byte // the mask from the mark's first byte on
+}
+
+func (m *Message) frames() *frames {
+	request := appendHeader(nil, m.Op, len(m.payload), true)
+	reply := appendHeader(nil, m.Op, len(m.payload), false)
+	f := &frames{requestMark: len(request) + m.mark, replyMark: len(reply) + m.mark}
+	for i, b := range m.payload {
+		request = append(request, b^mask[i&3])
+	}
+	f.request, f.reply = request, append(reply, m.payload...)
+	for i := range f.keys {
+		f.keys[i] = mask[(m.mark+i)&3]
+	}
+	return f
+}
+
+// ask returns the frame of message number seq of a connection, until the next call.
+func (f *frames) ask(conn, seq uint32) []byte {
+	mark := f.request[f.requestMark:][:markLen]
+	putHex(mark[:8], conn)
+	putHex(mark[8:], seq)
+	for i := range mark {
+		mark[i] ^= f.keys[i&3]
+	}
+	return f.request
+}
+
+// answer returns the one right reply to it, until the next call.
+func (f *frames) answer(conn, seq uint32) []byte {
+	mark := f.reply[f.replyMark:][:markLen]
+	putHex(mark[:8], conn)
+	putHex(mark[8:], seq)
+	return f.reply
+}
+
+func putHex(dst []byte, v uint32) {
+	const digits = "0123456789abcdef"
+	for i := 7; i >= 0; i-- {
+		dst[i] = digits[v&15]
+		v >>= 4
+	}
+}
+
+// appendHeader appends the header of an unfragmented frame (RFC 6455, section
+// 5.2), with the mask when masked.
+func appendHeader(dst []byte, op byte, length int, masked bool) []byte {
+	var bit byte
+	if masked {
+		bit = 0x80
+	}
+	dst = append(dst, 0x80|op)
+	switch {
+	case length < 126:
+		dst = append(dst, bit|byte(length))
+	case length < 1<<16:
+		dst = binary.BigEndian.AppendUint16(append(dst, bit|126), uint16(length))
+	default:
+		dst = binary.BigEndian.AppendUint64(append(dst, bit|127), uint64(length))
+	}
+	if masked {
+		dst = append(dst, mask[:]...)
+	}
+	return dst
+}
+
+// describe says what a frame from the server is, for a message about a wrong one.
+func describe(data []byte) string {
+	if len(data) >= 4 && data[0] == 0x88 && data[1] >= 2 && data[1] < 126 {
+		body := data[2:min(len(data), 2+int(data[1]))]
+		return fmt.Sprintf("a close frame with %d %s", binary.BigEndian.Uint16(body), printable(body[2:]))
+	}
+	return printable(data)
+}

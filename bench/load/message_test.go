@@ -1,0 +1,112 @@
+package load
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/gobwas/ws"
+)
+
+// TestFramesAreWhatAnotherImplementationBuilds compares with gobwas, over the
+// three forms of the length.
+func TestFramesAreWhatAnotherImplementationBuilds(t *testing.T) {
+	for _, size := range []int{16, 17, 18, 19, 125, 126, 65535, 65536} {
+		m, err := Bare(Binary, size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := m.frames()
+		for _, at := range [][2]uint32{{0, 0}, {1, 2}, {0xfedcba98, 0x76543210}, {19_000, 1 << 31}} {
+			payload := []byte(fmt.Sprintf("%08x%08x", at[0], at[1]) + string(m.payload[16:]))
+			var reply, request bytes.Buffer
+			if err := ws.WriteFrame(&reply, ws.NewBinaryFrame(payload)); err != nil {
+				t.Fatal(err)
+			}
+			if err := ws.WriteFrame(&request, ws.MaskFrameWith(ws.NewBinaryFrame(payload), mask)); err != nil {
+				t.Fatal(err)
+			}
+			if got := f.answer(at[0], at[1]); !bytes.Equal(got, reply.Bytes()) {
+				t.Errorf("size %d, %v: answer is %s", size, at, printable(got))
+			}
+			if got := f.ask(at[0], at[1]); !bytes.Equal(got, request.Bytes()) {
+				t.Errorf("size %d, %v: request is %s", size, at, printable(got))
+			}
+		}
+	}
+}
+
+func TestAnEventIsJSONOfExactlyItsSize(t *testing.T) {
+	for _, size := range []int{59, 64, 65, 200, 5000} {
+		m, err := Event(size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := m.frames()
+		reply := f.answer(7, 0xabcdef)
+		payload := reply[len(reply)-size:]
+		var event struct {
+			Event string
+			Data  struct{ ID, Pad string }
+		}
+		if err := json.Unmarshal(payload, &event); err != nil {
+			t.Fatalf("size %d: %v in %s", size, err, payload)
+		}
+		if event.Event != "bench" || event.Data.ID != "0000000700abcdef" {
+			t.Errorf("size %d: got %+v", size, event)
+		}
+	}
+}
+
+func TestAMessageTooSmallForItsMarkIsRefused(t *testing.T) {
+	if _, err := Bare(Text, 15); err == nil {
+		t.Error("Bare took 15 bytes")
+	}
+	if _, err := Event(58); err == nil || !strings.Contains(err.Error(), "at least 59") {
+		t.Errorf("Event of 58 bytes: %v", err)
+	}
+}
+
+func TestFramesAreMadeWithoutAllocation(t *testing.T) {
+	m, err := Event(64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := m.frames()
+	n := testing.AllocsPerRun(100, func() {
+		f.ask(1, 2)
+		f.answer(1, 2)
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestACloseFrameIsNamedAsOne(t *testing.T) {
+	got := describe([]byte("\x88\x0e\x03\xf0ping timeout"))
+	if got != `a close frame with 1008 "ping timeout"` {
+		t.Errorf("got %s", got)
+	}
+	for _, cut := range []string{"", "\x88", "\x88\x02\x03", "\x88\x7d\x03\xf0a", "\x81\x01a"} {
+		describe([]byte(cut))
+	}
+}
+
+func TestSourcesOfConnectionsFollowTheTarget(t *testing.T) {
+	loopback, other := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1")
+	for conn, want := range map[int]string{0: "127.0.0.1", 3_999: "127.0.0.1", 4_000: "127.0.0.2", 18_999: "127.0.0.5",
+		999_999: "127.0.0.250", 1_000_000: "127.0.1.1"} {
+		if got := source(loopback, conn); got.String() != want {
+			t.Errorf("connection %d comes from %v, not %s", conn, got, want)
+		}
+	}
+	if got := source(other, 5_000); got.IsValid() {
+		t.Errorf("towards %v the source is %v", other, got)
+	}
+	if got := source(netip.IPv6Loopback(), 5_000); got.IsValid() {
+		t.Errorf("towards ::1 the source is %v", got)
+	}
+}
