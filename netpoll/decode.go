@@ -52,18 +52,21 @@ func (c *Conn) decode(b []byte, last bool) {
 	}
 }
 
-// hold keeps b until reading goes on.
+// hold keeps b until reading goes on. Where too much is kept already, of all the
+// loop's connections, this one ends.
 func (c *Conn) hold(b []byte) {
 	in := c.loop.inboxOf(c)
 	in.held = append([]byte(nil), b...)
+	c.loop.assembling += int64(cap(in.held))
+	if c.loop.assembling > c.loop.maxAssembling {
+		c.Close(OverCapacity, statusTryAgain, "try again later")
+	}
 }
 
 // decodeHeld decodes what was held.
 func (c *Conn) decodeHeld(last bool) {
 	if c.in != nil && c.in.held != nil {
-		held := c.in.held
-		c.in.held = nil
-		c.decode(held, last)
+		c.decode(c.in.unhold(c.loop), last)
 	}
 }
 

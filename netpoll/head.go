@@ -44,7 +44,7 @@ func headHopeless(b []byte) *HandshakeError {
 		return parseRequestLine(line, new(Request))
 	}
 	for _, c := range b {
-		if c == ' ' {
+		if c == ' ' || c == '\r' {
 			break
 		}
 		if !tokenByte.has(c) {

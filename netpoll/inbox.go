@@ -49,6 +49,14 @@ func (in *inbox) dropMessage(l *Loop) {
 	l.assembling += int64(cap(in.msg))
 }
 
+// unhold takes the held bytes out.
+func (in *inbox) unhold(l *Loop) []byte {
+	held := in.held
+	in.held = nil
+	l.assembling -= int64(cap(held))
+	return held
+}
+
 // extend appends p to the message under way. It reports false where that would
 // exceed the loop's share of MaxAssemblyMemory.
 func (in *inbox) extend(l *Loop, p []byte) bool {
@@ -85,6 +93,7 @@ func (l *Loop) putInbox(c *Conn) {
 
 // reclaim empties an inbox for its next owner.
 func (l *Loop) reclaim(in *inbox) {
+	in.unhold(l)
 	l.assembling -= int64(cap(in.msg))
 	if len(l.inboxes) == maxPooled {
 		return

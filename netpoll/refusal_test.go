@@ -1,0 +1,78 @@
+package netpoll
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestARefusalIsOneWholeResponse(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		status int
+		text   string
+		extra  []string
+		want   string
+	}{
+		{"plain", 404, "not found", nil,
+			"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 10\r\nConnection: close\r\n\r\nnot found\n"},
+		{"further fields", 405, "no", []string{"Allow", "GET", "X", "y"},
+			"HTTP/1.1 405 Method Not Allowed\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 3\r\nConnection: close\r\nAllow: GET\r\nX: y\r\n\r\nno\n"},
+		{"Upgrade is a connection option", 426, "no", []string{"Upgrade", "websocket"},
+			"HTTP/1.1 426 Upgrade Required\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 3\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\nno\n"},
+		{"text stays in the body, on one line", 400, "a\r\n\r\nHTTP/1.1 200 OK\r\nX: y\x00\x7fé", nil,
+			"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 30\r\nConnection: close\r\n\r\na    HTTP/1.1 200 OK  X: y  é\n"},
+		{"a status that refuses nothing", 200, "", nil,
+			"HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 1\r\nConnection: close\r\n\r\n\n"},
+		{"a status that is none", 1000, "", nil,
+			"HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 1\r\nConnection: close\r\n\r\n\n"},
+	} {
+		if got := string(appendRefusal([]byte("before"), c.status, c.text, c.extra...)); got != "before"+c.want {
+			t.Errorf("%s:\ngot  %q\nwant %q", c.name, got, "before"+c.want)
+		}
+	}
+}
+
+func TestARefusalOfHEADHasNoBody(t *testing.T) {
+	e := badRequest("no Host header")
+	whole := string(e.appendTo(nil, []byte("GET")))
+	head := string(e.appendTo(nil, []byte("HEAD")))
+	if want, found := strings.CutSuffix(whole, "no Host header\n"); !found || head != want {
+		t.Errorf("GET gets %q, HEAD %q", whole, head)
+	}
+	if got := string(e.appendTo(nil, nil)); got != whole {
+		t.Errorf("an unknown method gets %q", got)
+	}
+}
+
+func TestARefusingVerdictBecomesAResponse(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		v          Verdict
+		retryAfter string
+		body       string
+	}{
+		{"with a reason", Verdict{Status: 403, Reason: "origin not allowed"}, "", "origin not allowed\n"},
+		{"without one", Verdict{Status: 401}, "", "Unauthorized\n"},
+		{"later", Verdict{Status: 503, Reason: "draining", RetryAfter: 2 * time.Second}, "2", "draining\n"},
+		{"rounded up", Verdict{Status: 503, Reason: "draining", RetryAfter: 2*time.Second + 1}, "3", "draining\n"},
+		{"at once", Verdict{Status: 503, Reason: "draining", RetryAfter: 1}, "1", "draining\n"},
+		{"the longest", Verdict{Status: 503, Reason: "x", RetryAfter: 1<<63 - 1}, "9223372037", "x\n"},
+		{"in the past", Verdict{Status: 503, Reason: "x", RetryAfter: -1}, "", "x\n"},
+	} {
+		head, body, _ := strings.Cut(string(c.v.appendRefusal(nil)), "\r\n\r\n")
+		_, after, found := strings.Cut(head, "\r\nRetry-After: ")
+		if body != c.body || found != (c.retryAfter != "") || after != c.retryAfter {
+			t.Errorf("%s: Retry-After %q, body %q", c.name, after, body)
+		}
+	}
+}
+
+func TestARefusalIsBuiltWithoutAllocation(t *testing.T) {
+	buf := make([]byte, 0, 1024)
+	if n := testing.AllocsPerRun(100, func() {
+		appendRefusal(buf, 503, "draining", "Retry-After", "5")
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

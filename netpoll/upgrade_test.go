@@ -1,0 +1,313 @@
+package netpoll
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTheClientPathIsMatchedExactly(t *testing.T) {
+	for _, c := range []struct {
+		path, want string
+		on         bool
+	}{
+		{"/ws", "/ws", true}, {"/ws/", "/ws", true}, {"/ws//", "/ws", false}, {"/WS", "/ws", false}, {"/w", "/ws", false},
+		{"/wsx", "/ws", false}, {"//ws", "/ws", false}, {"/%77s", "/ws", false}, {"/a/../ws", "/ws", false}, {"http://x/ws", "/ws", false},
+		{"", "/ws", false}, {"/", "/ws", false}, {"/", "/", true}, {"//", "/", false}, {"/a/b/", "/a/b", true},
+		{"/ws/", "/ws/", true}, {"/ws", "/ws/", false}, {"/ws//", "/ws/", false}, {"/", "", false},
+	} {
+		if got := onPath([]byte(c.path), c.want); got != c.on {
+			t.Errorf("%q on %q: %v", c.path, c.want, got)
+		}
+	}
+}
+
+// handshakeLines is a valid handshake; edit replaces the lines that begin with
+// the names of its own (a line of only a name and a colon drops the field), and
+// appends those that are new.
+func handshakeLines(edit ...string) []string {
+	lines := []string{
+		"GET /ws HTTP/1.1",
+		"Host: x",
+		"Upgrade: websocket",
+		"Connection: Upgrade",
+		"Sec-WebSocket-Version: 13",
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+	}
+	for _, e := range edit {
+		name, value, _ := strings.Cut(e, ":")
+		at := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, name+":") })
+		switch {
+		case !strings.Contains(e, ":"):
+			lines[0] = e
+		case strings.HasPrefix(e, "+"):
+			lines = append(lines, e[1:])
+		case value == "":
+			lines = slices.Delete(lines, at, at+1)
+		case at >= 0:
+			lines[at] = e
+		default:
+			lines = append(lines, e)
+		}
+	}
+	return lines
+}
+
+func TestAValidHandshakePasses(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		edit []string
+	}{
+		{"plain", nil},
+		{"names and values in other case", []string{"Upgrade: WebSocket", "Connection: uPGRADE"}},
+		{"lists", []string{"Upgrade: websocket, h2c", "Connection: keep-alive, Upgrade"}},
+		{"websocket last in the list", []string{"Upgrade: h2c,websocket"}},
+		{"lists over several fields", []string{"Upgrade: h2c", "+upgrade: websocket", "Connection: keep-alive", "+connection: x, upgrade"}},
+		{"empty list elements", []string{"Connection: , upgrade,,"}},
+		{"an empty body", []string{"Content-Length: 0"}},
+		{"one origin", []string{"Origin: https://a.example"}},
+		{"subprotocols", []string{"Sec-WebSocket-Protocol: chat, v2.chat!", "+Sec-WebSocket-Protocol: x"}},
+		{"an extension that is not spoken here", []string{"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"}},
+		{"a key whose last bits are not 0", []string{"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAB=="}},
+	} {
+		r := requestOf(t, handshakeLines(c.edit...)...)
+		if err := checkUpgrade(r); err != nil {
+			t.Errorf("%s: %d %s", c.name, err.Status, err)
+			continue
+		}
+		response, accepted := newUpgrader().upgrade(r, func(*Request) Verdict { return Verdict{} })
+		if !accepted {
+			t.Errorf("%s: not upgraded: %q", c.name, response)
+		}
+	}
+}
+
+func TestABadHandshakeIsRefusedWithWhatIsWrong(t *testing.T) {
+	allow := []string{"Allow", "GET"}
+	version := []string{"Sec-WebSocket-Version", "13"}
+	upgrade := []string{"Upgrade", "websocket", "Sec-WebSocket-Version", "13"}
+	for _, c := range []struct {
+		name   string
+		edit   []string
+		status int
+		text   string
+		header []string
+	}{
+		{"POST", []string{"POST /ws HTTP/1.1"}, 405, "GET requests", allow},
+		{"HEAD", []string{"HEAD /ws HTTP/1.1"}, 405, "GET requests", allow},
+		{"get", []string{"get /ws HTTP/1.1"}, 405, "GET requests", allow},
+		{"POST without an upgrade", []string{"POST /ws HTTP/1.1", "Upgrade:"}, 405, "GET requests", allow},
+
+		{"no upgrade at all", []string{"Upgrade:", "Connection:", "Sec-WebSocket-Version:", "Sec-WebSocket-Key:"}, 426, "Upgrade: websocket is missing", upgrade},
+		{"no Upgrade header", []string{"Upgrade:"}, 426, "Upgrade: websocket is missing", upgrade},
+		{"upgrade to something else", []string{"Upgrade: h2c"}, 426, "Upgrade: websocket is missing", upgrade},
+		{"upgrade to something like it", []string{"Upgrade: websocket/13, xwebsocket"}, 426, "Upgrade: websocket is missing", upgrade},
+
+		{"HTTP/1.0", []string{"GET /ws HTTP/1.0"}, 400, "HTTP/1.0", nil},
+		{"no Connection header", []string{"Connection:"}, 400, "Connection: Upgrade is missing", nil},
+		{"Connection without it", []string{"Connection: keep-alive, upgraded"}, 400, "Connection: Upgrade is missing", nil},
+
+		{"no version", []string{"Sec-WebSocket-Version:"}, 400, "no Sec-WebSocket-Version", version},
+		{"version 8", []string{"Sec-WebSocket-Version: 8"}, 400, `"8" is not spoken here`, version},
+		{"version 013", []string{"Sec-WebSocket-Version: 013"}, 400, `"013" is not spoken here`, version},
+		{"a list of versions", []string{"Sec-WebSocket-Version: 13, 8"}, 400, `"13, 8" is not spoken here`, version},
+		{"two versions", []string{"+Sec-WebSocket-Version: 13"}, 400, "more than one Sec-WebSocket-Version", version},
+
+		{"no key", []string{"Sec-WebSocket-Key:"}, 400, "no Sec-WebSocket-Key", nil},
+		{"two keys", []string{"+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}, 400, "more than one Sec-WebSocket-Key", nil},
+		{"a key of 15 bytes", []string{"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAA"}, 400, "not the base64 of 16 bytes", nil},
+		{"a key of 17 bytes", []string{"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAAA="}, 400, "not the base64 of 16 bytes", nil},
+		{"a key of 18 bytes", []string{"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAAAA"}, 400, "not the base64 of 16 bytes", nil},
+		{"a key that is not base64", []string{"Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!=="}, 400, "not the base64 of 16 bytes", nil},
+		{"a key in the alphabet for URLs", []string{"Sec-WebSocket-Key: ______________________=="}, 400, "not the base64 of 16 bytes", nil},
+		{"a key without padding", []string{"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA"}, 400, "not the base64 of 16 bytes", nil},
+
+		{"a body of a length", []string{"Content-Length: 10"}, 400, "Content-Length announces", nil},
+		{"a body in chunks", []string{"Transfer-Encoding: chunked"}, 400, "Transfer-Encoding announces", nil},
+		{"two origins", []string{"Origin: a", "+Origin: a"}, 400, "more than one Origin", nil},
+		{"a subprotocol that is no token", []string{"Sec-WebSocket-Protocol: chat, a b"}, 400, "Sec-WebSocket-Protocol", nil},
+		{"a quoted subprotocol", []string{`Sec-WebSocket-Protocol: "chat"`}, 400, "Sec-WebSocket-Protocol", nil},
+		{"no subprotocol in the list", []string{"Sec-WebSocket-Protocol: ,"}, 400, "Sec-WebSocket-Protocol", nil},
+		{"an empty list of subprotocols", []string{"Sec-WebSocket-Protocol: "}, 400, "Sec-WebSocket-Protocol", nil},
+	} {
+		r := requestOf(t, handshakeLines(c.edit...)...)
+		err := checkUpgrade(r)
+		if err == nil {
+			t.Errorf("%s: passed", c.name)
+			continue
+		}
+		if err.Status != c.status || !strings.Contains(err.Text, c.text) || !slices.Equal(err.Header, c.header) {
+			t.Errorf("%s: got %d %q %q, want %d %q %q", c.name, err.Status, err.Text, err.Header, c.status, c.text, c.header)
+		}
+		checkRefusal(t, err, r)
+	}
+}
+
+// upgraded runs the upgrader and reads the response as a client would.
+func upgraded(t testing.TB, u *upgrader, r *Request, v Verdict) (resp *http.Response, accepted bool) {
+	t.Helper()
+	asked := 0
+	raw, accepted := u.upgrade(r, func(asking *Request) Verdict {
+		asked++
+		if asking != r {
+			t.Error("decide is asked about another request")
+		}
+		return v
+	})
+	if asked != 1 {
+		t.Errorf("decide was called %d times", asked)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(raw)), &http.Request{Method: "GET"})
+	if err != nil {
+		t.Fatalf("%q: %v", raw, err)
+	}
+	if accepted != (v.Status == 0) || accepted != (resp.StatusCode == http.StatusSwitchingProtocols) {
+		t.Errorf("verdict %d, accepted %v, status %d", v.Status, accepted, resp.StatusCode)
+	}
+	if accepted && !bytes.HasSuffix(raw, headEnding) {
+		t.Errorf("%q: bytes behind the head would be taken for frames", raw)
+	}
+	return resp, accepted
+}
+
+func acceptFor(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+func TestAnAcceptedHandshakeIsAnsweredWith101(t *testing.T) {
+	u := newUpgrader()
+	for _, key := range []string{"dGhlIHNhbXBsZSBub25jZQ==", "AAAAAAAAAAAAAAAAAAAAAA=="} { // the first is RFC 6455's own, 1.3
+		resp, accepted := upgraded(t, u, requestOf(t, handshakeLines("Sec-WebSocket-Key: "+key)...), Verdict{})
+		if !accepted {
+			t.Fatal("refused")
+		}
+		want := http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Accept": {acceptFor(key)}}
+		if len(resp.Header) != len(want) {
+			t.Errorf("header %v, want %v", resp.Header, want)
+		}
+		for name := range want {
+			if got := resp.Header.Get(name); got != want.Get(name) {
+				t.Errorf("%s: got %q, want %q", name, got, want.Get(name))
+			}
+		}
+	}
+}
+
+func TestOnlyAnOfferedSubprotocolIsSelected(t *testing.T) {
+	u := newUpgrader()
+	offer := []string{"Sec-WebSocket-Protocol: a, chat", "+Sec-WebSocket-Protocol: v2"}
+	for _, c := range []struct {
+		name     string
+		offer    []string
+		selected string
+		want     []string
+	}{
+		{"first", offer, "a", []string{"a"}},
+		{"another", offer, "chat", []string{"chat"}},
+		{"from the second field", offer, "v2", []string{"v2"}},
+		{"none", offer, "", nil},
+		{"not offered", offer, "other", nil},
+		{"not offered in this case", offer, "CHAT", nil},
+		{"nothing offered", nil, "chat", nil},
+		{"an injected header", offer, "a\r\nX: y", nil},
+	} {
+		resp, _ := upgraded(t, u, requestOf(t, handshakeLines(c.offer...)...), Verdict{Subprotocol: c.selected})
+		if got := resp.Header.Values("Sec-WebSocket-Protocol"); !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestALongSubprotocolDoesNotBreakTheResponse(t *testing.T) {
+	name := strings.Repeat("p", 20_000)
+	resp, _ := upgraded(t, newUpgrader(), requestOf(t, handshakeLines("Sec-WebSocket-Protocol: "+name)...), Verdict{Subprotocol: name})
+	if got := resp.Header.Get("Sec-WebSocket-Protocol"); got != name {
+		t.Errorf("selected %d bytes of %d", len(got), len(name))
+	}
+}
+
+func TestARefusedHandshakeLeavesNoTraceInTheNext(t *testing.T) {
+	u := newUpgrader()
+	offered := requestOf(t, handshakeLines("Sec-WebSocket-Protocol: chat")...)
+	upgraded(t, u, offered, Verdict{Subprotocol: "chat"})
+	resp, _ := upgraded(t, u, offered, Verdict{Status: 503, Reason: "draining", RetryAfter: 5 * time.Second, Subprotocol: "chat"})
+	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "5" || resp.Header.Get("Sec-WebSocket-Protocol") != "" || !resp.Close {
+		t.Errorf("refused with %d %v", resp.StatusCode, resp.Header)
+	}
+	resp, _ = upgraded(t, u, offered, Verdict{})
+	if resp.StatusCode != 101 || resp.Header.Get("Retry-After") != "" || resp.Header.Get("Sec-WebSocket-Protocol") != "" {
+		t.Errorf("accepted with %d %v", resp.StatusCode, resp.Header)
+	}
+}
+
+func TestAnUncheckedRequestIsRefusedWithoutAsking(t *testing.T) {
+	r := requestOf(t, handshakeLines("Sec-WebSocket-Key: short")...)
+	response, accepted := newUpgrader().upgrade(r, func(*Request) Verdict {
+		t.Error("decide was called")
+		return Verdict{}
+	})
+	if accepted || !bytes.HasPrefix(response, []byte("HTTP/1.1 500 ")) {
+		t.Errorf("accepted %v, response %q", accepted, response)
+	}
+}
+
+func TestAnUpgradeAllocatesOnlyGobwasNonce(t *testing.T) {
+	u := newUpgrader()
+	r := requestOf(t, handshakeLines("Sec-WebSocket-Protocol: chat")...)
+	accept := func(*Request) Verdict { return Verdict{Subprotocol: "chat"} }
+	if n := testing.AllocsPerRun(1000, func() {
+		if _, accepted := u.upgrade(r, accept); !accepted {
+			t.Error("refused")
+		}
+	}); n > 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// FuzzUpgrade: whatever passes the checks is upgraded if the Handler accepts.
+func FuzzUpgrade(f *testing.F) {
+	f.Add([]byte(browserHead), "")
+	f.Add([]byte(strings.Join(handshakeLines("Sec-WebSocket-Protocol: a, b", "Upgrade: h2c, websocket"), "\r\n")+"\r\n\r\n"), "b")
+	f.Add([]byte(strings.Join(handshakeLines("Content-Length: 00"), "\r\n")+"\r\n\r\n"), "x\r\n\r\n")
+	f.Fuzz(func(t *testing.T, head []byte, subprotocol string) {
+		var r Request
+		if parseHead(head, &r) != nil {
+			return
+		}
+		if err := checkUpgrade(&r); err != nil {
+			checkRefusal(t, err, &r)
+			return
+		}
+		key, _ := r.Get("Sec-WebSocket-Key")
+		resp, _ := upgraded(t, newUpgrader(), &r, Verdict{Subprotocol: subprotocol})
+		if got, want := resp.Header.Get("Sec-WebSocket-Accept"), acceptFor(string(key)); got != want {
+			t.Fatalf("%q: accept %q, want %q", head, got, want)
+		}
+		if len(resp.Header) > 4 {
+			t.Fatalf("%q: header %v", head, resp.Header)
+		}
+	})
+}
+
+func BenchmarkUpgrade(b *testing.B) {
+	head := []byte(browserHead)
+	r := Request{Fields: make([]Field, 0, 32)}
+	u := newUpgrader()
+	accept := func(*Request) Verdict { return Verdict{} }
+	b.ReportAllocs()
+	for b.Loop() {
+		if headEnd(head, 0) != len(head) || parseHead(head, &r) != nil || checkUpgrade(&r) != nil {
+			b.Fatal("head refused")
+		}
+		if _, accepted := u.upgrade(&r, accept); !accepted {
+			b.Fatal("refused")
+		}
+	}
+}
