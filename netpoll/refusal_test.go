@@ -21,7 +21,7 @@ func TestARefusalIsOneWholeResponse(t *testing.T) {
 		{"Upgrade is a connection option", 426, "no", []string{"Upgrade", "websocket"},
 			"HTTP/1.1 426 Upgrade Required\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 3\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\nno\n"},
 		{"text stays in the body, on one line", 400, "a\r\n\r\nHTTP/1.1 200 OK\r\nX: y\x00\x7fé", nil,
-			"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 30\r\nConnection: close\r\n\r\na    HTTP/1.1 200 OK  X: y  é\n"},
+			"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 31\r\nConnection: close\r\n\r\na    HTTP/1.1 200 OK  X: y  é\n"},
 		{"a status that refuses nothing", 200, "", nil,
 			"HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 1\r\nConnection: close\r\n\r\n\n"},
 		{"a status that is none", 1000, "", nil,

@@ -384,6 +384,7 @@ func TestCloseTellsTheHandlerOnceAndTheClientWhy(t *testing.T) {
 }
 
 func TestAPeerThatNeverAnswersOurCloseIsDroppedInTime(t *testing.T) {
+	t.Parallel()
 	h := newRecorder()
 	s, addr := startServer(t, Config{Handler: h, Loops: 1, CloseTimeout: time.Second})
 	c := dialRaw(t, addr)
@@ -400,6 +401,7 @@ func TestAPeerThatNeverAnswersOurCloseIsDroppedInTime(t *testing.T) {
 }
 
 func TestAHeadThatDoesNotArriveInTimeEndsTheConnection(t *testing.T) {
+	t.Parallel()
 	h := newRecorder()
 	s, addr := startServer(t, Config{Handler: h, HandshakeTimeout: time.Second})
 	c, err := net.Dial("tcp", addr)
@@ -521,6 +523,7 @@ func TestPressureStopsAllReadingAndLetsItGoOn(t *testing.T) {
 }
 
 func TestAClientThatNeverReadsIsClosedAndNobodyElseIs(t *testing.T) {
+	t.Parallel()
 	h := newRecorder()
 	s, addr := startServer(t, Config{Handler: h, Loops: 1, CloseTimeout: time.Second})
 	stuck := dialRaw(t, addr)
@@ -556,6 +559,7 @@ func TestAClientThatNeverReadsIsClosedAndNobodyElseIs(t *testing.T) {
 }
 
 func TestOutputThatMakesNoProgressEndsTheConnection(t *testing.T) {
+	t.Parallel()
 	h := newRecorder()
 	s, addr := startServer(t, Config{Handler: h, Loops: 1, WriteTimeout: time.Second, CloseTimeout: time.Second})
 	dialRaw(t, addr)

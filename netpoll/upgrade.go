@@ -222,8 +222,11 @@ func (v *Verdict) appendRefusal(dst []byte) []byte {
 	if v.RetryAfter <= 0 {
 		return appendRefusal(dst, v.Status, text)
 	}
-	seconds := (v.RetryAfter + time.Second - 1) / time.Second
-	return appendRefusal(dst, v.Status, text, "Retry-After", strconv.FormatInt(int64(seconds), 10))
+	seconds := int64(v.RetryAfter / time.Second)
+	if v.RetryAfter%time.Second > 0 {
+		seconds++
+	}
+	return appendRefusal(dst, v.Status, text, "Retry-After", strconv.FormatInt(seconds, 10))
 }
 
 // memoryConn is a connection on which exactly one request head arrives.
