@@ -1,0 +1,168 @@
+package main_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+func TestAClientThatVanishesIsClosedByThePingTimeoutWithOneCloseEvent(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	g := startGateway(t, app, "--ping-timeout", "1s")
+	start := time.Now()
+	r := g.rawClient(t, "vanished") // and never says another word, not even FIN
+	closed := app.closedAs(t, "vanished", 1008, "gateway")
+	if closed.event.Reason != "ping timeout" {
+		t.Errorf("reason %q, want %q", closed.event.Reason, "ping timeout")
+	}
+	if lived := time.Since(start); lived < time.Second {
+		t.Errorf("closed after %v, before the timeout", lived)
+	}
+	r.expect(fin|opClose, closePayload(1008, "ping timeout"))
+	r.expectEnd()
+	if n := g.connections(); n != 0 {
+		t.Errorf("%d connections are counted", n)
+	}
+}
+
+// keeper is a way to stay connected, or an attempt that fails.
+type keeper struct {
+	user  string
+	every func(*client) error // what it does several times in each timeout; nil: nothing
+	lives bool
+}
+
+var (
+	sendsJSONPings = func(c *client) error {
+		if err := c.write(websocket.MessageText, `{"event":"ping","data":{}}`); err != nil {
+			return err
+		}
+		_, _, err := c.read()
+		return err
+	}
+	sendsMessages = func(c *client) error { return c.write(websocket.MessageText, `{}`) }
+)
+
+// outlives runs the keepers side by side for more than two timeouts and
+// compares who is still connected with what the test says.
+func outlives(t *testing.T, g *gateway, timeout time.Duration, keepers []keeper) {
+	t.Helper()
+	for _, k := range keepers {
+		t.Run(k.user, func(t *testing.T) {
+			t.Parallel()
+			c := g.dial(t, k.user)
+			if k.every == nil {
+				_, err := c.ended()
+				if k.lives || err != nil {
+					t.Errorf("it was closed: %v", err)
+				}
+				return
+			}
+			again := time.NewTicker(timeout / 8)
+			defer again.Stop()
+			var err error
+			for end := time.Now().Add(timeout*5/2 + time.Second); err == nil && time.Now().Before(end); <-again.C {
+				err = k.every(c)
+			}
+			if k.lives && err != nil {
+				t.Errorf("it was closed: %v", err)
+			}
+			if !k.lives && err == nil {
+				t.Error("it was not closed")
+			}
+		})
+	}
+}
+
+func TestPingsOfEitherKindKeepAConnectionAliveAndMessagesDoNot(t *testing.T) {
+	t.Parallel()
+	g := startPushOnly(t, "--ping-timeout", "2s")
+	outlives(t, g, 2*time.Second, []keeper{
+		{"silent", nil, false},
+		{"JSON pings", sendsJSONPings, true},
+		{"messages", sendsMessages, false},
+	})
+	// Ping and pong frames by hand: the library would need a reader beside them.
+	for _, kind := range []byte{opPing, opPong} {
+		t.Run(map[byte]string{opPing: "ping frames", opPong: "pong frames"}[kind], func(t *testing.T) {
+			t.Parallel()
+			r := g.rawClient(t, "frames")
+			again := time.NewTicker(250 * time.Millisecond)
+			defer again.Stop()
+			for end := time.Now().Add(6 * time.Second); time.Now().Before(end); <-again.C {
+				r.say(frame(fin|kind, ""))
+				if kind == opPing {
+					r.expect(fin|opPong, "")
+				}
+			}
+			r.say(frame(fin|opPing, "alive"))
+			r.expect(fin|opPong, "alive")
+		})
+	}
+}
+
+func TestWithKeepaliveAnyEveryFrameCounts(t *testing.T) {
+	t.Parallel()
+	g := startPushOnly(t, "--ping-timeout", "2s", "--keepalive", "any")
+	outlives(t, g, 2*time.Second, []keeper{
+		{"silent", nil, false},
+		{"JSON pings", sendsJSONPings, true},
+		{"messages", sendsMessages, true},
+	})
+}
+
+func TestWithServerPingTheGatewayPingsAndThePongsCount(t *testing.T) {
+	t.Parallel()
+	g := startPushOnly(t, "--ping-timeout", "3s", "--server-ping", "1s")
+	var pings atomic.Int32
+	enough := make(chan struct{})
+	c := g.connect(t, visitor{user: "alice", onPing: func() {
+		if pings.Add(1) == 8 {
+			close(enough)
+		}
+	}})
+	ended := make(chan error, 1)
+	go func() { _, err := c.ended(); ended <- err }()
+	select {
+	case <-enough:
+	case err := <-ended:
+		t.Errorf("the connection ended after %d pings: %v", pings.Load(), err)
+	case <-time.After(patience):
+		t.Errorf("only %d pings came", pings.Load())
+	}
+	_ = c.ws.CloseNow()
+	<-ended
+}
+
+func TestAStoppedReaderIsNotPunishedForItsPings(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	release := make(chan struct{})
+	app.respond(func(c *call) reply {
+		if c.is("message", "paused") {
+			return reply{hold: release}
+		}
+		return reply{}
+	})
+	g := startGateway(t, app, "--ping-timeout", "1s", "--callback-queue", "4")
+	c := g.dial(t, "paused")
+	for range 40 {
+		c.send(`{"queued":true}`)
+	}
+	// While the gateway does not read it, its pings cannot be seen. Others that
+	// say nothing meanwhile are closed, twice over.
+	for _, other := range []string{"silent 1", "silent 2", "silent 3"} {
+		g.rawClient(t, other)
+		app.closedAs(t, other, 1008, "gateway")
+	}
+	if n := g.connections(); n != 1 {
+		t.Fatalf("%d connections, want the paused one", n)
+	}
+	close(release)
+	app.message("paused", 40)
+	c.send(`{"event":"ping"}`)
+	c.receive(`{"event":"pong"}`)
+}
