@@ -13,12 +13,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// fasthttp's housekeepers sleep for seconds before they see that their server
-	// or client is done.
+	// fasthttp's housekeepers sleep for seconds before they see that their server,
+	// client or dialer is done.
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*TCPDialer).tcpAddrsClean"),
 	)
 }
 
