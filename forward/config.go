@@ -1,0 +1,69 @@
+package forward
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Config of a Forwarder. Zero values mean the defaults named beside them.
+type Config struct {
+	URL         string        // callback URL, http://host:port/path; required
+	Concurrency int           // POSTs in flight, default 64, at most 65,536
+	Timeout     time.Duration // of one attempt (connecting, and then the POST with its answer), default 10 s
+	RetryFor    time.Duration // from an event's first attempt, default 60 s
+	QueueEvents int           // events waiting for one connection, default 256
+	QueueBytes  int           // bytes of these, default 1 MiB
+	Memory      int64         // bytes of all waiting events, what holds them included; default 256 MiB
+	DeadLetter  string        // file for events that failed for good; "" for none
+
+	// Drained is told that a lane whose Message call had answered full is down to
+	// half of its bounds. Pressure is told when Memory is exceeded, and when half
+	// of it is free again. Both are called on a goroutine of the Forwarder's own,
+	// with no lock held; calls of Pressure follow one another and alternate.
+	// Neither is called once Drain has returned.
+	Drained  func(key uint64)
+	Pressure func(on bool)
+
+	Log zerolog.Logger
+}
+
+const maxConcurrency = 1 << 16
+
+// withDefaults checks c and puts in what was left out.
+func (c Config) withDefaults() (Config, error) {
+	switch {
+	case c.Concurrency < 0 || c.Concurrency > maxConcurrency:
+		return c, fmt.Errorf("callback concurrency %d: want 1 to %d", c.Concurrency, maxConcurrency)
+	case c.Timeout < 0:
+		return c, errors.New("callback timeout is negative")
+	case c.RetryFor < 0:
+		return c, errors.New("callback retry time is negative")
+	case c.QueueEvents < 0 || c.QueueBytes < 0:
+		return c, errors.New("callback queue bound is negative")
+	case c.Memory < 0:
+		return c, errors.New("callback memory is negative")
+	}
+	setDefault(&c.Concurrency, 64)
+	setDefault(&c.Timeout, 10*time.Second)
+	setDefault(&c.RetryFor, 60*time.Second)
+	setDefault(&c.QueueEvents, 256)
+	setDefault(&c.QueueBytes, 1<<20)
+	setDefault(&c.Memory, 256<<20)
+	if c.Drained == nil {
+		c.Drained = func(uint64) {}
+	}
+	if c.Pressure == nil {
+		c.Pressure = func(bool) {}
+	}
+	return c, nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

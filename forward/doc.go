@@ -1,0 +1,31 @@
+// Package forward carries events to the app: one HTTP POST for each event, in
+// order within a connection, in parallel between connections.
+//
+//	Open, Message, Close          worker (Config.Concurrency of them)
+//	(any goroutine)                 one connection to the app each
+//	    │ encode: the one copy        ▲          │ POST
+//	    ▼                             │          ▼
+//	lane of the connection ──▶ scheduler     the app ──▶ delivered: next event
+//	(only while it has events)  ready ─ FIFO         ├──▶ retry: back-off
+//	                            waiting ─ by due     └──▶ failed: log, dead letter
+//	                            parked ─ app down
+//
+// A lane is a connection's pending events. It comes into being with the first
+// and is gone with the last, so an idle connection costs nothing here. A lane
+// with events is in exactly one place: ready to be attempted, waiting for a
+// back-off to pass, parked while the app is unreachable, or with the one worker
+// that is delivering its first event. No worker is held by a lane that waits.
+//
+// What decides is pure and knows no clock, lock or goroutine: the encoding
+// (encode.go), the verdict on an answer and the back-off (policy.go), the choice
+// of the next lane (scheduler.go), the gate that keeps everybody from knocking
+// at a door that nobody answers (gate.go). Around them stand the lanes' stripes
+// (lane.go), the pool with its one lock (pool.go), the workers (worker.go) and
+// their connections (link.go).
+//
+// No lock is held while another is taken, nor while anything of the caller's,
+// the network or a file is waited for. Instants are durations since the
+// Forwarder was made.
+//
+// The package imports none of the project's other packages.
+package forward

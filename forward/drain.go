@@ -1,0 +1,73 @@
+package forward
+
+import (
+	"context"
+	"time"
+)
+
+// Leftover is what Drain could not deliver.
+type Leftover struct {
+	Events      int
+	DeadLetters int // of these, how many the dead-letter file has
+}
+
+// Drain waits until all lanes are empty or ctx is done, ends the workers, writes
+// what is left to the dead-letter file and reports it. Events are taken until
+// it ends; what comes later fails. With a deadline, back-offs become shorter as
+// it comes near. When ctx is done attempts under way are cut off; the app may
+// have acted on them. A second call waits for the first and returns the same.
+func (f *Forwarder) Drain(ctx context.Context) Leftover {
+	f.drain.Do(func() {
+		f.awaitEmpty(ctx)
+		f.stop()
+		f.lanes.close(f.abandon)
+		close(f.pressure.quit)
+		close(f.failures.quit)
+		f.witnesses.Wait()
+		f.letters.close()
+	})
+	return f.leftover
+}
+
+// awaitEmpty returns when there is no lane, or with ctx.
+func (f *Forwarder) awaitEmpty(ctx context.Context) {
+	if !f.started {
+		return
+	}
+	if end, ok := ctx.Deadline(); ok {
+		now := f.now()
+		f.policy.deadline.Store(int64(now + time.Until(end)))
+		f.pool.hurry(f.policy.beforeEnd(now, never))
+	}
+	f.draining.Store(true)
+	for f.counters.lanes.Load() > 0 {
+		select {
+		case <-f.empty:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// stop ends the workers, cutting off what they are doing.
+func (f *Forwarder) stop() {
+	f.pool.stop()
+	f.cancel()
+	for _, w := range f.workers {
+		w.link.interrupt()
+	}
+	f.delivery.Wait()
+}
+
+// abandon empties a lane that is left.
+func (f *Forwarder) abandon(l *lane) {
+	for l != nil {
+		e := l.head
+		f.leftover.Events++
+		if f.letters.write(e, CutOff, 0, time.Now()) {
+			f.leftover.DeadLetters++
+		}
+		f.counters.failed[e.action].Add(1)
+		l = f.advance(l)
+	}
+}

@@ -1,0 +1,159 @@
+package forward
+
+import (
+	"encoding/base64"
+	"strconv"
+	"unicode/utf8"
+)
+
+// Source is what an event says of its connection. Its strings are kept, its
+// slice is copied.
+type Source struct {
+	Key    uint64 // identifies the lane: events of one Key are delivered in order
+	Seq    uint32 // number of the event within the connection, for X-Request-Id
+	ConnID []byte // the public connection id
+	User   string
+	Cookie string // verbatim; "" for none
+}
+
+// Request is what the open event says of the opening handshake.
+type Request struct {
+	URI, RemoteAddr, UserAgent, Origin string
+}
+
+// End is what the close event says.
+type End struct {
+	Code      int
+	Reason    string
+	Initiator string
+}
+
+// form is how a message's bytes appear as the value of "data".
+type form uint8
+
+const (
+	formJSON   form = iota // as they are
+	formText               // as a JSON string
+	formBase64             // as a JSON string in base64
+)
+
+// formOf chooses the form that loses nothing.
+func formOf(data []byte, binary bool) form {
+	switch {
+	case binary:
+		return formBase64
+	case ValidJSON(data):
+		return formJSON
+	case utf8.Valid(data):
+		return formText
+	default:
+		return formBase64
+	}
+}
+
+// dataLen is the length of what appendData appends.
+func dataLen(data []byte, f form) int {
+	switch f {
+	case formJSON:
+		return len(data)
+	case formText:
+		return quotedLen(data)
+	default:
+		return base64.StdEncoding.EncodedLen(len(data)) + len(`""`)
+	}
+}
+
+func appendData(dst, data []byte, f form) []byte {
+	switch f {
+	case formJSON:
+		return append(dst, data...)
+	case formText:
+		return appendQuoted(dst, data)
+	default:
+		dst = append(dst, '"')
+		dst = base64.StdEncoding.AppendEncode(dst, data)
+		return append(dst, '"')
+	}
+}
+
+// The sizes below are upper bounds: the text around the values is taken to be
+// this long, the values are counted.
+const (
+	commonText  = len(`{"data":{},"action":"message","user_name":,"conn_id":,"encoding":"base64"}-4294967295`)
+	requestText = len(`,"request":{"uri":,"remote_addr":,"user_agent":,"origin":}`)
+	endText     = len(`,"code":-9223372036854775808,"reason":,"initiator":`)
+)
+
+func sourceSize(src *Source) int {
+	return commonText + quotedLen(src.User) + quotedLen(src.ConnID) + len(src.ConnID)
+}
+
+func openSize(src *Source, req *Request) int {
+	return sourceSize(src) + requestText + quotedLen(req.URI) + quotedLen(req.RemoteAddr) +
+		quotedLen(req.UserAgent) + quotedLen(req.Origin)
+}
+
+func messageSize(src *Source, data []byte, f form) int {
+	return sourceSize(src) + dataLen(data, f)
+}
+
+func closeSize(src *Source, end *End) int {
+	return sourceSize(src) + endText + quotedLen(end.Reason) + quotedLen(end.Initiator)
+}
+
+// appendOpen, appendMessage and appendClose append the body of an event as it
+// is POSTed (PROTOCOL 4.1).
+
+func appendOpen(dst []byte, src *Source, req *Request) []byte {
+	dst = append(dst, `{"data":{},"action":"open"`...)
+	dst = appendSource(dst, src)
+	dst = append(dst, `,"request":{"uri":`...)
+	dst = appendQuoted(dst, req.URI)
+	dst = append(dst, `,"remote_addr":`...)
+	dst = appendQuoted(dst, req.RemoteAddr)
+	dst = append(dst, `,"user_agent":`...)
+	dst = appendQuoted(dst, req.UserAgent)
+	dst = append(dst, `,"origin":`...)
+	dst = appendQuoted(dst, req.Origin)
+	return append(dst, `}}`...)
+}
+
+func appendMessage(dst []byte, src *Source, data []byte, f form) []byte {
+	dst = append(dst, `{"data":`...)
+	dst = appendData(dst, data, f)
+	dst = append(dst, `,"action":"message"`...)
+	dst = appendSource(dst, src)
+	switch f {
+	case formText:
+		dst = append(dst, `,"encoding":"text"`...)
+	case formBase64:
+		dst = append(dst, `,"encoding":"base64"`...)
+	}
+	return append(dst, '}')
+}
+
+func appendClose(dst []byte, src *Source, end *End) []byte {
+	dst = append(dst, `{"data":{},"action":"close"`...)
+	dst = appendSource(dst, src)
+	dst = append(dst, `,"code":`...)
+	dst = strconv.AppendInt(dst, int64(end.Code), 10)
+	dst = append(dst, `,"reason":`...)
+	dst = appendQuoted(dst, end.Reason)
+	dst = append(dst, `,"initiator":`...)
+	dst = appendQuoted(dst, end.Initiator)
+	return append(dst, '}')
+}
+
+func appendSource(dst []byte, src *Source) []byte {
+	dst = append(dst, `,"user_name":`...)
+	dst = appendQuoted(dst, src.User)
+	dst = append(dst, `,"conn_id":`...)
+	return appendQuoted(dst, src.ConnID)
+}
+
+// appendRequestID appends the id that all attempts of an event share.
+func appendRequestID(dst []byte, src *Source) []byte {
+	dst = append(dst, src.ConnID...)
+	dst = append(dst, '-')
+	return strconv.AppendUint(dst, uint64(src.Seq), 10)
+}

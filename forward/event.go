@@ -1,0 +1,105 @@
+package forward
+
+import (
+	"math/bits"
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// action is what an event tells the app.
+type action uint8
+
+const (
+	actionOpen action = iota
+	actionMessage
+	actionClose
+	actions
+)
+
+func (a action) String() string { return [actions]string{"open", "message", "close"}[a] }
+
+// event is one thing that the app is to be told. Until it is in a lane it
+// belongs to the caller that makes it; then it is guarded by its lane.
+type event struct {
+	next *event // behind it in its lane
+
+	cookie string // the session's own string, shared
+	buf    []byte // the body, then the request id
+	body   int    // length of the body in buf
+	action action
+
+	queued time.Duration // when it was appended
+	window time.Duration // when retrying ends; 0 until it was first attempted or parked
+
+	attempts int
+	redialed bool // has had its one retry without back-off
+}
+
+func (e *event) bodyBytes() []byte { return e.buf[:e.body] }
+func (e *event) requestID() []byte { return e.buf[e.body:] }
+
+// cost is the memory that the event holds, in bytes. Its cookie is counted with
+// the lane.
+func (e *event) cost() int64 { return int64(unsafe.Sizeof(*e)) + int64(cap(e.buf)) }
+
+const (
+	minClass   = 8  // the smallest pooled buffer has 1<<8 bytes
+	maxClass   = 15 // the largest one 1<<15; what needs more is left to the collector
+	numClasses = maxClass - minClass + 1
+)
+
+// eventPool keeps events for reuse, with their buffers, by buffer size: so a
+// small event never holds a large buffer while it waits.
+type eventPool struct {
+	classes [numClasses]sync.Pool
+}
+
+// get returns an event whose empty buffer has room for size bytes.
+func (p *eventPool) get(size int) *event {
+	class := max(bits.Len(uint(size-1)), minClass)
+	if class > maxClass {
+		return &event{buf: make([]byte, 0, size)}
+	}
+	if e, ok := p.classes[class-minClass].Get().(*event); ok {
+		return e
+	}
+	return &event{buf: make([]byte, 0, 1<<class)}
+}
+
+// put takes back an event that nothing refers to any more.
+func (p *eventPool) put(e *event) {
+	class := bits.Len(uint(cap(e.buf) - 1))
+	if class < minClass || class > maxClass || cap(e.buf) != 1<<class {
+		return
+	}
+	*e = event{buf: e.buf[:0]}
+	p.classes[class-minClass].Put(e)
+}
+
+func (p *eventPool) open(src *Source, req *Request) *event {
+	e := p.get(openSize(src, req))
+	e.buf = appendOpen(e.buf, src, req)
+	return e.complete(src, actionOpen)
+}
+
+func (p *eventPool) message(src *Source, data []byte, binary bool) *event {
+	f := formOf(data, binary)
+	e := p.get(messageSize(src, data, f))
+	e.buf = appendMessage(e.buf, src, data, f)
+	return e.complete(src, actionMessage)
+}
+
+func (p *eventPool) close(src *Source, end *End) *event {
+	e := p.get(closeSize(src, end))
+	e.buf = appendClose(e.buf, src, end)
+	return e.complete(src, actionClose)
+}
+
+func (e *event) complete(src *Source, a action) *event {
+	e.body = len(e.buf)
+	e.buf = appendRequestID(e.buf, src)
+	e.action = a
+	e.cookie = src.Cookie
+	return e
+}

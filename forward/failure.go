@@ -1,0 +1,103 @@
+package forward
+
+import (
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Of the failures in one second so many are logged; of the others, how many.
+const loggedPerSecond = 10
+
+// throttle lets a number of lines through in each second and counts the rest.
+type throttle struct {
+	second     time.Duration // when the current second began
+	passed     int
+	suppressed int
+}
+
+// pass reports whether a line may be written at now.
+func (t *throttle) pass(now time.Duration) bool {
+	if t.passed == 0 || now-t.second >= time.Second {
+		t.second, t.passed = now, 0
+	}
+	if t.passed < loggedPerSecond {
+		t.passed++
+		return true
+	}
+	t.suppressed++
+	return false
+}
+
+// failures logs the events that failed for good: what names them and why, never
+// what is in them.
+type failures struct {
+	log  zerolog.Logger
+	now  func() time.Duration
+	held chan struct{} // has one place: a line has been held back
+	quit chan struct{}
+
+	mu       sync.Mutex
+	throttle throttle // guarded by mu
+}
+
+func newFailures(log zerolog.Logger, now func() time.Duration) *failures {
+	return &failures{log: log, now: now, held: make(chan struct{}, 1), quit: make(chan struct{})}
+}
+
+func (f *failures) report(e *event, o Outcome, status int) {
+	f.mu.Lock()
+	pass := f.throttle.pass(f.now())
+	f.mu.Unlock()
+	if !pass {
+		select {
+		case f.held <- struct{}{}:
+		default:
+		}
+		return
+	}
+	line := f.log.Warn().Bytes("request_id", e.requestID()).Stringer("action", e.action).Int("attempts", e.attempts)
+	if status != 0 {
+		line = line.Int("status", status)
+	} else {
+		line = line.Stringer("error", o)
+	}
+	line.Msg("callback failed for good")
+}
+
+// summarise logs how many lines were held back, once a second at most, until
+// quit is closed.
+func (f *failures) summarise() {
+	for {
+		select {
+		case <-f.held:
+		case <-f.quit:
+			f.logSuppressed()
+			return
+		}
+		second := time.NewTimer(time.Second)
+		select {
+		case <-second.C:
+		case <-f.quit:
+		}
+		second.Stop()
+		f.logSuppressed()
+	}
+}
+
+func (f *failures) logSuppressed() {
+	f.mu.Lock()
+	n := f.throttle.take()
+	f.mu.Unlock()
+	if n > 0 {
+		f.log.Warn().Int("suppressed", n).Msg("more callbacks failed for good than are logged one by one")
+	}
+}
+
+// take returns how many lines were held back since it was last called.
+func (t *throttle) take() int {
+	n := t.suppressed
+	t.suppressed = 0
+	return n
+}

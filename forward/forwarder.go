@@ -1,0 +1,170 @@
+package forward
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Forwarder delivers events to the app.
+type Forwarder struct {
+	// Static after New.
+	cfg    Config
+	target target
+	dial   dialFunc
+	policy *policy
+	epoch  time.Time // instants count from here
+
+	events   eventPool
+	lanes    table
+	pool     *pool
+	pressure *pressure
+	failures *failures
+	letters  *deadLetters
+	counters counters
+
+	// Lifetime.
+	ctx       context.Context // of connecting
+	cancel    context.CancelFunc
+	workers   []*worker
+	delivery  sync.WaitGroup // workers and the pool's keeper
+	witnesses sync.WaitGroup // what outlives them: pressure, failures
+	started   bool
+	draining  atomic.Bool
+	empty     chan struct{} // has one place: while draining, the last lane is gone
+	drain     sync.Once
+	leftover  Leftover
+}
+
+// New checks cfg and opens the dead-letter file; nothing runs before Start.
+func New(cfg Config) (*Forwarder, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	to, err := parseTarget(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	letters, err := openDeadLetters(cfg.DeadLetter, cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	f := &Forwarder{
+		cfg:     cfg,
+		target:  to,
+		dial:    to.dialer(),
+		policy:  &policy{retryFor: cfg.RetryFor, random: rand.Float64},
+		epoch:   time.Now(),
+		letters: letters,
+		empty:   make(chan struct{}, 1),
+	}
+	f.lanes.bounds = bounds{events: cfg.QueueEvents, bytes: cfg.QueueBytes}
+	f.pool = newPool(f.policy, cfg.Concurrency, f.now, f.announce)
+	f.pressure = newPressure(cfg.Memory, cfg.Pressure)
+	f.failures = newFailures(cfg.Log, f.now)
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	return f, nil
+}
+
+// Start runs the workers.
+func (f *Forwarder) Start() {
+	f.started = true
+	f.witnesses.Go(f.pressure.watch)
+	f.witnesses.Go(f.failures.summarise)
+	f.delivery.Go(f.pool.keep)
+	for range f.cfg.Concurrency {
+		w := newWorker(f)
+		f.workers = append(f.workers, w)
+		f.delivery.Go(w.run)
+	}
+}
+
+func (f *Forwarder) now() time.Duration { return time.Since(f.epoch) }
+
+// Open, Message and Close append an event to its connection's lane. They copy
+// data, never block, and may be called from any goroutine; the calls for one Key
+// come from one goroutine.
+func (f *Forwarder) Open(src Source, req Request) {
+	f.append(src.Key, f.events.open(&src, &req))
+}
+
+// Message reports full when the lane has reached its bounds: the caller stops
+// reading the connection until Config.Drained names it, which happens once for
+// all that Message answered full up to then. The event itself is taken in any
+// case. binary data is sent as base64.
+func (f *Forwarder) Message(src Source, data []byte, binary bool) (full bool) {
+	return f.append(src.Key, f.events.message(&src, data, binary))
+}
+
+// Close appends the connection's last event.
+func (f *Forwarder) Close(src Source, end End) {
+	f.append(src.Key, f.events.close(&src, &end))
+}
+
+func (f *Forwarder) append(key uint64, e *event) (full bool) {
+	now := f.now()
+	e.queued = now
+	// Counted first, for a worker may be done with it before add has returned.
+	cost := e.cost()
+	f.pressure.add(cost)
+	f.counters.events.Add(1)
+	a := f.lanes.add(key, e)
+	if a.closed {
+		f.pressure.add(-cost)
+		f.counters.events.Add(-1)
+		f.counters.failed[e.action].Add(1)
+		f.failures.report(e, CutOff, 0)
+		return false
+	}
+	if a.lane != nil {
+		f.counters.lanes.Add(1)
+		f.pressure.add(a.cost)
+		f.pool.put(a.lane, now)
+	}
+	return a.full
+}
+
+// advance takes the first event, which has been dealt with, off its lane and
+// returns the lane if it has more.
+func (f *Forwarder) advance(l *lane) (more *lane) {
+	key := l.key
+	r := f.lanes.remove(l)
+	f.events.put(r.event)
+	f.pressure.add(-r.cost)
+	f.counters.events.Add(-1)
+	if !r.more && f.counters.lanes.Add(-1) == 0 && f.draining.Load() {
+		select {
+		case f.empty <- struct{}{}:
+		default:
+		}
+	}
+	if r.drained {
+		f.cfg.Drained(key)
+	}
+	if r.more {
+		return l
+	}
+	return nil
+}
+
+// failed records that e failed for good.
+func (f *Forwarder) failed(e *event, o Outcome, status int) {
+	f.counters.failed[e.action].Add(1)
+	f.failures.report(e, o, status)
+	f.letters.write(e, o, status, time.Now())
+}
+
+// announce logs that the app went away or is back.
+func (f *Forwarder) announce(change shift) {
+	if change.closed {
+		f.counters.outages.Add(1)
+		f.cfg.Log.Warn().Stringer("retry_for", f.cfg.RetryFor).
+			Msgf("app unreachable at %s: is it running, and listening there? Callbacks wait meanwhile", f.target.name)
+	}
+	if change.opened {
+		f.cfg.Log.Info().Msgf("app reachable again after %s", change.outage.Round(time.Millisecond))
+	}
+}

@@ -1,0 +1,176 @@
+package forward
+
+import (
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// lane holds the pending events of one connection. It exists while it has any.
+type lane struct {
+	key uint64
+
+	// Guarded by the stripe. head is also read by the worker that has the lane,
+	// which is the only one to take it off.
+	head, tail *event
+	events     int
+	bytes      int   // of these events' buffers
+	cost       int64 // memory of the lane itself, in bytes
+	full       bool  // Message has answered full, and Drained has not been called since
+
+	// Owned by the scheduler.
+	next *lane         // behind it in the ready queue
+	due  time.Duration // its place in a heap
+}
+
+// laneCost is the memory of a lane besides its cookie: itself and its place in
+// the map.
+const laneCost = int64(unsafe.Sizeof(lane{})) + 40
+
+// bounds of a lane: at either of the two it is full, at half of both it is
+// drained.
+type bounds struct {
+	events, bytes int
+}
+
+const (
+	stripeBits = 8
+	// A map does not shrink; one that has held this many lanes is replaced when
+	// it is empty.
+	largeMap = 256
+)
+
+// table finds the lane of a key. A stripe's lock is held for work on maps and
+// lists only.
+type table struct {
+	bounds  bounds
+	pool    sync.Pool // of *lane
+	stripes [1 << stripeBits]stripe
+}
+
+type stripe struct {
+	mu     sync.Mutex
+	lanes  map[uint64]*lane
+	peak   int  // most lanes since the map was made
+	closed bool // nothing is taken any more
+}
+
+func (t *table) stripe(key uint64) *stripe {
+	const golden = 0x9e3779b97f4a7c15 // spreads keys that differ in few bits
+	return &t.stripes[key*golden>>(64-stripeBits)]
+}
+
+// added is what became of an event given to table.add.
+type added struct {
+	lane   *lane // set where the event is the lane's first: the lane is now ready
+	cost   int64 // memory that the lane holds, with lane
+	full   bool  // the lane is at its bounds, and a Drained call will follow
+	closed bool  // the event was not taken
+}
+
+// add appends e to the lane of key.
+func (t *table) add(key uint64, e *event) (a added) {
+	s := t.stripe(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return added{closed: true}
+	}
+	l := s.lanes[key]
+	if l == nil {
+		l = t.create(s, key, e)
+		a.lane, a.cost = l, l.cost
+	} else {
+		l.tail.next = e
+	}
+	l.tail = e
+	l.events++
+	l.bytes += len(e.buf)
+	// Only who sends messages can be asked to stop; opens and closes pass.
+	if e.action == actionMessage && (l.events >= t.bounds.events || l.bytes >= t.bounds.bytes) {
+		l.full = true
+	}
+	a.full = l.full
+	return a
+}
+
+func (t *table) create(s *stripe, key uint64, e *event) *lane {
+	l, ok := t.pool.Get().(*lane)
+	if !ok {
+		l = new(lane)
+	}
+	*l = lane{key: key, head: e, cost: laneCost + int64(len(e.cookie))}
+	if s.lanes == nil {
+		s.lanes = make(map[uint64]*lane)
+	}
+	s.lanes[key] = l
+	s.peak = max(s.peak, len(s.lanes))
+	return l
+}
+
+// removed is what table.remove found.
+type removed struct {
+	event   *event
+	more    bool  // the lane has further events
+	cost    int64 // memory that the event, and the lane where it is gone, held
+	drained bool  // the lane was full and is down to half: Drained is due
+}
+
+// remove takes the first event off l. It is called by the one that has the
+// lane in flight; where there are no more events, l is gone.
+func (t *table) remove(l *lane) (r removed) {
+	s := t.stripe(l.key)
+	s.mu.Lock()
+	e := l.head
+	l.head = e.next
+	l.events--
+	l.bytes -= len(e.buf)
+	if l.full && l.events <= t.bounds.events/2 && l.bytes <= t.bounds.bytes/2 {
+		l.full = false
+		r.drained = true
+	}
+	r.event, r.cost, r.more = e, e.cost(), l.head != nil
+	if !r.more {
+		r.cost += l.cost
+		delete(s.lanes, l.key)
+		if len(s.lanes) == 0 && s.peak > largeMap {
+			s.lanes, s.peak = nil, 0
+		}
+	}
+	s.mu.Unlock()
+	e.next = nil
+	if !r.more {
+		t.pool.Put(l)
+	}
+	return r
+}
+
+// close ends the taking of events and calls leftover with every lane that is
+// left, no lock held. No worker may be running.
+func (t *table) close(leftover func(*lane)) {
+	for i := range t.stripes {
+		s := &t.stripes[i]
+		s.mu.Lock()
+		s.closed = true
+		lanes := s.lanes
+		s.mu.Unlock()
+		for _, l := range lanes {
+			leftover(l)
+		}
+	}
+}
+
+// oldest returns when the event was appended that waits longest.
+func (t *table) oldest() (queued time.Duration, ok bool) {
+	for i := range t.stripes {
+		s := &t.stripes[i]
+		s.mu.Lock()
+		for _, l := range s.lanes {
+			if !ok || l.head.queued < queued {
+				queued, ok = l.head.queued, true
+			}
+		}
+		s.mu.Unlock()
+	}
+	return queued, ok
+}

@@ -1,0 +1,278 @@
+package forward
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	// Answers of more than this are cut off: the connection is closed instead of
+	// reading them.
+	maxAnswerBody = 64 << 10
+	// Of an answer with a longer head only the status line is understood.
+	maxAnswerHead = 8 << 10
+	// Bodies up to this size leave together with the head, in one write.
+	maxJoined = 32 << 10
+	// 1xx answers before the final one.
+	maxInterim = 8
+)
+
+var (
+	errCutOff   = errors.New("forward: stopped")
+	errNoAnswer = errors.New("forward: the connection ended before an answer began")
+)
+
+// link is a worker's connection to the app, with what it takes to POST on it.
+// It writes the request itself: fasthttp parses and re-writes cookies, and they
+// must arrive as the client sent them. Reading answers is fasthttp's.
+//
+// Its methods are for the worker, interrupt excepted.
+type link struct {
+	target *target
+	dial   dialFunc
+
+	reader  *bufio.Reader
+	answer  fasthttp.Response
+	out     []byte
+	vectors [2][]byte
+
+	mu   sync.Mutex
+	conn net.Conn // guarded by mu for interrupt's sake
+	cut  bool     // guarded by mu: interrupt has been called
+}
+
+func (l *link) connected() bool { return l.conn != nil }
+
+// connect makes the connection.
+func (l *link) connect(ctx context.Context, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	conn, err := l.dial(ctx)
+	if err != nil {
+		return &dialError{err}
+	}
+	if l.reader == nil {
+		l.reader = bufio.NewReaderSize(conn, maxAnswerHead)
+	} else {
+		l.reader.Reset(conn)
+	}
+	l.mu.Lock()
+	l.conn = conn
+	l.mu.Unlock()
+	return nil
+}
+
+// hangUp ends the connection.
+func (l *link) hangUp() {
+	l.mu.Lock()
+	conn := l.conn
+	l.conn = nil
+	l.mu.Unlock()
+	if conn != nil {
+		_ = conn.Close() // nothing is lost: answers have been read or given up
+	}
+}
+
+// interrupt ends what is going on, from another goroutine, and all that would
+// follow.
+func (l *link) interrupt() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut = true
+	if l.conn != nil {
+		_ = l.conn.SetDeadline(time.Unix(1, 0)) // fails where the connection is gone already
+	}
+}
+
+// limit gives the exchange that follows its deadline.
+func (l *link) limit(timeout time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cut {
+		return errCutOff
+	}
+	return l.conn.SetDeadline(time.Now().Add(timeout))
+}
+
+func (l *link) wasCut() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cut
+}
+
+// post makes one attempt at e on the connection, which must be there, and
+// returns the status of the answer. retryAfter is the answer's wish.
+//
+// The status decides as soon as it is here, whatever happens to the rest of the
+// answer. After any mishap the connection is closed. errNoAnswer means that not
+// a byte came back.
+func (l *link) post(e *event, timeout time.Duration) (status int, retryAfter time.Duration, err error) {
+	if err := l.limit(timeout); err != nil {
+		l.hangUp()
+		return 0, 0, err
+	}
+	wrote := l.write(e)
+	if wrote != nil && isTimeout(wrote) {
+		l.hangUp()
+		return 0, 0, wrote
+	}
+	// An app that refuses a request before it has read all of it answers and
+	// closes; so there may be an answer after a failed write.
+	status, err = l.readHead()
+	if err != nil {
+		l.hangUp()
+		return status, 0, err
+	}
+	retryAfter = parseRetryAfter(l.answer.Header.Peek(fasthttp.HeaderRetryAfter), time.Now())
+	if wrote != nil || !l.readBody() {
+		l.hangUp()
+	}
+	return status, retryAfter, nil
+}
+
+// write sends the request.
+func (l *link) write(e *event) error {
+	out := append(l.out[:0], l.target.head...)
+	if e.cookie != "" {
+		out = appendField(out, "Cookie: ", e.cookie)
+	}
+	out = appendField(out, "X-Request-Id: ", e.requestID())
+	out = append(out, "X-Attempt: "...)
+	out = strconv.AppendInt(out, int64(e.attempts), 10)
+	out = append(out, "\r\nContent-Length: "...)
+	out = strconv.AppendInt(out, int64(e.body), 10)
+	out = append(out, "\r\n\r\n"...)
+	if e.body <= maxJoined {
+		out = append(out, e.bodyBytes()...)
+		l.out = out
+		_, err := l.conn.Write(out)
+		return err
+	}
+	l.out = out
+	l.vectors = [2][]byte{out, e.bodyBytes()}
+	vectors := net.Buffers(l.vectors[:])
+	_, err := vectors.WriteTo(l.conn)
+	l.vectors = [2][]byte{}
+	return err
+}
+
+// appendField appends a header line. A value comes from outside: what would end
+// the line becomes a blank.
+func appendField[S string | []byte](dst []byte, name string, value S) []byte {
+	dst = append(dst, name...)
+	start := len(dst)
+	dst = append(dst, value...)
+	for _, c := range [...]byte{'\r', '\n', 0} {
+		for i := bytes.IndexByte(dst[start:], c); i >= 0; i = bytes.IndexByte(dst[start:], c) {
+			dst[start+i] = ' '
+		}
+	}
+	return append(dst, '\r', '\n')
+}
+
+// readHead reads up to the body of the final answer and returns its status.
+func (l *link) readHead() (status int, err error) {
+	for range maxInterim + 1 {
+		err = l.answer.Header.Read(l.reader)
+		if err != nil {
+			return l.salvage(err)
+		}
+		status = l.answer.StatusCode()
+		if status >= 200 || status == fasthttp.StatusSwitchingProtocols {
+			return status, nil
+		}
+	}
+	return 0, errors.New("forward: too many interim answers")
+}
+
+// salvage looks for a status line in what has arrived of an answer whose head
+// could not be read: too long, malformed or cut short, it still says how the
+// app decided.
+func (l *link) salvage(err error) (status int, _ error) {
+	l.answer.Reset()
+	head, _ := l.reader.Peek(l.reader.Buffered())
+	if len(head) == 0 {
+		if err == io.EOF {
+			return 0, errNoAnswer
+		}
+		return 0, err
+	}
+	if status, ok := parseStatusLine(head); ok && status >= 200 {
+		l.answer.Header.SetConnectionClose()
+		return status, nil
+	}
+	return 0, err
+}
+
+// parseStatusLine reads a complete status line (RFC 9112 section 4) at the
+// start of head.
+func parseStatusLine(head []byte) (status int, ok bool) {
+	line, _, found := bytes.Cut(head, []byte("\n"))
+	const form = "HTTP/1.1 200"
+	if !found || len(line) < len(form) || !bytes.HasPrefix(line, []byte("HTTP/1.")) || line[8] != ' ' {
+		return 0, false
+	}
+	if len(line) > len(form) && line[len(form)] != ' ' && line[len(form)] != '\r' {
+		return 0, false
+	}
+	for _, c := range line[9:len(form)] {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		status = 10*status + int(c-'0')
+	}
+	return status, status >= 100
+}
+
+// readBody reads the rest of the answer and reports whether the connection can
+// carry another request: nothing may be left of this one, for it would be taken
+// for an answer to the next.
+func (l *link) readBody() (reusable bool) {
+	header := &l.answer.Header
+	if header.ConnectionClose() {
+		return false
+	}
+	switch status := header.StatusCode(); {
+	case status == fasthttp.StatusSwitchingProtocols:
+		return false
+	case status == fasthttp.StatusNoContent, status == fasthttp.StatusNotModified:
+	case header.ContentLength() < -1: // a body up to the end of the connection
+		return false
+	default:
+		if err := l.answer.ReadBody(l.reader, maxAnswerBody); err != nil {
+			return false
+		}
+		if header.ContentLength() == -1 && header.ReadTrailer(l.reader) != nil {
+			return false
+		}
+	}
+	return l.reader.Buffered() == 0
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// lacksResources reports whether it is for want of something of our own that a
+// connection could not be made.
+func lacksResources(err error) bool {
+	for _, errno := range [...]syscall.Errno{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL,
+	} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}

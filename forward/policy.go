@@ -1,0 +1,154 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Outcome is what became of one attempt to deliver an event.
+type Outcome uint8
+
+const (
+	Delivered   Outcome = iota // 2xx
+	Rejected                   // a status that another attempt would not change, redirects included
+	Unavailable                // 408, 425, 429 or 5xx
+	TimedOut                   // no answer within Config.Timeout
+	Unreachable                // no connection to the app
+	Broken                     // the connection ended without an answer, or the answer was not HTTP
+	Starved                    // the gateway has no descriptor or port left for a connection
+	CutOff                     // ended by Drain
+	outcomes
+)
+
+// Outcomes is how many outcomes there are; Outcome(0) to Outcome(Outcomes-1)
+// are all of them.
+const Outcomes = int(outcomes)
+
+var outcomeNames = [outcomes]string{
+	"delivered", "rejected", "unavailable", "timeout", "app unreachable", "connection broken",
+	"gateway out of descriptors or ports", "gateway stopped",
+}
+
+// String returns the outcome's name in logs and dead letters.
+func (o Outcome) String() string {
+	if o < outcomes {
+		return outcomeNames[o]
+	}
+	return "unknown"
+}
+
+// dialError says that no connection came about.
+type dialError struct{ err error }
+
+func (e *dialError) Error() string { return e.err.Error() }
+func (e *dialError) Unwrap() error { return e.err }
+
+const statusTooEarly = 425 // RFC 8470
+
+// classify says what an answer's status, or the error that there was instead of
+// an answer, means for the attempt.
+func classify(status int, err error) Outcome {
+	if err != nil {
+		return classifyError(err)
+	}
+	switch {
+	case status >= 200 && status <= 299:
+		return Delivered
+	case status == fasthttp.StatusRequestTimeout, status == statusTooEarly,
+		status == fasthttp.StatusTooManyRequests, status >= 500 && status <= 599:
+		return Unavailable
+	default:
+		return Rejected
+	}
+}
+
+func classifyError(err error) Outcome {
+	if errors.Is(err, errCutOff) || errors.Is(err, context.Canceled) {
+		return CutOff
+	}
+	var dial *dialError
+	if errors.As(err, &dial) {
+		if lacksResources(err) {
+			return Starved
+		}
+		return Unreachable
+	}
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return TimedOut
+	}
+	return Broken
+}
+
+// retryable reports whether another attempt may end differently.
+func (o Outcome) retryable() bool { return o != Delivered && o != Rejected }
+
+const (
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 5 * time.Second
+)
+
+// policy decides when to try again.
+type policy struct {
+	retryFor time.Duration
+	random   func() float64 // in [0, 1)
+	deadline atomic.Int64   // an instant at which all ends; 0: none
+}
+
+// backoff is how long to wait after so many attempts in a row failed: it
+// doubles from 200 ms to 5 s, and any share of its second half is taken off, so
+// that what failed together is not tried again together.
+func (p *policy) backoff(attempts int) time.Duration {
+	ceiling := maxBackoff
+	if shift := attempts - 1; shift < 5 { // 200 ms << 5 is over maxBackoff
+		ceiling = 2 * minBackoff << max(shift, 0)
+	}
+	return ceiling/2 + time.Duration(p.random()*float64(ceiling/2))
+}
+
+// retryAt returns when an event is attempted again. The last attempt falls on
+// the end of the event's window; after that there is none.
+func (p *policy) retryAt(now, window time.Duration, attempts int, retryAfter time.Duration) (due time.Duration, ok bool) {
+	if now >= window {
+		return 0, false
+	}
+	wait := p.backoff(attempts)
+	if retryAfter > 0 {
+		wait = retryAfter + time.Duration(p.random()*float64(minBackoff))
+	}
+	return p.beforeEnd(now, min(now+wait, window)), true
+}
+
+// beforeEnd brings due forward so that an event gets a few attempts more before
+// the deadline: each falls on the middle of the time that is left.
+func (p *policy) beforeEnd(now, due time.Duration) time.Duration {
+	const tooLate = 2 * minBackoff // another attempt would not get far
+	rest := time.Duration(p.deadline.Load()) - now
+	if rest < tooLate {
+		return due
+	}
+	return min(due, now+rest/2)
+}
+
+// parseRetryAfter reads the header of that name, seconds or a date
+// (RFC 9110 section 10.2.3); 0 where it says nothing.
+func parseRetryAfter(value []byte, now time.Time) time.Duration {
+	const limit = 24 * time.Hour
+	if len(value) == 0 {
+		return 0
+	}
+	if seconds, err := strconv.ParseUint(string(value), 10, 32); err == nil {
+		return min(time.Duration(seconds)*time.Second, limit)
+	}
+	date, err := fasthttp.ParseHTTPDate(value)
+	if err != nil {
+		return 0
+	}
+	return min(max(date.Sub(now), 0), limit)
+}

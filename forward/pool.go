@@ -1,0 +1,255 @@
+package forward
+
+import (
+	"sync"
+	"time"
+)
+
+// idleTimeout is how long a worker keeps a connection that it does not use. It
+// is below the 5 s after which Node's and uvicorn's servers close one: better
+// us than them, while a POST is on its way.
+const idleTimeout = 4 * time.Second
+
+// pool hands the scheduler's jobs to the workers. Its lock is held for moving
+// lanes and workers between lists.
+type pool struct {
+	now     func() time.Duration
+	shifted func(shift)   // told of the gate's changes, with no lock held
+	kick    chan struct{} // tells keep that armed has been set to an earlier instant
+
+	mu    sync.Mutex
+	sched scheduler
+	// Workers without a job, by whether they have a connection; the last of a
+	// list has waited shortest and is taken first, so that a light load stays on
+	// few connections and the others come to their end.
+	warm, cold []*worker
+	armed      time.Duration // when keep looks next
+	stopped    bool
+}
+
+func newPool(p *policy, workers int, now func() time.Duration, shifted func(shift)) *pool {
+	return &pool{
+		now:     now,
+		shifted: shifted,
+		kick:    make(chan struct{}, 1),
+		sched:   newScheduler(p, workers),
+		armed:   never,
+	}
+}
+
+// put hands over a lane that can be attempted.
+func (p *pool) put(l *lane, now time.Duration) {
+	p.mu.Lock()
+	if p.stopped { // Drain takes what is left from the lanes
+		p.mu.Unlock()
+		return
+	}
+	p.sched.add(l, now)
+	woken, early := p.assignLocked(now)
+	p.mu.Unlock()
+	p.wake(woken, early)
+}
+
+// report is what a worker says of a job that it has done.
+type report struct {
+	job     job
+	outcome Outcome       // of an attempt or probe
+	began   time.Duration // when that began
+	back    *lane         // the lane, where it has events left
+	due     time.Duration // when back can be attempted; 0: now
+}
+
+// exchange takes w's report, nil at first, for its next job. It waits until
+// there is one.
+func (p *pool) exchange(w *worker, r *report) job {
+	now := p.now()
+	var change shift
+	p.mu.Lock()
+	if r != nil {
+		change = p.settleLocked(r, now)
+	}
+	j, ok := job{kind: jobStop}, true
+	if !p.stopped {
+		if j, ok = p.sched.next(now); !ok {
+			p.idleLocked(w, now)
+		}
+	}
+	woken, early := p.assignLocked(now)
+	p.mu.Unlock()
+	p.wake(woken, early)
+	p.announce(change)
+	if !ok {
+		<-w.wake
+		j = w.job
+	}
+	return j
+}
+
+func (p *pool) settleLocked(r *report, now time.Duration) (change shift) {
+	if r.job.kind <= jobProbe {
+		change = p.sched.ended(r.job.kind, r.outcome, r.began, now)
+	}
+	switch {
+	case r.back == nil:
+	case r.due > now:
+		p.sched.addLater(r.back, r.due)
+	default:
+		p.sched.add(r.back, now)
+	}
+	return change
+}
+
+func (p *pool) announce(change shift) {
+	if change != (shift{}) {
+		p.shifted(change)
+	}
+}
+
+func (p *pool) idleLocked(w *worker, now time.Duration) {
+	w.idleSince = now
+	if w.link.connected() {
+		p.warm = append(p.warm, w)
+	} else {
+		p.cold = append(p.cold, w)
+	}
+}
+
+// assignLocked gives jobs to idle workers while there are both. The caller
+// passes the results to wake once it has released the lock.
+func (p *pool) assignLocked(now time.Duration) (woken *worker, early bool) {
+	for !p.stopped && len(p.warm)+len(p.cold) > 0 {
+		j, ok := p.sched.next(now)
+		if !ok {
+			break
+		}
+		list := &p.warm
+		if len(p.warm) == 0 {
+			list = &p.cold
+		}
+		last := len(*list) - 1
+		w := (*list)[last]
+		*list = (*list)[:last]
+		w.job, w.woken = j, woken
+		woken = w
+	}
+	if at := p.wakeAtLocked(); at < p.armed {
+		p.armed = at
+		early = true
+	}
+	return woken, early
+}
+
+// wakeAtLocked is when keep has something to do unless a worker does it before.
+func (p *pool) wakeAtLocked() time.Duration {
+	at := never
+	if len(p.warm)+len(p.cold) > 0 { // otherwise the first to be idle looks itself
+		at = p.sched.wakeAt()
+	}
+	if len(p.warm) > 0 {
+		at = min(at, p.warm[0].idleSince+idleTimeout)
+	}
+	return at
+}
+
+func (p *pool) wake(woken *worker, early bool) {
+	for w := woken; w != nil; {
+		next := w.woken // w's own again once it runs
+		w.wake <- struct{}{}
+		w = next
+	}
+	if early {
+		select {
+		case p.kick <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// reached opens the gate: a probe has got its connection.
+func (p *pool) reached() {
+	now := p.now()
+	p.mu.Lock()
+	change := p.sched.reached(now)
+	woken, early := p.assignLocked(now)
+	p.mu.Unlock()
+	p.wake(woken, early)
+	p.announce(change)
+}
+
+// keep does what falls due by time, until stop.
+func (p *pool) keep() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-p.kick:
+		}
+		now := p.now()
+		p.mu.Lock()
+		if p.stopped {
+			p.mu.Unlock()
+			return
+		}
+		hangUp := p.retireLocked(now)
+		woken, _ := p.assignLocked(now)
+		p.armed = p.wakeAtLocked()
+		wait := p.armed - now
+		p.mu.Unlock()
+		p.wake(hangUp, false)
+		p.wake(woken, false)
+		timer.Reset(wait)
+	}
+}
+
+// retireLocked takes the workers off the list that have not used their
+// connection for idleTimeout.
+func (p *pool) retireLocked(now time.Duration) (woken *worker) {
+	n := 0
+	for n < len(p.warm) && p.warm[n].idleSince+idleTimeout <= now {
+		w := p.warm[n]
+		w.job, w.woken = job{kind: jobHangUp}, woken
+		woken = w
+		n++
+	}
+	p.warm = append(p.warm[:0], p.warm[n:]...)
+	return woken
+}
+
+// hurry brings forward what waits for an instant after latest.
+func (p *pool) hurry(latest time.Duration) {
+	p.mu.Lock()
+	p.sched.hurry(latest)
+	woken, early := p.assignLocked(p.now())
+	p.mu.Unlock()
+	p.wake(woken, early)
+}
+
+// stop ends the idle workers and keep, and the others when they come for their
+// next job.
+func (p *pool) stop() {
+	p.mu.Lock()
+	p.stopped = true
+	var woken *worker
+	for _, list := range [...][]*worker{p.warm, p.cold} {
+		for _, w := range list {
+			w.job, w.woken = job{kind: jobStop}, woken
+			woken = w
+		}
+	}
+	p.warm, p.cold = nil, nil
+	p.mu.Unlock()
+	p.wake(woken, true)
+}
+
+// gauges are what Stats wants to know of the pool.
+type gauges struct {
+	inFlight, waiting int
+	down              bool
+}
+
+func (p *pool) gauges() gauges {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return gauges{inFlight: p.sched.inFlight, waiting: p.sched.waiting.Len(), down: p.sched.gate.closed}
+}

@@ -1,0 +1,220 @@
+package forward
+
+import (
+	"container/heap"
+	"math"
+	"time"
+)
+
+// never is later than any instant.
+const never = time.Duration(math.MaxInt64)
+
+// kind is what a worker is to do.
+type kind uint8
+
+const (
+	jobAttempt kind = iota // deliver the lane's first event
+	jobProbe               // the same, as the one that finds out whether the app is back
+	jobExpire              // fail the lane's first event: its window ended with the app down
+	jobHangUp              // close the idle connection
+	jobStop                // end
+)
+
+type job struct {
+	lane *lane // nil for the last two kinds
+	kind kind
+}
+
+// scheduler decides which lane is served next. It is a pure state machine: its
+// owner holds the lock and passes the time.
+type scheduler struct {
+	window   time.Duration // policy.retryFor
+	gate     gate
+	inFlight int
+
+	ready   laneQueue // to be attempted, first in first out
+	waiting laneHeap  // to be attempted when due
+	parked  laneHeap  // app down: by the end of their first event's window
+}
+
+func newScheduler(p *policy, workers int) scheduler {
+	return scheduler{window: p.retryFor, gate: newGate(p, workers)}
+}
+
+// add takes a lane that can be attempted.
+func (s *scheduler) add(l *lane, now time.Duration) {
+	if s.gate.closed {
+		s.park(l, now)
+	} else {
+		s.ready.push(l)
+	}
+}
+
+// addLater takes a lane that can be attempted at due.
+func (s *scheduler) addLater(l *lane, due time.Duration) {
+	l.due = due
+	heap.Push(&s.waiting, l)
+}
+
+// park keeps a lane while the app is down. An event that would have been
+// attempted now begins its window now.
+func (s *scheduler) park(l *lane, now time.Duration) {
+	if l.head.window == 0 {
+		l.head.window = now + s.window
+	}
+	l.due = l.head.window
+	heap.Push(&s.parked, l)
+}
+
+// next hands out a job; ended must follow it, unless it is jobExpire.
+func (s *scheduler) next(now time.Duration) (j job, ok bool) {
+	for len(s.waiting) > 0 && s.waiting[0].due <= now {
+		s.add(heap.Pop(&s.waiting).(*lane), now)
+	}
+	if s.gate.closed {
+		return s.nextClosed(now)
+	}
+	s.gate.step(now)
+	if s.inFlight >= s.gate.limit {
+		return job{}, false
+	}
+	l := s.unpark()
+	if l == nil {
+		l = s.ready.pop()
+	}
+	if l == nil {
+		return job{}, false
+	}
+	s.inFlight++
+	return job{lane: l, kind: jobAttempt}, true
+}
+
+// nextClosed serves the lane whose window ends first: it is the next probe, and
+// it fails only when a probe has just found the app still down.
+func (s *scheduler) nextClosed(now time.Duration) (j job, ok bool) {
+	if len(s.parked) == 0 || s.gate.probing {
+		return job{}, false
+	}
+	ends := s.parked[0].due
+	switch {
+	case now >= s.gate.probeAt, now >= ends && now-s.gate.probed >= minBackoff:
+		s.gate.probing = true
+		s.inFlight++
+		return job{lane: s.unpark(), kind: jobProbe}, true
+	case now >= ends:
+		return job{lane: s.unpark(), kind: jobExpire}, true
+	default:
+		return job{}, false
+	}
+}
+
+func (s *scheduler) unpark() *lane {
+	if len(s.parked) == 0 {
+		return nil
+	}
+	return heap.Pop(&s.parked).(*lane)
+}
+
+// shift is a change of the gate.
+type shift struct {
+	closed, opened bool
+	outage         time.Duration // with opened: how long it was closed
+}
+
+// ended notes how an attempt or probe that began at began ended.
+func (s *scheduler) ended(k kind, o Outcome, began, now time.Duration) (change shift) {
+	s.inFlight--
+	probe := k == jobProbe
+	switch {
+	case o == Unreachable:
+		if s.gate.unreachable(now, began, probe) {
+			change.closed = true
+			for l := s.ready.pop(); l != nil; l = s.ready.pop() {
+				s.park(l, now)
+			}
+		}
+	case !probe || !s.gate.probing:
+		s.gate.answered()
+	case o == Starved || o == CutOff:
+		s.gate.probeEnded(now) // it says nothing of the app
+	default:
+		change = s.reached(now)
+		s.gate.answered()
+	}
+	return change
+}
+
+// reached notes that a probe has got its connection.
+func (s *scheduler) reached(now time.Duration) shift {
+	return shift{opened: true, outage: s.gate.reached(now)}
+}
+
+// wakeAt is the earliest instant at which next, having nothing now, may have
+// something without anything else being called.
+func (s *scheduler) wakeAt() time.Duration {
+	at := never
+	if len(s.waiting) > 0 {
+		at = s.waiting[0].due
+	}
+	switch {
+	case s.gate.closed:
+		if len(s.parked) > 0 && !s.gate.probing {
+			at = min(at, s.gate.probeAt, max(s.parked[0].due, s.gate.probed+minBackoff))
+		}
+	case s.gate.limit < s.gate.full && (len(s.parked) > 0 || s.ready.head != nil):
+		at = min(at, s.gate.stepAt)
+	}
+	return at
+}
+
+// hurry brings forward what is due after latest.
+func (s *scheduler) hurry(latest time.Duration) {
+	for _, l := range s.waiting {
+		l.due = min(l.due, latest) // keeps the heap's order
+	}
+	s.gate.probeAt = min(s.gate.probeAt, latest)
+}
+
+// laneQueue is a list of lanes, first in first out.
+type laneQueue struct {
+	head, tail *lane
+}
+
+func (q *laneQueue) push(l *lane) {
+	l.next = nil
+	if q.tail == nil {
+		q.head = l
+	} else {
+		q.tail.next = l
+	}
+	q.tail = l
+}
+
+func (q *laneQueue) pop() *lane {
+	l := q.head
+	if l == nil {
+		return nil
+	}
+	if q.head = l.next; q.head == nil {
+		q.tail = nil
+	}
+	l.next = nil
+	return l
+}
+
+// laneHeap orders lanes by due; it is a heap.Interface.
+type laneHeap []*lane
+
+func (h laneHeap) Len() int           { return len(h) }
+func (h laneHeap) Less(i, j int) bool { return h[i].due < h[j].due }
+func (h laneHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push and Pop are for container/heap.
+func (h *laneHeap) Push(x any) { *h = append(*h, x.(*lane)) }
+func (h *laneHeap) Pop() any {
+	last := len(*h) - 1
+	l := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return l
+}

@@ -1,0 +1,65 @@
+package forward
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// counters are what workers and callers count.
+type counters struct {
+	delivered, failed [actions]atomic.Uint64
+	attempts, retries atomic.Uint64
+	outcomes          [outcomes]atomic.Uint64
+	outages           atomic.Uint64
+	lanes, events     atomic.Int64
+}
+
+// Stats are counters since the start, unless marked as a gauge.
+type Stats struct {
+	Delivered [3]uint64 // by action: open, message, close
+	Failed    [3]uint64 // for good, by action; those that came after Drain included
+	Attempts  uint64
+	Retries   uint64           // attempts that were not their event's first
+	Outcomes  [Outcomes]uint64 // attempts, by Outcome; one repeated at once on a new connection counts once
+	Outages   uint64           // times that the app became unreachable
+
+	DeadLetters, DeadLetterErrors uint64
+
+	Lanes, Events, Bytes, InFlight int64         // gauges
+	Waiting                        int64         // gauge: lanes that wait for a back-off to pass
+	Oldest                         time.Duration // gauge: age of the event that waits longest
+	Pressure, AppDown              bool          // gauges
+}
+
+// Stats returns a snapshot. It looks at each lane, holding up nobody for long.
+func (f *Forwarder) Stats() Stats {
+	c := &f.counters
+	g := f.pool.gauges()
+	s := Stats{
+		Attempts: c.attempts.Load(),
+		Retries:  c.retries.Load(),
+		Outages:  c.outages.Load(),
+		Lanes:    c.lanes.Load(),
+		Events:   c.events.Load(),
+		Bytes:    f.pressure.held.Load(),
+		InFlight: int64(g.inFlight),
+		Waiting:  int64(g.waiting),
+		Pressure: f.pressure.on.Load(),
+		AppDown:  g.down,
+	}
+	for a := range actions {
+		s.Delivered[a] = c.delivered[a].Load()
+		s.Failed[a] = c.failed[a].Load()
+	}
+	for o := range outcomes {
+		s.Outcomes[o] = c.outcomes[o].Load()
+	}
+	if f.letters != nil {
+		s.DeadLetters = f.letters.written.Load()
+		s.DeadLetterErrors = f.letters.errors.Load()
+	}
+	if queued, ok := f.lanes.oldest(); ok {
+		s.Oldest = f.now() - queued
+	}
+	return s
+}

@@ -1,0 +1,118 @@
+package forward
+
+import (
+	"errors"
+	"time"
+)
+
+// worker carries out jobs, one at a time, on a connection of its own.
+type worker struct {
+	f    *Forwarder
+	link link
+	wake chan struct{} // has one place: told that job is set
+
+	// Guarded by the pool while the worker is idle, the worker's own otherwise.
+	job       job
+	woken     *worker // behind it in a list of workers to wake
+	idleSince time.Duration
+}
+
+func newWorker(f *Forwarder) *worker {
+	return &worker{
+		f:    f,
+		link: link{target: &f.target, dial: f.dial},
+		wake: make(chan struct{}, 1),
+	}
+}
+
+// run does jobs until it is told to stop.
+func (w *worker) run() {
+	defer w.link.hangUp()
+	j := w.f.pool.exchange(w, nil)
+	for {
+		r := report{job: j}
+		switch j.kind {
+		case jobAttempt, jobProbe:
+			w.deliver(&r)
+		case jobExpire:
+			w.f.failed(j.lane.head, Unreachable, 0)
+			r.back = w.f.advance(j.lane)
+		case jobHangUp:
+			w.link.hangUp()
+		case jobStop:
+			return
+		}
+		j = w.f.pool.exchange(w, &r)
+	}
+}
+
+// deliver attempts the first event of a lane and deals with the outcome.
+func (w *worker) deliver(r *report) {
+	f, e := w.f, r.job.lane.head
+	r.began = f.now()
+	if e.window == 0 {
+		e.window = r.began + f.policy.retryFor
+	}
+	status, retryAfter, err := w.attempt(e, r.job.kind == jobProbe)
+	r.outcome = classify(status, err)
+	f.counters.outcomes[r.outcome].Add(1)
+	now := f.now()
+	switch {
+	case r.outcome == Delivered:
+		f.counters.delivered[e.action].Add(1)
+		r.back = f.advance(r.job.lane)
+	case r.outcome == CutOff: // Drain finds the event where it is
+	case r.outcome.retryable():
+		due, again := f.policy.retryAt(now, e.window, e.attempts, retryAfter)
+		if !again {
+			f.failed(e, r.outcome, status)
+			r.back = f.advance(r.job.lane)
+			return
+		}
+		r.back = r.job.lane
+		if r.outcome != Unreachable { // the gate decides when, for all of them
+			r.due = due
+		}
+	default:
+		f.failed(e, r.outcome, status)
+		r.back = f.advance(r.job.lane)
+	}
+}
+
+// attempt POSTs e. An app closes connections that it finds idle, and now and
+// then one that is just being used: then the event goes out again at once on a
+// new connection, once in its life.
+func (w *worker) attempt(e *event, probe bool) (status int, retryAfter time.Duration, err error) {
+	if probe { // is to find out whether the app takes connections
+		w.link.hangUp()
+	}
+	for {
+		e.attempts++
+		w.f.counters.attempts.Add(1)
+		if e.attempts > 1 {
+			w.f.counters.retries.Add(1)
+		}
+		used := w.link.connected()
+		status, retryAfter, err = w.once(e, probe)
+		if !used || e.redialed || !errors.Is(err, errNoAnswer) {
+			break
+		}
+		e.redialed = true
+	}
+	if err != nil && w.link.wasCut() {
+		err = errCutOff
+	}
+	return status, retryAfter, err
+}
+
+func (w *worker) once(e *event, probe bool) (status int, retryAfter time.Duration, err error) {
+	if !w.link.connected() {
+		if err := w.link.connect(w.f.ctx, w.f.cfg.Timeout); err != nil {
+			return 0, 0, err
+		}
+		if probe {
+			w.f.pool.reached()
+		}
+	}
+	return w.link.post(e, w.f.cfg.Timeout)
+}
