@@ -125,6 +125,7 @@ func FuzzDecodeHeader(f *testing.F) {
 		"", "\x81", "\x81\x80\x01\x02\x03\x04", "\x82\xfe\x00\x7e\x01\x02\x03\x04", "\x81\xfe\x00\x7d\x01\x02\x03\x04",
 		"\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00\x01\x02\x03\x04", "\x82\xff\x80\x00\x00\x00\x00\x01\x00\x00\x01\x02\x03\x04",
 		"\x89\xfe", "\xf1\x80\x00\x00\x00\x00", "\x08\x80\x00\x00\x00\x00", "\x81\x05hello",
+		"\x88\xfe\x00000000",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -168,7 +169,9 @@ func FuzzDecodeHeader(f *testing.F) {
 			}
 		case v == nil:
 			t.Fatalf("% x: wants more, where gobwas has a header", b)
-		case err == nil && v != errLengthForm && v != errUnmasked:
+		case err == nil && v != errLengthForm && (v != errControlLength || theirs.Length > ws.MaxControlFramePayloadSize):
+			// Of a control frame no longer form is the shortest: that shows a byte
+			// before its length does.
 			t.Fatalf("% x: refused as %q, but gobwas takes it", b, v.reason)
 		}
 	})
