@@ -1,0 +1,137 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+)
+
+var errNoCallback = errors.New("no callback URL: where does the app take its events? Give --callback-url URL, " +
+	"or --manifest OlaresManifest.yaml, or WS_PORT and WS_URL in the environment; or --no-callback to only push")
+
+const wantCallbackURL = "a URL such as http://127.0.0.1:8888/ws/message, without user, password and fragment"
+
+// resolveCallback finds the callback URL: --callback-url, else --manifest, else
+// WS_PORT and WS_URL.
+func (c *config) resolveCallback(env environment) (err error) {
+	if c.NoCallback {
+		return c.checkNoCallback()
+	}
+	switch {
+	case c.CallbackURL != "":
+		if !isCallbackURL(c.CallbackURL) {
+			return c.reject("callback-url", wantCallbackURL)
+		}
+		c.callback = c.CallbackURL
+	case c.Manifest != "":
+		c.callback, err = manifestCallback(c.Manifest)
+		c.sources["callback-url"] = source(filepath.Base(c.Manifest))
+	case env["WS_PORT"] != "" || env["WS_URL"] != "":
+		c.callback, err = environmentCallback(env)
+		c.sources["callback-url"] = "WS_PORT and WS_URL"
+	default:
+		return errNoCallback
+	}
+	return err
+}
+
+func (c *config) checkNoCallback() error {
+	for _, v := range c.values {
+		if (v.Name == "callback-url" || v.Name == "manifest") && !v.Target.IsZero() {
+			return fmt.Errorf("--no-callback (from %s) and --%s (from %s): only one of them can be used", c.from("no-callback"), v.Name, c.from(v.Name))
+		}
+	}
+	return nil
+}
+
+// isCallbackURL reports whether package forward can POST to s.
+func isCallbackURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme == "http" && u.Opaque == "" && u.Hostname() != "" && u.User == nil && u.Fragment == "" &&
+		!strings.ContainsFunc(u.Host, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// localCallback is the URL of an app on this machine.
+func localCallback(port int, path string) string {
+	return "http://127.0.0.1:" + strconv.Itoa(port) + path
+}
+
+func parsePort(s string) (int, bool) {
+	n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 16)
+	return int(n), err == nil && n > 0
+}
+
+func environmentCallback(env environment) (string, error) {
+	portText, path := env["WS_PORT"], env["WS_URL"]
+	if portText == "" {
+		return "", fmt.Errorf("WS_URL is set to %q but WS_PORT is not: both are needed, WS_PORT is the app's port", path)
+	}
+	if path == "" {
+		return "", fmt.Errorf("WS_PORT is set to %q but WS_URL is not: both are needed, WS_URL is the path of the app's handler, such as /ws/message", portText)
+	}
+	port, ok := parsePort(portText)
+	if !ok {
+		return "", fmt.Errorf("WS_PORT %q: must be a port from 1 to 65535", portText)
+	}
+	if !strings.HasPrefix(path, "/") || !isCallbackURL(localCallback(port, path)) {
+		return "", fmt.Errorf("WS_URL %q: must be a path that begins with /, such as /ws/message", path)
+	}
+	return localCallback(port, path), nil
+}
+
+// manifestCallback takes the callback URL from an OlaresManifest.yaml. What else
+// the manifest holds does not matter here.
+func manifestCallback(file string) (string, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("--manifest %q: %w", file, withoutPath(err))
+	}
+	found, err := parseManifest(data)
+	if err != nil {
+		return "", fmt.Errorf("--manifest %q: %w", file, err)
+	}
+	return found, nil
+}
+
+func parseManifest(data []byte) (string, error) {
+	var manifest struct {
+		Options struct {
+			Websocket *struct {
+				Port any `yaml:"port"`
+				URL  any `yaml:"url"`
+			} `yaml:"websocket"`
+		} `yaml:"options"`
+	}
+	if err := yaml.Unmarshal(data, &manifest); err != nil {
+		hint := ""
+		if strings.Contains(string(data), "{{") {
+			hint = "; it is a Helm template ({{ … }}): render it first, or give --callback-url"
+		}
+		return "", fmt.Errorf("not readable as YAML%w%s", yamlError(err), hint)
+	}
+	websocket := manifest.Options.Websocket
+	if websocket == nil {
+		return "", errors.New("the key options.websocket is missing: give it port and url")
+	}
+	if websocket.Port == nil {
+		return "", errors.New("the key options.websocket.port is missing: it is the app's port")
+	}
+	if websocket.URL == nil {
+		return "", errors.New("the key options.websocket.url is missing: it is the path of the app's handler, such as /ws/message")
+	}
+	port, ok := parsePort(fmt.Sprint(websocket.Port))
+	if !ok {
+		return "", fmt.Errorf("options.websocket.port %q: must be a port from 1 to 65535", fmt.Sprint(websocket.Port))
+	}
+	path, ok := websocket.URL.(string)
+	if !ok || !strings.HasPrefix(path, "/") || !isCallbackURL(localCallback(port, path)) {
+		return "", fmt.Errorf("options.websocket.url %q: must be a path that begins with /, such as /ws/message", fmt.Sprint(websocket.URL))
+	}
+	return localCallback(port, path), nil
+}

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// config is what the command line, the environment and the file add up to.
+type config struct {
+	options
+	demoOptions
+	actions
+
+	demo     bool              // the command is demo
+	callback string            // callback URL in force; "" for none
+	values   []value           // the options, in the table's order
+	sources  map[string]source // by option; an option at its default is not there
+	warnings []string          // what is odd but no error
+}
+
+// value is one option and where it is kept.
+type value struct {
+	*kong.Flag
+}
+
+// source says where a value comes from, in words: "flag",
+// "WS_GATEWAY_LISTEN", "gateway.yaml line 3".
+type source string
+
+const sourceFlag source = "flag"
+
+// errHelp means that what was asked for has been printed.
+var errHelp = errors.New("help was printed")
+
+// parseConfig reads the command line, the environment and the file, in falling
+// precedence, and checks the result. Each line of an error is a message of its
+// own. Help and version go to out, with errHelp.
+func parseConfig(args []string, env environment, out io.Writer) (*config, error) {
+	var cli commandLine
+	resolver := &resolver{env: env, sources: map[string]source{}}
+	parser, err := newParser(&cli, resolver, out)
+	if err != nil {
+		return nil, fmt.Errorf("BUG: %w", err)
+	}
+	trace, err := kong.Trace(parser, args)
+	if err != nil {
+		return nil, err
+	}
+	given := givenFlags(trace)
+	switch {
+	case given["help"]:
+		return nil, errors.Join(errHelp, trace.PrintUsage(false))
+	case given["version"]:
+		_, err := io.WriteString(out, versionText())
+		return nil, errors.Join(errHelp, err)
+	case trace.Error != nil:
+		return nil, resolver.explain(trace.Error)
+	}
+	values := optionsOf(trace)
+	if err := resolver.readFile(configPath(trace, env), names(values)); err != nil {
+		return nil, err
+	}
+	if _, err := parser.Parse(args); err != nil {
+		return nil, resolver.explain(err)
+	}
+	for _, v := range values {
+		if given[v.Name] {
+			resolver.sources[v.Name] = sourceFlag
+		}
+	}
+	cfg := &config{
+		options: cli.options, demoOptions: cli.Demo, actions: cli.actions,
+		demo:   strings.HasPrefix(trace.Command(), "demo"),
+		values: values, sources: resolver.sources,
+		warnings: env.unknown(append(names(values), "config")),
+	}
+	return cfg, cfg.finish(env)
+}
+
+func newParser(cli *commandLine, resolver *resolver, out io.Writer) (*kong.Kong, error) {
+	options := append(mappers(),
+		kong.Name("ws-gateway"),
+		kong.Description(description),
+		kong.ExplicitGroups(groups),
+		kong.ConfigureHelp(kong.HelpOptions{NoAppDescFormat: true, NoExpandSubcommands: true, WrapUpperBound: 120}),
+		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
+		kong.Writers(out, io.Discard),
+		kong.Resolvers(resolver),
+	)
+	return kong.New(cli, options...)
+}
+
+// givenFlags returns the flags that the command line has, up to its first error.
+func givenFlags(trace *kong.Context) map[string]bool {
+	given := map[string]bool{}
+	for _, p := range trace.Path {
+		if p.Flag != nil {
+			given[p.Flag.Name] = true
+		}
+	}
+	return given
+}
+
+// optionsOf returns the options of the chosen command: its flags without the
+// actions.
+func optionsOf(trace *kong.Context) (values []value) {
+	for _, f := range trace.Flags() {
+		if f.Group != nil && f.Group.Key != "actions" {
+			values = append(values, value{f})
+		}
+	}
+	return values
+}
+
+func names(values []value) (names []string) {
+	for _, v := range values {
+		names = append(names, v.Name)
+	}
+	return names
+}
+
+func configPath(trace *kong.Context, env environment) string {
+	for _, p := range slices.Backward(trace.Path) {
+		if p.Flag != nil && p.Flag.Name == "config" {
+			return fmt.Sprint(trace.FlagValue(p.Flag))
+		}
+	}
+	return env[envName("config")]
+}
+
+// resolver gives kong the values that the command line does not: the
+// environment's, or else the file's. Kong's own handling of environment
+// variables is not used, as it would give files the last word.
+type resolver struct {
+	env      environment
+	fileName string
+	file     map[string]setting
+	sources  map[string]source
+}
+
+func (r *resolver) readFile(path string, allowed []string) (err error) {
+	if path != "" {
+		r.fileName = filepath.Base(path)
+		r.file, err = readConfigFile(path, allowed)
+	}
+	return err
+}
+
+// Validate has nothing to do: readFile has checked the keys.
+func (r *resolver) Validate(*kong.Application) error { return nil }
+
+// Resolve is called for each flag that is not on the command line. It returns
+// nil for the default.
+func (r *resolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if flag.Group == nil || flag.Group.Key == "actions" {
+		return nil, nil
+	}
+	if text, ok := r.env[envName(flag.Name)]; ok {
+		r.sources[flag.Name] = source(envName(flag.Name))
+		return text, nil
+	}
+	s, ok := r.file[flag.Name]
+	if !ok {
+		return nil, nil
+	}
+	r.sources[flag.Name] = source(fmt.Sprintf("%s line %d", r.fileName, s.line))
+	if flag.IsSlice() {
+		return kong.JoinEscaped(s.texts, flag.Tag.Sep), nil
+	}
+	if s.list {
+		return nil, &valueError{flag.Name, strings.Join(s.texts, ", "), "one value, not a list"}
+	}
+	return s.texts[0], nil
+}
+
+// explain turns an error of kong's into one line that says where the value came
+// from.
+func (r *resolver) explain(err error) error {
+	if bad, ok := errors.AsType[*valueError](err); ok {
+		return invalid(bad.option, bad.value, r.sources[bad.option], bad.want)
+	}
+	return err
+}
+
+// invalid is the error about an option's value.
+func invalid(option, value string, from source, want string) error {
+	if from == "" {
+		from = sourceFlag
+	}
+	return fmt.Errorf("--%s %q (from %s): must be %s", option, value, from, want)
+}
+
+// reject is the error about the value that option has.
+func (c *config) reject(option, want string) error {
+	i := slices.IndexFunc(c.values, func(v value) bool { return v.Name == option })
+	return invalid(option, c.values[i].shown(), c.from(option), want)
+}
+
+// from says where the value of option comes from.
+func (c *config) from(option string) source {
+	if s, ok := c.sources[option]; ok {
+		return s
+	}
+	return "default"
+}
+
+const masked = "********"
+
+func (v value) secret() bool { return v.Tag.Has("secret") && !v.Target.IsZero() }
+
+// shown is the value as text that may be shown to anybody.
+func (v value) shown() string {
+	switch {
+	case v.secret():
+		return masked
+	case v.Target.Kind() == reflect.Slice:
+		return strings.Join(v.Target.Interface().([]string), ",")
+	}
+	return fmt.Sprint(v.Target.Interface())
+}

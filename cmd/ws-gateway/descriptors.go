@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	"golang.org/x/sys/unix"
+)
+
+// Descriptors that are not a client's: 36 for listeners, event loops, files and
+// management requests, and one for each callback in flight.
+const fixedDescriptors = 36
+
+// The least number of connections that a gateway is started for.
+const fewestConnections = 16
+
+// descriptorLimit returns how many descriptors this process may open. Go's
+// runtime has raised the soft limit to the hard one before main.
+func descriptorLimit() (int, error) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("reading the descriptor limit: %w", err)
+	}
+	return int(min(limit.Cur, math.MaxInt32)), nil
+}
+
+// connectionLimit returns how many connections to allow under a descriptor
+// limit. asked is --max-connections, 0 for as many as fit. warning says what to
+// do where more were asked for than fit.
+func connectionLimit(descriptors, asked, concurrency int) (limit int, warning string, err error) {
+	reserve := fixedDescriptors + concurrency
+	room := descriptors - reserve
+	switch {
+	case room < fewestConnections:
+		return 0, "", fmt.Errorf("the descriptor limit is %d, too low to run: %d are needed for the gateway itself (--callback-concurrency %d among them); "+
+			"raise it with ulimit -n, or LimitNOFILE of systemd", descriptors, reserve, concurrency)
+	case asked == 0:
+		return room, "", nil
+	case asked > room:
+		return asked, fmt.Sprintf("--max-connections %d does not fit the descriptor limit of %d, which leaves room for %d: "+
+			"raise the limit to %d with ulimit -n, or LimitNOFILE of systemd, or lower --max-connections", asked, descriptors, room, asked+reserve), nil
+	}
+	return asked, "", nil
+}

@@ -1,0 +1,37 @@
+package main
+
+// didYouMean ends a message about an unknown name: with the known name that is
+// closest to it, or with nothing where none is close.
+func didYouMean(name string, known []string) string {
+	best, bestDistance := "", 4
+	for _, k := range known {
+		if d := editDistance(name, k); d < bestDistance && d <= len(k)/2 {
+			best, bestDistance = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return ", did you mean " + best + "?"
+}
+
+// editDistance counts the bytes to insert, delete or replace to get from a to b.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}

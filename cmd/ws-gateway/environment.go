@@ -1,0 +1,49 @@
+package main
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+const envPrefix = "WS_GATEWAY_"
+
+// envName is the environment variable of an option.
+func envName(option string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(option, "-", "_"))
+}
+
+// environment is a process environment. A variable that is set but empty counts
+// as not set, as deployments blank out variables that way.
+type environment map[string]string
+
+func newEnvironment(entries []string) environment {
+	env := environment{}
+	for _, e := range entries {
+		if name, value, ok := strings.Cut(e, "="); ok && value != "" {
+			env[name] = value
+		}
+	}
+	return env
+}
+
+// Kubernetes gives every pod variables about the services of its namespace; for
+// one that is called ws-gateway they begin like ours.
+var serviceLink = regexp.MustCompile(`^WS_GATEWAY_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_.+)?)?)$`)
+
+// unknown returns a warning for each variable that looks like an option's and is
+// none.
+func (env environment) unknown(options []string) []string {
+	known := make([]string, 0, len(options))
+	for _, o := range options {
+		known = append(known, envName(o))
+	}
+	var warnings []string
+	for name := range env {
+		if strings.HasPrefix(name, envPrefix) && !slices.Contains(known, name) && !serviceLink.MatchString(name) {
+			warnings = append(warnings, "unknown environment variable "+name+didYouMean(name, known))
+		}
+	}
+	slices.Sort(warnings)
+	return warnings
+}

@@ -1,0 +1,328 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"ws-gateway/admin"
+	"ws-gateway/forward"
+	"ws-gateway/hub"
+	"ws-gateway/netpoll"
+)
+
+// gateway is the four packages wired together, in the order in which a message
+// passes through them.
+type gateway struct {
+	// Static after newGateway.
+	cfg        *config
+	log        zerolog.Logger
+	sockets    *netpoll.Server
+	hub        *hub.Hub
+	events     *forward.Forwarder // nil: push only
+	admin      *admin.Server
+	address    net.Addr     // of the clients
+	management net.Listener // the clients' own, or the one of --admin-listen
+
+	maxConnections, descriptors int
+
+	serving sync.WaitGroup
+	failed  chan error // why the management server ended, if it did so by itself
+}
+
+// newGateway builds a gateway and binds its addresses; nothing runs before
+// start. An error leaves nothing behind.
+func newGateway(cfg *config, log zerolog.Logger) (g *gateway, err error) {
+	g = &gateway{cfg: cfg, log: log, failed: make(chan error, 1)}
+	if err := g.limitConnections(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			g.discard()
+		}
+	}()
+	if err := g.build(); err != nil {
+		return nil, err
+	}
+	return g, g.listen()
+}
+
+func (g *gateway) limitConnections() (err error) {
+	if g.descriptors, err = descriptorLimit(); err != nil {
+		return err
+	}
+	limit, warning, err := connectionLimit(g.descriptors, g.cfg.MaxConnections, g.cfg.CallbackConcurrent)
+	if warning != "" {
+		g.log.Warn().Msg(warning)
+	}
+	g.maxConnections = limit
+	return err
+}
+
+// build makes the parts. Those that are asked first are made last: each one gets
+// what it calls.
+func (g *gateway) build() (err error) {
+	if g.cfg.callback != "" {
+		if g.events, err = forward.New(g.forwardConfig()); err != nil {
+			return err
+		}
+	}
+	if g.hub, err = hub.New(g.hubConfig()); err != nil {
+		return err
+	}
+	if g.sockets, err = netpoll.New(g.netpollConfig()); err != nil {
+		return err
+	}
+	g.hub.Attach(g.sockets)
+	g.admin, err = admin.New(g.adminConfig())
+	return err
+}
+
+func (g *gateway) forwardConfig() forward.Config {
+	c := g.cfg
+	return forward.Config{
+		URL:         c.callback,
+		Concurrency: c.CallbackConcurrent,
+		Timeout:     c.CallbackTimeout,
+		RetryFor:    c.CallbackRetryFor,
+		QueueEvents: c.CallbackQueue,
+		QueueBytes:  int(c.CallbackQueueBytes),
+		Memory:      int64(c.CallbackMemory),
+		DeadLetter:  c.DeadLetter,
+		Drained:     func(key uint64) { g.hub.Resume(key) },
+		Pressure: func(on bool) {
+			g.hub.SetOverloaded(on)
+			g.sockets.SetPressure(on)
+		},
+		Log: g.log,
+	}
+}
+
+func (g *gateway) hubConfig() hub.Config {
+	c := g.cfg
+	hc := hub.Config{
+		PingTimeout:           c.PingTimeout,
+		KeepaliveAny:          c.Keepalive == "any",
+		ServerPing:            c.ServerPing,
+		UserHeader:            c.UserHeader,
+		RequireUser:           c.RequireUser,
+		AllowedOrigins:        c.AllowedOrigins,
+		Subprotocols:          c.Subprotocols,
+		MaxConnections:        g.maxConnections,
+		MaxConnectionsPerUser: c.MaxPerUser,
+		Log:                   g.log,
+	}
+	if g.events != nil {
+		hc.Forwarder = g.events
+	}
+	return hc
+}
+
+func (g *gateway) netpollConfig() netpoll.Config {
+	c := g.cfg
+	nc := netpoll.Config{
+		Handler:           g.hub,
+		Loops:             c.Loops,
+		Path:              c.Path,
+		MaxHeaderBytes:    int(c.MaxHeaderBytes),
+		HandshakeTimeout:  c.HandshakeTimeout,
+		MaxMessageSize:    int64(c.MaxMessageSize),
+		MaxAssemblyMemory: int64(c.MessageMemory),
+		MaxPendingBytes:   int(c.MaxPendingBytes),
+		WriteTimeout:      c.WriteTimeout,
+		CloseTimeout:      c.CloseTimeout,
+		Log:               g.log,
+	}
+	if c.AdminListen == "" {
+		nc.HandOff = admin.HandOff(c.AdminToken != "")
+	}
+	return nc
+}
+
+func (g *gateway) adminConfig() admin.Config {
+	c := g.cfg
+	ac := admin.Config{
+		Hub:          g.hub,
+		Sockets:      g.sockets.Stats,
+		ClientPath:   c.Path,
+		UserHeader:   c.UserHeader,
+		Token:        c.AdminToken,
+		MaxBodyBytes: int(c.MaxAPIBody),
+		Version:      version,
+		Log:          g.log,
+	}
+	if g.events != nil {
+		ac.Callbacks = g.events.Stats
+	}
+	return ac
+}
+
+func (g *gateway) listen() (err error) {
+	if g.address, err = g.sockets.Listen(g.cfg.Listen); err != nil {
+		return listenError("listen", g.cfg.Listen, err)
+	}
+	if g.cfg.AdminListen == "" {
+		g.management = g.sockets.HandedOff()
+		return nil
+	}
+	if g.management, err = admin.Listen(g.cfg.AdminListen); err != nil {
+		return listenError("admin-listen", g.cfg.AdminListen, err)
+	}
+	return nil
+}
+
+// listenError says what to do about an address that cannot be bound.
+func listenError(option, addr string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("address %s is taken by another process; choose another with --%s or stop it", addr, option)
+	case errors.Is(err, syscall.EACCES) && strings.HasPrefix(addr, "unix:"):
+		return fmt.Errorf("address %s: no permission to make the socket there; choose another with --%s", addr, option)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("address %s: no permission, ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another with --%s", addr, option)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("address %s is not an address of this machine; choose another with --%s", addr, option)
+	}
+	return fmt.Errorf("cannot listen on %s (%w); choose another with --%s", addr, err, option)
+}
+
+// start sets the parts running, those that others call first. After an error, too,
+// shutdown is due.
+func (g *gateway) start() error {
+	if g.events != nil {
+		g.events.Start()
+	}
+	g.serving.Go(func() {
+		if err := g.admin.Serve(g.management); err != nil {
+			g.failed <- err
+		}
+	})
+	if err := g.sockets.Start(); err != nil {
+		return err
+	}
+	g.logReady()
+	return nil
+}
+
+func (g *gateway) logReady() {
+	e := g.log.Info().Stringer("listen", g.address)
+	if g.cfg.AdminListen != "" {
+		e = e.Str("admin", g.adminAddress())
+	}
+	if g.cfg.callback != "" {
+		e = e.Str("callback", withoutQuery(g.cfg.callback))
+	}
+	e.Int("max_connections", g.maxConnections).
+		Int("loops", len(g.sockets.Loops())).
+		Int("fd_limit", g.descriptors).
+		Str("version", version).
+		Msg("ready")
+}
+
+// adminAddress is where the management API answers, as --admin-listen writes it.
+func (g *gateway) adminAddress() string {
+	addr := g.management.Addr()
+	if addr.Network() == "unix" {
+		return "unix:" + addr.String()
+	}
+	return addr.String()
+}
+
+// withoutQuery cuts what may hold a secret.
+func withoutQuery(url string) string {
+	before, _, _ := strings.Cut(url, "?")
+	return before
+}
+
+// shutdown ends the gateway within --shutdown-timeout from now on, in an order
+// that loses nothing and leaves nobody without an answer:
+//
+//  1. Upgrades get 503 and /readyz says so, for --drain-delay.
+//  2. Connections are closed over --drain-period. The app can send until the last
+//     one is gone, and events go on to be delivered.
+//  3. Sends and closes get 503: there is nobody left to send to.
+//  4. What waits for the app is delivered, while the loops see the close
+//     handshakes through and still answer newcomers with 503.
+//  5. The loops end, then the management server.
+//
+// An error says that something had to be cut off. What could not be delivered is
+// no error; the last log line has it.
+func (g *gateway) shutdown(now time.Time) error {
+	deadline := now.Add(g.cfg.ShutdownTimeout)
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	// The last steps need some time even if the others take all they are given.
+	lanes, cancelLanes := context.WithDeadline(ctx, deadline.Add(-min(g.cfg.ShutdownTimeout/10, time.Second)))
+	defer cancelLanes()
+
+	g.hub.SetDraining()
+	wait(lanes, g.cfg.DrainDelay)
+	err := g.hub.Drain(lanes, g.cfg.DrainPeriod)
+	if err != nil {
+		// Whoever is left must give a close event before the lanes end.
+		err = errors.Join(fmt.Errorf("closing connections: %w", err), g.stopSockets(lanes))
+	}
+	g.admin.RefuseMutations()
+	var left forward.Leftover
+	if g.events != nil {
+		left = g.events.Drain(lanes)
+	}
+	if err == nil {
+		err = g.stopSockets(ctx)
+	}
+	if adminErr := g.admin.Shutdown(ctx); adminErr != nil {
+		err = errors.Join(err, fmt.Errorf("ending management requests: %w", adminErr))
+	}
+	g.serving.Wait()
+	g.logStopped(left, time.Since(now))
+	return err
+}
+
+func (g *gateway) stopSockets(ctx context.Context) error {
+	if err := g.sockets.Stop(ctx); err != nil {
+		return fmt.Errorf("ending event loops: %w", err)
+	}
+	return nil
+}
+
+// wait returns after d, or when ctx is done.
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+func (g *gateway) logStopped(left forward.Leftover, took time.Duration) {
+	e := g.log.Info()
+	if left.Events > 0 {
+		e = g.log.Warn()
+	}
+	e.Uint64("connections_closed", g.sockets.Stats().Closed[netpoll.GoingAway]).
+		Int("events_undelivered", left.Events).
+		Int("dead_letters", left.DeadLetters).
+		Dur("took_ms", took).
+		Msg("stopped")
+}
+
+// discard releases what a failed newGateway has made.
+func (g *gateway) discard() {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	if g.sockets != nil {
+		g.sockets.Stop(over)
+	}
+	if g.events != nil {
+		g.events.Drain(over)
+	}
+}

@@ -1,0 +1,121 @@
+// Command ws-gateway holds WebSocket connections for an app that stands beside
+// it: clients' events go to the app as HTTP POSTs, and the app sends through an
+// HTTP API.
+//
+//	options (flags, environment, file) ──▶ config ──▶ gateway: netpoll → hub → forward → admin
+//
+// This package parses, wires and waits; what the gateway does is in the packages
+// that it wires.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Exit codes. A process that a second signal ended exits with 128 and the
+// signal's number, as a shell reports it.
+const (
+	exitOK      = 0
+	exitFailure = 1 // could not start, or not shut down in time
+	exitUsage   = 2 // the configuration is wrong
+)
+
+func main() {
+	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	p := process{os.Args[1:], newEnvironment(os.Environ()), os.Stdout, os.Stderr, signals, os.Exit}
+	os.Exit(p.main())
+}
+
+// process is the program's surroundings.
+type process struct {
+	args           []string
+	env            environment
+	stdout, stderr io.Writer
+	signals        <-chan os.Signal
+	exit           func(code int) // ends the process at once
+}
+
+// main returns the exit code.
+func (p *process) main() int {
+	cfg, err := parseConfig(p.args, p.env, p.stdout)
+	switch {
+	case errors.Is(err, errHelp):
+		return exitOK
+	case err != nil:
+		for message := range strings.Lines(err.Error()) {
+			fmt.Fprintf(p.stderr, "ws-gateway: %s\n", strings.TrimSpace(message))
+		}
+		return exitUsage
+	}
+	log := newLogger(p.stderr, cfg.LogLevel, cfg.LogFormat)
+	for _, warning := range cfg.warnings {
+		log.Warn().Msg(warning)
+	}
+	if cfg.PrintConfig {
+		if err := printConfig(p.stdout, cfg); err != nil {
+			log.Error().Err(err).Msg("printing the configuration")
+			return exitFailure
+		}
+		return exitOK
+	}
+	if cfg.demo {
+		err = p.runDemo(cfg, log)
+	} else {
+		err = p.run(cfg, log)
+	}
+	if err != nil {
+		log.Error().Msg(err.Error())
+		return exitFailure
+	}
+	return exitOK
+}
+
+// run is the gateway's life.
+func (p *process) run(cfg *config, log zerolog.Logger) error {
+	g, err := newGateway(cfg, log)
+	if err != nil {
+		return err
+	}
+	if err := g.start(); err != nil {
+		return errors.Join(err, g.shutdown(time.Now()))
+	}
+	return p.untilSignal(g, log)
+}
+
+// untilSignal waits for the signal to stop, or for a failure, and shuts down. A
+// second signal ends the process at once.
+func (p *process) untilSignal(g *gateway, log zerolog.Logger) error {
+	var failure error
+	select {
+	case s := <-p.signals:
+		log.Info().Stringer("signal", s).Msg("shutting down")
+	case failure = <-g.failed:
+		log.Error().Err(failure).Msg("shutting down")
+	}
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		select {
+		case s := <-p.signals:
+			log.Warn().Stringer("signal", s).Msg("second signal: exiting at once")
+			code := exitFailure
+			if number, ok := s.(syscall.Signal); ok {
+				code = 128 + int(number)
+			}
+			p.exit(code)
+		case <-over:
+		}
+	}()
+	return errors.Join(failure, g.shutdown(time.Now()))
+}

@@ -1,0 +1,72 @@
+package main
+
+import "time"
+
+// options is the table of all options: the one place that says what an option
+// is called, what it defaults to, what it may hold and what it is for. Flags,
+// environment variables, keys of the file, --help, --print-config and the table
+// in the README all follow from it.
+//
+// Beside kong's tags there are ours: min and max bound a number, a size or a
+// duration; oneof lists the only values; secret hides the value wherever the
+// configuration is shown.
+type options struct {
+	Listen             string        `group:"clients" default:":40010" help:"Address for clients and, unless --admin-listen moves it, the management API. Port 0 takes a free one."`
+	Path               string        `group:"clients" default:"/ws" help:"Path at which clients connect."`
+	UserHeader         string        `group:"clients" default:"X-Bfl-User" help:"Request header that names the user. Whatever is in front of the gateway must set or remove it."`
+	RequireUser        bool          `group:"clients" help:"Answer 401 to a handshake without the user header; otherwise its user is called \"\"."`
+	AllowedOrigins     []string      `group:"clients" placeholder:"ORIGIN" help:"Origins that may connect, such as https://app.example.org, https://*.example.org or null. Default: any. Repeatable."`
+	Subprotocols       []string      `group:"clients" placeholder:"NAME" help:"Subprotocols to choose from. Default: the first one that the client offers. Repeatable."`
+	MaxHeaderBytes     size          `group:"clients" default:"32KiB" min:"1KiB" max:"16MiB" help:"Largest request head; 431 above it."`
+	HandshakeTimeout   time.Duration `group:"clients" default:"10s" min:"10ms" help:"Time in which a request head must arrive."`
+	MaxMessageSize     size          `group:"clients" default:"1MiB" min:"1" max:"1GiB" help:"Largest message from a client; close code 1009 above it."`
+	PingTimeout        time.Duration `group:"clients" default:"75s" min:"1s" help:"A client that sends no ping for this long is closed with 1008."`
+	Keepalive          string        `group:"clients" default:"ping" oneof:"ping,any" help:"What moves the ping timeout: pings and pongs (ping), or every frame (any)."`
+	ServerPing         time.Duration `group:"clients" default:"0s" min:"0s" help:"Send ping frames at this interval; 0s sends none."`
+	CloseTimeout       time.Duration `group:"clients" default:"5s" min:"10ms" help:"Time from the close frame to the end of the TCP connection."`
+	MaxConnections     int           `group:"limits" default:"0" min:"0" max:"1000000000" help:"Open connections; 503 above it. 0: as many as the descriptor limit leaves room for."`
+	MaxPerUser         int           `group:"limits" name:"max-connections-per-user" default:"0" min:"0" max:"1000000000" help:"Open connections of one user; 429 above it. 0: no limit."`
+	MaxPendingBytes    size          `group:"limits" default:"1MiB" min:"1KiB" max:"1GiB" help:"Bytes that may wait for a slow client before it is closed with 1008."`
+	WriteTimeout       time.Duration `group:"limits" default:"30s" min:"10ms" help:"Time in which some of what waits for a slow client must leave."`
+	MessageMemory      size          `group:"limits" default:"256MiB" min:"1" max:"1TiB" help:"Bytes of messages that have arrived in part, of all connections together."`
+	CallbackURL        string        `group:"callbacks" placeholder:"URL" help:"Where open, message and close events are POSTed, such as http://127.0.0.1:8888/ws/message."`
+	Manifest           string        `group:"callbacks" placeholder:"FILE" help:"OlaresManifest.yaml to take the callback URL from (options.websocket.port and url)."`
+	NoCallback         bool          `group:"callbacks" help:"Push only: no events are sent to the app."`
+	CallbackTimeout    time.Duration `group:"callbacks" default:"10s" min:"10ms" help:"Time for one attempt to deliver an event."`
+	CallbackRetryFor   time.Duration `group:"callbacks" default:"1m" min:"1ms" help:"Time, from its first attempt, for which an event is tried again."`
+	CallbackConcurrent int           `group:"callbacks" name:"callback-concurrency" default:"64" min:"1" max:"65536" help:"Events in flight at a time; those of one connection go one after the other."`
+	CallbackQueue      int           `group:"callbacks" default:"256" min:"1" max:"1000000" help:"Events of one connection that may wait before it is no longer read."`
+	CallbackQueueBytes size          `group:"callbacks" default:"1MiB" min:"1KiB" max:"1GiB" help:"Bytes of these events."`
+	CallbackMemory     size          `group:"callbacks" default:"256MiB" min:"64KiB" max:"1TiB" help:"Bytes of all waiting events; above it no connection is read and upgrades get 503."`
+	DeadLetter         string        `group:"callbacks" placeholder:"FILE" help:"File to which events that failed for good are appended, payload included, one JSON object a line."`
+	AdminListen        string        `group:"management" placeholder:"ADDR" help:"Address of its own for the management API: host:port or unix:/path."`
+	AdminToken         string        `group:"management" secret:"true" placeholder:"TOKEN" help:"Token that every management request must present; without one only loopback is served."`
+	AdminTokenFile     string        `group:"management" placeholder:"FILE" help:"File that holds the token."`
+	MaxAPIBody         size          `group:"management" name:"max-api-body" default:"16MiB" min:"1KiB" max:"1GiB" help:"Largest body of a management request; 413 above it."`
+	DrainDelay         time.Duration `group:"process" default:"0s" min:"0s" help:"On SIGTERM, time from refusing upgrades to closing the first connection."`
+	DrainPeriod        time.Duration `group:"process" default:"5s" min:"0s" help:"Time over which the closing of connections is spread."`
+	ShutdownTimeout    time.Duration `group:"process" default:"30s" min:"100ms" help:"Time for the whole shutdown, the two above and undelivered events included."`
+	Loops              int           `group:"process" default:"0" min:"0" max:"256" help:"Event loops. 0: one for each processor."`
+	LogLevel           string        `group:"process" default:"info" oneof:"debug,info,warn,error" help:"What is logged: debug, info, warn or error."`
+	LogFormat          string        `group:"process" default:"auto" oneof:"auto,json,console" help:"json, console, or auto: console on a terminal, json elsewhere."`
+}
+
+// demoOptions are those that only the demo has.
+type demoOptions struct {
+	AppListen string `group:"demo" default:"127.0.0.1:8080" help:"Loopback address of the demo's app and its page."`
+}
+
+// actions are flags that choose what to do; they have no place in the file.
+type actions struct {
+	Config      string `group:"actions" placeholder:"FILE" help:"YAML file with options, under their names without the dashes."`
+	PrintConfig bool   `group:"actions" help:"Print the configuration in force and where each value comes from, then exit."`
+	Version     bool   `group:"actions" help:"Print the version, then exit."`
+}
+
+// commandLine is what kong parses.
+type commandLine struct {
+	options
+	actions
+	Run  struct{}    `cmd:"" default:"withargs" help:"Run the gateway (the default)."`
+	Demo demoOptions `cmd:"" help:"Run the gateway with a small chat app to try it out."`
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// printConfig writes the configuration in force as YAML that --config takes, with
+// the source of each value as a comment. A secret is a comment altogether.
+func printConfig(out io.Writer, c *config) error {
+	var b strings.Builder
+	for _, v := range c.values {
+		text := yamlText(v.Target.Interface())
+		if v.Name == "callback-url" {
+			text = yamlText(c.callback)
+		}
+		if v.secret() {
+			fmt.Fprintf(&b, "# %s: %q  # %s; not shown\n", v.Name, masked, c.from(v.Name))
+			continue
+		}
+		fmt.Fprintf(&b, "%s: %s  # %s\n", v.Name, text, c.from(v.Name))
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func yamlText(v any) string {
+	switch v := v.(type) {
+	case string:
+		return yamlString(v)
+	case []string:
+		items := make([]string, len(v))
+		for i, item := range v {
+			items[i] = yamlString(item)
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	case time.Duration:
+		return v.String()
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// yamlString quotes s as JSON does, which YAML takes too.
+func yamlString(s string) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil {
+		panic("BUG: a string that is no JSON: " + err.Error())
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}

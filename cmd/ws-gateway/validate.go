@@ -1,0 +1,193 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// finish checks the options, takes what they refer to (token file, manifest,
+// WS_PORT and WS_URL) and drops empty items from lists.
+func (c *config) finish(env environment) error {
+	c.AllowedOrigins = withoutEmpty(c.AllowedOrigins)
+	c.Subprotocols = withoutEmpty(c.Subprotocols)
+	var errs []error
+	for _, v := range c.values {
+		errs = append(errs, c.checkTags(v))
+	}
+	errs = append(errs, c.checkAddresses(), c.checkClients(), c.checkToken(), c.checkTogether())
+	if c.demo {
+		return errors.Join(errs...)
+	}
+	return errors.Join(append(errs, c.resolveCallback(env))...)
+}
+
+func withoutEmpty(list []string) []string {
+	return slices.DeleteFunc(list, func(s string) bool { return strings.TrimSpace(s) == "" })
+}
+
+// checkTags checks a value against the min, max and oneof of the table.
+func (c *config) checkTags(v value) error {
+	if oneof := v.Tag.Get("oneof"); oneof != "" && !slices.Contains(strings.Split(oneof, ","), v.Target.String()) {
+		return c.reject(v.Name, strings.ReplaceAll(oneof, ",", " or "))
+	}
+	least, most := v.Tag.Get("min"), v.Tag.Get("max")
+	switch {
+	case least == "" && most == "":
+	case least != "" && v.number() < v.parseBound(least):
+		return c.reject(v.Name, "at least "+least)
+	case most != "" && v.number() > v.parseBound(most):
+		return c.reject(v.Name, "at most "+most)
+	}
+	return nil
+}
+
+func (v value) number() int64 { return v.Target.Int() }
+
+// parseBound reads a bound of the table, which is written like a value.
+func (v value) parseBound(text string) int64 {
+	switch v.Target.Type() {
+	case reflect.TypeFor[time.Duration]():
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			panic("BUG: bound of " + v.Name)
+		}
+		return int64(d)
+	default:
+		n, ok := parseSize(text)
+		if !ok {
+			panic("BUG: bound of " + v.Name)
+		}
+		return int64(n)
+	}
+}
+
+func (c *config) checkAddresses() error {
+	const want = "an address such as :40010, 127.0.0.1:40010 or [::1]:40010, with a port from 0 to 65535"
+	var errs []error
+	if !isTCPAddress(c.Listen) {
+		errs = append(errs, c.reject("listen", want))
+	}
+	path, unix := strings.CutPrefix(c.AdminListen, "unix:")
+	if c.AdminListen != "" && (unix && path == "" || !unix && !isTCPAddress(c.AdminListen)) {
+		errs = append(errs, c.reject("admin-listen", want+", or unix:/path"))
+	}
+	if c.demo && !isLoopbackAddress(c.AppListen) {
+		errs = append(errs, c.reject("app-listen", "an address of this machine alone, such as 127.0.0.1:8080"))
+	}
+	return errors.Join(errs...)
+}
+
+func isTCPAddress(addr string) bool {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || strings.ContainsAny(host, " /") {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+func isLoopbackAddress(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	return err == nil && isTCPAddress(addr) && (host == "localhost" || net.ParseIP(host).IsLoopback())
+}
+
+func (c *config) checkClients() error {
+	var errs []error
+	if want := wantPath(c.Path); want != "" {
+		errs = append(errs, c.reject("path", want))
+	}
+	if !isToken(c.UserHeader) {
+		errs = append(errs, c.reject("user-header", "a header name such as X-Bfl-User"))
+	}
+	for _, origin := range c.AllowedOrigins {
+		if !isOrigin(origin) {
+			errs = append(errs, invalid("allowed-origins", origin, c.from("allowed-origins"), "an origin such as https://app.example.org or https://*.example.org, without a path"))
+		}
+	}
+	for _, name := range c.Subprotocols {
+		if !isToken(name) {
+			errs = append(errs, invalid("subprotocols", name, c.from("subprotocols"), "a name without blanks and separators"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// wantPath says what is wrong with a client path; "" means nothing.
+func wantPath(path string) string {
+	if !strings.HasPrefix(path, "/") || path == "/" || strings.HasSuffix(path, "/") || strings.ContainsFunc(path, func(r rune) bool {
+		return r <= ' ' || r > '~' || r == '?' || r == '#'
+	}) {
+		return "a path such as /ws: printable ASCII that begins with /, without ? and #, and without / at its end"
+	}
+	for _, taken := range []string{"/tapr", "/console", "/healthz", "/readyz", "/metrics"} {
+		if lower := strings.ToLower(path); lower == taken || strings.HasPrefix(lower, taken+"/") {
+			return "a path that is not part of the management API (" + taken + ")"
+		}
+	}
+	return ""
+}
+
+// isToken reports whether s is a token of RFC 9110 section 5.6.2.
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", r)
+	})
+}
+
+// isOrigin reports whether s is one of the forms that package hub takes.
+func isOrigin(s string) bool {
+	if s == "*" || s == "null" {
+		return true
+	}
+	scheme, host, ok := strings.Cut(s, "://")
+	return ok && isToken(scheme) && host != "" && !strings.ContainsAny(host, "/?# @\t") &&
+		!strings.Contains(strings.TrimPrefix(host, "*."), "*")
+}
+
+// checkToken checks the admin token and takes it from its file.
+func (c *config) checkToken() error {
+	option := "admin-token"
+	if c.AdminTokenFile != "" {
+		if c.AdminToken != "" {
+			return fmt.Errorf("--admin-token (from %s) and --admin-token-file (from %s): only one of them can be used",
+				c.from("admin-token"), c.from("admin-token-file"))
+		}
+		option = "admin-token-file"
+		data, err := os.ReadFile(c.AdminTokenFile)
+		if err != nil {
+			return c.reject(option, "a file that can be read: "+withoutPath(err).Error())
+		}
+		if c.AdminToken = strings.TrimSpace(string(data)); c.AdminToken == "" {
+			return c.reject(option, "a file with the token in it; this one is empty")
+		}
+	}
+	if strings.ContainsFunc(c.AdminToken, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return c.reject(option, "(or hold) printable ASCII without blanks")
+	}
+	return nil
+}
+
+// checkTogether checks what options say about each other.
+func (c *config) checkTogether() error {
+	var errs []error
+	if c.MaxMessageSize > c.MessageMemory {
+		errs = append(errs, c.reject("max-message-size", fmt.Sprintf("at most --message-memory, which is %v", c.MessageMemory)))
+	}
+	if c.CallbackQueueBytes > c.CallbackMemory {
+		errs = append(errs, c.reject("callback-queue-bytes", fmt.Sprintf("at most --callback-memory, which is %v", c.CallbackMemory)))
+	}
+	if c.ServerPing > 0 && c.ServerPing >= c.PingTimeout {
+		errs = append(errs, c.reject("server-ping", fmt.Sprintf("shorter than --ping-timeout, which is %v", c.PingTimeout)))
+	}
+	if c.DrainDelay+c.DrainPeriod >= c.ShutdownTimeout {
+		errs = append(errs, c.reject("shutdown-timeout", fmt.Sprintf("longer than --drain-delay and --drain-period together, which are %v", c.DrainDelay+c.DrainPeriod)))
+	}
+	return errors.Join(errs...)
+}
