@@ -1,0 +1,104 @@
+package hub
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"ws-gateway/netpoll"
+)
+
+// drainStep is how often Drain closes what is due: a pace that clients feel as
+// even, and few enough errands.
+const drainStep = 50 * time.Millisecond
+
+// Drain closes all connections with 1001 "going away", spread evenly over
+// period, and returns when none is left or with ctx's error. It refuses upgrades
+// from its beginning on, as SetDraining does.
+func (h *Hub) Drain(ctx context.Context, period time.Duration) error {
+	h.SetDraining()
+	drains := make([]*loopDrain, len(h.loops))
+	for i, ls := range h.loops {
+		drains[i] = &loopDrain{ls: ls}
+	}
+	tick := time.NewTicker(drainStep)
+	defer tick.Stop()
+	for start := time.Now(); ; {
+		left := max(period-time.Since(start), 0)
+		open, err := drainOnce(ctx, drains, left, period)
+		if err != nil || open == 0 {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// drainOnce has each loop close what is due, and returns how many connections
+// remain when all of them have.
+func drainOnce(ctx context.Context, drains []*loopDrain, left, period time.Duration) (open int, err error) {
+	remain := make(chan int, len(drains))
+	for _, d := range drains {
+		err := d.ls.loop.Post(func(l *netpoll.Loop) bool {
+			more := d.closeDue(l, left, period)
+			if !more {
+				remain <- d.ls.open
+			}
+			return more
+		})
+		if err != nil {
+			return 0, ErrStopped
+		}
+	}
+	for range drains {
+		select {
+		case n := <-remain:
+			open += n
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	return open, nil
+}
+
+// loopDrain is a loop's progress in draining. Only the loop touches it.
+type loopDrain struct {
+	ls      *loopState
+	started bool
+	total   int    // connections at the start
+	slot    uint32 // up to which all are closed; upgrades being refused, none comes back
+}
+
+// closeDue closes, slice by slice, until no more connections are open than may
+// be with so much of the period left.
+func (d *loopDrain) closeDue(l *netpoll.Loop, left, period time.Duration) (more bool) {
+	if !d.started {
+		d.started, d.total = true, d.ls.open
+	}
+	keep := mayRemain(d.total, left, period)
+	for spent := 0; spent < sliceBudget; spent++ {
+		if d.ls.open <= keep || d.slot >= l.Slots() {
+			return false
+		}
+		if c := l.At(d.slot); c != nil {
+			c.Close(netpoll.GoingAway, ws.StatusGoingAway, "going away")
+			spent += closeCost
+		}
+		d.slot++
+	}
+	return true
+}
+
+// mayRemain is how many of total connections may be open with left of period to
+// go, rounded up.
+func mayRemain(total int, left, period time.Duration) int {
+	if left <= 0 || period <= 0 {
+		return 0
+	}
+	return int(math.Ceil(float64(total) * float64(left) / float64(period)))
+}

@@ -1,0 +1,112 @@
+package hub
+
+import (
+	"github.com/gobwas/ws"
+
+	"ws-gateway/forward"
+	"ws-gateway/netpoll"
+)
+
+// wheelBudget bounds what one call of Tick does: as entries that are passed on,
+// a fraction of a millisecond; as connections that are ended, a few.
+const wheelBudget = 4096
+
+// Frame implements netpoll.Handler.
+func (h *Hub) Frame(c *netpoll.Conn, op ws.OpCode) {
+	if op == ws.OpPing || op == ws.OpPong || h.cfg.KeepaliveAny {
+		h.heard(c)
+	}
+}
+
+// Message implements netpoll.Handler: a ping is answered, everything else goes
+// to the app.
+func (h *Hub) Message(c *netpoll.Conn, op ws.OpCode, payload []byte) {
+	id := c.ID()
+	ls := h.loops[id.Loop()]
+	if op == ws.OpText && isPing(payload) {
+		ls.userPings.Add(1)
+		h.heard(c)
+		c.Send(h.pong)
+		return
+	}
+	f := h.cfg.Forwarder
+	if f == nil {
+		ls.dropped.Add(1)
+		return
+	}
+	if f.Message(ls.source(h, id), payload, op == ws.OpBinary) {
+		c.Pause()
+	}
+}
+
+// Resumed implements netpoll.Handler: what the client may have sent meanwhile is
+// only read now, so its deadline starts again in full.
+func (h *Hub) Resumed(c *netpoll.Conn) { h.heard(c) }
+
+// heard moves the connection's deadline.
+func (h *Hub) heard(c *netpoll.Conn) {
+	id := c.ID()
+	ls := h.loops[id.Loop()]
+	ls.deadlines.Set(id.Slot(), h.deadline(ls.loop.Now()))
+}
+
+// Closed implements netpoll.Handler.
+func (h *Hub) Closed(c *netpoll.Conn, end netpoll.End) {
+	id := c.ID()
+	ls := h.loops[id.Loop()]
+	if end.Cause == netpoll.SlowConsumer {
+		ls.slow++
+	}
+	src := ls.source(h, id)
+	h.exit(ls, id)
+	if f := h.cfg.Forwarder; f != nil {
+		f.Close(src, forward.End{Code: int(end.Code), Reason: end.Reason, Initiator: end.Cause.Initiator()})
+	}
+}
+
+// Tick implements netpoll.Handler.
+func (h *Hub) Tick(l *netpoll.Loop, now uint32) (more bool) {
+	ls := h.loops[l.Index()]
+	if ls.deadlines.Advance(now, wheelBudget, ls.timeOut) {
+		return true
+	}
+	return h.serverPing > 0 && ls.pings.Advance(now, wheelBudget, ls.sendPing)
+}
+
+// timeOut ends a connection that was not heard in time. While the gateway does
+// not read it, nothing can be heard and the deadline does not run.
+func (h *Hub) timeOut(ls *loopState, slot uint32) {
+	c := ls.loop.At(slot)
+	switch {
+	case c == nil:
+	case c.Paused():
+		ls.deadlines.Set(slot, h.deadline(ls.loop.Now()))
+	default:
+		c.Close(netpoll.PingTimeout, ws.StatusPolicyViolation, "ping timeout")
+	}
+}
+
+func (h *Hub) sendPing(ls *loopState, slot uint32) {
+	c := ls.loop.At(slot)
+	if c == nil {
+		return
+	}
+	ls.pings.Set(slot, ls.loop.Now()+h.serverPing)
+	c.Send(h.ping)
+}
+
+// Resume lets the connection that forward.Source.Key named be read again; it is
+// forward.Config.Drained.
+func (h *Hub) Resume(key uint64) {
+	id := netpoll.ID(key)
+	if id.Loop() >= len(h.loops) {
+		return
+	}
+	// A loop that has ended has nothing to resume, so the error says nothing.
+	_ = h.loops[id.Loop()].loop.Post(func(l *netpoll.Loop) bool {
+		if c := l.Lookup(id); c != nil {
+			c.Resume()
+		}
+		return false
+	})
+}

@@ -1,0 +1,142 @@
+package hub
+
+import (
+	"bytes"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gobwas/httphead"
+
+	"ws-gateway/forward"
+	"ws-gateway/netpoll"
+)
+
+// retryAfter is what a client that is refused for the moment is told to wait.
+const retryAfter = 5 * time.Second
+
+// Upgrade implements netpoll.Handler. A connection that it accepts is listed,
+// and can be addressed, before its open event is on its way.
+func (h *Hub) Upgrade(c *netpoll.Conn, r *netpoll.Request) netpoll.Verdict {
+	user, refusal := h.identify(r)
+	if refusal.Status != 0 {
+		return refusal
+	}
+	id := c.ID()
+	ls := h.loops[id.Loop()]
+	p := profile{
+		user:   user,
+		cookie: cookies(r),
+		agent:  field(r, "User-Agent"),
+		remote: r.Remote,
+	}
+	switch h.enter(ls, id, p, ls.loop.Now()) {
+	case full:
+		h.stats.refusedLimit.Add(1)
+		return refuse(http.StatusServiceUnavailable, "too many connections", retryAfter)
+	case userFull:
+		h.stats.refusedUserLimit.Add(1)
+		return refuse(http.StatusTooManyRequests, "too many connections of this user", retryAfter)
+	}
+	if f := h.cfg.Forwarder; f != nil {
+		f.Open(ls.source(h, id), forward.Request{
+			URI:        strings.ToValidUTF8(string(r.Target), "\uFFFD"),
+			RemoteAddr: r.Remote.String(),
+			UserAgent:  p.agent,
+			Origin:     field(r, "Origin"),
+		})
+	}
+	return netpoll.Verdict{Subprotocol: selectSubprotocol(r, h.cfg.Subprotocols)}
+}
+
+// identify decides whether the client may connect, limits apart, and as whom.
+func (h *Hub) identify(r *netpoll.Request) (user string, refusal netpoll.Verdict) {
+	if h.draining.Load() {
+		h.stats.refusedDraining.Add(1)
+		return "", refuse(http.StatusServiceUnavailable, "shutting down", retryAfter)
+	}
+	if h.overloaded.Load() {
+		h.stats.refusedOverload.Add(1)
+		return "", refuse(http.StatusServiceUnavailable, "overloaded", retryAfter)
+	}
+	name, count := r.Get(h.cfg.UserHeader)
+	switch {
+	case count > 1:
+		refusal = refuse(http.StatusBadRequest, h.cfg.UserHeader+" is there more than once", 0)
+	case !utf8.Valid(name):
+		refusal = refuse(http.StatusBadRequest, h.cfg.UserHeader+" is not UTF-8", 0)
+	case h.cfg.RequireUser && len(name) == 0:
+		refusal = refuse(http.StatusUnauthorized, h.cfg.UserHeader+" is missing", 0)
+	}
+	if refusal.Status != 0 {
+		h.stats.refusedUser.Add(1)
+		return "", refusal
+	}
+	if origin, count := r.Get("Origin"); !h.origins.any && (count > 1 || count == 1 && !h.origins.allow(string(origin))) {
+		h.stats.refusedOrigin.Add(1)
+		return "", refuse(http.StatusForbidden, "origin not allowed", 0)
+	}
+	return string(name), netpoll.Verdict{}
+}
+
+func refuse(status int, reason string, after time.Duration) netpoll.Verdict {
+	return netpoll.Verdict{Status: status, Reason: reason, RetryAfter: after}
+}
+
+// field copies the first value of a header for use in JSON.
+func field(r *netpoll.Request, name string) string {
+	value, _ := r.Get(name)
+	return strings.ToValidUTF8(string(value), "\uFFFD")
+}
+
+// cookies copies the Cookie header verbatim. A proxy may have split it into
+// several fields, which are put together as RFC 9113, 8.2.3 has it.
+func cookies(r *netpoll.Request) string {
+	first, count := r.Get("Cookie")
+	if count < 2 {
+		return string(first)
+	}
+	var all [][]byte
+	for _, f := range r.Fields {
+		if bytes.EqualFold(f.Name, []byte("Cookie")) {
+			all = append(all, f.Value)
+		}
+	}
+	return string(bytes.Join(all, []byte("; ")))
+}
+
+// selectSubprotocol picks the first one offered that is among allowed, or, where
+// allowed is empty, the first one at all; "" where there is none.
+func selectSubprotocol(r *netpoll.Request, allowed []string) (selected string) {
+	for _, f := range r.Fields {
+		if !bytes.EqualFold(f.Name, []byte("Sec-WebSocket-Protocol")) {
+			continue
+		}
+		httphead.ScanTokens(f.Value, func(offer []byte) bool {
+			if len(allowed) == 0 {
+				selected = string(offer)
+			} else if i := slices.Index(allowed, string(offer)); i >= 0 {
+				selected = allowed[i]
+			}
+			return selected == ""
+		})
+		if selected != "" {
+			return selected
+		}
+	}
+	return ""
+}
+
+// isToken reports whether s is a token (RFC 9110, 5.6.2).
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		alnum := 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9'
+		if !alnum && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,161 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/rs/zerolog"
+
+	"ws-gateway/forward"
+	"ws-gateway/netpoll"
+)
+
+// Forwarder is the hub's view of package forward.
+type Forwarder interface {
+	Open(src forward.Source, req forward.Request)
+	Message(src forward.Source, data []byte, binary bool) (full bool)
+	Close(src forward.Source, end forward.End)
+}
+
+// Config of a Hub. Zero values mean the defaults named beside them.
+type Config struct {
+	Forwarder             Forwarder     // nil: push-only, nothing is forwarded
+	PingTimeout           time.Duration // default 75 s; kept to the second, rounded up
+	KeepaliveAny          bool          // any frame moves the deadline, not only pings and pongs
+	ServerPing            time.Duration // send ping frames at this interval, rounded up to seconds; 0: never
+	UserHeader            string        // default X-Bfl-User
+	RequireUser           bool          // refuse who has no user name, or an empty one
+	AllowedOrigins        []string      // empty: any; "https://*.example.org" covers subdomains
+	Subprotocols          []string      // empty: the first one offered is selected
+	MaxConnections        int           // 0: no limit
+	MaxConnectionsPerUser int           // 0: no limit; the empty user name is one user
+	Log                   zerolog.Logger
+}
+
+const (
+	defaultPingTimeout = 75 * time.Second
+	defaultUserHeader  = "X-Bfl-User"
+)
+
+// Hub knows who is connected. It implements netpoll.Handler.
+type Hub struct {
+	// Static after construction.
+	cfg         Config
+	instance    instance
+	origins     originRules
+	pingTimeout uint32 // ticks
+	serverPing  uint32 // ticks; 0: never
+	clock       func() time.Time
+	pong        *netpoll.Frame // the answer to a ping message
+	ping        *netpoll.Frame // an empty ping frame
+
+	// Static once attached.
+	loops []*loopState
+
+	// Synchronised in itself.
+	directory  *directory
+	open       atomic.Int64 // connections, those included that are about to be listed
+	attached   atomic.Bool
+	overloaded atomic.Bool
+	draining   atomic.Bool
+	stats      counters
+}
+
+// loopState is the hub's part of one event loop. Only the loop's goroutine
+// touches it, but for the slab, whose sessions have rules of their own.
+type loopState struct {
+	loop      *netpoll.Loop
+	sessions  netpoll.Slab[session]
+	open      int   // sessions
+	deadlines wheel // ping timeouts, by slot
+	pings     wheel // server pings, by slot
+
+	slow      int           // connections that ended as slow consumers
+	timeOut   func(uint32)  // deadlines' fire
+	sendPing  func(uint32)  // pings' fire
+	connID    [idChars]byte // the id in the event under way; forward copies it
+	userPings atomic.Uint64 // see Stats.Pings
+	dropped   atomic.Uint64 // see Stats.Dropped
+}
+
+// New checks cfg.
+func New(cfg Config) (*Hub, error) {
+	if cfg.PingTimeout == 0 {
+		cfg.PingTimeout = defaultPingTimeout
+	}
+	if cfg.UserHeader == "" {
+		cfg.UserHeader = defaultUserHeader
+	}
+	switch {
+	case cfg.PingTimeout < 0:
+		return nil, fmt.Errorf("hub: ping timeout %v is negative", cfg.PingTimeout)
+	case cfg.ServerPing < 0:
+		return nil, fmt.Errorf("hub: server ping interval %v is negative", cfg.ServerPing)
+	case cfg.MaxConnections < 0 || cfg.MaxConnectionsPerUser < 0:
+		return nil, errors.New("hub: a limit of connections is negative; 0 means none")
+	case !isToken(cfg.UserHeader):
+		return nil, fmt.Errorf("hub: %q cannot be the name of a header", cfg.UserHeader)
+	}
+	for _, p := range cfg.Subprotocols {
+		if !isToken(p) {
+			return nil, fmt.Errorf("hub: %q cannot be a subprotocol: RFC 6455 wants a token", p)
+		}
+	}
+	origins, err := parseOrigins(cfg.AllowedOrigins)
+	if err != nil {
+		return nil, err
+	}
+	return &Hub{
+		cfg: cfg, instance: newInstance(), origins: origins,
+		pingTimeout: ticks(cfg.PingTimeout), serverPing: ticks(cfg.ServerPing),
+		clock:     time.Now,
+		pong:      netpoll.NewFrame(ws.OpText, pongMessage),
+		ping:      netpoll.NewFrame(ws.OpPing, nil),
+		directory: newDirectory(),
+	}, nil
+}
+
+// ticks is d in seconds, rounded up, and never so many that adding them to a
+// loop's tick could overflow.
+func ticks(d time.Duration) uint32 {
+	return uint32(min((d+time.Second-1)/time.Second, math.MaxInt32))
+}
+
+// Attach gives the hub its loops. It must be called before the server starts.
+func (h *Hub) Attach(s *netpoll.Server) { h.attach(s.Loops()) }
+
+func (h *Hub) attach(loops []*netpoll.Loop) {
+	for _, loop := range loops {
+		ls := &loopState{loop: loop}
+		ls.timeOut = func(slot uint32) { h.timeOut(ls, slot) }
+		ls.sendPing = func(slot uint32) { h.sendPing(ls, slot) }
+		h.loops = append(h.loops, ls)
+		h.directory.slabs = append(h.directory.slabs, &ls.sessions)
+	}
+	h.attached.Store(true)
+}
+
+// SetOverloaded refuses upgrades with 503 while on.
+func (h *Hub) SetOverloaded(on bool) { h.overloaded.Store(on) }
+
+// SetDraining refuses upgrades with 503 from now on.
+func (h *Hub) SetDraining() { h.draining.Store(true) }
+
+// Ready reports whether upgrades are taken, and why not: "starting", "draining"
+// or "overloaded". Having reached MaxConnections is not among the reasons.
+func (h *Hub) Ready() (ok bool, why string) {
+	switch {
+	case !h.attached.Load():
+		return false, "starting"
+	case h.draining.Load():
+		return false, "draining"
+	case h.overloaded.Load():
+		return false, "overloaded"
+	default:
+		return true, ""
+	}
+}

@@ -1,0 +1,61 @@
+package hub
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+
+	"ws-gateway/netpoll"
+)
+
+// instance is drawn at random when a gateway starts, so that the public ids of
+// two gateways, or of two starts of one, are never the same.
+type instance [8]byte
+
+// A public id is the URL-safe base64, without padding, of
+//
+//	instance 8 | loop 2 | slot 4 | generation 4
+//
+// in network byte order. 18 bytes fill 24 characters to the last bit, so each id
+// has exactly one spelling.
+const (
+	idBytes = 18
+	idChars = 24
+)
+
+var idEncoding = base64.RawURLEncoding.Strict()
+
+func newInstance() (in instance) {
+	rand.Read(in[:]) // never fails: it ends the process instead
+	return in
+}
+
+// appendID appends the public form of id to dst.
+func (in instance) appendID(dst []byte, id netpoll.ID) []byte {
+	var raw [idBytes]byte
+	copy(raw[:], in[:])
+	binary.BigEndian.PutUint16(raw[8:], uint16(id.Loop()))
+	binary.BigEndian.PutUint32(raw[10:], id.Slot())
+	binary.BigEndian.PutUint32(raw[14:], id.Generation())
+	return idEncoding.AppendEncode(dst, raw[:])
+}
+
+// parseID is the inverse of appendID. ok is false for what this instance never
+// made; whether the connection still exists is for its loop to say.
+func (in instance) parseID(s string) (id netpoll.ID, ok bool) {
+	if len(s) != idChars {
+		return 0, false
+	}
+	var raw [idBytes]byte
+	// The decoder skips line ends, which the count of bytes brings to light.
+	if n, err := idEncoding.Decode(raw[:], []byte(s)); err != nil || n != idBytes || instance(raw[:8]) != in {
+		return 0, false
+	}
+	loop := int(binary.BigEndian.Uint16(raw[8:]))
+	slot := binary.BigEndian.Uint32(raw[10:])
+	generation := binary.BigEndian.Uint32(raw[14:])
+	if loop >= netpoll.MaxLoops || slot >= netpoll.MaxSlots || generation == 0 {
+		return 0, false
+	}
+	return netpoll.MakeID(loop, slot, generation), true
+}

@@ -1,0 +1,97 @@
+package hub
+
+import (
+	"net/netip"
+	"unique"
+
+	"ws-gateway/forward"
+	"ws-gateway/netpoll"
+)
+
+// profile is what the opening handshake says of a connection that is kept.
+type profile struct {
+	user, cookie, agent string
+	remote              netip.AddrPort
+}
+
+// admission is the outcome of enter.
+type admission uint8
+
+const (
+	admitted admission = iota
+	full               // MaxConnections
+	userFull           // MaxConnectionsPerUser
+)
+
+// enter makes the session of a connection, lists it and arms its deadlines.
+func (h *Hub) enter(ls *loopState, id netpoll.ID, p profile, now uint32) admission {
+	if !h.reserve() {
+		return full
+	}
+	slot := id.Slot()
+	ls.sessions.Grow(slot)
+	s := ls.sessions.At(slot)
+	s.cookie, s.agent, s.seq = p.cookie, unique.Make(p.agent), 0
+	s.setRemote(p.remote)
+	if !h.directory.join(id, s, p.user, h.cfg.MaxConnectionsPerUser, h.clock().UnixNano()) {
+		s.release()
+		h.open.Add(-1)
+		return userFull
+	}
+	ls.open++
+	ls.deadlines.Set(slot, h.deadline(now))
+	if h.serverPing > 0 {
+		// Spread by slot, so that connections that came together are not pinged
+		// together for ever.
+		ls.pings.Set(slot, now+1+slot%h.serverPing)
+	}
+	return admitted
+}
+
+// reserve counts a connection in, unless there are MaxConnections of them.
+func (h *Hub) reserve() bool {
+	limit := int64(h.cfg.MaxConnections)
+	if limit == 0 {
+		h.open.Add(1)
+		return true
+	}
+	for {
+		open := h.open.Load()
+		if open >= limit {
+			return false
+		}
+		if h.open.CompareAndSwap(open, open+1) {
+			return true
+		}
+	}
+}
+
+// exit undoes enter.
+func (h *Hub) exit(ls *loopState, id netpoll.ID) {
+	slot := id.Slot()
+	s := ls.sessions.At(slot)
+	ls.deadlines.Clear(slot)
+	if h.serverPing > 0 {
+		ls.pings.Clear(slot)
+	}
+	h.directory.leave(id, s)
+	s.release()
+	ls.open--
+	h.open.Add(-1)
+}
+
+// deadline is the tick by which a client must have been heard again. Now is cut
+// to the second: one more makes sure that the whole timeout passes.
+func (h *Hub) deadline(now uint32) uint32 { return now + h.pingTimeout + 1 }
+
+// source describes the next event of a connection. Its ConnID is overwritten by
+// the next one of the loop.
+func (ls *loopState) source(h *Hub, id netpoll.ID) forward.Source {
+	s := ls.sessions.At(id.Slot())
+	s.seq++
+	return forward.Source{
+		Key: uint64(id), Seq: s.seq,
+		ConnID: h.instance.appendID(ls.connID[:0], id),
+		User:   s.user, Cookie: s.cookie,
+	}
+}

@@ -1,0 +1,48 @@
+package hub
+
+import (
+	"context"
+
+	"ws-gateway/netpoll"
+)
+
+// Send gives frame to the targets' loops and returns. Two sends of which the
+// second begins after the first returned reach a connection in that order.
+// With wait it returns when every loop has taken the frame, with counts, or with
+// ctx's error. Ids that are unknown, of another gateway or of connections that
+// are gone match nothing, which is no error. It holds memory for its targets,
+// 8 bytes each, until their loops are through with them; for All, none.
+func (h *Hub) Send(ctx context.Context, t Targets, frame *netpoll.Frame, wait bool) (Report, error) {
+	h.stats.sends.Add(1)
+	e := &errand{
+		aim:  h.resolve(t),
+		cost: sendCost,
+		do: func(ls *loopState, c *netpoll.Conn, r *Report) {
+			r.Matched++
+			slow := ls.slow
+			switch {
+			case c.Send(frame):
+				r.Queued++
+			case ls.slow != slow:
+				r.Slow++
+			}
+		},
+		each: h.stats.sent,
+	}
+	if wait {
+		e.sum = new(sum)
+	}
+	if err := h.dispatch(e); err != nil || !wait {
+		return Report{}, err
+	}
+	return e.sum.wait(ctx)
+}
+
+func (c *counters) sent(r Report) {
+	if r.Matched == 0 {
+		return
+	}
+	c.matched.Add(uint64(r.Matched))
+	c.queued.Add(uint64(r.Queued))
+	c.slow.Add(uint64(r.Slow))
+}
