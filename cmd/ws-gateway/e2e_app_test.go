@@ -26,6 +26,7 @@ type app struct {
 	watched  // guards what follows
 	calls    []*call
 	lives    map[string]*life
+	ended    int // lives with an accepted close event
 	answers  func(*call) reply
 	handling int // requests
 	down     bool
@@ -139,6 +140,11 @@ func (a *app) stop() {
 	a.awaitThat("its requests to end", func() bool { return a.handling == 0 })
 }
 
+// dropIdle closes the connections on which nothing happens.
+func (a *app) dropIdle() {
+	a.server.SetKeepAlivesEnabled(false)
+}
+
 // respond sets how calls are answered from now on. It is called on the
 // goroutine of the call, after the call was recorded, and must not block.
 func (a *app) respond(answers func(*call) reply) {
@@ -237,8 +243,9 @@ func (a *app) finish(c *call, status int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c.status, c.finished = status, true
-	if c.accepted() && c.event.Action == "close" {
-		a.lives[c.event.Conn].ended = true
+	if l := a.lives[c.event.Conn]; c.accepted() && c.event.Action == "close" && !l.ended {
+		l.ended = true
+		a.ended++
 	}
 	a.changed()
 }

@@ -1,0 +1,287 @@
+package main_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// flood writes stream until TCP takes no more of it for a second, and returns
+// what is left. It fails the test if everything was taken.
+func (r *raw) flood(stream string) (rest string) {
+	r.t.Helper()
+	for len(stream) > 0 {
+		if err := r.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+			r.t.Fatal(err)
+		}
+		n, err := io.WriteString(r, stream)
+		stream = stream[n:]
+		if errors.Is(err, os.ErrDeadlineExceeded) && n == 0 {
+			break
+		} else if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			r.t.Fatalf("writing: %v", err)
+		}
+	}
+	if stream == "" {
+		r.t.Fatal("the gateway took everything: nothing pushes back on this client")
+	}
+	if err := r.SetDeadline(soon()); err != nil {
+		r.t.Fatal(err)
+	}
+	return stream
+}
+
+// bulky is a stream of n numbered messages of size bytes each, and the data
+// that they should arrive as.
+func bulky(n, size int) (stream string, want []string) {
+	var s strings.Builder
+	for i := range n {
+		message := fmt.Sprintf(`{"n":%d,"fill":"`, i)
+		message += strings.Repeat("x", size-len(message)-2) + `"}`
+		want = append(want, message)
+		s.WriteString(frame(fin|opText, message))
+	}
+	return s.String(), want
+}
+
+// arrived requires the user's messages to be exactly these, in this order.
+func (a *app) arrived(t testing.TB, user string, want []string) {
+	t.Helper()
+	a.awaitThat(fmt.Sprintf("%d messages of %s", len(want), user), func() bool {
+		n := 0
+		for _, c := range a.calls {
+			if c.accepted() && c.is("message", user) {
+				n++
+			}
+		}
+		return n >= len(want)
+	})
+	messages := a.accepted(func(c *call) bool { return c.is("message", user) })
+	if len(messages) != len(want) {
+		t.Errorf("%d messages of %s, want %d", len(messages), user, len(want))
+	}
+	for i := range min(len(messages), len(want)) {
+		if string(messages[i].event.Data) != want[i] {
+			t.Fatalf("message %d of %s is %.60s", i, user, messages[i].event.Data)
+		}
+	}
+}
+
+func TestAFloodingClientIsPushedBackByTCPWhileTheAppHangsAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	release := make(chan struct{})
+	app.respond(func(c *call) reply {
+		if c.is("message", "flood") {
+			return reply{hold: release}
+		}
+		return reply{}
+	})
+	g := startGateway(t, app, "--callback-queue-bytes", "256KiB", "--callback-timeout", "60s")
+	stream, want := bulky(1500, 16<<10)
+	flooding := g.rawClient(t, "flood")
+	rest := flooding.flood(stream)
+
+	other := g.dial(t, "other")
+	other.send(numbered(0))
+	app.inOrder(t, "other", 1)
+	g.send(`{"payload":1,"users":["other","flood"]}`)
+	other.receive(`1`)
+	flooding.expect(fin|opText, `1`) // it is not read, but it is written to
+
+	close(release)
+	flooding.say(rest)
+	app.arrived(t, "flood", want)
+	flooding.say(frame(fin|opClose, ""))
+	app.closedAs(t, "flood", 1005, "client")
+}
+
+func TestTheQueueOfAConnectionIsBoundedByItsNumberOfEventsToo(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	release := make(chan struct{})
+	app.respond(func(c *call) reply {
+		if c.event.Action == "message" {
+			return reply{hold: release}
+		}
+		return reply{}
+	})
+	g := startGateway(t, app, "--callback-queue", "8", "--callback-timeout", "60s")
+	stream, want := bulky(400, 64<<10)
+	r := g.rawClient(t, "flood")
+	rest := r.flood(stream)
+	close(release)
+	r.say(rest)
+	app.arrived(t, "flood", want)
+}
+
+func TestTheCloseEventHasRoomWhenTheQueueIsFull(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	release := make(chan struct{})
+	app.respond(func(c *call) reply { return reply{hold: release} })
+	g := startGateway(t, app, "--callback-queue", "4", "--callback-timeout", "60s")
+	c := g.dial(t, "alice")
+	for n := range 4 {
+		c.send(numbered(n))
+	}
+	conn := app.opened("alice")
+	g.closeConns(`{"conns":["` + conn + `"]}`)
+	c.closedWith(1000, "")
+	close(release)
+	app.inOrder(t, "alice", 4)
+	app.closedAs(t, "alice", 1000, "app")
+}
+
+func TestWhenCallbackMemoryIsFullUpgradesAreRefusedUntilItIsNot(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	release := make(chan struct{})
+	app.respond(func(c *call) reply {
+		if c.event.Action == "message" {
+			return reply{hold: release}
+		}
+		return reply{}
+	})
+	g := startGateway(t, app, "--callback-memory", "2MiB", "--callback-timeout", "60s")
+	if a := g.get("/readyz"); a.status != http.StatusOK {
+		t.Fatalf("readyz answered %d", a.status)
+	}
+	early := g.dial(t, "early")
+	stream, want := bulky(300, 60<<10)
+	var flooding []*raw
+	var rests []string
+	for u := range 3 {
+		flooding = append(flooding, g.rawClient(t, fmt.Sprint("flood", u)))
+	}
+	for _, r := range flooding {
+		rests = append(rests, r.flood(stream))
+	}
+	poll(t, "readyz to say 503", func() bool { return g.get("/readyz").status == http.StatusServiceUnavailable })
+	g.refuses(t, visitor{user: "late"}, http.StatusServiceUnavailable)
+	if a := g.get("/healthz"); a.status != http.StatusOK {
+		t.Errorf("healthz answered %d", a.status)
+	}
+	g.send(`{"payload":"still","users":["early"]}`)
+	early.receive(`"still"`)
+
+	close(release)
+	for u, r := range flooding {
+		r.say(rests[u])
+	}
+	for u := range flooding {
+		app.arrived(t, fmt.Sprint("flood", u), want)
+	}
+	poll(t, "readyz to say 200", func() bool { return g.get("/readyz").status == http.StatusOK })
+	g.dial(t, "late")
+	app.opened("late")
+}
+
+// payloadOf is a send to users of a string of size bytes.
+func payloadOf(size int, users string) string {
+	return `{"payload":"` + strings.Repeat("x", size) + `","users":` + users + `,"report":true}`
+}
+
+// report is the data of a send's answer with "report": true.
+type report struct{ Matched, Queued, Slow int }
+
+func (a answer) report(t testing.TB) (r report) {
+	t.Helper()
+	if err := json.Unmarshal(a.parse(t).Data, &r); err != nil {
+		t.Fatalf("the report: %v: %s", err, a.body)
+	}
+	return r
+}
+
+func TestAClientThatNeverReadsIsClosedAsASlowConsumerAndNobodyElseNotices(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	g := startGateway(t, app)
+	stuck := g.connect(t, visitor{user: "stuck", receiveSpace: 4096})
+	reader := g.dial(t, "reader")
+	app.opened("stuck")
+	app.opened("reader")
+
+	const size = 256 << 10
+	message := `"` + strings.Repeat("x", size) + `"`
+	sends, slow := 0, 0
+	for ; slow == 0 && sends < 100; sends++ {
+		r := g.post(sendPath, payloadOf(size, `["stuck","reader"]`)).report(t)
+		if r.Matched != 2 || r.Queued+r.Slow != 2 {
+			t.Fatalf("the report of send %d is %+v", sends, r)
+		}
+		slow = r.Slow
+		reader.receive(message)
+	}
+	if slow != 1 {
+		t.Fatalf("%d MiB were sent and the stuck client was not noticed", sends*size>>20)
+	}
+	closed := app.closedAs(t, "stuck", 1008, "gateway")
+	if closed.event.Reason != "slow consumer" {
+		t.Errorf("reason %q", closed.event.Reason)
+	}
+	if r := g.post(sendPath, payloadOf(10, `["stuck","reader"]`)).report(t); r != (report{1, 1, 0}) {
+		t.Errorf("afterwards the report is %+v", r)
+	}
+	reader.receive(`"xxxxxxxxxx"`)
+	_ = stuck.ws.CloseNow()
+}
+
+func TestAClientThatTakesNothingForTheWriteTimeoutIsClosedAsASlowConsumer(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	g := startGateway(t, app, "--write-timeout", "1s", "--max-pending-bytes", "64MiB")
+	g.connect(t, visitor{user: "stuck", receiveSpace: 4096})
+	reader := g.dial(t, "reader")
+	app.opened("stuck")
+	for range 20 {
+		if r := g.post(sendPath, payloadOf(1<<20, `["stuck"]`)).report(t); r.Slow != 0 {
+			t.Fatalf("the report is %+v although nothing is over its bound", r)
+		}
+	}
+	if closed := app.closedAs(t, "stuck", 1008, "gateway"); closed.event.Reason != "slow consumer" {
+		t.Errorf("reason %q", closed.event.Reason)
+	}
+	reader.send(`{"event":"ping"}`)
+	reader.receive(`{"event":"pong"}`)
+}
+
+func TestAClientThatReadsSlowlyGetsEverything(t *testing.T) {
+	t.Parallel()
+	g := startPushOnly(t, "--max-pending-bytes", "64MiB")
+	c := g.connect(t, visitor{user: "slow", receiveSpace: 4096})
+	for n := range 20 {
+		g.send(fmt.Sprintf(`{"payload":{"n":%d,"fill":"%s"},"users":["slow"]}`, n, strings.Repeat("x", 1<<20)))
+	}
+	for n := range 20 {
+		c.receive(fmt.Sprintf(`{"n":%d,"fill":"%s"}`, n, strings.Repeat("x", 1<<20)))
+	}
+}
+
+func TestAClientThatNeverReadsItsPongsIsClosedAsASlowConsumer(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	g := startGateway(t, app, "--max-pending-bytes", "64KiB")
+	r := g.rawClient(t, "greedy")
+	ping := strings.Repeat(frame(fin|opPing, strings.Repeat("x", 125)), 1000)
+	deadline := time.Now().Add(patience)
+	for time.Now().Before(deadline) {
+		if err := r.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(r, ping); err != nil {
+			if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
+				continue
+			}
+			break
+		}
+	}
+	app.closedAs(t, "greedy", 1008, "gateway")
+}
