@@ -1,2 +1,18 @@
-// Package admin serves the management API.
+// Package admin serves the management API: the app's send, close and list
+// calls, health for the orchestrator, metrics for the operator.
+//
+//	netpoll.Server.HandedOff ─┐
+//	Listen(--admin-listen) ───┴▶ door ──▶ fasthttp ──▶ dispatch ──▶ route's handler ──▶ hub
+//	                             (bounds)  (a goroutine  (route, access  (parse, call,
+//	                                        a connection) rules, method)  answer)
+//
+// A request passes the same gates wherever it came in: the request target is
+// matched as it was sent ([routeOf]), the caller must be allowed ([guard]), the
+// method must be one of the route's; only then is its body read. A stranger can
+// therefore hold no more than one of a bounded number of connections, for a
+// bounded time.
+//
+// The package decides nothing about connections: it turns bytes into calls of
+// the hub and the hub's answers into bytes. Its handlers may block, loops never
+// wait for them.
 package admin

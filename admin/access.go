@@ -1,0 +1,168 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// peer says where a request's connection comes from.
+type peer uint8
+
+const (
+	remotePeer   peer = iota // another host, as far as one can tell
+	loopbackPeer             // TCP from this host, or from a container of the same pod
+	unixPeer                 // a process that may open the socket's file
+)
+
+func peerOf(addr net.Addr) peer {
+	switch a := addr.(type) {
+	case *net.UnixAddr:
+		return unixPeer
+	case *net.TCPAddr:
+		if a.AddrPort().Addr().Unmap().IsLoopback() {
+			return loopbackPeer
+		}
+	}
+	return remotePeer
+}
+
+// HandOff returns the decision for netpoll.Config.HandOff, which turns strangers
+// away before they cost more than a request head. Where an admin token is
+// configured everybody is let through, to be asked for it here; otherwise only
+// loopback peers are, and whoever asks for /healthz or /readyz.
+func HandOff(token bool) func(peer netip.AddrPort, path []byte) bool {
+	return func(peer netip.AddrPort, path []byte) bool {
+		return token || peer.Addr().Unmap().IsLoopback() || routeOf(path).public()
+	}
+}
+
+// guard decides who may use the management API.
+type guard struct {
+	hasToken bool
+	token    [sha256.Size]byte // of the token: what is compared has one length
+	identity string            // the header that carries the user's name
+}
+
+func newGuard(token, identity string) (guard, error) {
+	for _, r := range token {
+		if r <= ' ' || r > '~' {
+			return guard{}, errors.New("admin: the token must be printable ASCII without blanks")
+		}
+	}
+	return guard{hasToken: token != "", token: sha256.Sum256([]byte(token)), identity: identity}, nil
+}
+
+// refusal is an HTTP status above 400 and one line for the caller. The zero
+// value refuses nothing.
+type refusal struct {
+	status int
+	why    string
+}
+
+const orToken = ", or start the gateway with an admin token and send it as Authorization: Bearer"
+
+// check applies the access rules to a request head. With a token, the token is
+// the rule. Without one, a request must come from this host and must not show
+// that it was passed on for somebody else: those who can make a process beside
+// us send a request are proxies, and browsers on web pages' behalf.
+func (g *guard) check(h *fasthttp.RequestHeader, from peer) refusal {
+	if g.hasToken {
+		if !g.proven(h) {
+			return refusal{fasthttp.StatusUnauthorized, "admin token missing or wrong: send it as Authorization: Bearer"}
+		}
+		return refusal{}
+	}
+	if from == remotePeer {
+		return refusal{fasthttp.StatusForbidden, "management is for this host only: call it over loopback" + orToken}
+	}
+	for name := range h.All() {
+		if shown := g.passedOn(name); shown != "" {
+			return refusal{fasthttp.StatusForbidden, "header " + shown + " shows that a proxy passed this request on: call the gateway directly" + orToken}
+		}
+		if named(name, fasthttp.HeaderOrigin) {
+			return refusal{fasthttp.StatusForbidden, "header Origin shows that a web page sent this request: call the gateway from the app" + orToken}
+		}
+	}
+	if from != unixPeer && !ownHost(h) {
+		return refusal{fasthttp.StatusForbidden, "header Host is neither an IP address nor localhost: call the gateway by one of these" + orToken}
+	}
+	return refusal{}
+}
+
+// proven reports whether the request carries the token.
+func (g *guard) proven(h *fasthttp.RequestHeader) bool {
+	const scheme = "Bearer "
+	value := h.Peek(fasthttp.HeaderAuthorization)
+	if len(value) < len(scheme) || !strings.EqualFold(string(value[:len(scheme)]), scheme) {
+		return false
+	}
+	sum := sha256.Sum256(value[len(scheme):])
+	return subtle.ConstantTimeCompare(sum[:], g.token[:]) == 1
+}
+
+// passedOn returns the name of the header when it is one that proxies add, and
+// "" otherwise.
+func (g *guard) passedOn(name []byte) string {
+	const family = "X-Forwarded-"
+	if len(name) > len(family) && strings.EqualFold(string(name[:len(family)]), family) {
+		return family + "*"
+	}
+	for _, known := range [...]string{"Forwarded", "X-Real-Ip", "Via", g.identity} {
+		if named(name, known) {
+			return known
+		}
+	}
+	return ""
+}
+
+// named compares header names, which are ASCII, without case.
+func named(name []byte, known string) bool {
+	return len(name) == len(known) && strings.EqualFold(string(name), known)
+}
+
+// ownHost reports whether the Host header names this host in a way that no
+// foreign DNS zone can: a page that was rebound to our address still sends the
+// name under which it was loaded. HTTP/1.0, where the header is optional, is
+// older than the attack.
+func ownHost(h *fasthttp.RequestHeader) bool {
+	host := string(h.Host())
+	if host == "" {
+		return !h.IsHTTP11()
+	}
+	if name, port, ok := cutPort(host); ok && digits(port) {
+		host = name
+	}
+	if host = strings.TrimSuffix(host, "."); len(host) == len("localhost") && strings.EqualFold(host, "localhost") {
+		return true
+	}
+	if len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']' {
+		addr, err := netip.ParseAddr(host[1 : len(host)-1])
+		return err == nil && addr.Is6()
+	}
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}
+
+// cutPort splits "name:port"; a bare IPv6 address has no port.
+func cutPort(host string) (name, port string, ok bool) {
+	i := strings.LastIndexByte(host, ':')
+	if i < 0 || strings.IndexByte(host[:i], ':') >= 0 && host[i-1] != ']' {
+		return host, "", false
+	}
+	return host[:i], host[i+1:], true
+}
+
+func digits(s string) bool {
+	for _, r := range s {
+		if r < '0' || r > '9' {
+			return false
+		}
+	}
+	return true
+}

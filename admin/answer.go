@@ -1,0 +1,95 @@
+package admin
+
+import (
+	"strconv"
+
+	"github.com/tidwall/gjson"
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	jsonType = "application/json"
+	textType = "text/plain; charset=utf-8"
+
+	success = `{"code":0,"message":"success"}`
+)
+
+// outcome is what became of a request, for the metrics.
+type outcome uint8
+
+const (
+	served   outcome = iota
+	invalid          // HTTP 200 with a code other than 0
+	refused          // the caller may not do this
+	failed           // any other status from 400 on
+	streamed         // counted where the stream ends
+	outcomes = int(streamed)
+)
+
+var outcomeNames = [outcomes]string{"served", "invalid", "refused", "failed"}
+
+// answer sends a body with status 200.
+func answer(ctx *fasthttp.RequestCtx, contentType string, body []byte) outcome {
+	setHead(ctx, contentType)
+	ctx.Response.SetBody(body)
+	return served
+}
+
+// answerSuccess says that a command was carried out.
+func answerSuccess(ctx *fasthttp.RequestCtx) outcome {
+	setHead(ctx, jsonType)
+	ctx.Response.SetBodyString(success)
+	return served
+}
+
+// answerInvalid reports an application error: HTTP 200, as callers read code.
+func answerInvalid(ctx *fasthttp.RequestCtx, code int, why string) outcome {
+	setHead(ctx, jsonType)
+	ctx.Response.SetBodyRaw(appendError(nil, code, why))
+	return invalid
+}
+
+// answerRefusal reports a transport error, as text on the routes that speak
+// text. One that turned a proxy or a stranger away ends the connection, so that
+// it is not used again for requests which belong elsewhere.
+func answerRefusal(ctx *fasthttp.RequestCtx, r refusal, text bool) outcome {
+	ctx.Response.SetStatusCode(r.status)
+	if text {
+		setHead(ctx, textType)
+		ctx.Response.SetBodyString(r.why + "\n")
+	} else {
+		setHead(ctx, jsonType)
+		ctx.Response.SetBodyRaw(appendError(nil, r.status, r.why))
+	}
+	switch r.status {
+	case fasthttp.StatusUnauthorized:
+		ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, `Bearer realm="ws-gateway"`)
+		return refused
+	case fasthttp.StatusForbidden:
+		ctx.SetConnectionClose()
+		return refused
+	}
+	return failed
+}
+
+// setHead sets what every answer has: nothing here may be cached, or be taken
+// by a browser for something else than it says it is.
+func setHead(ctx *fasthttp.RequestCtx, contentType string) {
+	h := &ctx.Response.Header
+	h.SetContentType(contentType)
+	h.SetCanonical(nosniffName, nosniffValue)
+	h.SetCanonical(cacheName, cacheValue)
+}
+
+var (
+	nosniffName, nosniffValue = []byte(fasthttp.HeaderXContentTypeOptions), []byte("nosniff")
+	cacheName, cacheValue     = []byte(fasthttp.HeaderCacheControl), []byte("no-store")
+)
+
+func appendError(dst []byte, code int, why string) []byte {
+	dst = append(dst, `{"code":`...)
+	dst = strconv.AppendInt(dst, int64(code), 10)
+	dst = append(dst, `,"message":`...)
+	dst = gjson.AppendJSONString(dst, why)
+	return append(dst, '}')
+}

@@ -1,0 +1,73 @@
+package admin
+
+import (
+	"errors"
+	"io"
+	"net"
+
+	"github.com/valyala/fasthttp"
+)
+
+// atOnce is how much is allocated on the word of a Content-Length alone.
+const atOnce = 64 << 10
+
+// readBody reads the request's body, at most limit bytes. The slice belongs to
+// the caller and is never reused: strings may point into it. Where the body
+// cannot be taken the connection ends with the answer.
+func readBody(ctx *fasthttp.RequestCtx, limit int) ([]byte, refusal) {
+	stream := ctx.RequestBodyStream()
+	if stream == nil {
+		return nil, refusal{}
+	}
+	declared := ctx.Request.Header.ContentLength() // negative for a chunked body
+	if declared > limit {
+		return nil, tooLarge(ctx, stream, limit)
+	}
+	size := min(declared, atOnce)
+	if declared < 0 {
+		size = bytesPerRead
+	}
+	body := make([]byte, 0, size)
+	for {
+		if len(body) == cap(body) {
+			body = append(body, 0)[:len(body)]
+		}
+		n, err := stream.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case len(body) > limit:
+			return nil, tooLarge(ctx, stream, limit)
+		case err == io.EOF && len(body) < declared:
+			ctx.SetConnectionClose()
+			return nil, refusal{fasthttp.StatusBadRequest, "the request body ends before its Content-Length"}
+		case err == io.EOF:
+			return body, refusal{}
+		case err != nil:
+			ctx.SetConnectionClose()
+			return nil, unreadable(err)
+		}
+	}
+}
+
+const bytesPerRead = 4 << 10
+
+// tooLarge refuses the body, after reading up to limit bytes more of it: a
+// client that is still writing when the connection closes may never read why.
+func tooLarge(ctx *fasthttp.RequestCtx, stream io.Reader, limit int) refusal {
+	if _, err := io.CopyN(io.Discard, stream, int64(limit)); err != io.EOF {
+		ctx.SetConnectionClose()
+	}
+	return refusal{fasthttp.StatusRequestEntityTooLarge, "the request body is larger than --max-api-body"}
+}
+
+// unreadable says why a request did not arrive.
+func unreadable(err error) refusal {
+	var timeout net.Error
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return refusal{fasthttp.StatusRequestTimeout, "the request did not arrive in time"}
+	case errors.As(err, new(*fasthttp.ErrSmallBuffer)):
+		return refusal{fasthttp.StatusRequestHeaderFieldsTooLarge, "the request head is too large"}
+	}
+	return refusal{fasthttp.StatusBadRequest, "the request is malformed"}
+}

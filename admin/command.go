@@ -1,0 +1,260 @@
+package admin
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"github.com/gobwas/ws"
+	"github.com/tidwall/gjson"
+
+	"ws-gateway/forward"
+	"ws-gateway/hub"
+)
+
+// What is wrong with a command as a whole. The texts are the wire's.
+var (
+	errNotJSON     = errors.New("request body is not valid JSON")
+	errNotObject   = errors.New("request body is not a JSON object")
+	errNoTarget    = errors.New("send message target is nil") // the incumbent's words, which callers know
+	errNoPayload   = errors.New("payload is missing")
+	errEncoding    = errors.New(`encoding must be "text" or "base64"`)
+	errCloseNobody = errors.New("close target is nil: name conns or users, or set all")
+	errCloseCode   = errors.New("code must be 1000 or a number from 3000 to 4999")
+	errCloseReason = errors.New("reason must be at most 123 bytes")
+)
+
+// sendCommand is the body of a send call.
+type sendCommand struct {
+	targets hub.Targets
+	op      ws.OpCode
+	payload []byte // as it goes into the frame
+	report  bool
+}
+
+// parseSend reads the body of a send call. What it returns points into body,
+// which must not be changed afterwards. A member that comes twice counts as its
+// last occurrence, null as absent (except for payload), unknown members are
+// ignored.
+func parseSend(body []byte) (sendCommand, error) {
+	var (
+		cmd      sendCommand
+		t        = &cmd.targets
+		encoding string
+		payload  gjson.Result
+	)
+	err := eachMember(body, func(name string, v gjson.Result) (err error) {
+		switch name {
+		case "payload":
+			payload = v
+		case "encoding":
+			encoding, err = stringOf(name, v)
+		case "conn_id":
+			t.Conn, err = stringOf(name, v)
+		case "users":
+			t.Users, err = stringsOf(name, v)
+		case "exclude":
+			t.Exclude, err = stringsOf(name, v)
+		case "all":
+			t.All, err = boolOf(name, v)
+		case "report":
+			cmd.report, err = boolOf(name, v)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return sendCommand{}, err
+	case t.All:
+		t.Conn, t.Users = "", nil
+	case t.Conn == "" && len(t.Users) == 0:
+		return sendCommand{}, errNoTarget
+	}
+	if !payload.Exists() {
+		return sendCommand{}, errNoPayload
+	}
+	cmd.op, cmd.payload, err = encode(payload, encoding)
+	return cmd, err
+}
+
+// encode turns the payload member into a message.
+func encode(payload gjson.Result, encoding string) (ws.OpCode, []byte, error) {
+	if encoding == "" {
+		return ws.OpText, bytesOf(payload.Raw), nil
+	}
+	if encoding != "text" && encoding != "base64" {
+		return 0, nil, errEncoding
+	}
+	if payload.Type != gjson.String {
+		return 0, nil, fmt.Errorf("payload must be a string when encoding is %s", encoding)
+	}
+	text, err := unquote(payload.Raw)
+	if err != nil {
+		return 0, nil, err
+	}
+	if encoding == "text" {
+		return ws.OpText, bytesOf(text), nil
+	}
+	data, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return 0, nil, fmt.Errorf("payload is not standard base64: %w", err)
+	}
+	return ws.OpBinary, data, nil
+}
+
+// closeCommand is the body of a close call.
+type closeCommand struct {
+	targets hub.Targets
+	code    ws.StatusCode
+	reason  string
+}
+
+// maxReason is what RFC 6455 section 5.5 leaves for the reason: 125 bytes of a
+// control frame less the code.
+const maxReason = 123
+
+// parseClose reads the body of a close call under the rules of parseSend.
+func parseClose(body []byte) (closeCommand, error) {
+	var (
+		cmd  closeCommand
+		t    = &cmd.targets
+		code gjson.Result
+	)
+	err := eachMember(body, func(name string, v gjson.Result) (err error) {
+		switch name {
+		case "conns":
+			t.Conns, err = stringsOf(name, v)
+		case "users":
+			t.Users, err = stringsOf(name, v)
+		case "exclude":
+			t.Exclude, err = stringsOf(name, v)
+		case "all":
+			t.All, err = boolOf(name, v)
+		case "code":
+			code = v
+		case "reason":
+			cmd.reason, err = stringOf(name, v)
+		}
+		return err
+	})
+	t.Conns = withoutEmpty(t.Conns)
+	switch {
+	case err != nil:
+		return closeCommand{}, err
+	case t.All:
+		t.Conns, t.Users = nil, nil
+	case len(t.Conns) == 0 && len(t.Users) == 0:
+		return closeCommand{}, errCloseNobody
+	}
+	if len(cmd.reason) > maxReason {
+		return closeCommand{}, errCloseReason
+	}
+	cmd.code, err = closeCodeOf(code)
+	return cmd, err
+}
+
+// closeCodeOf reads a code that an application may send: those of RFC 6455
+// section 7.4.2 that are for libraries and applications, and the normal one.
+func closeCodeOf(v gjson.Result) (ws.StatusCode, error) {
+	if v.Type == gjson.Null {
+		return ws.StatusNormalClosure, nil
+	}
+	code, err := strconv.ParseUint(v.Raw, 10, 16)
+	if v.Type != gjson.Number || err != nil || code != 1000 && (code < 3000 || code > 4999) {
+		return 0, errCloseCode
+	}
+	return ws.StatusCode(code), nil
+}
+
+func withoutEmpty(ids []string) []string {
+	kept := ids[:0]
+	for _, id := range ids {
+		if id != "" {
+			kept = append(kept, id)
+		}
+	}
+	return kept
+}
+
+// eachMember checks that body is a JSON object, in UTF-8 as a text frame must be
+// too (RFC 6455 section 5.6), and calls visit for each of its members, in order,
+// until that fails.
+func eachMember(body []byte, visit func(name string, v gjson.Result) error) error {
+	if !forward.ValidJSON(body) {
+		return errNotJSON
+	}
+	object := gjson.Parse(unsafe.String(unsafe.SliceData(body), len(body)))
+	if !object.IsObject() {
+		return errNotObject
+	}
+	var err error
+	object.ForEach(func(key, v gjson.Result) bool {
+		err = visit(key.Str, v)
+		return err == nil
+	})
+	return err
+}
+
+func boolOf(name string, v gjson.Result) (bool, error) {
+	switch v.Type {
+	case gjson.True, gjson.False, gjson.Null:
+		return v.Type == gjson.True, nil
+	}
+	return false, fmt.Errorf("%s must be true or false", name)
+}
+
+func stringOf(name string, v gjson.Result) (string, error) {
+	switch v.Type {
+	case gjson.Null:
+		return "", nil
+	case gjson.String:
+		return unquote(v.Raw)
+	}
+	return "", fmt.Errorf("%s must be a string", name)
+}
+
+func stringsOf(name string, v gjson.Result) ([]string, error) {
+	if v.Type == gjson.Null {
+		return nil, nil
+	}
+	var (
+		list []string
+		ok   = v.IsArray()
+		err  error
+	)
+	if ok {
+		v.ForEach(func(_, element gjson.Result) bool {
+			if ok = element.Type == gjson.String; !ok {
+				return false
+			}
+			var s string
+			s, err = unquote(element.Raw)
+			list = append(list, s)
+			return err == nil
+		})
+	}
+	if !ok {
+		return nil, fmt.Errorf("%s must be an array of strings", name)
+	}
+	return list, err
+}
+
+// unquote decodes a JSON string. One without escapes is not copied. A surrogate
+// without its other half becomes U+FFFD, so that the result is UTF-8.
+func unquote(quoted string) (string, error) {
+	if strings.IndexByte(quoted, '\\') < 0 {
+		return quoted[1 : len(quoted)-1], nil
+	}
+	var s string
+	if err := json.Unmarshal(bytesOf(quoted), &s); err != nil {
+		return "", errNotJSON
+	}
+	return s, nil
+}
+
+// bytesOf returns the bytes of s, which must not be changed.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }

@@ -1,0 +1,317 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+
+	"ws-gateway/hub"
+)
+
+func TestParseSendTakesThePayloadsOwnBytes(t *testing.T) {
+	for _, payload := range []string{
+		`{}`, `[]`, `null`, `true`, `false`, `0`, `""`, `"text"`,
+		`{"b":1,"a":2,"b":3}`,
+		`12345678901234567890.123456789012345678901234567890e-5`,
+		`-0`, `1E+2`,
+		`"é\u00e9\u2028 \ud83d\ude00 😀 \/ \" \\"`,
+		`"\ud800"`,
+		`{ "spaced" :	[ 1 , 2 ] }`,
+		"{\n\"a\":\r\n\"b\"\n}",
+		`"]}"`, `{"]":"}"}`, `["\\","\"",{"\\\"":"\\\\"}]`,
+		`"\\\\\\"`, `"<script>&"`,
+	} {
+		for _, body := range []string{
+			`{"conn_id":"x","payload":` + payload + `}`,
+			`{"payload":` + payload + `,"conn_id":"x"}`,
+			" { \"payload\" :\n\t" + payload + " \r\n, \"conn_id\" : \"x\" } ",
+			`{"payload":"first","conn_id":"x","payload":` + payload + `}`,
+		} {
+			cmd, err := parseSend([]byte(body))
+			if err != nil {
+				t.Errorf("%s: %v", body, err)
+				continue
+			}
+			if cmd.op != ws.OpText || string(cmd.payload) != payload {
+				t.Errorf("%s: frame is %v %s", body, cmd.op, cmd.payload)
+			}
+		}
+	}
+}
+
+func TestParseSendReadsTargets(t *testing.T) {
+	for body, want := range map[string]hub.Targets{
+		`{"payload":1,"conn_id":"x"}`:                                {Conn: "x"},
+		`{"payload":1,"conn_id":"\u0078\n"}`:                         {Conn: "x\n"},
+		`{"payload":1,"users":["a","b","a"]}`:                        {Users: []string{"a", "b", "a"}},
+		`{"payload":1,"users":["\u00e9\"","\ud83d\ude00"]}`:          {Users: []string{"é\"", "😀"}},
+		`{"payload":1,"users":[""]}`:                                 {Users: []string{""}},
+		`{"payload":1,"users":["a"],"conn_id":""}`:                   {Users: []string{"a"}},
+		`{"payload":1,"users":["a"],"conn_id":null}`:                 {Users: []string{"a"}},
+		`{"payload":1,"users":["a"],"conn_id":"x"}`:                  {Conn: "x", Users: []string{"a"}},
+		`{"payload":1,"users":[],"conn_id":"x"}`:                     {Conn: "x"},
+		`{"payload":1,"users":null,"conn_id":"x"}`:                   {Conn: "x"},
+		`{"payload":1,"users":["b"],"users":["a"],"conn_id":null}`:   {Users: []string{"a"}},
+		`{"payload":1,"users":["a"],"users":null,"conn_id":"x"}`:     {Conn: "x"},
+		`{"payload":1,"all":true}`:                                   {All: true},
+		`{"payload":1,"all":true,"conn_id":"x","users":["a"]}`:       {All: true},
+		`{"payload":1,"all":false,"conn_id":"x"}`:                    {Conn: "x"},
+		`{"payload":1,"all":null,"conn_id":"x"}`:                     {Conn: "x"},
+		`{"payload":1,"all":true,"exclude":["x",""]}`:                {All: true, Exclude: []string{"x", ""}},
+		`{"payload":1,"users":["a"],"exclude":null}`:                 {Users: []string{"a"}},
+		`{"payload":1,"conn_id":"x","unknown":{"users":["b"]},"":0}`: {Conn: "x"},
+		`{"payload":1,"conn_id":"x","report":null}`:                  {Conn: "x"},
+		`{"p\u0061yload":1,"\u0063onn_id":"x"}`:                      {Conn: "x"},
+		`{"Conn_id":"y","conn_id":"x","payload":1}`:                  {Conn: "x"},
+	} {
+		cmd, err := parseSend([]byte(body))
+		if err != nil {
+			t.Errorf("%s: %v", body, err)
+		} else if !reflect.DeepEqual(cmd.targets, want) {
+			t.Errorf("%s: %+v, want %+v", body, cmd.targets, want)
+		}
+	}
+}
+
+func TestParseSendDecodesPayloads(t *testing.T) {
+	for _, c := range []struct {
+		body, want string
+		op         ws.OpCode
+	}{
+		{`{"conn_id":"x","encoding":"text","payload":"plain"}`, "plain", ws.OpText},
+		{`{"conn_id":"x","encoding":"text","payload":""}`, "", ws.OpText},
+		{`{"conn_id":"x","encoding":"text","payload":"a\n\"b\"\u00e9\ud83d\ude00"}`, "a\n\"b\"é😀", ws.OpText},
+		{`{"conn_id":"x","encoding":"text","payload":"\ud800"}`, "\ufffd", ws.OpText},
+		{`{"conn_id":"x","encoding":"text","payload":"\udc00\ud800A"}`, "\ufffd\ufffdA", ws.OpText},
+		{`{"conn_id":"x","encoding":"text","payload":"\ud800\u0041"}`, "\ufffdA", ws.OpText},
+		{`{"conn_id":"x","encoding":"base64","payload":"AAH/"}`, "\x00\x01\xff", ws.OpBinary},
+		{`{"conn_id":"x","encoding":"base64","payload":""}`, "", ws.OpBinary},
+		{`{"conn_id":"x","encoding":"base64","payload":"AA\u0048\/"}`, "\x00\x01\xff", ws.OpBinary},
+		{`{"conn_id":"x","encoding":null,"payload":"q"}`, `"q"`, ws.OpText},
+		{`{"conn_id":"x","encoding":"","payload":"q"}`, `"q"`, ws.OpText},
+		{`{"conn_id":"x","encoding":"text","encoding":null,"payload":"q"}`, `"q"`, ws.OpText},
+	} {
+		cmd, err := parseSend([]byte(c.body))
+		if err != nil {
+			t.Errorf("%s: %v", c.body, err)
+		} else if cmd.op != c.op || string(cmd.payload) != c.want {
+			t.Errorf("%s: %v %q", c.body, cmd.op, cmd.payload)
+		}
+	}
+}
+
+func TestParseSendSaysWhatIsWrong(t *testing.T) {
+	for _, c := range []struct{ body, want string }{
+		{``, "request body is not valid JSON"},
+		{` `, "request body is not valid JSON"},
+		{`{`, "request body is not valid JSON"},
+		{`{"conn_id":"x","payload":}`, "request body is not valid JSON"},
+		{`{"conn_id":"x","payload":1,}`, "request body is not valid JSON"},
+		{`{"conn_id":"x","payload":01}`, "request body is not valid JSON"},
+		{`{"conn_id":"x","payload":NaN}`, "request body is not valid JSON"},
+		{`{"conn_id":"x","payload":1}{}`, "request body is not valid JSON"},
+		{"{\"conn_id\":\"x\",\"payload\":\"\xff\"}", "request body is not valid JSON"},
+		{"{\"conn_id\":\"x\",\"payload\":\"\xed\xa0\x80\"}", "request body is not valid JSON"},
+		{"{\"conn_id\":\"x\",\"payload\":\"\n\"}", "request body is not valid JSON"},
+		{"\ufeff{}", "request body is not valid JSON"},
+		{`conn_id=x&payload=1`, "request body is not valid JSON"},
+		{`{"conn_id":"x","payload":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`, "request body is not valid JSON"},
+		{`[]`, "request body is not a JSON object"},
+		{`null`, "request body is not a JSON object"},
+		{`"payload"`, "request body is not a JSON object"},
+		{`1`, "request body is not a JSON object"},
+		{`{}`, "send message target is nil"},
+		{`{"payload":1}`, "send message target is nil"},
+		{`{"payload":1,"conn_id":""}`, "send message target is nil"},
+		{`{"payload":1,"conn_id":null,"users":null}`, "send message target is nil"},
+		{`{"payload":1,"users":[]}`, "send message target is nil"},
+		{`{"payload":1,"all":false}`, "send message target is nil"},
+		{`{"payload":1,"exclude":["x"]}`, "send message target is nil"},
+		{`{"payload":1,"all":true,"all":false}`, "send message target is nil"},
+		{`{"conn_id":"x"}`, "payload is missing"},
+		{`{"conn_id":"x","Payload":1}`, "payload is missing"},
+		{`{"all":true}`, "payload is missing"},
+		{`{"payload":1,"conn_id":1}`, "conn_id must be a string"},
+		{`{"payload":1,"conn_id":["x"]}`, "conn_id must be a string"},
+		{`{"payload":1,"conn_id":"x","conn_id":{}}`, "conn_id must be a string"},
+		{`{"payload":1,"users":"a"}`, "users must be an array of strings"},
+		{`{"payload":1,"users":{"a":"b"}}`, "users must be an array of strings"},
+		{`{"payload":1,"users":["a",1]}`, "users must be an array of strings"},
+		{`{"payload":1,"users":["a",null]}`, "users must be an array of strings"},
+		{`{"payload":1,"users":[["a"]]}`, "users must be an array of strings"},
+		{`{"payload":1,"users":true}`, "users must be an array of strings"},
+		{`{"payload":1,"conn_id":"x","exclude":"y"}`, "exclude must be an array of strings"},
+		{`{"payload":1,"all":"true"}`, "all must be true or false"},
+		{`{"payload":1,"all":1}`, "all must be true or false"},
+		{`{"payload":1,"conn_id":"x","report":"yes"}`, "report must be true or false"},
+		{`{"payload":1,"conn_id":"x","encoding":1}`, "encoding must be a string"},
+		{`{"payload":"","conn_id":"x","encoding":"hex"}`, `encoding must be "text" or "base64"`},
+		{`{"payload":"","conn_id":"x","encoding":"Text"}`, `encoding must be "text" or "base64"`},
+		{`{"payload":1,"conn_id":"x","encoding":"text"}`, "payload must be a string when encoding is text"},
+		{`{"payload":null,"conn_id":"x","encoding":"text"}`, "payload must be a string when encoding is text"},
+		{`{"payload":{},"conn_id":"x","encoding":"base64"}`, "payload must be a string when encoding is base64"},
+		{`{"payload":"AA*=","conn_id":"x","encoding":"base64"}`, "payload is not standard base64: illegal base64 data at input byte 2"},
+		{`{"payload":"AAH","conn_id":"x","encoding":"base64"}`, "payload is not standard base64: illegal base64 data at input byte 0"},
+		{`{"payload":"-_8=","conn_id":"x","encoding":"base64"}`, "payload is not standard base64: illegal base64 data at input byte 0"},
+	} {
+		if cmd, err := parseSend([]byte(c.body)); err == nil {
+			t.Errorf("%.80s: was taken as %+v", c.body, cmd)
+		} else if err.Error() != c.want {
+			t.Errorf("%.80s: %q, want %q", c.body, err, c.want)
+		}
+	}
+}
+
+func TestParseClose(t *testing.T) {
+	reason := strings.Repeat("é", 61) + "x" // 123 bytes
+	for body, want := range map[string]closeCommand{
+		`{"conns":["x"]}`:                                {targets: hub.Targets{Conns: []string{"x"}}, code: 1000},
+		`{"conns":["","x",""]}`:                          {targets: hub.Targets{Conns: []string{"x"}}, code: 1000},
+		`{"users":["a"]}`:                                {targets: hub.Targets{Users: []string{"a"}}, code: 1000},
+		`{"users":[""]}`:                                 {targets: hub.Targets{Users: []string{""}}, code: 1000},
+		`{"conns":["x"],"users":["a"]}`:                  {targets: hub.Targets{Conns: []string{"x"}, Users: []string{"a"}}, code: 1000},
+		`{"conns":null,"users":["a"],"code":null}`:       {targets: hub.Targets{Users: []string{"a"}}, code: 1000},
+		`{"all":true,"conns":["x"],"users":["a"]}`:       {targets: hub.Targets{All: true}, code: 1000},
+		`{"all":true,"exclude":["y"]}`:                   {targets: hub.Targets{All: true, Exclude: []string{"y"}}, code: 1000},
+		`{"conns":["x"],"code":1000}`:                    {targets: hub.Targets{Conns: []string{"x"}}, code: 1000},
+		`{"conns":["x"],"code":3000,"reason":"bye"}`:     {targets: hub.Targets{Conns: []string{"x"}}, code: 3000, reason: "bye"},
+		`{"conns":["x"],"code":4999,"reason":null}`:      {targets: hub.Targets{Conns: []string{"x"}}, code: 4999},
+		`{"conns":["x"],"reason":"` + reason + `"}`:      {targets: hub.Targets{Conns: []string{"x"}}, code: 1000, reason: reason},
+		`{"conns":["x"],"code":5,"code":4001,"other":0}`: {targets: hub.Targets{Conns: []string{"x"}}, code: 4001},
+	} {
+		cmd, err := parseClose([]byte(body))
+		if err != nil {
+			t.Errorf("%s: %v", body, err)
+			continue
+		}
+		if len(cmd.targets.Conns) == 0 {
+			cmd.targets.Conns = nil
+		}
+		if !reflect.DeepEqual(cmd, want) {
+			t.Errorf("%s: %+v, want %+v", body, cmd, want)
+		}
+	}
+}
+
+func TestParseCloseSaysWhatIsWrong(t *testing.T) {
+	const nobody = "close target is nil: name conns or users, or set all"
+	const code = "code must be 1000 or a number from 3000 to 4999"
+	for _, c := range []struct{ body, want string }{
+		{``, "request body is not valid JSON"},
+		{`[]`, "request body is not a JSON object"},
+		{`{}`, nobody},
+		{`{"conns":[],"users":[]}`, nobody},
+		{`{"conns":[""]}`, nobody},
+		{`{"conns":null}`, nobody},
+		{`{"all":false}`, nobody},
+		{`{"conn_id":"x"}`, nobody},
+		{`{"exclude":["x"]}`, nobody},
+		{`{"conns":"x"}`, "conns must be an array of strings"},
+		{`{"conns":["x",2]}`, "conns must be an array of strings"},
+		{`{"users":1}`, "users must be an array of strings"},
+		{`{"all":0}`, "all must be true or false"},
+		{`{"conns":["x"],"reason":1}`, "reason must be a string"},
+		{`{"conns":["x"],"reason":"` + strings.Repeat("é", 62) + `"}`, "reason must be at most 123 bytes"},
+		{`{"conns":["x"],"code":999}`, code},
+		{`{"conns":["x"],"code":1001}`, code},
+		{`{"conns":["x"],"code":2999}`, code},
+		{`{"conns":["x"],"code":5000}`, code},
+		{`{"conns":["x"],"code":-1000}`, code},
+		{`{"conns":["x"],"code":1000.0}`, code},
+		{`{"conns":["x"],"code":1e3}`, code},
+		{`{"conns":["x"],"code":66536}`, code},
+		{`{"conns":["x"],"code":"1000"}`, code},
+		{`{"conns":["x"],"code":true}`, code},
+		{`{"conns":["x"],"code":[1000]}`, code},
+		{`{"conns":["x"],"code":0}`, code},
+	} {
+		if cmd, err := parseClose([]byte(c.body)); err == nil {
+			t.Errorf("%.80s: was taken as %+v", c.body, cmd)
+		} else if err.Error() != c.want {
+			t.Errorf("%.80s: %q, want %q", c.body, err, c.want)
+		}
+	}
+}
+
+// FuzzCommands holds the parsers against encoding/json: what they take is an
+// object that it takes, with the payload's bytes found in the body as they were.
+func FuzzCommands(f *testing.F) {
+	for _, seed := range []string{
+		`{"payload":{},"conn_id":"1","users":["a","b"]}`,
+		`{"payload":"\ud800\"\\","encoding":"text","all":true,"exclude":[""]}`,
+		`{"payload":"AAE=","encoding":"base64","users":["x"],"report":true}`,
+		`{"conns":["x"],"users":["y"],"code":4001,"reason":"é"}`,
+		`{"payload":1,"payload":[{}],"conn_id":null,"conn_id":"x"}`,
+		"{\"payload\" :\t-1.5e+7 ,\n\"conn_id\":\"x\"}",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		before := bytes.Clone(body)
+		send, sendErr := parseSend(body)
+		shut, closeErr := parseClose(body)
+		if !bytes.Equal(body, before) {
+			t.Fatal("the body was changed")
+		}
+		if sendErr == nil {
+			checkSend(t, body, send)
+		}
+		if closeErr == nil {
+			if len(shut.reason) > maxReason || !utf8.ValidString(shut.reason) {
+				t.Fatalf("reason %q", shut.reason)
+			}
+			if !shut.targets.All && len(shut.targets.Conns)+len(shut.targets.Users) == 0 {
+				t.Fatalf("closes nobody: %+v", shut)
+			}
+		}
+	})
+}
+
+func checkSend(t *testing.T, body []byte, cmd sendCommand) {
+	var oracle map[string]json.RawMessage
+	if err := json.Unmarshal(body, &oracle); err != nil {
+		t.Fatalf("taken, but encoding/json says %v", err)
+	}
+	var encoding string
+	json.Unmarshal(oracle["encoding"], &encoding)
+	var want []byte
+	switch encoding {
+	case "":
+		want = oracle["payload"]
+	case "text":
+		var text string
+		json.Unmarshal(oracle["payload"], &text)
+		want = []byte(text)
+	case "base64":
+		var text string
+		json.Unmarshal(oracle["payload"], &text)
+		want, _ = base64.StdEncoding.DecodeString(text)
+	}
+	if !bytes.Equal(cmd.payload, want) {
+		t.Fatalf("payload %q, want %q", cmd.payload, want)
+	}
+	if cmd.op == ws.OpText && !utf8.Valid(cmd.payload) {
+		t.Fatalf("text frame %q is not UTF-8", cmd.payload)
+	}
+	if cmd.targets.All {
+		return
+	}
+	var conn string
+	var users []string
+	json.Unmarshal(oracle["conn_id"], &conn)
+	json.Unmarshal(oracle["users"], &users)
+	if conn != cmd.targets.Conn || len(users) != len(cmd.targets.Users) {
+		t.Fatalf("targets %+v, want %q %q", cmd.targets, conn, users)
+	}
+	for i := range users {
+		if users[i] != cmd.targets.Users[i] {
+			t.Fatalf("targets %+v, want users %q", cmd.targets, users)
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package admin
+
+import (
+	"bytes"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/valyala/fasthttp"
+)
+
+// handle answers one request, on its connection's goroutine.
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	path, query, _ := bytes.Cut(ctx.Request.Header.RequestURI(), []byte("?"))
+	r := routeOf(path)
+	defer func() {
+		if p := recover(); p != nil {
+			s.logPanic(r, p)
+			ctx.Response.Reset()
+			ctx.SetConnectionClose()
+			s.requests[r][answerRefusal(ctx, refusal{fasthttp.StatusInternalServerError, "internal error"}, r.text())].Add(1)
+		}
+	}()
+	if result := s.dispatch(ctx, r, path, query); result != streamed {
+		s.requests[r][result].Add(1)
+	}
+}
+
+// dispatch lets a request through the gates, in the order that tells strangers
+// least, to its route's handler.
+func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r route, path, query []byte) outcome {
+	if s.forClients(path) {
+		// A proxy has sent a client on a connection that it had used for
+		// management; a new one is upgraded where connections come in.
+		ctx.SetConnectionClose()
+		return answerRefusal(ctx, refusal{fasthttp.StatusMisdirectedRequest, "clients are not served on this connection: open a new one"}, false)
+	}
+	from := peerOf(ctx.RemoteAddr())
+	if r.public() {
+		if from == remotePeer {
+			ctx.SetConnectionClose() // strangers keep nothing
+		}
+	} else if no := s.guard.check(&ctx.Request.Header, from); no.status != 0 {
+		return answerRefusal(ctx, no, r.text())
+	}
+	if r == routeUnknown || r == routeMetrics {
+		return answerRefusal(ctx, refusal{fasthttp.StatusNotFound, "no such route"}, false)
+	}
+	if !r.takes(ctx.Method()) {
+		ctx.Response.Header.Set(fasthttp.HeaderAllow, r.allow())
+		return answerRefusal(ctx, refusal{fasthttp.StatusMethodNotAllowed, "this route answers " + r.allow()}, r.text())
+	}
+	switch r {
+	case routeSend:
+		return s.command(ctx, s.send)
+	case routeClose:
+		return s.command(ctx, s.close)
+	case routeList:
+		return s.list(ctx, query)
+	case routeCount:
+		return s.count(ctx)
+	case routeGet:
+		return s.get(ctx, query)
+	case routeHealth:
+		return answer(ctx, textType, []byte("ok\n"))
+	default:
+		return s.ready(ctx)
+	}
+}
+
+// forClients reports whether path is the one that clients connect to.
+func (s *Server) forClients(path []byte) bool {
+	own := s.cfg.ClientPath
+	if len(path) == len(own)+1 && path[len(own)] == '/' {
+		path = path[:len(own)]
+	}
+	return string(path) == own
+}
+
+// handleMalformed answers what is not a request that handle could be given.
+func (s *Server) handleMalformed(ctx *fasthttp.RequestCtx, err error) {
+	s.requests[routeUnknown][answerRefusal(ctx, unreadable(err), false)].Add(1)
+}
+
+// logPanic is called where a panic was recovered: one request has failed, and
+// nothing else.
+func (s *Server) logPanic(r route, p any) {
+	s.cfg.Log.Error().Stringer("route", r).Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("a management request failed")
+}

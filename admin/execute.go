@@ -1,0 +1,89 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+
+	"ws-gateway/hub"
+	"ws-gateway/netpoll"
+)
+
+// command reads the body of a call that changes something and runs it.
+func (s *Server) command(ctx *fasthttp.RequestCtx, run func(*fasthttp.RequestCtx, []byte) outcome) outcome {
+	if s.retiring.Load() {
+		return answerStopped(ctx)
+	}
+	body, no := readBody(ctx, s.cfg.MaxBodyBytes)
+	if no.status != 0 {
+		return answerRefusal(ctx, no, false)
+	}
+	return run(ctx, body)
+}
+
+// send gives one frame, built once, to the targets' loops.
+func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte) outcome {
+	cmd, err := parseSend(body)
+	if err != nil {
+		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
+	}
+	frame := netpoll.NewFrame(cmd.op, cmd.payload)
+	if !cmd.report {
+		if _, err = s.cfg.Hub.Send(s.ctx, cmd.targets, frame, false); err != nil {
+			return s.answerFault(ctx, err, "")
+		}
+		return answerSuccess(ctx)
+	}
+	wait, cancel := context.WithTimeout(s.ctx, hubTimeout)
+	defer cancel()
+	report, err := s.cfg.Hub.Send(wait, cmd.targets, frame, true)
+	if err != nil {
+		return s.answerFault(ctx, err, "the message is on its way, but not every event loop has taken it in time")
+	}
+	return answerReport(ctx, report)
+}
+
+// close closes the targets and answers when they are off the list.
+func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte) outcome {
+	cmd, err := parseClose(body)
+	if err != nil {
+		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
+	}
+	wait, cancel := context.WithTimeout(s.ctx, hubTimeout)
+	defer cancel()
+	if _, err = s.cfg.Hub.Close(wait, cmd.targets, cmd.code, cmd.reason); err != nil {
+		return s.answerFault(ctx, err, "the connections are being closed, but not every event loop has done so in time")
+	}
+	return answerSuccess(ctx)
+}
+
+func answerReport(ctx *fasthttp.RequestCtx, r hub.Report) outcome {
+	body := make([]byte, 0, 128)
+	body = append(body, `{"code":0,"message":"success","data":{"matched":`...)
+	body = strconv.AppendInt(body, int64(r.Matched), 10)
+	body = append(body, `,"queued":`...)
+	body = strconv.AppendInt(body, int64(r.Queued), 10)
+	body = append(body, `,"slow":`...)
+	body = strconv.AppendInt(body, int64(r.Slow), 10)
+	body = append(body, "}}"...)
+	return answer(ctx, jsonType, body)
+}
+
+func answerStopped(ctx *fasthttp.RequestCtx) outcome {
+	return answerRefusal(ctx, refusal{fasthttp.StatusServiceUnavailable, "the gateway is shutting down"}, false)
+}
+
+// answerFault answers a command that the hub could not finish; late is what to
+// say when only time ran out.
+func (s *Server) answerFault(ctx *fasthttp.RequestCtx, err error, late string) outcome {
+	switch {
+	case errors.Is(err, hub.ErrStopped), errors.Is(err, context.Canceled):
+		return answerStopped(ctx)
+	case errors.Is(err, context.DeadlineExceeded):
+		return answerInvalid(ctx, fasthttp.StatusGatewayTimeout, late)
+	}
+	s.cfg.Log.Error().Err(err).Msg("the hub refused a command")
+	return answerRefusal(ctx, refusal{fasthttp.StatusInternalServerError, "internal error"}, false)
+}

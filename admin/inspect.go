@@ -1,0 +1,45 @@
+package admin
+
+import (
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+)
+
+// count answers with the number of connections and of users who have any.
+func (s *Server) count(ctx *fasthttp.RequestCtx) outcome {
+	connections, users := s.cfg.Hub.Count()
+	body := make([]byte, 0, 128)
+	body = append(body, `{"code":0,"message":"success","data":{"connections":`...)
+	body = strconv.AppendInt(body, int64(connections), 10)
+	body = append(body, `,"users":`...)
+	body = strconv.AppendInt(body, int64(users), 10)
+	body = append(body, "}}"...)
+	return answer(ctx, jsonType, body)
+}
+
+// get describes one connection.
+func (s *Server) get(ctx *fasthttp.RequestCtx, query []byte) outcome {
+	args := fasthttp.AcquireArgs()
+	defer fasthttp.ReleaseArgs(args)
+	args.ParseBytes(query)
+	id := string(args.Peek("conn_id"))
+	if id == "" {
+		return answerInvalid(ctx, fasthttp.StatusBadRequest, "conn_id is missing")
+	}
+	info, ok := s.cfg.Hub.Get(id)
+	if !ok {
+		return answerInvalid(ctx, fasthttp.StatusNotFound, "no such connection")
+	}
+	body := append(make([]byte, 0, 512), `{"code":0,"message":"success","data":`...)
+	body = appendConn(body, &info, true)
+	return answer(ctx, jsonType, append(body, '}'))
+}
+
+// ready answers 200 while new clients are taken.
+func (s *Server) ready(ctx *fasthttp.RequestCtx) outcome {
+	if ok, why := s.cfg.Ready(); !ok {
+		return answerRefusal(ctx, refusal{fasthttp.StatusServiceUnavailable, why}, true)
+	}
+	return answer(ctx, textType, []byte("ok\n"))
+}

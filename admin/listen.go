@@ -1,0 +1,147 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Listen makes the listener that --admin-listen names: "host:port", or
+// "unix:/path" for a socket file that only the gateway's own user may open.
+//
+// A socket file that a dead process has left is replaced; one behind which
+// somebody listens, or a file of another kind, is an error. The listener's
+// Close removes the file.
+func Listen(addr string) (net.Listener, error) {
+	path, isUnix := strings.CutPrefix(addr, "unix:")
+	if !isUnix {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, fmt.Errorf("admin: cannot listen on %s: %w", addr, err)
+		}
+		return ln, nil
+	}
+	ln, err := listenUnix(path)
+	if err != nil {
+		return nil, fmt.Errorf("admin: cannot listen on %s: %w", addr, err)
+	}
+	return ln, nil
+}
+
+// maxSocketPath is what struct sockaddr_un holds, with its final zero.
+const maxSocketPath = 107
+
+func listenUnix(path string) (net.Listener, error) {
+	switch {
+	case !filepath.IsAbs(path):
+		return nil, errors.New("the path of the socket must be absolute") // not an abstract socket either: these have no permissions
+	case len(path) > maxSocketPath:
+		return nil, fmt.Errorf("the path of a socket has at most %d bytes, this one has %d", maxSocketPath, len(path))
+	}
+	unlock, err := lockFolder(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	ln, err := bindPrivate(path)
+	if err != nil {
+		return nil, err
+	}
+	ln.SetUnlinkOnClose(false)
+	info, err := os.Lstat(path)
+	if err != nil {
+		ln.Close()
+		return nil, err
+	}
+	return &socketFile{UnixListener: ln, path: path, file: info}, nil
+}
+
+// bindPrivate makes the socket file with mode 0600 from its first moment on: the
+// file takes its mode from the socket, which gets it before bind.
+func bindPrivate(path string) (*net.UnixListener, error) {
+	config := net.ListenConfig{Control: func(_, _ string, conn syscall.RawConn) error {
+		var err error
+		if ctlErr := conn.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) }); ctlErr != nil {
+			return ctlErr
+		}
+		return err
+	}}
+	ln, err := config.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	return ln.(*net.UnixListener), nil
+}
+
+// removeStale makes room at path if all that is there is the socket file of a
+// process that has gone.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != fs.ModeSocket:
+		return errors.New("there is a file of another kind: remove it, or choose another path")
+	}
+	c, err := net.DialTimeout("unix", path, time.Second)
+	switch {
+	case err == nil:
+		c.Close()
+		return errors.New("another process listens there: stop it, or choose another path")
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case !errors.Is(err, unix.ECONNREFUSED):
+		return fmt.Errorf("cannot tell whether another process listens there: %w", err)
+	}
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// lockFolder keeps two gateways that start at once from taking each other's
+// fresh socket file for a stale one. The kernel drops the lock with the process.
+func lockFolder(folder string) (unlock func(), err error) {
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("cannot lock %s, perhaps another gateway starts right now: %w", folder, err)
+	}
+	return func() { f.Close() }, nil
+}
+
+// socketFile is a listener that removes its file, unless that has meanwhile
+// been replaced by another's.
+type socketFile struct {
+	*net.UnixListener
+	path string
+	file fs.FileInfo
+	once sync.Once
+}
+
+func (l *socketFile) Close() error {
+	l.once.Do(func() {
+		if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.file) {
+			os.Remove(l.path)
+		}
+	})
+	return l.UnixListener.Close()
+}

@@ -1,0 +1,162 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/valyala/fasthttp"
+
+	"ws-gateway/forward"
+	"ws-gateway/hub"
+	"ws-gateway/netpoll"
+)
+
+// Config of a Server. Zero values mean the defaults named beside them.
+type Config struct {
+	Hub       *hub.Hub             // required
+	Sockets   func() netpoll.Stats // required
+	Callbacks func() forward.Stats // nil: push-only, there are no callbacks to report
+
+	// Ready reports whether new clients are taken, and if not, why. It is asked
+	// by /readyz and for /metrics. Default: Hub.Ready.
+	Ready func() (ok bool, why string)
+
+	ClientPath   string // default "/ws"; requests for it are sent to a connection of their own
+	UserHeader   string // default "X-Bfl-User"; who sends it is a proxy
+	Token        string // "": loopback and unix peers are trusted, under the rules of the wire contract
+	MaxBodyBytes int    // of a command's body; default 16 MiB
+	Version      string // for /metrics
+
+	Log zerolog.Logger
+}
+
+// How long one request may take the server's time. A caller on the same host
+// needs none of these; they bound what others can hold.
+const (
+	readTimeout  = 30 * time.Second  // from a request's first byte to its last
+	writeTimeout = 60 * time.Second  // for the whole of an answer, a streamed list included
+	idleTimeout  = 120 * time.Second // between two requests, longer than clients keep connections
+	hubTimeout   = 10 * time.Second  // for the loops to take a command
+	maxHeadBytes = 16 << 10          // also each connection's read buffer
+)
+
+// Server answers management requests.
+type Server struct {
+	// Static after New.
+	cfg    Config
+	guard  guard
+	http   fasthttp.Server
+	ctx    context.Context // of calls to the hub; ends when Shutdown gives up
+	cancel context.CancelFunc
+
+	door     door
+	retiring atomic.Bool // commands are refused
+	requests [routes][outcomes]atomic.Uint64
+}
+
+// New checks cfg. Nothing runs before Serve.
+func New(cfg Config) (*Server, error) {
+	if cfg.Hub == nil || cfg.Sockets == nil {
+		return nil, errors.New("admin: Config.Hub and Config.Sockets are required")
+	}
+	if cfg.Ready == nil {
+		cfg.Ready = cfg.Hub.Ready
+	}
+	if cfg.ClientPath == "" {
+		cfg.ClientPath = "/ws"
+	}
+	if r := routeOf([]byte(cfg.ClientPath)); r != routeUnknown {
+		return nil, fmt.Errorf("admin: the client path %q is the path of the management route %s: choose another", cfg.ClientPath, r)
+	}
+	if cfg.UserHeader == "" {
+		cfg.UserHeader = "X-Bfl-User"
+	}
+	if cfg.MaxBodyBytes == 0 {
+		cfg.MaxBodyBytes = 16 << 20
+	}
+	if cfg.MaxBodyBytes < 0 {
+		return nil, fmt.Errorf("admin: Config.MaxBodyBytes is %d: it must be positive", cfg.MaxBodyBytes)
+	}
+	guard, err := newGuard(cfg.Token, cfg.UserHeader)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, guard: guard}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.http = fasthttp.Server{
+		Handler:            s.handle,
+		ErrorHandler:       s.handleMalformed,
+		ConnState:          s.connState,
+		Logger:             quietLogger{cfg.Log},
+		Concurrency:        maxLocal + maxRemote, // never reached: the door is narrower
+		ReadBufferSize:     maxHeadBytes,
+		ReadTimeout:        readTimeout,
+		WriteTimeout:       writeTimeout,
+		IdleTimeout:        idleTimeout,
+		MaxRequestBodySize: cfg.MaxBodyBytes,
+
+		// The handler is called before the body is there, so that nobody's body is
+		// read who may not send one.
+		StreamRequestBody:            true,
+		DisablePreParseMultipartForm: true,
+
+		SecureErrorLogMessage: true, // heads carry tokens and cookies
+		CloseOnShutdown:       true,
+		LazyRequestTime:       true,
+		NoDefaultServerHeader: true,
+		NoDefaultDate:         true,
+		NoDefaultContentType:  true,
+	}
+	return s, nil
+}
+
+// Serve answers the requests of ln's connections until ln is closed, which is
+// no error, or Shutdown. It may be called for several listeners at a time, and
+// closes ln.
+func (s *Server) Serve(ln net.Listener) error {
+	e := s.door.open(ln, s.cfg.Log)
+	defer e.Close()
+	if err := s.http.Serve(e); err != nil {
+		return fmt.Errorf("admin: serving %s: %w", ln.Addr(), err)
+	}
+	return nil
+}
+
+// RefuseMutations answers send and close calls with 503 from now on: the first
+// step of a shutdown, after which no new work comes in while lists, health and
+// metrics go on.
+func (s *Server) RefuseMutations() { s.retiring.Store(true) }
+
+// Shutdown closes the listeners, lets the requests under way finish and ends the
+// connections. When ctx is done first, it cuts them and returns ctx's error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.RefuseMutations()
+	s.door.shut()
+	err := s.http.ShutdownWithContext(ctx)
+	s.cancel()
+	if ctx.Err() != nil {
+		s.door.cut()
+		return ctx.Err()
+	}
+	s.door.empty.Wait()
+	return err
+}
+
+func (s *Server) connState(c net.Conn, state fasthttp.ConnState) {
+	if state == fasthttp.StateClosed {
+		s.door.leave(c)
+	}
+}
+
+// quietLogger receives what fasthttp has to say about single connections, which
+// whoever can connect can make it say.
+type quietLogger struct{ log zerolog.Logger }
+
+func (l quietLogger) Printf(format string, args ...any) {
+	l.log.Debug().Msgf("management: "+format, args...)
+}
