@@ -1,0 +1,271 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"unsafe"
+
+	"ws-gateway/netpoll"
+)
+
+func sameMemory(a, b string) bool { return unsafe.StringData(a) == unsafe.StringData(b) }
+
+func TestPagesPutTogetherAreTheList(t *testing.T) {
+	sim := simulate(t, 2, Config{})
+	want := map[string]string{}
+	for slot := range uint32(700) {
+		user := fmt.Sprint("u", slot%37)
+		if slot >= 300 {
+			user = "" // more than a step's worth
+		}
+		want[sim.public(sim.mustEnter(t, int(slot%2), slot, user))] = user
+	}
+	for _, limit := range []int{0, 1, 7, listStep, 699, 700, 701} {
+		if got := sim.list(t, nil, limit).ids; !maps.Equal(got, want) {
+			t.Errorf("in pages of %d: %d of %d", limit, len(got), len(want))
+		}
+		some := map[string]string{}
+		for id, user := range want {
+			if user == "" || user == "u5" {
+				some[id] = user
+			}
+		}
+		l := sim.list(t, []string{"u5", "nobody", "", "u5"}, limit)
+		if !maps.Equal(l.ids, some) || l.ids[l.order[0]] != "u5" {
+			t.Errorf("of two users, in pages of %d: %d of %d", limit, len(l.ids), len(some))
+		}
+	}
+	if l := sim.list(t, []string{}, 0); len(l.ids) != 0 {
+		t.Errorf("of no users, %d are listed", len(l.ids))
+	}
+}
+
+func TestAnEmptyGatewayListsNothing(t *testing.T) {
+	sim := simulate(t, 1, Config{})
+	for _, limit := range []int{0, 5} {
+		if l := sim.list(t, nil, limit); l.any {
+			t.Errorf("%v", l.order)
+		}
+	}
+}
+
+func TestAnErrorOfYieldEndsTheListAndComesBack(t *testing.T) {
+	sim := simulate(t, 1, Config{})
+	for slot := range uint32(5) {
+		sim.mustEnter(t, 0, slot, fmt.Sprint(slot))
+	}
+	enough, calls := errors.New("enough"), 0
+	_, err := sim.List(Query{}, func(string, []Info) error { calls++; return enough })
+	if !errors.Is(err, enough) || calls != 1 {
+		t.Errorf("%v after %d calls", err, calls)
+	}
+	sim.noWalks(t)
+}
+
+// noWalks checks that no walk is left in a stripe.
+func (sim *simulation) noWalks(t *testing.T) {
+	t.Helper()
+	for i := range sim.directory.stripes {
+		st := &sim.directory.stripes[i]
+		st.mu.Lock()
+		if len(st.walks) != 0 {
+			t.Errorf("%d walks are left in stripe %d", len(st.walks), i)
+		}
+		st.mu.Unlock()
+	}
+}
+
+func TestACursorStaysGoodWhenItsPlaceIsGone(t *testing.T) {
+	const perUser = 10
+	for name, c := range map[string]struct {
+		users []string
+		leave func(i int) bool // of the user's sessions, after a page of 5
+		back  bool             // the user comes back with another session
+		want  int              // of the user's sessions, on the second page
+	}{
+		"nobody left":                {[]string{""}, func(i int) bool { return false }, false, 5},
+		"the last one listed left":   {[]string{""}, func(i int) bool { return i == 4 }, false, 5},
+		"the whole page left":        {[]string{""}, func(i int) bool { return i < 5 }, false, 5},
+		"also the next one left":     {[]string{""}, func(i int) bool { return i < 6 }, false, 4},
+		"all that followed left":     {[]string{""}, func(i int) bool { return i > 4 }, false, 0},
+		"the user left":              {[]string{""}, func(i int) bool { return true }, false, 0},
+		"the user left and is back":  {[]string{""}, func(i int) bool { return true }, true, 0},
+		"likewise, in a whole list":  {nil, func(i int) bool { return true }, true, 0},
+		"a whole list, a page left":  {nil, func(i int) bool { return i < 5 }, false, 5},
+		"a whole list, nobody left":  {nil, func(i int) bool { return false }, true, 5},
+		"a whole list, half is left": {nil, func(i int) bool { return i%2 == 0 }, true, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim := simulate(t, 1, Config{})
+			var ids []netpoll.ID
+			for slot := range uint32(perUser) {
+				ids = append(ids, sim.mustEnter(t, 0, slot, ""))
+			}
+			l := newHeard()
+			next, err := sim.List(Query{Users: c.users, Limit: 5}, l.yield)
+			if err != nil || next == "" || len(l.order) != 5 {
+				t.Fatalf("first page: %d, next %q, %v", len(l.order), next, err)
+			}
+			for i, id := range ids {
+				if c.leave(i) {
+					sim.leave(id)
+				}
+			}
+			if c.back {
+				sim.mustEnter(t, 0, 100, "")
+			}
+			if next, err = sim.List(Query{Users: c.users, Cursor: next}, l.yield); err != nil || next != "" {
+				t.Fatalf("second page: next %q, %v", next, err)
+			}
+			if got := len(l.order) - 5; got != c.want {
+				t.Errorf("%d on the second page, want %d", got, c.want)
+			}
+			sim.noWalks(t)
+		})
+	}
+}
+
+func TestAForeignCursorIsRefused(t *testing.T) {
+	sim, other := simulate(t, 1, Config{}), simulate(t, 1, Config{})
+	for slot := range uint32(3) {
+		sim.mustEnter(t, 0, slot, "a")
+		other.mustEnter(t, 0, slot, "a")
+	}
+	ignore := func(string, []Info) error { return nil }
+	own, _ := sim.List(Query{Limit: 1}, ignore)
+	foreign, _ := other.List(Query{Limit: 1}, ignore)
+	named, _ := sim.List(Query{Limit: 1, Users: []string{"a"}}, ignore)
+	if own == "" || foreign == "" || named == "" {
+		t.Fatal("no cursor to try")
+	}
+	for name, q := range map[string]Query{
+		"of another gateway":     {Cursor: foreign},
+		"of other users":         {Cursor: named, Users: []string{"b"}},
+		"of a list of users":     {Cursor: named},
+		"of a list of all":       {Cursor: own, Users: []string{"a"}},
+		"short":                  {Cursor: own[:len(own)-1]},
+		"long":                   {Cursor: own + "A"},
+		"changed":                {Cursor: flip(own)},
+		"with a line end inside": {Cursor: own[:9] + "\n" + own[10:]},
+		"garbage":                {Cursor: "garbage"},
+	} {
+		if _, err := sim.List(q, ignore); !errors.Is(err, ErrCursor) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, q := range []Query{{Cursor: own}, {Cursor: named, Users: []string{"a"}}} {
+		if _, err := sim.List(q, ignore); err != nil {
+			t.Errorf("its own: %v", err)
+		}
+	}
+}
+
+func flip(s string) string {
+	c := byte('A')
+	if s[5] == c {
+		c = 'B'
+	}
+	return s[:5] + string(c) + s[6:]
+}
+
+func FuzzCursor(f *testing.F) {
+	sim := simulate(f, 1, Config{})
+	for slot := range uint32(3) {
+		sim.mustEnter(f, 0, slot, "a")
+	}
+	ignore := func(string, []Info) error { return nil }
+	own, _ := sim.List(Query{Limit: 1}, ignore)
+	f.Add(own)
+	f.Add(flip(own))
+	f.Fuzz(func(t *testing.T, s string) {
+		if _, err := sim.List(Query{Cursor: s}, ignore); s != "" && s != own && !errors.Is(err, ErrCursor) {
+			t.Errorf("%q: %v", s, err)
+		}
+	})
+}
+
+// TestAListUnderChurn lists, whole and in pages, while sessions come and go all
+// around those that stay: who stays is listed once, nobody twice, and no user a
+// second time.
+func TestAListUnderChurn(t *testing.T) {
+	const loops, stay, churn = 3, 400, 400
+	sim := simulate(t, loops, Config{})
+	users := []string{"", "", "", "alice", "bob", "carol", "dave"}
+	want := map[string]string{}
+	for loop := range loops {
+		for slot := range uint32(stay) {
+			user := users[int(slot)%len(users)]
+			want[sim.public(sim.mustEnter(t, loop, 2*slot, user))] = user
+		}
+	}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for loop := range loops {
+		wg.Go(func() {
+			random := rand.New(rand.NewPCG(11, uint64(loop)))
+			ids := map[uint32]netpoll.ID{}
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				slot := 2*random.Uint32N(churn) + 1
+				if id, ok := ids[slot]; ok {
+					sim.leave(id)
+					delete(ids, slot)
+					continue
+				}
+				user := users[random.IntN(len(users))]
+				if random.IntN(3) == 0 {
+					user = fmt.Sprint("passing", random.IntN(50))
+				}
+				ids[slot], _ = sim.enter(loop, slot, user)
+			}
+		})
+	}
+	some := []string{"", "bob", "passing7"}
+	for range 15 {
+		for _, limit := range []int{0, 3, 50} {
+			checkStayed(t, sim.list(t, nil, limit).ids, want, nil)
+			checkStayed(t, sim.list(t, some, limit).ids, want, some)
+		}
+	}
+	close(stop)
+	wg.Wait()
+	sim.noWalks(t)
+}
+
+func checkStayed(t *testing.T, got, want map[string]string, users []string) {
+	t.Helper()
+	for id, user := range want {
+		if users != nil && !slices.Contains(users, user) {
+			continue
+		}
+		if listed, ok := got[id]; !ok || listed != user {
+			t.Fatalf("%s of %q is listed %v under %q", id, user, ok, listed)
+		}
+	}
+}
+
+func TestAListStreamsInBoundedMemory(t *testing.T) {
+	sim := simulate(t, 1, Config{})
+	for slot := range uint32(20_000) {
+		sim.mustEnter(t, 0, slot, "")
+	}
+	longest := 0
+	if _, err := sim.List(Query{}, func(_ string, conns []Info) error {
+		longest = max(longest, len(conns))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if longest > listStep {
+		t.Errorf("%d connections in one call", longest)
+	}
+}
