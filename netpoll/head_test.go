@@ -148,6 +148,7 @@ func TestABadHeadIsRefusedWithWhatIsWrong(t *testing.T) {
 		{"HTTP/2", "PRI * HTTP/2.0\r\n\r\n", 505, "not HTTP/2.0"},
 		{"HTTP/1.2", "GET / HTTP/1.2\r\nHost: x\r\n\r\n", 505, "not HTTP/1.2"},
 		{"HTTP/0.9 that says so", "GET / HTTP/0.9\r\nHost: x\r\n\r\n", 505, "not HTTP/0.9"},
+		{"HTTP/0.1", "GET / HTTP/0.1\r\nHost: x\r\n\r\n", 505, "not HTTP/0.1"},
 		{"HTTP/9.1", "GET / HTTP/9.1\r\nHost: x\r\n\r\n", 505, "not HTTP/9.1"},
 
 		{"request line in a bare LF", "GET / HTTP/1.1\nHost: x\r\n\r\n", 400, "bare LF"},
@@ -159,6 +160,7 @@ func TestABadHeadIsRefusedWithWhatIsWrong(t *testing.T) {
 		{"bare CR in a name", start + "Host: x\r\nA\rB: c\r\n\r\n", 400, "bare CR in a header's name"},
 		{"NUL in a value", start + "Host: x\r\nA: b\x00\r\n\r\n", 400, `NUL in header "A"`},
 		{"control byte in a value", start + "Host: x\r\nA: \x1b[0m\r\n\r\n", 400, `byte 0x1b in header "A"`},
+		{"the last control byte in a value", start + "Host: x\r\nA: \x1f\r\n\r\n", 400, `byte 0x1f in header "A"`},
 		{"DEL in a value", start + "Host: x\r\nA: \x7f\r\n\r\n", 400, `byte 0x7f in header "A"`},
 		{"no end", start + "Host: x\r\n", 400, "without an end"},
 

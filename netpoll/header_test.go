@@ -22,6 +22,7 @@ func TestHeadersOfClientFramesAreDecoded(t *testing.T) {
 		{"binary of 126", "\x82\xfe\x00\x7e\x01\x02\x03\x04", header{true, true, 0, ws.OpBinary, mask, 126}},
 		{"binary of 65535", "\x82\xfe\xff\xff\x01\x02\x03\x04", header{true, true, 0, ws.OpBinary, mask, 65535}},
 		{"binary of 65536", "\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00\x01\x02\x03\x04", header{true, true, 0, ws.OpBinary, mask, 65536}},
+		{"binary of 4 GiB and 1", "\x82\xff\x00\x00\x00\x01\x00\x00\x00\x01\x01\x02\x03\x04", header{true, true, 0, ws.OpBinary, mask, 1<<32 + 1}},
 		{"the longest there is", "\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x01\x02\x03\x04", header{true, true, 0, ws.OpBinary, mask, 1<<63 - 1}},
 		{"close", "\x88\x82\x01\x02\x03\x04", header{true, true, 0, ws.OpClose, mask, 2}},
 		{"ping of 125", "\x89\xfd\x01\x02\x03\x04", header{true, true, 0, ws.OpPing, mask, 125}},

@@ -18,7 +18,7 @@ func TestTheClientPathIsMatchedExactly(t *testing.T) {
 		on         bool
 	}{
 		{"/ws", "/ws", true}, {"/ws/", "/ws", true}, {"/ws//", "/ws", false}, {"/WS", "/ws", false}, {"/w", "/ws", false},
-		{"/wsx", "/ws", false}, {"//ws", "/ws", false}, {"/%77s", "/ws", false}, {"/a/../ws", "/ws", false}, {"http://x/ws", "/ws", false},
+		{"/wsx", "/ws", false}, {"/xs/", "/ws", false}, {"//ws", "/ws", false}, {"/%77s", "/ws", false}, {"/a/../ws", "/ws", false}, {"http://x/ws", "/ws", false},
 		{"", "/ws", false}, {"/", "/ws", false}, {"/", "/", true}, {"//", "/", false}, {"/a/b/", "/a/b", true},
 		{"/ws/", "/ws/", true}, {"/ws", "/ws/", false}, {"/ws//", "/ws/", false}, {"/", "", false},
 	} {
@@ -132,6 +132,7 @@ func TestABadHandshakeIsRefusedWithWhatIsWrong(t *testing.T) {
 		{"a body in chunks", []string{"Transfer-Encoding: chunked"}, 400, "Transfer-Encoding announces", nil},
 		{"two origins", []string{"Origin: a", "+Origin: a"}, 400, "more than one Origin", nil},
 		{"a subprotocol that is no token", []string{"Sec-WebSocket-Protocol: chat, a b"}, 400, "Sec-WebSocket-Protocol", nil},
+		{"the same before a good one", []string{"Sec-WebSocket-Protocol: a b, chat"}, 400, "Sec-WebSocket-Protocol", nil},
 		{"a quoted subprotocol", []string{`Sec-WebSocket-Protocol: "chat"`}, 400, "Sec-WebSocket-Protocol", nil},
 		{"no subprotocol in the list", []string{"Sec-WebSocket-Protocol: ,"}, 400, "Sec-WebSocket-Protocol", nil},
 		{"an empty list of subprotocols", []string{"Sec-WebSocket-Protocol: "}, 400, "Sec-WebSocket-Protocol", nil},
@@ -253,7 +254,7 @@ func TestAnUncheckedRequestIsRefusedWithoutAsking(t *testing.T) {
 		t.Error("decide was called")
 		return Verdict{}
 	})
-	if accepted || !bytes.HasPrefix(response, []byte("HTTP/1.1 500 ")) {
+	if accepted || !bytes.HasPrefix(response, []byte("HTTP/1.1 500 ")) || !bytes.HasSuffix(response, []byte("\r\n\r\nInternal Server Error\n")) {
 		t.Errorf("accepted %v, response %q", accepted, response)
 	}
 }
