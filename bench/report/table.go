@@ -99,3 +99,14 @@ func plural(n int, noun string) string {
 	}
 	return thousands(strconv.Itoa(n)) + " " + noun + "s"
 }
+
+// WriteHead prints what was measured on what.
+func WriteHead(w io.Writer, r Run) error {
+	commit := r.Commit[:min(12, len(r.Commit))]
+	if r.Dirty {
+		commit += " with changes"
+	}
+	_, err := fmt.Fprintf(w, "commit %s · %s · Linux %s · %s of %s\n\n",
+		commit, r.Machine.Go, r.Machine.Kernel, plural(r.Machine.CPUs, "processor"), r.Machine.CPU)
+	return err
+}

@@ -1,0 +1,62 @@
+package scenario
+
+import (
+	"context"
+
+	"ws-gateway/bench/load"
+)
+
+// Echo measures messages through netpoll's echo server.
+func Echo(conns int, op byte, t Traffic) (Case, error) {
+	m, err := load.Bare(op, t.Size)
+	if err != nil {
+		return Case{}, err
+	}
+	name := t.describe(conns)
+	if op == load.Text {
+		name += ", text"
+	}
+	return Case{Scenario: "echo", Name: name, round: func(ctx context.Context, s stage) (outcome, error) {
+		return s.echo(ctx, conns, t, m)
+	}}, nil
+}
+
+// echoGoal is section 4's "≤ 1.05 × uWebSockets (12.1, 15.3)" for a million
+// echoes of 64 bytes. The uWebSockets figures are from another run.
+func echoGoal(conns int, t Traffic) float64 {
+	if t.Size != 64 || t.Active != 0 || t.Rate != 0 {
+		return 0
+	}
+	switch conns {
+	case 1_000:
+		return 12.7
+	case 10_000:
+		return 16.1
+	default:
+		return 0
+	}
+}
+
+func (s stage) echo(ctx context.Context, conns int, t Traffic, m *load.Message) (outcome, error) {
+	server, err := s.Servers.startEcho(ctx, s.Threads)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer server.Stop(stopGrace)
+	c, err := s.connect(ctx, load.Config{Target: server.Addr()}, conns)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer c.Close()
+	r, used, err := s.window(ctx, c, t, m, server)
+	if err != nil {
+		return outcome{}, err
+	}
+	var o outcome
+	o.add("messages", "1/s", r.Rate())
+	o.addWithGoal("server CPU, a million", "s", used[0].perMillion(r.Messages), echoGoal(conns, t))
+	o.add("server busy, of one processor", "%", 100*used[0].cpu.Seconds()/r.Elapsed.Seconds())
+	o.add("server sleeps, a thousand", "", float64(used[0].switches)/float64(r.Messages)*1e3)
+	o.addTraffic(r, s.Busy)
+	return o, nil
+}

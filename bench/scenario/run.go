@@ -1,0 +1,125 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ws-gateway/bench/proc"
+	"ws-gateway/bench/report"
+)
+
+// Case is one row of work.
+type Case struct {
+	Scenario string
+	Name     string // what distinguishes it from the scenario's other cases
+	round    func(ctx context.Context, s stage) (outcome, error)
+}
+
+// outcome of one round.
+type outcome struct {
+	figures []report.Figure
+	notes   []string
+}
+
+func (o *outcome) add(name, unit string, value float64) {
+	o.figures = append(o.figures, report.Figure{Name: name, Unit: unit, Value: value})
+}
+
+// addWithGoal adds a figure that should be at most goal; 0 is no goal.
+func (o *outcome) addWithGoal(name, unit string, value, goal float64) {
+	o.figures = append(o.figures, report.Figure{Name: name, Unit: unit, Value: value, Goal: goal})
+}
+
+// MostConnections is what a Case may hold: each costs this process and the
+// server a descriptor, of which there are often 20,000.
+const MostConnections = 19_000
+
+// Env is what rounds need.
+type Env struct {
+	Servers  Servers
+	Threads  int  // of the load client
+	Busy     bool // the load client spins
+	Progress report.Progress
+}
+
+// stage is what one round of one case has to itself.
+type stage struct {
+	*Env
+	show func(what string)
+}
+
+// Run measures rounds of each case and gives them to record as they come.
+func Run(ctx context.Context, env *Env, cases []Case, rounds int, record func(report.Round) error) error {
+	for n := 1; n <= rounds; n++ {
+		for _, c := range cases {
+			show := func(what string) {
+				env.Progress.Say("%s: %s: round %d of %d: %s", c.Scenario, c.Name, n, rounds, what)
+			}
+			show("starting")
+			round, err := c.run(ctx, stage{env, show})
+			if err != nil {
+				return fmt.Errorf("%s: %s: round %d: %w", c.Scenario, c.Name, n, err)
+			}
+			round.Round = n
+			if err := record(round); err != nil {
+				return fmt.Errorf("recording a round: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func (c Case) run(ctx context.Context, s stage) (report.Round, error) {
+	load := proc.LoadAverage()
+	machine, err := proc.MachineUsage()
+	if err != nil {
+		return report.Round{}, err
+	}
+	own, err := ownCPU()
+	if err != nil {
+		return report.Round{}, err
+	}
+	o, err := c.round(ctx, s)
+	if err != nil {
+		return report.Round{}, err
+	}
+	machineAfter, err := proc.MachineUsage()
+	if err != nil {
+		return report.Round{}, err
+	}
+	ownAfter, err := ownCPU()
+	if err != nil {
+		return report.Round{}, err
+	}
+	return report.Round{
+		Record: "round", Scenario: c.Scenario, Case: c.Name, Figures: o.figures, Notes: o.notes,
+		Host: host(load, machineAfter.Sub(machine), ownAfter-own),
+	}, nil
+}
+
+func host(load float64, machine proc.Usage, own time.Duration) report.Host {
+	h := report.Host{LoadAverage: load}
+	if total := machine.Total().Seconds(); total > 0 {
+		h.Others = max(0, (machine.Busy-own).Seconds()/total)
+		h.Steal = machine.Steal.Seconds() / total
+	}
+	return h
+}
+
+// ownCPU is the processor time of this process and of its children that have
+// ended, as those of a round have when it is over.
+func ownCPU() (time.Duration, error) {
+	own, err := proc.CPU(os.Getpid())
+	if err != nil {
+		return 0, err
+	}
+	var children unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &children); err != nil {
+		return 0, fmt.Errorf("reading the children's CPU time: %w", err)
+	}
+	return own + time.Duration(children.Utime.Nano()+children.Stime.Nano()), nil
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/rs/zerolog"
+
+	"ws-gateway/netpoll"
+)
+
+// echoServerCommand serves an echo on netpoll alone: no sessions, no callbacks,
+// no management. Conformance suites and comparisons run against it.
+type echoServerCommand struct {
+	Listen         string `default:"127.0.0.1:0" placeholder:"ADDR" help:"Address to serve at; port 0 takes a free one. The bound address is printed on a line of its own."`
+	Path           string `default:"/ws" placeholder:"PATH" help:"Path at which clients connect."`
+	Loops          int    `default:"0" placeholder:"N" help:"Event loops. 0: one for each processor."`
+	MaxMessageSize size   `default:"64MiB" placeholder:"SIZE" help:"Largest message; close code 1009 above it."`
+}
+
+// stopTimeout is for the connections that are open when the server is told to end.
+const stopTimeout = 5 * time.Second
+
+// Run serves until ctx is done.
+func (c *echoServerCommand) Run(ctx context.Context, io *streams) error {
+	log := zerolog.New(io.err).Level(zerolog.WarnLevel).With().Timestamp().Logger()
+	server, err := netpoll.New(netpoll.Config{
+		Handler: echo{},
+		Loops:   c.Loops, Path: c.Path,
+		MaxMessageSize: int64(c.MaxMessageSize),
+		// Room for one message that has arrived in part and one that waits to be sent.
+		MaxAssemblyMemory: max(256<<20, 4*int64(c.MaxMessageSize)),
+		MaxPendingBytes:   max(1<<20, 2*int(c.MaxMessageSize)),
+		Log:               log,
+	})
+	if err != nil {
+		return err
+	}
+	addr, err := server.Listen(c.Listen)
+	if err != nil {
+		return err
+	}
+	if err := server.Start(); err != nil {
+		return err
+	}
+	fmt.Fprintln(io.out, addr)
+	<-ctx.Done()
+	stop, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	return server.Stop(stop)
+}
+
+// echo answers every message with the same message.
+type echo struct{}
+
+func (echo) Upgrade(*netpoll.Conn, *netpoll.Request) netpoll.Verdict { return netpoll.Verdict{} }
+func (echo) Frame(*netpoll.Conn, ws.OpCode)                          {}
+func (echo) Resumed(*netpoll.Conn)                                   {}
+func (echo) Closed(*netpoll.Conn, netpoll.End)                       {}
+func (echo) Tick(*netpoll.Loop, uint32) (more bool)                  { return false }
+
+func (echo) Message(c *netpoll.Conn, op ws.OpCode, payload []byte) {
+	c.Reply(op, payload) // false means that the connection is closed already
+}

@@ -1,0 +1,73 @@
+// Command ws-bench measures the gateway, and netpoll alone, with a load client of
+// its own. Each scenario prints a table and, on request, JSON lines.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// streams are where output goes.
+type streams struct{ out, err io.Writer }
+
+type commandLine struct {
+	Idle       idleCommand       `cmd:"" help:"Open connections and hold them: memory and descriptors for each, handshakes."`
+	Echo       echoCommand       `cmd:"" help:"Messages through the echo server on netpoll: rate, server CPU, latency."`
+	Roundtrip  roundTripCommand  `cmd:"" help:"Client → gateway → callback → app → send API → gateway → client: rate, gateway CPU, latency."`
+	EchoServer echoServerCommand `cmd:"" help:"Serve an echo on netpoll alone, for conformance suites and comparisons."`
+	Sink       sinkCommand       `cmd:"" help:"Serve the app of roundtrip: answer each message callback through the send API."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], &streams{os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// run does what args ask for and returns the exit code.
+func run(ctx context.Context, args []string, io *streams) (code int) {
+	var line commandLine
+	exited := -1
+	parser, err := kong.New(&line,
+		kong.Name("ws-bench"),
+		kong.Description("Measure the gateway. What a server costs is read from the kernel, of a process of its own; figures are medians of rounds."),
+		kong.Writers(io.out, io.err),
+		kong.ValueFormatter(withDefault),
+		kong.Exit(func(c int) { exited = c }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(io),
+	)
+	if err != nil {
+		fmt.Fprintln(io.err, "ws-bench:", err)
+		return 2
+	}
+	command, err := parser.Parse(args)
+	if exited >= 0 { // --help
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(io.err, "ws-bench: %v (--help lists what there is)\n", err)
+		return 2
+	}
+	if err := command.Run(); err != nil {
+		fmt.Fprintln(io.err, "ws-bench:", err)
+		return 1
+	}
+	return 0
+}
+
+// withDefault adds the default to an option's help, unless the help says what
+// leaving it out means.
+func withDefault(v *kong.Value) string {
+	if v.Default == "" || v.Default == "0" {
+		return v.Help
+	}
+	return v.Help + " Default: " + v.Default + "."
+}

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"ws-gateway/bench/sink"
+)
+
+// sinkCommand serves bench/sink's App.
+type sinkCommand struct {
+	Listen string `default:"127.0.0.1:0" placeholder:"ADDR" help:"Address to serve at; port 0 takes a free one. The bound address is printed on a line of its own."`
+}
+
+// Run serves until ctx is done.
+func (c *sinkCommand) Run(ctx context.Context, io *streams) error {
+	l, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return err
+	}
+	app, ended := sink.New(), make(chan error, 1)
+	go func() { ended <- app.Serve(l) }()
+	fmt.Fprintln(io.out, l.Addr())
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		err := app.Shutdown()
+		<-ended
+		return err
+	}
+}
