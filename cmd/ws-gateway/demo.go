@@ -1,5 +1,124 @@
 package main
 
-import "github.com/rs/zerolog"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
 
-func (p *process) runDemo(cfg *config, log zerolog.Logger) error { return p.run(cfg, log) }
+	"github.com/rs/zerolog"
+)
+
+// runDemo is the life of a gateway with the demo's app beside it, each talking to
+// the other over the loopback interface, as they would in a pod.
+func (p *process) runDemo(cfg *config, log zerolog.Logger) error {
+	appListener, err := net.Listen("tcp", cfg.AppListen)
+	if err != nil {
+		return listenError("app-listen", cfg.AppListen, err)
+	}
+	defer appListener.Close()
+	cfg.callback = "http://" + appListener.Addr().String() + callbackPath
+	if cfg.from("listen") == "default" {
+		cfg.Listen = "127.0.0.1" + cfg.Listen // the chat is nobody else's business
+	}
+	g, err := newGateway(cfg, log)
+	if err != nil {
+		return err
+	}
+	app := newDemoApp(demoGateway(g), log)
+	server := &http.Server{Handler: app.handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: quietly(log)}
+	server.RegisterOnShutdown(app.feed.end)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(appListener) }()
+
+	if err = g.start(); err == nil {
+		log.Info().Stringer("app", appListener.Addr()).Msg("demo")
+		fmt.Fprint(p.stdout, welcome(g, appListener.Addr()))
+		err = p.untilSignal(g, log)
+	} else {
+		err = errors.Join(err, g.shutdown(time.Now()))
+	}
+	return errors.Join(err, endDemo(server, served))
+}
+
+// endDemo ends the app, after the gateway: it has taken the last events.
+func endDemo(server *http.Server, served <-chan error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if server.Shutdown(ctx) != nil {
+		server.Close()
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("demo app: %w", err)
+	}
+	return nil
+}
+
+// gatewayPlace is what an app has to know about its gateway.
+type gatewayPlace struct {
+	clients    string // host:port for clients
+	path       string // at which they connect
+	userHeader string
+	api        string // base URL of the management API
+	socket     string // path of the API's unix socket; "" for TCP
+	token      string // "" for none
+}
+
+func demoGateway(g *gateway) gatewayPlace {
+	place := gatewayPlace{
+		clients:    dialable(g.address),
+		path:       g.cfg.Path,
+		userHeader: g.cfg.UserHeader,
+		api:        "http://" + dialable(g.address),
+		token:      g.cfg.AdminToken,
+	}
+	if g.cfg.AdminListen != "" {
+		place.api = "http://" + dialable(g.management.Addr())
+		if path, unix := strings.CutPrefix(g.adminAddress(), "unix:"); unix {
+			place.api, place.socket = "http://localhost", path
+		}
+	}
+	return place
+}
+
+// dialable is the address at which this host reaches a listener.
+func dialable(addr net.Addr) string {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return fmt.Sprintf("127.0.0.1:%d", tcp.Port)
+	}
+	return addr.String()
+}
+
+// welcome tells whoever has started the demo what to do with it.
+func welcome(g *gateway, app net.Addr) string {
+	place := demoGateway(g)
+	curl := "curl "
+	if place.token != "" {
+		curl += `-H "Authorization: Bearer $TOKEN" `
+	}
+	if place.socket != "" {
+		curl += "--unix-socket " + place.socket + " "
+	}
+	page := "http://" + app.String()
+	if tcp, ok := app.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		page = fmt.Sprintf("http://localhost:%d", tcp.Port)
+	}
+	return fmt.Sprintf(`
+  Open %s in two tabs and let them talk.
+
+  clients connect to   http://%s%s   (the page goes through the app, as through an ingress)
+  events are sent to   %s
+
+  Say something to everybody:
+    %s-d '{"all":true,"payload":{"event":"chat","data":{"from":"curl","text":"hello"}}}' %s/tapr/ws/conn/send
+
+  See who is online:
+    %s%s/tapr/ws/conn/list
+
+  Ctrl-C ends it.
+
+`, page, place.clients, place.path, g.cfg.callback, curl, place.api, curl, place.api)
+}

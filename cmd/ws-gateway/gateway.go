@@ -246,12 +246,13 @@ func withoutQuery(url string) string {
 // that loses nothing and leaves nobody without an answer:
 //
 //  1. Upgrades get 503 and /readyz says so, for --drain-delay.
-//  2. Connections are closed over --drain-period. The app can send until the last
-//     one is gone, and events go on to be delivered.
-//  3. Sends and closes get 503: there is nobody left to send to.
-//  4. What waits for the app is delivered, while the loops see the close
-//     handshakes through and still answer newcomers with 503.
-//  5. The loops end, then the management server.
+//  2. Connections are closed over --drain-period. The app can send to those that
+//     are left, and events go on to be delivered.
+//  3. What waits for the app is delivered, while the loops see the close
+//     handshakes through and still answer newcomers with 503. The app may send
+//     while it handles these events; that nobody is there any more is no error,
+//     where a refusal could make it fail the event.
+//  4. Sends and closes get 503, the loops end, then the management server.
 //
 // An error says that something had to be cut off. What could not be delivered is
 // no error; the last log line has it.
@@ -270,11 +271,11 @@ func (g *gateway) shutdown(now time.Time) error {
 		// Whoever is left must give a close event before the lanes end.
 		err = errors.Join(fmt.Errorf("closing connections: %w", err), g.stopSockets(lanes))
 	}
-	g.admin.RefuseMutations()
 	var left forward.Leftover
 	if g.events != nil {
 		left = g.events.Drain(lanes)
 	}
+	g.admin.RefuseMutations()
 	if err == nil {
 		err = g.stopSockets(ctx)
 	}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"io"
+	stdlog "log"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/mattn/go-isatty"
@@ -25,4 +27,16 @@ func newLogger(out io.Writer, level, format string) zerolog.Logger {
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && isatty.IsTerminal(f.Fd())
+}
+
+// quietly is for libraries that log what a single connection made them notice.
+func quietly(log zerolog.Logger) *stdlog.Logger {
+	return stdlog.New(debugWriter{log}, "", 0)
+}
+
+type debugWriter struct{ log zerolog.Logger }
+
+func (w debugWriter) Write(line []byte) (int, error) {
+	w.log.Debug().Msg(strings.TrimSpace(string(line)))
+	return len(line), nil
 }

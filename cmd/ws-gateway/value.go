@@ -88,7 +88,7 @@ func mappers() []kong.Option {
 func scalar(want string, parse func(string) (any, bool)) kong.MapperFunc {
 	return func(ctx *kong.DecodeContext, target reflect.Value) error {
 		if !ctx.Scan.Peek().IsValue() {
-			return fmt.Errorf("--%s needs %s", ctx.Value.Name, want)
+			return fmt.Errorf("needs %s", want)
 		}
 		text := ctx.Scan.Pop().String()
 		v, ok := parse(strings.TrimSpace(text))

@@ -1,0 +1,211 @@
+// The demo's page: a WebSocket client as any app's front end has one, and a view
+// of what the gateway tells the app. Text reaches the page by textContent alone.
+
+const pingEvery = 30_000;
+const firstRetry = 500;
+const longestRetry = 15_000;
+const closedByApp = 4001;
+const callbacksShown = 100;
+const messagesShown = 500;
+
+const $ = (id) => document.getElementById(id);
+
+function element(tag, className, text = "") {
+  const e = document.createElement(tag);
+  e.className = className;
+  e.textContent = text;
+  return e;
+}
+
+// --- the connection ---------------------------------------------------------
+
+let socket = null; // null while nobody has joined
+let me = "";
+let retry = firstRetry;
+let retryTimer, pingTimer, pingSent;
+
+function connect() {
+  clearTimeout(retryTimer);
+  showState("waiting", "Connecting …");
+  const url = new URL("ws", location.href);
+  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  url.searchParams.set("user", me);
+  const ws = new WebSocket(url);
+  socket = ws;
+  ws.onopen = () => {
+    retry = firstRetry;
+    showState("open", `Connected as ${me}`);
+    ping();
+    pingTimer = setInterval(ping, pingEvery);
+  };
+  ws.onmessage = (e) => receive(e.data);
+  ws.onclose = (e) => {
+    clearInterval(pingTimer);
+    if (socket === ws) closed(e);
+  };
+}
+
+function closed(e) {
+  if (e.code === closedByApp) {
+    note(`The app has closed this connection: ${e.reason}`);
+    leave();
+    return;
+  }
+  const delay = retry * (0.75 + Math.random() / 2);
+  retry = Math.min(retry * 2, longestRetry);
+  showState("waiting", `Connection lost (${e.code}${e.reason ? " " + e.reason : ""}): trying again in ${(delay / 1000).toFixed(1)} s`);
+  retryTimer = setTimeout(connect, delay);
+}
+
+function join(name) {
+  me = name;
+  sessionStorage.setItem("name", name);
+  $("join").hidden = true;
+  $("room").hidden = false;
+  $("text").focus();
+  connect();
+}
+
+function leave() {
+  clearTimeout(retryTimer);
+  const ws = socket;
+  socket = null;
+  ws?.close(1000, "left");
+  showState("idle", "Not connected");
+  $("room").hidden = true;
+  $("join").hidden = false;
+  $("name").focus();
+}
+
+function send(event, data) {
+  if (socket?.readyState !== WebSocket.OPEN) return false;
+  socket.send(JSON.stringify({ event, data }));
+  return true;
+}
+
+function ping() {
+  pingSent = performance.now();
+  send("ping", {});
+}
+
+function receive(text) {
+  if (text === '{"event":"pong"}') {
+    showState("open", `Connected as ${me} · pong after ${Math.max(1, Math.round(performance.now() - pingSent))} ms`);
+    return;
+  }
+  let m;
+  try {
+    m = JSON.parse(text);
+  } catch {
+    note(text);
+    return;
+  }
+  switch (m?.event) {
+    case "welcome": note(`You are ${m.data.user}, connection ${m.data.conn_id}`); break;
+    case "online": refreshOnline(); break;
+    case "chat": said(m.data); break;
+    default: note(text);
+  }
+}
+
+function showState(state, text) {
+  $("state").dataset.state = state;
+  $("state").textContent = text;
+}
+
+// --- the chat ---------------------------------------------------------------
+
+function append(item) {
+  const list = $("messages");
+  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+  list.append(item);
+  while (list.children.length > messagesShown) list.firstChild.remove();
+  if (atEnd) list.scrollTop = list.scrollHeight;
+}
+
+function note(text) {
+  append(element("li", "note", text));
+}
+
+function said(data) {
+  const mine = data.from === me;
+  const item = element("li", mine ? "mine" : "");
+  const who = (mine ? "You" : String(data.from)) + (data.to ? ` to ${data.to === me ? "you" : data.to} alone` : "");
+  item.append(element("div", "who", who), element("div", "text", String(data.text)));
+  append(item);
+}
+
+$("join").addEventListener("submit", (e) => {
+  e.preventDefault();
+  const name = $("name").value.trim();
+  if (name) join(name);
+});
+
+$("compose").addEventListener("submit", (e) => {
+  e.preventDefault();
+  const text = $("text").value;
+  if (text.trim() && send("chat", { text, to: $("to").value })) $("text").value = "";
+});
+
+$("leave").addEventListener("click", leave);
+
+// --- who is online ----------------------------------------------------------
+
+async function refreshOnline() {
+  const response = await fetch("online");
+  if (response.ok) showOnline(await response.json());
+}
+
+function showOnline(users) {
+  const conns = users.flatMap((u) => u.conns.map((c) => ({ user: u.name, id: c.id, agent: c.userAgent })));
+  $("online").replaceChildren(...(conns.length ? conns.map(onlineItem) : [element("li", "empty", "Nobody yet")]));
+  const to = $("to").value;
+  const others = users.map((u) => u.name).filter((name) => name && name !== me);
+  $("to").replaceChildren(new Option("Everybody", ""), ...others.map((name) => new Option(name, name)));
+  $("to").value = others.includes(to) ? to : "";
+}
+
+function onlineItem(conn) {
+  const item = element("li", "");
+  item.title = conn.agent;
+  const close = element("button", "", "Close");
+  close.type = "button";
+  close.setAttribute("aria-label", `Have the app close the connection of ${conn.user}`);
+  close.addEventListener("click", () => fetch("close", { method: "POST", body: new URLSearchParams({ conn_id: conn.id }) }));
+  item.append(element("span", conn.user === me ? "user own" : "user", conn.user || "(no name)"), element("code", "", conn.id.slice(-6)), close);
+  return item;
+}
+
+// --- the callbacks ----------------------------------------------------------
+
+function showCallback(entry) {
+  const { action, user_name: user, conn_id: id } = entry.body;
+  const item = element("li", "");
+  item.dataset.action = action;
+  const line = element("div", "line");
+  const time = new Date(entry.time);
+  const stamp = element("time", "", time.toLocaleTimeString([], { hour12: false }) + "." + String(time.getMilliseconds()).padStart(3, "0"));
+  stamp.dateTime = time.toISOString();
+  line.append(element("span", "action", action), element("span", "user", user || "(no name)"), element("span", "id", id));
+  if (Number(entry.attempt) > 1) line.append(element("span", "id", `attempt ${entry.attempt}`));
+  line.append(stamp);
+  item.append(line, element("pre", "", JSON.stringify(entry.body)));
+  const list = $("callbacks");
+  list.querySelector(".empty")?.remove();
+  list.prepend(item);
+  while (list.children.length > callbacksShown) list.lastChild.remove();
+}
+
+$("clear").addEventListener("click", () => $("callbacks").replaceChildren(element("li", "empty", "None since you cleared the list")));
+
+const events = new EventSource("events");
+events.onmessage = (e) => {
+  const entry = JSON.parse(e.data);
+  showCallback(entry);
+  if (entry.body.action !== "message") refreshOnline();
+};
+
+const names = ["Ada", "Bela", "Chen", "Dora", "Emre", "Fay", "Goro", "Hana", "Ivo", "Juno"];
+$("name").value = sessionStorage.getItem("name") ?? names[Math.floor(Math.random() * names.length)];
+$("name").select();
+refreshOnline();
