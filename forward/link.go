@@ -182,14 +182,20 @@ func appendField[S string | []byte](dst []byte, name string, value S) []byte {
 
 // readHead reads up to the body of the final answer and returns its status.
 func (l *link) readHead() (status int, err error) {
-	for range maxInterim + 1 {
+	for interim := range maxInterim + 1 {
 		err = l.answer.Header.Read(l.reader)
 		if err != nil {
-			return l.salvage(err)
+			status, err = l.salvage(err)
+			if err == errNoAnswer && interim > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return status, err
 		}
-		status = l.answer.StatusCode()
-		if status >= 200 || status == fasthttp.StatusSwitchingProtocols {
+		switch status = l.answer.StatusCode(); {
+		case status >= 200, status == fasthttp.StatusSwitchingProtocols:
 			return status, nil
+		case status < 100:
+			return 0, errors.New("forward: an answer's status is below 100")
 		}
 	}
 	return 0, errors.New("forward: too many interim answers")
@@ -260,7 +266,7 @@ func (l *link) readBody() (reusable bool) {
 }
 
 func isTimeout(err error) bool {
-	var timeout net.Error
+	var timeout interface{ Timeout() bool } // fasthttp's error is no net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 

@@ -3,7 +3,6 @@ package forward
 import (
 	"context"
 	"errors"
-	"net"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -79,8 +78,7 @@ func classifyError(err error) Outcome {
 		}
 		return Unreachable
 	}
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
+	if isTimeout(err) {
 		return TimedOut
 	}
 	return Broken

@@ -1,0 +1,318 @@
+package forward
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// rawApp accepts connections on a real socket and does with each, in turn, what
+// the test says.
+func rawApp(t *testing.T, serve func(n int, c net.Conn)) (url string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := 0; ; n++ {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+			serve(n, c)
+			_ = c.Close()
+		}
+	}()
+	t.Cleanup(func() { _ = ln.Close(); <-done })
+	return "http://" + ln.Addr().String() + "/hook"
+}
+
+func testLink(t *testing.T, url string) *link {
+	t.Helper()
+	to, err := parseTarget(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &link{target: &to, dial: to.dialer()}
+	t.Cleanup(l.hangUp)
+	return l
+}
+
+// exchange connects if need be and makes one attempt.
+func (l *link) exchange(t *testing.T, e *event) (status int, err error) {
+	t.Helper()
+	if !l.connected() {
+		if err := l.connect(context.Background(), 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.attempts++
+	status, _, err = l.post(e, 5*time.Second)
+	return status, err
+}
+
+// readHeadBytes reads a request's head as it is on the wire.
+func readHeadBytes(r *bufio.Reader) (head string, length int) {
+	var b strings.Builder
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return b.String(), 0
+		}
+		b.WriteString(line)
+		if line == "\r\n" {
+			break
+		}
+	}
+	req, err := http.ReadRequest(bufio.NewReader(strings.NewReader(b.String())))
+	if err != nil {
+		return b.String(), 0
+	}
+	return b.String(), int(req.ContentLength)
+}
+
+func TestARequestIsOnTheWireAsTheContractHasIt(t *testing.T) {
+	for _, size := range []int{0, maxJoined * 2} {
+		data := `"` + strings.Repeat("x", size) + `"`
+		for _, cookie := range []string{
+			"", "a=b", `a="b c"; x=1;;y`, "a=1; a=2;a=3 ;  b", "=; =x; ;", "sid=caf\xe9; \u00e9=\t1", strings.Repeat("k=v; ", 4000),
+		} {
+			var head, body string
+			url := rawApp(t, func(_ int, c net.Conn) {
+				r := bufio.NewReader(c)
+				var length int
+				head, length = readHeadBytes(r)
+				b := make([]byte, length)
+				_, _ = io.ReadFull(r, b)
+				body = string(b)
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			})
+			l := testLink(t, url+"?a=b%20c")
+			src := alice
+			src.Cookie = cookie
+			var pool eventPool
+			e := pool.message(&src, []byte(data), false)
+			if status, err := l.exchange(t, e); status != 200 || err != nil {
+				t.Fatalf("status %d, %v", status, err)
+			}
+			host := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/hook")
+			want := "POST /hook?a=b%20c HTTP/1.1\r\nHost: " + host + "\r\nUser-Agent: ws-gateway\r\nContent-Type: application/json\r\n"
+			if cookie != "" {
+				want += "Cookie: " + cookie + "\r\n"
+			}
+			want += "X-Request-Id: c1-42\r\nX-Attempt: 1\r\nContent-Length: "
+			if !strings.HasPrefix(head, want) {
+				t.Errorf("cookie %q: head is\n%q, want\n%q", cookie, head, want)
+			}
+			if body != `{"data":`+data+`,"action":"message","user_name":"alice","conn_id":"c1"}` {
+				t.Errorf("the body arrives as %.100q", body)
+			}
+		}
+	}
+}
+
+func FuzzNoValueEndsItsHeaderLine(f *testing.F) {
+	f.Add("a=b\r\nX-Evil: 1", []byte("id\n\n\x00"))
+	f.Fuzz(func(t *testing.T, cookie string, id []byte) {
+		for _, line := range []string{string(appendField(nil, "Cookie: ", cookie)), string(appendField(nil, "X-Request-Id: ", id))} {
+			body, ended := strings.CutSuffix(line, "\r\n")
+			if !ended || strings.ContainsAny(body, "\r\n\x00") {
+				t.Errorf("%q", line)
+			}
+		}
+		if !strings.ContainsAny(cookie, "\r\n\x00") && string(appendField(nil, "", cookie)) != cookie+"\r\n" {
+			t.Errorf("%q was changed", cookie)
+		}
+	})
+}
+
+func TestTheStatusDecidesWhateverBecomesOfTheRest(t *testing.T) {
+	big := strings.Repeat("x", maxAnswerBody+1)
+	for _, c := range []struct {
+		name, answer string
+		status       int
+		reusable     bool
+	}{
+		{"no body", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, true},
+		{"a body", "HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nhello", 201, true},
+		{"chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 200, true},
+		{"chunks and a trailer", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-A\r\n\r\n5\r\nhello\r\n0\r\nX-A: b\r\n\r\n", 200, true},
+		{"204", "HTTP/1.1 204 No Content\r\n\r\n", 204, true},
+		{"no reason phrase", "HTTP/1.1 500 \r\nContent-Length: 0\r\n\r\n", 500, true},
+		{"interim answers", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, true},
+		{"close", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", 200, false},
+		{"HTTP/1.0", "HTTP/1.0 200 OK\r\n\r\nok", 200, false},
+		{"a body without length", "HTTP/1.1 200 OK\r\n\r\nok", 200, false},
+		{"a redirect", "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", 302, true},
+		{"switching protocols", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", 101, false},
+		{"a body over the limit", "HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n" + big, 200, false},
+		{"a body of a petabyte", "HTTP/1.1 200 OK\r\nContent-Length: 1000000000000000\r\n\r\nx", 200, false},
+		{"chunks over the limit", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10001\r\n" + big + "\r\n0\r\n\r\n", 200, false},
+		{"a body cut short", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello", 200, false},
+		{"more than Content-Length", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, false},
+		{"a head over the limit", "HTTP/1.1 503 Busy\r\nX-A: " + strings.Repeat("a", maxAnswerHead) + "\r\n\r\n", 503, false},
+		{"a malformed head", "HTTP/1.1 404 Not Found\r\n\x00: b\r\n\r\n", 404, false},
+		{"two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 200, false},
+		{"a head cut short", "HTTP/1.1 200 OK\r\nContent-", 200, false},
+	} {
+		url := rawApp(t, func(_ int, conn net.Conn) {
+			r := bufio.NewReader(conn)
+			_, length := readHeadBytes(r)
+			_, _ = io.CopyN(io.Discard, r, int64(length))
+			_, _ = io.WriteString(conn, c.answer)
+			if c.reusable {
+				_, _ = r.ReadByte() // until the other side ends it
+			}
+		})
+		l := testLink(t, url)
+		var pool eventPool
+		status, err := l.exchange(t, pool.open(&alice, &Request{}))
+		if status != c.status || err != nil {
+			t.Errorf("%s: status %d, %v; want %d", c.name, status, err, c.status)
+		}
+		if l.connected() != c.reusable {
+			t.Errorf("%s: the connection is kept: %v", c.name, l.connected())
+		}
+		l.hangUp()
+	}
+}
+
+func TestWhatIsNoAnswerIsAnError(t *testing.T) {
+	for name, answer := range map[string]string{
+		"nothing": "", "part of a status line": "HTTP/1.1 20", "another protocol": "SSH-2.0-OpenSSH_9.6\r\n",
+		"no digits": "HTTP/1.1 abc OK\r\n\r\n", "a long status": "HTTP/1.1 2000 OK\r\n\r\n",
+		"a low status": "HTTP/1.1 042 OK\r\n\r\n", "HTTP/2": "HTTP/2 200\r\n\r\n",
+		"interim answers without end": strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 100),
+	} {
+		url := rawApp(t, func(_ int, conn net.Conn) {
+			r := bufio.NewReader(conn)
+			_, length := readHeadBytes(r)
+			_, _ = io.CopyN(io.Discard, r, int64(length))
+			_, _ = io.WriteString(conn, answer)
+		})
+		l := testLink(t, url)
+		var pool eventPool
+		status, err := l.exchange(t, pool.open(&alice, &Request{}))
+		if err == nil || classify(status, err) != Broken {
+			t.Errorf("%s: status %d, %v", name, status, err)
+		}
+		if errors.Is(err, errNoAnswer) != (answer == "") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if l.connected() {
+			t.Errorf("%s: the connection is kept", name)
+		}
+	}
+}
+
+func TestAnAnswerBeforeTheRequestIsReadCounts(t *testing.T) {
+	url := rawApp(t, func(_ int, c net.Conn) {
+		_, _ = io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+		_ = c.(*net.TCPConn).CloseWrite()
+		_, _ = io.Copy(io.Discard, c)
+	})
+	l := testLink(t, url)
+	var pool eventPool
+	e := pool.message(&alice, make([]byte, 4<<20), true)
+	if status, err := l.exchange(t, e); status != 413 || err != nil {
+		t.Errorf("status %d, %v", status, err)
+	}
+}
+
+func TestAHangingAppTimesOut(t *testing.T) {
+	for name, part := range map[string]string{"silent": "", "in the head": "HTTP/1.1 200"} {
+		url := rawApp(t, func(_ int, c net.Conn) {
+			r := bufio.NewReader(c)
+			_, length := readHeadBytes(r)
+			_, _ = io.CopyN(io.Discard, r, int64(length))
+			_, _ = io.WriteString(c, part)
+			_, _ = r.ReadByte()
+		})
+		l := testLink(t, url)
+		if err := l.connect(context.Background(), time.Second); err != nil {
+			t.Fatal(err)
+		}
+		var pool eventPool
+		status, _, err := l.post(pool.open(&alice, &Request{}), 20*time.Millisecond)
+		if got := classify(status, err); got != TimedOut {
+			t.Errorf("%s: %v (%v)", name, got, err)
+		}
+	}
+}
+
+func TestAnInterruptedLinkStaysInterrupted(t *testing.T) {
+	received := make(chan struct{})
+	url := rawApp(t, func(_ int, c net.Conn) {
+		r := bufio.NewReader(c)
+		readHeadBytes(r)
+		close(received)
+		_, _ = io.Copy(io.Discard, r)
+	})
+	l := testLink(t, url)
+	go func() {
+		<-received
+		l.interrupt()
+	}()
+	var pool eventPool
+	if _, err := l.exchange(t, pool.open(&alice, &Request{})); err == nil || !l.wasCut() {
+		t.Errorf("%v", err)
+	}
+	if err := l.connect(context.Background(), time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := l.post(pool.open(&alice, &Request{}), time.Second); !errors.Is(err, errCutOff) {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+func TestCallbackURLs(t *testing.T) {
+	for raw, want := range map[string]target{
+		"http://127.0.0.1:8888/ws/message": {"127.0.0.1:8888", "POST /ws/message HTTP/1.1\r\nHost: 127.0.0.1:8888\r\n", "http://127.0.0.1:8888/ws/message"},
+		"http://app":                       {"app:80", "POST / HTTP/1.1\r\nHost: app\r\n", "http://app"},
+		"HTTP://app/a%2Fb?token=x":         {"app:80", "POST /a%2Fb?token=x HTTP/1.1\r\nHost: app\r\n", "http://app/a%2Fb"},
+		"http://[::1]:3010/a b":            {"[::1]:3010", "POST /a%20b HTTP/1.1\r\nHost: [::1]:3010\r\n", "http://[::1]:3010/a%20b"},
+		"http://[fe80::1%25eth0]:3010/":    {"[fe80::1%eth0]:3010", "POST / HTTP/1.1\r\nHost: [fe80::1]:3010\r\n", "http://[fe80::1%eth0]:3010/"},
+		"http://[fe80::1%25eth0]/":         {"[fe80::1%eth0]:80", "POST / HTTP/1.1\r\nHost: [fe80::1]\r\n", "http://[fe80::1%eth0]/"},
+	} {
+		got, err := parseTarget(raw)
+		want.head += "User-Agent: ws-gateway\r\nContent-Type: application/json\r\n"
+		if err != nil || got != want {
+			t.Errorf("%s: %+v, %v", raw, got, err)
+		}
+	}
+}
+
+func TestCallbackURLsThatAreRefused(t *testing.T) {
+	for raw, reason := range map[string]string{
+		"":                        "missing",
+		"127.0.0.1:8888/hook":     "callback URL",
+		"/hook":                   "no scheme",
+		"https://app/hook":        "scheme https is not supported, only http is",
+		"unix:/run/app.sock":      "scheme unix is not supported",
+		"http:///hook":            "no host",
+		"http:hook":               "no host",
+		"http://u:p@app/":         "user and password",
+		"http://app/#top":         "fragment",
+		"http://app:port/":        "invalid port",
+		"http://bücher.example/":  "Host header",
+		"http://app/\r\nX-Evil: ": "invalid control character",
+	} {
+		_, err := parseTarget(raw)
+		if err == nil || !strings.Contains(err.Error(), reason) {
+			t.Errorf("%q: %v, want %q", raw, err, reason)
+		}
+		if err != nil && strings.Contains(err.Error(), "u:p") {
+			t.Errorf("the password is shown: %v", err)
+		}
+	}
+}
