@@ -1,0 +1,172 @@
+package scenario
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"ws-gateway/bench/load"
+	"ws-gateway/bench/proc"
+	"ws-gateway/bench/report"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func made(name string, order *[]string, err error) Case {
+	return Case{Scenario: "made", Name: name, round: func(context.Context, stage) (outcome, error) {
+		*order = append(*order, name)
+		var o outcome
+		o.add("figure", "B", float64(len(*order)))
+		return o, err
+	}}
+}
+
+func TestRoundsTakeTheCasesInTurn(t *testing.T) {
+	var order, recorded []string
+	cases := []Case{made("a", &order, nil), made("b", &order, nil)}
+	err := Run(t.Context(), &Env{}, cases, 2, func(r report.Round) error {
+		recorded = append(recorded, r.Case)
+		if want := 1 + len(recorded)/3; r.Round != want || r.Scenario != "made" || r.Record != "round" || len(r.Figures) != 1 {
+			t.Errorf("got %+v", r)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Join(order, "") != "abab" || strings.Join(recorded, "") != "abab" {
+		t.Errorf("ran %v, recorded %v", order, recorded)
+	}
+}
+
+func TestARoundThatFailsEndsTheRunAndIsNamed(t *testing.T) {
+	var order []string
+	broken := errors.New("broken")
+	cases := []Case{made("a", &order, nil), made("b", &order, broken), made("c", &order, nil)}
+	recorded := 0
+	err := Run(t.Context(), &Env{}, cases, 2, func(report.Round) error { recorded++; return nil })
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "made: b: round 1") || recorded != 1 || len(order) != 2 {
+		t.Errorf("got %v after %v, %d recorded", err, order, recorded)
+	}
+}
+
+func TestOthersAreWhatIsBusyBesideUs(t *testing.T) {
+	used := proc.Usage{Busy: 3 * time.Second, Idle: 6 * time.Second, Steal: time.Second}
+	h := host(1.5, used, 2*time.Second)
+	if h != (report.Host{LoadAverage: 1.5, Others: 0.1, Steal: 0.1}) {
+		t.Errorf("got %+v", h)
+	}
+	if h := host(0, used, 5*time.Second); h.Others != 0 {
+		t.Errorf("rounding below nothing: %+v", h)
+	}
+	if h := host(0, proc.Usage{}, 0); h.Others != 0 || h.Steal != 0 {
+		t.Errorf("no time at all: %+v", h)
+	}
+}
+
+func TestTheGatewaysReadyLineIsRecognised(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"level":"info","listen":"127.0.0.1:4711","time":"x","message":"ready"}`: "127.0.0.1:4711",
+		`{"level":"info","listen":"127.0.0.1:4711","message":"starting"}`:         "",
+		`{"level":"info","message":"ready"}`:                                      "",
+		`127.0.0.1:4711`:                                                          "",
+		``:                                                                        "",
+	} {
+		addr, ok := readyLine(line)
+		if ok != (want != "") || ok && addr.String() != want {
+			t.Errorf("%s: got %v, %v", line, addr, ok)
+		}
+	}
+	if addr, ok := addressAlone("127.0.0.1:4711"); !ok || addr.Port() != 4711 {
+		t.Errorf("got %v, %v", addr, ok)
+	}
+	if _, ok := addressAlone("listening at 127.0.0.1:4711"); ok {
+		t.Error("more than an address was taken for one")
+	}
+}
+
+func TestConnectionsHaveUsersAndCookiesOfTheirOwn(t *testing.T) {
+	seen := make(map[string]bool)
+	for conn := range 3 {
+		head := append([]byte("GET / HTTP/1.1\r\nHost: x\r\n"), identity(200)(nil, conn)...)
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(append(head, "\r\n"...))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		user, cookie := r.Header.Get("X-Bfl-User"), r.Header.Get("Cookie")
+		if user == "" || len(cookie) != 200 || seen[user] || seen[cookie] || r.UserAgent() == "" {
+			t.Errorf("connection %d: user %q, cookie of %d bytes, agent %q", conn, user, len(cookie), r.UserAgent())
+		}
+		seen[user], seen[cookie] = true, true
+	}
+	if plain := identity(0)(nil, 1); bytes.Contains(plain, []byte("Cookie")) {
+		t.Errorf("a cookie nobody asked for: %s", plain)
+	}
+}
+
+func TestIdleFiguresAreForEachConnection(t *testing.T) {
+	before := held{memory: proc.Memory{Resident: 10_000_000, Proportional: 9_000_000, VmRSS: 10_100_000}, descriptors: 110}
+	after := held{memory: proc.Memory{Resident: 10_300_000, Proportional: 9_250_000, VmRSS: 10_400_000}, descriptors: 1_110}
+	after.kernel = proc.Kernel{Slab: 4_000_000}
+	o := idle{server: IdlePushOnly}.figures(1_000, 500*time.Millisecond, 40*time.Millisecond, before, after)
+	want := map[string]report.Figure{
+		"resident, each":                {Value: 300, Goal: 300},
+		"resident as PSS, each":         {Value: 250},
+		"descriptors, each":             {Value: 1, Goal: 1},
+		"handshakes":                    {Value: 2_000},
+		"server CPU, 1,000 handshakes":  {Value: 0.04, Goal: 0.05},
+		"kernel slab, each (both ends)": {Value: 4_000},
+	}
+	for _, f := range o.figures {
+		if w, asked := want[f.Name]; asked {
+			if f.Value != w.Value || f.Goal != w.Goal {
+				t.Errorf("got %+v, want %+v", f, w)
+			}
+			delete(want, f.Name)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("missing: %v", want)
+	}
+}
+
+func TestGoalsStandOnlyWhereTheirConditionsHold(t *testing.T) {
+	plain := Traffic{Size: 64}
+	if echoGoal(1_000, plain) != 12.7 || echoGoal(10_000, plain) != 16.1 || roundTripGoal(1_000, plain) != 80 {
+		t.Error("a goal is missing")
+	}
+	for _, other := range []Traffic{{Size: 65}, {Size: 64, Active: 1}, {Size: 64, Rate: 1}} {
+		if echoGoal(1_000, other) != 0 {
+			t.Errorf("%+v has a goal", other)
+		}
+	}
+	if echoGoal(500, plain) != 0 || roundTripGoal(500, plain) != 0 {
+		t.Error("500 connections have a goal")
+	}
+}
+
+func TestCasesAreNamedByWhatDistinguishesThem(t *testing.T) {
+	echo, err := Echo(10_000, load.Text, Traffic{Size: 1_024, Active: 50, Rate: 2_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "10,000 connections of which 50 send, 1,024 B, open loop at 2,000/s, text"; echo.Name != want {
+		t.Errorf("got %q, want %q", echo.Name, want)
+	}
+	if got := Idle(IdlePushOnly, 999, 200, 0).Name; got != "999 connections to gateway without callbacks, cookie of 200 B" {
+		t.Errorf("got %q", got)
+	}
+	if _, err := Echo(1, load.Binary, Traffic{Size: 3}); err == nil {
+		t.Error("a message of 3 bytes was taken")
+	}
+	if _, err := RoundTrip(1, Traffic{Size: 3}); err == nil {
+		t.Error("an event of 3 bytes was taken")
+	}
+}

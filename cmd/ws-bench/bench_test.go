@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"go.uber.org/goleak"
+
+	"ws-gateway/bench/report"
+)
+
+// asCommand, in the environment, makes this test binary be ws-bench: it is what
+// the scenarios start as echo server and as sink.
+const asCommand = "WS_BENCH_TEST_AS_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+	}
+	os.Setenv(asCommand, "1")
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // a child with the race detector would take a second to end
+	goleak.VerifyTestMain(m,
+		// fasthttp's housekeepers sleep for seconds before they see that their client is done.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*TCPDialer).tcpAddrsClean"),
+	)
+}
+
+// bench runs a command to its end.
+func bench(t *testing.T, args ...string) (code int, out, err string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var o, e bytes.Buffer
+	code = run(ctx, args, &streams{&o, &e})
+	return code, o.String(), e.String()
+}
+
+// summaries runs a scenario and returns what it says at the end, with the
+// figures by name.
+func summaries(t *testing.T, args ...string) (all []report.Summary, figures []map[string]float64) {
+	t.Helper()
+	code, lines, table := bench(t, append(args, "--json", "-")...)
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, table)
+	}
+	kinds := make(map[string]int)
+	for line := range strings.Lines(lines) {
+		var kind struct{ Record string }
+		if err := json.Unmarshal([]byte(line), &kind); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		kinds[kind.Record]++
+		if kind.Record != "summary" {
+			continue
+		}
+		var s report.Summary
+		if err := json.Unmarshal([]byte(line), &s); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		named := make(map[string]float64)
+		for _, l := range s.Lines {
+			named[l.Name] = l.Median
+		}
+		all, figures = append(all, s), append(figures, named)
+		if !strings.Contains(table, s.Case) {
+			t.Errorf("the table does not name %q:\n%s", s.Case, table)
+		}
+	}
+	if kinds["run"] != 1 || kinds["summary"] == 0 || kinds["round"] != kinds["summary"]*all[0].Rounds {
+		t.Errorf("records: %v", kinds)
+	}
+	return all, figures
+}
+
+// above fails the test for figures that a run of any length must have.
+func above(t *testing.T, figures map[string]float64, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if figures[name] <= 0 {
+			t.Errorf("%s is %v", name, figures[name])
+		}
+	}
+}
+
+func TestEchoMeasuresAServerOfItsOwn(t *testing.T) {
+	all, figures := summaries(t, "echo", "--rounds", "2", "--conns", "20,40", "--warmup", "10ms", "--duration", "100ms")
+	if len(all) != 2 || all[0].Rounds != 2 || !strings.HasPrefix(all[1].Case, "40 connections") {
+		t.Fatalf("got %+v", all)
+	}
+	for _, f := range figures {
+		above(t, f, "messages", "server CPU, a million", "latency p50", "latency max", "load client, busiest thread")
+	}
+}
+
+func TestEchoInTheOpenLoopKeepsItsRate(t *testing.T) {
+	_, figures := summaries(t, "echo", "--rounds", "1", "--conns", "20", "--rate", "2000", "--busy", "--opcode", "text",
+		"--size", "300", "--warmup", "50ms", "--duration", "500ms")
+	if rate := figures[0]["messages"]; rate < 1_000 || rate > 3_000 {
+		t.Errorf("%v messages a second, 2,000 were due", rate)
+	}
+}
+
+func TestIdleCountsOneDescriptorForEachConnection(t *testing.T) {
+	_, figures := summaries(t, "idle", "--rounds", "1", "--server", "netpoll", "--conns", "300", "--cookie", "0", "--settle", "20ms")
+	if each := figures[0]["descriptors, each"]; each != 1 {
+		t.Errorf("%v descriptors for each connection", each)
+	}
+	above(t, figures[0], "handshakes", "server CPU, 1,000 handshakes", "resident, whole server")
+}
+
+// TestTheGatewayIsMeasured builds it once, as ws-bench does without --gateway,
+// and runs all that needs one.
+func TestTheGatewayIsMeasured(t *testing.T) {
+	path, remove, err := runOptions{}.gateway(t.Context(), report.Progress{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer remove()
+	t.Run("round trips", func(t *testing.T) {
+		_, figures := summaries(t, "roundtrip", "--gateway", path, "--rounds", "1", "--conns", "20", "--warmup", "20ms", "--duration", "200ms",
+			"--gateway-arg=--callback-concurrency=8", "--loops", "1")
+		above(t, figures[0], "round trips", "gateway CPU, a million", "app CPU, a million (not the gateway's)", "latency p99")
+	})
+	t.Run("idle connections", func(t *testing.T) {
+		for _, server := range []string{"gateway", "gateway+callback"} {
+			_, figures := summaries(t, "idle", "--gateway", path, "--server", server, "--rounds", "1", "--conns", "300", "--cookie", "200", "--settle", "20ms")
+			if each := figures[0]["descriptors, each"]; each < 1 || each > 1.2 { // the app's connections are among them
+				t.Errorf("%s: %v descriptors for each connection", server, each)
+			}
+		}
+	})
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("a binary that was given is gone: %v", err)
+	}
+	remove()
+	if _, err := os.Stat(filepath.Dir(path)); !os.IsNotExist(err) {
+		t.Errorf("the built binary is still there: %v", err)
+	}
+}
+
+func TestAServerThatDiesEndsTheRunWithItsLastWords(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gateway")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\necho no such luck >&2\nexit 7\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	code, _, message := bench(t, "idle", "--gateway", path, "--rounds", "1", "--conns", "10")
+	if code != 1 || !strings.Contains(message, "no such luck") || !strings.Contains(message, "exit status 7") {
+		t.Errorf("exit code %d: %s", code, message)
+	}
+}
+
+func TestFlagsThatCannotWorkAreRefusedWithAReason(t *testing.T) {
+	for _, c := range []struct {
+		code int
+		want string
+		args []string
+	}{
+		{1, "--conns must be 2 to 19000", []string{"echo", "--conns", "19001"}},
+		{1, "--rounds and --threads", []string{"echo", "--rounds", "0"}},
+		{1, "no room for its mark", []string{"echo", "--size", "8"}},
+		{1, "at least 59", []string{"roundtrip", "--size", "20"}},
+		{1, "--duration", []string{"roundtrip", "--duration", "0s"}},
+		{2, "--gateway", []string{"idle", "--gateway", "/nonexistent"}},
+		{2, "--server", []string{"idle", "--server", "other"}},
+		{2, "not a size", []string{"echo-server", "--max-message-size", "many"}},
+		{2, "unexpected argument", []string{"nonsense"}},
+	} {
+		code, _, message := bench(t, c.args...)
+		if code != c.code || !strings.Contains(message, c.want) {
+			t.Errorf("%v: exit code %d, %q", c.args, code, message)
+		}
+	}
+	if code, help, _ := bench(t, "--help"); code != 0 || !strings.Contains(help, "roundtrip") {
+		t.Errorf("--help: exit code %d, %s", code, help)
+	}
+}
+
+func TestTheEchoServerAnswersAnyClientAndEndsWhenTold(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	out, write := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"echo-server", "--max-message-size", "20MiB", "--path", "/echo"}, &streams{write, io.Discard})
+	}()
+	addr, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := websocket.Dial(t.Context(), "ws://"+strings.TrimSpace(addr)+"/echo", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	c.SetReadLimit(-1)
+	for _, m := range []struct {
+		op   websocket.MessageType
+		data []byte
+	}{{websocket.MessageText, []byte("héllo")}, {websocket.MessageBinary, []byte{0, 255}}, {websocket.MessageText, nil},
+		{websocket.MessageBinary, bytes.Repeat([]byte("0123456789abcdef"), 17<<16)}} {
+		if err := c.Write(t.Context(), m.op, m.data); err != nil {
+			t.Fatal(err)
+		}
+		op, data, err := c.Read(t.Context())
+		if err != nil || op != m.op || !bytes.Equal(data, m.data) {
+			t.Fatalf("%v of %d bytes came back as %v of %d bytes: %v", m.op, len(m.data), op, len(data), err)
+		}
+	}
+	c.CloseNow()
+	cancel()
+	if code := <-ended; code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestSizesAreReadWithTheirUnits(t *testing.T) {
+	for text, want := range map[string]size{"0": 0, "4096": 4096, "64KiB": 64 << 10, "16MiB": 16 << 20, "2GiB": 2 << 30} {
+		var s size
+		if err := s.UnmarshalText([]byte(text)); err != nil || s != want {
+			t.Errorf("%s: got %d, %v", text, s, err)
+		}
+	}
+	for _, text := range []string{"", "x", "-1", "1.5MiB", "16MB", "9999999999GiB", "KiB"} {
+		var s size
+		if err := s.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q was taken as %d", text, s)
+		}
+	}
+}
