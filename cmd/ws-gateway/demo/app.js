@@ -47,8 +47,7 @@ function connect() {
 
 function closed(e) {
   if (e.code === closedByApp) {
-    note(`The app has closed this connection: ${e.reason}`);
-    leave();
+    leave(`Closed with ${e.code}: ${e.reason}`);
     return;
   }
   const delay = retry * (0.75 + Math.random() / 2);
@@ -66,12 +65,12 @@ function join(name) {
   connect();
 }
 
-function leave() {
+function leave(why) {
   clearTimeout(retryTimer);
   const ws = socket;
   socket = null;
   ws?.close(1000, "left");
-  showState("idle", "Not connected");
+  showState("idle", why);
   $("room").hidden = true;
   $("join").hidden = false;
   $("name").focus();
@@ -147,7 +146,7 @@ $("compose").addEventListener("submit", (e) => {
   if (text.trim() && send("chat", { text, to: $("to").value })) $("text").value = "";
 });
 
-$("leave").addEventListener("click", leave);
+$("leave").addEventListener("click", () => leave("Not connected"));
 
 // --- who is online ----------------------------------------------------------
 

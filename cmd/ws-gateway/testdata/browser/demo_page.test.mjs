@@ -1,0 +1,121 @@
+// The demo's page in a real browser: two tabs talk through gateway, callback, app
+// and send call.
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { chromium } from "playwright-core";
+import { start } from "./program.mjs";
+
+const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const screenshots = process.env.SCREENSHOTS; // a folder; nothing is kept without
+const timeout = 60_000;
+
+async function startBrowser(t) {
+  const folder = await mkdtemp(join(tmpdir(), "ws-gateway-browser-"));
+  const browser = await chromium.launch({
+    executablePath,
+    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+      "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disk-cache-dir=" + folder],
+  });
+  t.after(async () => {
+    await browser.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+  return browser;
+}
+
+// tab opens the page as somebody; what the page complains of fails the test.
+async function tab(browser, origin, name, colorScheme) {
+  const context = await browser.newContext({ colorScheme, viewport: { width: 1180, height: 760 } });
+  const page = await context.newPage();
+  const complaints = [];
+  page.on("pageerror", (e) => complaints.push(String(e)));
+  page.on("request", (r) => {
+    const host = new URL(r.url()).host;
+    if (host !== new URL(origin).host) complaints.push(`asked for ${r.url()}`);
+  });
+  await page.goto(origin);
+  await page.getByLabel("Your name").fill(name);
+  await page.getByRole("button", { name: "Join" }).click();
+  await page.locator("#state[data-state=open]").waitFor();
+  return { page, complaints };
+}
+
+async function picture(page, name) {
+  if (screenshots) await page.screenshot({ path: join(screenshots, `${name}.png`) });
+}
+
+test("two tabs of the demo talk, and the page shows the callbacks", { timeout }, async (t) => {
+  let demo = await start(["demo", "--listen", "127.0.0.1:0", "--app-listen", "127.0.0.1:0", "--drain-period", "0s"], "ready", "demo");
+  t.after(() => demo.stop());
+  const addresses = ["--listen", demo.lines.ready.listen, "--app-listen", demo.lines.demo.app];
+  const origin = `http://${demo.lines.demo.app}`;
+  const browser = await startBrowser(t);
+  const ada = await tab(browser, origin, "Ada", "light");
+  const evil = '<img src=x onerror="document.title=\'owned\'">';
+  const bela = await tab(browser, origin, "Béla " + evil.slice(0, 10), "dark");
+  const messages = (who) => who.page.locator("#messages");
+  const callback = (who, action) => who.page.locator(`#callbacks li[data-action=${action}]`);
+
+  // What one says the other reads, as text.
+  await ada.page.getByLabel("Message", { exact: true }).fill(evil + " & hello");
+  await ada.page.getByRole("button", { name: "Send" }).click();
+  await messages(bela).getByText(evil + " & hello").waitFor();
+  await messages(ada).getByText("You", { exact: true }).waitFor();
+  await bela.page.getByLabel("Message", { exact: true }).fill("Hello Ada, I am in the other tab.");
+  await bela.page.keyboard.press("Enter");
+  await messages(ada).getByText("Hello Ada, I am in the other tab.").waitFor();
+  assert.notEqual(await bela.page.title(), "owned");
+
+  // To one alone.
+  await bela.page.getByLabel("To", { exact: true }).selectOption("Ada");
+  await bela.page.getByLabel("Message", { exact: true }).fill("Only for you");
+  await bela.page.keyboard.press("Enter");
+  await messages(ada).getByText("Only for you").waitFor();
+  await messages(ada).getByText("to you alone").waitFor();
+
+  // The callbacks, with what the gateway has sent.
+  await callback(ada, "message").nth(2).waitFor();
+  assert.equal(await callback(ada, "open").count(), 2);
+  const body = JSON.parse(await callback(ada, "message").first().locator("pre").innerText());
+  assert.equal(body.action, "message");
+  assert.deepEqual(body.data, { event: "chat", data: { text: "Only for you", to: "Ada" } });
+  assert.match(body.user_name, /^Béla </);
+
+  // Ping and pong.
+  await ada.page.getByText(/pong after \d+ ms/).waitFor();
+
+  await bela.page.locator("#online li").nth(1).waitFor();
+  await picture(ada.page, "light");
+  await picture(bela.page, "dark");
+  await ada.page.setViewportSize({ width: 390, height: 844 });
+  await picture(ada.page, "narrow");
+  await ada.page.setViewportSize({ width: 1180, height: 760 });
+
+  // The app closes a connection.
+  await ada.page.getByRole("button", { name: /close the connection of Béla/ }).click();
+  await bela.page.getByText("Closed with 4001: closed by the app").waitFor();
+  assert.equal(await bela.page.locator("#state").getAttribute("data-state"), "idle");
+  await callback(ada, "close").first().waitFor();
+  const close = JSON.parse(await callback(ada, "close").first().locator("pre").innerText());
+  assert.deepEqual([close.code, close.reason, close.initiator], [4001, "closed by the app", "app"]);
+  await ada.page.locator("#online li").nth(1).waitFor({ state: "detached" });
+  await picture(bela.page, "closed");
+
+  // The gateway goes and comes back: so does the tab.
+  const { code, log } = await demo.stop();
+  assert.equal(code, 0, log);
+  await ada.page.locator("#state[data-state=waiting]").waitFor();
+  await picture(ada.page, "lost");
+  demo = await start(["demo", ...addresses, "--drain-period", "0s"], "ready", "demo");
+  await ada.page.locator("#state[data-state=open]").waitFor();
+  await ada.page.getByLabel("Message", { exact: true }).fill("Back again");
+  await ada.page.keyboard.press("Enter");
+  await messages(ada).getByText("Back again").waitFor();
+
+  assert.deepEqual(ada.complaints, []);
+  assert.deepEqual(bela.complaints, []);
+});

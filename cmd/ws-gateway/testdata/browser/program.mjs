@@ -1,0 +1,47 @@
+// Starts the real binary and watches its log.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+
+const binary = process.env.WS_GATEWAY_BINARY;
+if (!binary) throw new Error("WS_GATEWAY_BINARY must name the binary to test: run make test-node");
+
+// start runs the binary and resolves when a line of its log has one of these
+// messages: { lines: {message: fields}, stop() }.
+export async function start(args, ...messages) {
+  const child = spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"] });
+  const exited = once(child, "exit");
+  const log = [];
+  const lines = {};
+  await new Promise((resolve, reject) => {
+    createInterface(child.stderr).on("line", (line) => {
+      log.push(line);
+      try {
+        const fields = JSON.parse(line);
+        lines[fields.message] ??= fields;
+      } catch {
+        return; // not a line of the log
+      }
+      if (messages.every((m) => m in lines)) resolve();
+    });
+    exited.then(([code]) => reject(new Error(`exited with ${code}:\n${log.join("\n")}`)));
+  });
+  const stop = async () => {
+    child.kill("SIGTERM");
+    const [code] = await exited;
+    return { code, log: log.join("\n") };
+  };
+  return { lines, stop };
+}
+
+// queue turns events into a list that can be awaited item by item.
+export function queue() {
+  const items = [];
+  const waiting = [];
+  return {
+    push: (item) => (waiting.length ? waiting.shift()(item) : items.push(item)),
+    next: () => (items.length ? Promise.resolve(items.shift()) : new Promise((resolve) => waiting.push(resolve))),
+    get length() { return items.length; },
+  };
+}
