@@ -98,11 +98,12 @@ func TestRecordsAreLinesOfJSON(t *testing.T) {
 
 func TestProgressStaysOnOneLine(t *testing.T) {
 	var out bytes.Buffer
-	p := NewProgress(&out)
+	p := NewProgress(&out, 10)
 	p.Say("round %d", 1)
+	p.Say("round %d of a thousand", 1)
 	p.Clear()
 	Progress{}.Say("nobody looks")
-	if got := out.String(); got != "\r\x1b[Kround 1\r\x1b[K" {
+	if got := out.String(); got != "\r\x1b[Kround 1\r\x1b[Kround 1 …\r\x1b[K" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -106,7 +106,7 @@ func WriteHead(w io.Writer, r Run) error {
 	if r.Dirty {
 		commit += " with changes"
 	}
-	_, err := fmt.Fprintf(w, "commit %s · %s · Linux %s · %s of %s\n\n",
-		commit, r.Machine.Go, r.Machine.Kernel, plural(r.Machine.CPUs, "processor"), r.Machine.CPU)
+	_, err := fmt.Fprintf(w, "ws-bench %s\ncommit %s · %s · Linux %s · %s of %s\n\n",
+		strings.Join(r.Args, " "), commit, r.Machine.Go, r.Machine.Kernel, plural(r.Machine.CPUs, "processor"), r.Machine.CPU)
 	return err
 }

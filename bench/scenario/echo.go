@@ -2,12 +2,13 @@ package scenario
 
 import (
 	"context"
+	"fmt"
 
 	"ws-gateway/bench/load"
 )
 
-// Echo measures messages through netpoll's echo server.
-func Echo(conns int, op byte, t Traffic) (Case, error) {
+// Echo measures messages through netpoll's echo server with so many loops.
+func Echo(conns int, op byte, loops int, t Traffic) (Case, error) {
 	m, err := load.Bare(op, t.Size)
 	if err != nil {
 		return Case{}, err
@@ -16,8 +17,9 @@ func Echo(conns int, op byte, t Traffic) (Case, error) {
 	if op == load.Text {
 		name += ", text"
 	}
+	name += fmt.Sprintf(", server loops: %d", loops)
 	return Case{Scenario: "echo", Name: name, round: func(ctx context.Context, s stage) (outcome, error) {
-		return s.echo(ctx, conns, t, m)
+		return s.echo(ctx, conns, loops, t, m)
 	}}, nil
 }
 
@@ -37,8 +39,8 @@ func echoGoal(conns int, t Traffic) float64 {
 	}
 }
 
-func (s stage) echo(ctx context.Context, conns int, t Traffic, m *load.Message) (outcome, error) {
-	server, err := s.Servers.startEcho(ctx, s.Threads)
+func (s stage) echo(ctx context.Context, conns, loops int, t Traffic, m *load.Message) (outcome, error) {
+	server, err := s.Servers.startEcho(ctx, loops)
 	if err != nil {
 		return outcome{}, err
 	}

@@ -112,7 +112,7 @@ func (i idle) round(ctx context.Context, s stage) (outcome, error) {
 func (i idle) start(ctx context.Context, s stage) (server, app *child.Process, control *sink.Control, err error) {
 	switch i.server {
 	case IdleNetpoll:
-		server, err = s.Servers.startEcho(ctx, s.Threads)
+		server, err = s.Servers.startEcho(ctx, EchoLoops(s.Servers.Loops, s.Threads))
 		return server, nil, nil, err
 	case IdleCallback:
 		var at sink.Control

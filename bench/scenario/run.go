@@ -57,7 +57,7 @@ func Run(ctx context.Context, env *Env, cases []Case, rounds int, record func(re
 	for n := 1; n <= rounds; n++ {
 		for _, c := range cases {
 			show := func(what string) {
-				env.Progress.Say("%s: %s: round %d of %d: %s", c.Scenario, c.Name, n, rounds, what)
+				env.Progress.Say("round %d of %d, %s: %s: %s", n, rounds, what, c.Scenario, c.Name)
 			}
 			show("starting")
 			round, err := c.run(ctx, stage{env, show})

@@ -153,17 +153,17 @@ func TestGoalsStandOnlyWhereTheirConditionsHold(t *testing.T) {
 }
 
 func TestCasesAreNamedByWhatDistinguishesThem(t *testing.T) {
-	echo, err := Echo(10_000, load.Text, Traffic{Size: 1_024, Active: 50, Rate: 2_000})
+	echo, err := Echo(10_000, load.Text, 2, Traffic{Size: 1_024, Active: 50, Rate: 2_000})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "10,000 connections of which 50 send, 1,024 B, open loop at 2,000/s, text"; echo.Name != want {
+	if want := "10,000 connections of which 50 send, 1,024 B, open loop at 2,000/s, text, server loops: 2"; echo.Name != want {
 		t.Errorf("got %q, want %q", echo.Name, want)
 	}
 	if got := Idle(IdlePushOnly, 999, 200, 0).Name; got != "999 connections to gateway without callbacks, cookie of 200 B" {
 		t.Errorf("got %q", got)
 	}
-	if _, err := Echo(1, load.Binary, Traffic{Size: 3}); err == nil {
+	if _, err := Echo(1, load.Binary, 1, Traffic{Size: 3}); err == nil {
 		t.Error("a message of 3 bytes was taken")
 	}
 	if _, err := RoundTrip(1, Traffic{Size: 3}); err == nil {

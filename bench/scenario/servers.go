@@ -17,7 +17,7 @@ type Servers struct {
 	Self        string   // ws-bench itself, which is the echo server and the sink too
 	Gateway     string   // the gateway's binary
 	GatewayArgs []string // further arguments for it
-	Loops       int      // event loops of the server; 0: the gateway's own default, and for the echo server what the load threads leave of the processors
+	Loops       int      // event loops of the server; 0: the gateway's own default, EchoLoops for the echo server
 }
 
 const (
@@ -31,12 +31,17 @@ func start(ctx context.Context, s child.Spec) (*child.Process, error) {
 	return child.Start(ctx, s)
 }
 
-// startEcho runs the echo server on netpoll alone.
-func (s Servers) startEcho(ctx context.Context, threads int) (*child.Process, error) {
-	loops := s.Loops
-	if loops <= 0 {
-		loops = max(1, runtime.NumCPU()-threads)
+// EchoLoops is how many event loops the echo server has when asked for loops: 0
+// means one for each processor that the load client's threads leave.
+func EchoLoops(loops, threads int) int {
+	if loops > 0 {
+		return loops
 	}
+	return max(1, runtime.NumCPU()-threads)
+}
+
+// startEcho runs the echo server on netpoll alone.
+func (s Servers) startEcho(ctx context.Context, loops int) (*child.Process, error) {
 	args := []string{"echo-server", "--listen", "127.0.0.1:0", "--loops", strconv.Itoa(loops)}
 	return start(ctx, child.Spec{Name: "echo server", Path: s.Self, Args: args, Ready: addressAlone})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mattn/go-isatty"
+	"golang.org/x/sys/unix"
 
 	"ws-gateway/bench/load"
 	"ws-gateway/bench/proc"
@@ -81,7 +82,7 @@ func (c *echoCommand) Run(ctx context.Context, io *streams) error {
 	}
 	var cases []scenario.Case
 	for _, conns := range c.Conns {
-		one, err := scenario.Echo(conns, op, traffic)
+		one, err := scenario.Echo(conns, op, scenario.EchoLoops(c.Loops, c.Threads), traffic)
 		if err != nil {
 			return err
 		}
@@ -179,7 +180,11 @@ func (o runOptions) open(std *streams) (*output, error) {
 		out.json, out.file = f, f
 	}
 	if f, ok := std.err.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
-		out.progress = report.NewProgress(f)
+		columns := 80
+		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
+			columns = int(size.Col)
+		}
+		out.progress = report.NewProgress(f, columns)
 	}
 	return out, nil
 }
