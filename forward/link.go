@@ -101,7 +101,10 @@ func (l *link) limit(timeout time.Duration) error {
 	if l.cut {
 		return errCutOff
 	}
-	return l.conn.SetDeadline(time.Now().Add(timeout))
+	if err := l.conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return errNoAnswer // it has ended already
+	}
+	return nil
 }
 
 func (l *link) wasCut() bool {

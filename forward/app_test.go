@@ -1,0 +1,195 @@
+package forward
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// post is one request that the app has received.
+type post struct {
+	at      time.Duration // since the app was made
+	id      string
+	attempt int
+	cookie  string
+	body    string
+}
+
+// fakeApp is an app that lives in memory, so that time can be synctest's.
+type fakeApp struct {
+	serve func(p post, w http.ResponseWriter, r *http.Request) // default: 200
+	epoch time.Time
+	conns chan net.Conn
+	quit  chan struct{}
+	http  http.Server
+
+	mu    sync.Mutex
+	down  bool
+	dials []time.Duration // attempts to connect
+	posts []post
+}
+
+func newFakeApp(t *testing.T) *fakeApp {
+	a := &fakeApp{epoch: time.Now(), conns: make(chan net.Conn), quit: make(chan struct{})}
+	a.http.Handler = a
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = a.http.Serve(a)
+	}()
+	t.Cleanup(func() {
+		_ = a.http.Close()
+		<-done
+	})
+	return a
+}
+
+// Accept, Close and Addr make it the server's net.Listener.
+func (a *fakeApp) Accept() (net.Conn, error) {
+	select {
+	case c := <-a.conns:
+		return c, nil
+	case <-a.quit:
+		return nil, net.ErrClosed
+	}
+}
+func (a *fakeApp) Close() error {
+	select {
+	case <-a.quit:
+	default:
+		close(a.quit)
+	}
+	return nil
+}
+func (a *fakeApp) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "unix"} }
+
+func (a *fakeApp) dial(ctx context.Context) (net.Conn, error) {
+	a.mu.Lock()
+	a.dials = append(a.dials, time.Since(a.epoch))
+	down := a.down
+	a.mu.Unlock()
+	if down {
+		return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	}
+	ours, theirs := net.Pipe()
+	select {
+	case a.conns <- theirs:
+		return ours, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (a *fakeApp) setDown(down bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.down = down
+}
+
+func (a *fakeApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	attempt, _ := strconv.Atoi(r.Header.Get("X-Attempt"))
+	p := post{
+		at: time.Since(a.epoch), id: r.Header.Get("X-Request-Id"), attempt: attempt,
+		cookie: r.Header.Get("Cookie"), body: string(body),
+	}
+	a.mu.Lock()
+	a.posts = append(a.posts, p)
+	a.mu.Unlock()
+	if a.serve != nil {
+		a.serve(p, w, r)
+	}
+}
+
+// received returns what has arrived so far.
+func (a *fakeApp) received() []post {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]post(nil), a.posts...)
+}
+
+func (a *fakeApp) ids() (ids []string) {
+	for _, p := range a.received() {
+		ids = append(ids, p.id)
+	}
+	return ids
+}
+
+// logBuffer takes log lines from several goroutines.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *logBuffer) count(part string) int { return bytes.Count([]byte(l.String()), []byte(part)) }
+
+// bubble runs test in virtual time with a forwarder to app, started, whose
+// log it can read. The forwarder is drained, without waiting, at the end.
+func bubble(t *testing.T, cfg Config, test func(t *testing.T, f *Forwarder, a *fakeApp, log *logBuffer)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		a := newFakeApp(t)
+		log := &logBuffer{}
+		cfg.URL = "http://app/hook?token=secret"
+		cfg.Log = zerolog.New(log)
+		f, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.dial = a.dial
+		f.Start()
+		defer f.Drain(ended())
+		test(t, f, a, log)
+	})
+}
+
+// ended is a context that is done.
+func ended() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// within is a context of that duration.
+func within(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// source is event seq of connection key, whose id is "c<key>".
+func source(key, seq int) Source {
+	return Source{Key: uint64(key), Seq: uint32(seq), ConnID: []byte("c" + strconv.Itoa(key)), User: "alice"}
+}
+
+func equal[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
