@@ -150,9 +150,20 @@ $("leave").addEventListener("click", () => leave("Not connected"));
 
 // --- who is online ----------------------------------------------------------
 
+// refreshOnline leaves the list as it is while the app cannot be reached: once it
+// can, a callback or the online message asks again.
 async function refreshOnline() {
-  const response = await fetch("online");
-  if (response.ok) showOnline(await response.json());
+  const response = await ask("online");
+  if (response?.ok) showOnline(await response.json());
+}
+
+// ask fetches from the app; null means that the app is not there.
+async function ask(path, init) {
+  try {
+    return await fetch(path, init);
+  } catch {
+    return null;
+  }
 }
 
 function showOnline(users) {
@@ -170,7 +181,7 @@ function onlineItem(conn) {
   const close = element("button", "", "Close");
   close.type = "button";
   close.setAttribute("aria-label", `Have the app close the connection of ${conn.user}`);
-  close.addEventListener("click", () => fetch("close", { method: "POST", body: new URLSearchParams({ conn_id: conn.id }) }));
+  close.addEventListener("click", () => ask("close", { method: "POST", body: new URLSearchParams({ conn_id: conn.id }) }));
   item.append(element("span", conn.user === me ? "user own" : "user", conn.user || "(no name)"), element("code", "", conn.id.slice(-6)), close);
   return item;
 }

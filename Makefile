@@ -1,0 +1,110 @@
+# make help lists what there is.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+CHROMIUM    ?= /usr/bin/chromium
+BROWSER     := cmd/ws-gateway/testdata/browser
+FUZZTIME    ?= 10s
+
+##@ Use
+
+.PHONY: run
+run: ## Start the gateway with the demo app: a chat at http://localhost:8080
+	go run ./cmd/ws-gateway demo $(ARGS)
+
+.PHONY: build
+build: ## Build bin/ws-gateway, and bin/ws-bench
+	mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: dist
+dist: ## Build for linux/amd64 and linux/arm64 into dist/
+	for arch in amd64 arm64; do \
+	  mkdir -p dist/linux-$$arch; \
+	  CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o dist/linux-$$arch/ ./cmd/...; \
+	done
+
+.PHONY: bench
+bench: build ## Run the benchmarks (ARGS="..." goes to ws-bench)
+	bin/ws-bench $(ARGS)
+
+##@ Check
+
+.PHONY: test
+test: test-go test-node ## All tests: Go with the race detector, npm's ws, a browser
+
+.PHONY: test-go
+test-go: ## Go tests with the race detector
+	go test -race ./...
+
+.PHONY: test-node
+test-node: node-tools ## The real binary with the npm package ws and headless Chromium
+	mkdir -p bin
+	go build -race -o bin/ws-gateway-race ./cmd/ws-gateway
+	cd $(BROWSER) && CHROMIUM=$(CHROMIUM) WS_GATEWAY_BINARY=$(CURDIR)/bin/ws-gateway-race node --test
+
+.PHONY: check
+check: ## Format, vet and static checks
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	  if [ -n "$$unformatted" ]; then echo "not formatted, run make format:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+.PHONY: format
+format: ## Format the Go code
+	gofmt -w $$(git ls-files '*.go')
+
+.PHONY: fuzz-short
+fuzz-short: ## Fuzz every fuzz target for FUZZTIME (10s)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+	  for target in $$(grep -o '^func Fuzz[A-Za-z0-9_]*' $$file | cut -d' ' -f2); do \
+	    echo "$$target in $$(dirname $$file)"; \
+	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
+	  done; \
+	done
+
+.PHONY: readme
+readme: ## Write the option table and the example apps into README.md
+	UPDATE_README=1 go test -count 1 -run '^TestTheREADME' ./cmd/ws-gateway
+
+##@ Other
+
+# What the tests outside Go need. Packages are installed where this runs as root;
+# elsewhere it says what is missing.
+.PHONY: node-tools
+node-tools: $(BROWSER)/node_modules/.installed
+	@for tool in node:nodejs npm:npm python3:python3 $(CHROMIUM):chromium; do $(call need,$${tool%%:*},$${tool##*:}); done
+
+$(BROWSER)/node_modules/.installed: $(BROWSER)/package-lock.json
+	@for tool in node:nodejs npm:npm; do $(call need,$${tool%%:*},$${tool##*:}); done
+	cd $(BROWSER) && npm ci --no-audit --no-fund
+	touch $@
+
+define need
+if ! command -v $(1) >/dev/null; then \
+  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+    echo "installing $(2)"; \
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2) >/dev/null; \
+  else \
+    echo "$(1) is missing: install the package $(2), or run make test-go for the Go tests alone" >&2; exit 1; \
+  fi; \
+fi
+endef
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin dist $(BROWSER)/node_modules
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
