@@ -133,8 +133,8 @@ func (a *app) stop() {
 	a.mu.Lock()
 	a.down = true
 	a.mu.Unlock()
-	a.port.refuse()
 	_ = a.server.Close()
+	a.port.refuse()
 	a.served.Wait()
 	a.server = nil
 	a.awaitThat("its requests to end", func() bool { return a.handling == 0 })

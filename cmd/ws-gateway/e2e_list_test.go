@@ -18,7 +18,7 @@ func TestTheListDescribesEveryConnectionAndPages(t *testing.T) {
 	locals := map[string]bool{}
 	for user, n := range want {
 		for range n {
-			c := g.connect(t, visitor{user: user, header: map[string]string{"User-Agent": "agent of " + user}})
+			c := g.connect(t, visitor{user: user, header: map[string]string{"User-Agent": user + "'s agent"}})
 			locals[c.local()] = true
 		}
 	}
@@ -36,7 +36,7 @@ func TestTheListDescribesEveryConnectionAndPages(t *testing.T) {
 			if err != nil || at.Before(before) || at.After(time.Now().Add(2*time.Second)) {
 				t.Errorf("connectedAt %q: %v", c.ConnectedAt, err)
 			}
-			if c.UserAgent != "agent of "+user || !locals[c.RemoteAddr] {
+			if c.UserAgent != user+"'s agent" || !locals[c.RemoteAddr] {
 				t.Errorf("user %q is listed with %+v", user, c)
 			}
 		}

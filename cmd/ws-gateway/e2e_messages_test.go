@@ -58,9 +58,9 @@ func TestAMessageOfTheGreatestSizePassesAndOneByteMoreIs1009(t *testing.T) {
 	pieces.expectClose(1009)
 	app.closedAs(t, "pieces", 1009, "gateway")
 
-	// Only the length is announced: it must be enough.
+	// A frame that is only announced: its head is enough.
 	announced := g.rawClient(t, "announced")
-	announced.say("\x82\xff\x00\x00\x00\x00\x7f\xff\xff\xff")
+	announced.say("\x82\xff\x00\x00\x00\x00\x7f\xff\xff\xff" + "mask")
 	announced.expectClose(1009)
 	app.closedAs(t, "announced", 1009, "gateway")
 }

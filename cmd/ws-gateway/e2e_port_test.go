@@ -18,27 +18,32 @@ type port struct {
 
 func reservePort(t testing.TB) *port {
 	t.Helper()
-	// A port that the kernel chose is given up with the first listener; only
-	// one that was named in bind is kept. So learn a free one, then name it.
-	probe, err := net.Listen("tcp4", "127.0.0.1:0")
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &port{number: probe.Addr().(*net.TCPAddr).Port}
-	probe.Close()
-
-	p.fd, err = syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
-	if err != nil {
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { syscall.Close(p.fd) })
-	if err := syscall.SetsockoptInt(p.fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
-		t.Fatal(err)
+	// A port that the kernel chose is given up when listening ends; only one
+	// that was named in bind is kept. So learn a free one, then name it, again if
+	// somebody was quicker.
+	for {
+		probe, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		number := probe.Addr().(*net.TCPAddr).Port
+		probe.Close()
+		switch err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: number, Addr: [4]byte{127, 0, 0, 1}}); err {
+		case nil:
+			return &port{fd, number}
+		case syscall.EADDRINUSE:
+		default:
+			t.Fatal(err)
+		}
 	}
-	if err := syscall.Bind(p.fd, &syscall.SockaddrInet4{Port: p.number, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
 
 // open begins to listen.

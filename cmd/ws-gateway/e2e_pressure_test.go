@@ -253,10 +253,10 @@ func TestAClientThatTakesNothingForTheWriteTimeoutIsClosedAsASlowConsumer(t *tes
 	reader.receive(`{"event":"pong"}`)
 }
 
-func TestAClientThatReadsSlowlyGetsEverything(t *testing.T) {
+func TestAClientThatReadsLateGetsEverything(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t, "--max-pending-bytes", "64MiB")
-	c := g.connect(t, visitor{user: "slow", receiveSpace: 4096})
+	c := g.dial(t, "slow")
 	for n := range 20 {
 		g.send(fmt.Sprintf(`{"payload":{"n":%d,"fill":"%s"},"users":["slow"]}`, n, strings.Repeat("x", 1<<20)))
 	}
