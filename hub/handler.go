@@ -47,7 +47,7 @@ func (h *Hub) Resumed(c *netpoll.Conn) { h.heard(c) }
 func (h *Hub) heard(c *netpoll.Conn) {
 	id := c.ID()
 	ls := h.loops[id.Loop()]
-	ls.deadlines.Set(id.Slot(), h.deadline(ls.loop.Now()))
+	ls.deadlines.Set(id.Slot(), h.deadline(ls.now))
 }
 
 // Closed implements netpoll.Handler.
@@ -67,6 +67,7 @@ func (h *Hub) Closed(c *netpoll.Conn, end netpoll.End) {
 // Tick implements netpoll.Handler.
 func (h *Hub) Tick(l *netpoll.Loop, now uint32) (more bool) {
 	ls := h.loops[l.Index()]
+	ls.now = max(ls.now, now)
 	if ls.deadlines.Advance(now, wheelBudget, ls.timeOut) {
 		return true
 	}
@@ -80,7 +81,7 @@ func (h *Hub) timeOut(ls *loopState, slot uint32) {
 	switch {
 	case c == nil:
 	case c.Paused():
-		ls.deadlines.Set(slot, h.deadline(ls.loop.Now()))
+		ls.deadlines.Set(slot, h.deadline(ls.now))
 	default:
 		c.Close(netpoll.PingTimeout, ws.StatusPolicyViolation, "ping timeout")
 	}
@@ -91,7 +92,7 @@ func (h *Hub) sendPing(ls *loopState, slot uint32) {
 	if c == nil {
 		return
 	}
-	ls.pings.Set(slot, ls.loop.Now()+h.serverPing)
+	ls.pings.Set(slot, ls.now+h.serverPing)
 	c.Send(h.ping)
 }
 

@@ -32,7 +32,7 @@ func (h *Hub) Upgrade(c *netpoll.Conn, r *netpoll.Request) netpoll.Verdict {
 		agent:  field(r, "User-Agent"),
 		remote: r.Remote,
 	}
-	switch h.enter(ls, id, p, ls.loop.Now()) {
+	switch h.enter(ls, id, p) {
 	case full:
 		h.stats.refusedLimit.Add(1)
 		return refuse(http.StatusServiceUnavailable, "too many connections", retryAfter)
@@ -74,7 +74,7 @@ func (h *Hub) identify(r *netpoll.Request) (user string, refusal netpoll.Verdict
 		h.stats.refusedUser.Add(1)
 		return "", refusal
 	}
-	if origin, count := r.Get("Origin"); !h.origins.any && (count > 1 || count == 1 && !h.origins.allow(string(origin))) {
+	if origin, count := r.Get("Origin"); count > 0 && !h.origins.allow(string(origin)) {
 		h.stats.refusedOrigin.Add(1)
 		return "", refuse(http.StatusForbidden, "origin not allowed", 0)
 	}

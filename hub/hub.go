@@ -70,9 +70,10 @@ type Hub struct {
 type loopState struct {
 	loop      *netpoll.Loop
 	sessions  netpoll.Slab[session]
-	open      int   // sessions
-	deadlines wheel // ping timeouts, by slot
-	pings     wheel // server pings, by slot
+	now       uint32 // seconds, as the last Tick said
+	open      int    // sessions
+	deadlines wheel  // ping timeouts, by slot
+	pings     wheel  // server pings, by slot
 
 	slow      int           // connections that ended as slow consumers
 	timeOut   func(uint32)  // deadlines' fire

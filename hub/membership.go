@@ -24,7 +24,7 @@ const (
 )
 
 // enter makes the session of a connection, lists it and arms its deadlines.
-func (h *Hub) enter(ls *loopState, id netpoll.ID, p profile, now uint32) admission {
+func (h *Hub) enter(ls *loopState, id netpoll.ID, p profile) admission {
 	if !h.reserve() {
 		return full
 	}
@@ -39,11 +39,11 @@ func (h *Hub) enter(ls *loopState, id netpoll.ID, p profile, now uint32) admissi
 		return userFull
 	}
 	ls.open++
-	ls.deadlines.Set(slot, h.deadline(now))
+	ls.deadlines.Set(slot, h.deadline(ls.now))
 	if h.serverPing > 0 {
 		// Spread by slot, so that connections that came together are not pinged
 		// together for ever.
-		ls.pings.Set(slot, now+1+slot%h.serverPing)
+		ls.pings.Set(slot, ls.now+1+slot%h.serverPing)
 	}
 	return admitted
 }

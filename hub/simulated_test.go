@@ -41,7 +41,7 @@ func (sim *simulation) enter(loop int, slot uint32, user string) (netpoll.ID, ad
 		user: user, agent: agents[int(slot)%len(agents)],
 		remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, byte(slot >> 16), byte(slot >> 8), byte(slot)}), uint16(slot)),
 	}
-	return id, sim.Hub.enter(sim.loops[loop], id, p, 1)
+	return id, sim.Hub.enter(sim.loops[loop], id, p)
 }
 
 func (sim *simulation) mustEnter(t testing.TB, loop int, slot uint32, user string) netpoll.ID {
@@ -57,7 +57,7 @@ func (sim *simulation) leave(id netpoll.ID) { sim.exit(sim.loops[id.Loop()], id)
 
 func (sim *simulation) public(id netpoll.ID) string { return string(sim.instance.appendID(nil, id)) }
 
-// listing is what a run of List said, checked for what no run may say.
+// heard is what a run of List said, checked for what no run may say.
 type heard struct {
 	ids   map[string]string // user by id
 	order []string          // ids
