@@ -14,6 +14,9 @@ const atOnce = 64 << 10
 // readBody reads the request's body, at most limit bytes. The slice belongs to
 // the caller and is never reused: strings may point into it. Where the body
 // cannot be taken the connection ends with the answer.
+//
+// fasthttp does not tell when the connection ends after a whole chunk that is
+// not the last one. A body cut short there is no valid JSON, or it lacks nothing.
 func readBody(ctx *fasthttp.RequestCtx, limit int) ([]byte, refusal) {
 	stream := ctx.RequestBodyStream()
 	if stream == nil {

@@ -20,6 +20,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 			s.requests[r][answerRefusal(ctx, refusal{fasthttp.StatusInternalServerError, "internal error"}, r.text())].Add(1)
 		}
 	}()
+	if s.door.closed.Load() {
+		ctx.SetConnectionClose()
+	}
 	if result := s.dispatch(ctx, r, path, query); result != streamed {
 		s.requests[r][result].Add(1)
 	}

@@ -36,7 +36,7 @@ func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte) outcome {
 		}
 		return answerSuccess(ctx)
 	}
-	wait, cancel := context.WithTimeout(s.ctx, hubTimeout)
+	wait, cancel := context.WithTimeout(s.ctx, longestHub)
 	defer cancel()
 	report, err := s.cfg.Hub.Send(wait, cmd.targets, frame, true)
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte) outcome {
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
-	wait, cancel := context.WithTimeout(s.ctx, hubTimeout)
+	wait, cancel := context.WithTimeout(s.ctx, longestHub)
 	defer cancel()
 	if _, err = s.cfg.Hub.Close(wait, cmd.targets, cmd.code, cmd.reason); err != nil {
 		return s.answerFault(ctx, err, "the connections are being closed, but not every event loop has done so in time")

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,15 +35,17 @@ type Config struct {
 	Version      string // for /metrics
 
 	Log zerolog.Logger
+
+	readTimeout time.Duration // of a whole request; default below, tests have less time
 }
 
 // How long one request may take the server's time. A caller on the same host
 // needs none of these; they bound what others can hold.
 const (
-	readTimeout  = 30 * time.Second  // from a request's first byte to its last
-	writeTimeout = 60 * time.Second  // for the whole of an answer, a streamed list included
-	idleTimeout  = 120 * time.Second // between two requests, longer than clients keep connections
-	hubTimeout   = 10 * time.Second  // for the loops to take a command
+	longestRead  = 30 * time.Second  // from a request's first byte to its last
+	longestWrite = 60 * time.Second  // for the whole of an answer, a streamed list included
+	longestIdle  = 120 * time.Second // between two requests, longer than clients keep connections
+	longestHub   = 10 * time.Second  // for the loops to take a command
 	maxHeadBytes = 16 << 10          // also each connection's read buffer
 )
 
@@ -55,8 +59,12 @@ type Server struct {
 	cancel context.CancelFunc
 
 	door     door
-	retiring atomic.Bool // commands are refused
+	closing  chan struct{} // closed by Shutdown
+	retiring atomic.Bool   // commands are refused
 	requests [routes][outcomes]atomic.Uint64
+
+	mu        sync.Mutex // guards following
+	listeners []net.Listener
 }
 
 // New checks cfg. Nothing runs before Serve.
@@ -82,11 +90,14 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxBodyBytes < 0 {
 		return nil, fmt.Errorf("admin: Config.MaxBodyBytes is %d: it must be positive", cfg.MaxBodyBytes)
 	}
+	if cfg.readTimeout == 0 {
+		cfg.readTimeout = longestRead
+	}
 	guard, err := newGuard(cfg.Token, cfg.UserHeader)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, guard: guard}
+	s := &Server{cfg: cfg, guard: guard, closing: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.http = fasthttp.Server{
 		Handler:            s.handle,
@@ -95,9 +106,9 @@ func New(cfg Config) (*Server, error) {
 		Logger:             quietLogger{cfg.Log},
 		Concurrency:        maxLocal + maxRemote, // never reached: the door is narrower
 		ReadBufferSize:     maxHeadBytes,
-		ReadTimeout:        readTimeout,
-		WriteTimeout:       writeTimeout,
-		IdleTimeout:        idleTimeout,
+		ReadTimeout:        cfg.readTimeout,
+		WriteTimeout:       longestWrite,
+		IdleTimeout:        longestIdle,
 		MaxRequestBodySize: cfg.MaxBodyBytes,
 
 		// The handler is called before the body is there, so that nobody's body is
@@ -106,25 +117,11 @@ func New(cfg Config) (*Server, error) {
 		DisablePreParseMultipartForm: true,
 
 		SecureErrorLogMessage: true, // heads carry tokens and cookies
-		CloseOnShutdown:       true,
-		LazyRequestTime:       true,
 		NoDefaultServerHeader: true,
 		NoDefaultDate:         true,
 		NoDefaultContentType:  true,
 	}
 	return s, nil
-}
-
-// Serve answers the requests of ln's connections until ln is closed, which is
-// no error, or Shutdown. It may be called for several listeners at a time, and
-// closes ln.
-func (s *Server) Serve(ln net.Listener) error {
-	e := s.door.open(ln, s.cfg.Log)
-	defer e.Close()
-	if err := s.http.Serve(e); err != nil {
-		return fmt.Errorf("admin: serving %s: %w", ln.Addr(), err)
-	}
-	return nil
 }
 
 // RefuseMutations answers send and close calls with 503 from now on: the first
@@ -133,28 +130,73 @@ func (s *Server) Serve(ln net.Listener) error {
 func (s *Server) RefuseMutations() { s.retiring.Store(true) }
 
 // Shutdown closes the listeners, lets the requests under way finish and ends the
-// connections. When ctx is done first, it cuts them and returns ctx's error.
+// connections. When ctx is done first, it cuts them and returns ctx's error. No
+// request is under way any more when it returns.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.RefuseMutations()
+	s.closeListeners()
 	s.door.shut()
-	err := s.http.ShutdownWithContext(ctx)
-	s.cancel()
-	if ctx.Err() != nil {
-		s.door.cut()
-		return ctx.Err()
+	gone := make(chan struct{})
+	go func() {
+		s.door.empty.Wait()
+		close(gone)
+	}()
+	defer s.cancel()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
 	}
-	s.door.empty.Wait()
-	return err
+	s.cancel() // ends the waiting for loops; what else a handler waits for, its connection, ends with this:
+	s.door.cut()
+	<-gone
+	return ctx.Err()
 }
 
+// open remembers a listener for Shutdown, unless that has begun.
+func (s *Server) open(ln net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.closing:
+		return false
+	default:
+	}
+	s.listeners = append(s.listeners, ln)
+	return true
+}
+
+func (s *Server) forget(ln net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listeners = slices.DeleteFunc(s.listeners, func(other net.Listener) bool { return other == ln })
+}
+
+func (s *Server) closeListeners() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.closing:
+		return
+	default:
+	}
+	close(s.closing)
+	for _, ln := range s.listeners {
+		ln.Close()
+	}
+}
+
+// connState is told by fasthttp where a connection stands.
 func (s *Server) connState(c net.Conn, state fasthttp.ConnState) {
-	if state == fasthttp.StateClosed {
-		s.door.leave(c)
+	switch state {
+	case fasthttp.StateActive:
+		s.door.busy(c, true)
+	case fasthttp.StateIdle:
+		s.door.busy(c, false)
 	}
 }
 
-// quietLogger receives what fasthttp has to say about single connections, which
-// whoever can connect can make it say.
+// quietLogger receives what fasthttp has to say about single requests.
 type quietLogger struct{ log zerolog.Logger }
 
 func (l quietLogger) Printf(format string, args ...any) {

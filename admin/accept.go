@@ -1,0 +1,93 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+)
+
+// Serve answers the requests of ln's connections until ln is closed, which is
+// no error, or Shutdown. It may be called for several listeners at a time, and
+// closes ln.
+func (s *Server) Serve(ln net.Listener) error {
+	defer ln.Close()
+	if !s.open(ln) {
+		return nil
+	}
+	defer s.forget(ln)
+	for wait := (patience{log: s.cfg.Log, cancel: s.closing}); ; {
+		c, err := ln.Accept()
+		switch {
+		case err == nil:
+			wait.over()
+			s.door.enter(c, s.serveConn)
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case !passing(err):
+			return fmt.Errorf("admin: accepting on %s: %w", ln.Addr(), err)
+		case !wait.out(err):
+			return nil
+		}
+	}
+}
+
+// serveConn serves a connection to its end. What ended it is of interest to
+// nobody else: whoever can connect can make it fail.
+func (s *Server) serveConn(c net.Conn) {
+	if err := s.http.ServeConn(c); err != nil {
+		s.cfg.Log.Debug().Err(err).Msg("a management connection ended")
+	}
+}
+
+// passing reports whether accept may succeed later, when there are descriptors
+// or memory again, or with the next connection.
+func passing(err error) bool {
+	for _, errno := range [...]unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ECONNABORTED, unix.EINTR} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	shortestWait = 5 * time.Millisecond
+	longestWait  = time.Second
+)
+
+// patience waits ever longer between attempts to accept.
+type patience struct {
+	log    zerolog.Logger
+	cancel <-chan struct{}
+	next   time.Duration
+}
+
+// out waits once; false means that it was cancelled. The first of several
+// failures is logged.
+func (p *patience) out(err error) bool {
+	if p.next == 0 {
+		p.next = shortestWait
+		p.log.Error().Err(err).Msg("cannot accept management connections for now")
+	}
+	timer := time.NewTimer(p.next)
+	defer timer.Stop()
+	p.next = min(2*p.next, longestWait)
+	select {
+	case <-timer.C:
+		return true
+	case <-p.cancel:
+		return false
+	}
+}
+
+// over ends a series of failures.
+func (p *patience) over() {
+	if p.next != 0 {
+		p.next = 0
+		p.log.Info().Msg("accepting management connections again")
+	}
+}
