@@ -49,7 +49,8 @@ const (
 // does not outlive this one. The caller must call Stop.
 func Start(ctx context.Context, s Spec) (*Process, error) {
 	p := &Process{name: s.Name, cmd: exec.Command(s.Path, s.Args...), ready: make(chan netip.AddrPort, 1), done: make(chan struct{})}
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// A group of its own keeps Ctrl-C from it: who started it stops it, in order.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	var streams [2]io.Reader
 	var errs [2]error
 	streams[0], errs[0] = p.cmd.StdoutPipe()

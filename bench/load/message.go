@@ -17,7 +17,7 @@ const markLen = 16 // hexadecimal digits: eight of the connection, eight of the 
 // Message is what connections send: a payload with room for a mark, the number
 // of the connection and of the message, so that no two are alike.
 type Message struct {
-	Op      byte
+	op      byte
 	payload []byte
 	mark    int // where the mark begins in payload
 }
@@ -28,7 +28,7 @@ func Bare(op byte, size int) (*Message, error) {
 	if size < markLen {
 		return nil, fmt.Errorf("load: a message of %d bytes has no room for its mark of %d", size, markLen)
 	}
-	return &Message{Op: op, payload: []byte(filler(size)), mark: 0}, nil
+	return &Message{op: op, payload: []byte(filler(size)), mark: 0}, nil
 }
 
 // Event returns a text message of size bytes that is a JSON object of the shape
@@ -40,16 +40,13 @@ func Event(size int) (*Message, error) {
 		return nil, fmt.Errorf("load: an event has at least %d bytes, not %d", size-pad, size)
 	}
 	text := before + strings.Repeat("0", markLen) + between + filler(pad) + after
-	return &Message{Op: Text, payload: []byte(text), mark: len(before)}, nil
+	return &Message{op: Text, payload: []byte(text), mark: len(before)}, nil
 }
 
 func filler(n int) string {
 	const alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 	return strings.Repeat(alphabet, n/len(alphabet)+1)[:n]
 }
-
-// Size is the length of the payload in bytes.
-func (m *Message) Size() int { return len(m.payload) }
 
 // mask is every frame's: it need not surprise anybody here, but must not be zero,
 // which a server could treat specially.
@@ -63,8 +60,8 @@ type frames struct {
 }
 
 func (m *Message) frames() *frames {
-	request := appendHeader(nil, m.Op, len(m.payload), true)
-	reply := appendHeader(nil, m.Op, len(m.payload), false)
+	request := appendHeader(nil, m.op, len(m.payload), true)
+	reply := appendHeader(nil, m.op, len(m.payload), false)
 	f := &frames{requestMark: len(request) + m.mark, replyMark: len(reply) + m.mark}
 	for i, b := range m.payload {
 		request = append(request, b^mask[i&3])
