@@ -8,8 +8,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/gobwas/httphead"
-
 	"ws-gateway/forward"
 	"ws-gateway/netpoll"
 )
@@ -110,23 +108,15 @@ func cookies(r *netpoll.Request) string {
 // selectSubprotocol picks the first one offered that is among allowed, or, where
 // allowed is empty, the first one at all; "" where there is none.
 func selectSubprotocol(r *netpoll.Request, allowed []string) (selected string) {
-	for _, f := range r.Fields {
-		if !bytes.EqualFold(f.Name, []byte("Sec-WebSocket-Protocol")) {
-			continue
+	r.EachSubprotocol(func(offer []byte) (stop bool) {
+		if len(allowed) == 0 {
+			selected = string(offer)
+		} else if i := slices.Index(allowed, string(offer)); i >= 0 {
+			selected = allowed[i]
 		}
-		httphead.ScanTokens(f.Value, func(offer []byte) bool {
-			if len(allowed) == 0 {
-				selected = string(offer)
-			} else if i := slices.Index(allowed, string(offer)); i >= 0 {
-				selected = allowed[i]
-			}
-			return selected == ""
-		})
-		if selected != "" {
-			return selected
-		}
-	}
-	return ""
+		return selected != ""
+	})
+	return selected
 }
 
 // isToken reports whether s is a token (RFC 9110, 5.6.2).
