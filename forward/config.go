@@ -12,7 +12,7 @@ import (
 type Config struct {
 	URL         string        // callback URL, http://host:port/path; required
 	Concurrency int           // POSTs in flight, default 64, at most 65,536
-	Timeout     time.Duration // of one attempt (connecting, and then the POST with its answer), default 10 s
+	Timeout     time.Duration // of one attempt, connecting included; default 10 s
 	RetryFor    time.Duration // from an event's first attempt, default 60 s
 	QueueEvents int           // events waiting for one connection, default 256
 	QueueBytes  int           // bytes of these, default 1 MiB

@@ -293,6 +293,7 @@ func TestAnAppThatIsDownIsNotHammeredAndLosesNothing(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		equal(t, "unreachable lines", log.count("app unreachable at http://app/hook:"), 1)
+		equal(t, "lines that say why", log.count("connection refused"), 1)
 		a.setDown(false)
 		equal(t, "left over", f.Drain(context.Background()), Leftover{})
 		s := f.Stats()

@@ -161,7 +161,7 @@ func (f *Forwarder) failed(e *event, o Outcome, status int) {
 func (f *Forwarder) announce(change shift) {
 	if change.closed {
 		f.counters.outages.Add(1)
-		f.cfg.Log.Warn().Stringer("retry_for", f.cfg.RetryFor).
+		f.cfg.Log.Warn().Err(change.cause).Stringer("retry_for", f.cfg.RetryFor).
 			Msgf("app unreachable at %s: is it running, and listening there? Callbacks wait meanwhile", f.target.name)
 	}
 	if change.opened {

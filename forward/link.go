@@ -54,8 +54,8 @@ type link struct {
 func (l *link) connected() bool { return l.conn != nil }
 
 // connect makes the connection.
-func (l *link) connect(ctx context.Context, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+func (l *link) connect(ctx context.Context, deadline time.Time) error {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	conn, err := l.dial(ctx)
 	if err != nil {
@@ -95,13 +95,13 @@ func (l *link) interrupt() {
 }
 
 // limit gives the exchange that follows its deadline.
-func (l *link) limit(timeout time.Duration) error {
+func (l *link) limit(deadline time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cut {
 		return errCutOff
 	}
-	if err := l.conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+	if err := l.conn.SetDeadline(deadline); err != nil {
 		return errNoAnswer // it has ended already
 	}
 	return nil
@@ -119,8 +119,8 @@ func (l *link) wasCut() bool {
 // The status decides as soon as it is here, whatever happens to the rest of the
 // answer. After any mishap the connection is closed. errNoAnswer means that not
 // a byte came back.
-func (l *link) post(e *event, timeout time.Duration) (status int, retryAfter time.Duration, err error) {
-	if err := l.limit(timeout); err != nil {
+func (l *link) post(e *event, deadline time.Time) (status int, retryAfter time.Duration, err error) {
+	if err := l.limit(deadline); err != nil {
 		l.hangUp()
 		return 0, 0, err
 	}
@@ -136,7 +136,9 @@ func (l *link) post(e *event, timeout time.Duration) (status int, retryAfter tim
 		l.hangUp()
 		return status, 0, err
 	}
-	retryAfter = parseRetryAfter(l.answer.Header.Peek(fasthttp.HeaderRetryAfter), time.Now())
+	if wish := l.answer.Header.Peek(fasthttp.HeaderRetryAfter); len(wish) > 0 {
+		retryAfter = parseRetryAfter(wish, time.Now())
+	}
 	if wrote != nil || !l.readBody() {
 		l.hangUp()
 	}

@@ -52,12 +52,12 @@ func testLink(t *testing.T, url string) *link {
 func (l *link) exchange(t *testing.T, e *event) (status int, err error) {
 	t.Helper()
 	if !l.connected() {
-		if err := l.connect(context.Background(), 5*time.Second); err != nil {
+		if err := l.connect(context.Background(), time.Now().Add(5*time.Second)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	e.attempts++
-	status, _, err = l.post(e, 5*time.Second)
+	status, _, err = l.post(e, time.Now().Add(5*time.Second))
 	return status, err
 }
 
@@ -239,11 +239,11 @@ func TestAHangingAppTimesOut(t *testing.T) {
 			_, _ = r.ReadByte()
 		})
 		l := testLink(t, url)
-		if err := l.connect(context.Background(), time.Second); err != nil {
+		if err := l.connect(context.Background(), time.Now().Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		var pool eventPool
-		status, _, err := l.post(pool.open(&alice, &Request{}), 20*time.Millisecond)
+		status, _, err := l.post(pool.open(&alice, &Request{}), time.Now().Add(20*time.Millisecond))
 		if got := classify(status, err); got != TimedOut {
 			t.Errorf("%s: %v (%v)", name, got, err)
 		}
@@ -269,10 +269,10 @@ func TestAnInterruptedLinkStaysInterrupted(t *testing.T) {
 	if _, err := l.exchange(t, pool.open(&alice, &Request{})); err == nil || !l.wasCut() {
 		t.Errorf("%v", err)
 	}
-	if err := l.connect(context.Background(), time.Second); err != nil {
+	if err := l.connect(context.Background(), time.Now().Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := l.post(pool.open(&alice, &Request{}), time.Second); !errors.Is(err, errCutOff) {
+	if _, _, err := l.post(pool.open(&alice, &Request{}), time.Now().Add(time.Second)); !errors.Is(err, errCutOff) {
 		t.Errorf("afterwards: %v", err)
 	}
 }

@@ -138,9 +138,6 @@ func (p *policy) beforeEnd(now, due time.Duration) time.Duration {
 // (RFC 9110 section 10.2.3); 0 where it says nothing.
 func parseRetryAfter(value []byte, now time.Time) time.Duration {
 	const limit = 24 * time.Hour
-	if len(value) == 0 {
-		return 0
-	}
 	if seconds, err := strconv.ParseUint(string(value), 10, 32); err == nil {
 		return min(time.Duration(seconds)*time.Second, limit)
 	}

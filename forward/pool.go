@@ -54,6 +54,7 @@ func (p *pool) put(l *lane, now time.Duration) {
 type report struct {
 	job     job
 	outcome Outcome       // of an attempt or probe
+	err     error         // where it got no answer
 	began   time.Duration // when that began
 	back    *lane         // the lane, where it has events left
 	due     time.Duration // when back can be attempted; 0: now
@@ -88,6 +89,9 @@ func (p *pool) exchange(w *worker, r *report) job {
 func (p *pool) settleLocked(r *report, now time.Duration) (change shift) {
 	if r.job.kind <= jobProbe {
 		change = p.sched.ended(r.job.kind, r.outcome, r.began, now)
+		if change.closed {
+			change.cause = r.err
+		}
 	}
 	switch {
 	case r.back == nil:
@@ -100,7 +104,7 @@ func (p *pool) settleLocked(r *report, now time.Duration) (change shift) {
 }
 
 func (p *pool) announce(change shift) {
-	if change != (shift{}) {
+	if change.closed || change.opened {
 		p.shifted(change)
 	}
 }

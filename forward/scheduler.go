@@ -118,6 +118,7 @@ func (s *scheduler) unpark() *lane {
 // shift is a change of the gate.
 type shift struct {
 	closed, opened bool
+	cause          error         // with closed: why there was no connection
 	outage         time.Duration // with opened: how long it was closed
 }
 

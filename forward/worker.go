@@ -54,7 +54,7 @@ func (w *worker) deliver(r *report) {
 		e.window = r.began + f.policy.retryFor
 	}
 	status, retryAfter, err := w.attempt(e, r.job.kind == jobProbe)
-	r.outcome = classify(status, err)
+	r.outcome, r.err = classify(status, err), err
 	f.counters.outcomes[r.outcome].Add(1)
 	now := f.now()
 	switch {
@@ -106,13 +106,14 @@ func (w *worker) attempt(e *event, probe bool) (status int, retryAfter time.Dura
 }
 
 func (w *worker) once(e *event, probe bool) (status int, retryAfter time.Duration, err error) {
+	deadline := time.Now().Add(w.f.cfg.Timeout)
 	if !w.link.connected() {
-		if err := w.link.connect(w.f.ctx, w.f.cfg.Timeout); err != nil {
+		if err := w.link.connect(w.f.ctx, deadline); err != nil {
 			return 0, 0, err
 		}
 		if probe {
 			w.f.pool.reached()
 		}
 	}
-	return w.link.post(e, w.f.cfg.Timeout)
+	return w.link.post(e, deadline)
 }
