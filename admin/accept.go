@@ -37,7 +37,7 @@ func (s *Server) Serve(ln net.Listener) error {
 
 // serveConn serves a connection to its end. What ended it is of interest to
 // nobody else: whoever can connect can make it fail.
-func (s *Server) serveConn(c net.Conn) {
+func (s *Server) serveConn(c *caller) {
 	if err := s.http.ServeConn(c); err != nil {
 		s.cfg.Log.Debug().Err(err).Msg("a management connection ended")
 	}

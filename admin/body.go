@@ -22,9 +22,10 @@ func readBody(ctx *fasthttp.RequestCtx, limit int) ([]byte, refusal) {
 	if stream == nil {
 		return nil, refusal{}
 	}
+	callerOf(ctx).unread = false                   // from here on what is missing is late or lost
 	declared := ctx.Request.Header.ContentLength() // negative for a chunked body
 	if declared > limit {
-		return nil, tooLarge(ctx, stream, limit)
+		return nil, tooLarge(ctx)
 	}
 	size := min(declared, atOnce)
 	if declared < 0 {
@@ -39,7 +40,7 @@ func readBody(ctx *fasthttp.RequestCtx, limit int) ([]byte, refusal) {
 		body = body[:len(body)+n]
 		switch {
 		case len(body) > limit:
-			return nil, tooLarge(ctx, stream, limit)
+			return nil, tooLarge(ctx)
 		case err == io.EOF && len(body) < declared:
 			ctx.SetConnectionClose()
 			return nil, refusal{fasthttp.StatusBadRequest, "the request body ends before its Content-Length"}
@@ -54,12 +55,9 @@ func readBody(ctx *fasthttp.RequestCtx, limit int) ([]byte, refusal) {
 
 const bytesPerRead = 4 << 10
 
-// tooLarge refuses the body, after reading up to limit bytes more of it: a
-// client that is still writing when the connection closes may never read why.
-func tooLarge(ctx *fasthttp.RequestCtx, stream io.Reader, limit int) refusal {
-	if _, err := io.CopyN(io.Discard, stream, int64(limit)); err != io.EOF {
-		ctx.SetConnectionClose()
-	}
+func tooLarge(ctx *fasthttp.RequestCtx) refusal {
+	callerOf(ctx).unread = true
+	ctx.SetConnectionClose()
 	return refusal{fasthttp.StatusRequestEntityTooLarge, "the request body is larger than --max-api-body"}
 }
 

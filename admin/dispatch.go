@@ -15,7 +15,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.logPanic(r, p)
-			ctx.Response.Reset()
+			ctx.ResetBody()
 			ctx.SetConnectionClose()
 			s.requests[r][answerRefusal(ctx, refusal{fasthttp.StatusInternalServerError, "internal error"}, r.text())].Add(1)
 		}
@@ -23,6 +23,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	if s.door.closed.Load() {
 		ctx.SetConnectionClose()
 	}
+	callerOf(ctx).unread = ctx.Request.IsBodyStream()
 	if result := s.dispatch(ctx, r, path, query); result != streamed {
 		s.requests[r][result].Add(1)
 	}
@@ -37,7 +38,7 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r route, path, query []byte)
 		ctx.SetConnectionClose()
 		return answerRefusal(ctx, refusal{fasthttp.StatusMisdirectedRequest, "clients are not served on this connection: open a new one"}, false)
 	}
-	from := peerOf(ctx.RemoteAddr())
+	from := callerOf(ctx).from
 	if r.public() {
 		if from == remotePeer {
 			ctx.SetConnectionClose() // strangers keep nothing

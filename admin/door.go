@@ -1,11 +1,14 @@
 package admin
 
 import (
+	"io"
 	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/valyala/fasthttp"
 )
 
 // How many connections are served at a time. Peers of this host are counted
@@ -22,34 +25,39 @@ type door struct {
 	empty  sync.WaitGroup // a goroutine for each connection inside
 
 	mu      sync.Mutex // guards following
-	inside  map[net.Conn]*visit
+	inside  map[*caller]struct{}
 	local   int
 	remote  int
 	refused uint64
 }
 
-// visit is a connection's time inside.
-type visit struct {
-	from peer
-	busy bool // a request is under way
+// caller is a connection that is inside.
+type caller struct {
+	net.Conn
+	from peer // immutable
+
+	busy   bool // a request is under way; guarded by the door's mu
+	unread bool // a body was left unread; for the connection's goroutine only
 }
 
+func callerOf(ctx *fasthttp.RequestCtx) *caller { return ctx.Conn().(*caller) }
+
 // enter runs serve for c on a goroutine of its own, or turns c away.
-func (d *door) enter(c net.Conn, serve func(net.Conn)) {
-	v := &visit{from: peerOf(c.RemoteAddr())}
+func (d *door) enter(conn net.Conn, serve func(*caller)) {
+	c := &caller{Conn: conn, from: peerOf(conn.RemoteAddr())}
 	d.mu.Lock()
-	count, limit := d.places(v.from)
+	count, limit := d.places(c.from)
 	if d.closed.Load() || *count >= limit {
 		d.refused++
 		d.mu.Unlock()
-		turnAway(c)
+		turnAway(conn)
 		return
 	}
 	*count++
 	if d.inside == nil {
-		d.inside = make(map[net.Conn]*visit)
+		d.inside = make(map[*caller]struct{})
 	}
-	d.inside[c] = v
+	d.inside[c] = struct{}{}
 	d.empty.Go(func() {
 		defer d.leave(c)
 		serve(c)
@@ -65,42 +73,42 @@ func (d *door) places(from peer) (count *int, limit int) {
 	return &d.local, maxLocal
 }
 
-func (d *door) leave(c net.Conn) {
+func (d *door) leave(c *caller) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	count, _ := d.places(d.inside[c].from)
+	count, _ := d.places(c.from)
 	*count--
 	delete(d.inside, c)
 }
 
 // busy notes whether c has a request under way. Once the door is closed a
 // connection without one ends.
-func (d *door) busy(c net.Conn, busy bool) {
+func (d *door) busy(c *caller, busy bool) {
 	d.mu.Lock()
-	d.inside[c].busy = busy
+	c.busy = busy
 	d.mu.Unlock()
 	if !busy && d.closed.Load() {
-		c.Close()
+		c.Conn.Close()
 	}
 }
 
 // shut lets nobody in any more and ends the connections without a request.
 func (d *door) shut() {
-	d.end(func(v *visit) bool { return !v.busy })
+	d.end(func(c *caller) bool { return !c.busy })
 }
 
 // cut ends all connections.
 func (d *door) cut() {
-	d.end(func(*visit) bool { return true })
+	d.end(func(*caller) bool { return true })
 }
 
-func (d *door) end(which func(*visit) bool) {
+func (d *door) end(which func(*caller) bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed.Store(true)
-	for c, v := range d.inside {
-		if which(v) {
-			c.Close()
+	for c := range d.inside {
+		if which(c) {
+			c.Conn.Close()
 		}
 	}
 }
@@ -120,4 +128,23 @@ func turnAway(c net.Conn) {
 	c.SetWriteDeadline(time.Now().Add(time.Second))
 	c.Write(append([]byte(head), body...))
 	c.Close()
+}
+
+const (
+	lingerTime  = time.Second
+	lingerBytes = 16 << 20
+)
+
+// Close ends the connection, for the goroutine that serves it. What a client is
+// still sending is read for a while: closing over unread bytes resets the
+// connection, and the client may never read why its request was refused.
+func (c *caller) Close() error {
+	if c.unread {
+		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+			half.CloseWrite()
+		}
+		c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
+		io.CopyN(io.Discard, c.Conn, lingerBytes)
+	}
+	return c.Conn.Close()
 }

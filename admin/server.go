@@ -190,9 +190,9 @@ func (s *Server) closeListeners() {
 func (s *Server) connState(c net.Conn, state fasthttp.ConnState) {
 	switch state {
 	case fasthttp.StateActive:
-		s.door.busy(c, true)
+		s.door.busy(c.(*caller), true)
 	case fasthttp.StateIdle:
-		s.door.busy(c, false)
+		s.door.busy(c.(*caller), false)
 	}
 }
 

@@ -59,7 +59,7 @@ func TestRoutesAnswerTheirMethodsAlone(t *testing.T) {
 		if got.status != c.status || got.body != c.body || got.header.Get("Allow") != c.allow {
 			t.Errorf("%s %s answered %d %q Allow %q, want %d %q Allow %q", c.method, c.target, got.status, got.body, got.header.Get("Allow"), c.status, c.body, c.allow)
 		}
-		for name, want := range map[string]string{"Content-Type": jsonAndNoMore, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Server": ""} {
+		for name, want := range map[string]string{"Content-Type": jsonAndNoMore, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Server": "", "Date": ""} {
 			if value := got.header.Get(name); value != want {
 				t.Errorf("%s %s: %s is %q, want %q", c.method, c.target, name, value, want)
 			}
@@ -355,7 +355,7 @@ func TestATokenIsAskedForEverywhereButForHealth(t *testing.T) {
 
 func TestAPanicFailsOneRequestOnly(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Ready = func() (bool, string) { panic(errors.New("broken")) } })
-	if got := r.do("GET", "/readyz", ""); got.status != 500 || got.body != "internal error\n" || !got.close {
+	if got := r.do("GET", "/readyz", ""); got.status != 500 || got.body != "internal error\n" || !got.close || got.header.Get("Date") != "" {
 		t.Fatalf("answered %d %q, close %v", got.status, got.body, got.close)
 	}
 	if got := r.do("GET", countPath, ""); got.body != emptyCount {
@@ -433,8 +433,8 @@ func TestShutdownCutsWhatDoesNotFinish(t *testing.T) {
 	w := ln.from(t, "127.0.0.1:1").write("POST " + sendPath + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
 	for busy := false; !busy; { // until the head has been read
 		r.admin.door.mu.Lock()
-		for _, v := range r.admin.door.inside {
-			busy = busy || v.busy
+		for c := range r.admin.door.inside {
+			busy = busy || c.busy
 		}
 		r.admin.door.mu.Unlock()
 	}
