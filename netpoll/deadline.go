@@ -12,7 +12,7 @@ type deadlineKind uint8
 const (
 	noDeadline        deadlineKind = iota
 	handshakeDeadline              // the request head is not complete
-	writeDeadline                  // output waits and the kernel takes none of it
+	writeDeadline                  // output waits and none of it leaves
 	closeDeadline                  // the close handshake is under way
 	deadlineKinds
 )
@@ -97,7 +97,7 @@ func (l *Loop) expired(c *Conn, kind deadlineKind) {
 		l.stats.HandshakeExpiry++
 		c.destroy(false)
 	case writeDeadline:
-		c.Close(SlowConsumer, statusPolicy, "slow consumer")
+		c.stalled()
 	case closeDeadline:
 		c.destroy(true)
 	}

@@ -31,6 +31,15 @@ func writeRaw(fd int32, b []byte) (n int, errno syscall.Errno) {
 	return int(r), 0
 }
 
+// unsent is how much of what the kernel has taken the peer has not acknowledged.
+func unsent(fd int32) int {
+	n, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 func shutdownWrite(fd int32) {
 	syscall.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0)
 }

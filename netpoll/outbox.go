@@ -14,6 +14,7 @@ type outbox struct {
 	head     int // first segment that is not written in full
 	off      int // bytes of it that the kernel has
 	bytes    int // waiting
+	unsent   int // bytes that the kernel had not got rid of when the write deadline was last set
 }
 
 // segment is either a frame shared with other connections, which nobody may

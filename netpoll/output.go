@@ -10,7 +10,10 @@ import "errors"
 //	socket  a larger frame goes to the kernel directly
 //	outbox  what the kernel does not take waits until the socket is writable
 
-const corkSize = 16 << 10
+const (
+	corkSize      = 16 << 10
+	writesPerTurn = 4 // of one connection's outbox
+)
 
 var (
 	errGone = errors.New("connection is gone")
@@ -96,19 +99,36 @@ func (c *Conn) keep(b []byte, written int, shared bool) {
 	c.out = l.getOutbox()
 	c.out.begin(b, written, shared)
 	l.stats.PendingBytes += int64(c.out.bytes)
-	if c.state == stateOpen {
-		l.await(c, writeDeadline)
-	}
+	c.expectProgress()
 	c.watch()
+}
+
+// expectProgress sets the write deadline anew. What counts as progress is that
+// bytes leave the kernel: a socket is writable only again when a good part of its
+// buffer is free, which with a slow client may take long.
+func (c *Conn) expectProgress() {
+	if c.state == stateOpen {
+		c.out.unsent = unsent(c.fd)
+		c.loop.await(c, writeDeadline)
+	}
+}
+
+// stalled serves a write deadline that has passed.
+func (c *Conn) stalled() {
+	if unsent(c.fd) < c.out.unsent {
+		c.expectProgress()
+		return
+	}
+	c.Close(SlowConsumer, statusPolicy, "slow consumer")
 }
 
 // writable goes on with the outbox.
 func (c *Conn) writable() {
 	l := c.loop
-	for budget := 4; c.out != nil && budget > 0; budget-- {
+	for range writesPerTurn {
 		n, errno := c.write(c.out.next())
 		if wouldBlock(errno) {
-			return
+			break
 		}
 		if errno != 0 {
 			c.broken()
@@ -116,9 +136,6 @@ func (c *Conn) writable() {
 		}
 		c.out.wrote(n)
 		l.stats.PendingBytes -= int64(n)
-		if c.state == stateOpen {
-			l.await(c, writeDeadline)
-		}
 		if c.out.bytes == 0 {
 			l.putOutbox(c)
 			if c.state == stateOpen {
@@ -126,8 +143,10 @@ func (c *Conn) writable() {
 			}
 			c.watch()
 			c.flushed()
+			return
 		}
 	}
+	c.expectProgress()
 }
 
 // flushed follows whenever all output is with the kernel.

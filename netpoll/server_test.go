@@ -719,3 +719,34 @@ func TestEchoAllocatesNothing(t *testing.T) {
 type quiet struct{ *recorder }
 
 func (quiet) Frame(*Conn, ws.OpCode) {}
+
+func TestAClientThatReadsSlowlyIsNoSlowConsumer(t *testing.T) {
+	t.Parallel()
+	h := newRecorder()
+	s, addr := startServer(t, Config{Handler: h, Loops: 1, WriteTimeout: time.Second})
+	c := dialRaw(t, addr)
+	c.SetReadBuffer(4096)
+	h.await(t, "open", func() bool { return len(h.opened) == 1 })
+	s.Loops()[0].Post(func(l *Loop) bool {
+		l.Lookup(h.opened[0]).Send(NewFrame(ws.OpBinary, make([]byte, 16<<20)))
+		return false
+	})
+	ticks := func() (n uint32) {
+		now := make(chan uint32)
+		s.Loops()[0].Post(func(l *Loop) bool { now <- l.Now(); return false })
+		return <-now
+	}
+	start := ticks()
+	pace := time.NewTicker(5 * time.Millisecond)
+	defer pace.Stop()
+	for b := make([]byte, 16<<10); ticks() < start+4; <-pace.C { // far beyond the timeout, and far from the end
+		if _, err := c.Read(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.ends) != 0 {
+		t.Errorf("ended with %v", h.ends)
+	}
+}
