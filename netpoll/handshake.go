@@ -97,12 +97,15 @@ func (l *Loop) refused(c *Conn, response, rest []byte) {
 // whoever accepts from Server.HandedOff.
 func (l *Loop) handOff(c *Conn, head, rest []byte) {
 	r := &l.request
+	var e *HandshakeError
 	switch {
 	case l.cfg.HandOff == nil:
-		l.refuse(c, appendRefusal(nil, http.StatusNotFound, "not found"), nil)
-		return
+		e = &HandshakeError{Status: http.StatusNotFound, Text: "not found"}
 	case !l.cfg.HandOff(r.Remote, r.Path):
-		l.refuse(c, appendRefusal(nil, http.StatusForbidden, "management is for local callers only"), nil)
+		e = &HandshakeError{Status: http.StatusForbidden, Text: "management is for local callers only"}
+	}
+	if e != nil {
+		l.refuse(c, e.appendTo(nil, r.Method), rest)
 		return
 	}
 	read := make([]byte, 0, len(head)+len(rest))
