@@ -140,9 +140,11 @@ func (a *app) stop() {
 	a.awaitThat("its requests to end", func() bool { return a.handling == 0 })
 }
 
-// dropIdle closes the connections on which nothing happens.
+// dropIdle closes the connections on which nothing happens, as an app does whose
+// keep-alive ends.
 func (a *app) dropIdle() {
 	a.server.SetKeepAlivesEnabled(false)
+	a.server.SetKeepAlivesEnabled(true)
 }
 
 // respond sets how calls are answered from now on. It is called on the

@@ -261,6 +261,63 @@ func TestAHandshakeMayComeInPiecesAndWithFramesBehindIt(t *testing.T) {
 	}
 }
 
+func TestHandshakesAsBrowsersAndProxiesWriteThemAreAccepted(t *testing.T) {
+	t.Parallel()
+	g := startPushOnly(t)
+	const upgrade, connection = "Upgrade: websocket\r\n", "Connection: Upgrade\r\n"
+	for name, head := range map[string]string{
+		"firefox":          g.replaced(connection, "Connection: keep-alive, Upgrade\r\n"),
+		"lower case":       strings.ToLower(g.handshake()[len("GET /ws HTTP/1.1\r\n"):]),
+		"mixed case":       g.replaced(upgrade, "uPGRADE: WebSocket\r\n"),
+		"two lines":        g.replaced(connection, "Connection: keep-alive\r\nConnection: upgrade\r\n"),
+		"blanks":           g.replaced(upgrade, "Upgrade:\t  websocket \t \r\n"),
+		"a forwarder":      g.handshake("X-Forwarded-For: 203.0.113.7", "Via: 1.1 proxy", "X-Forwarded-Proto: https") + "\r\n",
+		"no length":        g.handshake("Content-Length: 0") + "\r\n",
+		"extensions":       g.handshake("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, x-other") + "\r\n",
+		"two protocols":    g.handshake("Sec-WebSocket-Protocol: a, b", "Sec-WebSocket-Protocol: c") + "\r\n",
+		"a hundred fields": g.handshake(strings.Split(strings.Repeat("X-Field: value\n", 100)+"X-Last: value", "\n")...) + "\r\n",
+		"latin 1":          g.handshake("X-Name: caf\xe9") + "\r\n",
+		"an empty value":   g.handshake("X-Empty:") + "\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := g.raw(t)
+			if name == "lower case" {
+				// Tokens have no case, but the key does.
+				head = "GET /ws HTTP/1.1\r\n" + strings.Replace(head, strings.ToLower("dGhlIHNhbXBsZSBub25jZQ=="), "dGhlIHNhbXBsZSBub25jZQ==", 1) + "\r\n"
+			}
+			r.say(head)
+			response, body := r.response()
+			if response.StatusCode != http.StatusSwitchingProtocols {
+				t.Fatalf("status %d %q", response.StatusCode, body)
+			}
+			if got := response.Header.Get("Sec-WebSocket-Accept"); got != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+				t.Errorf("Sec-WebSocket-Accept: %q", got)
+			}
+		})
+	}
+}
+
+func TestBothFamiliesOfLoopbackAddressesAreServed(t *testing.T) {
+	t.Parallel()
+	g := launch{args: []string{"--no-callback", "--listen", "[::1]:0"}}.start(t)
+	c := g.dial(t, "alice")
+	g.send(`{"payload":1,"users":["alice"]}`)
+	c.receive(`1`)
+	users, _ := g.list("")
+	if got := users["alice"][0].RemoteAddr; got != c.local() {
+		t.Errorf("remoteAddr %q, want %q", got, c.local())
+	}
+	both := launch{args: []string{"--no-callback", "--listen", ":0"}}.start(t)
+	_, port, _ := strings.Cut(both.addr, "]:")
+	for _, addr := range []string{"127.0.0.1:" + port, "[::1]:" + port} {
+		both.addr = addr
+		c := both.dial(t, "alice")
+		if got := c.local(); !strings.Contains(both.get(listPath).body, `"`+got+`"`) {
+			t.Errorf("the list does not name %s", got)
+		}
+	}
+}
+
 func TestAnOriginThatIsNotAllowedIsAnswered403(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t, "--allowed-origins", "https://good.example,https://*.wide.example")
