@@ -90,6 +90,20 @@ func appendError(dst []byte, code int, why string) []byte {
 	dst = append(dst, `{"code":`...)
 	dst = strconv.AppendInt(dst, int64(code), 10)
 	dst = append(dst, `,"message":`...)
-	dst = gjson.AppendJSONString(dst, why)
+	dst = appendString(dst, why)
 	return append(dst, '}')
+}
+
+// appendString adds s as a JSON string. What is not UTF-8 becomes U+FFFD. Nearly
+// all that is ever listed needs no escapes, and is copied.
+func appendString(dst []byte, s string) []byte {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < ' ', c > '~', c == '"', c == '\\', c == '<', c == '>', c == '&':
+			return gjson.AppendJSONString(dst, s)
+		}
+	}
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
 }

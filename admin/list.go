@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/tidwall/gjson"
 	"github.com/valyala/fasthttp"
 
 	"ws-gateway/hub"
@@ -153,7 +152,7 @@ func (o *listWriter) conns(user string, conns []hub.Info) error {
 			o.buf = append(o.buf, "]},"...)
 		}
 		o.buf = append(o.buf, `{"name":`...)
-		o.buf = gjson.AppendJSONString(o.buf, user)
+		o.buf = appendString(o.buf, user)
 		o.buf = append(o.buf, `,"conns":[`...)
 		o.user, o.open = user, true
 	} else {
@@ -182,7 +181,7 @@ func (o *listWriter) end(next string) error {
 	o.buf = append(o.buf, ']')
 	if next != "" {
 		o.buf = append(o.buf, `,"cursor":`...)
-		o.buf = gjson.AppendJSONString(o.buf, next)
+		o.buf = appendString(o.buf, next)
 	}
 	o.buf = append(o.buf, '}')
 	return o.flush()
@@ -199,17 +198,17 @@ func (o *listWriter) flush() error {
 // stands alone.
 func appendConn(dst []byte, c *hub.Info, withName bool) []byte {
 	dst = append(dst, `{"id":`...)
-	dst = gjson.AppendJSONString(dst, c.ID)
+	dst = appendString(dst, c.ID)
 	if withName {
 		dst = append(dst, `,"name":`...)
-		dst = gjson.AppendJSONString(dst, c.User)
+		dst = appendString(dst, c.User)
 	}
 	dst = append(dst, `,"userAgent":`...)
-	dst = gjson.AppendJSONString(dst, c.UserAgent)
+	dst = appendString(dst, c.UserAgent)
 	dst = append(dst, `,"connectedAt":"`...)
 	dst = c.ConnectedAt.UTC().AppendFormat(dst, timeLayout)
 	dst = append(dst, `","remoteAddr":`...)
-	dst = gjson.AppendJSONString(dst, c.RemoteAddr)
+	dst = appendString(dst, c.RemoteAddr)
 	return append(dst, '}')
 }
 
