@@ -95,11 +95,18 @@ func (c Case) run(ctx context.Context, s stage) (report.Round, error) {
 	if err != nil {
 		return report.Round{}, err
 	}
+	h := host(load, machineAfter.Sub(machine), ownAfter-own)
+	if h.Others+h.Steal > disturbing {
+		o.notes = append(o.notes, "others kept the machine busy: time and CPU figures are worse than on a quiet one")
+	}
 	return report.Round{
-		Record: "round", Scenario: c.Scenario, Case: c.Name, Figures: o.figures, Notes: o.notes,
-		Host: host(load, machineAfter.Sub(machine), ownAfter-own),
+		Record: "round", Scenario: c.Scenario, Case: c.Name, Figures: o.figures, Notes: o.notes, Host: h,
 	}, nil
 }
+
+// disturbing is the share of the machine that others may use before a round's
+// figures are doubtful.
+const disturbing = 0.05
 
 func host(load float64, machine proc.Usage, own time.Duration) report.Host {
 	h := report.Host{LoadAverage: load}
