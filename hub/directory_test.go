@@ -64,6 +64,40 @@ func TestTheDirectoryKnowsExactlyWhoIsThere(t *testing.T) {
 	}
 }
 
+func TestAStripeGrowsAndShrinksWithItsUsers(t *testing.T) {
+	const users = 500
+	sim := simulate(t, 1, Config{})
+	wanted, _ := sim.directory.locate("")
+	st := &sim.directory.stripes[wanted]
+	ids := map[string]netpoll.ID{}
+	for n := 0; len(ids) < users; n++ {
+		name := fmt.Sprint(n)
+		if at, _ := sim.directory.locate(name); at == wanted {
+			ids[name] = sim.mustEnter(t, 0, uint32(len(ids)), name)
+		}
+	}
+	gone := 0
+	for name, id := range ids { // in any order
+		if got := sim.members(name); len(got) != 1 || got[0] != id {
+			t.Fatalf("%q has %v, want %v", name, got, id)
+		}
+		sim.leave(id)
+		if got := sim.members(name); len(got) != 0 {
+			t.Fatalf("%q is gone and has %v", name, got)
+		}
+		if gone++; gone%50 == 0 && len(sim.list(t, nil, 7).ids) != users-gone {
+			t.Fatalf("%d are gone, and the list has not %d", gone, users-gone)
+		}
+	}
+	if len(st.entries) != 0 || len(st.buckets) != 0 {
+		t.Errorf("an empty stripe keeps %d entries and %d buckets", len(st.entries), len(st.buckets))
+	}
+	id := sim.mustEnter(t, 0, 0, "")
+	if got := sim.members(""); len(got) != 1 || got[0] != id {
+		t.Errorf("after that, \"\" has %v", got)
+	}
+}
+
 func TestTheSessionsOfAUserShareTheirStrings(t *testing.T) {
 	sim := simulate(t, 1, Config{})
 	a := sim.mustEnter(t, 0, 0, string([]byte("alice")))

@@ -23,8 +23,8 @@ var ErrStopped = errors.New("hub: stopped")
 // a close costs beside that is given in the same unit.
 const (
 	sliceBudget = 4096
-	sendCost    = 16  // 256 sends a slice
-	closeCost   = 128 // 32 closes a slice: each writes, and its event goes out
+	sendCost    = 16 // 256 sends a slice
+	closeCost   = 64 // 64 closes a slice: each writes, and its event goes out
 	lightWork   = 8 * sendCost
 )
 

@@ -7,8 +7,8 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// wheelBudget bounds what one call of Tick does: as entries that are passed on,
-// a fraction of a millisecond; as connections that are ended, a few.
+// wheelBudget bounds what one call of Tick does: 4,096 entries passed on, or 64
+// connections ended, are less than a millisecond either way.
 const wheelBudget = 4096
 
 // Frame implements netpoll.Handler.
@@ -59,6 +59,8 @@ func (h *Hub) Closed(c *netpoll.Conn, end netpoll.End) {
 	}
 	src := ls.source(h, id)
 	h.exit(ls, id)
+	h.cfg.Log.Debug().Bytes("conn_id", src.ConnID).Str("user", src.User).
+		Stringer("cause", end.Cause).Int("code", int(end.Code)).Msg("connection closed")
 	if f := h.cfg.Forwarder; f != nil {
 		f.Close(src, forward.End{Code: int(end.Code), Reason: end.Reason, Initiator: end.Cause.Initiator()})
 	}

@@ -41,15 +41,16 @@ const (
 	defaultUserHeader  = "X-Bfl-User"
 )
 
+var _ netpoll.Handler = (*Hub)(nil)
+
 // Hub knows who is connected. It implements netpoll.Handler.
 type Hub struct {
 	// Static after construction.
 	cfg         Config
 	instance    instance
 	origins     originRules
-	pingTimeout uint32 // ticks
-	serverPing  uint32 // ticks; 0: never
-	clock       func() time.Time
+	pingTimeout uint32         // ticks
+	serverPing  uint32         // ticks; 0: never
 	pong        *netpoll.Frame // the answer to a ping message
 	ping        *netpoll.Frame // an empty ping frame
 
@@ -113,7 +114,6 @@ func New(cfg Config) (*Hub, error) {
 	return &Hub{
 		cfg: cfg, instance: newInstance(), origins: origins,
 		pingTimeout: ticks(cfg.PingTimeout), serverPing: ticks(cfg.ServerPing),
-		clock:     time.Now,
 		pong:      netpoll.NewFrame(ws.OpText, pongMessage),
 		ping:      netpoll.NewFrame(ws.OpPing, nil),
 		directory: newDirectory(),

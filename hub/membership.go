@@ -2,6 +2,7 @@ package hub
 
 import (
 	"net/netip"
+	"time"
 	"unique"
 
 	"ws-gateway/forward"
@@ -33,7 +34,7 @@ func (h *Hub) enter(ls *loopState, id netpoll.ID, p profile) admission {
 	s := ls.sessions.At(slot)
 	s.cookie, s.agent, s.seq = p.cookie, unique.Make(p.agent), 0
 	s.setRemote(p.remote)
-	if !h.directory.join(id, s, p.user, h.cfg.MaxConnectionsPerUser, h.clock().UnixNano()) {
+	if !h.directory.join(id, s, p.user, h.cfg.MaxConnectionsPerUser, time.Now().UnixNano()) {
 		s.release()
 		h.open.Add(-1)
 		return userFull

@@ -42,6 +42,18 @@ func maybePing(payload []byte) bool {
 	if i == len(payload) || payload[i] != '{' {
 		return false
 	}
-	event, ping := bytes.Contains(payload, []byte(`"event"`)), bytes.Contains(payload, []byte(`"ping"`))
-	return event && ping || bytes.Contains(payload, []byte(`\u`))
+	switch {
+	case bytes.Contains(payload, escape):
+		return true
+	case !bytes.Contains(payload, pingWord):
+		return false
+	default:
+		return bytes.Contains(payload, eventWord)
+	}
 }
+
+var (
+	escape    = []byte(`\u`)
+	pingWord  = []byte(`"ping"`)
+	eventWord = []byte(`"event"`)
+)

@@ -7,8 +7,8 @@ const (
 	wheelMask = wheelSpan - 1
 
 	// fireCost is what a fired entry takes off the budget: ending a connection
-	// costs a few microseconds and a write, passing an entry on some nanoseconds.
-	fireCost = 16
+	// costs some microseconds and a write, passing an entry on some nanoseconds.
+	fireCost = 64
 
 	wheelChunk = 1 << 10 // nodes
 	pageSlots  = 63      // a page is 256 bytes
