@@ -186,9 +186,10 @@ func TestASlowReaderHoldsTheWalkAndALostOneEndsIt(t *testing.T) {
 	r.dial("late", "")
 	r.idOf("late")
 	w.Close()
-	for inside := -1; inside != 1; { // the client's own keep-alive connection stays
-		inside, _, _ = r.admin.door.counts()
-	}
+	await(t, "the list to end", func() bool {
+		inside, _, _ := r.admin.door.counts()
+		return inside == 1 // the client's own keep-alive connection
+	})
 	if got := r.admin.requests[routeList][failed].Load(); got != 1 {
 		t.Fatalf("%d lists were cut short, want 1", got)
 	}

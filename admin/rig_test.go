@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -221,6 +222,16 @@ func (w *wire) ended() {
 	w.t.Helper()
 	if rest, err := io.ReadAll(w.in); len(rest) > 0 || err != nil && !strings.Contains(err.Error(), "reset") {
 		w.t.Fatalf("instead of its end the connection has %q, %v", rest, err)
+	}
+}
+
+// await spins until ok; what it waits for takes no time of its own.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for start := time.Now(); !ok(); runtime.Gosched() {
+		if time.Since(start) > testTimeout {
+			t.Fatalf("waited in vain for %s", what)
+		}
 	}
 }
 

@@ -431,13 +431,16 @@ func TestShutdownCutsWhatDoesNotFinish(t *testing.T) {
 	ln := newCrowd()
 	r.serve(ln)
 	w := ln.from(t, "127.0.0.1:1").write("POST " + sendPath + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
-	for busy := false; !busy; { // until the head has been read
+	await(t, "the head to be read", func() bool {
 		r.admin.door.mu.Lock()
+		defer r.admin.door.mu.Unlock()
 		for c := range r.admin.door.inside {
-			busy = busy || c.busy
+			if c.busy {
+				return true
+			}
 		}
-		r.admin.door.mu.Unlock()
-	}
+		return false
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := r.admin.Shutdown(ctx); !errors.Is(err, context.Canceled) {
