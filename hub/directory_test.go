@@ -64,17 +64,26 @@ func TestTheDirectoryKnowsExactlyWhoIsThere(t *testing.T) {
 	}
 }
 
+// neighbours are users of the same stripe as the user "".
+func (sim *simulation) neighbours(n int) (names []string) {
+	wanted, _ := sim.directory.locate("")
+	for i := 0; len(names) < n; i++ {
+		name := fmt.Sprint(i)
+		if at, _ := sim.directory.locate(name); at == wanted {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 func TestAStripeGrowsAndShrinksWithItsUsers(t *testing.T) {
 	const users = 500
 	sim := simulate(t, 1, Config{})
-	wanted, _ := sim.directory.locate("")
-	st := &sim.directory.stripes[wanted]
+	at, _ := sim.directory.locate("")
+	st := &sim.directory.stripes[at]
 	ids := map[string]netpoll.ID{}
-	for n := 0; len(ids) < users; n++ {
-		name := fmt.Sprint(n)
-		if at, _ := sim.directory.locate(name); at == wanted {
-			ids[name] = sim.mustEnter(t, 0, uint32(len(ids)), name)
-		}
+	for i, name := range sim.neighbours(users) {
+		ids[name] = sim.mustEnter(t, 0, uint32(i), name)
 	}
 	gone := 0
 	for name, id := range ids { // in any order

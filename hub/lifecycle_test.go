@@ -201,6 +201,26 @@ func TestASilentClientIsClosed(t *testing.T) {
 	g.app.count(t, "close", 1)
 }
 
+func TestManyTimeoutsAtOnceAreSpreadOverTurns(t *testing.T) {
+	const n = 150
+	g := start(t, Config{}, netpoll.Config{Loops: 1})
+	for range n {
+		g.dialUnread("crowd")
+	}
+	var ended []int
+	g.on(0, func(l *netpoll.Loop) {
+		for more := true; more; {
+			before := g.loops[0].open
+			more = g.Tick(l, 1000)
+			ended = append(ended, before-g.loops[0].open)
+		}
+	})
+	if len(ended) < 3 || slices.Max(ended) > wheelBudget/fireCost {
+		t.Errorf("in the slices were: %v", ended)
+	}
+	g.app.count(t, "close", n)
+}
+
 func TestWhatMovesTheDeadline(t *testing.T) {
 	for name, c := range map[string]struct {
 		cfg   Config

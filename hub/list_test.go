@@ -93,6 +93,7 @@ func TestACursorStaysGoodWhenItsPlaceIsGone(t *testing.T) {
 		"the whole page left":        {[]string{""}, func(i int) bool { return i < 5 }, false, 5},
 		"also the next one left":     {[]string{""}, func(i int) bool { return i < 6 }, false, 4},
 		"all that followed left":     {[]string{""}, func(i int) bool { return i > 4 }, false, 0},
+		"the last one and all after": {[]string{""}, func(i int) bool { return i > 3 }, false, 0},
 		"the user left":              {[]string{""}, func(i int) bool { return true }, false, 0},
 		"the user left and is back":  {[]string{""}, func(i int) bool { return true }, true, 0},
 		"likewise, in a whole list":  {nil, func(i int) bool { return true }, true, 0},
@@ -128,6 +129,54 @@ func TestACursorStaysGoodWhenItsPlaceIsGone(t *testing.T) {
 			sim.noWalks(t)
 		})
 	}
+}
+
+func TestAPageGoesOnWithTheNextUserWhenItsOwnIsGone(t *testing.T) {
+	sim := simulate(t, 1, Config{})
+	users := sim.neighbours(3)
+	var ids []netpoll.ID
+	for slot := range uint32(9) {
+		ids = append(ids, sim.mustEnter(t, 0, slot, users[slot/3]))
+	}
+	l := newHeard()
+	next, err := sim.List(Query{Limit: 5}, l.yield) // into the second user
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids[:6] {
+		sim.leave(id)
+	}
+	if next, err = sim.List(Query{Cursor: next}, l.yield); err != nil || next != "" {
+		t.Fatalf("next %q, %v", next, err)
+	}
+	want := append(append([]netpoll.ID(nil), ids[:5]...), ids[6:]...)
+	for i, id := range want {
+		if i >= len(l.order) || l.order[i] != sim.public(id) {
+			t.Fatalf("listed: %v", l.order)
+		}
+	}
+}
+
+func TestAWalkLeavesNewcomersOut(t *testing.T) {
+	sim := simulate(t, 1, Config{})
+	users := sim.neighbours(3)
+	for slot := range uint32(6) {
+		sim.mustEnter(t, 0, slot, users[slot/3])
+	}
+	at, _ := sim.directory.locate("")
+	w := sim.directory.walkStripe(at)
+	var slots []uint32
+	visit := func(_ *stripe, r ref, _ *session) { slots = append(slots, uint32(r)) }
+	w.step(1, visit)
+	for slot, user := range []string{users[0], users[1], users[2], users[0]} {
+		sim.mustEnter(t, 0, uint32(10+slot), user)
+	}
+	for w.step(2, visit) {
+	}
+	if !slices.Equal(slots, []uint32{0, 1, 2, 3, 4, 5}) {
+		t.Errorf("visited: %v", slots)
+	}
+	sim.noWalks(t)
 }
 
 func TestAForeignCursorIsRefused(t *testing.T) {
