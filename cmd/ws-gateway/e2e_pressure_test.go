@@ -17,6 +17,9 @@ import (
 // what is left. It fails the test if everything was taken.
 func (r *raw) flood(stream string) (rest string) {
 	r.t.Helper()
+	if err := r.SetWriteBuffer(64 << 10); err != nil {
+		r.t.Fatal(err)
+	}
 	for len(stream) > 0 {
 		if err := r.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
 			r.t.Fatal(err)
@@ -85,7 +88,7 @@ func TestAFloodingClientIsPushedBackByTCPWhileTheAppHangsAndLosesNothing(t *test
 		return reply{}
 	})
 	g := startGateway(t, app, "--callback-queue-bytes", "256KiB", "--callback-timeout", "60s")
-	stream, want := bulky(1500, 16<<10)
+	stream, want := bulky(600, 16<<10)
 	flooding := g.rawClient(t, "flood")
 	rest := flooding.flood(stream)
 
@@ -114,7 +117,7 @@ func TestTheQueueOfAConnectionIsBoundedByItsNumberOfEventsToo(t *testing.T) {
 		return reply{}
 	})
 	g := startGateway(t, app, "--callback-queue", "8", "--callback-timeout", "60s")
-	stream, want := bulky(400, 64<<10)
+	stream, want := bulky(150, 64<<10)
 	r := g.rawClient(t, "flood")
 	rest := r.flood(stream)
 	close(release)
@@ -155,7 +158,7 @@ func TestWhenCallbackMemoryIsFullUpgradesAreRefusedUntilItIsNot(t *testing.T) {
 		t.Fatalf("readyz answered %d", a.status)
 	}
 	early := g.dial(t, "early")
-	stream, want := bulky(300, 60<<10)
+	stream, want := bulky(120, 60<<10)
 	var flooding []*raw
 	var rests []string
 	for u := range 3 {
@@ -251,6 +254,27 @@ func TestAClientThatTakesNothingForTheWriteTimeoutIsClosedAsASlowConsumer(t *tes
 	}
 	reader.send(`{"event":"ping"}`)
 	reader.receive(`{"event":"pong"}`)
+}
+
+func TestAClientThatReadsSlowlyButSteadilyIsNoSlowConsumer(t *testing.T) {
+	t.Parallel()
+	const timeout = 2 * time.Second
+	g := startPushOnly(t, "--write-timeout", timeout.String(), "--max-pending-bytes", "64MiB")
+	c := g.connect(t, visitor{user: "slow", receiveSpace: 4096})
+	for range 8 {
+		g.send(`{"payload":"` + strings.Repeat("x", 1<<20) + `","users":["slow"]}`)
+	}
+	// So small a window lets some ten kilobytes pass in a second, and the kernel
+	// says that there is room only after megabytes.
+	if err := c.tcp.SetReadDeadline(time.Now().Add(timeout * 5 / 2)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, c.tcp); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection ended after %d bytes: %v", n, err)
+	}
+	if n := g.connections(); n != 1 {
+		t.Errorf("%d connections are counted, want 1", n)
+	}
 }
 
 func TestAClientThatReadsLateGetsEverything(t *testing.T) {
