@@ -39,7 +39,7 @@ func (p *process) runDemo(cfg *config, log zerolog.Logger) error {
 		fmt.Fprint(p.stdout, welcome(g, appListener.Addr()))
 		err = p.untilSignal(g, log)
 	} else {
-		err = errors.Join(err, g.shutdown(time.Now()))
+		g.shutdown(time.Now())
 	}
 	return errors.Join(err, endDemo(server, served))
 }

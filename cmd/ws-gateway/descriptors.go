@@ -14,12 +14,16 @@ const fixedDescriptors = 36
 // The least number of connections that a gateway is started for.
 const fewestConnections = 16
 
-// descriptorLimit returns how many descriptors this process may open. Go's
-// runtime has raised the soft limit to the hard one before main.
+// descriptorLimit raises the soft limit of descriptors to the hard one, where it
+// may, and returns what it then is. Go's runtime has raised it too, but to one
+// below.
 func descriptorLimit() (int, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, fmt.Errorf("reading the descriptor limit: %w", err)
+	}
+	if raised := (unix.Rlimit{Cur: limit.Max, Max: limit.Max}); limit.Cur < limit.Max && unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) == nil {
+		limit = raised
 	}
 	return int(min(limit.Cur, math.MaxInt32)), nil
 }

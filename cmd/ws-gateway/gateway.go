@@ -39,20 +39,15 @@ type gateway struct {
 
 // newGateway builds a gateway and binds its addresses; nothing runs before
 // start. An error leaves nothing behind.
-func newGateway(cfg *config, log zerolog.Logger) (g *gateway, err error) {
-	g = &gateway{cfg: cfg, log: log, failed: make(chan error, 1)}
-	if err := g.limitConnections(); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
+func newGateway(cfg *config, log zerolog.Logger) (*gateway, error) {
+	g := &gateway{cfg: cfg, log: log, failed: make(chan error, 1)}
+	for _, step := range []func() error{g.limitConnections, g.build, g.listen} {
+		if err := step(); err != nil {
 			g.discard()
+			return nil, err
 		}
-	}()
-	if err := g.build(); err != nil {
-		return nil, err
 	}
-	return g, g.listen()
+	return g, nil
 }
 
 func (g *gateway) limitConnections() (err error) {
@@ -254,53 +249,61 @@ func withoutQuery(url string) string {
 //     where a refusal could make it fail the event.
 //  4. Sends and closes get 503, the loops end, then the management server.
 //
-// An error says that something had to be cut off. What could not be delivered is
-// no error; the last log line has it.
-func (g *gateway) shutdown(now time.Time) error {
-	deadline := now.Add(g.cfg.ShutdownTimeout)
-	ctx, cancel := context.WithDeadline(context.Background(), deadline)
-	defer cancel()
-	// The last steps need some time even if the others take all they are given.
-	lanes, cancelLanes := context.WithDeadline(ctx, deadline.Add(-min(g.cfg.ShutdownTimeout/10, time.Second)))
-	defer cancelLanes()
+// Each step is cut off in time for the next; a client that does not answer the
+// close frame, or an app that is not there, must not make this fail. What could
+// not be delivered is in the last log line.
+func (g *gateway) shutdown(now time.Time) {
+	end := now.Add(g.cfg.ShutdownTimeout)
+	margin := min(g.cfg.ShutdownTimeout/20, 500*time.Millisecond)
 
 	g.hub.SetDraining()
-	wait(lanes, g.cfg.DrainDelay)
-	err := g.hub.Drain(lanes, g.cfg.DrainPeriod)
-	if err != nil {
+	before(end.Add(-4*margin), func(ctx context.Context) error {
+		return wait(ctx, g.cfg.DrainDelay)
+	})
+	if err := before(end.Add(-3*margin), func(ctx context.Context) error {
+		return g.hub.Drain(ctx, g.cfg.DrainPeriod)
+	}); err != nil {
 		// Whoever is left must give a close event before the lanes end.
-		err = errors.Join(fmt.Errorf("closing connections: %w", err), g.stopSockets(lanes))
+		g.cut("closing connections", err)
+		before(end.Add(-3*margin), g.sockets.Stop)
 	}
 	var left forward.Leftover
 	if g.events != nil {
-		left = g.events.Drain(lanes)
+		before(end.Add(-2*margin), func(ctx context.Context) error {
+			left = g.events.Drain(ctx)
+			return nil
+		})
 	}
 	g.admin.RefuseMutations()
-	if err == nil {
-		err = g.stopSockets(ctx)
-	}
-	if adminErr := g.admin.Shutdown(ctx); adminErr != nil {
-		err = errors.Join(err, fmt.Errorf("ending management requests: %w", adminErr))
-	}
+	g.cut("waiting for clients to answer the close frame", before(end.Add(-margin), g.sockets.Stop))
+	g.cut("finishing management requests", before(end, g.admin.Shutdown))
 	g.serving.Wait()
 	g.logStopped(left, time.Since(now))
-	return err
 }
 
-func (g *gateway) stopSockets(ctx context.Context) error {
-	if err := g.sockets.Stop(ctx); err != nil {
-		return fmt.Errorf("ending event loops: %w", err)
+// before runs a step of which ctx must make an end at the deadline.
+func before(deadline time.Time, step func(ctx context.Context) error) error {
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	return step(ctx)
+}
+
+// cut reports a step that was cut off.
+func (g *gateway) cut(step string, err error) {
+	if err != nil {
+		g.log.Warn().Err(err).Msg("shutdown: cut off " + step)
 	}
-	return nil
 }
 
-// wait returns after d, or when ctx is done.
-func wait(ctx context.Context, d time.Duration) {
+// wait returns after d, or with ctx's error.
+func wait(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return nil
 	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -25,7 +25,7 @@ import (
 // signal's number, as a shell reports it.
 const (
 	exitOK      = 0
-	exitFailure = 1 // could not start, or not shut down in time
+	exitFailure = 1 // could not start, or not go on
 	exitUsage   = 2 // the configuration is wrong
 )
 
@@ -88,7 +88,8 @@ func (p *process) run(cfg *config, log zerolog.Logger) error {
 		return err
 	}
 	if err := g.start(); err != nil {
-		return errors.Join(err, g.shutdown(time.Now()))
+		g.shutdown(time.Now())
+		return err
 	}
 	return p.untilSignal(g, log)
 }
@@ -117,5 +118,6 @@ func (p *process) untilSignal(g *gateway, log zerolog.Logger) error {
 		case <-over:
 		}
 	}()
-	return errors.Join(failure, g.shutdown(time.Now()))
+	g.shutdown(time.Now())
+	return failure
 }

@@ -29,7 +29,11 @@ func (c *config) finish(env environment) error {
 }
 
 func withoutEmpty(list []string) []string {
-	return slices.DeleteFunc(list, func(s string) bool { return strings.TrimSpace(s) == "" })
+	list = slices.DeleteFunc(list, func(s string) bool { return strings.TrimSpace(s) == "" })
+	if len(list) == 0 {
+		return nil
+	}
+	return list
 }
 
 // checkTags checks a value against the min, max and oneof of the table.

@@ -1,0 +1,361 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// parse parses a command line under an environment of "NAME=value" entries.
+func parse(args []string, env ...string) (*config, error) {
+	return parseConfig(args, newEnvironment(env), &bytes.Buffer{})
+}
+
+func mustParse(t *testing.T, args []string, env ...string) *config {
+	t.Helper()
+	c, err := parse(args, env...)
+	if err != nil {
+		t.Fatalf("%q %q: %v", args, env, err)
+	}
+	return c
+}
+
+func writeTemp(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// sample is two values of an option, each as text and as what it must become.
+type sample struct {
+	text [2]string
+	want [2]any
+}
+
+func sampleOf(t *testing.T, v value) sample {
+	t.Helper()
+	switch v.Target.Interface().(type) {
+	case bool:
+		return sample{[2]string{"true", "false"}, [2]any{true, false}}
+	case int:
+		return sample{[2]string{"3", "4"}, [2]any{3, 4}}
+	case size:
+		return sample{[2]string{"2MiB", "3145728"}, [2]any{size(2 << 20), size(3 << 20)}}
+	case time.Duration:
+		if v.Name == "shutdown-timeout" {
+			return sample{[2]string{"20s", "25s"}, [2]any{20 * time.Second, 25 * time.Second}}
+		}
+		return sample{[2]string{"2s", "2500ms"}, [2]any{2 * time.Second, 2500 * time.Millisecond}}
+	case []string:
+		if v.Name == "allowed-origins" {
+			return sample{[2]string{"https://a.example,https://b.example", "https://c.example"},
+				[2]any{[]string{"https://a.example", "https://b.example"}, []string{"https://c.example"}}}
+		}
+		return sample{[2]string{"a,b", "c"}, [2]any{[]string{"a", "b"}, []string{"c"}}}
+	}
+	text := [2]string{"one", "two"}
+	if oneof := v.Tag.Get("oneof"); oneof != "" {
+		text = [2]string(strings.Split(oneof, ",")[:2])
+	}
+	switch v.Name {
+	case "listen", "admin-listen", "app-listen":
+		text = [2]string{"127.0.0.1:1", "127.0.0.1:2"}
+	case "path":
+		text = [2]string{"/one", "/two"}
+	case "callback-url":
+		text = [2]string{"http://127.0.0.1:1/", "http://127.0.0.1:2/"}
+	case "manifest":
+		manifest := "options:\n  websocket:\n    port: 1\n    url: /x\n"
+		text = [2]string{writeTemp(t, "a.yaml", manifest), writeTemp(t, "b.yaml", manifest)}
+	case "admin-token-file":
+		text = [2]string{writeTemp(t, "a", "token\n"), writeTemp(t, "b", "token\n")}
+	}
+	return sample{text, [2]any{text[0], text[1]}}
+}
+
+// levels of precedence, the highest first.
+var levels = []string{"flag", "environment", "file", "default"}
+
+// place gives option a value at one level.
+func place(t *testing.T, v value, level, text string, args, env *[]string) {
+	t.Helper()
+	switch level {
+	case "flag":
+		*args = append(*args, "--"+v.Name+"="+text)
+	case "environment":
+		*env = append(*env, envName(v.Name)+"="+text)
+	case "file":
+		yaml := v.Name + ": " + text + "\n"
+		if v.IsSlice() {
+			yaml = v.Name + ":\n  - " + strings.ReplaceAll(text, ",", "\n  - ") + "\n"
+		}
+		*args = append(*args, "--config", writeTemp(t, "gateway.yaml", yaml))
+	}
+}
+
+func TestEveryOptionIsTakenFromTheHighestLevelThatHasIt(t *testing.T) {
+	for _, command := range []string{"run", "demo"} {
+		for _, v := range mustParse(t, []string{command}, "WS_GATEWAY_NO_CALLBACK=true").values {
+			s := sampleOf(t, v)
+			for i, level := range levels {
+				for high := range 2 { // both ways round, so that no default can pass for the value
+					if level == "default" && high == 1 {
+						continue
+					}
+					args, env := []string{command}, baseEnvironment(v.Name)
+					place(t, v, level, s.text[high], &args, &env)
+					for _, lower := range levels[i+1:] {
+						place(t, v, lower, s.text[1-high], &args, &env)
+					}
+					checkTaken(t, v, s, level, high, args, env)
+				}
+			}
+		}
+	}
+}
+
+// baseEnvironment is what a gateway needs to start that does not get in option's
+// way.
+func baseEnvironment(option string) []string {
+	switch option {
+	case "no-callback", "callback-url", "manifest":
+		return []string{"WS_PORT=1", "WS_URL=/x"}
+	}
+	return []string{"WS_GATEWAY_NO_CALLBACK=1"}
+}
+
+func checkTaken(t *testing.T, v value, s sample, level string, high int, args, env []string) {
+	t.Helper()
+	c := mustParse(t, args, env...)
+	i := slices.IndexFunc(c.values, func(got value) bool { return got.Name == v.Name })
+	got, from := c.values[i].Target.Interface(), c.from(v.Name)
+	want, wantFrom := s.want[high], map[string]source{
+		"flag": "flag", "environment": source(envName(v.Name)), "file": "gateway.yaml line 1", "default": "default",
+	}[level]
+	switch {
+	case v.Name == "no-callback" && level == "default":
+		want = false
+	case level == "default":
+		want = defaultOf(v)
+	}
+	if v.Name == "callback-url" && level == "default" && !c.demo {
+		wantFrom = "WS_PORT and WS_URL"
+	}
+	if !reflect.DeepEqual(got, want) || from != wantFrom {
+		t.Errorf("%s from %s: got %v from %s, want %v from %s (%q, %q)", v.Name, level, got, from, want, wantFrom, args, env)
+	}
+}
+
+// defaultOf reads the default of the table on its own account.
+func defaultOf(v value) any {
+	switch v.Target.Interface().(type) {
+	case bool:
+		return false
+	case int:
+		var n int
+		fmt.Sscan(v.Default, &n)
+		return n
+	case size:
+		n, _ := parseSize(v.Default)
+		return n
+	case time.Duration:
+		d, _ := time.ParseDuration(v.Default)
+		return d
+	case []string:
+		return []string(nil)
+	}
+	return v.Default
+}
+
+func TestABadValueIsNoErrorWhereAHigherLevelOverridesIt(t *testing.T) {
+	c := mustParse(t, []string{"--no-callback", "--loops=2", "--config", writeTemp(t, "g.yaml", "loops: nonsense\nkeepalive: any\n")},
+		"WS_GATEWAY_LOOPS=nonsense", "WS_GATEWAY_KEEPALIVE=ping")
+	if c.Loops != 2 || c.Keepalive != "ping" {
+		t.Errorf("got %d and %q", c.Loops, c.Keepalive)
+	}
+}
+
+func TestAnEmptyVariableCountsAsNotSet(t *testing.T) {
+	c := mustParse(t, []string{"--no-callback", "--config", writeTemp(t, "g.yaml", "listen: ':1'\n")}, "WS_GATEWAY_LISTEN=", "WS_PORT=")
+	if c.Listen != ":1" {
+		t.Errorf("got %q", c.Listen)
+	}
+}
+
+func TestTheFileCanBeNamedByTheEnvironmentAndTheFlagWins(t *testing.T) {
+	a, b := writeTemp(t, "a.yaml", "path: /a"), writeTemp(t, "b.yaml", "path: /b")
+	if c := mustParse(t, []string{"--no-callback"}, "WS_GATEWAY_CONFIG="+a); c.Path != "/a" {
+		t.Errorf("from the environment: got %q", c.Path)
+	}
+	if c := mustParse(t, []string{"--no-callback", "--config", b}, "WS_GATEWAY_CONFIG="+a); c.Path != "/b" {
+		t.Errorf("from the flag: got %q", c.Path)
+	}
+}
+
+func TestARepeatedListFlagAddsUpAndAnyOtherTakesTheLast(t *testing.T) {
+	c := mustParse(t, []string{"--no-callback", "--subprotocols=a", "--subprotocols=b,c", "--path=/a", "--path=/b"})
+	if !slices.Equal(c.Subprotocols, []string{"a", "b", "c"}) || c.Path != "/b" {
+		t.Errorf("got %q, %q", c.Subprotocols, c.Path)
+	}
+}
+
+func TestEveryBadValueIsOneLineThatNamesOptionValueAndSource(t *testing.T) {
+	file := writeTemp(t, "g.yaml", "# a comment\nping-timeout: 75\n")
+	for _, test := range []struct {
+		args string
+		env  string
+		want string
+	}{
+		{"--loops=x", "", `--loops "x" (from flag): must be a whole number`},
+		{"--loops=-1", "", `--loops "-1" (from flag): must be at least 0`},
+		{"--loops=257", "", `--loops "257" (from flag): must be at most 256`},
+		{"--callback-concurrency=0", "", `--callback-concurrency "0" (from flag): must be at least 1`},
+		{"--max-header-bytes=1", "", `--max-header-bytes "1" (from flag): must be at least 1KiB`},
+		{"--max-message-size=1MB", "", `--max-message-size "1MB" (from flag): must be a size in bytes or with KiB, MiB or GiB, such as 32KiB`},
+		{"--message-memory=4GiB --max-message-size=2GiB", "", `--max-message-size "2GiB" (from flag): must be at most 1GiB`},
+		{"--max-message-size=512MiB", "", `--max-message-size "512MiB" (from flag): must be at most --message-memory, which is 256MiB`},
+		{"--callback-queue-bytes=1GiB", "", `--callback-queue-bytes "1GiB" (from flag): must be at most --callback-memory, which is 256MiB`},
+		{"--require-user=maybe", "", `--require-user "maybe" (from flag): must be true or false`},
+		{"--keepalive=pong", "", `--keepalive "pong" (from flag): must be ping or any`},
+		{"--server-ping=75s", "", `--server-ping "1m15s" (from flag): must be shorter than --ping-timeout, which is 1m15s`},
+		{"--shutdown-timeout=5s", "", `--shutdown-timeout "5s" (from flag): must be longer than --drain-delay and --drain-period together, which are 5s`},
+		{"--listen=40010", "", `--listen "40010" (from flag): must be an address such as`},
+		{"--listen=:65536", "", `--listen ":65536" (from flag): must be an address such as`},
+		{"--admin-listen=unix:", "", `--admin-listen "unix:" (from flag): must be an address such as`},
+		{"--path=ws", "", `--path "ws" (from flag): must be a path such as /ws`},
+		{"--path=/TAPR/ws", "", `--path "/TAPR/ws" (from flag): must be a path that is not part of the management API (/tapr)`},
+		{"--path=/metrics", "", `not part of the management API (/metrics)`},
+		{"--user-header=X:Y", "", `--user-header "X:Y" (from flag): must be a header name such as X-Bfl-User`},
+		{"--allowed-origins=https://a.example,b.example", "", `--allowed-origins "b.example" (from flag): must be an origin`},
+		{"--allowed-origins=https://a.example/", "", `--allowed-origins "https://a.example/" (from flag): must be an origin`},
+		{"--subprotocols=a/b", "", `--subprotocols "a/b" (from flag): must be a name`},
+		{"--admin-token-file=/does/not/exist", "", `--admin-token-file "/does/not/exist" (from flag): must be a file that can be read: no such file or directory`},
+		{"--admin-token=a --admin-token-file=b", "", `--admin-token (from flag) and --admin-token-file (from flag): only one of them can be used`},
+		{"", "WS_GATEWAY_LOG_LEVEL=loud", `--log-level "loud" (from WS_GATEWAY_LOG_LEVEL): must be debug or info or warn or error`},
+		{"", "WS_GATEWAY_WRITE_TIMEOUT=30", `--write-timeout "30" (from WS_GATEWAY_WRITE_TIMEOUT): must be a duration such as`},
+		{"--config=" + file, "", `--ping-timeout "75" (from g.yaml line 2): must be a duration such as`},
+		{"--ping-timeout", "", `--ping-timeout: needs a duration such as`},
+		{"--listen", "", `--listen: needs a value`},
+		{"--lisen=:1", "", `unknown flag --lisen, did you mean "--listen"?`},
+		{"surprise", "", `unexpected argument surprise`},
+	} {
+		_, err := parse(append([]string{"--no-callback"}, strings.Fields(test.args)...), test.env)
+		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Count(err.Error(), "\n") != 0 {
+			t.Errorf("%s %s:\n got %v\nwant %s", test.args, test.env, err, test.want)
+		}
+	}
+}
+
+func TestABadTokenIsNotShown(t *testing.T) {
+	_, err := parse([]string{"--no-callback", "--admin-token=top secret"})
+	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "--admin-token") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheTokenIsReadFromItsFile(t *testing.T) {
+	if c := mustParse(t, []string{"--no-callback", "--admin-token-file", writeTemp(t, "token", "abc\n")}); c.AdminToken != "abc" {
+		t.Errorf("got %q", c.AdminToken)
+	}
+	if _, err := parse([]string{"--no-callback", "--admin-token-file", writeTemp(t, "token", "\n")}); err == nil {
+		t.Error("an empty file is taken")
+	}
+}
+
+func TestUnknownVariablesAreWarnedAboutAndKubernetesOwnAreNot(t *testing.T) {
+	c := mustParse(t, []string{"--no-callback"}, "WS_GATEWAY_LISTN=:1", "WS_GATEWAY_QUITE_DIFFERENT_THING=1", "WS_GATEWAY_PORT=tcp://10.0.0.1:40010",
+		"WS_GATEWAY_SERVICE_HOST=10.0.0.1", "WS_GATEWAY_SERVICE_PORT_WS=1", "WS_GATEWAY_PORT_40010_TCP_ADDR=10.0.0.1", "OTHER=1")
+	want := []string{"unknown environment variable WS_GATEWAY_LISTN, did you mean WS_GATEWAY_LISTEN?",
+		"unknown environment variable WS_GATEWAY_QUITE_DIFFERENT_THING"}
+	if !slices.Equal(c.warnings, want) {
+		t.Errorf("got %q", c.warnings)
+	}
+}
+
+func TestNoOptionIsCalledLikeAVariableThatKubernetesSets(t *testing.T) {
+	for _, v := range mustParse(t, []string{"demo"}).values {
+		if serviceLink.MatchString(envName(v.Name)) {
+			t.Errorf("%s would hide a misspelt variable", v.Name)
+		}
+	}
+}
+
+func TestThePrintedConfigurationIsTheOneInForceAndCanBeFedBack(t *testing.T) {
+	manifest := writeTemp(t, "OlaresManifest.yaml", "options: {websocket: {port: 8888, url: /ws/message}}")
+	c := mustParse(t, []string{"--manifest", manifest, "--admin-token=hide-me", "--allowed-origins=https://a.example,null", "--max-message-size=1025"},
+		"WS_GATEWAY_PATH=/a\"b\\c:'", "WS_GATEWAY_REQUIRE_USER=1")
+	var printed bytes.Buffer
+	if err := printConfig(&printed, c); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`callback-url: "http://127.0.0.1:8888/ws/message"  # OlaresManifest.yaml`,
+		`# admin-token: "********"  # flag; not shown`,
+		`path: "/a\"b\\c:'"  # WS_GATEWAY_PATH`,
+		`max-message-size: 1025  # flag`,
+		`listen: ":40010"  # default`,
+	} {
+		if !strings.Contains(printed.String(), want+"\n") {
+			t.Errorf("missing %s in\n%s", want, &printed)
+		}
+	}
+	if strings.Contains(printed.String(), "hide-me") {
+		t.Error("the token is shown")
+	}
+	again := mustParse(t, []string{"--config", writeTemp(t, "g.yaml", printed.String())})
+	again.AdminToken, again.CallbackURL = c.AdminToken, ""
+	if !reflect.DeepEqual(again.options, c.options) || again.callback != c.callback {
+		t.Errorf("fed back:\n got %+v\nwant %+v", again.options, c.options)
+	}
+}
+
+func TestHelpNamesEveryOption(t *testing.T) {
+	for _, command := range []string{"run", "demo"} {
+		var out bytes.Buffer
+		if _, err := parseConfig([]string{command, "--help"}, nil, &out); err == nil || !strings.Contains(err.Error(), errHelp.Error()) {
+			t.Fatalf("got %v", err)
+		}
+		for _, v := range mustParse(t, []string{command}, "WS_GATEWAY_NO_CALLBACK=1").values {
+			if !strings.Contains(out.String(), "--"+v.Name) {
+				t.Errorf("%s: %s is missing", command, v.Name)
+			}
+		}
+	}
+}
+
+func TestSizesAreReadAndWrittenWithoutLoss(t *testing.T) {
+	for text, want := range map[string]size{"0": 0, "1": 1, "1024": 1024, "32KiB": 32 << 10, "32 KiB": 32 << 10, "1MiB": 1 << 20, "3GiB": 3 << 30, "1TiB": 1 << 40} {
+		got, ok := parseSize(text)
+		if !ok || got != want {
+			t.Errorf("%s: got %d, %v", text, got, ok)
+		}
+		if again, ok := parseSize(got.String()); !ok || again != got {
+			t.Errorf("%s: %v is not read back", text, got)
+		}
+	}
+	for _, text := range []string{"", "KiB", "-1", "+1", "1.5MiB", "1kib", "1KB", "1M", "0x10", "9223372036854775808", "9007199254740992TiB"} {
+		if got, ok := parseSize(text); ok {
+			t.Errorf("%q is taken as %d", text, got)
+		}
+	}
+}
+
+func TestEveryOptionIsInTheTableWithHelpAndBoundsThatHoldItsDefault(t *testing.T) {
+	for _, v := range mustParse(t, []string{"demo"}).values {
+		if v.Help == "" || v.Group == nil {
+			t.Errorf("%s has no help or group", v.Name)
+		}
+		if _, isInt := v.Target.Interface().(int); (isInt || v.Target.Kind() == reflect.Int64) && v.Tag.Get("min") == "" {
+			t.Errorf("%s has no lower bound", v.Name)
+		}
+	}
+}

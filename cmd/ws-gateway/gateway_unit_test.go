@@ -1,0 +1,209 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// logs collects what a program writes, a line at a time.
+type logs struct {
+	mu    sync.Mutex
+	text  bytes.Buffer
+	lines chan string
+}
+
+func newLogs() *logs { return &logs{lines: make(chan string, 1000)} }
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Write(p)
+	for line := range bytes.Lines(p) {
+		select {
+		case l.lines <- string(line):
+		default:
+		}
+	}
+	return len(p), nil
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// await returns the fields of the next line with this message.
+func (l *logs) await(t *testing.T, message string) map[string]any {
+	t.Helper()
+	for {
+		select {
+		case line := <-l.lines:
+			var fields map[string]any
+			if json.Unmarshal([]byte(line), &fields) == nil && fields["message"] == message {
+				return fields
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("no line %q in\n%s", message, l)
+		}
+	}
+}
+
+// program is a process in this one.
+type program struct {
+	log     *logs
+	stdout  *logs
+	signals chan os.Signal
+	exits   chan int // codes of immediate exits
+	code    chan int
+}
+
+func start(t *testing.T, args ...string) *program {
+	t.Helper()
+	p := &program{newLogs(), newLogs(), make(chan os.Signal, 2), make(chan int, 1), make(chan int, 1)}
+	go func() {
+		q := process{args, environment{}, p.stdout, p.log, p.signals, func(code int) { p.exits <- code }}
+		p.code <- q.main()
+	}()
+	return p
+}
+
+func (p *program) wait(t *testing.T) int {
+	t.Helper()
+	select {
+	case code := <-p.code:
+		return code
+	case <-time.After(30 * time.Second):
+		t.Fatalf("does not end:\n%s", p.log)
+		return -1
+	}
+}
+
+func TestAGatewayStartsSaysWhereItIsAndEndsOnASignal(t *testing.T) {
+	p := start(t, "--no-callback", "--listen=127.0.0.1:0", "--loops=2", "--max-connections=7")
+	ready := p.log.await(t, "ready")
+	if ready["max_connections"] != 7.0 || ready["loops"] != 2.0 || ready["fd_limit"] == nil || ready["callback"] != nil || ready["admin"] != nil {
+		t.Errorf("got %v", ready)
+	}
+	response, err := http.Get("http://" + ready["listen"].(string) + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("readyz: %s", response.Status)
+	}
+	p.signals <- syscall.SIGTERM
+	if code := p.wait(t); code != exitOK {
+		t.Errorf("exit code %d:\n%s", code, p.log)
+	}
+	stopped := p.log.await(t, "stopped")
+	if stopped["connections_closed"] != 0.0 || stopped["events_undelivered"] != 0.0 || stopped["dead_letters"] != 0.0 {
+		t.Errorf("got %v", stopped)
+	}
+}
+
+func TestManagementMovesToAnAddressOfItsOwn(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "admin.sock")
+	for _, admin := range []string{"127.0.0.1:0", "unix:" + socket} {
+		p := start(t, "--callback-url=http://127.0.0.1:1/x?token=hidden", "--listen=127.0.0.1:0", "--admin-listen="+admin)
+		ready := p.log.await(t, "ready")
+		if ready["callback"] != "http://127.0.0.1:1/x" {
+			t.Errorf("callback is logged as %v", ready["callback"])
+		}
+		place := gatewayPlace{api: "http://" + ready["admin"].(string)}
+		if strings.HasPrefix(admin, "unix:") {
+			place = gatewayPlace{api: "http://localhost", socket: socket}
+		}
+		api := newGatewayAPI(place)
+		if online, err := api.list(t.Context()); err != nil || len(online) != 0 {
+			t.Errorf("%s: got %v, %v", admin, online, err)
+		}
+		shared := newGatewayAPI(gatewayPlace{api: "http://" + ready["listen"].(string)})
+		if _, err := shared.list(t.Context()); err == nil {
+			t.Errorf("%s: management is served beside the clients too", admin)
+		}
+		api.http.CloseIdleConnections()
+		shared.http.CloseIdleConnections()
+		p.signals <- os.Interrupt
+		if code := p.wait(t); code != exitOK {
+			t.Errorf("%s: exit code %d:\n%s", admin, code, p.log)
+		}
+	}
+}
+
+func TestWhatCannotBeBoundIsOneLineThatSaysWhatToDo(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	address := taken.Addr().String()
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--no-callback", "--listen", address}, "address " + address + " is taken by another process; choose another with --listen or stop it"},
+		{[]string{"--no-callback", "--listen=127.0.0.1:0", "--admin-listen", address}, "address " + address + " is taken by another process; choose another with --admin-listen or stop it"},
+		{[]string{"--no-callback", "--listen=192.0.2.1:0"}, "address 192.0.2.1:0 is not an address of this machine; choose another with --listen"},
+		{[]string{"--no-callback", "--listen=127.0.0.1:0", "--admin-listen=unix:/does/not/exist/a.sock"}, "choose another with --admin-listen"},
+		{[]string{"--callback-url=http://127.0.0.1:1/", "--listen=127.0.0.1:0", "--dead-letter=/does/not/exist"}, "/does/not/exist"},
+		{[]string{"demo", "--listen=127.0.0.1:0", "--app-listen", address}, "address " + address + " is taken by another process; choose another with --app-listen or stop it"},
+		{[]string{"demo", "--app-listen=127.0.0.1:0", "--listen", address}, "choose another with --listen or stop it"},
+	} {
+		p := start(t, test.args...)
+		if code := p.wait(t); code != exitFailure || !strings.Contains(p.log.String(), test.want) || strings.Count(p.log.String(), "\n") != 1 {
+			t.Errorf("%q: exit code %d:\n%s", test.args, code, p.log)
+		}
+	}
+}
+
+func TestAWrongConfigurationEndsWithCode2(t *testing.T) {
+	for _, args := range [][]string{{}, {"--lisen"}, {"--no-callback", "--loops=x"}, {"demo", "--app-listen=0.0.0.0:80"}} {
+		p := start(t, args...)
+		if code := p.wait(t); code != exitUsage || !strings.HasPrefix(p.log.String(), "ws-gateway: ") || strings.Count(p.log.String(), "\n") != 1 {
+			t.Errorf("%q: exit code %d:\n%s", args, code, p.log)
+		}
+	}
+}
+
+func TestHelpVersionAndTheConfigurationGoToStandardOutput(t *testing.T) {
+	for _, test := range []struct{ args, want string }{
+		{"--help", "--callback-url=URL"},
+		{"demo --help", "--app-listen"},
+		{"--version", "ws-gateway dev (commit "},
+		{"--no-callback --print-config", "no-callback: true  # flag\n"},
+	} {
+		p := start(t, strings.Fields(test.args)...)
+		if code := p.wait(t); code != exitOK || !strings.Contains(p.stdout.String(), test.want) || p.log.String() != "" {
+			t.Errorf("%s: exit code %d:\n%s%s", test.args, code, p.stdout, p.log)
+		}
+	}
+}
+
+func TestASecondSignalExitsAtOnce(t *testing.T) {
+	p := start(t, "--no-callback", "--listen=127.0.0.1:0", "--drain-delay=1s")
+	p.log.await(t, "ready")
+	p.signals <- syscall.SIGTERM
+	p.log.await(t, "shutting down")
+	p.signals <- os.Interrupt
+	select {
+	case code := <-p.exits:
+		if code != 130 {
+			t.Errorf("exit code %d", code)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("no exit")
+	}
+	p.wait(t) // in a process of its own it would be gone
+}
