@@ -79,7 +79,7 @@ func (c *Conn) header(b []byte) (h header, rest []byte, ok bool) {
 		in.hdrLen += copy(in.hdr[before:], b)
 		src = in.hdr[:in.hdrLen]
 	}
-	h, n, v := decodeHeader(src)
+	h, n, v := decodeHeader(src, false)
 	switch {
 	case v != nil:
 		c.violated(v)

@@ -33,19 +33,32 @@ var (
 	errLengthSign     = &violation{ws.StatusProtocolError, "frame length with the top bit set"}
 )
 
+// rsv1 is the bit that permessage-deflate gives a meaning (RFC 7692, 6).
+const rsv1 = 4
+
+// compressed reports whether the message that the frame begins is compressed.
+func (h *header) compressed() bool { return h.rsv&rsv1 != 0 }
+
 // decodeHeader decodes the header at the start of b, n bytes of it. Where b ends
 // within the header, n is 0: it is called again from the start with more bytes,
 // of which it never needs more than ws.MaxHeaderSize. A violation is reported as
-// soon as the byte that makes it one is there.
-func decodeHeader(b []byte) (h header, n int, v *violation) {
+// soon as the byte that makes it one is there. Deflate says whether
+// permessage-deflate was agreed on.
+func decodeHeader(b []byte, deflate bool) (h header, n int, v *violation) {
 	if len(b) == 0 {
 		return h, 0, nil
 	}
 	h.fin = b[0]&0x80 != 0
 	h.rsv = b[0] >> 4 & 7
 	h.op = ws.OpCode(b[0] & 0x0F)
+	reserved := h.rsv
+	if deflate && (h.op == ws.OpText || h.op == ws.OpBinary) {
+		// RFC 7692, 6.1: RSV1 is set on the first fragment of a message only, and
+		// never on a control frame.
+		reserved &^= rsv1
+	}
 	switch {
-	case h.rsv != 0:
+	case reserved != 0:
 		// RFC 6455, 5.2: MUST be 0 unless an extension is negotiated that
 		// defines meanings for non-zero values.
 		return h, 0, errReservedBits

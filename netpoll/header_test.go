@@ -29,11 +29,11 @@ func TestHeadersOfClientFramesAreDecoded(t *testing.T) {
 		{"pong", "\x8a\x80\x01\x02\x03\x04", header{true, true, 0, ws.OpPong, mask, 0}},
 	} {
 		for cut := range len(c.in) {
-			if _, n, v := decodeHeader([]byte(c.in[:cut])); n != 0 || v != nil {
+			if _, n, v := decodeHeader([]byte(c.in[:cut]), false); n != 0 || v != nil {
 				t.Errorf("%s: %d bytes are taken for a header: n %d, %v", c.name, cut, n, v)
 			}
 		}
-		h, n, v := decodeHeader([]byte(c.in + "payload"))
+		h, n, v := decodeHeader([]byte(c.in+"payload"), false)
 		if h != c.want || n != len(c.in) || v != nil {
 			t.Errorf("%s: got %+v, %d, %v; want %+v, %d", c.name, h, n, v, c.want, len(c.in))
 		}
@@ -67,12 +67,12 @@ func TestAViolationIsReportedWithTheByteThatMakesItOne(t *testing.T) {
 		{"top bit of the length", "\x82\xff\x80", errLengthSign},
 	} {
 		for cut := range len(c.in) {
-			if _, n, v := decodeHeader([]byte(c.in[:cut])); n != 0 || v != nil {
+			if _, n, v := decodeHeader([]byte(c.in[:cut]), false); n != 0 || v != nil {
 				t.Errorf("%s: after %d bytes already: n %d, %v", c.name, cut, n, v)
 			}
 		}
 		for _, rest := range []string{"", "\x00", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"} {
-			if _, n, v := decodeHeader([]byte(c.in + rest)); v != c.want || n != 0 {
+			if _, n, v := decodeHeader([]byte(c.in+rest), false); v != c.want || n != 0 {
 				t.Errorf("%s, %d bytes behind it: n %d, %v; want %v", c.name, len(rest), n, v, c.want)
 			}
 		}
@@ -82,14 +82,39 @@ func TestAViolationIsReportedWithTheByteThatMakesItOne(t *testing.T) {
 	}
 }
 
+func TestOnlyTheFirstFrameOfADataMessageMayHaveRSV1AndOnlyIfThatWasAgreedOn(t *testing.T) {
+	for first := range 256 {
+		op, rsv := ws.OpCode(first&0x0F), byte(first>>4&7)
+		b := []byte{byte(first), 0x80, 1, 2, 3, 4}
+		h, n, v := decodeHeader(b, true)
+		if rsv == rsv1 && (op == ws.OpText || op == ws.OpBinary) {
+			if v != nil || n != len(b) || !h.compressed() || h.op != op || h.fin != (first&0x80 != 0) {
+				t.Errorf("%02x: got %+v, %d, %v", first, h, n, v)
+			}
+			if _, _, v := decodeHeader(b[:1], false); v != errReservedBits {
+				t.Errorf("%02x, not agreed on: %v", first, v)
+			}
+			continue
+		}
+		if rsv != 0 {
+			if _, _, v := decodeHeader(b[:1], true); v != errReservedBits {
+				t.Errorf("%02x: %v after the first byte", first, v)
+			}
+		}
+		if plain, n2, v2 := decodeHeader(b, false); h != plain || n != n2 || v != v2 || v == nil && h.compressed() {
+			t.Errorf("%02x: got %+v, %d, %v; without the extension %+v, %d, %v", first, h, n, v, plain, n2, v2)
+		}
+	}
+}
+
 func TestHeadersAreDecodedWithoutAllocation(t *testing.T) {
 	long := []byte("\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00\x01\x02\x03\x04")
 	bad := []byte("\x81\x05")
 	if n := testing.AllocsPerRun(100, func() {
-		if _, n, _ := decodeHeader(long); n == 0 {
+		if _, n, _ := decodeHeader(long, false); n == 0 {
 			t.Error("header not decoded")
 		}
-		if _, _, v := decodeHeader(bad); v == nil {
+		if _, _, v := decodeHeader(bad, false); v == nil {
 			t.Error("violation not seen")
 		}
 	}); n != 0 {
@@ -131,7 +156,7 @@ func FuzzDecodeHeader(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		h, n, v := decodeHeader(b)
+		h, n, v := decodeHeader(b, false)
 		if n > len(b) || n > ws.MaxHeaderSize || v != nil && n != 0 {
 			t.Fatalf("% x: n %d, %v", b, n, v)
 		}
@@ -140,7 +165,7 @@ func FuzzDecodeHeader(f *testing.F) {
 		}
 		settled := false
 		for cut := range len(b) {
-			_, n2, v2 := decodeHeader(b[:cut])
+			_, n2, v2 := decodeHeader(b[:cut], false)
 			if settled = settled || n2 > 0 || v2 != nil; settled && (n2 != n || v2 != v) {
 				t.Fatalf("% x: %d bytes give %d, %v; all of it %d, %v", b, cut, n2, v2, n, v)
 			}
@@ -182,7 +207,7 @@ func BenchmarkDecodeHeader(b *testing.B) {
 	in := []byte("\x81\xc0\x01\x02\x03\x04payload")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, n, _ := decodeHeader(in); n == 0 {
+		if _, n, _ := decodeHeader(in, false); n == 0 {
 			b.Fatal("header not decoded")
 		}
 	}

@@ -1,0 +1,105 @@
+package netpoll
+
+import (
+	"bytes"
+	"errors"
+	"sync"
+
+	"github.com/klauspost/compress/flate"
+)
+
+// deflateLevel is where another level begins to cost more than it saves, on JSON
+// of 100 B to 4 KiB (go test -bench Deflate ./netpoll/): 3 takes 5 to 15 % more
+// time than 1 and makes messages up to 5 % smaller; 5 takes 10 to 30 % more than 3,
+// for less than 4 %.
+const deflateLevel = 3
+
+// deflater compresses messages for connections that agreed on permessage-deflate.
+// The zero value is ready. It is safe for concurrent use: a compressor, which is
+// about a megabyte, is held during a call only, and the idle ones go with the next
+// garbage collections.
+type deflater struct {
+	pools [maxWindowBits + 1]sync.Pool // *compressor, by the window's bits
+}
+
+// alike returns the parameters that stand for p where n bytes are to be
+// compressed: connections whose parameters are alike can be sent the same frame.
+// What fits p's window cannot refer back beyond it, so that for short messages all
+// parameters are alike.
+func (p deflateParams) alike(n int) deflateParams {
+	if p.agreed() && n <= 1<<p.windowBits {
+		return deflateParams{windowBits: maxWindowBits}
+	}
+	return p
+}
+
+// append appends the payload of a compressed message (RFC 7692, 7.2.1), which goes
+// out with RSV1 set, to dst. ok is false, and dst unchanged, where it would not be
+// shorter than payload: the message is sent as it is. That is so for the empty
+// message, whose compressed form is a byte (7.2.3.6).
+func (d *deflater) append(dst, payload []byte, p deflateParams) (out []byte, ok bool) {
+	if len(payload) == 0 {
+		return dst, false
+	}
+	p = p.alike(len(payload))
+	pool := &d.pools[p.windowBits]
+	c, _ := pool.Get().(*compressor)
+	if c == nil {
+		c = newCompressor(p)
+	}
+	out, ok = c.append(dst, payload)
+	pool.Put(c)
+	return out, ok
+}
+
+// compressor is a flate.Writer with what it writes to.
+type compressor struct {
+	flate *flate.Writer
+	out   []byte
+	room  int // bytes that out may still grow
+}
+
+func newCompressor(p deflateParams) *compressor {
+	c := new(compressor)
+	var err error
+	if p.windowBits == maxWindowBits {
+		c.flate, err = flate.NewWriter(c, deflateLevel)
+	} else {
+		c.flate, err = flate.NewWriterWindow(c, 1<<p.windowBits)
+	}
+	if err != nil {
+		panic("BUG: window of " + err.Error())
+	}
+	return c
+}
+
+// syncMarker is what a flush ends with, less the byte that its block header is
+// part of. RFC 7692, 7.2.1 and 7.2.2: the sender removes it, the receiver puts it
+// back.
+const syncMarker = "\x00\x00\xff\xff"
+
+func (c *compressor) append(dst, payload []byte) (out []byte, ok bool) {
+	c.out, c.room = dst, len(payload)-1+len(syncMarker)
+	c.flate.Reset(c)
+	_, err := c.flate.Write(payload)
+	if err == nil {
+		err = c.flate.Flush()
+	}
+	out, c.out = c.out, nil
+	if err != nil || !bytes.HasSuffix(out[len(dst):], []byte(syncMarker)) {
+		return dst, false
+	}
+	return out[:len(out)-len(syncMarker)], true
+}
+
+var errNotShorter = errors.New("the compressed message would not be shorter")
+
+// Write takes what the flate.Writer has compressed, as long as it is worth it.
+func (c *compressor) Write(p []byte) (int, error) {
+	if len(p) > c.room {
+		return 0, errNotShorter
+	}
+	c.room -= len(p)
+	c.out = append(c.out, p...)
+	return len(p), nil
+}
