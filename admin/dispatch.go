@@ -46,7 +46,7 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r route, path, query []byte)
 	} else if no := s.guard.check(&ctx.Request.Header, from); no.status != 0 {
 		return answerRefusal(ctx, no, r.text())
 	}
-	if r == routeUnknown || r == routeMetrics {
+	if r == routeUnknown {
 		return answerRefusal(ctx, refusal{fasthttp.StatusNotFound, "no such route"}, false)
 	}
 	if !r.takes(ctx.Method()) {
@@ -66,8 +66,10 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r route, path, query []byte)
 		return s.get(ctx, query)
 	case routeHealth:
 		return answer(ctx, textType, []byte("ok\n"))
-	default:
+	case routeReady:
 		return s.ready(ctx)
+	default:
+		return s.writeMetrics(ctx)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/valyala/fasthttp"
 
@@ -52,11 +53,12 @@ const (
 // Server answers management requests.
 type Server struct {
 	// Static after New.
-	cfg    Config
-	guard  guard
-	http   fasthttp.Server
-	ctx    context.Context // of calls to the hub; ends when Shutdown gives up
-	cancel context.CancelFunc
+	cfg      Config
+	guard    guard
+	http     fasthttp.Server
+	registry *prometheus.Registry
+	ctx      context.Context // of calls to the hub; ends when Shutdown gives up
+	cancel   context.CancelFunc
 
 	door     door
 	closing  chan struct{} // closed by Shutdown
@@ -99,6 +101,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, guard: guard, closing: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.registry = newRegistry(s)
 	s.http = fasthttp.Server{
 		Handler:            s.handle,
 		ErrorHandler:       s.handleMalformed,

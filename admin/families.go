@@ -1,0 +1,163 @@
+package admin
+
+import (
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ws-gateway/forward"
+	"ws-gateway/netpoll"
+)
+
+// family is one metric of the packages below: its values, one for each value of
+// its label, or a single one where it has no label.
+type family struct {
+	desc     *prometheus.Desc
+	kind     prometheus.ValueType
+	labels   []string
+	callback bool // absent from a gateway that only pushes
+	values   func(s *snapshot, to []float64) []float64
+}
+
+// collectFamilies sends all of a snapshot's metrics.
+func collectFamilies(now *snapshot, out chan<- prometheus.Metric) {
+	var values []float64
+	for i := range metricTable {
+		f := &metricTable[i]
+		if f.callback && now.pushOnly {
+			continue
+		}
+		values = f.values(now, values[:0])
+		if f.labels == nil {
+			out <- prometheus.MustNewConstMetric(f.desc, f.kind, values[0])
+			continue
+		}
+		for i, label := range f.labels {
+			out <- prometheus.MustNewConstMetric(f.desc, f.kind, values[i], label)
+		}
+	}
+}
+
+// actions are forward's events, in the order in which it counts them.
+var actions = []string{"open", "message", "close"}
+
+// metricTable has all metrics that come from a snapshot.
+// netpoll.Stats.Refused is not among them: its sum is told apart by reason.
+var metricTable = []family{
+	gauge("connections", "Open WebSocket connections.", func(s *snapshot) int64 { return s.hub.Connections }),
+	gauge("users", "User names with an open connection.", func(s *snapshot) int64 { return s.hub.Users }),
+	counter("accepted_total", "TCP connections taken from the listeners.", func(s *snapshot) uint64 { return s.sockets.Accepted }),
+	counter("accept_errors_total", "Failures to accept. While it grows, clients cannot connect: raise the descriptor limit, or lower --max-connections.", func(s *snapshot) uint64 { return s.sockets.AcceptErrors }),
+	counter("handshake_errors_total", "Requests on the client path that were malformed.", func(s *snapshot) uint64 { return s.sockets.HandshakeErrors }),
+	counter("handshake_timeouts_total", "Connections closed because no whole request head came in time.", func(s *snapshot) uint64 { return s.sockets.HandshakeExpiry }),
+	counter("handed_off_total", "Connections handed to the management server.", func(s *snapshot) uint64 { return s.sockets.HandedOff }),
+	counter("upgraded_total", "Connections that became WebSocket connections.", func(s *snapshot) uint64 { return s.sockets.Upgraded }),
+	{
+		desc: describe("upgrades_refused_total", "Valid handshakes that were refused, by reason.", "reason"), kind: prometheus.CounterValue,
+		labels: []string{"user", "origin", "max_connections", "max_connections_per_user", "overloaded", "draining"},
+		values: func(s *snapshot, to []float64) []float64 {
+			h := &s.hub
+			return appendCounts(to, h.RefusedUser, h.RefusedOrigin, h.RefusedLimit, h.RefusedUserLimit, h.RefusedOverload, h.RefusedDraining)
+		},
+	},
+	{
+		desc: describe("closed_total", "WebSocket connections that ended, by cause.", "cause"), kind: prometheus.CounterValue,
+		labels: causes(),
+		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.sockets.Closed[:]...) },
+	},
+	counter("received_frames_total", "WebSocket frames received, control frames included.", func(s *snapshot) uint64 { return s.sockets.FramesIn }),
+	counter("received_messages_total", "Whole messages received, pings of the application included.", func(s *snapshot) uint64 { return s.sockets.MessagesIn }),
+	counter("received_bytes_total", "Bytes read from clients, request heads included.", func(s *snapshot) uint64 { return s.sockets.BytesIn }),
+	counter("pings_total", "Application pings answered.", func(s *snapshot) uint64 { return s.hub.Pings }),
+	counter("unforwarded_messages_total", "Messages that came while no callback was configured: nobody has seen them.", func(s *snapshot) uint64 { return s.hub.Dropped }),
+	counter("sent_frames_total", "WebSocket frames queued for clients, control frames included.", func(s *snapshot) uint64 { return s.sockets.FramesOut }),
+	counter("sent_bytes_total", "Bytes that the kernel took for clients.", func(s *snapshot) uint64 { return s.sockets.BytesOut }),
+	counter("socket_writes_total", "Write calls; several frames for one connection share one.", func(s *snapshot) uint64 { return s.sockets.WritesOut }),
+	counter("loop_turns_total", "Turns of the event loops.", func(s *snapshot) uint64 { return s.sockets.Turns }),
+	counter("read_pauses_total", "Times that reading from a connection was stopped, to push back on a client whose events the app does not take.", func(s *snapshot) uint64 { return s.sockets.Pauses }),
+	{
+		desc: describe("sockets", "Client sockets by state: head not complete; open; close handshake under way.", "state"), kind: prometheus.GaugeValue,
+		labels: []string{"handshaking", "open", "closing"},
+		values: func(s *snapshot, to []float64) []float64 {
+			return appendCounts(to, s.sockets.Handshaking, s.sockets.Open, s.sockets.Closing)
+		},
+	},
+	gauge("socket_descriptors", "File descriptors held by client sockets.", func(s *snapshot) int64 { return s.sockets.Descriptors }),
+	gauge("paused_connections", "Connections that are not read at the moment.", func(s *snapshot) int64 { return s.sockets.Paused }),
+	gauge("pending_bytes", "Bytes that wait for clients to take them.", func(s *snapshot) int64 { return s.sockets.PendingBytes }),
+	gauge("assembly_bytes", "Bytes of messages that have arrived in part.", func(s *snapshot) int64 { return s.sockets.AssemblyBytes }),
+	gauge("mailbox_tasks", "Tasks that wait for an event loop.", func(s *snapshot) int64 { return s.sockets.Tasks }),
+	counter("sends_total", "Messages that the app sent.", func(s *snapshot) uint64 { return s.hub.Sends }),
+	counter("send_targets_total", "Connections that these messages were for.", func(s *snapshot) uint64 { return s.hub.Matched }),
+	counter("send_queued_total", "Of these, connections that took the message.", func(s *snapshot) uint64 { return s.hub.Queued }),
+	counter("send_slow_total", "Of these, connections that were closed because too much waited for them.", func(s *snapshot) uint64 { return s.hub.Slow }),
+	byAction("callbacks_delivered_total", "Events that the app took, by action.", func(s *snapshot) []uint64 { return s.callbacks.Delivered[:] }),
+	byAction("callbacks_failed_total", "Events given up for good, by action: the app will never see them.", func(s *snapshot) []uint64 { return s.callbacks.Failed[:] }),
+	ofCallbacks(counter("callback_attempts_total", "Callback requests made, repeated ones included.", func(s *snapshot) uint64 { return s.callbacks.Attempts })),
+	ofCallbacks(counter("callback_retries_total", "Callback requests that repeated a failed one.", func(s *snapshot) uint64 { return s.callbacks.Retries })),
+	{
+		desc: describe("callback_outcomes_total", "Callback requests by what came of them; one repeated at once on a new connection counts once.", "outcome"), kind: prometheus.CounterValue,
+		labels: outcomesOfCallbacks(), callback: true,
+		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.callbacks.Outcomes[:]...) },
+	},
+	ofCallbacks(counter("app_outages_total", "Times that the app became unreachable.", func(s *snapshot) uint64 { return s.callbacks.Outages })),
+	ofCallbacks(counter("dead_letters_total", "Failed events written to the dead-letter file.", func(s *snapshot) uint64 { return s.callbacks.DeadLetters })),
+	ofCallbacks(counter("dead_letter_errors_total", "Failed events that could not be written there: they are lost.", func(s *snapshot) uint64 { return s.callbacks.DeadLetterErrors })),
+	ofCallbacks(gauge("callback_lanes", "Connections with events that wait for the app.", func(s *snapshot) int64 { return s.callbacks.Lanes })),
+	ofCallbacks(gauge("callback_lanes_backing_off", "Of these, connections whose next event is repeated after a pause.", func(s *snapshot) int64 { return s.callbacks.Waiting })),
+	ofCallbacks(gauge("callback_queue_events", "Events that wait for the app.", func(s *snapshot) int64 { return s.callbacks.Events })),
+	ofCallbacks(gauge("callback_queue_bytes", "Bytes of these.", func(s *snapshot) int64 { return s.callbacks.Bytes })),
+	ofCallbacks(gauge("callbacks_in_flight", "Callback requests under way.", func(s *snapshot) int64 { return s.callbacks.InFlight })),
+	ofCallbacks(gauge("callback_oldest_event_seconds", "Age of the event that waits longest: how far the app is behind.", func(s *snapshot) float64 { return s.callbacks.Oldest.Seconds() })),
+	ofCallbacks(gauge("callback_pressure", "1 while so much waits for the app that no client is read.", func(s *snapshot) float64 { return oneIf(s.callbacks.Pressure) })),
+	ofCallbacks(gauge("app_down", "1 while the app refuses connections.", func(s *snapshot) float64 { return oneIf(s.callbacks.AppDown) })),
+}
+
+type number interface{ ~int64 | ~uint64 | ~float64 }
+
+func counter(name, help string, value func(*snapshot) uint64) family {
+	return single(name, help, prometheus.CounterValue, value)
+}
+
+func gauge[N number](name, help string, value func(*snapshot) N) family {
+	return single(name, help, prometheus.GaugeValue, value)
+}
+
+func single[N number](name, help string, kind prometheus.ValueType, value func(*snapshot) N) family {
+	return family{desc: describe(name, help), kind: kind, values: func(s *snapshot, to []float64) []float64 {
+		return append(to, float64(value(s)))
+	}}
+}
+
+func byAction(name, help string, counts func(*snapshot) []uint64) family {
+	return family{desc: describe(name, help, "action"), kind: prometheus.CounterValue, labels: actions, callback: true,
+		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, counts(s)...) }}
+}
+
+func ofCallbacks(f family) family {
+	f.callback = true
+	return f
+}
+
+func appendCounts[N number](to []float64, counts ...N) []float64 {
+	for _, n := range counts {
+		to = append(to, float64(n))
+	}
+	return to
+}
+
+func outcomesOfCallbacks() []string {
+	names := make([]string, forward.Outcomes)
+	for i := range names {
+		names[i] = strings.ReplaceAll(forward.Outcome(i).String(), " ", "_")
+	}
+	return names
+}
+
+func causes() []string {
+	names := make([]string, netpoll.Causes)
+	for i := range names {
+		names[i] = netpoll.Cause(i).String()
+	}
+	return names
+}

@@ -1,0 +1,186 @@
+package admin
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"ws-gateway/forward"
+	"ws-gateway/netpoll"
+)
+
+// fill sets every number below v to a value of its own and returns them by name.
+func fill(v reflect.Value, name string, next *int64, all map[string]int64) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i), name+"."+v.Type().Field(i).Name, next, all)
+		}
+	case reflect.Array:
+		for i := range v.Len() {
+			fill(v.Index(i), fmt.Sprintf("%s[%d]", name, i), next, all)
+		}
+	case reflect.Int64, reflect.Uint64:
+		*next++
+		all[name] = *next
+		if v.CanInt() {
+			if name == "callbacks.Oldest" {
+				v.SetInt(*next * 1e9) // seconds
+				return
+			}
+			v.SetInt(*next)
+			return
+		}
+		v.SetUint(uint64(*next))
+	case reflect.Bool:
+		v.SetBool(true)
+	default:
+		panic("a statistic of a kind that this test does not know: " + name)
+	}
+}
+
+func TestEveryStatisticIsAMetric(t *testing.T) {
+	var now snapshot
+	next, all := int64(1_000_000), map[string]int64{}
+	for name, stats := range map[string]any{"sockets": &now.sockets, "hub": &now.hub, "callbacks": &now.callbacks} {
+		fill(reflect.ValueOf(stats).Elem(), name, &next, all)
+	}
+	delete(all, "sockets.Refused") // the sum of what the hub counts by reason
+	out := make(chan prometheus.Metric, 1000)
+	collectFamilies(&now, out)
+	close(out)
+	text := exposed(t, out)
+	for name, value := range all {
+		if !strings.Contains(text, fmt.Sprintf(" %s\n", plainNumber(value))) {
+			t.Errorf("%s is not among the metrics", name)
+		}
+	}
+	for _, on := range []string{"ws_gateway_callback_pressure 1\n", "ws_gateway_app_down 1\n"} {
+		if !strings.Contains(text, on) {
+			t.Errorf("no %q", on)
+		}
+	}
+}
+
+func plainNumber(n int64) string { return strconv.FormatFloat(float64(n), 'g', -1, 64) }
+
+// fixed is a collector of given metrics.
+type fixed struct{ metrics []prometheus.Metric }
+
+func (f fixed) Describe(chan<- *prometheus.Desc) {}
+func (f fixed) Collect(out chan<- prometheus.Metric) {
+	for _, m := range f.metrics {
+		out <- m
+	}
+}
+
+// exposed encodes metrics, and checks that they fit together.
+func exposed(t *testing.T, metrics <-chan prometheus.Metric) string {
+	t.Helper()
+	var f fixed
+	for m := range metrics {
+		f.metrics = append(f.metrics, m)
+	}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(f)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	for _, family := range families {
+		if _, err := expfmt.MetricFamilyToText(&out, family); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out.String()
+}
+
+func TestMetricsAreNamedAsPrometheusAsks(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Callbacks = func() forward.Stats { return forward.Stats{} } })
+	families, err := r.admin.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := 0
+	for _, f := range families {
+		name := f.GetName()
+		if !strings.HasPrefix(name, "ws_gateway_") {
+			continue
+		}
+		own++
+		if !model.LegacyValidation.IsValidMetricName(name) || strings.ToLower(name) != name {
+			t.Errorf("%s is not a good name", name)
+		}
+		if counter := f.GetType().String() == "COUNTER"; counter != strings.HasSuffix(name, "_total") {
+			t.Errorf("%s is a %v", name, f.GetType())
+		}
+		if help := f.GetHelp(); len(help) < 10 || !strings.HasSuffix(help, ".") {
+			t.Errorf("%s has the help %q", name, help)
+		}
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				switch l.GetName() {
+				case "action", "cause", "outcome", "peer", "reason", "result", "route", "state", "version", "go_version":
+				default:
+					t.Errorf("%s has the label %s", name, l.GetName())
+				}
+			}
+		}
+	}
+	if want := len(metricTable) + 5; own != want {
+		t.Errorf("%d metrics of our own, want %d", own, want)
+	}
+}
+
+func TestTheMetricsRouteSpeaksThePrometheusTextFormat(t *testing.T) {
+	r := newRig(t)
+	r.dial("alice", "")
+	r.dial("bob", "")
+	r.ok(sendPath, `{"payload":1,"users":["alice"],"report":true}`, `{"code":0,"message":"success","data":{"matched":1,"queued":1,"slow":0}}`)
+	r.ok(sendPath, `{}`, `{"code":400,"message":"send message target is nil"}`)
+	r.do("GET", listPath, "", "Origin: https://example.org")
+	got := r.do("GET", "/metrics", "")
+	if got.status != 200 || got.header.Get("Content-Type") != "text/plain; version=0.0.4; charset=utf-8" {
+		t.Fatalf("answered %d %q", got.status, got.header.Get("Content-Type"))
+	}
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	if _, err := parser.TextToMetricFamilies(strings.NewReader(got.body)); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		`ws_gateway_connections 2`,
+		`ws_gateway_users 2`,
+		`ws_gateway_sockets{state="open"} 2`,
+		`ws_gateway_upgraded_total 2`,
+		`ws_gateway_sends_total 1`,
+		`ws_gateway_send_targets_total 1`,
+		`ws_gateway_closed_total{cause="` + netpoll.PingTimeout.String() + `"} 0`,
+		`ws_gateway_upgrades_refused_total{reason="origin"} 0`,
+		`ws_gateway_api_requests_total{result="served",route="send"} 1`,
+		`ws_gateway_api_requests_total{result="invalid",route="send"} 1`,
+		`ws_gateway_api_requests_total{result="refused",route="list"} 1`,
+		`ws_gateway_api_connections{peer="local"} `,
+		`ws_gateway_ready 1`,
+		`go_goroutines`,
+		`process_open_fds`,
+		`ws_gateway_build_info{go_version="go`,
+		`version="test"} 1`,
+	} {
+		if !strings.Contains(got.body, line) {
+			t.Errorf("no line %s", line)
+		}
+	}
+	for _, absent := range []string{"alice", "ws_gateway_callback", "ws_gateway_app_down"} {
+		if strings.Contains(got.body, absent) {
+			t.Errorf("%q appears in the metrics of a gateway that only pushes", absent)
+		}
+	}
+}
