@@ -123,7 +123,9 @@ func (x *Exchange) End() Result {
 		a, b := x.first[i], last[i]
 		r.Messages += b.done - a.done
 		r.CPU += b.cpu - a.cpu
-		r.Load = max(r.Load, x.client.load(a, b, elapsed))
+		if load := x.client.load(a, b, elapsed); load > r.Load {
+			r.Load, r.Waited = load, min(1, float64(b.wait-a.wait)/float64(elapsed))
+		}
 	}
 	return r
 }

@@ -29,6 +29,10 @@ type Result struct {
 	// limit, not the server.
 	Load float64
 
+	// Waited is the part of it that the same thread was without a processor, 0 to 1:
+	// others had them all.
+	Waited float64
+
 	// Failures counts connections that broke or got a wrong reply, over the whole
 	// Exchange, and replies that never came; Details says more about the first few.
 	Failures int

@@ -127,7 +127,10 @@ func (o *outcome) addTraffic(r load.Result, busy bool) {
 	}
 	o.add("load client, busiest thread", "%", 100*r.Load)
 	o.add("load client CPU, a million", "s", cost{cpu: r.CPU}.perMillion(r.Messages))
-	if r.Saturated() {
+	switch {
+	case r.Saturated() && r.Waited > 0.2:
+		o.notes = append(o.notes, "the load client waited for a processor: latency and rate are the machine's")
+	case r.Saturated():
 		o.notes = append(o.notes, "the load client was the limit: latency and rate are its own, server CPU still counts")
 	}
 	if busy && runtime.NumCPU() < 2 {
