@@ -193,3 +193,15 @@ func equal[T comparable](t *testing.T, what string, got, want T) {
 		t.Errorf("%s: %v, want %v", what, got, want)
 	}
 }
+
+// take receives what must be there.
+func take[T any](t *testing.T, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	default:
+		t.Fatal("nothing there")
+		panic("not reached")
+	}
+}

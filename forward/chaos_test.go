@@ -22,6 +22,7 @@ type chaos struct {
 	mu       sync.Mutex
 	random   *rand.Rand
 	hang     time.Duration
+	late     bool              // an answer may come too late: clear to the app, unknown to the gateway
 	settled  map[string]string // request id → "ok" or "refused": what the gateway must have understood
 	last     map[string]int    // connection id → the last seq seen
 	attempts map[string]int    // request id → the last attempt seen
@@ -47,7 +48,7 @@ func (c *chaos) observe(p post) (fault int) {
 		c.wrong = append(c.wrong, fmt.Sprintf("%s after %d", p.id, last))
 	case seen && seq == last+1 && c.settled[fmt.Sprintf("%s-%d", conn, last)] == "":
 		c.wrong = append(c.wrong, p.id+" before the one before it was settled")
-	case c.settled[p.id] == "ok, understood" || c.settled[p.id] == "refused":
+	case !c.late && (c.settled[p.id] == "ok, understood" || c.settled[p.id] == "refused"):
 		c.wrong = append(c.wrong, p.id+" again, although the answer was clear")
 	}
 	if p.attempt <= c.attempts[p.id] {
@@ -183,9 +184,9 @@ func (c *chaos) verify(t *testing.T, f *Forwarder, lanes, events int, deadLetter
 }
 
 func TestChaosLosesReordersAndForgetsNothing(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range uint64(2) {
 		file := filepath.Join(t.TempDir(), strconv.FormatUint(seed, 10))
-		const lanes, events = 150, 30
+		const lanes, events = 100, 25
 		g := make(gates, lanes)
 		cfg := Config{
 			Concurrency: 16, QueueEvents: 5, RetryFor: 24 * time.Hour, DeadLetter: file, Drained: g.open,
@@ -240,7 +241,8 @@ func TestChaosOnRealSockets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newChaos(seed, 300*time.Millisecond)
+	c := newChaos(seed, 700*time.Millisecond)
+	c.late = true
 	a := &fakeApp{epoch: time.Now(), serve: c.serve}
 	a.http.Handler = a
 	served := make(chan struct{})
@@ -251,7 +253,7 @@ func TestChaosOnRealSockets(t *testing.T) {
 	g := make(gates, lanes)
 	f, err := New(Config{
 		URL: "http://" + ln.Addr().String() + "/hook", Concurrency: 32, QueueEvents: 3,
-		Timeout: 100 * time.Millisecond, DeadLetter: file, Drained: g.open,
+		Timeout: 500 * time.Millisecond, DeadLetter: file, Drained: g.open,
 	})
 	if err != nil {
 		t.Fatal(err)

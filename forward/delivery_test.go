@@ -209,23 +209,44 @@ func TestAConnectionThatTheAppClosedWhileIdleIsReplacedAtOnce(t *testing.T) {
 }
 
 func TestAnEventHasOneRetryWithoutBackoffInItsLife(t *testing.T) {
-	bubble(t, Config{RetryFor: 10 * time.Second}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
+	bubble(t, Config{RetryFor: 3 * time.Second}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
 		a.serve = func(p post, w http.ResponseWriter, r *http.Request) {
 			if p.id == "c1-1" {
 				panic(http.ErrAbortHandler) // closes without an answer
 			}
+			time.Sleep(10 * time.Millisecond)
 		}
-		f.Message(source(1, 0), []byte("1"), false)
+		for key := range 8 {
+			f.Message(source(key, 0), []byte("1"), false)
+		}
+		time.Sleep(time.Second) // now there are eight connections that it could be told to be stale
 		f.Message(source(1, 1), []byte("1"), false)
 		f.Drain(context.Background())
-		posts := a.received()[1:]
-		equal(t, "the second attempt, at", posts[1].at, 0)
+		posts := a.received()[8:]
+		equal(t, "the second attempt, at", posts[1].at, posts[0].at)
 		for i, p := range posts[2:] {
 			if p.at == posts[i+1].at {
 				t.Errorf("attempt %d came without back-off", p.attempt)
 			}
 		}
 		equal(t, "failed", f.Stats().Failed[actionMessage], 1)
+	})
+}
+
+func TestAConnectionThatIsLeftFromBeforeDoesNotHideAnOutage(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
+		a.serve = func(post, http.ResponseWriter, *http.Request) { time.Sleep(10 * time.Millisecond) }
+		f.Message(source(1, 0), []byte("1"), false)
+		time.Sleep(time.Second)
+		a.setDown(true) // takes no new connections, serves the one that it has
+		f.Message(source(1, 1), []byte("1"), false)
+		f.Message(source(2, 0), []byte("1"), false)
+		time.Sleep(2 * time.Second)
+		s := f.Stats()
+		equal(t, "down", s.AppDown, true)
+		equal(t, "delivered", s.Delivered[actionMessage], 2)
+		a.setDown(false)
+		equal(t, "left over", f.Drain(context.Background()), Leftover{})
 	})
 }
 
@@ -289,7 +310,7 @@ func TestAnAppThatIsDownIsNotHammeredAndLosesNothing(t *testing.T) {
 				t.Errorf("probes only %v apart", gap)
 			}
 		}
-		if s := f.Stats(); !s.AppDown || s.Outages != 1 || s.Lanes != lanes || s.Oldest != 50*time.Second {
+		if s := f.Stats(); !s.AppDown || s.Outages != 1 || s.Lanes != lanes || s.Waiting != 0 || s.Oldest != 50*time.Second {
 			t.Errorf("%+v", s)
 		}
 		equal(t, "unreachable lines", log.count("app unreachable at http://app/hook:"), 1)
@@ -497,7 +518,7 @@ func TestDrainedIsCalledOnceForEachTimeALaneWasFull(t *testing.T) {
 			equal(t, "drained at half and one", len(drained), 0)
 			time.Sleep(time.Second)
 			equal(t, "drained at half", len(drained), 1)
-			equal(t, "key", <-drained, 1)
+			equal(t, "key", take(t, drained), 1)
 			time.Sleep(10 * time.Second)
 			equal(t, "drained twice", len(drained), 0)
 		}
@@ -520,7 +541,7 @@ func TestPressureRisesOverTheLimitAndFallsAtHalf(t *testing.T) {
 				synctest.Wait()
 			}
 			equal(t, "calls", len(calls), 1)
-			equal(t, "told", <-calls, true)
+			equal(t, "told", take(t, calls), true)
 			equal(t, "pressure", f.Stats().Pressure, true)
 			if n > limit/700 || n < limit/4000 {
 				t.Errorf("%d events of 700 bytes make %d", n, limit)
@@ -531,7 +552,7 @@ func TestPressureRisesOverTheLimitAndFallsAtHalf(t *testing.T) {
 				synctest.Wait()
 			}
 			equal(t, "calls", len(calls), 1)
-			equal(t, "told", <-calls, false)
+			equal(t, "told", take(t, calls), false)
 			close(release)
 			synctest.Wait()
 			equal(t, "bytes in the end", f.Stats().Bytes, 0)
