@@ -64,6 +64,7 @@ func answerRefusal(ctx *fasthttp.RequestCtx, r refusal, text bool) outcome {
 	switch r.status {
 	case fasthttp.StatusUnauthorized:
 		ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, `Bearer realm="ws-gateway"`)
+		ctx.SetConnectionClose()
 		return refused
 	case fasthttp.StatusForbidden:
 		ctx.SetConnectionClose()
