@@ -41,11 +41,11 @@ bench: build ## Run the benchmarks (ARGS="..." goes to ws-bench)
 test: test-go test-node ## All tests: Go with the race detector, npm's ws, a browser
 
 .PHONY: test-go
-test-go: ## Go tests with the race detector
+test-go: tools ## Go tests with the race detector
 	go test -race ./...
 
 .PHONY: test-node
-test-node: node-tools ## The real binary with the npm package ws and headless Chromium
+test-node: browser-tools ## The real binary with the npm package ws and headless Chromium
 	mkdir -p bin
 	go build -race -o bin/ws-gateway-race ./cmd/ws-gateway
 	cd $(BROWSER) && CHROMIUM=$(CHROMIUM) WS_GATEWAY_BINARY=$(CURDIR)/bin/ws-gateway-race node --test
@@ -76,14 +76,17 @@ readme: ## Write the option table and the example apps into README.md
 
 ##@ Other
 
-# What the tests outside Go need. Packages are installed where this runs as root;
+# What the tests need besides Go. Packages are installed where this runs as root;
 # elsewhere it says what is missing.
-.PHONY: node-tools
-node-tools: $(BROWSER)/node_modules/.installed
-	@for tool in node:nodejs npm:npm python3:python3 $(CHROMIUM):chromium; do $(call need,$${tool%%:*},$${tool##*:}); done
+.PHONY: tools
+tools:
+	@for tool in node:nodejs npm:npm python3:python3 curl:curl; do $(call need,$${tool%%:*},$${tool##*:}); done
 
-$(BROWSER)/node_modules/.installed: $(BROWSER)/package-lock.json
-	@for tool in node:nodejs npm:npm; do $(call need,$${tool%%:*},$${tool##*:}); done
+.PHONY: browser-tools
+browser-tools: tools $(BROWSER)/node_modules/.installed
+	@$(call need,$(CHROMIUM),chromium)
+
+$(BROWSER)/node_modules/.installed: $(BROWSER)/package-lock.json | tools
 	cd $(BROWSER) && npm ci --no-audit --no-fund
 	touch $@
 
@@ -93,7 +96,7 @@ if ! command -v $(1) >/dev/null; then \
     echo "installing $(2)"; \
     apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2) >/dev/null; \
   else \
-    echo "$(1) is missing: install the package $(2), or run make test-go for the Go tests alone" >&2; exit 1; \
+    echo "$(1) is missing: install the package $(2), which the tests need" >&2; exit 1; \
   fi; \
 fi
 endef
