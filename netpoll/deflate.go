@@ -59,18 +59,20 @@ type compressor struct {
 	room  int // bytes that out may still grow
 }
 
+// newCompressor makes a compressor with the window of p. Levels are to be had with
+// the largest one only; the others are level 5.
 func newCompressor(p deflateParams) *compressor {
-	c := new(compressor)
+	var w *flate.Writer
 	var err error
 	if p.windowBits == maxWindowBits {
-		c.flate, err = flate.NewWriter(c, deflateLevel)
+		w, err = flate.NewWriter(nil, deflateLevel)
 	} else {
-		c.flate, err = flate.NewWriterWindow(c, 1<<p.windowBits)
+		w, err = flate.NewWriterWindow(nil, 1<<p.windowBits)
 	}
 	if err != nil {
-		panic("BUG: window of " + err.Error())
+		panic("BUG: " + err.Error())
 	}
-	return c
+	return &compressor{flate: w}
 }
 
 // syncMarker is what a flush ends with, less the byte that its block header is
