@@ -181,7 +181,7 @@ func TestReadinessNamesItsReason(t *testing.T) {
 		}
 	}
 	check("starting")
-	h.attach(nil)
+	h.attach(nil, nil)
 	check("")
 	h.SetOverloaded(true)
 	check("overloaded")

@@ -55,7 +55,8 @@ type Hub struct {
 	ping        *netpoll.Frame // an empty ping frame
 
 	// Static once attached.
-	loops []*loopState
+	loops    []*loopState
+	compress func(*netpoll.Frame)
 
 	// Synchronised in itself.
 	directory  *directory
@@ -127,9 +128,10 @@ func ticks(d time.Duration) uint32 {
 }
 
 // Attach gives the hub its loops. It must be called before the server starts.
-func (h *Hub) Attach(s *netpoll.Server) { h.attach(s.Loops()) }
+func (h *Hub) Attach(s *netpoll.Server) { h.attach(s.Loops(), s.Compress) }
 
-func (h *Hub) attach(loops []*netpoll.Loop) {
+func (h *Hub) attach(loops []*netpoll.Loop, compress func(*netpoll.Frame)) {
+	h.compress = compress
 	for _, loop := range loops {
 		ls := &loopState{loop: loop}
 		ls.timeOut = func(slot uint32) { h.timeOut(ls, slot) }

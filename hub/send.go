@@ -6,14 +6,15 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// Send gives frame to the targets' loops and returns. Two sends of which the
-// second begins after the first returned reach a connection in that order.
-// With wait it returns when every loop has taken the frame, with counts, or with
+// Send gives frame, which must not have been sent before, to the targets' loops
+// and returns. Two sends of which the second begins after the first returned reach
+// a connection in that order. With wait it returns when every loop has taken the frame, with counts, or with
 // ctx's error. Ids that are unknown, of another gateway or of connections that
 // are gone match nothing, which is no error. It holds memory for its targets,
 // 8 bytes each, until their loops are through with them; for All, none.
 func (h *Hub) Send(ctx context.Context, t Targets, frame *netpoll.Frame, wait bool) (Report, error) {
 	h.stats.sends.Add(1)
+	h.compress(frame)
 	e := &errand{
 		aim:  h.resolve(t),
 		cost: sendCost,

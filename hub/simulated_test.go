@@ -21,7 +21,7 @@ func simulate(t testing.TB, loops int, cfg Config) *simulation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.attach(make([]*netpoll.Loop, loops))
+	h.attach(make([]*netpoll.Loop, loops), func(*netpoll.Frame) {})
 	return &simulation{h, make([]uint32, loops)}
 }
 

@@ -22,9 +22,10 @@ type Conn struct {
 	deadline deadlineLinks
 
 	state     connState
-	pause     pauseReason // set bits stop the reading
-	interest  interest    // what epoll watches for
-	thenClose bool        // lingering ends as soon as the output is out
+	deflate   deflateParams // agreed on in the handshake
+	pause     pauseReason   // set bits stop the reading
+	interest  interest      // what epoll watches for
+	thenClose bool          // lingering ends as soon as the output is out
 }
 
 type connState uint8
@@ -72,7 +73,7 @@ func (c *Conn) Loop() *Loop { return c.loop }
 // has been closed as a SlowConsumer. A frame of any size is taken while nothing
 // waits.
 func (c *Conn) Send(f *Frame) bool {
-	return c.state == stateOpen && c.put(f.bytes(), true) == nil
+	return c.state == stateOpen && c.put(f.bytesFor(c.deflate), true) == nil
 }
 
 // Reply is Send for a message to this connection alone; payload is copied.
@@ -81,6 +82,11 @@ func (c *Conn) Reply(op ws.OpCode, payload []byte) bool {
 		return false
 	}
 	l := c.loop
+	if c.deflate.agreed() && !op.IsControl() && len(payload) >= l.cfg.CompressionThreshold {
+		if b := packedFrame(l.scratch[:0], &l.srv.deflater, c.deflate, op, payload); b != nil {
+			return c.put(b, len(b) > cap(l.cork)) == nil // a large one is kept instead of copied
+		}
+	}
 	if len(payload)+maxServerHeader > cap(l.cork) {
 		return c.Send(NewFrame(op, payload))
 	}
@@ -117,6 +123,9 @@ func (c *Conn) Close(cause Cause, code ws.StatusCode, reason string) {
 func (c *Conn) end(next connState, end End) {
 	l := c.loop
 	c.state = next
+	if c.deflate.agreed() {
+		l.srv.deflating[c.deflate.windowBits].Add(-1)
+	}
 	l.stats.Open--
 	l.stats.Closing++
 	l.stats.Closed[end.Cause]++

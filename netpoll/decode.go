@@ -79,7 +79,7 @@ func (c *Conn) header(b []byte) (h header, rest []byte, ok bool) {
 		in.hdrLen += copy(in.hdr[before:], b)
 		src = in.hdr[:in.hdrLen]
 	}
-	h, n, v := decodeHeader(src, false)
+	h, n, v := decodeHeader(src, c.deflate.agreed())
 	switch {
 	case v != nil:
 		c.violated(v)
@@ -103,9 +103,12 @@ func (c *Conn) admit(h *header) bool {
 		return true
 	}
 	c.loop.stats.FramesIn++
-	underway, size := false, int64(0)
+	underway, size, limit := false, int64(0), c.loop.cfg.MaxMessageSize
 	if c.in != nil && c.in.op != 0 {
 		underway, size = true, int64(len(c.in.msg))
+	}
+	if h.compressed() || underway && c.in.packed {
+		limit += limit>>8 + 64 // what DEFLATE can add to a message that it cannot shorten
 	}
 	switch {
 	case h.op == ws.OpContinuation && !underway:
@@ -114,8 +117,8 @@ func (c *Conn) admit(h *header) bool {
 	case h.op != ws.OpContinuation && underway:
 		c.Close(ProtocolError, ws.StatusProtocolError, "new message before the end of the one under way")
 		return false
-	case h.length > c.loop.cfg.MaxMessageSize-size:
-		c.Close(MessageTooBig, ws.StatusMessageTooBig, c.loop.tooBig)
+	case h.length > limit-size:
+		c.tooBig()
 		return false
 	}
 	c.loop.handler.Frame(c, h.op)
@@ -128,6 +131,10 @@ func (c *Conn) whole(h *header, payload []byte) {
 	case h.op.IsControl():
 		c.control(h.op, payload)
 	case h.fin && h.op != ws.OpContinuation:
+		if h.compressed() {
+			c.deliverPacked(h.op, payload)
+			return
+		}
 		if h.op == ws.OpText && !utf8.Valid(payload) {
 			c.notUTF8()
 			return
@@ -135,9 +142,7 @@ func (c *Conn) whole(h *header, payload []byte) {
 		c.deliver(h.op, payload)
 	default:
 		in := c.loop.inboxOf(c)
-		if h.op != ws.OpContinuation {
-			in.op = h.op
-		}
+		in.begin(h)
 		if c.collect(in, payload) && h.fin {
 			c.complete(in)
 		}
@@ -165,9 +170,7 @@ func (c *Conn) payload(in *inbox, b []byte) []byte {
 		}
 	case c.state == stateClosing: // nobody waits for messages any more
 	default:
-		if h.op != ws.OpContinuation {
-			in.op = h.op
-		}
+		in.begin(h)
 		if c.collect(in, p) && done && h.fin {
 			c.complete(in)
 		}
@@ -179,7 +182,7 @@ func (c *Conn) payload(in *inbox, b []byte) []byte {
 // connection had to be closed for it: text that cannot become UTF-8 is refused as
 // soon as that shows.
 func (c *Conn) collect(in *inbox, p []byte) bool {
-	if in.op == ws.OpText && !in.text.feed(p) {
+	if in.op == ws.OpText && !in.packed && !in.text.feed(p) {
 		c.notUTF8()
 		return false
 	}
@@ -192,11 +195,15 @@ func (c *Conn) collect(in *inbox, p []byte) bool {
 
 // complete delivers the message that has been collected.
 func (c *Conn) complete(in *inbox) {
-	if in.op == ws.OpText && !in.text.done() {
+	switch {
+	case in.packed:
+		c.deliverPacked(in.op, in.msg)
+	case in.op == ws.OpText && !in.text.done():
 		c.notUTF8()
 		return
+	default:
+		c.deliver(in.op, in.msg)
 	}
-	c.deliver(in.op, in.msg)
 	if c.state == stateOpen { // otherwise it has been dropped already
 		in.dropMessage(c.loop)
 	}
@@ -205,6 +212,25 @@ func (c *Conn) complete(in *inbox) {
 func (c *Conn) deliver(op ws.OpCode, payload []byte) {
 	c.loop.stats.MessagesIn++
 	c.loop.handler.Message(c, op, payload)
+}
+
+// deliverPacked delivers a compressed message (RFC 7692, 7.2.2).
+func (c *Conn) deliverPacked(op ws.OpCode, payload []byte) {
+	l := c.loop
+	out, err := l.inflater.append(l.inflated[:0], payload, l.cfg.MaxMessageSize)
+	if l.inflated = out; cap(out) > maxPooledData {
+		l.inflated = nil
+	}
+	switch {
+	case err == errInflatedTooBig:
+		c.tooBig()
+	case err != nil:
+		c.Close(InvalidUTF8, ws.StatusInvalidFramePayloadData, "message is not DEFLATE data")
+	case op == ws.OpText && !utf8.Valid(out):
+		c.notUTF8()
+	default:
+		c.deliver(op, out)
+	}
 }
 
 // control handles a control frame (RFC 6455, 5.5).
@@ -245,6 +271,10 @@ func (c *Conn) peerCloses(payload []byte) {
 
 func (c *Conn) notUTF8() {
 	c.Close(InvalidUTF8, ws.StatusInvalidFramePayloadData, "text is not valid UTF-8")
+}
+
+func (c *Conn) tooBig() {
+	c.Close(MessageTooBig, ws.StatusMessageTooBig, c.loop.tooBig)
 }
 
 // violated closes the connection for a frame that breaks the protocol.

@@ -10,13 +10,15 @@ import (
 // it is sent to.
 type Frame struct {
 	encoded []byte
+	header  int                        // bytes of it
+	packed  *[maxWindowBits + 1][]byte // compressed, by the window's bits; see Server.Compress
 }
 
 // NewFrame builds an unfragmented frame and copies payload. A control frame's
 // payload is at most 125 bytes (RFC 6455, 5.5); that is up to the caller.
 func NewFrame(op ws.OpCode, payload []byte) *Frame {
-	b := make([]byte, 0, maxServerHeader+len(payload))
-	return &Frame{encoded: append(appendFrameHeader(b, op, len(payload)), payload...)}
+	b := appendFrameHeader(make([]byte, 0, maxServerHeader+len(payload)), op, len(payload))
+	return &Frame{encoded: append(b, payload...), header: len(b)}
 }
 
 // NewCloseFrame builds a close frame. Reason is cut at a rune boundary to 123
@@ -36,6 +38,47 @@ func (f *Frame) Len() int { return len(f.encoded) }
 
 // bytes is the encoded frame. Nobody may write to it.
 func (f *Frame) bytes() []byte { return f.encoded }
+
+func (f *Frame) isControl() bool { return ws.OpCode(f.encoded[0] & 0x0F).IsControl() }
+
+// bytesFor is the encoded frame for a connection that agreed on p: compressed, if
+// it has been packed for such.
+func (f *Frame) bytesFor(p deflateParams) []byte {
+	if f.packed != nil && p.agreed() {
+		if b := f.packed[p.alike(len(f.encoded)-f.header).windowBits]; b != nil {
+			return b
+		}
+	}
+	return f.encoded
+}
+
+// pack adds the compressed form for connections that agreed on p, unless it would
+// not be shorter. The frame must not have been sent yet.
+func (f *Frame) pack(d *deflater, p deflateParams) {
+	payload := f.encoded[f.header:]
+	p = p.alike(len(payload))
+	if f.packed == nil {
+		f.packed = new([maxWindowBits + 1][]byte)
+	}
+	if f.packed[p.windowBits] == nil {
+		f.packed[p.windowBits] = packedFrame(nil, d, p, ws.OpCode(f.encoded[0]&0x0F), payload)
+	}
+}
+
+// packedFrame appends a frame with the compressed payload to dst; nil where that
+// would not be shorter.
+func packedFrame(dst []byte, d *deflater, p deflateParams, op ws.OpCode, payload []byte) []byte {
+	start := len(dst)
+	dst = append(dst, make([]byte, maxServerHeader)...) // the header's length follows from the payload's
+	dst, ok := d.append(dst, payload, p)
+	if !ok {
+		return nil
+	}
+	packed := dst[start+maxServerHeader:]
+	header := appendFrameHeader(dst[start:start:start+maxServerHeader], op, len(packed))
+	header[0] |= rsv1 << 4
+	return append(dst[:start+len(header)], packed...)
+}
 
 // maxServerHeader is the size of the longest header of an unmasked frame.
 const maxServerHeader = 10

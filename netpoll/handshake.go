@@ -49,6 +49,14 @@ func (l *Loop) decide(c *Conn, head, rest []byte) {
 		l.refuse(c, e.appendTo(nil, r.Method), rest)
 		return
 	}
+	var deflate deflateParams
+	if l.cfg.Compression {
+		var e *HandshakeError
+		if deflate, l.upgrader.extensions, e = negotiateDeflate(r); e != nil {
+			l.refuse(c, e.appendTo(nil, r.Method), rest)
+			return
+		}
+	}
 	response, accepted := l.upgrader.upgrade(r, func(r *Request) Verdict { return l.open(c, r) })
 	if !accepted {
 		l.stats.Refused++
@@ -56,6 +64,10 @@ func (l *Loop) decide(c *Conn, head, rest []byte) {
 		return
 	}
 	l.stats.Upgraded++
+	if deflate.agreed() {
+		c.deflate = deflate
+		l.srv.deflating[deflate.windowBits].Add(1)
+	}
 	in := c.in
 	c.in = nil
 	if c.put(response, false) == nil {

@@ -21,9 +21,10 @@ type inbox struct {
 
 	control []byte // payload of the control frame under way
 
-	op   ws.OpCode // of the message under way; 0: none
-	msg  []byte    // its payload so far, unmasked
-	text utf8State
+	op     ws.OpCode // of the message under way; 0: none
+	packed bool      // it is compressed
+	msg    []byte    // its payload so far, unmasked
+	text   utf8State // of a message that is not compressed
 
 	held []byte // read, not decoded: reading was stopped
 }
@@ -38,10 +39,17 @@ func (in *inbox) idle() bool {
 	return in.hdrLen == 0 && !in.inFrame && in.op == 0 && in.held == nil
 }
 
+// begin notes the message that h begins, if h begins one.
+func (in *inbox) begin(h *header) {
+	if h.op != ws.OpContinuation {
+		in.op, in.packed = h.op, h.compressed()
+	}
+}
+
 // dropMessage forgets the message under way, so that it counts no longer.
 func (in *inbox) dropMessage(l *Loop) {
 	l.assembling -= int64(cap(in.msg))
-	in.op, in.text = 0, utf8State{}
+	in.op, in.packed, in.text = 0, false, utf8State{}
 	if cap(in.msg) > maxPooledData {
 		in.msg = nil
 	}

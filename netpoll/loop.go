@@ -49,6 +49,8 @@ type Loop struct {
 	inboxes    []*inbox
 	outboxes   []*outbox
 	assembling int64
+	inflater   inflater
+	inflated   []byte // a message that was compressed
 	stats      Stats
 	turns      int
 

@@ -29,6 +29,9 @@ type Config struct {
 	WriteTimeout      time.Duration // in which some of these must leave; default 30 s
 	CloseTimeout      time.Duration // from our close frame to the end of TCP; default 5 s
 
+	Compression          bool // agree on permessage-deflate (RFC 7692), without context takeover, with clients that offer it
+	CompressionThreshold int  // bytes of a message from which on it is compressed; default 256
+
 	// HandOff decides about a request whose path is not the client path: true
 	// gives the connection to the Listener of Server.HandedOff, false answers
 	// 403. It runs on a loop and must not block. nil answers 404 to all.
@@ -44,6 +47,8 @@ type Server struct {
 	acceptor  *acceptor
 	handedOff *handOffListener
 	pressure  atomic.Bool
+	deflater  deflater
+	deflating [maxWindowBits + 1]atomic.Int64 // open connections that agreed on compression, by the window's bits
 
 	running sync.WaitGroup // the loops' goroutines
 	started bool
@@ -83,12 +88,14 @@ func (cfg *Config) complete() error {
 	cfg.MaxPendingBytes = cmp.Or(cfg.MaxPendingBytes, 1<<20)
 	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, 30*time.Second)
 	cfg.CloseTimeout = cmp.Or(cfg.CloseTimeout, 5*time.Second)
+	cfg.CompressionThreshold = cmp.Or(cfg.CompressionThreshold, 256)
 	switch {
 	case cfg.Loops < 1 || cfg.Loops > MaxLoops:
 		return fmt.Errorf("netpoll: %d loops; there can be 1 to %d", cfg.Loops, MaxLoops)
 	case cfg.Path[0] != '/':
 		return fmt.Errorf("netpoll: path %q does not begin with a slash", cfg.Path)
-	case cfg.MaxHeaderBytes < 0 || cfg.MaxMessageSize < 0 || cfg.MaxAssemblyMemory < 0 || cfg.MaxPendingBytes < 0:
+	case cfg.MaxHeaderBytes < 0 || cfg.MaxMessageSize < 0 || cfg.MaxAssemblyMemory < 0 || cfg.MaxPendingBytes < 0 ||
+		cfg.CompressionThreshold < 0:
 		return errors.New("netpoll: a size below 0")
 	case cfg.HandshakeTimeout < 0 || cfg.WriteTimeout < 0 || cfg.CloseTimeout < 0:
 		return errors.New("netpoll: a timeout below 0")
@@ -172,6 +179,22 @@ func (s *Server) SetPressure(on bool) {
 	}
 	for _, l := range s.loops {
 		l.Post((*Loop).relieve)
+	}
+}
+
+// Compress prepares f, which must not have been sent yet, for the connections that
+// agreed on compression: once for all whose parameters are alike. It runs on the
+// caller's goroutine and does nothing where it would not pay: for control frames,
+// below Config.CompressionThreshold, or where nobody agreed. A connection for which
+// f is not prepared gets it uncompressed.
+func (s *Server) Compress(f *Frame) {
+	if !s.cfg.Compression || f.isControl() || len(f.encoded)-f.header < s.cfg.CompressionThreshold {
+		return
+	}
+	for bits := range s.deflating {
+		if s.deflating[bits].Load() > 0 {
+			f.pack(&s.deflater, deflateParams{windowBits: uint8(bits)})
+		}
 	}
 }
 

@@ -139,6 +139,8 @@ type upgrader struct {
 	request *Request
 	decide  func(*Request) Verdict
 	verdict Verdict
+
+	extensions string // what the 101 says of them; "" for none
 }
 
 func newUpgrader() *upgrader {
@@ -191,9 +193,19 @@ func (u *upgrader) beforeUpgrade() (ws.HandshakeHeader, error) {
 	return u, nil
 }
 
-// WriteTo writes the response's further header fields. RFC 6455, 4.2.2: a
-// subprotocol that the client has not offered must not be selected.
+// WriteTo writes the response's further header fields.
 func (u *upgrader) WriteTo(w io.Writer) (int64, error) {
+	n, err := writeField(w, "Sec-WebSocket-Extensions: ", u.extensions)
+	if err != nil {
+		return n, err
+	}
+	m, err := u.writeSubprotocol(w)
+	return n + m, err
+}
+
+// writeSubprotocol: RFC 6455, 4.2.2: a subprotocol that the client has not offered
+// must not be selected.
+func (u *upgrader) writeSubprotocol(w io.Writer) (int64, error) {
 	name := u.verdict.Subprotocol
 	offered := false
 	u.request.EachSubprotocol(func(offer []byte) bool {
@@ -203,8 +215,16 @@ func (u *upgrader) WriteTo(w io.Writer) (int64, error) {
 	if !offered {
 		return 0, nil
 	}
+	return writeField(w, "Sec-WebSocket-Protocol: ", name)
+}
+
+// writeField writes a header line, if it has a value.
+func writeField(w io.Writer, name, value string) (int64, error) {
+	if value == "" {
+		return 0, nil
+	}
 	written := 0
-	for _, s := range [...]string{"Sec-WebSocket-Protocol: ", name, "\r\n"} {
+	for _, s := range [...]string{name, value, "\r\n"} {
 		n, err := io.WriteString(w, s)
 		if written += n; err != nil {
 			return int64(written), err
