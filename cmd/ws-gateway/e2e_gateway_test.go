@@ -85,7 +85,8 @@ func (l launch) run(t testing.TB) *gateway {
 		g.cmd = exec.Command(gatewayBinary, l.args...)
 	}
 	g.cmd.Dir = t.TempDir()
-	g.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + g.cmd.Dir}, l.env...)
+	// The race detector would hold up each exit for a second.
+	g.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + g.cmd.Dir, "GORACE=atexit_sleep_ms=20"}, l.env...)
 	g.cmd.Stdout = &g.out
 	stderr, err := g.cmd.StderrPipe()
 	if err != nil {
