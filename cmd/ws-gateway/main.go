@@ -30,6 +30,7 @@ const (
 )
 
 func main() {
+	tuneCollector()
 	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
