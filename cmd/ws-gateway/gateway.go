@@ -134,7 +134,11 @@ func (g *gateway) netpollConfig() netpoll.Config {
 		MaxPendingBytes:   int(c.MaxPendingBytes),
 		WriteTimeout:      c.WriteTimeout,
 		CloseTimeout:      c.CloseTimeout,
-		Log:               g.log,
+		Compression:       c.Compression,
+
+		CompressionThreshold: int(c.CompressThreshold),
+
+		Log: g.log,
 	}
 	if c.AdminListen == "" {
 		nc.HandOff = admin.HandOff(c.AdminToken != "")

@@ -20,6 +20,8 @@ type options struct {
 	MaxHeaderBytes     size          `group:"clients" default:"32KiB" min:"1KiB" max:"16MiB" help:"Largest request head; 431 above it."`
 	HandshakeTimeout   time.Duration `group:"clients" default:"10s" min:"10ms" help:"Time in which a request head must arrive."`
 	MaxMessageSize     size          `group:"clients" default:"1MiB" min:"1" max:"1GiB" help:"Largest message from a client; close code 1009 above it."`
+	Compression        bool          `group:"clients" help:"Agree on permessage-deflate (RFC 7692) with clients that offer it; nothing is kept between messages."`
+	CompressThreshold  size          `group:"clients" name:"compression-threshold" default:"256" min:"1" max:"1GiB" help:"Smallest message to a client that is compressed."`
 	PingTimeout        time.Duration `group:"clients" default:"75s" min:"1s" help:"A client that sends no ping for this long is closed with 1008."`
 	Keepalive          string        `group:"clients" default:"ping" oneof:"ping,any" help:"What moves the ping timeout: pings and pongs (ping), or every frame (any)."`
 	ServerPing         time.Duration `group:"clients" default:"0s" min:"0s" help:"Send ping frames at this interval; 0s sends none."`
