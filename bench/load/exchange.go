@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ws-gateway/bench/proc"
+	"ws-gateway/bench/sock"
 )
 
 // Traffic says what an Exchange sends.
@@ -35,10 +36,18 @@ type Exchange struct {
 	client    *Client
 	recording atomic.Bool
 	stopping  atomic.Bool
+	laps      atomic.Uint32 // how often the workers were asked for what they have recorded
 	wg        sync.WaitGroup
 
 	began time.Time
-	first []reading // of each worker, when recording began
+	first []reading // of each worker, when the present lap began
+}
+
+// lap is what a worker has recorded since the last one.
+type lap struct {
+	latency  *hdrhistogram.Histogram
+	failures int
+	details  []string
 }
 
 // reading is what a worker had done at one time.
@@ -65,9 +74,9 @@ type exchanging struct {
 	outstanding int     // messages without a reply
 	completed   uint64
 	done        atomic.Uint64 // completed, for others to read
-	latency     *hdrhistogram.Histogram
-	failures    int
-	details     []string
+	lap                       // the present one
+	laps        uint32        // how many there have been
+	handed      chan lap      // the last one; closed when the worker is through
 }
 
 // Start begins to send and returns when every worker is at it. The caller must
@@ -103,20 +112,44 @@ func (x *Exchange) Begin() {
 	x.recording.Store(true)
 }
 
+// Lap ends the recorded part of the Exchange and begins the next one without a
+// pause in the traffic, and reports on the former. A reply counts in the lap in
+// which it arrives.
+func (x *Exchange) Lap() Result {
+	now, last := time.Now(), x.readings()
+	x.laps.Add(1)
+	laps := make([]lap, len(x.client.workers))
+	for i, w := range x.client.workers {
+		laps[i] = <-w.ex.handed // empty from a worker that is through: End reports its failure
+	}
+	r := x.result(now.Sub(x.began), last, laps)
+	x.began, x.first = now, last
+	return r
+}
+
 // End stops recording and sending, waits for the replies that are outstanding
-// and reports. Without Begin it only stops.
+// and reports, on the part since the last Lap where there was one. Without Begin
+// it only stops.
 func (x *Exchange) End() Result {
-	elapsed := time.Since(x.began)
-	last := x.readings()
+	elapsed, last := time.Since(x.began), x.readings()
 	x.recording.Store(false)
 	x.stopping.Store(true)
 	x.wg.Wait()
-
-	r := Result{Elapsed: elapsed, Latency: newLatency()}
+	laps := make([]lap, len(x.client.workers))
 	for i, w := range x.client.workers {
-		r.Latency.Merge(w.ex.latency)
-		r.Failures += w.ex.failures
-		r.Details = append(r.Details, w.ex.details...)
+		laps[i] = w.ex.lap
+	}
+	return x.result(elapsed, last, laps)
+}
+
+func (x *Exchange) result(elapsed time.Duration, last []reading, laps []lap) Result {
+	r := Result{Elapsed: elapsed, Latency: newLatency()}
+	for i, l := range laps {
+		if l.latency != nil {
+			r.Latency.Merge(l.latency)
+		}
+		r.Failures += l.failures
+		r.Details = append(r.Details, l.details...)
 		if x.first == nil {
 			continue
 		}
@@ -154,7 +187,10 @@ func (x *Exchange) readings() []reading {
 
 func (w *worker) prepare(t Traffic, active int) {
 	active = min(active, len(w.conns))
-	w.ex = exchanging{frames: t.Message.frames(), active: active, closedLoop: t.Rate <= 0, latency: newLatency()}
+	w.ex = exchanging{
+		frames: t.Message.frames(), active: active, closedLoop: t.Rate <= 0,
+		lap: lap{latency: newLatency()}, handed: make(chan lap, 1),
+	}
 	for i := range w.conns {
 		c := &w.conns[i]
 		c.wanted, c.sent, c.received, c.written, c.matched = 0, 0, 0, 0, 0
@@ -166,6 +202,7 @@ func (w *worker) prepare(t Traffic, active int) {
 }
 
 func (w *worker) exchange(x *Exchange) {
+	defer close(w.ex.handed)
 	if w.ex.closedLoop {
 		for i := range w.ex.active {
 			w.want(int32(i), w.now())
@@ -174,6 +211,11 @@ func (w *worker) exchange(x *Exchange) {
 	var deadline int64
 	for {
 		w.ex.recording, w.ex.stopping = x.recording.Load(), x.stopping.Load()
+		if n := x.laps.Load(); n != w.ex.laps {
+			w.ex.laps = n
+			w.ex.handed <- w.ex.lap
+			w.ex.lap = lap{latency: newLatency()}
+		}
 		timeout := longest
 		switch {
 		case w.ex.stopping && deadline == 0:
@@ -236,8 +278,8 @@ func (w *worker) want(i int32, now int64) {
 func (w *worker) send(i int32, c *conn) {
 	for c.sent < c.wanted {
 		frame := w.ex.frames.ask(uint32(w.number(i)), c.sent)
-		n, err := write(int(c.fd), frame[c.written:])
-		if err != nil && !wouldBlock(err) {
+		n, err := sock.Write(int(c.fd), frame[c.written:])
+		if err != nil && !sock.WouldBlock(err) {
 			w.fail(i, c, fmt.Errorf("sending: %w", err))
 			return
 		}
@@ -261,7 +303,7 @@ func (w *worker) arm(i int32, c *conn, on bool) {
 	if on {
 		interest |= unix.EPOLLOUT
 	}
-	if err := w.poller.modify(int(c.fd), i, interest); err != nil {
+	if err := w.poller.Modify(int(c.fd), i, interest); err != nil {
 		w.fail(i, c, fmt.Errorf("watching: %w", err))
 		return
 	}
@@ -282,9 +324,9 @@ var errClosed = errors.New("the server closed the connection")
 
 // receive compares what has arrived with the replies that are due.
 func (w *worker) receive(i int32, c *conn) {
-	n, err := read(int(c.fd), w.buf)
+	n, err := sock.Read(int(c.fd), w.buf)
 	switch {
-	case wouldBlock(err):
+	case sock.WouldBlock(err):
 		return
 	case err != nil:
 		w.fail(i, c, fmt.Errorf("reading: %w", err))
@@ -335,7 +377,7 @@ func (w *worker) replied(i int32, c *conn) {
 func (w *worker) fail(i int32, c *conn, err error) {
 	w.note(fmt.Sprintf("connection %d: %v", w.number(i), err))
 	w.ex.outstanding -= int(c.wanted - c.received)
-	hangUp(int(c.fd))
+	sock.HangUp(int(c.fd))
 	c.state = failed
 	w.open.Add(-1)
 }

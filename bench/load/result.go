@@ -33,8 +33,8 @@ type Result struct {
 	// others had them all.
 	Waited float64
 
-	// Failures counts connections that broke or got a wrong reply, over the whole
-	// Exchange, and replies that never came; Details says more about the first few.
+	// Failures counts connections that broke or got a wrong reply, also before Begin,
+	// and replies that never came; Details says more about the first few.
 	Failures int
 	Details  []string
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ws-gateway/bench/sock"
 )
 
 const (
@@ -46,7 +48,7 @@ type worker struct {
 	epoch time.Time
 	host  string
 
-	poller  *poller
+	poller  *sock.Poller
 	conns   []conn
 	dialled int
 	buf     []byte
@@ -62,7 +64,7 @@ type worker struct {
 }
 
 func newWorker(cfg *Config, index int, epoch time.Time) (*worker, error) {
-	p, err := newPoller()
+	p, err := sock.NewPoller()
 	if err != nil {
 		return nil, err
 	}
@@ -82,18 +84,18 @@ func (w *worker) now() int64 { return int64(time.Since(w.epoch)) }
 func (w *worker) next(timeout time.Duration) ([]unix.EpollEvent, error) {
 	if w.cfg.Busy {
 		before := w.now()
-		events, err := w.poller.poll()
+		events, err := w.poller.Poll()
 		if len(events) == 0 {
 			w.idle.Add(w.now() - before)
 		}
 		return events, err
 	}
 	if w.lively {
-		if events, err := w.poller.poll(); len(events) > 0 || err != nil {
+		if events, err := w.poller.Poll(); len(events) > 0 || err != nil {
 			return events, err
 		}
 	}
-	events, err := w.poller.wait(min(timeout, longest))
+	events, err := w.poller.Wait(min(timeout, longest))
 	w.lively = len(events) > 0
 	return events, err
 }
@@ -124,7 +126,7 @@ func (w *worker) connect(stop *atomic.Bool, share int) error {
 
 func (w *worker) dial(i int32) error {
 	n := w.number(i)
-	fd, err := dial(w.cfg.Target, source(w.cfg.Target.Addr(), n))
+	fd, err := sock.Dial(w.cfg.Target, source(w.cfg.Target.Addr(), n), 0)
 	if err != nil {
 		return fmt.Errorf("load: connection %d: %w", n, err)
 	}
@@ -137,7 +139,7 @@ func (w *worker) dial(i int32) error {
 	if c.state == connecting {
 		interest = unix.EPOLLOUT
 	}
-	if err := w.poller.add(fd, i, interest); err != nil {
+	if err := w.poller.Add(fd, i, interest); err != nil {
 		return fmt.Errorf("load: watching connection %d: %w", n, err)
 	}
 	return nil
@@ -146,9 +148,9 @@ func (w *worker) dial(i int32) error {
 // ask sends the opening handshake, if TCP is established by now.
 func (w *worker) ask(i int32, c *conn) error {
 	w.request = appendRequest(w.request[:0], w.host, w.cfg.Path, w.number(i), w.cfg.Header)
-	n, err := write(int(c.fd), w.request)
+	n, err := sock.Write(int(c.fd), w.request)
 	switch {
-	case wouldBlock(err):
+	case sock.WouldBlock(err):
 		return nil
 	case err != nil:
 		return fmt.Errorf("load: sending the handshake to %v: %w", w.cfg.Target, err)
@@ -167,7 +169,7 @@ func (w *worker) shake(i int32) error {
 		if err := w.ask(i, c); err != nil || c.state == connecting {
 			return err
 		}
-		return w.poller.modify(int(c.fd), i, unix.EPOLLIN)
+		return w.poller.Modify(int(c.fd), i, unix.EPOLLIN)
 	case shaking:
 		return w.answered(i, c)
 	default:
@@ -176,9 +178,9 @@ func (w *worker) shake(i int32) error {
 }
 
 func (w *worker) answered(i int32, c *conn) error {
-	n, err := read(int(c.fd), w.buf)
+	n, err := sock.Read(int(c.fd), w.buf)
 	switch {
-	case wouldBlock(err):
+	case sock.WouldBlock(err):
 		return nil
 	case err != nil:
 		return fmt.Errorf("load: reading the answer to the handshake: %w", err)
@@ -210,7 +212,7 @@ func (w *worker) answered(i int32, c *conn) error {
 // check looks at what has happened to connections that should be idle.
 func (w *worker) check() error {
 	for {
-		events, err := w.poller.poll()
+		events, err := w.poller.Poll()
 		if err != nil || len(events) == 0 {
 			return err
 		}
@@ -224,9 +226,9 @@ func (w *worker) check() error {
 
 // interruption reads what nobody asked for.
 func (w *worker) interruption(c *conn) error {
-	n, err := read(int(c.fd), w.buf)
+	n, err := sock.Read(int(c.fd), w.buf)
 	switch {
-	case wouldBlock(err):
+	case sock.WouldBlock(err):
 		return nil
 	case err != nil:
 		return fmt.Errorf("load: an open connection broke: %w", err)
@@ -240,10 +242,10 @@ func (w *worker) interruption(c *conn) error {
 func (w *worker) close() {
 	for i := range w.conns {
 		if c := &w.conns[i]; c.state != undialled && c.state != failed {
-			hangUp(int(c.fd))
+			sock.HangUp(int(c.fd))
 			c.state = failed
 		}
 	}
 	w.open.Store(0)
-	w.poller.close()
+	w.poller.Close()
 }
