@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ws-gateway/hub"
 )
 
 // parse parses a command line under an environment of "NAME=value" entries.
@@ -356,6 +358,25 @@ func TestEveryOptionIsInTheTableWithHelpAndBoundsThatHoldItsDefault(t *testing.T
 		}
 		if _, isInt := v.Target.Interface().(int); (isInt || v.Target.Kind() == reflect.Int64) && v.Tag.Get("min") == "" {
 			t.Errorf("%s has no lower bound", v.Name)
+		}
+	}
+}
+
+// The checks of options that package hub makes too say the same, or a bad value
+// would be found without its source, or a good one refused.
+func TestOriginsAndNamesAreCheckedAsTheHubChecksThem(t *testing.T) {
+	for _, origin := range []string{"*", "null", "https://a.example", "HTTPS://A.example:8443", "https://*.a.example", "https://[::1]:1", "app://x",
+		"a.example", "https://", "https://a.example/", "https://*", "https://a.*.example", "https://u@a.example", "://a", "https://a b", "https://a?b", "1a://x"} {
+		_, err := hub.New(hub.Config{AllowedOrigins: []string{origin}})
+		if isOrigin(origin) != (err == nil) {
+			t.Errorf("origin %q: %v here, %v there", origin, isOrigin(origin), err)
+		}
+	}
+	for _, name := range []string{"a", "X-Bfl-User", "a.b~c!", "a b", "a,b", "ä", "a\x7f", "a:b", "a/b", "a|b"} {
+		_, headerErr := hub.New(hub.Config{UserHeader: name})
+		_, protocolErr := hub.New(hub.Config{Subprotocols: []string{name}})
+		if isToken(name) != (headerErr == nil) || isToken(name) != (protocolErr == nil) {
+			t.Errorf("name %q: %v here, %v and %v there", name, isToken(name), headerErr, protocolErr)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -145,13 +146,15 @@ func isToken(s string) bool {
 	})
 }
 
+var originScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`)
+
 // isOrigin reports whether s is one of the forms that package hub takes.
 func isOrigin(s string) bool {
 	if s == "*" || s == "null" {
 		return true
 	}
 	scheme, host, ok := strings.Cut(s, "://")
-	return ok && isToken(scheme) && host != "" && !strings.ContainsAny(host, "/?# @\t") &&
+	return ok && originScheme.MatchString(scheme) && host != "" && !strings.ContainsAny(host, "/?# @\t") &&
 		!strings.Contains(strings.TrimPrefix(host, "*."), "*")
 }
 
