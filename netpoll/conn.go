@@ -33,6 +33,7 @@ type connState uint8
 const (
 	stateFree      connState = iota // the slot has no connection
 	stateHandshake                  // collecting the request head
+	stateParked                     // the Handler has postponed its verdict
 	stateOpen
 	stateClosing   // our close frame is on its way, the peer's is awaited
 	stateLingering // all is said: output drains, input is thrown away
@@ -50,6 +51,7 @@ type interest uint8
 const (
 	watchIn  interest = 1 << iota
 	watchOut          // output waits
+	watchEnd          // nothing is read, but the client may go away
 	detached          // the descriptor is not in the epoll
 )
 
@@ -200,7 +202,9 @@ func (c *Conn) watch() {
 		return
 	}
 	var want interest
-	if c.pause == 0 {
+	if c.state == stateParked {
+		want |= watchEnd
+	} else if c.pause == 0 {
 		want |= watchIn
 	}
 	if c.out != nil {
@@ -222,6 +226,9 @@ func (c *Conn) watch() {
 func (w interest) events() (e uint32) {
 	if w&watchIn != 0 {
 		e |= unix.EPOLLIN | unix.EPOLLRDHUP
+	}
+	if w&watchEnd != 0 {
+		e |= unix.EPOLLRDHUP
 	}
 	if w&watchOut != 0 {
 		e |= unix.EPOLLOUT
@@ -265,8 +272,8 @@ func (c *Conn) destroy(reset bool) {
 func (c *Conn) release() {
 	l := c.loop
 	switch c.state {
-	case stateHandshake:
-		l.stats.Handshaking--
+	case stateHandshake, stateParked:
+		l.decided(c)
 	case stateClosing, stateLingering:
 		l.stats.Closing--
 	}

@@ -47,7 +47,18 @@ type Verdict struct {
 	Status      int           // 0 accepts; otherwise the HTTP status that refuses
 	Reason      string        // one line for the body of a refusal
 	RetryAfter  time.Duration // sent with a refusal when above 0, rounded up to seconds
+	Body        *Body         // of a refusal, instead of Reason; nil: none
 	Subprotocol string        // selected on acceptance; "" selects none
+
+	// Pending postpones the decision, which Loop.Decide brings: the handshake is
+	// parked, for as long as that takes. The rest of the Verdict is not looked at.
+	Pending bool
+}
+
+// Body is the content of a refusal that somebody else has written.
+type Body struct {
+	Type    string // Content-Type; "" for none. What cannot be in a header is replaced by blanks.
+	Content []byte
 }
 
 // End says how a connection ended.

@@ -49,6 +49,12 @@ func (l *Loop) decide(c *Conn, head, rest []byte) {
 		l.refuse(c, e.appendTo(nil, r.Method), rest)
 		return
 	}
+	l.conclude(c, head, rest, func(r *Request) Verdict { return l.handler.Upgrade(c, r) })
+}
+
+// conclude answers a valid opening handshake, which is l.request, as decide says.
+func (l *Loop) conclude(c *Conn, head, rest []byte, decide func(*Request) Verdict) {
+	r := &l.request
 	var deflate deflateParams
 	if l.cfg.Compression {
 		var e *HandshakeError
@@ -57,35 +63,97 @@ func (l *Loop) decide(c *Conn, head, rest []byte) {
 			return
 		}
 	}
-	response, accepted := l.upgrader.upgrade(r, func(r *Request) Verdict { return l.open(c, r) })
-	if !accepted {
+	pending := false
+	response, accepted := l.upgrader.upgrade(r, func(r *Request) Verdict {
+		v := decide(r)
+		pending = v.Pending
+		return v
+	})
+	switch {
+	case pending:
+		l.park(c, head, rest)
+	case accepted:
+		l.open(c, deflate, response, rest)
+	default:
 		l.stats.Refused++
 		l.refused(c, response, rest)
-		return
 	}
+}
+
+// open opens a connection that the handler has accepted.
+func (l *Loop) open(c *Conn, deflate deflateParams, response, rest []byte) {
+	l.decided(c)
+	c.state = stateOpen
+	l.stats.Open++
 	l.stats.Upgraded++
+	l.unawait(c)
+	c.deflate = deflate
 	if deflate.agreed() {
-		c.deflate = deflate
 		l.srv.deflating[deflate.windowBits].Add(1)
 	}
 	in := c.in
 	c.in = nil
 	if c.put(response, false) == nil {
 		c.decode(rest, false)
+		c.watch()
 	}
 	l.reclaim(in)
 }
 
-// open asks the handler, and opens the connection where it accepts.
-func (l *Loop) open(c *Conn, r *Request) Verdict {
-	v := l.handler.Upgrade(c, r)
-	if v.Status == 0 {
-		c.state = stateOpen
-		l.stats.Handshaking--
-		l.stats.Open++
-		l.unawait(c)
+// park keeps a handshake until Decide. It is not read meanwhile: what the client
+// sends early waits in the kernel, behind what came with the head.
+func (l *Loop) park(c *Conn, head, rest []byte) {
+	in := c.in
+	if len(in.head) == 0 {
+		in.head = append(append(in.head, head...), rest...)
 	}
-	return v
+	in.end = len(head)
+	l.stats.Handshaking--
+	l.stats.Parked++
+	c.state = stateParked
+	l.unawait(c)
+	c.watch()
+}
+
+// Decide brings the verdict that Handler.Upgrade had postponed for the connection
+// that id names. It returns false where that has gone away meanwhile, in which case
+// the verdict means nothing. Otherwise it is as if Upgrade had returned v. Loop goroutine only, and not from within a Handler method.
+func (l *Loop) Decide(id ID, v Verdict) bool {
+	c := l.parked(id)
+	if c == nil {
+		return false
+	}
+	in := c.in
+	head, rest := in.head[:in.end], in.head[in.end:]
+	l.request.Remote = in.peer
+	if e := parseHead(head, &l.request); e != nil {
+		panic("BUG: a parked head does not parse: " + e.Text)
+	}
+	v.Pending = false
+	l.conclude(c, head, rest, func(*Request) Verdict { return v })
+	return true
+}
+
+// Parked reports whether the handshake that id names still waits for Decide.
+func (l *Loop) Parked(id ID) bool { return l.parked(id) != nil }
+
+func (l *Loop) parked(id ID) *Conn {
+	if id.Loop() != l.index || id.Slot() >= l.slots {
+		return nil
+	}
+	if c := l.conns.At(id.Slot()); c.gen == id.Generation() && c.state == stateParked {
+		return c
+	}
+	return nil
+}
+
+// decided counts a handshake that ends, in whichever way.
+func (l *Loop) decided(c *Conn) {
+	if c.state == stateParked {
+		l.stats.Parked--
+	} else {
+		l.stats.Handshaking--
+	}
 }
 
 // refuse answers a request that is not even a proper one.
@@ -97,9 +165,10 @@ func (l *Loop) refuse(c *Conn, response, rest []byte) {
 // refused sends the answer and ends the connection. Where more of the request may
 // follow, the input is drained for a while: closing would destroy the answer.
 func (l *Loop) refused(c *Conn, response, rest []byte) {
-	l.stats.Handshaking--
+	l.decided(c)
 	l.stats.Closing++
 	c.state = stateLingering
+	c.watch()
 	c.thenClose = rest != nil && len(rest) == 0
 	l.await(c, closeDeadline)
 	c.put(response, false)

@@ -11,7 +11,8 @@ import (
 // stopped. An idle connection has none.
 type inbox struct {
 	peer netip.AddrPort // during the handshake
-	head []byte         // the request head so far
+	head []byte         // the request head so far; of a parked handshake, with all that came behind it
+	end  int            // of the head, in a parked handshake
 
 	hdr     [14]byte // a frame header so far
 	hdrLen  int

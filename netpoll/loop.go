@@ -197,6 +197,10 @@ func (l *Loop) dispatch(ev *unix.EpollEvent) {
 // readable reads once. Less than a full buffer means that the socket is drained;
 // of more than that epoll tells again, after others had their turn.
 func (l *Loop) readable(c *Conn) {
+	if c.state == stateParked { // it is not read: this is its end
+		c.broken()
+		return
+	}
 	if c.state == stateOpen && l.srv.pressure.Load() {
 		l.pressed = append(l.pressed, c.ID())
 		c.stopReading(byPressure)
@@ -293,7 +297,7 @@ func (l *Loop) shut(slot *uint32) (more bool) {
 	l.stopping = true
 	for n := 0; n < expiryBudget && *slot < l.slots; n++ {
 		switch c := l.conns.At(*slot); c.state {
-		case stateHandshake:
+		case stateHandshake, stateParked:
 			c.destroy(true)
 		case stateOpen:
 			c.Close(GoingAway, statusGoingAway, "going away")

@@ -34,6 +34,12 @@ func badRequest(text string) *HandshakeError {
 // the end of the connection. Text becomes the body, one line; extra are further
 // header fields, name, value, name, value, and must not come from outside.
 func appendRefusal(dst []byte, status int, text string, extra ...string) []byte {
+	dst = appendRefusalHead(dst, status, "text/plain; charset=utf-8", len(text)+1, extra...)
+	return append(appendLine(dst, text), '\n')
+}
+
+// appendRefusalHead is appendRefusal up to the body of length bytes.
+func appendRefusalHead(dst []byte, status int, contentType string, length int, extra ...string) []byte {
 	if status < 400 || status > 599 {
 		status = http.StatusInternalServerError
 	}
@@ -41,8 +47,11 @@ func appendRefusal(dst []byte, status int, text string, extra ...string) []byte 
 	dst = strconv.AppendInt(dst, int64(status), 10)
 	dst = append(dst, ' ')
 	dst = append(dst, http.StatusText(status)...)
-	dst = append(dst, "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
-	dst = strconv.AppendInt(dst, int64(len(text)+1), 10)
+	if contentType != "" {
+		dst = appendLine(append(dst, "\r\nContent-Type: "...), contentType)
+	}
+	dst = append(dst, "\r\nContent-Length: "...)
+	dst = strconv.AppendInt(dst, int64(length), 10)
 	dst = append(dst, "\r\nConnection: "...)
 	for i := 0; i < len(extra); i += 2 {
 		if extra[i] == "Upgrade" {
@@ -58,7 +67,11 @@ func appendRefusal(dst []byte, status int, text string, extra ...string) []byte 
 		dst = append(dst, extra[i+1]...)
 		dst = append(dst, "\r\n"...)
 	}
-	dst = append(dst, "\r\n"...)
+	return append(dst, "\r\n"...)
+}
+
+// appendLine appends text with blanks for what would end the line.
+func appendLine(dst []byte, text string) []byte {
 	for i := range len(text) {
 		c := text[i]
 		if c < ' ' || c == 0x7F {
@@ -66,5 +79,5 @@ func appendRefusal(dst []byte, status int, text string, extra ...string) []byte 
 		}
 		dst = append(dst, c)
 	}
-	return append(dst, '\n')
+	return dst
 }

@@ -17,6 +17,7 @@ type Stats struct {
 	Turns                          uint64 // of the loops
 	Descriptors, Open, Handshaking int64  // gauges: connection descriptors; open; head not complete
 	Closing, Paused                int64  // gauges: close handshake under way; reading stopped
+	Parked                         int64  // gauge: handshakes whose verdict is postponed
 	PendingBytes, AssemblyBytes    int64  // gauges: outboxes; messages in part
 	Tasks                          int64  // gauge: in mailboxes
 }
@@ -42,7 +43,7 @@ func (s *Stats) add(t *Stats) {
 	}{
 		{&s.Descriptors, t.Descriptors}, {&s.Open, t.Open}, {&s.Handshaking, t.Handshaking},
 		{&s.Closing, t.Closing}, {&s.Paused, t.Paused}, {&s.PendingBytes, t.PendingBytes},
-		{&s.AssemblyBytes, t.AssemblyBytes}, {&s.Tasks, t.Tasks},
+		{&s.AssemblyBytes, t.AssemblyBytes}, {&s.Parked, t.Parked}, {&s.Tasks, t.Tasks},
 	} {
 		*p.to += p.from
 	}

@@ -157,8 +157,8 @@ func newUpgrader() *upgrader {
 var errRefused = errors.New("netpoll: handshake refused")
 
 // upgrade answers a request that checkUpgrade found valid. Decide is called once;
-// if it accepts, the response is a 101, whatever happens. The response is valid
-// until the next call.
+// if it accepts, the response is a 101, whatever happens; if it postpones, there is
+// none. The response is valid until the next call.
 //
 // gobwas is shown a canonical head instead of the client's: it refuses lists in
 // Upgrade that RFC 9110 allows, and has no need of the other fields.
@@ -172,6 +172,9 @@ func (u *upgrader) upgrade(r *Request, decide func(*Request) Verdict) (response 
 	u.request, u.decide = nil, nil
 	if err == nil {
 		return u.conn.out, true
+	}
+	if u.verdict.Pending {
+		return nil, false
 	}
 	u.conn.out = u.verdict.appendRefusal(u.conn.out[:0])
 	return u.conn.out, false
@@ -187,7 +190,7 @@ const canonicalHead = "GET / HTTP/1.1\r\n" +
 // beforeUpgrade runs when gobwas has nothing left to refuse for.
 func (u *upgrader) beforeUpgrade() (ws.HandshakeHeader, error) {
 	u.verdict = u.decide(u.request)
-	if u.verdict.Status != 0 {
+	if u.verdict.Status != 0 || u.verdict.Pending {
 		return nil, errRefused
 	}
 	return u, nil
@@ -238,6 +241,10 @@ func (v *Verdict) appendRefusal(dst []byte) []byte {
 	text := v.Reason
 	if text == "" {
 		text = http.StatusText(v.Status)
+	}
+	if v.Body != nil {
+		dst = appendRefusalHead(dst, v.Status, v.Body.Type, len(v.Body.Content))
+		return append(dst, v.Body.Content...)
 	}
 	if v.RetryAfter <= 0 {
 		return appendRefusal(dst, v.Status, text)
