@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,11 +35,15 @@ type Stats struct {
 	Sent    uint64 `json:"sent"`
 	Failed  uint64 `json:"failed"`
 	Failure string `json:"failure,omitempty"`
+
+	Groups map[string]Group `json:"groups,omitempty"` // of an App that audits
 }
 
 // App is the app. Each callback is handled on its connection's goroutine: the
 // message's data goes back to its connection before the callback is answered.
 type App struct {
+	audit   *audit // nil: none
+	mute    string // the beginning of users' names whose messages are not answered; "" is nobody's
 	server  fasthttp.Server
 	gateway atomic.Pointer[fasthttp.HostClient]
 
@@ -53,9 +58,18 @@ const (
 	sendTimeout   = 10 * time.Second
 )
 
+// Config of an App. The zero value answers everybody.
+type Config struct {
+	Mute  string // users whose names begin with this get no replies; "" is nobody
+	Audit bool   // hold each connection's events against the contract; costs a lock for each event
+}
+
 // New returns an App that does not serve yet.
-func New() *App {
-	a := &App{}
+func New(cfg Config) *App {
+	a := &App{mute: cfg.Mute}
+	if cfg.Audit {
+		a.audit = newAudit()
+	}
 	a.server = fasthttp.Server{
 		Handler: a.handle, Name: "sink", Concurrency: mostCallbacks, MaxRequestBodySize: 64 << 20,
 		ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute,
@@ -90,7 +104,7 @@ func (a *App) handle(ctx *fasthttp.RequestCtx) {
 	case GatewayPath:
 		a.SetGateway(string(ctx.PostBody()))
 	case StatsPath:
-		body, _ := json.Marshal(a.Stats()) // numbers and a string
+		body, _ := json.Marshal(a.Stats()) // numbers and strings
 		ctx.SetBody(body)
 	default:
 		ctx.SetStatusCode(fasthttp.StatusNotFound)
@@ -100,18 +114,23 @@ func (a *App) handle(ctx *fasthttp.RequestCtx) {
 // callback never answers with an error: the gateway would try again, and the
 // message would be counted twice.
 func (a *App) callback(ctx *fasthttp.RequestCtx) {
-	var action, conn, data string
+	var action, conn, user, data string
 	gjson.ParseBytes(ctx.PostBody()).ForEach(func(key, value gjson.Result) bool {
 		switch key.Str {
 		case "action":
 			action = value.Str
 		case "conn_id":
 			conn = value.Str
+		case "user_name":
+			user = value.Str
 		case "data":
 			data = value.Raw
 		}
 		return true
 	})
+	if a.audit != nil {
+		a.audit.event(action, conn, user, string(ctx.Request.Header.Peek("X-Request-Id")), string(ctx.Request.Header.Peek("X-Attempt")))
+	}
 	switch {
 	case action == "open":
 		a.open.Add(1)
@@ -119,6 +138,9 @@ func (a *App) callback(ctx *fasthttp.RequestCtx) {
 		a.closed.Add(1)
 	case action == "message" && conn != "" && data != "":
 		a.message.Add(1)
+		if a.mute != "" && strings.HasPrefix(user, a.mute) {
+			return
+		}
 		if err := a.reply(conn, data); err != nil {
 			a.fail(err)
 			return
@@ -175,8 +197,12 @@ func (a *App) Stats() Stats {
 	a.mu.Lock()
 	failure := a.failure
 	a.mu.Unlock()
-	return Stats{
+	s := Stats{
 		Open: a.open.Load(), Message: a.message.Load(), Close: a.closed.Load(),
 		Sent: a.sent.Load(), Failed: a.failed.Load(), Failure: failure,
 	}
+	if a.audit != nil {
+		s.Groups = a.audit.snapshot()
+	}
+	return s
 }

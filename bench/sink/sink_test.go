@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -23,13 +24,15 @@ func TestMain(m *testing.M) {
 	)
 }
 
-func serve(t *testing.T) Control {
+func serve(t *testing.T) Control { return serveWith(t, Config{}) }
+
+func serveWith(t *testing.T, cfg Config) Control {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, ended := New(), make(chan error, 1)
+	a, ended := New(cfg), make(chan error, 1)
 	go func() { ended <- a.Serve(l) }()
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
@@ -82,7 +85,7 @@ func TestAMessageGoesBackToItsConnectionUntouched(t *testing.T) {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 	post(t, c, `{"data":{},"action":"close","user_name":"alice","conn_id":"x1","code":1001}`)
-	if got, want := stats(t, c), (Stats{Open: 1, Message: 1, Close: 1, Sent: 1}); got != want {
+	if got, want := stats(t, c), (Stats{Open: 1, Message: 1, Close: 1, Sent: 1}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -114,6 +117,18 @@ func TestCallbacksThatAreNoneAreCounted(t *testing.T) {
 	}
 	if s := stats(t, c); s.Failed != uint64(len(bad)) || s.Message != 0 || s.Failure == "" {
 		t.Errorf("got %+v", s)
+	}
+}
+
+func TestMuteUsersGetNoReplies(t *testing.T) {
+	c := serveWith(t, Config{Mute: "mute-"}) // a reply would fail, for there is no gateway
+	post(t, c, `{"data":1,"action":"message","conn_id":"x1","user_name":"mute-empty"}`)
+	if s := stats(t, c); s.Message != 1 || s.Failed != 0 || s.Sent != 0 {
+		t.Errorf("got %+v", s)
+	}
+	post(t, c, `{"data":1,"action":"message","conn_id":"x2","user_name":"user-mute-"}`)
+	if s := stats(t, c); s.Failed != 1 {
+		t.Errorf("another user was muted: %+v", s)
 	}
 }
 

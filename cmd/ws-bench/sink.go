@@ -11,6 +11,8 @@ import (
 // sinkCommand serves bench/sink's App.
 type sinkCommand struct {
 	Listen string `default:"127.0.0.1:0" placeholder:"ADDR" help:"Address to serve at; port 0 takes a free one. The bound address is printed on a line of its own."`
+	Mute   string `placeholder:"PREFIX" help:"Do not answer users whose names begin with this."`
+	Audit  bool   `help:"Hold each connection's events against the contract: one open, messages in order, one close."`
 }
 
 // Run serves until ctx is done.
@@ -19,7 +21,7 @@ func (c *sinkCommand) Run(ctx context.Context, io *streams) error {
 	if err != nil {
 		return err
 	}
-	app, ended := sink.New(), make(chan error, 1)
+	app, ended := sink.New(sink.Config{Mute: c.Mute, Audit: c.Audit}), make(chan error, 1)
 	go func() { ended <- app.Serve(l) }()
 	fmt.Fprintln(io.out, l.Addr())
 	select {
