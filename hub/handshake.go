@@ -28,7 +28,7 @@ func (h *Hub) Upgrade(c *netpoll.Conn, r *netpoll.Request) netpoll.Verdict {
 		user:   user,
 		cookie: cookies(r),
 		agent:  field(r, "User-Agent"),
-		remote: r.Remote,
+		remote: h.proxies.client(r),
 	}
 	switch h.enter(ls, id, p) {
 	case full:
@@ -41,7 +41,7 @@ func (h *Hub) Upgrade(c *netpoll.Conn, r *netpoll.Request) netpoll.Verdict {
 	if f := h.cfg.Forwarder; f != nil {
 		f.Open(ls.source(h, id), forward.Request{
 			URI:        strings.ToValidUTF8(string(r.Target), "\uFFFD"),
-			RemoteAddr: r.Remote.String(),
+			RemoteAddr: string(appendAddr(nil, p.remote)),
 			UserAgent:  p.agent,
 			Origin:     field(r, "Origin"),
 		})
@@ -122,11 +122,14 @@ func selectSubprotocol(r *netpoll.Request, allowed []string) (selected string) {
 // isToken reports whether s is a token (RFC 9110, 5.6.2).
 func isToken(s string) bool {
 	for i := range len(s) {
-		c := s[i]
-		alnum := 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9'
-		if !alnum && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+		if !isTokenByte(s[i]) {
 			return false
 		}
 	}
 	return s != ""
+}
+
+func isTokenByte(c byte) bool {
+	alnum := 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9'
+	return alnum || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }

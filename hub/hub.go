@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -23,16 +24,17 @@ type Forwarder interface {
 
 // Config of a Hub. Zero values mean the defaults named beside them.
 type Config struct {
-	Forwarder             Forwarder     // nil: push-only, nothing is forwarded
-	PingTimeout           time.Duration // default 75 s; kept to the second, rounded up
-	KeepaliveAny          bool          // any frame moves the deadline, not only pings and pongs
-	ServerPing            time.Duration // send ping frames at this interval, rounded up to seconds; 0: never
-	UserHeader            string        // default X-Bfl-User
-	RequireUser           bool          // refuse who has no user name, or an empty one
-	AllowedOrigins        []string      // empty: any; "https://*.example.org" covers subdomains
-	Subprotocols          []string      // empty: the first one offered is selected
-	MaxConnections        int           // 0: no limit
-	MaxConnectionsPerUser int           // 0: no limit; the empty user name is one user
+	Forwarder             Forwarder      // nil: push-only, nothing is forwarded
+	PingTimeout           time.Duration  // default 75 s; kept to the second, rounded up
+	KeepaliveAny          bool           // any frame moves the deadline, not only pings and pongs
+	ServerPing            time.Duration  // send ping frames at this interval, rounded up to seconds; 0: never
+	UserHeader            string         // default X-Bfl-User
+	RequireUser           bool           // refuse who has no user name, or an empty one
+	AllowedOrigins        []string       // empty: any; "https://*.example.org" covers subdomains
+	Subprotocols          []string       // empty: the first one offered is selected
+	TrustedProxies        []netip.Prefix // whose Forwarded and X-Forwarded-For are believed; none: nobody's
+	MaxConnections        int            // 0: no limit
+	MaxConnectionsPerUser int            // 0: no limit; the empty user name is one user
 	Log                   zerolog.Logger
 }
 
@@ -49,6 +51,7 @@ type Hub struct {
 	cfg         Config
 	instance    instance
 	origins     originRules
+	proxies     proxies
 	pingTimeout uint32         // ticks
 	serverPing  uint32         // ticks; 0: never
 	pong        *netpoll.Frame // the answer to a ping message
@@ -112,8 +115,12 @@ func New(cfg Config) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
+	trusted, err := newProxies(cfg.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
 	return &Hub{
-		cfg: cfg, instance: newInstance(), origins: origins,
+		cfg: cfg, instance: newInstance(), origins: origins, proxies: trusted,
 		pingTimeout: ticks(cfg.PingTimeout), serverPing: ticks(cfg.ServerPing),
 		pong:      netpoll.NewFrame(ws.OpText, pongMessage),
 		ping:      netpoll.NewFrame(ws.OpPing, nil),

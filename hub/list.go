@@ -201,7 +201,7 @@ func (h *Hub) infos(rows []row, dst []Info) []Info {
 	for i := range rows {
 		r := &rows[i]
 		ids = h.instance.appendID(ids, r.id)
-		addrs = remote(r.addr, r.port).AppendTo(addrs)
+		addrs = appendAddr(addrs, remote(r.addr, r.port))
 		ends = append(ends, len(addrs))
 	}
 	id, addr, from := string(ids), string(addrs), 0

@@ -65,9 +65,18 @@ func (s *session) setRemote(a netip.AddrPort) {
 	s.addr, s.port = a.Addr().As16(), a.Port()
 }
 
-// remote is the text form of a peer's address, IPv4 unmapped.
+// remote is a client's address, IPv4 unmapped.
 func remote(addr [16]byte, port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(addr).Unmap(), port)
+}
+
+// appendAddr appends a client's address as it is shown to others: without a port
+// where none is known.
+func appendAddr(dst []byte, a netip.AddrPort) []byte {
+	if a.Port() == 0 {
+		return a.Addr().AppendTo(dst)
+	}
+	return a.AppendTo(dst)
 }
 
 // release drops what the session holds, so that an unused slot keeps nothing

@@ -62,6 +62,9 @@ func sampleOf(t *testing.T, v value) sample {
 			return sample{[2]string{"https://a.example,https://b.example", "https://c.example"},
 				[2]any{[]string{"https://a.example", "https://b.example"}, []string{"https://c.example"}}}
 		}
+		if v.Name == "trusted-proxies" {
+			return sample{[2]string{"10.0.0.0/8,::1", "192.0.2.1"}, [2]any{[]string{"10.0.0.0/8", "::1"}, []string{"192.0.2.1"}}}
+		}
 		return sample{[2]string{"a,b", "c"}, [2]any{[]string{"a", "b"}, []string{"c"}}}
 	}
 	text := [2]string{"one", "two"}
@@ -239,6 +242,9 @@ func TestEveryBadValueIsOneLineThatNamesOptionValueAndSource(t *testing.T) {
 		{"--user-header=X:Y", "", `--user-header "X:Y" (from flag): must be a header name such as X-Bfl-User`},
 		{"--allowed-origins=https://a.example,b.example", "", `--allowed-origins "b.example" (from flag): must be an origin`},
 		{"--allowed-origins=https://a.example/", "", `--allowed-origins "https://a.example/" (from flag): must be an origin`},
+		{"--trusted-proxies=::1,10.0.0.0/33", "", `--trusted-proxies "10.0.0.0/33" (from flag): must be an address or a range of addresses`},
+		{"--trusted-proxies=::ffff:10.0.0.0/104", "", `--trusted-proxies "::ffff:10.0.0.0/104" (from flag): must be an address or a range of addresses`},
+		{"--trusted-proxies=fe80::1%eth0", "", `--trusted-proxies "fe80::1%eth0" (from flag): must be an address or a range of addresses`},
 		{"--subprotocols=a/b", "", `--subprotocols "a/b" (from flag): must be a name`},
 		{"--admin-token-file=/does/not/exist", "", `--admin-token-file "/does/not/exist" (from flag): must be a file that can be read: no such file or directory`},
 		{"--admin-token=a --admin-token-file=b", "", `--admin-token (from flag) and --admin-token-file (from flag): only one of them can be used`},

@@ -115,6 +115,10 @@ func (g *gateway) hubConfig() hub.Config {
 		MaxConnectionsPerUser: c.MaxPerUser,
 		Log:                   g.log,
 	}
+	for _, proxy := range c.TrustedProxies {
+		prefix, _ := parsePrefix(proxy) // has been checked
+		hc.TrustedProxies = append(hc.TrustedProxies, prefix)
+	}
 	if g.events != nil {
 		hc.Forwarder = g.events
 	}

@@ -16,6 +16,7 @@ type options struct {
 	UserHeader         string        `group:"clients" default:"X-Bfl-User" help:"Request header that names the user. Whatever is in front of the gateway must set or remove it."`
 	RequireUser        bool          `group:"clients" help:"Answer 401 to a handshake without the user header; otherwise its user is called \"\"."`
 	AllowedOrigins     []string      `group:"clients" placeholder:"ORIGIN" help:"Origins that may connect, such as https://app.example.org, https://*.example.org or null. Default: any. Repeatable."`
+	TrustedProxies     []string      `group:"clients" placeholder:"CIDR" help:"Peers whose Forwarded or X-Forwarded-For says who the client is, for remoteAddr and limits, such as 10.0.0.0/8 or ::1. Default: nobody's does. Where both headers are there, they must agree. Repeatable."`
 	Subprotocols       []string      `group:"clients" placeholder:"NAME" help:"Subprotocols to choose from. Default: the first one that the client offers. Repeatable."`
 	MaxHeaderBytes     size          `group:"clients" default:"32KiB" min:"1KiB" max:"16MiB" help:"Largest request head; 431 above it."`
 	HandshakeTimeout   time.Duration `group:"clients" default:"10s" min:"10ms" help:"Time in which a request head must arrive."`

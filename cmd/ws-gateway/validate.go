@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"reflect"
 	"regexp"
@@ -18,6 +19,7 @@ import (
 func (c *config) finish(env environment) error {
 	c.AllowedOrigins = withoutEmpty(c.AllowedOrigins)
 	c.Subprotocols = withoutEmpty(c.Subprotocols)
+	c.TrustedProxies = withoutEmpty(c.TrustedProxies)
 	var errs []error
 	for _, v := range c.values {
 		errs = append(errs, c.checkTags(v))
@@ -116,6 +118,11 @@ func (c *config) checkClients() error {
 			errs = append(errs, invalid("allowed-origins", origin, c.from("allowed-origins"), "an origin such as https://app.example.org or https://*.example.org, without a path"))
 		}
 	}
+	for _, proxy := range c.TrustedProxies {
+		if _, ok := parsePrefix(proxy); !ok {
+			errs = append(errs, invalid("trusted-proxies", proxy, c.from("trusted-proxies"), "an address or a range of addresses, such as 10.0.0.0/8, 192.0.2.1 or fd00::/8"))
+		}
+	}
 	for _, name := range c.Subprotocols {
 		if !isToken(name) {
 			errs = append(errs, invalid("subprotocols", name, c.from("subprotocols"), "a name without blanks and separators"))
@@ -156,6 +163,17 @@ func isOrigin(s string) bool {
 	scheme, host, ok := strings.Cut(s, "://")
 	return ok && originScheme.MatchString(scheme) && host != "" && !strings.ContainsAny(host, "/?# @\t") &&
 		!strings.Contains(strings.TrimPrefix(host, "*."), "*")
+}
+
+// parsePrefix reads a range of addresses, or a single address.
+func parsePrefix(s string) (netip.Prefix, bool) {
+	s = strings.TrimSpace(s)
+	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
+		addr = addr.Unmap()
+		return netip.PrefixFrom(addr, addr.BitLen()), true
+	}
+	prefix, err := netip.ParsePrefix(s)
+	return prefix, err == nil && !prefix.Addr().Is4In6()
 }
 
 // checkToken checks the admin token and takes it from its file.
