@@ -54,7 +54,7 @@ type accepted struct {
 
 func newAcceptor(s *Server) (*acceptor, error) {
 	epoll, err := netpoll.EpollCreate(&netpoll.EpollConfig{OnWaitError: func(err error) {
-		s.cfg.Log.Error().Err(err).Msg("no more connections are accepted; restart the gateway")
+		s.cfg.Failed(fmt.Errorf("waiting for connections: %w", err))
 	}})
 	if err != nil {
 		return nil, fmt.Errorf("epoll for listeners: %w", err)
@@ -186,7 +186,7 @@ func (a *acceptor) pauseLocked(l *listener, err error) {
 
 func (a *acceptor) armLocked(l *listener) {
 	if err := a.epoll.Mod(l.fd, listenEvents); err != nil {
-		a.srv.cfg.Log.Error().Err(err).Str("listen", l.Addr().String()).Msg("no more connections are accepted here; restart the gateway")
+		a.srv.cfg.Failed(fmt.Errorf("waiting for connections at %s: %w", l.Addr(), err))
 	}
 }
 

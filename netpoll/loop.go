@@ -134,7 +134,7 @@ func (l *Loop) run() {
 	for !l.stopping || l.stats.Descriptors > 0 {
 		events, err := l.wait()
 		if err != nil {
-			l.cfg.Log.Error().Err(err).Int("loop", l.index).Msg("event loop ends; restart the gateway")
+			l.cfg.Failed(fmt.Errorf("event loop %d: %w", l.index, err))
 			return
 		}
 		for i := range events {

@@ -37,6 +37,11 @@ type Config struct {
 	// 403. It runs on a loop and must not block. nil answers 404 to all.
 	HandOff func(peer netip.AddrPort, path []byte) bool
 
+	// Failed is told that a loop, or the accepting of connections, has ended for
+	// good, for a reason that should not occur: the process had better end. It runs
+	// on a goroutine of the server's and must not block. Default: an error in Log.
+	Failed func(err error)
+
 	Log zerolog.Logger
 }
 
@@ -88,6 +93,9 @@ func (cfg *Config) complete() error {
 	cfg.MaxPendingBytes = cmp.Or(cfg.MaxPendingBytes, 1<<20)
 	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, 30*time.Second)
 	cfg.CloseTimeout = cmp.Or(cfg.CloseTimeout, 5*time.Second)
+	if cfg.Failed == nil {
+		cfg.Failed = func(err error) { cfg.Log.Error().Err(err).Msg("the server does not work any more") }
+	}
 	cfg.CompressionThreshold = cmp.Or(cfg.CompressionThreshold, 256)
 	switch {
 	case cfg.Loops < 1 || cfg.Loops > MaxLoops:

@@ -34,7 +34,7 @@ type gateway struct {
 	maxConnections, descriptors int
 
 	serving sync.WaitGroup
-	failed  chan error // why the management server ended, if it did so by itself
+	failed  chan error // the first part that ended by itself, and why
 }
 
 // newGateway builds a gateway and binds its addresses; nothing runs before
@@ -138,6 +138,7 @@ func (g *gateway) netpollConfig() netpoll.Config {
 		MaxPendingBytes:   int(c.MaxPendingBytes),
 		WriteTimeout:      c.WriteTimeout,
 		CloseTimeout:      c.CloseTimeout,
+		Failed:            g.fail,
 		Compression:       c.Compression,
 
 		CompressionThreshold: int(c.CompressThreshold),
@@ -205,7 +206,7 @@ func (g *gateway) start() error {
 	}
 	g.serving.Go(func() {
 		if err := g.admin.Serve(g.management); err != nil {
-			g.failed <- err
+			g.fail(err)
 		}
 	})
 	if err := g.sockets.Start(); err != nil {
@@ -213,6 +214,15 @@ func (g *gateway) start() error {
 	}
 	g.logReady()
 	return nil
+}
+
+// fail ends the gateway because a part has ended. Of several failures the first
+// counts.
+func (g *gateway) fail(err error) {
+	select {
+	case g.failed <- err:
+	default:
+	}
 }
 
 func (g *gateway) logReady() {
