@@ -11,7 +11,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 CHROMIUM    ?= /usr/bin/chromium
 BROWSER     := cmd/ws-gateway/testdata/browser
-FUZZTIME    ?= 10s
+FUZZTIME    ?= 1m
 
 ##@ Use
 
@@ -61,14 +61,20 @@ check: ## Format, vet and static checks
 format: ## Format the Go code
 	gofmt -w $$(git ls-files '*.go')
 
-.PHONY: fuzz-short
-fuzz-short: ## Fuzz every fuzz target for FUZZTIME (10s)
-	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
-	  for target in $$(grep -o '^func Fuzz[A-Za-z0-9_]*' $$file | cut -d' ' -f2); do \
-	    echo "$$target in $$(dirname $$file)"; \
-	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
+# Inputs that are merely new are not minimised for long: that would be most of the
+# minute. A crash does not keep the other targets from running.
+.PHONY: fuzz
+fuzz: ## Fuzz each fuzz target for FUZZTIME (1m), and list them
+	@done=""; failed=0; \
+	for file in $$(git ls-files '*_test.go'); do \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$file); do \
+	    dir=./$$(dirname $$file); result=ok; \
+	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 50x $(FUZZFLAGS) $$dir || { result=FAILED; failed=1; }; \
+	    done+=$$(printf '%-7s %s %s' $$result $$dir $$target)$$'\n'; \
 	  done; \
-	done
+	done; \
+	printf '%s' "$$done"; \
+	exit $$failed
 
 .PHONY: readme
 readme: ## Write the option table and the example apps into README.md
