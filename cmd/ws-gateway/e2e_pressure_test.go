@@ -132,15 +132,25 @@ func TestTheCloseEventHasRoomWhenTheQueueIsFull(t *testing.T) {
 	app.respond(func(c *call) reply { return reply{hold: release} })
 	g := startGateway(t, app, "--callback-queue", "4", "--callback-timeout", "60s")
 	c := g.dial(t, "alice")
-	for n := range 4 {
+	for n := range 20 {
 		c.send(numbered(n))
 	}
-	conn := app.opened("alice")
-	g.closeConns(`{"conns":["` + conn + `"]}`)
+	poll(t, "the reading of alice to stop", func() bool {
+		return strings.Contains(g.get("/metrics").body, "\nws_gateway_paused_connections 1\n")
+	})
+	g.closeConns(`{"conns":["` + app.opened("alice") + `"]}`)
 	c.closedWith(1000, "")
 	close(release)
-	app.inOrder(t, "alice", 4)
 	app.closedAs(t, "alice", 1000, "app")
+	messages := app.accepted(func(c *call) bool { return c.is("message", "alice") })
+	if len(messages) < 3 { // those that the gateway had not read went down with the connection
+		t.Errorf("%d messages, want those that were queued", len(messages))
+	}
+	for i, c := range messages {
+		if string(c.event.Data) != numbered(i) {
+			t.Errorf("message %d is %s", i, c.event.Data)
+		}
+	}
 }
 
 func TestWhenCallbackMemoryIsFullUpgradesAreRefusedUntilItIsNot(t *testing.T) {
