@@ -108,7 +108,7 @@ func BenchmarkCallbacksForwarder(b *testing.B) {
 			}
 			measure(b, func() {
 				for i := range b.N {
-					f.Message(Source{Key: <-again, Seq: uint32(i), ConnID: id, User: "alice", Cookie: "session=abcdef"}, benchData, false)
+					f.Message(Source{Key: <-again, Seq: uint32(i), ConnID: id, User: "alice", Headers: "session=abcdef"}, benchData, false)
 				}
 				for range lanes {
 					<-again

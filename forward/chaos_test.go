@@ -143,7 +143,7 @@ func (g gates) open(key uint64) { g[key] <- struct{}{} } // has one place; a sec
 func (g gates) produce(f *Forwarder, key, events int) {
 	for seq := range events {
 		src := source(key, seq)
-		src.Cookie = "of=c" + strconv.Itoa(key)
+		src.Headers = "of=c" + strconv.Itoa(key)
 		if f.Message(src, strconv.AppendInt(nil, int64(seq), 10), false) {
 			<-g[key]
 		}

@@ -3,6 +3,7 @@ package forward
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -18,6 +19,7 @@ type Config struct {
 	QueueBytes  int           // bytes of these, default 1 MiB
 	Memory      int64         // bytes of all waiting events, what holds them included; default 256 MiB
 	DeadLetter  string        // file for events that failed for good; "" for none
+	Secrets     []string      // sign each POST with all of these; none: no signature
 
 	// Drained is told that a lane whose Message call had answered full is down to
 	// half of its bounds. Pressure is told when Memory is exceeded, and when half
@@ -45,6 +47,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("callback queue bound is negative")
 	case c.Memory < 0:
 		return c, errors.New("callback memory is negative")
+	}
+	if slices.Contains(c.Secrets, "") {
+		return c, errors.New("a callback secret is empty")
 	}
 	setDefault(&c.Concurrency, 64)
 	setDefault(&c.Timeout, 10*time.Second)

@@ -96,7 +96,7 @@ func FuzzADeadLetterIsOneLineOfJSON(f *testing.F) {
 	f.Add([]byte("[1,\r\n2]"), false, "a=\xff\n\"")
 	f.Fuzz(func(t *testing.T, data []byte, binary bool, cookie string) {
 		src := alice
-		src.Cookie = cookie
+		src.Headers = cookie
 		var pool eventPool
 		e := pool.message(&src, data, binary)
 		line := appendDeadLetter(nil, e, Broken, 0, time.Now())

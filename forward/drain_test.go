@@ -41,7 +41,7 @@ func TestDrainCutsOffAtItsDeadlineAndKeepsWhatIsLeft(t *testing.T) {
 			}
 		}
 		src := source(1, 0)
-		src.Cookie = "sid=1"
+		src.Headers = "sid=1"
 		f.Open(src, Request{})
 		f.Message(source(1, 1), []byte("{\n\"a\": 1\r\n}"), false)
 		f.Message(source(2, 0), []byte("1"), true)

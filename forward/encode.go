@@ -13,7 +13,10 @@ type Source struct {
 	Seq    uint32 // number of the event within the connection, for X-Request-Id
 	ConnID []byte // the public connection id
 	User   string
-	Cookie string // verbatim; "" for none
+
+	// Headers is what PackHeaders has made of the client's request: where it is
+	// nothing else, its Cookie header verbatim; "" for none.
+	Headers string
 }
 
 // Request is what the open event says of the opening handshake.

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-var alice = Source{Key: 7, Seq: 42, ConnID: []byte("c1"), User: "alice", Cookie: "a=b"}
+var alice = Source{Key: 7, Seq: 42, ConnID: []byte("c1"), User: "alice", Headers: "a=b"}
 
 func TestBodiesAreThoseOfTheContract(t *testing.T) {
 	var pool eventPool

@@ -24,10 +24,11 @@ func (a action) String() string { return [actions]string{"open", "message", "clo
 type event struct {
 	next *event // behind it in its lane
 
-	cookie string // the session's own string, shared
-	buf    []byte // the body, then the request id
-	body   int    // length of the body in buf
-	action action
+	cookie  string // part of the session's own string, shared
+	headers string // likewise
+	buf     []byte // the body, then the request id
+	body    int    // length of the body in buf
+	action  action
 
 	queued time.Duration // when it was appended
 	window time.Duration // when retrying ends; 0 until it was first attempted or parked
@@ -39,8 +40,8 @@ type event struct {
 func (e *event) bodyBytes() []byte { return e.buf[:e.body] }
 func (e *event) requestID() []byte { return e.buf[e.body:] }
 
-// cost is the memory that the event holds, in bytes. Its cookie is counted with
-// the lane.
+// cost is the memory that the event holds, in bytes. Its cookie and headers
+// are counted with the lane.
 func (e *event) cost() int64 { return int64(unsafe.Sizeof(*e)) + int64(cap(e.buf)) }
 
 const (
@@ -100,6 +101,6 @@ func (e *event) complete(src *Source, a action) *event {
 	e.body = len(e.buf)
 	e.buf = appendRequestID(e.buf, src)
 	e.action = a
-	e.cookie = src.Cookie
+	e.cookie, e.headers = unpackHeaders(src.Headers)
 	return e
 }

@@ -23,7 +23,7 @@ type lane struct {
 	due  time.Duration // its place in a heap
 }
 
-// laneCost is the memory of a lane besides its cookie: itself and its place in
+// laneCost is the memory of a lane besides its headers: itself and its place in
 // the map.
 const laneCost = int64(unsafe.Sizeof(lane{})) + 40
 
@@ -99,7 +99,7 @@ func (t *table) create(s *stripe, key uint64, e *event) *lane {
 	if !ok {
 		l = new(lane)
 	}
-	*l = lane{key: key, head: e, cost: laneCost + int64(len(e.cookie))}
+	*l = lane{key: key, head: e, cost: laneCost + int64(len(e.cookie)+len(e.headers))}
 	if s.lanes == nil {
 		s.lanes = make(map[uint64]*lane)
 	}

@@ -40,6 +40,7 @@ var (
 type link struct {
 	target *target
 	dial   dialFunc
+	signer *signer // nil: nothing is signed
 
 	reader  *bufio.Reader
 	answer  fasthttp.Response
@@ -113,18 +114,18 @@ func (l *link) wasCut() bool {
 	return l.cut
 }
 
-// post makes one attempt at e on the connection, which must be there, and
+// post makes one attempt at p on the connection, which must be there, and
 // returns the status of the answer. retryAfter is the answer's wish.
 //
 // The status decides as soon as it is here, whatever happens to the rest of the
 // answer. After any mishap the connection is closed. errNoAnswer means that not
 // a byte came back.
-func (l *link) post(e *event, deadline time.Time) (status int, retryAfter time.Duration, err error) {
+func (l *link) post(p *parcel, deadline time.Time) (status int, retryAfter time.Duration, err error) {
 	if err := l.limit(deadline); err != nil {
 		l.hangUp()
 		return 0, 0, err
 	}
-	wrote := l.write(e)
+	wrote := l.write(p)
 	if wrote != nil && isTimeout(wrote) {
 		l.hangUp()
 		return 0, 0, wrote
@@ -146,25 +147,28 @@ func (l *link) post(e *event, deadline time.Time) (status int, retryAfter time.D
 }
 
 // write sends the request.
-func (l *link) write(e *event) error {
+func (l *link) write(p *parcel) error {
 	out := append(l.out[:0], l.target.head...)
-	if e.cookie != "" {
-		out = appendField(out, "Cookie: ", e.cookie)
+	if p.cookie != "" {
+		out = appendField(out, "Cookie: ", p.cookie)
 	}
-	out = appendField(out, "X-Request-Id: ", e.requestID())
+	out = append(out, p.headers...)
+	out = appendField(out, "X-Request-Id: ", p.id)
 	out = append(out, "X-Attempt: "...)
-	out = strconv.AppendInt(out, int64(e.attempts), 10)
-	out = append(out, "\r\nContent-Length: "...)
-	out = strconv.AppendInt(out, int64(e.body), 10)
+	out = strconv.AppendInt(out, int64(p.attempt), 10)
+	out = append(out, '\r', '\n')
+	out = l.signer.appendField(out, p.body, time.Now())
+	out = append(out, "Content-Length: "...)
+	out = strconv.AppendInt(out, int64(len(p.body)), 10)
 	out = append(out, "\r\n\r\n"...)
-	if e.body <= maxJoined {
-		out = append(out, e.bodyBytes()...)
+	if len(p.body) <= maxJoined {
+		out = append(out, p.body...)
 		l.out = out
 		_, err := l.conn.Write(out)
 		return err
 	}
 	l.out = out
-	l.vectors = [2][]byte{out, e.bodyBytes()}
+	l.vectors = [2][]byte{out, p.body}
 	vectors := net.Buffers(l.vectors[:])
 	_, err := vectors.WriteTo(l.conn)
 	l.vectors = [2][]byte{}

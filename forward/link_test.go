@@ -57,8 +57,13 @@ func (l *link) exchange(t *testing.T, e *event) (status int, err error) {
 		}
 	}
 	e.attempts++
-	status, _, err = l.post(e, time.Now().Add(5*time.Second))
+	status, _, err = l.postEvent(e, time.Now().Add(5*time.Second))
 	return status, err
+}
+
+func (l *link) postEvent(e *event, deadline time.Time) (status int, retryAfter time.Duration, err error) {
+	p := e.parcel()
+	return l.post(&p, deadline)
 }
 
 // readHeadBytes reads a request's head as it is on the wire.
@@ -99,7 +104,7 @@ func TestARequestIsOnTheWireAsTheContractHasIt(t *testing.T) {
 			})
 			l := testLink(t, url+"?a=b%20c")
 			src := alice
-			src.Cookie = cookie
+			src.Headers = cookie
 			var pool eventPool
 			e := pool.message(&src, []byte(data), false)
 			if status, err := l.exchange(t, e); status != 200 || err != nil {
@@ -246,7 +251,7 @@ func TestAHangingAppTimesOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		var pool eventPool
-		status, _, err := l.post(pool.open(&alice, &Request{}), time.Now().Add(20*time.Millisecond))
+		status, _, err := l.postEvent(pool.open(&alice, &Request{}), time.Now().Add(20*time.Millisecond))
 		if got := classify(status, err); got != TimedOut {
 			t.Errorf("%s: %v (%v)", name, got, err)
 		}
@@ -275,7 +280,7 @@ func TestAnInterruptedLinkStaysInterrupted(t *testing.T) {
 	if err := l.connect(context.Background(), time.Now().Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := l.post(pool.open(&alice, &Request{}), time.Now().Add(time.Second)); !errors.Is(err, errCutOff) {
+	if _, _, err := l.postEvent(pool.open(&alice, &Request{}), time.Now().Add(time.Second)); !errors.Is(err, errCutOff) {
 		t.Errorf("afterwards: %v", err)
 	}
 }

@@ -20,7 +20,7 @@ type worker struct {
 func newWorker(f *Forwarder) *worker {
 	return &worker{
 		f:    f,
-		link: link{target: &f.target, dial: f.dial},
+		link: link{target: &f.target, dial: f.dial, signer: newSigner(f.cfg.Secrets)},
 		wake: make(chan struct{}, 1),
 	}
 }
@@ -115,5 +115,6 @@ func (w *worker) once(e *event, probe bool) (status int, retryAfter time.Duratio
 			w.f.pool.reached()
 		}
 	}
-	return w.link.post(e, deadline)
+	p := e.parcel()
+	return w.link.post(&p, deadline)
 }

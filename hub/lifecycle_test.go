@@ -34,7 +34,7 @@ func TestAClientsEventsReachTheAppInOrder(t *testing.T) {
 	var got []string
 	for i, e := range events {
 		got = append(got, fmt.Sprint(e.action, " ", e.data, " ", e.binary, " ", e.src.Seq))
-		if e.id != c.id || e.src.User != "alice" || e.src.Cookie != "a=1; b=2; c=3" || e.src.Key != events[0].src.Key {
+		if e.id != c.id || e.src.User != "alice" || e.src.Headers != "a=1; b=2; c=3" || e.src.Key != events[0].src.Key {
 			t.Errorf("event %d is of %+v", i, e.src)
 		}
 	}
@@ -163,7 +163,7 @@ func TestChurnLosesAndDoublesNothing(t *testing.T) {
 			t.Errorf("%s: %+v", id, events)
 		}
 		for i, e := range events {
-			if e.src.Seq != uint32(i+1) || e.src.Cookie != "of="+e.src.User || e.action == "message" && e.data != e.src.User {
+			if e.src.Seq != uint32(i+1) || e.src.Headers != "of="+e.src.User || e.action == "message" && e.data != e.src.User {
 				t.Errorf("%s, event %d: %+v", id, i, e)
 			}
 		}

@@ -93,6 +93,6 @@ func (ls *loopState) source(h *Hub, id netpoll.ID) forward.Source {
 	return forward.Source{
 		Key: uint64(id), Seq: s.seq,
 		ConnID: h.instance.appendID(ls.connID[:0], id),
-		User:   s.user, Cookie: s.cookie,
+		User:   s.user, Headers: s.cookie,
 	}
 }
