@@ -34,6 +34,9 @@ func (h *Hub) Upgrade(c *netpoll.Conn, r *netpoll.Request) netpoll.Verdict {
 	case full:
 		h.stats.refusedLimit.Add(1)
 		return refuse(http.StatusServiceUnavailable, "too many connections", retryAfter)
+	case addressFull:
+		h.stats.refusedAddressLimit.Add(1)
+		return refuse(http.StatusTooManyRequests, "too many connections from this address", retryAfter)
 	case userFull:
 		h.stats.refusedUserLimit.Add(1)
 		return refuse(http.StatusTooManyRequests, "too many connections of this user", retryAfter)

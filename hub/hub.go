@@ -24,18 +24,19 @@ type Forwarder interface {
 
 // Config of a Hub. Zero values mean the defaults named beside them.
 type Config struct {
-	Forwarder             Forwarder      // nil: push-only, nothing is forwarded
-	PingTimeout           time.Duration  // default 75 s; kept to the second, rounded up
-	KeepaliveAny          bool           // any frame moves the deadline, not only pings and pongs
-	ServerPing            time.Duration  // send ping frames at this interval, rounded up to seconds; 0: never
-	UserHeader            string         // default X-Bfl-User
-	RequireUser           bool           // refuse who has no user name, or an empty one
-	AllowedOrigins        []string       // empty: any; "https://*.example.org" covers subdomains
-	Subprotocols          []string       // empty: the first one offered is selected
-	TrustedProxies        []netip.Prefix // whose Forwarded and X-Forwarded-For are believed; none: nobody's
-	MaxConnections        int            // 0: no limit
-	MaxConnectionsPerUser int            // 0: no limit; the empty user name is one user
-	Log                   zerolog.Logger
+	Forwarder                Forwarder      // nil: push-only, nothing is forwarded
+	PingTimeout              time.Duration  // default 75 s; kept to the second, rounded up
+	KeepaliveAny             bool           // any frame moves the deadline, not only pings and pongs
+	ServerPing               time.Duration  // send ping frames at this interval, rounded up to seconds; 0: never
+	UserHeader               string         // default X-Bfl-User
+	RequireUser              bool           // refuse who has no user name, or an empty one
+	AllowedOrigins           []string       // empty: any; "https://*.example.org" covers subdomains
+	Subprotocols             []string       // empty: the first one offered is selected
+	TrustedProxies           []netip.Prefix // whose Forwarded and X-Forwarded-For are believed; none: nobody's
+	MaxConnections           int            // 0: no limit
+	MaxConnectionsPerAddress int            // 0: no limit; an IPv6 address is its first 64 bits
+	MaxConnectionsPerUser    int            // 0: no limit; the empty user name is one user
+	Log                      zerolog.Logger
 }
 
 const (
@@ -63,7 +64,8 @@ type Hub struct {
 
 	// Synchronised in itself.
 	directory  *directory
-	open       atomic.Int64 // connections, those included that are about to be listed
+	addresses  *addressCounts // nil where they are not limited
+	open       atomic.Int64   // connections, those included that are about to be listed
 	attached   atomic.Bool
 	overloaded atomic.Bool
 	draining   atomic.Bool
@@ -101,7 +103,7 @@ func New(cfg Config) (*Hub, error) {
 		return nil, fmt.Errorf("hub: ping timeout %v is negative", cfg.PingTimeout)
 	case cfg.ServerPing < 0:
 		return nil, fmt.Errorf("hub: server ping interval %v is negative", cfg.ServerPing)
-	case cfg.MaxConnections < 0 || cfg.MaxConnectionsPerUser < 0:
+	case cfg.MaxConnections < 0 || cfg.MaxConnectionsPerUser < 0 || cfg.MaxConnectionsPerAddress < 0:
 		return nil, errors.New("hub: a limit of connections is negative; 0 means none")
 	case !isToken(cfg.UserHeader):
 		return nil, fmt.Errorf("hub: %q cannot be the name of a header", cfg.UserHeader)
@@ -119,13 +121,17 @@ func New(cfg Config) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Hub{
+	h := &Hub{
 		cfg: cfg, instance: newInstance(), origins: origins, proxies: trusted,
 		pingTimeout: ticks(cfg.PingTimeout), serverPing: ticks(cfg.ServerPing),
 		pong:      netpoll.NewFrame(ws.OpText, pongMessage),
 		ping:      netpoll.NewFrame(ws.OpPing, nil),
 		directory: newDirectory(),
-	}, nil
+	}
+	if cfg.MaxConnectionsPerAddress > 0 {
+		h.addresses = newAddressCounts()
+	}
+	return h, nil
 }
 
 // ticks is d in seconds, rounded up, and never so many that adding them to a

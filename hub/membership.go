@@ -19,15 +19,20 @@ type profile struct {
 type admission uint8
 
 const (
-	admitted admission = iota
-	full               // MaxConnections
-	userFull           // MaxConnectionsPerUser
+	admitted    admission = iota
+	full                  // MaxConnections
+	userFull              // MaxConnectionsPerUser
+	addressFull           // MaxConnectionsPerAddress
 )
 
 // enter makes the session of a connection, lists it and arms its deadlines.
 func (h *Hub) enter(ls *loopState, id netpoll.ID, p profile) admission {
 	if !h.reserve() {
 		return full
+	}
+	if h.addresses != nil && !h.addresses.join(p.remote.Addr(), h.cfg.MaxConnectionsPerAddress) {
+		h.open.Add(-1)
+		return addressFull
 	}
 	slot := id.Slot()
 	ls.sessions.Grow(slot)
@@ -36,7 +41,7 @@ func (h *Hub) enter(ls *loopState, id netpoll.ID, p profile) admission {
 	s.setRemote(p.remote)
 	if !h.directory.join(id, s, p.user, h.cfg.MaxConnectionsPerUser, time.Now().UnixNano()) {
 		s.release()
-		h.open.Add(-1)
+		h.depart(p.remote.Addr())
 		return userFull
 	}
 	ls.open++
@@ -67,6 +72,14 @@ func (h *Hub) reserve() bool {
 	}
 }
 
+// depart counts a connection out.
+func (h *Hub) depart(addr netip.Addr) {
+	if h.addresses != nil {
+		h.addresses.leave(addr)
+	}
+	h.open.Add(-1)
+}
+
 // exit undoes enter.
 func (h *Hub) exit(ls *loopState, id netpoll.ID) {
 	slot := id.Slot()
@@ -78,7 +91,7 @@ func (h *Hub) exit(ls *loopState, id netpoll.ID) {
 	h.directory.leave(id, s)
 	s.release()
 	ls.open--
-	h.open.Add(-1)
+	h.depart(netip.AddrFrom16(s.addr))
 }
 
 // deadline is the tick by which a client must have been heard again. Now is cut

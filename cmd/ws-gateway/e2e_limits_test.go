@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/coder/websocket"
 )
 
 // metric returns the value of a series such as `ws_gateway_connections`.
@@ -75,4 +77,25 @@ func TestAProxyThatIsTrustedForItsClientsIsNoTrustedManager(t *testing.T) {
 	if a := g.get(listPath); a.status != http.StatusOK {
 		t.Errorf("the app's own request was answered with %d", a.status)
 	}
+}
+
+func TestConnectionsOverTheLimitOfAnAddressAreAnswered429UntilOneGoes(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	g := startGateway(t, app, "--max-connections-per-ip", "2", "--trusted-proxies", "127.0.0.1")
+	at := func(user, address string) visitor {
+		return visitor{user: user, header: map[string]string{"X-Forwarded-For": address}}
+	}
+	first := g.connect(t, at("a", "2001:db8:0:1::1"))
+	g.connect(t, at("b", "2001:db8:0:1::2"))
+	_, response, err := g.tryConnect(t, at("c", "2001:db8:0:1:ffff::3"))
+	if err == nil || response == nil || response.StatusCode != http.StatusTooManyRequests || response.Header.Get("Retry-After") == "" {
+		t.Fatalf("the third of a /64: %v %v", response, err)
+	}
+	g.connect(t, at("d", "2001:db8:0:2::1"))
+	g.connect(t, at("e", "203.0.113.7"))
+	first.close(websocket.StatusNormalClosure, "")
+	app.closed("a")
+	g.eventuallyAccepts(t, at("f", "2001:db8:0:1::6"))
+	g.awaitMetric(t, `ws_gateway_upgrades_refused_total{reason="max_connections_per_ip"}`, 1)
 }

@@ -104,16 +104,17 @@ func (g *gateway) forwardConfig() forward.Config {
 func (g *gateway) hubConfig() hub.Config {
 	c := g.cfg
 	hc := hub.Config{
-		PingTimeout:           c.PingTimeout,
-		KeepaliveAny:          c.Keepalive == "any",
-		ServerPing:            c.ServerPing,
-		UserHeader:            c.UserHeader,
-		RequireUser:           c.RequireUser,
-		AllowedOrigins:        c.AllowedOrigins,
-		Subprotocols:          c.Subprotocols,
-		MaxConnections:        g.maxConnections,
-		MaxConnectionsPerUser: c.MaxPerUser,
-		Log:                   g.log,
+		PingTimeout:              c.PingTimeout,
+		KeepaliveAny:             c.Keepalive == "any",
+		ServerPing:               c.ServerPing,
+		UserHeader:               c.UserHeader,
+		RequireUser:              c.RequireUser,
+		AllowedOrigins:           c.AllowedOrigins,
+		Subprotocols:             c.Subprotocols,
+		MaxConnections:           g.maxConnections,
+		MaxConnectionsPerUser:    c.MaxPerUser,
+		MaxConnectionsPerAddress: c.MaxPerIP,
+		Log:                      g.log,
 	}
 	for _, proxy := range c.TrustedProxies {
 		prefix, _ := parsePrefix(proxy) // has been checked

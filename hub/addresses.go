@@ -1,0 +1,95 @@
+package hub
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"sync"
+)
+
+// addressCounts counts connections by the address that they come from. Like the
+// directory it is shared by the loops, and divided into stripes whose locks are
+// held for map work only.
+type addressCounts struct {
+	seed    maphash.Seed
+	stripes [addressStripes]addressStripe
+}
+
+const (
+	addressStripes = 64
+	keptAddresses  = 64 // room that a stripe keeps, however few it counts
+)
+
+type addressStripe struct {
+	mu     sync.Mutex
+	counts map[block]uint32
+	most   int // counts' largest size since it was made
+}
+
+// block is what counts as one address: an IPv4 address, or the first 64 bits of
+// an IPv6 address, the least that a network hands out to one subscriber.
+type block struct {
+	bits uint64
+	ipv4 bool
+}
+
+func blockOf(addr netip.Addr) block {
+	addr = addr.Unmap()
+	raw := addr.As16()
+	b := block{ipv4: addr.Is4()}
+	from := raw[:8]
+	if b.ipv4 {
+		from = raw[8:]
+	}
+	for _, octet := range from {
+		b.bits = b.bits<<8 | uint64(octet)
+	}
+	return b
+}
+
+func newAddressCounts() *addressCounts { return &addressCounts{seed: maphash.MakeSeed()} }
+
+func (a *addressCounts) stripe(b block) *addressStripe {
+	return &a.stripes[maphash.Comparable(a.seed, b)%addressStripes]
+}
+
+// join counts a connection in, unless its address has limit of them.
+func (a *addressCounts) join(addr netip.Addr, limit int) bool {
+	b := blockOf(addr)
+	st := a.stripe(b)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if int64(st.counts[b]) >= int64(limit) {
+		return false
+	}
+	if st.counts == nil {
+		st.counts = make(map[block]uint32)
+	}
+	st.counts[b]++
+	st.most = max(st.most, len(st.counts))
+	return true
+}
+
+// leave undoes join.
+func (a *addressCounts) leave(addr netip.Addr) {
+	b := blockOf(addr)
+	st := a.stripe(b)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.counts[b]--; st.counts[b] > 0 {
+		return
+	}
+	delete(st.counts, b)
+	st.shrink()
+}
+
+// shrink gives back the memory of a crowd that has gone: maps never do.
+func (st *addressStripe) shrink() {
+	if st.most <= keptAddresses || len(st.counts) > st.most/4 {
+		return
+	}
+	fewer := make(map[block]uint32, len(st.counts))
+	for b, n := range st.counts {
+		fewer[b] = n
+	}
+	st.counts, st.most = fewer, len(fewer)
+}
