@@ -71,6 +71,7 @@ var metricTable = []family{
 	counter("pings_total", "Application pings answered.", func(s *snapshot) uint64 { return s.hub.Pings }),
 	counter("unforwarded_messages_total", "Messages that came while no callback was configured: nobody has seen them.", func(s *snapshot) uint64 { return s.hub.Dropped }),
 	counter("sent_frames_total", "WebSocket frames queued for clients, control frames included.", func(s *snapshot) uint64 { return s.sockets.FramesOut }),
+	counter("unread_bytes_total", "Bytes that had been read, and not understood, of connections that ended while their reading was stopped.", func(s *snapshot) uint64 { return s.sockets.BytesUnread }),
 	counter("sent_bytes_total", "Bytes that the kernel took for clients.", func(s *snapshot) uint64 { return s.sockets.BytesOut }),
 	counter("socket_writes_total", "Write calls; several frames for one connection share one.", func(s *snapshot) uint64 { return s.sockets.WritesOut }),
 	counter("loop_turns_total", "Turns of the event loops.", func(s *snapshot) uint64 { return s.sockets.Turns }),

@@ -101,9 +101,6 @@ func (c *Conn) Reply(op ws.OpCode, payload []byte) bool {
 // course. Reason is cut at a rune boundary to 123 bytes. Closing a connection that
 // is no longer open does nothing.
 func (c *Conn) Close(cause Cause, code ws.StatusCode, reason string) {
-	if c.state == stateOpen {
-		c.decodeHeld(true) // what had arrived before the end comes before the end
-	}
 	if c.state != stateOpen {
 		return
 	}
@@ -133,6 +130,7 @@ func (c *Conn) end(next connState, end End) {
 	l.stats.Closed[end.Cause]++
 	if c.in != nil {
 		c.in.dropMessage(l)
+		l.stats.BytesUnread += uint64(len(c.in.held))
 	}
 	l.handler.Closed(c, end)
 }
@@ -148,7 +146,7 @@ func (c *Conn) finish(last *Frame) {
 	}
 	c.watch()
 	if c.state == stateClosing {
-		c.decodeHeld(true) // the peer's close frame may be among it
+		c.decodeHeld() // the peer's close frame may be among it
 	}
 }
 
@@ -185,7 +183,7 @@ func (c *Conn) goOnReading(why pauseReason) {
 	}
 	c.unpause()
 	c.loop.handler.Resumed(c)
-	c.decodeHeld(false)
+	c.decodeHeld()
 	c.watch()
 }
 
@@ -247,9 +245,6 @@ func (c *Conn) detach() {
 
 // broken ends a connection whose transport has ended.
 func (c *Conn) broken() {
-	if c.state == stateOpen {
-		c.decodeHeld(true)
-	}
 	if c.state == stateOpen {
 		c.end(stateLingering, End{Cause: Disconnected, Code: statusAbnormal})
 	}

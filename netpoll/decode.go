@@ -10,11 +10,11 @@ import (
 // unmasks them where they lie, and hands on what is complete. b is overwritten.
 //
 // A frame that lies in b as a whole is never copied; of any other one, what has
-// arrived is unmasked, checked and kept in the inbox. Unless it is the last of its
-// connection, decoding stops when the reading does.
-func (c *Conn) decode(b []byte, last bool) {
+// arrived is unmasked, checked and kept in the inbox. When the reading stops, so
+// does the decoding.
+func (c *Conn) decode(b []byte) {
 	for len(b) > 0 && (c.state == stateOpen || c.state == stateClosing) {
-		if c.pause != 0 && !last {
+		if c.pause != 0 {
 			c.hold(b)
 			return
 		}
@@ -64,9 +64,9 @@ func (c *Conn) hold(b []byte) {
 }
 
 // decodeHeld decodes what was held.
-func (c *Conn) decodeHeld(last bool) {
+func (c *Conn) decodeHeld() {
 	if c.in != nil && c.in.held != nil {
-		c.decode(c.in.unhold(c.loop), last)
+		c.decode(c.in.unhold(c.loop))
 	}
 }
 

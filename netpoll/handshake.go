@@ -94,7 +94,7 @@ func (l *Loop) open(c *Conn, deflate deflateParams, response, rest []byte) {
 	in := c.in
 	c.in = nil
 	if c.put(response, false) == nil {
-		c.decode(rest, false)
+		c.decode(rest)
 		c.watch()
 	}
 	l.reclaim(in)

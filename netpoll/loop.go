@@ -222,7 +222,7 @@ func (l *Loop) received(c *Conn, b []byte) {
 	case stateHandshake:
 		l.handshake(c, b)
 	case stateOpen, stateClosing:
-		c.decode(b, false)
+		c.decode(b)
 	}
 }
 

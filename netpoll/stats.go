@@ -12,6 +12,7 @@ type Stats struct {
 	Closed          [Causes]uint64
 
 	FramesIn, MessagesIn, BytesIn  uint64 // BytesIn: socket bytes, heads included
+	BytesUnread                    uint64 // of connections that ended while their reading was stopped: read, but not decoded
 	FramesOut, WritesOut, BytesOut uint64 // frames queued, write calls, bytes that the kernel took
 	Pauses                         uint64
 	Turns                          uint64 // of the loops
@@ -32,6 +33,7 @@ func (s *Stats) add(t *Stats) {
 		{&s.HandshakeErrors, t.HandshakeErrors}, {&s.HandshakeExpiry, t.HandshakeExpiry},
 		{&s.HandedOff, t.HandedOff}, {&s.Upgraded, t.Upgraded}, {&s.Refused, t.Refused},
 		{&s.FramesIn, t.FramesIn}, {&s.MessagesIn, t.MessagesIn}, {&s.BytesIn, t.BytesIn},
+		{&s.BytesUnread, t.BytesUnread},
 		{&s.FramesOut, t.FramesOut}, {&s.WritesOut, t.WritesOut}, {&s.BytesOut, t.BytesOut},
 		{&s.Pauses, t.Pauses}, {&s.Turns, t.Turns},
 	} {
