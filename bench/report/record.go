@@ -44,6 +44,7 @@ type Round struct {
 	Round    int      `json:"round"` // from 1
 	Figures  []Figure `json:"figures"`
 	Notes    []string `json:"notes,omitempty"`
+	Broken   []string `json:"broken,omitempty"` // what must hold and did not
 	Host     Host     `json:"host"`
 }
 

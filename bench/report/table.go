@@ -25,7 +25,7 @@ func WriteTable(w io.Writer, s Summary) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s; %s\n", s.Scenario, s.Case, plural(s.Rounds, "round"))
-	layOut(&b, rows)
+	layOut(&b, rows, 2)
 	fmt.Fprintf(&b, "  machine: others used %s %% of it (at most %s), its host took %s %% (at most %s)\n",
 		Number(s.Others.Median), Number(s.Others.Max), Number(s.Steal.Median), Number(s.Steal.Max))
 	for _, n := range s.Notes {
@@ -36,9 +36,9 @@ func WriteTable(w io.Writer, s Summary) error {
 	return err
 }
 
-// layOut aligns columns: the first two to the left, as is the last, numbers to
+// layOut aligns columns: the first left ones and the last to the left, numbers to
 // the right. The first row is the head.
-func layOut(b *strings.Builder, rows [][]string) {
+func layOut(b *strings.Builder, rows [][]string, left int) {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
@@ -53,7 +53,7 @@ func layOut(b *strings.Builder, rows [][]string) {
 		cells := make([]string, len(row))
 		for i, cell := range row {
 			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i < 2 || i == len(row)-1 {
+			if i < left || i == len(row)-1 {
 				cells[i] = cell + pad
 			} else {
 				cells[i] = pad + cell
@@ -80,6 +80,9 @@ func Number(v float64) string {
 		return strconv.FormatFloat(v, 'f', 3, 64)
 	}
 }
+
+// Count writes a whole number, with thousands separated.
+func Count(v float64) string { return thousands(strconv.FormatFloat(v, 'f', 0, 64)) }
 
 // thousands puts commas into a whole number.
 func thousands(digits string) string {

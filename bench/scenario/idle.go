@@ -116,10 +116,10 @@ func (i idle) start(ctx context.Context, s stage) (server, app *child.Process, c
 		return server, nil, nil, err
 	case IdleCallback:
 		var at sink.Control
-		server, app, at, err = s.Servers.startAround(ctx)
+		server, app, at, err = s.Servers.startAround(ctx, nil, patient)
 		return server, app, &at, err
 	default:
-		server, err = s.Servers.startGateway(ctx, "")
+		server, err = s.Servers.startGateway(ctx, "", patient)
 		return server, nil, nil, err
 	}
 }

@@ -28,7 +28,7 @@ func roundTripGoal(conns int, t Traffic) float64 {
 }
 
 func (s stage) roundTrip(ctx context.Context, conns int, t Traffic, m *load.Message) (outcome, error) {
-	gateway, app, control, err := s.Servers.startAround(ctx)
+	gateway, app, control, err := s.Servers.startAround(ctx, nil, patient)
 	if err != nil {
 		return outcome{}, err
 	}

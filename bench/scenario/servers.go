@@ -46,12 +46,13 @@ func (s Servers) startEcho(ctx context.Context, loops int) (*child.Process, erro
 	return start(ctx, child.Spec{Name: "echo server", Path: s.Self, Args: args, Ready: addressAlone})
 }
 
-// startGateway runs the gateway with the given callback URL, or push-only.
-func (s Servers) startGateway(ctx context.Context, callback string) (*child.Process, error) {
-	args := []string{
-		"--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "info",
-		"--ping-timeout", "1h", // the load client sends no pings
-	}
+// patient lets the gateway live with load clients, which send no pings.
+var patient = []string{"--ping-timeout", "1h"}
+
+// startGateway runs the gateway with the given callback URL, or push-only, and
+// with further arguments.
+func (s Servers) startGateway(ctx context.Context, callback string, further []string) (*child.Process, error) {
+	args := append([]string{"--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "info"}, further...)
 	if callback == "" {
 		args = append(args, "--no-callback")
 	} else {
@@ -64,22 +65,23 @@ func (s Servers) startGateway(ctx context.Context, callback string) (*child.Proc
 	return start(ctx, child.Spec{Name: "gateway", Path: s.Gateway, Args: args, Ready: readyLine})
 }
 
-// startSink runs the app.
-func (s Servers) startSink(ctx context.Context) (*child.Process, sink.Control, error) {
-	p, err := start(ctx, child.Spec{Name: "sink", Path: s.Self, Args: []string{"sink"}, Ready: addressAlone})
+// startSink runs the app with further arguments.
+func (s Servers) startSink(ctx context.Context, further []string) (*child.Process, sink.Control, error) {
+	p, err := start(ctx, child.Spec{Name: "sink", Path: s.Self, Args: append([]string{"sink"}, further...), Ready: addressAlone})
 	if err != nil {
 		return nil, sink.Control{}, err
 	}
 	return p, sink.At(p.Addr()), nil
 }
 
-// startAround runs the sink, and the gateway that calls it and that it calls.
-func (s Servers) startAround(ctx context.Context) (gateway, app *child.Process, control sink.Control, err error) {
-	app, control, err = s.startSink(ctx)
+// startAround runs the sink, and the gateway that calls it and that it calls,
+// each with further arguments.
+func (s Servers) startAround(ctx context.Context, forSink, forGateway []string) (gateway, app *child.Process, control sink.Control, err error) {
+	app, control, err = s.startSink(ctx, forSink)
 	if err != nil {
 		return nil, nil, control, err
 	}
-	gateway, err = s.startGateway(ctx, control.CallbackURL())
+	gateway, err = s.startGateway(ctx, control.CallbackURL(), forGateway)
 	if err == nil {
 		if err = control.SetGateway(gateway.Addr()); err == nil {
 			return gateway, app, control, nil

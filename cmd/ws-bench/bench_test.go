@@ -121,7 +121,7 @@ func TestIdleCountsOneDescriptorForEachConnection(t *testing.T) {
 // TestTheGatewayIsMeasured builds it once, as ws-bench does without --gateway,
 // and runs all that needs one.
 func TestTheGatewayIsMeasured(t *testing.T) {
-	path, remove, err := runOptions{}.gateway(t.Context(), report.Progress{})
+	path, remove, err := serverOptions{}.gateway(t.Context(), report.Progress{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestFlagsThatCannotWorkAreRefusedWithAReason(t *testing.T) {
 		args []string
 	}{
 		{1, "--conns must be 2 to 19000", []string{"echo", "--conns", "19001"}},
-		{1, "--rounds and --threads", []string{"echo", "--rounds", "0"}},
+		{1, "--rounds must be", []string{"echo", "--rounds", "0"}},
 		{1, "no room for its mark", []string{"echo", "--size", "8"}},
 		{1, "at least 59", []string{"roundtrip", "--size", "20"}},
 		{1, "--duration", []string{"roundtrip", "--duration", "0s"}},

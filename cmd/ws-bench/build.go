@@ -15,7 +15,7 @@ import (
 const gatewayPackage = "ws-gateway/cmd/ws-gateway"
 
 // gateway returns the binary to measure, and what removes it if it was built for that.
-func (o runOptions) gateway(ctx context.Context, progress report.Progress) (path string, remove func(), err error) {
+func (o serverOptions) gateway(ctx context.Context, progress report.Progress) (path string, remove func(), err error) {
 	if o.Gateway != "" {
 		return o.Gateway, func() {}, nil
 	}

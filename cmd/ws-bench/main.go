@@ -20,8 +20,10 @@ type commandLine struct {
 	Idle       idleCommand       `cmd:"" help:"Open connections and hold them: memory and descriptors for each, handshakes."`
 	Echo       echoCommand       `cmd:"" help:"Messages through the echo server on netpoll: rate, server CPU, latency."`
 	Roundtrip  roundTripCommand  `cmd:"" help:"Client → gateway → callback → app → send API → gateway → client: rate, gateway CPU, latency."`
+	Abuse      abuseCommand      `cmd:"" help:"Good clients keep a steady rate while phases of abuse go by: what they notice, what the gateway does, what it leaves behind."`
 	EchoServer echoServerCommand `cmd:"" help:"Serve an echo on netpoll alone, for conformance suites and comparisons."`
 	Sink       sinkCommand       `cmd:"" help:"Serve the app of roundtrip: answer each message callback through the send API."`
+	Attacker   attackerCommand   `cmd:"" hidden:"" help:"Do one kind of harm; abuse runs these."`
 }
 
 func main() {

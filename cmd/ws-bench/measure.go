@@ -17,9 +17,14 @@ import (
 	"ws-gateway/bench/scenario"
 )
 
-// runOptions are what all scenarios share.
+// runOptions are what scenarios of rounds share.
 type runOptions struct {
-	Rounds     int      `default:"5" placeholder:"N" help:"Rounds, each with servers started afresh. The table has medians, smallest and largest."`
+	Rounds int `default:"5" placeholder:"N" help:"Rounds, each with servers started afresh. The table has medians, smallest and largest."`
+	serverOptions
+}
+
+// serverOptions are what all scenarios share.
+type serverOptions struct {
 	JSON       string   `name:"json" placeholder:"FILE" help:"Write JSON lines to this file; - is standard output, and the table then goes to standard error."`
 	Threads    int      `default:"1" placeholder:"N" help:"Threads of the load client."`
 	Busy       bool     `help:"The load client spins instead of sleeping, so that the server never pays for waking it."`
@@ -115,12 +120,24 @@ func (c *roundTripCommand) Run(ctx context.Context, io *streams) error {
 }
 
 // measure runs cases and writes what comes out. gateway says whether they need one.
-func (o runOptions) measure(ctx context.Context, std *streams, conns []int, gateway bool, cases []scenario.Case) (err error) {
-	if o.Rounds < 1 || o.Threads < 1 {
-		return fmt.Errorf("--rounds and --threads must be at least 1")
+func (o runOptions) measure(ctx context.Context, std *streams, conns []int, gateway bool, cases []scenario.Case) error {
+	if o.Rounds < 1 {
+		return fmt.Errorf("--rounds must be at least 1")
 	}
 	if slices.Min(conns) < 2 || slices.Max(conns) > scenario.MostConnections {
 		return fmt.Errorf("--conns must be 2 to %d", scenario.MostConnections)
+	}
+	return o.with(ctx, std, gateway, func(about report.Run, env *scenario.Env, out *output) error {
+		about.Rounds = o.Rounds
+		return out.rounds(ctx, about, env, cases)
+	})
+}
+
+// with prepares what a run needs, and cleans up behind it. gateway says whether
+// it needs one.
+func (o serverOptions) with(ctx context.Context, std *streams, gateway bool, run func(report.Run, *scenario.Env, *output) error) (err error) {
+	if o.Threads < 1 {
+		return fmt.Errorf("--threads must be at least 1")
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -153,9 +170,9 @@ func (o runOptions) measure(ctx context.Context, std *streams, conns []int, gate
 	commit, dirty := commitOf(subject)
 	about := report.Run{
 		Record: "run", Started: time.Now().UTC(), Args: os.Args[1:], Commit: commit, Dirty: dirty,
-		Machine: proc.ThisMachine(), Rounds: o.Rounds,
+		Machine: proc.ThisMachine(), Rounds: 1,
 	}
-	return out.rounds(ctx, about, env, cases)
+	return run(about, env, out)
 }
 
 // output is where figures go.
@@ -166,7 +183,7 @@ type output struct {
 	progress report.Progress
 }
 
-func (o runOptions) open(std *streams) (*output, error) {
+func (o serverOptions) open(std *streams) (*output, error) {
 	out := &output{table: std.out}
 	switch o.JSON {
 	case "":
