@@ -15,43 +15,51 @@ import (
 	kflate "github.com/klauspost/compress/flate"
 )
 
-// walkDeflate decodes a sequence of DEFLATE blocks (RFC 1951) bit by bit, knows
-// nothing of windows, and reports the longest distance that it met. It ends behind
-// the last byte of b, which must be the end of a block, and goes on behind final
-// blocks, as RFC 7692, 7.2.1, allows.
-func walkDeflate(b []byte) (out []byte, farthest int, err error) {
+// walk is what walkDeflate found.
+type walk struct {
+	out      []byte
+	farthest int  // the longest distance
+	final    bool // the last block has the BFINAL bit
+	stored   bool // the last block is a stored one
+}
+
+// walkDeflate decodes a sequence of DEFLATE blocks (RFC 1951) bit by bit, and knows
+// nothing of windows. It ends behind the last byte of b, which must be the end of a
+// block, and goes on behind final blocks, as RFC 7692, 7.2.1, allows.
+func walkDeflate(b []byte) (k walk, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%v after %d bytes", r, len(out))
+			err = fmt.Errorf("%v after %d bytes", r, len(k.out))
 		}
 	}()
 	w := bitWalker{b: b}
 	for w.at < len(b)*8 {
-		final := w.bits(1)
+		k.final = w.bits(1) == 1
+		k.stored = false
 		switch w.bits(2) {
 		case 0:
+			k.stored = true
 			w.align()
 			n := w.bits(16)
 			if n^w.bits(16) != 0xFFFF {
-				return out, farthest, errors.New("stored length and its complement differ")
+				return k, errors.New("stored length and its complement differ")
 			}
 			for range n {
-				out = append(out, byte(w.bits(8)))
+				k.out = append(k.out, byte(w.bits(8)))
 			}
 		case 1:
-			lengths := slicesOf(144, 8, 112, 9, 24, 7, 8, 8)
-			out, farthest = w.block(out, farthest, canonicalOf(lengths), canonicalOf(slicesOf(30, 5)))
+			w.block(&k, canonicalOf(slicesOf(144, 8, 112, 9, 24, 7, 8, 8)), canonicalOf(slicesOf(30, 5)))
 		case 2:
 			literals, distances := w.tables()
-			out, farthest = w.block(out, farthest, literals, distances)
+			w.block(&k, literals, distances)
 		default:
-			return out, farthest, errors.New("block of type 3")
+			return k, errors.New("block of type 3")
 		}
-		if final == 1 {
+		if k.final {
 			w.align()
 		}
 	}
-	return out, farthest, nil
+	return k, nil
 }
 
 // slicesOf makes a slice of runs: count, value, count, value.
@@ -133,14 +141,14 @@ func (w *bitWalker) tables() (literals, distances canonical) {
 	return canonicalOf(lengths[:nlit]), canonicalOf(lengths[nlit:])
 }
 
-func (w *bitWalker) block(out []byte, farthest int, literals, distances canonical) ([]byte, int) {
+func (w *bitWalker) block(k *walk, literals, distances canonical) {
 	for {
 		s := w.symbol(&literals)
 		if s == 256 {
-			return out, farthest
+			return
 		}
 		if s < 256 {
-			out = append(out, byte(s))
+			k.out = append(k.out, byte(s))
 			continue
 		}
 		length := 258
@@ -155,9 +163,9 @@ func (w *bitWalker) block(out []byte, farthest int, literals, distances canonica
 		if extra := d/2 - 1; d >= 4 {
 			distance = (2+d&1)<<extra + 1 + w.bits(extra)
 		}
-		farthest = max(farthest, distance)
+		k.farthest = max(k.farthest, distance)
 		for range length {
-			out = append(out, out[len(out)-distance])
+			k.out = append(k.out, k.out[len(k.out)-distance])
 		}
 	}
 }
@@ -244,14 +252,14 @@ func TestCompressedMessagesComeBackAndKeepToTheWindow(t *testing.T) {
 			if len(compressed) >= len(payload) {
 				t.Errorf("%s, %d bits: %d bytes of %d", name, bits, len(compressed), len(payload))
 			}
-			got, far, err := walkDeflate(append(bytes.Clone(compressed), syncMarker...))
-			if err != nil || !bytes.Equal(got, payload) {
-				t.Errorf("%s, %d bits: bit by bit, %d bytes of %d, %v", name, bits, len(got), len(payload), err)
+			walked, err := walkDeflate(append(bytes.Clone(compressed), syncMarker...))
+			if err != nil || !bytes.Equal(walked.out, payload) || !walked.stored || walked.final {
+				t.Errorf("%s, %d bits: bit by bit, %d bytes of %d, %v", name, bits, len(walked.out), len(payload), err)
 			}
-			if far > 1<<bits {
-				t.Errorf("%s, %d bits: refers %d bytes back", name, bits, far)
+			if walked.farthest > 1<<bits {
+				t.Errorf("%s, %d bits: refers %d bytes back", name, bits, walked.farthest)
 			}
-			farthest[bits] = max(farthest[bits], far)
+			farthest[bits] = max(farthest[bits], walked.farthest)
 			if got, err := stdInflate(compressed); err != nil || !bytes.Equal(got, payload) {
 				t.Errorf("%s, %d bits: the standard library finds %d bytes of %d, %v", name, bits, len(got), len(payload), err)
 			}
@@ -270,6 +278,12 @@ func TestWhatWouldNotBecomeShorterIsNotCompressed(t *testing.T) {
 	for _, name := range []string{"empty", "a byte", "hello", "random of 100", "random of 4096", "random of 150000"} {
 		if out, ok := d.append(nil, samples[name], deflateParams{windowBits: 15}); ok || out != nil {
 			t.Errorf("%s became %d bytes of %d", name, len(out), len(samples[name]))
+		}
+	}
+	for n := range 400 { // some of them just break even
+		payload := sampleJSON(400)[:n]
+		if out, ok := d.append(nil, payload, deflateParams{windowBits: 15}); ok && len(out) >= n {
+			t.Errorf("%d bytes became %d", n, len(out))
 		}
 	}
 	for _, name := range []string{"JSON of about 255", "text of 1000", "zeros of 65536"} {
@@ -365,9 +379,9 @@ func FuzzDeflate(f *testing.F) {
 		if !ok {
 			return
 		}
-		got, far, err := walkDeflate(append(bytes.Clone(compressed), syncMarker...))
-		if err != nil || !bytes.Equal(got, payload) || far > 1<<bits || len(compressed) >= len(payload) {
-			t.Fatalf("%d bytes, %d bits: %d bytes that refer %d back, %v", len(payload), bits, len(compressed), far, err)
+		walked, err := walkDeflate(append(bytes.Clone(compressed), syncMarker...))
+		if err != nil || !bytes.Equal(walked.out, payload) || walked.farthest > 1<<bits || len(compressed) >= len(payload) {
+			t.Fatalf("%d bytes, %d bits: %d bytes that refer %d back, %v", len(payload), bits, len(compressed), walked.farthest, err)
 		}
 		if got, err := stdInflate(compressed); err != nil || !bytes.Equal(got, payload) {
 			t.Fatalf("%d bytes, %d bits: the standard library: %v", len(payload), bits, err)
@@ -421,6 +435,8 @@ func BenchmarkDeflateLevels(b *testing.B) {
 func BenchmarkCompressorMemory(b *testing.B) {
 	for _, bits := range []uint8{8, 15} {
 		b.Run(fmt.Sprintf("window=%d", bits), func(b *testing.B) {
+			for b.Loop() { // before there is something to report: it would be forgotten
+			}
 			payload := sampleJSON(4000)
 			var before, after runtime.MemStats
 			kept := make([]*compressor, 0, 64)
@@ -435,8 +451,6 @@ func BenchmarkCompressorMemory(b *testing.B) {
 			runtime.ReadMemStats(&after)
 			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(len(kept)), "B/compressor")
 			runtime.KeepAlive(kept)
-			for b.Loop() {
-			}
 		})
 	}
 }

@@ -39,7 +39,7 @@ type inflateReader interface {
 func (d *inflater) append(dst, payload []byte, limit int64) (out []byte, err error) {
 	d.out, d.room = dst, limit
 	d.source = deflateSource{rest: payload}
-	for err == nil && !d.source.ended() {
+	for err == nil && !d.source.complete() {
 		err = d.stream()
 	}
 	out, d.out, d.source.rest = d.out, nil, nil
@@ -61,13 +61,11 @@ func (d *inflater) stream() error {
 	} else if err := d.flate.Reset(&d.source, nil); err != nil {
 		return errNotDeflate
 	}
-	switch _, err := d.flate.WriteTo(d); {
-	case err == errInflatedTooBig:
-		return errInflatedTooBig
-	case err != nil || d.source.astray():
+	_, err := d.flate.WriteTo(d)
+	if err != nil && err != errInflatedTooBig {
 		return errNotDeflate
 	}
-	return nil
+	return err
 }
 
 // Write takes what the decoder has decoded.
@@ -80,28 +78,23 @@ func (d *inflater) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// deflateSource is what the decoder reads: the payload, then what RFC 7692, 7.2.2,
-// puts behind it, then an empty final block, for the decoder takes no other end.
+// deflateSource is what the decoder reads: the payload; the marker that RFC 7692,
+// 7.2.2, puts behind it; and an empty final block, since the decoder takes no other
+// end. (A payload that is cut off just so that these make a whole of it is taken for
+// that: nothing but what its sender could have sent in full.)
 type deflateSource struct {
-	rest []byte
-	tail uint8 // bytes of deflateTail that have been read
+	rest []byte // of the payload
+	tail uint8  // bytes of deflateTail that have been read
 }
 
 const deflateTail = syncMarker + "\x01\x00\x00\xff\xff"
 
-// ended reports that the message may end where the decoder has come to the end
-// of a final block: at the end of the payload, of the marker, or of all.
-//
-// The first is a final block whose sender forgot the byte that must follow it
-// (7.2.3.4). It leaves no doubt about the message, and other receivers take it.
-func (s *deflateSource) ended() bool {
-	return len(s.rest) == 0 && !s.astray()
-}
-
-// astray reports that the decoder has come to an end within the tail: it has taken
-// for data what is not.
-func (s *deflateSource) astray() bool {
-	return s.tail != 0 && s.tail != uint8(len(syncMarker)) && s.tail != uint8(len(deflateTail))
+// complete reports whether a final block may end here: behind all, behind the
+// marker where that block is the one it belongs to, or with the payload. In the last
+// case the sender forgot the byte that must follow a final block (7.2.3.4), which
+// leaves no doubt about the message and which other receivers do not miss.
+func (s *deflateSource) complete() bool {
+	return len(s.rest) == 0 && (s.tail == 0 || int(s.tail) == len(syncMarker) || int(s.tail) == len(deflateTail))
 }
 
 func (s *deflateSource) ReadByte() (byte, error) {
@@ -124,10 +117,10 @@ func (s *deflateSource) Read(p []byte) (n int, err error) {
 		s.rest = s.rest[n:]
 		return n, nil
 	}
-	n = copy(p, deflateTail[s.tail:])
-	s.tail += uint8(n)
-	if n == 0 && len(p) > 0 {
+	if int(s.tail) == len(deflateTail) {
 		return 0, io.EOF
 	}
+	n = copy(p, deflateTail[s.tail:])
+	s.tail += uint8(n)
 	return n, nil
 }
