@@ -47,6 +47,9 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r route, path, query []byte)
 		return answerRefusal(ctx, no, r.text())
 	}
 	if r == routeUnknown {
+		// On a proxy's pooled connection a stranger's wrong path must not bring the
+		// next client here.
+		ctx.SetConnectionClose()
 		return answerRefusal(ctx, refusal{fasthttp.StatusNotFound, "no such route"}, false)
 	}
 	if !r.takes(ctx.Method()) {

@@ -84,6 +84,7 @@ var metricTable = []family{
 		},
 	},
 	gauge("socket_descriptors", "File descriptors held by client sockets.", func(s *snapshot) int64 { return s.sockets.Descriptors }),
+	gauge("parked_handshakes", "Handshakes that wait for a verdict.", func(s *snapshot) int64 { return s.sockets.Parked }),
 	gauge("paused_connections", "Connections that are not read at the moment.", func(s *snapshot) int64 { return s.sockets.Paused }),
 	gauge("pending_bytes", "Bytes that wait for clients to take them.", func(s *snapshot) int64 { return s.sockets.PendingBytes }),
 	gauge("assembly_bytes", "Bytes of messages that have arrived in part.", func(s *snapshot) int64 { return s.sockets.AssemblyBytes }),

@@ -58,8 +58,8 @@ func TestRoutesAnswerTheirMethodsAlone(t *testing.T) {
 				t.Errorf("%s %s: %s is %q, want %q", c.method, c.target, name, value, want)
 			}
 		}
-		if got.close {
-			t.Errorf("%s %s ended the connection", c.method, c.target)
+		if got.close != (c.status == 404) { // on a proxy's pooled connection the next request may be a client's
+			t.Errorf("%s %s, %d: ended the connection: %v", c.method, c.target, c.status, got.close)
 		}
 	}
 }
