@@ -35,7 +35,7 @@ func (h *Hub) Message(c *netpoll.Conn, op ws.OpCode, payload []byte) {
 		return
 	}
 	if f.Message(ls.source(h, id), payload, op == ws.OpBinary) {
-		c.Pause()
+		c.Pause(netpoll.BackPressure)
 	}
 }
 
@@ -108,7 +108,7 @@ func (h *Hub) Resume(key uint64) {
 	// A loop that has ended has nothing to resume, so the error says nothing.
 	_ = h.loops[id.Loop()].loop.Post(func(l *netpoll.Loop) bool {
 		if c := l.Lookup(id); c != nil {
-			c.Resume()
+			c.Resume(netpoll.BackPressure)
 		}
 		return false
 	})

@@ -23,7 +23,7 @@ type Conn struct {
 
 	state     connState
 	deflate   deflateParams // agreed on in the handshake
-	pause     pauseReason   // set bits stop the reading
+	pause     PauseReason   // set bits stop the reading
 	interest  interest      // what epoll watches for
 	thenClose bool          // lingering ends as soon as the output is out
 }
@@ -39,11 +39,14 @@ const (
 	stateLingering // all is said: output drains, input is thrown away
 )
 
-type pauseReason uint8
+// PauseReason is why a connection is not read. Each has to go before it is read
+// again.
+type PauseReason uint8
 
 const (
-	byHandler  pauseReason = 1 << iota // Pause
-	byPressure                         // Server.SetPressure
+	BackPressure PauseReason = 1 << iota // what has been read of it is not taken
+	RateLimit                            // it has sent more than it may
+	byPressure                           // Server.SetPressure
 )
 
 type interest uint8
@@ -152,16 +155,19 @@ func (c *Conn) finish(last *Frame) {
 
 // Pause stops reading from the connection, also of what has been read and not
 // yet been delivered.
-func (c *Conn) Pause() { c.stopReading(byHandler) }
+func (c *Conn) Pause(why PauseReason) { c.stopReading(why) }
 
-// Resume undoes Pause; Handler.Resumed is called before anything else is
-// delivered.
-func (c *Conn) Resume() { c.goOnReading(byHandler) }
+// Resume undoes Pause. Where no other reason is left, Handler.Resumed is called
+// before anything else is delivered.
+func (c *Conn) Resume(why PauseReason) { c.goOnReading(why) }
 
 // Paused reports whether reading is stopped, by Pause or by pressure.
 func (c *Conn) Paused() bool { return c.pause != 0 }
 
-func (c *Conn) stopReading(why pauseReason) {
+// PausedFor reports whether why is among the reasons for which reading is stopped.
+func (c *Conn) PausedFor(why PauseReason) bool { return c.pause&why != 0 }
+
+func (c *Conn) stopReading(why PauseReason) {
 	if c.state != stateOpen || c.pause&why != 0 {
 		return
 	}
@@ -173,7 +179,7 @@ func (c *Conn) stopReading(why pauseReason) {
 	c.watch()
 }
 
-func (c *Conn) goOnReading(why pauseReason) {
+func (c *Conn) goOnReading(why PauseReason) {
 	if c.state != stateOpen || c.pause&why == 0 {
 		return
 	}

@@ -82,12 +82,13 @@ const (
 	MessageTooBig              // over Config.MaxMessageSize (1009)
 	OverCapacity               // a limit of the whole process was reached (1013)
 	GoingAway                  // the gateway shuts down (1001)
+	RateLimited                // the client sent more than it may (1008)
 	causes
 )
 
 var causeNames = [causes]string{
 	"peer_closed", "disconnected", "app_closed", "ping_timeout", "slow_consumer", "protocol_error",
-	"invalid_utf8", "message_too_big", "over_capacity", "going_away",
+	"invalid_utf8", "message_too_big", "over_capacity", "going_away", "rate_limited",
 }
 
 // Causes is how many causes there are; Cause(0) to Cause(Causes-1) are all of them.

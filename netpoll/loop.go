@@ -223,6 +223,9 @@ func (l *Loop) received(c *Conn, b []byte) {
 		l.handshake(c, b)
 	case stateOpen, stateClosing:
 		c.decode(b)
+		if l.cfg.Received != nil && c.state == stateOpen {
+			l.cfg.Received(c, len(b))
+		}
 	}
 }
 

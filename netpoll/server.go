@@ -37,6 +37,12 @@ type Config struct {
 	// 403. It runs on a loop and must not block. nil answers 404 to all.
 	HandOff func(peer netip.AddrPort, path []byte) bool
 
+	// Received is told how many bytes have been read of an open connection, frame
+	// headers included, when what they hold has been delivered. It may do what a
+	// Handler method may. nil: nobody is told. What comes in one packet with the
+	// opening handshake is not counted.
+	Received func(c *Conn, bytes int)
+
 	// Failed is told that a loop, or the accepting of connections, has ended for
 	// good, for a reason that should not occur: the process had better end. It runs
 	// on a goroutine of the server's and must not block. Default: an error in Log.

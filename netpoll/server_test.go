@@ -425,7 +425,7 @@ func TestAHandlerThatPausesGetsTheRestLaterInOrder(t *testing.T) {
 	h.message = func(c *Conn, _ ws.OpCode, payload []byte) {
 		h.note(func() { got = append(got, string(payload)) })
 		if len(got)%3 == 0 {
-			c.Pause()
+			c.Pause(BackPressure)
 		}
 	}
 	s, addr := startServer(t, Config{Handler: h, Loops: 1})
@@ -442,7 +442,7 @@ func TestAHandlerThatPausesGetsTheRestLaterInOrder(t *testing.T) {
 			if !conn.Paused() {
 				t.Error("not paused")
 			}
-			conn.Resume()
+			conn.Resume(BackPressure)
 			return false
 		})
 	}
@@ -456,7 +456,7 @@ func TestAPausedConnectionEndsBehindWhatArrivedUnlessItIsClosedFromHere(t *testi
 	var got []string
 	h.message = func(c *Conn, _ ws.OpCode, payload []byte) {
 		h.note(func() { got = append(got, string(payload)) })
-		c.Pause()
+		c.Pause(BackPressure)
 	}
 	s, addr := startServer(t, Config{Handler: h, Loops: 1})
 	c := dialRaw(t, addr)
@@ -465,7 +465,7 @@ func TestAPausedConnectionEndsBehindWhatArrivedUnlessItIsClosedFromHere(t *testi
 	c.SetLinger(0)
 	c.Close()
 	s.Loops()[0].Post(func(l *Loop) bool {
-		l.Lookup(h.opened[0]).Resume()
+		l.Lookup(h.opened[0]).Resume(BackPressure)
 		return false
 	})
 	h.await(t, "second message", func() bool { return len(got) == 2 })
@@ -753,5 +753,63 @@ func TestAClientThatReadsSlowlyIsNoSlowConsumer(t *testing.T) {
 	defer h.mu.Unlock()
 	if len(h.ends) != 0 {
 		t.Errorf("ended with %v", h.ends)
+	}
+}
+
+func TestReadingGoesOnOnlyWhenNoReasonAgainstItIsLeft(t *testing.T) {
+	h := newRecorder()
+	var got []string
+	h.message = func(c *Conn, _ ws.OpCode, payload []byte) {
+		h.note(func() { got = append(got, string(payload)) })
+		if string(payload) == "a" {
+			c.Pause(BackPressure)
+			c.Pause(RateLimit)
+		}
+	}
+	s, addr := startServer(t, Config{Handler: h, Loops: 1})
+	dialRaw(t, addr).Write(append(clientFrame(0x81, "a"), clientFrame(0x81, "b")...))
+	h.await(t, "first message", func() bool { return len(got) == 1 })
+	after := func(what string, do func(c *Conn), resumed int) {
+		done := make(chan struct{})
+		s.Loops()[0].Post(func(l *Loop) bool {
+			defer close(done)
+			c := l.Lookup(h.opened[0])
+			do(c)
+			if len(got) != 1+resumed || h.resume != resumed || c.Paused() == (resumed > 0) {
+				t.Errorf("%s: got %q, resumed %d times, paused %v", what, got, h.resume, c.Paused())
+			}
+			return false
+		})
+		<-done
+	}
+	after("one reason gone", func(c *Conn) { c.Resume(BackPressure) }, 0)
+	after("the same again", func(c *Conn) { c.Resume(BackPressure) }, 0)
+	after("which is left", func(c *Conn) {
+		if c.PausedFor(BackPressure) || !c.PausedFor(RateLimit) {
+			t.Error("the wrong reason is left")
+		}
+	}, 0)
+	after("both gone", func(c *Conn) { c.Resume(RateLimit) }, 1)
+	if n := s.Stats().Pauses; n > 1 {
+		t.Errorf("%d pauses are counted", n)
+	}
+}
+
+func TestBytesAreReportedAsReadWhenTheirMessagesHaveBeenDelivered(t *testing.T) {
+	h := newRecorder()
+	var messages, bytes int
+	h.message = func(*Conn, ws.OpCode, []byte) { messages++ }
+	_, addr := startServer(t, Config{Handler: h, Loops: 1, Received: func(c *Conn, n int) {
+		if bytes += n; bytes == 30 {
+			if messages != 2 {
+				t.Errorf("%d messages", messages)
+			}
+			c.Close(RateLimited, 1008, "rate limit")
+		}
+	}})
+	c := dialRaw(t, addr)
+	c.Write(append(clientFrame(0x81, "123456789"), clientFrame(0x82, "123456789")...))
+	if end := h.only(t); end != (End{RateLimited, 1008, "rate limit"}) {
+		t.Errorf("%+v", end)
 	}
 }
