@@ -11,15 +11,16 @@ import (
 
 // Config of a Forwarder. Zero values mean the defaults named beside them.
 type Config struct {
-	URL         string        // callback URL, http://host:port/path; required
-	Concurrency int           // POSTs in flight, default 64, at most 65,536
-	Timeout     time.Duration // of one attempt, connecting included; default 10 s
-	RetryFor    time.Duration // from an event's first attempt, default 60 s
-	QueueEvents int           // events waiting for one connection, default 256
-	QueueBytes  int           // bytes of these, default 1 MiB
-	Memory      int64         // bytes of all waiting events, what holds them included; default 256 MiB
-	DeadLetter  string        // file for events that failed for good; "" for none
-	Secrets     []string      // sign each POST with all of these; none: no signature
+	URL          string        // callback URL, http://host:port/path; required
+	Concurrency  int           // POSTs in flight, default 64, at most 65,536
+	Timeout      time.Duration // of one attempt, connecting included; default 10 s
+	AuthorizeFor time.Duration // of all attempts of Authorize together, default Timeout
+	RetryFor     time.Duration // from an event's first attempt, default 60 s
+	QueueEvents  int           // events waiting for one connection, default 256
+	QueueBytes   int           // bytes of these, default 1 MiB
+	Memory       int64         // bytes of all waiting events, what holds them included; default 256 MiB
+	DeadLetter   string        // file for events that failed for good; "" for none
+	Secrets      []string      // sign each POST with all of these; none: no signature
 
 	// Drained is told that a lane whose Message call had answered full is down to
 	// half of its bounds. Pressure is told when Memory is exceeded, and when half
@@ -41,6 +42,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("callback concurrency %d: want 1 to %d", c.Concurrency, maxConcurrency)
 	case c.Timeout < 0:
 		return c, errors.New("callback timeout is negative")
+	case c.AuthorizeFor < 0:
+		return c, errors.New("authorization time is negative")
 	case c.RetryFor < 0:
 		return c, errors.New("callback retry time is negative")
 	case c.QueueEvents < 0 || c.QueueBytes < 0:
@@ -53,6 +56,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	setDefault(&c.Concurrency, 64)
 	setDefault(&c.Timeout, 10*time.Second)
+	setDefault(&c.AuthorizeFor, c.Timeout)
 	setDefault(&c.RetryFor, 60*time.Second)
 	setDefault(&c.QueueEvents, 256)
 	setDefault(&c.QueueBytes, 1<<20)

@@ -20,6 +20,9 @@ func (f *Forwarder) Drain(ctx context.Context) Leftover {
 	f.drain.Do(func() {
 		f.awaitEmpty(ctx)
 		f.stop()
+		for _, l := range f.pool.abandon() {
+			f.conclude(l, Answer{Err: CutOff})
+		}
 		f.lanes.close(f.abandon)
 		close(f.pressure.quit)
 		close(f.failures.quit)

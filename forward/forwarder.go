@@ -63,6 +63,7 @@ func New(cfg Config) (*Forwarder, error) {
 	}
 	f.lanes.bounds = bounds{events: cfg.QueueEvents, bytes: cfg.QueueBytes}
 	f.pool = newPool(f.policy, cfg.Concurrency, f.now, f.announce)
+	f.pool.expire = f.expire
 	f.pressure = newPressure(cfg.Memory, cfg.Pressure)
 	f.failures = newFailures(cfg.Log, f.now)
 	f.ctx, f.cancel = context.WithCancel(context.Background())
@@ -133,14 +134,7 @@ func (f *Forwarder) advance(l *lane) (more *lane) {
 	key := l.key
 	r := f.lanes.remove(l)
 	f.events.put(r.event)
-	f.pressure.add(-r.cost)
-	f.counters.events.Add(-1)
-	if !r.more && f.counters.lanes.Add(-1) == 0 && f.draining.Load() {
-		select {
-		case f.empty <- struct{}{}:
-		default:
-		}
-	}
+	f.settled(r.cost, !r.more)
 	if r.drained {
 		f.cfg.Drained(key)
 	}
@@ -148,6 +142,19 @@ func (f *Forwarder) advance(l *lane) (more *lane) {
 		return l
 	}
 	return nil
+}
+
+// settled counts out an event that has been dealt with, and its lane where that
+// is gone.
+func (f *Forwarder) settled(cost int64, lane bool) {
+	f.pressure.add(-cost)
+	f.counters.events.Add(-1)
+	if lane && f.counters.lanes.Add(-1) == 0 && f.draining.Load() {
+		select {
+		case f.empty <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // failed records that e failed for good.

@@ -18,6 +18,8 @@ type lane struct {
 	cost       int64 // memory of the lane itself, in bytes
 	full       bool  // Message has answered full, and Drained has not been called since
 
+	auth *authorization // set in the lanes that Authorize makes, which are in no table
+
 	// Owned by the scheduler.
 	next *lane         // behind it in the ready queue
 	due  time.Duration // its place in a heap

@@ -47,6 +47,10 @@ type link struct {
 	out     []byte
 	vectors [2][]byte
 
+	// Of the last answer's body.
+	completeness completeness
+	start        []byte // of an excessive one, where it was wanted
+
 	mu   sync.Mutex
 	conn net.Conn // guarded by mu for interrupt's sake
 	cut  bool     // guarded by mu: interrupt has been called
@@ -140,7 +144,7 @@ func (l *link) post(p *parcel, deadline time.Time) (status int, retryAfter time.
 	if wish := l.answer.Header.Peek(fasthttp.HeaderRetryAfter); len(wish) > 0 {
 		retryAfter = parseRetryAfter(wish, time.Now())
 	}
-	if wrote != nil || !l.readBody() {
+	if wrote != nil || !l.readBody(p.wanted) {
 		l.hangUp()
 	}
 	return status, retryAfter, nil
@@ -247,31 +251,6 @@ func parseStatusLine(head []byte) (status int, ok bool) {
 		status = 10*status + int(c-'0')
 	}
 	return status, status >= 100
-}
-
-// readBody reads the rest of the answer and reports whether the connection can
-// carry another request: nothing may be left of this one, for it would be taken
-// for an answer to the next.
-func (l *link) readBody() (reusable bool) {
-	header := &l.answer.Header
-	if header.ConnectionClose() {
-		return false
-	}
-	switch status := header.StatusCode(); {
-	case status == fasthttp.StatusSwitchingProtocols:
-		return false
-	case status == fasthttp.StatusNoContent, status == fasthttp.StatusNotModified:
-	case header.ContentLength() < -1: // a body up to the end of the connection
-		return false
-	default:
-		if err := l.answer.ReadBody(l.reader, maxAnswerBody); err != nil {
-			return false
-		}
-		if header.ContentLength() == -1 && header.ReadTrailer(l.reader) != nil {
-			return false
-		}
-	}
-	return l.reader.Buffered() == 0
 }
 
 func isTimeout(err error) bool {

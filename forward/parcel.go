@@ -8,6 +8,7 @@ type parcel struct {
 	cookie  string // "" for none
 	headers string // further header lines, complete; see PackHeaders
 	body    []byte
+	wanted  bool // the body of the answer is
 }
 
 // parcel is the event by itself.

@@ -15,6 +15,7 @@ const idleTimeout = 4 * time.Second
 type pool struct {
 	now     func() time.Duration
 	shifted func(shift)   // told of the gate's changes, with no lock held
+	expire  func(*lane)   // told of an authorization whose time is over, with no lock held
 	kick    chan struct{} // tells keep that armed has been set to an earlier instant
 
 	mu    sync.Mutex
@@ -37,17 +38,19 @@ func newPool(p *policy, workers int, now func() time.Duration, shifted func(shif
 	}
 }
 
-// put hands over a lane that can be attempted.
-func (p *pool) put(l *lane, now time.Duration) {
+// put hands over a lane that can be attempted. It is not taken once the pool has
+// been stopped: Drain finds events in their lanes.
+func (p *pool) put(l *lane, now time.Duration) (taken bool) {
 	p.mu.Lock()
-	if p.stopped { // Drain takes what is left from the lanes
+	if p.stopped {
 		p.mu.Unlock()
-		return
+		return false
 	}
 	p.sched.add(l, now)
 	woken, early := p.assignLocked(now)
 	p.mu.Unlock()
 	p.wake(woken, early)
+	return true
 }
 
 // report is what a worker says of a job that it has done.
@@ -145,9 +148,9 @@ func (p *pool) assignLocked(now time.Duration) (woken *worker, early bool) {
 
 // wakeAtLocked is when keep has something to do unless a worker does it before.
 func (p *pool) wakeAtLocked() time.Duration {
-	at := never
+	at := p.sched.expiresAt()
 	if len(p.warm)+len(p.cold) > 0 { // otherwise the first to be idle looks itself
-		at = p.sched.wakeAt()
+		at = min(at, p.sched.wakeAt())
 	}
 	if len(p.warm) > 0 {
 		at = min(at, p.warm[0].idleSince+idleTimeout)
@@ -196,14 +199,25 @@ func (p *pool) keep() {
 			return
 		}
 		hangUp := p.retireLocked(now)
+		expired := p.expiredLocked(now)
 		woken, _ := p.assignLocked(now)
 		p.armed = p.wakeAtLocked()
 		wait := p.armed - now
 		p.mu.Unlock()
 		p.wake(hangUp, false)
 		p.wake(woken, false)
+		for _, l := range expired {
+			p.expire(l)
+		}
 		timer.Reset(wait)
 	}
+}
+
+func (p *pool) expiredLocked(now time.Duration) (lanes []*lane) {
+	for l := p.sched.expired(now); l != nil; l = p.sched.expired(now) {
+		lanes = append(lanes, l)
+	}
+	return lanes
 }
 
 // retireLocked takes the workers off the list that have not used their
@@ -244,6 +258,21 @@ func (p *pool) stop() {
 	p.warm, p.cold = nil, nil
 	p.mu.Unlock()
 	p.wake(woken, true)
+}
+
+// abandon takes the authorizations that nobody has concluded, once the workers
+// have ended.
+func (p *pool) abandon() []*lane {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sched.abandon()
+}
+
+// down reports whether the app cannot be reached.
+func (p *pool) down() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sched.gate.closed
 }
 
 // gauges are what Stats wants to know of the pool.

@@ -3,6 +3,7 @@ package forward
 import (
 	"container/heap"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -32,6 +33,8 @@ type scheduler struct {
 	gate     gate
 	inFlight int
 
+	auths   laneHeap  // authorizations to be attempted, by the end of their time
+	events  bool      // events are served next, where authorizations wait too
 	ready   laneQueue // to be attempted, first in first out
 	waiting laneHeap  // to be attempted when due
 	parked  laneHeap  // app down: by the end of their first event's window
@@ -43,9 +46,13 @@ func newScheduler(p *policy, workers int) scheduler {
 
 // add takes a lane that can be attempted.
 func (s *scheduler) add(l *lane, now time.Duration) {
-	if s.gate.closed {
+	switch {
+	case l.auth != nil:
+		l.due = l.head.window
+		heap.Push(&s.auths, l)
+	case s.gate.closed:
 		s.park(l, now)
-	} else {
+	default:
 		s.ready.push(l)
 	}
 }
@@ -78,10 +85,7 @@ func (s *scheduler) next(now time.Duration) (j job, ok bool) {
 	if s.inFlight >= s.gate.limit {
 		return job{}, false
 	}
-	l := s.unpark()
-	if l == nil {
-		l = s.ready.pop()
-	}
+	l := s.pick(now)
 	if l == nil {
 		return job{}, false
 	}
@@ -89,11 +93,57 @@ func (s *scheduler) next(now time.Duration) (j job, ok bool) {
 	return job{lane: l, kind: jobAttempt}, true
 }
 
+// pick takes a lane, of authorizations and of events in turn.
+func (s *scheduler) pick(now time.Duration) *lane {
+	s.events = !s.events
+	if !s.events {
+		if l := s.pickAuth(now); l != nil {
+			return l
+		}
+	}
+	if l := s.unpark(); l != nil {
+		return l
+	}
+	if l := s.ready.pop(); l != nil {
+		return l
+	}
+	return s.pickAuth(now)
+}
+
+// pickAuth takes the authorization whose time ends first; one whose time is over
+// is left to expired.
+func (s *scheduler) pickAuth(now time.Duration) *lane {
+	if len(s.auths) == 0 || s.auths[0].due <= now {
+		return nil
+	}
+	return heap.Pop(&s.auths).(*lane)
+}
+
+// expired takes an authorization whose time is over.
+func (s *scheduler) expired(now time.Duration) *lane {
+	if len(s.auths) == 0 || s.auths[0].due > now {
+		return nil
+	}
+	return heap.Pop(&s.auths).(*lane)
+}
+
 // nextClosed serves the lane whose window ends first: it is the next probe, and
 // it fails only when a probe has just found the app still down.
 func (s *scheduler) nextClosed(now time.Duration) (j job, ok bool) {
-	if len(s.parked) == 0 || s.gate.probing {
+	if s.gate.probing {
 		return job{}, false
+	}
+	if len(s.parked) == 0 {
+		if now < s.gate.probeAt {
+			return job{}, false
+		}
+		l := s.pickAuth(now)
+		if l == nil {
+			return job{}, false
+		}
+		s.gate.probing = true
+		s.inFlight++
+		return job{lane: l, kind: jobProbe}, true
 	}
 	ends := s.parked[0].due
 	switch {
@@ -162,10 +212,33 @@ func (s *scheduler) wakeAt() time.Duration {
 		if len(s.parked) > 0 && !s.gate.probing {
 			at = min(at, s.gate.probeAt, max(s.parked[0].due, s.gate.probed+minBackoff))
 		}
-	case s.gate.limit < s.gate.full && (len(s.parked) > 0 || s.ready.head != nil):
+		if len(s.auths) > 0 && !s.gate.probing {
+			at = min(at, s.gate.probeAt)
+		}
+	case s.gate.limit < s.gate.full && (len(s.parked)+len(s.auths) > 0 || s.ready.head != nil):
 		at = min(at, s.gate.stepAt)
 	}
 	return at
+}
+
+// expiresAt is when the first of the authorizations expires.
+func (s *scheduler) expiresAt() time.Duration {
+	if len(s.auths) == 0 {
+		return never
+	}
+	return s.auths[0].due
+}
+
+// abandon takes the authorizations that are left.
+func (s *scheduler) abandon() (left []*lane) {
+	left, s.auths = s.auths, nil
+	s.waiting = slices.DeleteFunc(s.waiting, func(l *lane) bool {
+		if l.auth != nil {
+			left = append(left, l)
+		}
+		return l.auth != nil
+	})
+	return left
 }
 
 // hurry brings forward what is due after latest.

@@ -12,6 +12,9 @@ type counters struct {
 	outcomes          [outcomes]atomic.Uint64
 	outages           atomic.Uint64
 	lanes, events     atomic.Int64
+
+	refused, unanswered atomic.Uint64
+	authorizing         atomic.Int64
 }
 
 // Stats are counters since the start, unless marked as a gauge.
@@ -22,6 +25,12 @@ type Stats struct {
 	Retries   uint64           // attempts that were not their event's first
 	Outcomes  [Outcomes]uint64 // attempts, by Outcome; one repeated at once on a new connection counts once
 	Outages   uint64           // times that the app became unreachable
+
+	// Opens that Authorize delivered: those that the app acknowledged are among
+	// Delivered, these are the others.
+	AuthorizationsRefused    uint64 // 4xx
+	AuthorizationsUnanswered uint64 // any other answer, or none in time
+	Authorizing              int64  // gauge: under way
 
 	DeadLetters, DeadLetterErrors uint64
 
@@ -43,6 +52,11 @@ func (f *Forwarder) Stats() Stats {
 		Events:   c.events.Load(),
 		Bytes:    f.pressure.held.Load(),
 		InFlight: int64(g.inFlight),
+
+		AuthorizationsRefused:    c.refused.Load(),
+		AuthorizationsUnanswered: c.unanswered.Load(),
+		Authorizing:              c.authorizing.Load(),
+
 		Waiting:  int64(g.waiting),
 		Pressure: f.pressure.on.Load(),
 		AppDown:  g.down,

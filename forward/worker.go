@@ -33,7 +33,11 @@ func (w *worker) run() {
 		r := report{job: j}
 		switch j.kind {
 		case jobAttempt, jobProbe:
-			w.deliver(&r)
+			if j.lane.auth != nil {
+				w.authorize(&r)
+			} else {
+				w.deliver(&r)
+			}
 		case jobExpire:
 			w.f.failed(j.lane.head, Unreachable, 0)
 			r.back = w.f.advance(j.lane)
@@ -53,7 +57,7 @@ func (w *worker) deliver(r *report) {
 	if e.window == 0 {
 		e.window = r.began + f.policy.retryFor
 	}
-	status, retryAfter, err := w.attempt(e, r.job.kind == jobProbe)
+	status, retryAfter, err := w.attempt(r.job.lane, r.job.kind == jobProbe)
 	r.outcome, r.err = classify(status, err), err
 	f.counters.outcomes[r.outcome].Add(1)
 	now := f.now()
@@ -79,10 +83,11 @@ func (w *worker) deliver(r *report) {
 	}
 }
 
-// attempt POSTs e. An app closes connections that it finds idle, and now and
+// attempt POSTs the first event of l. An app closes connections that it finds idle, and now and
 // then one that is just being used: then the event goes out again at once on a
 // new connection, once in its life.
-func (w *worker) attempt(e *event, probe bool) (status int, retryAfter time.Duration, err error) {
+func (w *worker) attempt(l *lane, probe bool) (status int, retryAfter time.Duration, err error) {
+	e := l.head
 	if probe { // is to find out whether the app takes connections
 		w.link.hangUp()
 	}
@@ -93,7 +98,7 @@ func (w *worker) attempt(e *event, probe bool) (status int, retryAfter time.Dura
 			w.f.counters.retries.Add(1)
 		}
 		used := w.link.connected()
-		status, retryAfter, err = w.once(e, probe)
+		status, retryAfter, err = w.once(l, probe)
 		if !used || e.redialed || !errors.Is(err, errNoAnswer) {
 			break
 		}
@@ -105,8 +110,8 @@ func (w *worker) attempt(e *event, probe bool) (status int, retryAfter time.Dura
 	return status, retryAfter, err
 }
 
-func (w *worker) once(e *event, probe bool) (status int, retryAfter time.Duration, err error) {
-	deadline := time.Now().Add(w.f.cfg.Timeout)
+func (w *worker) once(l *lane, probe bool) (status int, retryAfter time.Duration, err error) {
+	deadline := time.Now().Add(w.timeout(l))
 	if !w.link.connected() {
 		if err := w.link.connect(w.f.ctx, deadline); err != nil {
 			return 0, 0, err
@@ -115,6 +120,15 @@ func (w *worker) once(e *event, probe bool) (status int, retryAfter time.Duratio
 			w.f.pool.reached()
 		}
 	}
-	p := e.parcel()
+	p := l.head.parcel()
+	p.wanted = l.auth != nil
 	return w.link.post(&p, deadline)
+}
+
+// timeout is how long an attempt may take: an authorization ends in time.
+func (w *worker) timeout(l *lane) time.Duration {
+	if l.auth == nil {
+		return w.f.cfg.Timeout
+	}
+	return min(w.f.cfg.Timeout, l.head.window-w.f.now())
 }

@@ -1,0 +1,113 @@
+package forward
+
+// Answer is what the app says to an open event that is delivered before the
+// upgrade.
+type Answer struct {
+	Status  int     // 0: there was no answer, and Err says why
+	Err     Outcome // Delivered with a 2xx status
+	User    string  // of the header X-Ws-User
+	HasUser bool    // that header is there
+
+	// The first 4 KiB of the body, valid until done returns.
+	Body        []byte
+	ContentType string
+
+	// With Config.Reply, what a 2xx answer says to the client: for the caller to
+	// send, once it has upgraded. Its Body is valid until done returns.
+	Reply Reply
+}
+
+// authorization is what a lane of Authorize has besides its event.
+type authorization struct {
+	done func(Answer)
+}
+
+// Authorize delivers a connection's open event and calls done with the answer,
+// exactly once: within Config.AuthorizeFor, or as soon after it as the attempt
+// that is under way has been cut off. Only where no answer came, for want of a
+// connection or because it broke, is there another attempt. Done with a 2xx status
+// means that the app has taken the event; whatever the answer, the event is not
+// delivered again, logged as failed or written to the dead-letter file.
+//
+// The event passes by the connection's lane. What the caller appends before done
+// was called may therefore overtake it: keeping the order is the caller's. So is
+// a bound on how many wait; they count towards Config.Memory.
+//
+// Done is called on a goroutine of the Forwarder's own, with no lock held, and
+// must not block for long. Drain answers those that are left with CutOff; a call
+// that comes after that is answered so before it returns.
+func (f *Forwarder) Authorize(src Source, req Request, done func(Answer)) {
+	now := f.now()
+	e := f.events.open(&src, &req)
+	e.queued, e.window = now, now+f.cfg.AuthorizeFor
+	l := &lane{
+		key: src.Key, head: e, tail: e, events: 1,
+		cost: laneCost + int64(len(e.cookie)+len(e.headers)),
+		auth: &authorization{done: done},
+	}
+	f.pressure.add(e.cost() + l.cost)
+	f.counters.events.Add(1)
+	f.counters.lanes.Add(1)
+	f.counters.authorizing.Add(1)
+	if !f.pool.put(l, now) {
+		f.conclude(l, Answer{Err: CutOff})
+	}
+}
+
+// authorize attempts the event of an authorization and deals with the outcome.
+func (w *worker) authorize(r *report) {
+	f, l := w.f, r.job.lane
+	e := l.head
+	r.began = f.now()
+	status, _, err := w.attempt(l, r.job.kind == jobProbe)
+	r.outcome, r.err = classify(status, err), err
+	f.counters.outcomes[r.outcome].Add(1)
+	now := f.now()
+	switch r.outcome {
+	case Unreachable, Broken, Starved:
+		if due := now + f.policy.backoff(e.attempts); due < e.window {
+			r.back, r.due = l, due
+			return
+		}
+	}
+	a := Answer{Status: status, Err: r.outcome}
+	if err == nil {
+		w.read(&a)
+	}
+	f.conclude(l, a)
+}
+
+// read takes what matters from the answer that the link has read last.
+func (w *worker) read(a *Answer) {
+	user, found := w.link.field("X-Ws-User")
+	a.User, a.HasUser = string(user), found
+	contentType, _ := w.link.field("Content-Type")
+	a.ContentType = string(contentType)
+	a.Body = w.link.excerpt()
+}
+
+// expire ends an authorization whose time is over.
+func (f *Forwarder) expire(l *lane) {
+	o := TimedOut
+	if f.pool.down() {
+		o = Unreachable
+	}
+	f.conclude(l, Answer{Err: o})
+}
+
+// conclude gives an authorization its answer.
+func (f *Forwarder) conclude(l *lane, a Answer) {
+	switch {
+	case a.Err == Delivered:
+		f.counters.delivered[actionOpen].Add(1)
+	case a.Status/100 == 4:
+		f.counters.refused.Add(1)
+	default:
+		f.counters.unanswered.Add(1)
+	}
+	l.auth.done(a)
+	e := l.head
+	f.counters.authorizing.Add(-1)
+	f.settled(e.cost()+l.cost, true)
+	f.events.put(e)
+}
