@@ -20,6 +20,7 @@ type config struct {
 
 	demo     bool              // the command is demo
 	callback string            // callback URL in force; "" for none
+	secrets  []string          // that sign callbacks
 	values   []value           // the options, in the table's order
 	sources  map[string]source // by option; an option at its default is not there
 	warnings []string          // what is odd but no error

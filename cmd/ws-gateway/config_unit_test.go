@@ -65,6 +65,9 @@ func sampleOf(t *testing.T, v value) sample {
 		if v.Name == "trusted-proxies" {
 			return sample{[2]string{"10.0.0.0/8,::1", "192.0.2.1"}, [2]any{[]string{"10.0.0.0/8", "::1"}, []string{"192.0.2.1"}}}
 		}
+		if v.Tag.Sep == '\n' { // a comma is part of a value
+			return sample{[2]string{"one", "two"}, [2]any{[]string{"one"}, []string{"two"}}}
+		}
 		return sample{[2]string{"a,b", "c"}, [2]any{[]string{"a", "b"}, []string{"c"}}}
 	}
 	text := [2]string{"one", "two"}
@@ -81,7 +84,7 @@ func sampleOf(t *testing.T, v value) sample {
 	case "manifest":
 		manifest := "options:\n  websocket:\n    port: 1\n    url: /x\n"
 		text = [2]string{writeTemp(t, "a.yaml", manifest), writeTemp(t, "b.yaml", manifest)}
-	case "admin-token-file":
+	case "admin-token-file", "callback-secret-file":
 		text = [2]string{writeTemp(t, "a", "token\n"), writeTemp(t, "b", "token\n")}
 	}
 	return sample{text, [2]any{text[0], text[1]}}

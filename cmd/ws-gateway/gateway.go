@@ -92,6 +92,7 @@ func (g *gateway) forwardConfig() forward.Config {
 		QueueBytes:  int(c.CallbackQueueBytes),
 		Memory:      int64(c.CallbackMemory),
 		DeadLetter:  c.DeadLetter,
+		Secrets:     c.secrets,
 		Drained:     func(key uint64) { g.hub.Resume(key) },
 		Pressure: func(on bool) {
 			g.hub.SetOverloaded(on)

@@ -24,7 +24,7 @@ func (c *config) finish(env environment) error {
 	for _, v := range c.values {
 		errs = append(errs, c.checkTags(v))
 	}
-	errs = append(errs, c.checkAddresses(), c.checkClients(), c.checkToken(), c.checkTogether())
+	errs = append(errs, c.checkAddresses(), c.checkClients(), c.checkToken(), c.checkTogether(), c.checkCallbacks())
 	if c.demo {
 		return errors.Join(errs...)
 	}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// The apps that verify signatures are files that are run below, so that what the
+// docs show works.
+var verifiers = []struct{ file, language string }{{"verify.go", "go"}, {"verify.mjs", "js"}, {"verify.py", "python"}}
+
+func TestTheDocsShowTheVerifiersThatAreTested(t *testing.T) {
+	docs, err := os.ReadFile("../../docs/signatures.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range verifiers {
+		code, err := os.ReadFile(filepath.Join("testdata/signatures", v.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "<!-- " + v.file + " -->\n```" + v.language + "\n" + string(code) + "```\n<!-- /" + v.file + " -->\n"
+		if !strings.Contains(string(docs), want) {
+			t.Errorf("docs/signatures.md does not show testdata/signatures/%s as it is", v.file)
+		}
+	}
+}
+
+// startVerifier runs a copy of the app on a port of its own.
+func startVerifier(t *testing.T, file string) (url string) {
+	t.Helper()
+	code, err := os.ReadFile(filepath.Join("testdata/signatures", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := freePort(t)
+	path := writeTemp(t, file, strings.ReplaceAll(string(code), "8888", port))
+	command := []string{"python3", path}
+	switch filepath.Ext(file) {
+	case ".go":
+		binary := filepath.Join(t.TempDir(), "app")
+		if out, err := exec.Command("go", "build", "-o", binary, path).CombinedOutput(); err != nil {
+			t.Fatalf("%v:\n%s", err, out)
+		}
+		command = []string{binary}
+	case ".mjs":
+		command = []string{"node", path}
+	}
+	app := exec.Command(command[0], command[1:]...)
+	if err := app.Start(); err != nil {
+		t.Fatalf("%s is needed to run this example: %v", command[0], err)
+	}
+	t.Cleanup(func() {
+		app.Process.Kill()
+		app.Wait()
+	})
+	return "http://127.0.0.1:" + port + "/ws/message"
+}
+
+func TestTheVerifiersTakeTheGatewaysSignaturesAndNoOthers(t *testing.T) {
+	for _, v := range verifiers {
+		t.Run(v.file, func(t *testing.T) {
+			url := startVerifier(t, v.file)
+			for _, c := range []struct {
+				secrets   string
+				delivered bool
+			}{
+				{"change me", true},
+				{"a newer one\nchange me", true}, // during a rotation
+				{"another", false},
+			} {
+				file := writeTemp(t, "secrets", c.secrets)
+				p := start(t, "--listen=127.0.0.1:0", "--callback-url="+url, "--callback-secret-file="+file, "--drain-period=0s")
+				ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+				client := dialAs(t, ctx, p.log.await(t, "ready")["listen"].(string), "älice")
+				if err := client.Write(ctx, websocket.MessageText, []byte(`{"event":"hello", "data":"ünïcode"}`)); err != nil {
+					t.Fatal(err)
+				}
+				client.Close(websocket.StatusNormalClosure, "")
+				cancel()
+				p.signals <- os.Interrupt
+				p.wait(t)
+				if !strings.Contains(p.log.String(), `"events_undelivered":0`) {
+					t.Errorf("with %q:\n%s", c.secrets, p.log)
+				}
+				if failed := strings.Count(p.log.String(), `"status":401`); failed != 0 == c.delivered {
+					t.Errorf("with %q %d events were refused", c.secrets, failed)
+				}
+			}
+			refuseForgeries(t, url)
+		})
+	}
+}
+
+// refuseForgeries sends what looks like signatures.
+func refuseForgeries(t *testing.T, url string) {
+	t.Helper()
+	const body = `{"data":{},"action":"open","user_name":"alice","conn_id":"x"}`
+	signature := func(at time.Time, secret, body string) string {
+		mac := hmac.New(sha256.New, []byte(secret))
+		fmt.Fprintf(mac, "%d.%s", at.Unix(), body)
+		return fmt.Sprintf("t=%d,v1=%x", at.Unix(), mac.Sum(nil))
+	}
+	now := time.Now()
+	good := signature(now, "change me", body)
+	for _, c := range []struct {
+		header string
+		status int
+	}{
+		{good, 200},
+		{strings.ToLower(good) + ",v2=abc,v1=00", 200},
+		{"", 401},
+		{"t=", 401},
+		{"v1=", 401},
+		{",,=,v1,t", 401},
+		{signature(now, "change me", body+" "), 401},
+		{signature(now, "", body), 401},
+		{signature(now.Add(-time.Hour), "change me", body), 401}, // a recording
+		{signature(now.Add(time.Hour), "change me", body), 401},
+		{strings.Replace(good, "t=", "t=1", 1), 401},
+		{good[:len(good)-2], 401},
+		{strings.Replace(good, "v1=", "v0=", 1), 401},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("X-Ws-Signature", c.header)
+		request.Close = true
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatalf("%q: %v", c.header, err)
+		}
+		response.Body.Close()
+		if response.StatusCode != c.status {
+			t.Errorf("%q is answered with %d, want %d", c.header, response.StatusCode, c.status)
+		}
+	}
+}
+
+func TestSecretsOfCallbacksComeFromOptionsAndAFile(t *testing.T) {
+	file := writeTemp(t, "secrets", "  three, with comma \n\nfour\r\n")
+	for _, c := range []struct {
+		args []string
+		env  string
+		want []string
+	}{
+		{nil, "A=b", nil},
+		{[]string{"--callback-secret=one", "--callback-secret", "two,2"}, "A=b", []string{"one", "two,2"}},
+		{nil, "WS_GATEWAY_CALLBACK_SECRET=one\ntwo,2", []string{"one", "two,2"}},
+		{[]string{"--callback-secret=one", "--callback-secret-file", file}, "A=b", []string{"one", "three, with comma", "four"}},
+		{nil, "WS_GATEWAY_CALLBACK_SECRET_FILE=" + file, []string{"three, with comma", "four"}},
+	} {
+		if got := mustParse(t, append([]string{"--callback-url=http://a/"}, c.args...), c.env).secrets; !slices.Equal(got, c.want) {
+			t.Errorf("%q %q: %q, want %q", c.args, c.env, got, c.want)
+		}
+	}
+	for _, file := range []string{writeTemp(t, "secrets", " \n\n"), "/nowhere/secrets"} {
+		if _, err := parse([]string{"--callback-url=http://a/", "--callback-secret-file", file}); err == nil ||
+			!strings.Contains(err.Error(), "--callback-secret-file") {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+func TestSecretsOfCallbacksAreNotShown(t *testing.T) {
+	var b strings.Builder
+	c := mustParse(t, []string{"--callback-url=http://a/", "--callback-secret=hush-1", "--callback-secret-file", writeTemp(t, "secrets", "hush-2")})
+	if err := printConfig(&b, c); err != nil || strings.Contains(b.String(), "hush") || !strings.Contains(b.String(), "# callback-secret: ") {
+		t.Errorf("%v:\n%s", err, b.String())
+	}
+}
