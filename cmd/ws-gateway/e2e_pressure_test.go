@@ -271,16 +271,23 @@ func TestAClientThatReadsSlowlyButSteadilyIsNoSlowConsumer(t *testing.T) {
 	const timeout = 2 * time.Second
 	g := startPushOnly(t, "--write-timeout", timeout.String(), "--max-pending-bytes", "64MiB")
 	c := g.connect(t, visitor{user: "slow", receiveSpace: 4096})
+	// So small a window lets some ten kilobytes pass in a second, and the kernel
+	// says that there is room only after megabytes.
+	if err := c.tcp.SetReadDeadline(time.Now().Add(timeout * 3)); err != nil {
+		t.Fatal(err)
+	}
+	reading := make(chan error, 1)
+	var read int64
+	go func() {
+		var err error
+		read, err = io.Copy(io.Discard, c.tcp)
+		reading <- err
+	}()
 	for range 8 {
 		g.send(`{"payload":"` + strings.Repeat("x", 1<<20) + `","users":["slow"]}`)
 	}
-	// So small a window lets some ten kilobytes pass in a second, and the kernel
-	// says that there is room only after megabytes.
-	if err := c.tcp.SetReadDeadline(time.Now().Add(timeout * 5 / 2)); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := io.Copy(io.Discard, c.tcp); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("the connection ended after %d bytes: %v", n, err)
+	if err := <-reading; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection ended after %d bytes: %v", read, err)
 	}
 	if n := g.connections(); n != 1 {
 		t.Errorf("%d connections are counted, want 1", n)
