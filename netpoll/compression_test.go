@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"bytes"
+	"crypto/rand"
 	"io"
 	"net"
 	"strings"
@@ -150,7 +151,7 @@ func TestCompressedMessagesAreCheckedLikeOthers(t *testing.T) {
 		cause  Cause
 	}{
 		{"bomb", packed(t, 0x82, bomb), MessageTooBig},
-		{"corrupt", clientFrame(0xC1, "\xff\xff\xff\xff"), InvalidUTF8},
+		{"corrupt", clientFrame(0xC1, "\xff\xff\xff\xff"), ProtocolError},
 		{"not UTF-8 inside", packed(t, 0x81, strings.Repeat("\xff", 100)), InvalidUTF8},
 		{"RSV1 on a continuation", append(clientFrame(0x01, "a"), clientFrame(0xC0, "b")...), ProtocolError},
 		{"RSV1 on a control frame", clientFrame(0xC9, ""), ProtocolError},
@@ -183,6 +184,44 @@ func unmasked(frame []byte) string {
 		payload[i] ^= mask[i&3]
 	}
 	return string(payload)
+}
+
+func TestALargeCompressedReplyThatWaitsIsNotOverwrittenByTheNext(t *testing.T) {
+	h := newRecorder()
+	s, addr := startServer(t, Config{Handler: h, Compression: true, Loops: 1, MaxPendingBytes: 32 << 20})
+	c, _, err := websocket.Dial(testContext(t), "ws://"+addr+"/ws", &websocket.DialOptions{CompressionMode: websocket.CompressionNoContextTakeover})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	c.SetReadLimit(32 << 20)
+	h.await(t, "open", func() bool { return len(h.opened) == 1 })
+	random := func(n int) []byte {
+		b := make([]byte, n)
+		rand.Read(b)
+		return b
+	}
+	messages := [][]byte{
+		random(10_000), random(10_300), random(13_600), // these make the loop's scratch grow
+		make([]byte, 16<<20),                           // this one fills the socket
+		append(random(17_000), make([]byte, 17_000)...), append(random(17_000), make([]byte, 17_000)...),
+	}
+	s.Loops()[0].Post(func(l *Loop) bool {
+		for i, m := range messages {
+			conn := l.Lookup(h.opened[0])
+			if i == 3 {
+				conn.Send(NewFrame(ws.OpBinary, m))
+			} else {
+				conn.Reply(ws.OpBinary, m)
+			}
+		}
+		return false
+	})
+	for i, want := range messages {
+		if _, got, err := c.Read(testContext(t)); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("message %d: got %d bytes, %v", i, len(got), err)
+		}
+	}
 }
 
 func TestAMessageThatCannotBeShortenedMayStillBeCompressed(t *testing.T) {

@@ -88,7 +88,8 @@ func (c *Conn) Reply(op ws.OpCode, payload []byte) bool {
 	}
 	l := c.loop
 	if c.deflate.agreed() && !op.IsControl() && len(payload) >= l.cfg.CompressionThreshold {
-		if b := packedFrame(l.scratch[:0], &l.srv.deflater, c.deflate, op, payload); b != nil {
+		scratch := l.scratch[:0:min(cap(l.scratch), cap(l.cork))] // so that what is larger has memory of its own
+		if b := packedFrame(scratch, &l.srv.deflater, c.deflate, op, payload); b != nil {
 			return c.put(b, len(b) > cap(l.cork)) == nil // a large one is kept instead of copied
 		}
 	}
@@ -159,6 +160,8 @@ func (c *Conn) Pause(why PauseReason) { c.stopReading(why) }
 
 // Resume undoes Pause. Where no other reason is left, Handler.Resumed is called
 // before anything else is delivered.
+// It must not be called from within a Handler method, whose payload may lie in the
+// buffer that it decodes into.
 func (c *Conn) Resume(why PauseReason) { c.goOnReading(why) }
 
 // Paused reports whether reading is stopped, by Pause or by pressure.

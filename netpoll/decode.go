@@ -225,7 +225,7 @@ func (c *Conn) deliverPacked(op ws.OpCode, payload []byte) {
 	case err == errInflatedTooBig:
 		c.tooBig()
 	case err != nil:
-		c.Close(InvalidUTF8, ws.StatusInvalidFramePayloadData, "message is not DEFLATE data")
+		c.Close(ProtocolError, ws.StatusProtocolError, "message is not DEFLATE data")
 	case op == ws.OpText && !utf8.Valid(out):
 		c.notUTF8()
 	default:

@@ -55,14 +55,15 @@ func (l *Loop) decide(c *Conn, head, rest []byte) {
 // conclude answers a valid opening handshake, which is l.request, as decide says.
 func (l *Loop) conclude(c *Conn, head, rest []byte, decide func(*Request) Verdict) {
 	r := &l.request
-	var deflate deflateParams
-	if l.cfg.Compression {
-		var e *HandshakeError
-		if deflate, l.upgrader.extensions, e = negotiateDeflate(r); e != nil {
-			l.refuse(c, e.appendTo(nil, r.Method), rest)
-			return
-		}
+	deflate, extensions, e := negotiateDeflate(r)
+	if e != nil {
+		l.refuse(c, e.appendTo(nil, r.Method), rest)
+		return
 	}
+	if !l.cfg.Compression {
+		deflate, extensions = deflateParams{}, ""
+	}
+	l.upgrader.extensions = extensions
 	pending := false
 	response, accepted := l.upgrader.upgrade(r, func(r *Request) Verdict {
 		v := decide(r)
