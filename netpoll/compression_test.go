@@ -203,7 +203,7 @@ func TestALargeCompressedReplyThatWaitsIsNotOverwrittenByTheNext(t *testing.T) {
 	}
 	messages := [][]byte{
 		random(10_000), random(10_300), random(13_600), // these make the loop's scratch grow
-		make([]byte, 16<<20),                           // this one fills the socket
+		make([]byte, 16<<20), // this one fills the socket
 		append(random(17_000), make([]byte, 17_000)...), append(random(17_000), make([]byte, 17_000)...),
 	}
 	s.Loops()[0].Post(func(l *Loop) bool {
