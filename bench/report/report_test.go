@@ -77,6 +77,31 @@ func TestTheTableIsAligned(t *testing.T) {
 	}
 }
 
+func TestRowsHaveTheirVerdictAndWhatIsToBeSaid(t *testing.T) {
+	rows := []Round{
+		{Case: "calm", Figures: []Figure{{Name: "replies", Value: 16_000}, {Name: "latency", Unit: "ms", Value: 2}}},
+		{Case: "pings", Figures: []Figure{{Name: "replies", Value: 7}}, Notes: []string{"gateway: closed 50"}, Broken: []string{"one reply was lost"}},
+	}
+	var out bytes.Buffer
+	if err := WriteRows(&out, "abuse", []Column{{"replies", "replies"}, {"p99 ms", "latency"}}, rows); err != nil {
+		t.Fatal(err)
+	}
+	const want = `  abuse  replies  p99 ms  verdict
+  ─────  ───────  ──────  ───────
+  calm    16,000    2.00  ok
+  pings        7          BROKEN
+
+  calm
+  pings
+    gateway: closed 50
+    BROKEN: one reply was lost
+
+`
+	if got := out.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestRecordsAreLinesOfJSON(t *testing.T) {
 	var out bytes.Buffer
 	all := rounds()

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -139,6 +140,18 @@ func TestTheGatewayIsMeasured(t *testing.T) {
 			}
 		}
 	})
+	t.Run("abuse", func(t *testing.T) {
+		all, figures := summaries(t, "abuse", "--quick", "--gateway", path, "--only", "calm,pings,resets,noise", "--good", "20", "--rate", "100")
+		if len(all) != 5 || all[4].Case != "after" {
+			t.Fatalf("%d rows", len(all))
+		}
+		for i, f := range figures[:4] {
+			above(t, f, "replies to good clients", "latency p99", "gateway resident, at the end", "gateway descriptors, at the end")
+			if f["replies wrong or lost, good connections broken"] != 0 || (f["abusing connections"] > 0) != (i > 0) {
+				t.Errorf("%s: %v", all[i].Case, f)
+			}
+		}
+	})
 	if _, err := os.Stat(path); err != nil {
 		t.Errorf("a binary that was given is gone: %v", err)
 	}
@@ -170,6 +183,9 @@ func TestFlagsThatCannotWorkAreRefusedWithAReason(t *testing.T) {
 		{1, "no room for its mark", []string{"echo", "--size", "8"}},
 		{1, "at least 59", []string{"roundtrip", "--size", "20"}},
 		{1, "--duration", []string{"roundtrip", "--duration", "0s"}},
+		{1, "there is no phase \"tickle\"", []string{"abuse", "--only", "tickle"}},
+		{1, "ping timeout", []string{"abuse", "--rate", "1"}},
+		{1, "there is no kind", []string{"attacker", "--target", "127.0.0.1:1", "--kind", "nonsense"}},
 		{2, "--gateway", []string{"idle", "--gateway", "/nonexistent"}},
 		{2, "--server", []string{"idle", "--server", "other"}},
 		{2, "not a size", []string{"echo-server", "--max-message-size", "many"}},
@@ -219,6 +235,16 @@ func TestTheEchoServerAnswersAnyClientAndEndsWhenTold(t *testing.T) {
 	cancel()
 	if code := <-ended; code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestAStormThatBreaksSomethingFails(t *testing.T) {
+	rows := []report.Round{{Case: "calm"}, {Case: "pings", Broken: []string{"a reply was lost"}}, {Case: "after"}}
+	if err := verdict(rows); !errors.Is(err, errBroken) || !strings.HasSuffix(err.Error(), ": pings") {
+		t.Errorf("got %v", err)
+	}
+	if err := verdict(rows[:1]); err != nil {
+		t.Errorf("got %v", err)
 	}
 }
 
