@@ -1,0 +1,36 @@
+package journal
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// A record is its kind, the length of the connection's id, the id, and, where the
+// connection was opened, what it takes to tell of its end.
+const (
+	kindOpened = 'o'
+	kindClosed = 'c'
+)
+
+var errRecord = errors.New("a record that this version does not know")
+
+func appendRecord(dst []byte, kind byte, id, state []byte) []byte {
+	dst = append(dst, kind)
+	dst = binary.AppendUvarint(dst, uint64(len(id)))
+	dst = append(dst, id...)
+	return append(dst, state...)
+}
+
+// parseRecord takes a record apart without copying.
+func parseRecord(r []byte) (kind byte, id, state []byte, err error) {
+	if len(r) == 0 || r[0] != kindOpened && r[0] != kindClosed {
+		return 0, nil, nil, errRecord
+	}
+	length, n := binary.Uvarint(r[1:])
+	rest := r[1:]
+	if n <= 0 || length > uint64(len(rest)-n) {
+		return 0, nil, nil, errRecord
+	}
+	rest = rest[n:]
+	return r[0], rest[:length], rest[length:], nil
+}

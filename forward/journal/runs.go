@@ -1,0 +1,215 @@
+package journal
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/tsdb/wlog"
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	runPrefix    = "run-"
+	brokenPrefix = "broken-"
+	// So many folders with damaged records are kept for whoever wants to look.
+	maxBroken = 3
+)
+
+// Entry is a connection that was opened and not closed.
+type Entry struct {
+	ID    string
+	State []byte
+}
+
+// lock makes sure that nobody else uses the folder.
+func lock(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close() // nothing was written
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%s is in use by another process", dir)
+		}
+		return nil, err
+	}
+	return f, nil
+}
+
+// run is the folder that one life of a process has written to.
+type run struct {
+	number  int
+	path    string
+	damaged bool
+}
+
+// listRuns returns the runs in dir, oldest first.
+func listRuns(dir string) (runs []run, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		text, ok := strings.CutPrefix(e.Name(), runPrefix)
+		if number, err := strconv.Atoi(text); ok && err == nil && e.IsDir() {
+			runs = append(runs, run{number: number, path: filepath.Join(dir, e.Name())})
+		}
+	}
+	slices.SortFunc(runs, func(a, b run) int { return a.number - b.number })
+	return runs, nil
+}
+
+func runPath(dir string, number int) string {
+	return filepath.Join(dir, fmt.Sprintf("%s%08d", runPrefix, number))
+}
+
+// set is what records say: who is open, in the order of opening.
+type set struct {
+	states map[string][]byte
+	closed map[string]struct{}
+	order  []string
+}
+
+func newSet() *set {
+	return &set{states: make(map[string][]byte), closed: make(map[string]struct{})}
+}
+
+// apply takes in one record.
+func (s *set) apply(record []byte) error {
+	kind, id, state, err := parseRecord(record)
+	if err != nil {
+		return err
+	}
+	if _, gone := s.closed[string(id)]; gone {
+		return nil
+	}
+	if kind == kindClosed {
+		s.closed[string(id)] = struct{}{}
+		delete(s.states, string(id))
+		return nil
+	}
+	if _, known := s.states[string(id)]; !known {
+		s.order = append(s.order, string(id))
+		s.states[string(id)] = slices.Clone(state)
+	}
+	return nil
+}
+
+func (s *set) entries() (entries []Entry) {
+	for _, id := range s.order {
+		if state, ok := s.states[id]; ok {
+			entries = append(entries, Entry{ID: id, State: state})
+		}
+	}
+	return entries
+}
+
+// readRuns reads what all runs say. What cannot be read is logged, the run is
+// marked and the rest counts.
+func readRuns(runs []run, log zerolog.Logger) *set {
+	s := newSet()
+	for i := range runs {
+		for _, failure := range readRun(runs[i].path, s.apply) {
+			runs[i].damaged = true
+			log.Warn().Err(failure).Msg("journal: damaged; what can be read of it is used, and it is set aside. " +
+				"Close events of an earlier run may be missing or be sent twice")
+		}
+	}
+	return s
+}
+
+// readRun gives each record of a run to apply, and returns why what was left out
+// could not be read. Damage ends the reading of its segment alone.
+func readRun(path string, apply func([]byte) error) (failures []error) {
+	segments, err := os.ReadDir(path)
+	if err != nil {
+		return []error{err}
+	}
+	for _, segment := range segments { // ReadDir sorts, and the names are of one length
+		if err := readSegment(filepath.Join(path, segment.Name()), apply); err != nil {
+			failures = append(failures, err)
+		}
+	}
+	return failures
+}
+
+func readSegment(path string, apply func([]byte) error) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	r := wlog.NewReader(bufio.NewReaderSize(file, 64<<10))
+	end := int64(0) // of the last record
+	for r.Next() {
+		end = r.Offset()
+		if err := apply(r.Record()); err != nil {
+			return fmt.Errorf("%s, before byte %d: %w", path, end, err)
+		}
+	}
+	if err := cmp.Or(r.Err(), tornAt(file, end)); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// tornAt reports whether a record begins where the last one has ended. The
+// reader does not mind one that is cut off within or right after its head.
+func tornAt(file *os.File, end int64) error {
+	var head [1]byte
+	switch _, err := file.ReadAt(head[:], end); {
+	case err == io.EOF || err == nil && head[0] == 0: // the rest of a page may be zeros
+		return nil
+	case err != nil:
+		return err
+	default:
+		return fmt.Errorf("the record at byte %d is torn", end)
+	}
+}
+
+// retire removes runs whose open connections are recorded elsewhere. Damaged
+// ones are renamed instead.
+func retire(dir string, runs []run, log zerolog.Logger) {
+	for _, r := range runs {
+		if !r.damaged {
+			warn(log, os.RemoveAll(r.path))
+			continue
+		}
+		aside := filepath.Join(dir, fmt.Sprintf("%s%08d-%s", brokenPrefix, r.number, time.Now().UTC().Format("20060102T150405")))
+		if err := os.Rename(r.path, aside); err != nil {
+			warn(log, err)
+			continue
+		}
+		log.Warn().Msgf("journal: set aside as %s", aside)
+	}
+	removeOldest(dir, log)
+}
+
+// removeOldest leaves maxBroken of the folders that were set aside.
+func removeOldest(dir string, log zerolog.Logger) {
+	broken, err := filepath.Glob(filepath.Join(dir, brokenPrefix+"*"))
+	warn(log, err)
+	slices.Sort(broken)
+	for len(broken) > maxBroken {
+		warn(log, os.RemoveAll(broken[0]))
+		broken = broken[1:]
+	}
+}
+
+// warn logs an error of tidying up, which is tried again at the next start.
+func warn(log zerolog.Logger, err error) {
+	if err != nil {
+		log.Warn().Err(err).Msg("journal: tidying up")
+	}
+}

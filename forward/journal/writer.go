@@ -1,0 +1,165 @@
+package journal
+
+import (
+	"time"
+
+	"github.com/prometheus/prometheus/tsdb/wlog"
+)
+
+// retryEvery is how long the writer waits after a failure.
+const retryEvery = time.Second
+
+// overhead is what the log adds to a record, about.
+const overhead = 7
+
+// writer brings batches to the disk. Its goroutine owns it.
+type writer struct {
+	j    *Journal
+	wal  *wlog.WL
+	path string // of the run's folder
+
+	batch   batch
+	records [][]byte // of the batch
+
+	// After a failure.
+	backlog batch // what has not been written
+	failing bool
+	torn    bool // the segment may end in the middle of a record
+	tried   time.Time
+
+	compaction *compaction // under way; nil for none
+	compactAt  int64       // size at which the next one begins
+}
+
+// carryOver writes what is left of earlier runs and makes sure of it.
+func (w *writer) carryOver(entries []Entry) error {
+	for _, e := range entries {
+		w.batch.add(kindOpened, []byte(e.ID), e.State)
+		if len(w.batch.buf) >= 64<<10 {
+			if err := w.log(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.log(); err != nil {
+		return err
+	}
+	return w.wal.Sync()
+}
+
+// log writes the batch and empties it.
+func (w *writer) log() error {
+	err := w.write(&w.batch)
+	w.batch.reset()
+	return err
+}
+
+// run writes until the queue has ended and is empty.
+func (w *writer) run() {
+	q := &w.j.queue
+	watch := time.AfterFunc(patience, q.stall)
+	retry := time.NewTimer(retryEvery)
+	defer watch.Stop()
+	defer retry.Stop()
+	for {
+		watch.Reset(patience)
+		ended := q.take(&w.batch)
+		written := len(w.batch.buf)
+		w.flush(ended)
+		q.written()
+		w.batch.reset()
+		w.reportDropped()
+		if ended {
+			w.abandonCompaction()
+			return
+		}
+		if w.compact(written) {
+			continue
+		}
+		q.rest()
+		watch.Stop()
+		if w.failing {
+			retry.Reset(retryEvery)
+		}
+		select {
+		case <-q.wake:
+		case <-retry.C:
+		}
+	}
+}
+
+// flush writes the batch. After a failure it joins the backlog, which is tried
+// now and then, and at the end.
+func (w *writer) flush(end bool) {
+	if w.failing {
+		w.postpone()
+		if end || time.Since(w.tried) >= retryEvery {
+			w.recover()
+		}
+		return
+	}
+	if err := w.write(&w.batch); err != nil {
+		w.failing, w.torn, w.tried = true, true, time.Now()
+		w.j.failures.Add(1)
+		w.j.log.Error().Err(err).Msg("journal: cannot be written, is the disk full? After a crash close events may be missing or sent twice until this is mended")
+		w.postpone()
+		return
+	}
+	w.noteClosed(&w.batch)
+}
+
+// write logs the batch's records with one write, or a few where it is large.
+func (w *writer) write(b *batch) error {
+	if b.empty() {
+		return nil
+	}
+	w.records = b.records(w.records[:0])
+	err := w.wal.Log(w.records...)
+	if err == nil {
+		w.j.written.Add(uint64(len(w.records)))
+		w.j.bytes.Add(int64(len(b.buf) + overhead*len(w.records)))
+	}
+	clear(w.records)
+	return err
+}
+
+// postpone moves the batch to the backlog, as far as there is room.
+func (w *writer) postpone() {
+	if len(w.backlog.buf)+len(w.batch.buf) > maxQueued {
+		w.j.discarded.Add(uint64(len(w.batch.ends)))
+		return
+	}
+	start := 0
+	for _, end := range w.batch.ends {
+		w.backlog.buf = append(w.backlog.buf, w.batch.buf[start:end]...)
+		w.backlog.ends = append(w.backlog.ends, len(w.backlog.buf))
+		start = end
+	}
+}
+
+// recover writes the backlog, in a new segment where the one before may have
+// torn: whatever of it has been written already is there twice then.
+func (w *writer) recover() {
+	w.tried = time.Now()
+	if w.torn {
+		if _, err := w.wal.NextSegment(); err != nil {
+			return
+		}
+		w.torn = false
+	}
+	if err := w.write(&w.backlog); err != nil {
+		w.torn = true
+		return
+	}
+	w.noteClosed(&w.backlog)
+	w.backlog = batch{}
+	w.failing = false
+	w.j.log.Info().Uint64("dropped", w.j.Stats().Dropped).Msg("journal: can be written again")
+}
+
+func (w *writer) reportDropped() {
+	if n := w.j.queue.takeDropped(); n > 0 {
+		w.j.discarded.Add(n)
+		w.j.log.Error().Uint64("records", n).Msg("journal: records were dropped, the disk is too slow. After a crash close events may be missing or sent twice")
+	}
+}
