@@ -32,7 +32,7 @@ func StormColumns() []report.Column {
 	return []report.Column{
 		{Head: "abusers", Figure: abusersFigure}, {Head: "replies", Figure: repliesFigure}, {Head: "wrong", Figure: wrongFigure},
 		{Head: "p50 ms", Figure: "latency p50"}, {Head: "p99", Figure: "latency p99"}, {Head: "p99.9", Figure: "latency p99.9"},
-		{Head: "max", Figure: "latency max"}, {Head: "gw CPU %", Figure: gatewayFigure}, {Head: "abusers %", Figure: attackersFigure},
+		{Head: "max", Figure: "latency max"}, {Head: "waited %", Figure: waitedFigure}, {Head: "gw CPU %", Figure: gatewayFigure}, {Head: "abusers %", Figure: attackersFigure},
 		{Head: "app %", Figure: appFigure}, {Head: "others %", Figure: othersFigure}, {Head: "RSS MiB", Figure: residentFigure},
 		{Head: "fds", Figure: descriptorsFigure},
 	}
@@ -43,6 +43,7 @@ const (
 	abusersFigure     = "abusing connections"
 	repliesFigure     = "replies to good clients"
 	wrongFigure       = "replies wrong or lost, good connections broken"
+	waitedFigure      = "good clients waited for a processor"
 	gatewayFigure     = "gateway CPU, of one processor"
 	attackersFigure   = "attackers' CPU, of one processor"
 	appFigure         = "app CPU, of one processor"
@@ -87,7 +88,7 @@ func (p *passage) addGood(o *outcome) {
 	}{{"latency p50", 50}, {"latency p99", 99}, {"latency p99.9", 99.9}, {"latency max", 100}} {
 		o.add(q.name, "ms", r.Percentile(q.at))
 	}
-	o.add("good clients waited for a processor", "%", 100*r.Waited)
+	o.add(waitedFigure, "%", 100*r.Waited)
 }
 
 // measured is the processor time of all processes that belong to the storm.
