@@ -75,7 +75,14 @@ var metricTable = []family{
 	counter("sent_bytes_total", "Bytes that the kernel took for clients.", func(s *snapshot) uint64 { return s.sockets.BytesOut }),
 	counter("socket_writes_total", "Write calls; several frames for one connection share one.", func(s *snapshot) uint64 { return s.sockets.WritesOut }),
 	counter("loop_turns_total", "Turns of the event loops.", func(s *snapshot) uint64 { return s.sockets.Turns }),
-	counter("read_pauses_total", "Times that reading from a connection was stopped, to push back on a client whose events the app does not take.", func(s *snapshot) uint64 { return s.sockets.Pauses }),
+	counter("read_pauses_total", "Times that reading from a connection was stopped, to push back on a client whose events the app does not take, or that is over its rate.", func(s *snapshot) uint64 { return s.sockets.Pauses }),
+	{
+		desc: describe("over_rate_total", "Times that a client went over --message-rate or --byte-rate and was stopped, or closed, for it.", "reason"), kind: prometheus.CounterValue,
+		labels: []string{"messages", "bytes"},
+		values: func(s *snapshot, to []float64) []float64 {
+			return appendCounts(to, s.hub.OverMessageRate, s.hub.OverByteRate)
+		},
+	},
 	{
 		desc: describe("sockets", "Client sockets by state: head not complete; open; close handshake under way.", "state"), kind: prometheus.GaugeValue,
 		labels: []string{"handshaking", "open", "closing"},

@@ -16,11 +16,17 @@ func (h *Hub) Frame(c *netpoll.Conn, op ws.OpCode) {
 	if op == ws.OpPing || op == ws.OpPong || h.cfg.KeepaliveAny {
 		h.heard(c)
 	}
+	if op.IsControl() {
+		h.spendMessage(c)
+	}
 }
 
 // Message implements netpoll.Handler: a ping is answered, everything else goes
 // to the app.
 func (h *Hub) Message(c *netpoll.Conn, op ws.OpCode, payload []byte) {
+	if h.spendMessage(c) {
+		return
+	}
 	id := c.ID()
 	ls := h.loops[id.Loop()]
 	if op == ws.OpText && isPing(payload) {
@@ -70,10 +76,14 @@ func (h *Hub) Closed(c *netpoll.Conn, end netpoll.End) {
 func (h *Hub) Tick(l *netpoll.Loop, now uint32) (more bool) {
 	ls := h.loops[l.Index()]
 	ls.now = max(ls.now, now)
-	if ls.deadlines.Advance(now, wheelBudget, ls.timeOut) {
+	switch {
+	case ls.deadlines.Advance(now, wheelBudget, ls.timeOut):
 		return true
+	case h.serverPing > 0 && ls.pings.Advance(now, wheelBudget, ls.sendPing):
+		return true
+	default:
+		return ls.meters != nil && ls.paused.Advance(now, wheelBudget, ls.goOn)
 	}
-	return h.serverPing > 0 && ls.pings.Advance(now, wheelBudget, ls.sendPing)
 }
 
 // timeOut ends a connection that was not heard in time. While the gateway does

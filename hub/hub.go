@@ -36,6 +36,7 @@ type Config struct {
 	MaxConnections           int            // 0: no limit
 	MaxConnectionsPerAddress int            // 0: no limit; an IPv6 address is its first 64 bits
 	MaxConnectionsPerUser    int            // 0: no limit; the empty user name is one user
+	Rates                    Rates
 	Log                      zerolog.Logger
 }
 
@@ -53,10 +54,12 @@ type Hub struct {
 	instance    instance
 	origins     originRules
 	proxies     proxies
-	pingTimeout uint32         // ticks
-	serverPing  uint32         // ticks; 0: never
-	pong        *netpoll.Frame // the answer to a ping message
-	ping        *netpoll.Frame // an empty ping frame
+	limiter     limiter
+	clock       func() time.Duration // since the start
+	pingTimeout uint32               // ticks
+	serverPing  uint32               // ticks; 0: never
+	pong        *netpoll.Frame       // the answer to a ping message
+	ping        *netpoll.Frame       // an empty ping frame
 
 	// Static once attached.
 	loops    []*loopState
@@ -77,17 +80,22 @@ type Hub struct {
 type loopState struct {
 	loop      *netpoll.Loop
 	sessions  netpoll.Slab[session]
-	now       uint32 // seconds, as the last Tick said
-	open      int    // sessions
-	deadlines wheel  // ping timeouts, by slot
-	pings     wheel  // server pings, by slot
+	now       uint32                // seconds, as the last Tick said
+	open      int                   // sessions
+	deadlines wheel                 // ping timeouts, by slot
+	pings     wheel                 // server pings, by slot
+	paused    wheel                 // when to look again at those that are over their rate, by slot
+	meters    *netpoll.Slab[meters] // by slot; nil where there are no Rates
 
 	slow      int           // connections that ended as slow consumers
 	timeOut   func(uint32)  // deadlines' fire
 	sendPing  func(uint32)  // pings' fire
+	goOn      func(uint32)  // paused's fire
 	connID    [idChars]byte // the id in the event under way; forward copies it
 	userPings atomic.Uint64 // see Stats.Pings
 	dropped   atomic.Uint64 // see Stats.Dropped
+
+	overMessages, overBytes atomic.Uint64 // see Stats.OverMessageRate
 }
 
 // New checks cfg.
@@ -121,8 +129,14 @@ func New(cfg Config) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
+	limiter, err := newLimiter(cfg.Rates)
+	if err != nil {
+		return nil, err
+	}
+	started := time.Now()
 	h := &Hub{
 		cfg: cfg, instance: newInstance(), origins: origins, proxies: trusted,
+		limiter: limiter, clock: func() time.Duration { return time.Since(started) },
 		pingTimeout: ticks(cfg.PingTimeout), serverPing: ticks(cfg.ServerPing),
 		pong:      netpoll.NewFrame(ws.OpText, pongMessage),
 		ping:      netpoll.NewFrame(ws.OpPing, nil),
@@ -149,6 +163,10 @@ func (h *Hub) attach(loops []*netpoll.Loop, compress func(*netpoll.Frame)) {
 		ls := &loopState{loop: loop}
 		ls.timeOut = func(slot uint32) { h.timeOut(ls, slot) }
 		ls.sendPing = func(slot uint32) { h.sendPing(ls, slot) }
+		ls.goOn = func(slot uint32) { h.goOn(ls, slot) }
+		if h.limiter.limited() {
+			ls.meters = new(netpoll.Slab[meters])
+		}
 		h.loops = append(h.loops, ls)
 		h.directory.slabs = append(h.directory.slabs, &ls.sessions)
 	}

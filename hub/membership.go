@@ -45,6 +45,10 @@ func (h *Hub) enter(ls *loopState, id netpoll.ID, p profile) admission {
 		return userFull
 	}
 	ls.open++
+	if ls.meters != nil {
+		ls.meters.Grow(slot)
+		*ls.meters.At(slot) = meters{}
+	}
 	ls.deadlines.Set(slot, h.deadline(ls.now))
 	if h.serverPing > 0 {
 		// Spread by slot, so that connections that came together are not pinged
@@ -85,6 +89,7 @@ func (h *Hub) exit(ls *loopState, id netpoll.ID) {
 	slot := id.Slot()
 	s := ls.sessions.At(slot)
 	ls.deadlines.Clear(slot)
+	ls.paused.Clear(slot)
 	if h.serverPing > 0 {
 		ls.pings.Clear(slot)
 	}

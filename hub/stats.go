@@ -17,6 +17,9 @@ type Stats struct {
 	Sends               uint64 // calls of Send
 	Matched             uint64 // targets of all sends
 	Queued, Slow        uint64
+
+	// Times that a connection went over Rates and was stopped or closed for it.
+	OverMessageRate, OverByteRate uint64
 }
 
 // counters are what is counted for the hub as a whole; what is counted for each
@@ -49,6 +52,8 @@ func (h *Hub) Stats() Stats {
 	for _, ls := range h.loops {
 		s.Pings += ls.userPings.Load()
 		s.Dropped += ls.dropped.Load()
+		s.OverMessageRate += ls.overMessages.Load()
+		s.OverByteRate += ls.overBytes.Load()
 	}
 	return s
 }

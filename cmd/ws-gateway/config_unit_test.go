@@ -234,6 +234,9 @@ func TestEveryBadValueIsOneLineThatNamesOptionValueAndSource(t *testing.T) {
 		{"--callback-queue-bytes=1GiB", "", `--callback-queue-bytes "1GiB" (from flag): must be at most --callback-memory, which is 256MiB`},
 		{"--require-user=maybe", "", `--require-user "maybe" (from flag): must be true or false`},
 		{"--keepalive=pong", "", `--keepalive "pong" (from flag): must be ping or any`},
+		{"--message-rate=10 --message-burst=9", "", `--message-burst "9" (from flag): must be at least --message-rate, which is 10`},
+		{"--byte-rate=2MiB --byte-burst=1MiB", "", `--byte-burst "1MiB" (from flag): must be at least --byte-rate, which is 2MiB`},
+		{"--rate-policy=drop", "", `--rate-policy "drop" (from flag): must be pause or close`},
 		{"--server-ping=75s", "", `--server-ping "1m15s" (from flag): must be shorter than --ping-timeout, which is 1m15s`},
 		{"--shutdown-timeout=5s", "", `--shutdown-timeout "5s" (from flag): must be longer than --drain-delay and --drain-period together, which are 5s`},
 		{"--listen=40010", "", `--listen "40010" (from flag): must be an address such as`},
@@ -386,6 +389,20 @@ func TestOriginsAndNamesAreCheckedAsTheHubChecksThem(t *testing.T) {
 		_, protocolErr := hub.New(hub.Config{Subprotocols: []string{name}})
 		if isToken(name) != (headerErr == nil) || isToken(name) != (protocolErr == nil) {
 			t.Errorf("name %q: %v here, %v and %v there", name, isToken(name), headerErr, protocolErr)
+		}
+	}
+}
+
+func TestAByteBurstThatIsNotGivenFitsRateAndPolicy(t *testing.T) {
+	for args, want := range map[string]size{
+		"":                                      0,
+		"--byte-rate=64KiB":                     128 << 10,
+		"--byte-rate=64KiB --rate-policy=close": 1<<20 + 64<<10,
+		"--byte-rate=4MiB --rate-policy=close":  8 << 20,
+		"--byte-rate=64KiB --rate-policy=close --byte-burst=64KiB": 64 << 10,
+	} {
+		if got := mustParse(t, append(strings.Fields(args), "--no-callback")).byteBurst(); got != want {
+			t.Errorf("%s: %v, want %v", args, got, want)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -98,4 +99,81 @@ func TestConnectionsOverTheLimitOfAnAddressAreAnswered429UntilOneGoes(t *testing
 	app.closed("a")
 	g.eventuallyAccepts(t, at("f", "2001:db8:0:1::6"))
 	g.awaitMetric(t, `ws_gateway_upgrades_refused_total{reason="max_connections_per_ip"}`, 1)
+}
+
+func TestAClientOverItsMessageRateIsSlowedDownAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	g := startGateway(t, app, "--message-rate", "20", "--message-burst", "20")
+	flood := g.rawClient(t, "flood")
+	const messages = 100
+	start := time.Now()
+	for n := range messages {
+		flood.say(frame(fin|opText, strconv.Itoa(n)))
+	}
+	// Nobody else notices.
+	other := g.dial(t, "other")
+	other.send(`{"event":"ping"}`)
+	other.receive(`{"event":"pong"}`)
+	other.send(`"hello"`)
+	app.message("other", 1)
+
+	app.message("flood", messages)
+	if took, least := time.Since(start), (messages-21)*time.Second/20; took < least {
+		t.Errorf("%d messages took %v, at the rate it is %v at least", messages, took, least)
+	}
+	for n, c := range app.accepted(func(c *call) bool { return c.is("message", "flood") }) {
+		if string(c.event.Data) != strconv.Itoa(n) {
+			t.Fatalf("message %d is %s", n, c.event.Data)
+		}
+	}
+	g.awaitMetric(t, `ws_gateway_over_rate_total{reason="messages"}`, 3)
+	g.awaitMetric(t, `ws_gateway_read_pauses_total`, 3)
+	if n := g.connections(); n != 2 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+func TestAMessageOverTheByteBurstArrivesWhenItIsPaidFor(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	g := startGateway(t, app, "--byte-rate", "64KiB", "--byte-burst", "64KiB")
+	c := g.dial(t, "alice")
+	start := time.Now()
+	c.send(`"` + strings.Repeat("x", 256<<10) + `"`)
+	app.message("alice", 1)
+	// 64 KiB at once, and as much again in the read that makes the debt.
+	if took := time.Since(start); took < 2*time.Second {
+		t.Errorf("256 KiB at 64 KiB a second took %v", took)
+	}
+	c.send(`"small"`)
+	if got := app.message("alice", 2).event.Data; string(got) != `"small"` {
+		t.Errorf("the next message is %s", got)
+	}
+	g.awaitMetric(t, `ws_gateway_over_rate_total{reason="bytes"}`, 1)
+}
+
+func TestWithTheOtherPolicyAClientOverItsRateIsClosed(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	g := startGateway(t, app, "--message-rate", "5", "--byte-rate", "1KiB", "--rate-policy", "close")
+	pings := g.rawClient(t, "pings")
+	for range 11 {
+		pings.say(frame(fin|opPing, ""))
+	}
+	for range 11 { // each was answered before it was counted
+		pings.expect(fin|opPong, "")
+	}
+	if reason := pings.expectClose(1008); reason != "rate limit" {
+		t.Errorf("closed for %q", reason)
+	}
+	app.closedAs(t, "pings", 1008, "gateway")
+
+	// A message of the largest size is no offence, a second one is.
+	bytes := g.dial(t, "bytes")
+	bytes.send(`"` + strings.Repeat("x", 1<<20-2) + `"`)
+	app.message("bytes", 1)
+	_ = bytes.write(websocket.MessageText, `"`+strings.Repeat("x", 1<<20-2)+`"`)
+	app.closedAs(t, "bytes", 1008, "gateway")
+	g.awaitMetric(t, `ws_gateway_closed_total{cause="rate_limited"}`, 2)
 }

@@ -117,6 +117,13 @@ func (g *gateway) hubConfig() hub.Config {
 		MaxConnectionsPerAddress: c.MaxPerIP,
 		Log:                      g.log,
 	}
+	hc.Rates = hub.Rates{
+		Messages:     c.MessageRate,
+		MessageBurst: c.MessageBurst,
+		Bytes:        int(c.ByteRate),
+		ByteBurst:    int(c.byteBurst()),
+		Close:        c.RatePolicy == "close",
+	}
 	for _, proxy := range c.TrustedProxies {
 		prefix, _ := parsePrefix(proxy) // has been checked
 		hc.TrustedProxies = append(hc.TrustedProxies, prefix)
@@ -146,6 +153,9 @@ func (g *gateway) netpollConfig() netpoll.Config {
 		CompressionThreshold: int(c.CompressThreshold),
 
 		Log: g.log,
+	}
+	if c.ByteRate > 0 {
+		nc.Received = g.hub.Received
 	}
 	if c.AdminListen == "" {
 		nc.HandOff = admin.HandOff(c.AdminToken != "")

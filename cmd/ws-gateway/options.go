@@ -30,6 +30,11 @@ type options struct {
 	MaxConnections     int           `group:"limits" default:"0" min:"0" max:"1000000000" help:"Open connections; 503 above it. 0: as many as the descriptor limit leaves room for."`
 	MaxPerUser         int           `group:"limits" name:"max-connections-per-user" default:"0" min:"0" max:"1000000000" help:"Open connections of one user; 429 above it. 0: no limit."`
 	MaxPerIP           int           `group:"limits" name:"max-connections-per-ip" default:"0" min:"0" max:"1000000000" help:"Open connections from one address, as --trusted-proxies makes it known; 429 above it. IPv6 is counted by /64. 0: no limit."`
+	MessageRate        int           `group:"limits" default:"0" min:"0" max:"1000000" help:"Messages a second that one client may send, pings of both kinds included. 0: no limit."`
+	MessageBurst       int           `group:"limits" default:"0" min:"0" max:"10000000" help:"Messages that it may send at once, at least one second's worth. 0: two seconds' worth."`
+	ByteRate           size          `group:"limits" default:"0" min:"0" max:"1GiB" help:"Bytes a second that one client may send. 0: no limit."`
+	ByteBurst          size          `group:"limits" default:"0" min:"0" max:"16GiB" help:"Bytes that it may send at once, at least one second's worth. 0: two seconds' worth, and with --rate-policy=close a largest message at the least."`
+	RatePolicy         string        `group:"limits" default:"pause" oneof:"pause,close" help:"A client that sends more is not read until it is within its rate again, to the second (pause), or closed with 1008 (close)."`
 	MaxPendingBytes    size          `group:"limits" default:"1MiB" min:"1KiB" max:"1GiB" help:"Bytes that may wait for a slow client before it is closed with 1008."`
 	WriteTimeout       time.Duration `group:"limits" default:"30s" min:"10ms" help:"Time in which some of what waits for a slow client must leave."`
 	MessageMemory      size          `group:"limits" default:"256MiB" min:"1" max:"1TiB" help:"Bytes of messages that have arrived in part, of all connections together."`

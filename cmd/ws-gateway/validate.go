@@ -208,6 +208,12 @@ func (c *config) checkTogether() error {
 	if c.CallbackQueueBytes > c.CallbackMemory {
 		errs = append(errs, c.reject("callback-queue-bytes", fmt.Sprintf("at most --callback-memory, which is %v", c.CallbackMemory)))
 	}
+	if c.MessageBurst > 0 && c.MessageBurst < c.MessageRate {
+		errs = append(errs, c.reject("message-burst", fmt.Sprintf("at least --message-rate, which is %d", c.MessageRate)))
+	}
+	if c.ByteBurst > 0 && c.ByteBurst < c.ByteRate {
+		errs = append(errs, c.reject("byte-burst", fmt.Sprintf("at least --byte-rate, which is %v", c.ByteRate)))
+	}
 	if c.ServerPing > 0 && c.ServerPing >= c.PingTimeout {
 		errs = append(errs, c.reject("server-ping", fmt.Sprintf("shorter than --ping-timeout, which is %v", c.PingTimeout)))
 	}
@@ -215,4 +221,18 @@ func (c *config) checkTogether() error {
 		errs = append(errs, c.reject("shutdown-timeout", fmt.Sprintf("longer than --drain-delay and --drain-period together, which are %v", c.DrainDelay+c.DrainPeriod)))
 	}
 	return errors.Join(errs...)
+}
+
+// byteBurst is --byte-burst, or what stands for it: with the policy that closes,
+// a single message must not be too much.
+func (c *config) byteBurst() size {
+	const around = 64 << 10 // what may come in one read with the end of a message
+	switch {
+	case c.ByteBurst > 0:
+		return c.ByteBurst
+	case c.RatePolicy == "close":
+		return max(2*c.ByteRate, c.MaxMessageSize+around)
+	default:
+		return 2 * c.ByteRate
+	}
 }
