@@ -25,7 +25,7 @@ type StormConfig struct {
 	Size      int     // bytes of a message
 	Intensity float64 // factor on the attackers' rates
 	Only      []string
-	Quick     bool // a tenth of the attackers, phases of about a second
+	Quick     bool // a tenth of the attackers, phases of a second or two
 }
 
 // Storm has good clients keep a steady rate of messages, round trip through
@@ -51,7 +51,7 @@ func NewStorm(cfg StormConfig) (*Storm, error) {
 	}
 	each, scale := 8*time.Second, 1.0
 	if cfg.Quick {
-		each, scale, s.back = time.Second, 0.1, 10*time.Second
+		each, scale, s.back = 1500*time.Millisecond, 0.1, 10*time.Second
 		s.limits = deadlines{handshake: time.Second, ping: 2 * time.Second, write: time.Second, close: 500 * time.Millisecond}
 	}
 	if pause := time.Duration(float64(cfg.Good) / cfg.Rate * float64(time.Second)); pause > s.limits.ping/2 {
