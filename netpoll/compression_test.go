@@ -3,6 +3,7 @@ package netpoll
 import (
 	"bytes"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -232,4 +233,28 @@ func TestAMessageThatCannotBeShortenedMayStillBeCompressed(t *testing.T) {
 	stored := "\x00\xe8\x03\x17\xfc" + strings.Repeat("r", 1000) + "\x00" // a stored block of 1000 bytes: 1006 on the wire
 	c.Write(clientFrame(0xC2, stored))
 	h.await(t, "the message", func() bool { return h.resume == 1000 })
+}
+
+func TestACompressedMessageMayArriveInAnyPieces(t *testing.T) {
+	_, addr := startServer(t, Config{Handler: newRecorder(), Compression: true, CompressionThreshold: 1 << 20})
+	var text strings.Builder
+	for i := range 60 {
+		fmt.Fprintf(&text, `{"n":%d,"x":"%x"},`, i*7919, i*i*31)
+	}
+	frame := packed(t, 0x81, text.String())
+	for _, size := range []int{1, 2, 3, 5, 6, 7, 8, 13, 100} {
+		c, _ := dialCompressed(t, addr, "permessage-deflate")
+		for rest := frame; len(rest) > 0; {
+			n := min(size, len(rest))
+			if _, err := c.Write(rest[:n]); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		want := NewFrame(ws.OpText, []byte(text.String())).encoded
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("in pieces of %d: %v", size, err)
+		}
+	}
 }
