@@ -72,18 +72,21 @@ func (w *worker) authorize(r *report) {
 	}
 	a := Answer{Status: status, Err: r.outcome}
 	if err == nil {
-		w.read(&a)
+		w.read(&a, e)
 	}
 	f.conclude(l, a)
 }
 
 // read takes what matters from the answer that the link has read last.
-func (w *worker) read(a *Answer) {
+func (w *worker) read(a *Answer, e *event) {
 	user, found := w.link.field("X-Ws-User")
 	a.User, a.HasUser = string(user), found
 	contentType, _ := w.link.field("Content-Type")
 	a.ContentType = string(contentType)
 	a.Body = w.link.excerpt()
+	if a.Err == Delivered && w.f.cfg.Reply != nil {
+		a.Reply, _ = w.f.replies.read(&w.link, e.requestID())
+	}
 }
 
 // expire ends an authorization whose time is over.

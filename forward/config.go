@@ -22,6 +22,15 @@ type Config struct {
 	DeadLetter   string        // file for events that failed for good; "" for none
 	Secrets      []string      // sign each POST with all of these; none: no signature
 
+	// Reply is given what the app's 2xx answer to an event says to the event's
+	// connection, before the connection's next event is sent; the Body is valid
+	// until it returns. Nil: answers are not looked at. It is called on a worker,
+	// which waits for it.
+	Reply func(key uint64, r Reply)
+
+	// Settles makes Settle work; Reply implies it.
+	Settles bool
+
 	// Drained is told that a lane whose Message call had answered full is down to
 	// half of its bounds. Pressure is told when Memory is exceeded, and when half
 	// of it is free again. Both are called on a goroutine of the Forwarder's own,
@@ -61,6 +70,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.QueueEvents, 256)
 	setDefault(&c.QueueBytes, 1<<20)
 	setDefault(&c.Memory, 256<<20)
+	c.Settles = c.Settles || c.Reply != nil
 	if c.Drained == nil {
 		c.Drained = func(uint64) {}
 	}

@@ -22,6 +22,7 @@ type Forwarder struct {
 	pool     *pool
 	pressure *pressure
 	failures *failures
+	replies  replies
 	letters  *deadLetters
 	counters counters
 
@@ -66,6 +67,7 @@ func New(cfg Config) (*Forwarder, error) {
 	f.pool.expire = f.expire
 	f.pressure = newPressure(cfg.Memory, cfg.Pressure)
 	f.failures = newFailures(cfg.Log, f.now)
+	f.replies.log = cfg.Log
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f, nil
 }

@@ -41,6 +41,7 @@ type link struct {
 	target *target
 	dial   dialFunc
 	signer *signer // nil: nothing is signed
+	watch  *watch  // nil: nobody looks
 
 	reader  *bufio.Reader
 	answer  fasthttp.Response
@@ -65,6 +66,9 @@ func (l *link) connect(ctx context.Context, deadline time.Time) error {
 	conn, err := l.dial(ctx)
 	if err != nil {
 		return &dialError{err}
+	}
+	if l.watch != nil {
+		conn = l.watch.conn(conn)
 	}
 	if l.reader == nil {
 		l.reader = bufio.NewReaderSize(conn, maxAnswerHead)

@@ -1,10 +1,101 @@
 package forward
 
-// Reply is what the app's answer to an event says to the client.
+import (
+	"bytes"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"github.com/rs/zerolog"
+)
+
+// Reply is what the app's answer to an event says to the client (PROTOCOL 4.5).
 type Reply struct {
 	Body   []byte // to be sent to the client; empty for nothing
 	Text   bool   // as a text message
 	Close  bool   // close the connection, after that
 	Code   int    // of the close frame: 1000 or 3000 to 4999
-	Reason string // likewise
+	Reason string // likewise; not checked
+}
+
+// replies counts what cannot be passed on to clients, and says so once for each
+// kind: an app that does it once does it always.
+type replies struct {
+	log      zerolog.Logger
+	sent     atomic.Uint64
+	refused  atomic.Uint64 // too long, or cut short
+	unworthy atomic.Uint64 // text that is not UTF-8
+	misspelt atomic.Uint64 // X-Ws-Close that says nothing
+
+	longOnce, textOnce, closeOnce sync.Once
+}
+
+// read makes a Reply of the answer that l has read last. Its Body is valid until
+// the next one. ok is false where it says nothing to the client.
+func (r *replies) read(l *link, id []byte) (reply Reply, ok bool) {
+	switch l.completeness {
+	case whole:
+		reply.Body = l.body()
+	case excessive, cutShort:
+		r.refused.Add(1)
+		r.longOnce.Do(func() {
+			r.log.Warn().Bytes("request_id", id).Int("limit", maxAnswerBody).
+				Msg("an answer's body is longer than the limit, or was cut short: such are not sent to clients; said once")
+		})
+	}
+	if len(reply.Body) > 0 {
+		contentType, _ := l.field("Content-Type")
+		reply.Text = isText(contentType)
+		if reply.Text && !utf8.Valid(reply.Body) {
+			reply.Text = false // a client would have to fail the connection
+			r.unworthy.Add(1)
+			r.textOnce.Do(func() {
+				r.log.Warn().Bytes("request_id", id).
+					Msg("an answer's body is called text but is not UTF-8: such are sent as binary messages; said once")
+			})
+		}
+	}
+	if wish, found := l.field("X-Ws-Close"); found {
+		reply.Code, reply.Reason, reply.Close = parseClose(wish)
+		if !reply.Close {
+			r.misspelt.Add(1)
+			r.closeOnce.Do(func() {
+				r.log.Warn().Bytes("request_id", id).
+					Msg("an answer's X-Ws-Close is not a code, 1000 or 3000 to 4999, with or without a reason behind it: such are ignored; said once")
+			})
+		}
+	}
+	if ok = len(reply.Body) > 0 || reply.Close; ok {
+		r.sent.Add(1)
+	}
+	return reply, ok
+}
+
+// isText reports whether a body of this type is sent as text: application/json
+// or text/*.
+func isText(contentType []byte) bool {
+	mediaType, _, _ := bytes.Cut(contentType, []byte(";"))
+	mediaType = bytes.TrimSpace(mediaType)
+	const text = "text/"
+	return len(mediaType) > len(text) && strings.EqualFold(string(mediaType[:len(text)]), text) ||
+		strings.EqualFold(string(mediaType), "application/json")
+}
+
+// parseClose reads X-Ws-Close: a code, then a reason if there is one.
+func parseClose(value []byte) (code int, reason string, ok bool) {
+	digits, rest, _ := bytes.Cut(bytes.TrimSpace(value), []byte(" "))
+	if len(digits) != 4 {
+		return 0, "", false
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, "", false
+		}
+		code = 10*code + int(c-'0')
+	}
+	if code != 1000 && (code < 3000 || code > 4999) {
+		return 0, "", false
+	}
+	return code, string(bytes.TrimSpace(rest)), true
 }

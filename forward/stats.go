@@ -32,6 +32,12 @@ type Stats struct {
 	AuthorizationsUnanswered uint64 // any other answer, or none in time
 	Authorizing              int64  // gauge: under way
 
+	// With Config.Reply.
+	Replies         uint64 // passed on, those that only close included
+	RepliesRefused  uint64 // not passed on: longer than 64 KiB, or cut short
+	RepliesNotText  uint64 // called text, passed on as binary for not being UTF-8
+	RepliesBadClose uint64 // X-Ws-Close without a usable code
+
 	DeadLetters, DeadLetterErrors uint64
 
 	Lanes, Events, Bytes, InFlight int64         // gauges
@@ -56,6 +62,11 @@ func (f *Forwarder) Stats() Stats {
 		AuthorizationsRefused:    c.refused.Load(),
 		AuthorizationsUnanswered: c.unanswered.Load(),
 		Authorizing:              c.authorizing.Load(),
+
+		Replies:         f.replies.sent.Load(),
+		RepliesRefused:  f.replies.refused.Load(),
+		RepliesNotText:  f.replies.unworthy.Load(),
+		RepliesBadClose: f.replies.misspelt.Load(),
 
 		Waiting:  int64(g.waiting),
 		Pressure: f.pressure.on.Load(),

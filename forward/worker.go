@@ -18,11 +18,15 @@ type worker struct {
 }
 
 func newWorker(f *Forwarder) *worker {
-	return &worker{
+	w := &worker{
 		f:    f,
 		link: link{target: &f.target, dial: f.dial, signer: newSigner(f.cfg.Secrets)},
 		wake: make(chan struct{}, 1),
 	}
+	if f.cfg.Settles {
+		w.link.watch = new(watch)
+	}
+	return w
 }
 
 // run does jobs until it is told to stop.
@@ -33,11 +37,13 @@ func (w *worker) run() {
 		r := report{job: j}
 		switch j.kind {
 		case jobAttempt, jobProbe:
+			w.link.watch.begin(j.lane.key)
 			if j.lane.auth != nil {
 				w.authorize(&r)
 			} else {
 				w.deliver(&r)
 			}
+			w.link.watch.end()
 		case jobExpire:
 			w.f.failed(j.lane.head, Unreachable, 0)
 			r.back = w.f.advance(j.lane)
@@ -64,6 +70,11 @@ func (w *worker) deliver(r *report) {
 	switch {
 	case r.outcome == Delivered:
 		f.counters.delivered[e.action].Add(1)
+		if f.cfg.Reply != nil {
+			if reply, ok := f.replies.read(&w.link, e.requestID()); ok {
+				f.cfg.Reply(r.job.lane.key, reply)
+			}
+		}
 		r.back = f.advance(r.job.lane)
 	case r.outcome == CutOff: // Drain finds the event where it is
 	case r.outcome.retryable():
@@ -121,7 +132,7 @@ func (w *worker) once(l *lane, probe bool) (status int, retryAfter time.Duration
 		}
 	}
 	p := l.head.parcel()
-	p.wanted = l.auth != nil
+	p.wanted = l.auth != nil || w.f.cfg.Reply != nil
 	return w.link.post(&p, deadline)
 }
 

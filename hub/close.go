@@ -20,6 +20,7 @@ func (h *Hub) Close(ctx context.Context, t Targets, code ws.StatusCode, reason s
 	if code != ws.StatusNormalClosure && (code < 3000 || code > 4999) {
 		return Report{}, fmt.Errorf("hub: close code %d is neither 1000 nor within 3000 to 4999", code)
 	}
+	h.awaitReplies(ctx, t)
 	e := &errand{
 		aim:  h.resolve(t),
 		cost: closeCost,

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -24,9 +25,14 @@ type Forwarder interface {
 
 // Config of a Hub. Zero values mean the defaults named beside them.
 type Config struct {
-	Forwarder                Forwarder      // nil: push-only, nothing is forwarded
-	PingTimeout              time.Duration  // default 75 s; kept to the second, rounded up
-	KeepaliveAny             bool           // any frame moves the deadline, not only pings and pongs
+	Forwarder    Forwarder     // nil: push-only, nothing is forwarded
+	PingTimeout  time.Duration // default 75 s; kept to the second, rounded up
+	KeepaliveAny bool          // any frame moves the deadline, not only pings and pongs
+	// Settle, if there is one, is called before a send or a close and returns once the
+	// app's answers that came before it have been dealt with; see
+	// forward.Forwarder.Settle. Keys limits it to connections; none: all.
+	Settle func(ctx context.Context, keys ...uint64)
+
 	ServerPing               time.Duration  // send ping frames at this interval, rounded up to seconds; 0: never
 	UserHeader               string         // default X-Bfl-User
 	RequireUser              bool           // refuse who has no user name, or an empty one
@@ -72,6 +78,7 @@ type Hub struct {
 	attached   atomic.Bool
 	overloaded atomic.Bool
 	draining   atomic.Bool
+	replies    room // from answers of the app, on their way to the loops
 	stats      counters
 }
 

@@ -14,6 +14,7 @@ import (
 // 8 bytes each, until their loops are through with them; for All, none.
 func (h *Hub) Send(ctx context.Context, t Targets, frame *netpoll.Frame, wait bool) (Report, error) {
 	h.stats.sends.Add(1)
+	h.awaitReplies(ctx, t)
 	h.compress(frame)
 	e := &errand{
 		aim:  h.resolve(t),

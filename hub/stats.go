@@ -17,6 +17,7 @@ type Stats struct {
 	Sends               uint64 // calls of Send
 	Matched             uint64 // targets of all sends
 	Queued, Slow        uint64
+	LateReplies         uint64 // replies of the app that found their connection gone, or full
 
 	// Times that a connection went over Rates and was stopped or closed for it.
 	OverMessageRate, OverByteRate uint64
@@ -28,6 +29,7 @@ type counters struct {
 	refusedUser, refusedOrigin, refusedLimit, refusedUserLimit atomic.Uint64
 	refusedAddressLimit, refusedOverload, refusedDraining      atomic.Uint64
 	sends, matched, queued, slow                               atomic.Uint64
+	lateReplies                                                atomic.Uint64
 }
 
 // Stats returns a snapshot.
@@ -48,6 +50,7 @@ func (h *Hub) Stats() Stats {
 		Matched:             c.matched.Load(),
 		Queued:              c.queued.Load(),
 		Slow:                c.slow.Load(),
+		LateReplies:         c.lateReplies.Load(),
 	}
 	for _, ls := range h.loops {
 		s.Pings += ls.userPings.Load()

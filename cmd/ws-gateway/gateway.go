@@ -83,7 +83,7 @@ func (g *gateway) build() (err error) {
 
 func (g *gateway) forwardConfig() forward.Config {
 	c := g.cfg
-	return forward.Config{
+	fc := forward.Config{
 		URL:         c.callback,
 		Concurrency: c.CallbackConcurrent,
 		Timeout:     c.CallbackTimeout,
@@ -100,6 +100,10 @@ func (g *gateway) forwardConfig() forward.Config {
 		},
 		Log: g.log,
 	}
+	if c.CallbackReply {
+		fc.Reply = func(key uint64, r forward.Reply) { g.hub.Reply(key, r) }
+	}
+	return fc
 }
 
 func (g *gateway) hubConfig() hub.Config {
@@ -130,6 +134,9 @@ func (g *gateway) hubConfig() hub.Config {
 	}
 	if g.events != nil {
 		hc.Forwarder = g.events
+		if c.CallbackReply {
+			hc.Settle = g.events.Settle
+		}
 	}
 	return hc
 }

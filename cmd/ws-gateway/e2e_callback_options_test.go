@@ -1,0 +1,167 @@
+package main_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/coder/websocket"
+)
+
+func TestAnAnswerSpeaksToTheClientOnlyWhenAskedTo(t *testing.T) {
+	t.Parallel()
+	for _, on := range []bool{false, true} {
+		app := startApp(t)
+		app.respond(func(c *call) reply {
+			if c.event.Action != "message" {
+				return reply{}
+			}
+			var answer struct{ Type, Body, Close string }
+			_ = json.Unmarshal(c.event.Data, &answer)
+			header := map[string]string{"Content-Type": answer.Type}
+			if answer.Close != "" {
+				header["X-Ws-Close"] = answer.Close
+			}
+			return reply{header: header, body: answer.Body}
+		})
+		var args []string
+		if on {
+			args = []string{"--callback-reply"}
+		}
+		g := startGateway(t, app, args...)
+		c := g.dial(t, "alice")
+		c.send(`{"type":"application/json","body":"{ \"n\" : 1.0 }"}`)
+		c.send(`{"type":"application/x-bytes","body":"raw"}`)
+		c.send(`{"type":"text/plain","body":"bye","close":"4001 signed out"}`)
+		if !on {
+			app.message("alice", 3)
+			c.send(`{"event":"ping"}`)
+			c.receive(`{"event":"pong"}`)
+			continue
+		}
+		c.receive(`{ "n" : 1.0 }`)
+		c.receiveBinary("raw")
+		c.receive("bye")
+		c.closedWith(4001, "signed out")
+		app.closedAs(t, "alice", 4001, "app")
+	}
+}
+
+// hasty is an app that answers a message with a reply and then, at once, calls the
+// management API, for as long as clients talk to it.
+type hasty struct {
+	t       *testing.T
+	ln      net.Listener
+	serving sync.WaitGroup
+	gateway string // host:port; set before the first client comes
+}
+
+func startHasty(t *testing.T) *hasty {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &hasty{t: t, ln: ln}
+	h.serving.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			h.serving.Go(func() { h.serve(c) })
+		}
+	})
+	t.Cleanup(func() { _ = ln.Close(); h.serving.Wait() })
+	return h
+}
+
+func (h *hasty) url() string { return "http://" + h.ln.Addr().String() + "/" }
+
+// serve has a connection of its own to the API, so that nothing stands between
+// the answer and the send.
+func (h *hasty) serve(c net.Conn) {
+	defer c.Close()
+	var api net.Conn
+	var answers *bufio.Reader
+	requests := bufio.NewReader(c)
+	for {
+		request, err := http.ReadRequest(requests)
+		if err != nil {
+			break
+		}
+		body, err := io.ReadAll(request.Body)
+		if err != nil {
+			break
+		}
+		var e event
+		if err := json.Unmarshal(body, &e); err != nil {
+			h.t.Errorf("%v: %s", err, body)
+		}
+		if api == nil {
+			if api, err = net.Dial("tcp", h.gateway); err != nil {
+				h.t.Error(err)
+				break
+			}
+			answers = bufio.NewReader(api)
+		}
+		if e.Action != "message" {
+			_, _ = io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\n")
+			continue
+		}
+		command := fmt.Sprintf(`{"payload":"sent %s","conn_id":"%s"}`, bytes.Trim(e.Data, `"`), e.Conn)
+		if bytes.HasSuffix(bytes.Trim(e.Data, `"`), []byte("5")) { // now and then by user
+			command = fmt.Sprintf(`{"payload":"sent %s","users":["%s"]}`, bytes.Trim(e.Data, `"`), e.User)
+		}
+		call := fmt.Sprintf("POST /tapr/ws/conn/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(command), command)
+		answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\nreply %s", len("reply ")+len(bytes.Trim(e.Data, `"`)), bytes.Trim(e.Data, `"`))
+		_, _ = io.WriteString(c, answer)
+		_, _ = io.WriteString(api, call)
+		response, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			h.t.Error(err)
+			break
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+	}
+	if api != nil {
+		_ = api.Close()
+	}
+}
+
+func TestASendThatFollowsTheAnswerArrivesAfterTheReply(t *testing.T) {
+	t.Parallel()
+	app := startHasty(t)
+	g := launch{args: []string{"--callback-reply", "--callback-url", app.url()}}.start(t)
+	app.gateway = g.addr
+	const clients, messages = 16, 150
+	var talking sync.WaitGroup
+	for n := range clients {
+		c := g.dial(t, fmt.Sprint("user", n))
+		talking.Go(func() {
+			for i := range messages {
+				c.send(fmt.Sprintf("%q", fmt.Sprint(n, "-", i)))
+			}
+			for i := range messages {
+				for _, want := range []string{fmt.Sprintf("reply %d-%d", n, i), fmt.Sprintf(`"sent %d-%d"`, n, i)} {
+					kind, got, err := c.read()
+					if err != nil || kind != websocket.MessageText || got != want {
+						t.Errorf("client %d got %v %q, %v; want %q", n, kind, got, err, want)
+						return
+					}
+				}
+			}
+		})
+	}
+	talking.Wait()
+	if n := strings.Count(g.log.tail(1000), `"level":"warn"`); n > 0 {
+		t.Errorf("%d warnings", n)
+	}
+}

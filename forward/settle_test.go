@@ -1,0 +1,152 @@
+package forward
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// answeringApp serves each connection on real sockets: it calls respond, which
+// writes the answer, for each POST.
+func answeringApp(t *testing.T, respond func(c net.Conn, id string)) (url string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer c.Close()
+				r := bufio.NewReader(c)
+				for {
+					head, length := readHeadBytes(r)
+					if _, err := io.CopyN(io.Discard, r, int64(length)); err != nil || head == "" {
+						return
+					}
+					_, rest, _ := strings.Cut(head, "X-Request-Id: ")
+					id, _, _ := strings.Cut(rest, "\r\n")
+					respond(c, id)
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { _ = ln.Close(); serving.Wait() })
+	return "http://" + ln.Addr().String() + "/"
+}
+
+func TestWhatTheAppDoesAfterItsAnswerComesAfterTheReply(t *testing.T) {
+	const lanes, events = 64, 100
+	var replied [lanes]atomic.Int64
+	var f *Forwarder
+	url := answeringApp(t, func(c net.Conn, id string) {
+		lane, number, _ := strings.Cut(id[1:], "-")
+		key, _ := strconv.Atoi(lane)
+		seq, _ := strconv.Atoi(number)
+		_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(id), id)
+		if seq%2 == 0 {
+			f.Settle(context.Background(), uint64(key))
+		} else {
+			f.Settle(context.Background())
+		}
+		if got := replied[key].Load(); got < int64(seq) {
+			t.Errorf("event %s: the last reply is %d", id, got)
+		}
+	})
+	f, err := New(Config{URL: url, Reply: func(key uint64, r Reply) {
+		_, number, _ := strings.Cut(string(r.Body), "-")
+		seq, _ := strconv.ParseInt(number, 10, 64)
+		replied[key].Store(seq)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Start()
+	for seq := range events {
+		for key := range lanes {
+			f.Message(source(key, seq+1), []byte("1"), false)
+		}
+	}
+	equal(t, "left over", f.Drain(within(t, 30*time.Second)), Leftover{})
+}
+
+func TestSettleWaitsForNoAnswerThatHasNotArrived(t *testing.T) {
+	arrived, part, rest := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	url := answeringApp(t, func(c net.Conn, id string) {
+		arrived <- struct{}{}
+		<-part
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Le")
+		arrived <- struct{}{}
+		<-rest
+		_, _ = io.WriteString(c, "ngth: 2\r\n\r\nok")
+		arrived <- struct{}{}
+	})
+	replies := make(chan string, 1)
+	release := make(chan struct{})
+	f, err := New(Config{URL: url, Reply: func(_ uint64, r Reply) {
+		<-release
+		replies <- string(r.Body)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Start()
+	defer f.Drain(context.Background())
+	ctx := within(t, 30*time.Second)
+	settle := func(keys ...uint64) time.Duration {
+		start := time.Now()
+		f.Settle(ctx, keys...)
+		return time.Since(start)
+	}
+	settle() // idle
+	f.Message(source(1, 0), []byte("1"), false)
+	<-arrived
+	settle()
+	close(part)
+	<-arrived
+	settle()
+	equal(t, "replies", len(replies), 0)
+	close(rest)
+	<-arrived
+	if d := settle(2); d > settleLimit/2 {
+		t.Errorf("waited %v for another connection", d)
+	}
+	canceled, cancel := context.WithCancel(ctx)
+	cancel()
+	f.Settle(canceled)
+	equal(t, "replies before they are released", len(replies), 0)
+	if d := settle(); d < settleLimit || d > 5*settleLimit { // the reply is stuck
+		t.Errorf("waited %v for a reply that hangs", d)
+	}
+	close(release)
+	settle(1)
+	equal(t, "reply", take(t, replies), "ok")
+}
+
+func TestWithoutRepliesNothingIsWatched(t *testing.T) {
+	f, err := New(Config{URL: "http://127.0.0.1:1/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Start()
+	defer f.Drain(ended())
+	f.Settle(context.Background())
+	for _, w := range f.workers {
+		if w.link.watch != nil {
+			t.Fatal("watched")
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"sync"
+
+	"github.com/gobwas/ws"
+
+	"ws-gateway/forward"
+	"ws-gateway/netpoll"
+)
+
+// maxReplies is how many replies may be on their way to the loops: with the
+// largest ones 16 MiB. Whoever has one more waits.
+const maxReplies = 256
+
+// room counts what is on its way, and lets those wait for whom there is none. The
+// zero value is empty.
+type room struct {
+	mu   sync.Mutex
+	free sync.Cond // signalled when used falls; L is set by enter
+	used int
+}
+
+func (r *room) enter(limit int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.free.L = &r.mu
+	for r.used >= limit {
+		r.free.Wait()
+	}
+	r.used++
+}
+
+func (r *room) leave() {
+	r.mu.Lock()
+	r.used--
+	r.mu.Unlock()
+	r.free.Signal()
+}
+
+// Reply gives a connection what the app's answer to one of its events says; it is
+// forward.Config.Reply. Replies of one connection arrive in the order of the calls,
+// and before a Send or Close that is called later, Config.Settle being set. A reply
+// to a connection that is gone is counted. It must not be called on a loop.
+func (h *Hub) Reply(key uint64, r forward.Reply) {
+	id := netpoll.ID(key)
+	if id.Loop() >= len(h.loops) {
+		return
+	}
+	r.Body = bytes.Clone(r.Body)
+	h.replies.enter(maxReplies)
+	err := h.loops[id.Loop()].loop.Post(func(l *netpoll.Loop) bool {
+		h.reply(l.Lookup(id), r)
+		h.replies.leave()
+		return false
+	})
+	if err != nil { // the loop has ended, and the connection with it
+		h.replies.leave()
+	}
+}
+
+// reply runs on the connection's loop.
+func (h *Hub) reply(c *netpoll.Conn, r forward.Reply) {
+	op := ws.OpBinary
+	if r.Text {
+		op = ws.OpText
+	}
+	if c == nil {
+		h.stats.lateReplies.Add(1)
+		return
+	}
+	if len(r.Body) > 0 && !c.Reply(op, r.Body) {
+		h.stats.lateReplies.Add(1)
+	}
+	if r.Close {
+		c.Close(netpoll.AppClosed, ws.StatusCode(r.Code), r.Reason)
+	}
+}
+
+// awaitReplies lets what the app's answers say reach the loops first.
+func (h *Hub) awaitReplies(ctx context.Context, t Targets) {
+	if h.cfg.Settle == nil {
+		return
+	}
+	if t.All || t.Conn == "" || len(t.Conns) > 0 {
+		h.cfg.Settle(ctx)
+		return
+	}
+	if id, ok := h.parse(t.Conn); ok {
+		h.cfg.Settle(ctx, uint64(id))
+	}
+}
