@@ -54,10 +54,10 @@ var metricTable = []family{
 	counter("upgraded_total", "Connections that became WebSocket connections.", func(s *snapshot) uint64 { return s.sockets.Upgraded }),
 	{
 		desc: describe("upgrades_refused_total", "Valid handshakes that were refused, by reason.", "reason"), kind: prometheus.CounterValue,
-		labels: []string{"user", "origin", "max_connections", "max_connections_per_user", "max_connections_per_ip", "overloaded", "draining"},
+		labels: []string{"user", "origin", "max_connections", "max_connections_per_user", "max_connections_per_ip", "overloaded", "draining", "max_pending_authorizations"},
 		values: func(s *snapshot, to []float64) []float64 {
 			h := &s.hub
-			return appendCounts(to, h.RefusedUser, h.RefusedOrigin, h.RefusedLimit, h.RefusedUserLimit, h.RefusedAddressLimit, h.RefusedOverload, h.RefusedDraining)
+			return appendCounts(to, h.RefusedUser, h.RefusedOrigin, h.RefusedLimit, h.RefusedUserLimit, h.RefusedAddressLimit, h.RefusedOverload, h.RefusedDraining, h.RefusedPending)
 		},
 	},
 	{

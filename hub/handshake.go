@@ -30,26 +30,41 @@ func (h *Hub) Upgrade(c *netpoll.Conn, r *netpoll.Request) netpoll.Verdict {
 		agent:  field(r, "User-Agent"),
 		remote: h.proxies.client(r),
 	}
-	switch h.enter(ls, id, p) {
-	case full:
-		h.stats.refusedLimit.Add(1)
-		return refuse(http.StatusServiceUnavailable, "too many connections", retryAfter)
+	if h.cfg.Authorize != nil {
+		return h.ask(ls, id, p, r)
+	}
+	if outcome := h.enter(ls, id, p); outcome != admitted {
+		return h.refuseFor(outcome)
+	}
+	if f := h.cfg.Forwarder; f != nil {
+		f.Open(ls.source(h, id), opening(p, r))
+	}
+	return netpoll.Verdict{Subprotocol: selectSubprotocol(r, h.cfg.Subprotocols)}
+}
+
+// opening is what the open event says of the handshake.
+func opening(p profile, r *netpoll.Request) forward.Request {
+	return forward.Request{
+		URI:        strings.ToValidUTF8(string(r.Target), "\uFFFD"),
+		RemoteAddr: string(appendAddr(nil, p.remote)),
+		UserAgent:  p.agent,
+		Origin:     field(r, "Origin"),
+	}
+}
+
+// refuseFor is the answer to whom a limit keeps out.
+func (h *Hub) refuseFor(outcome admission) netpoll.Verdict {
+	switch outcome {
 	case addressFull:
 		h.stats.refusedAddressLimit.Add(1)
 		return refuse(http.StatusTooManyRequests, "too many connections from this address", retryAfter)
 	case userFull:
 		h.stats.refusedUserLimit.Add(1)
 		return refuse(http.StatusTooManyRequests, "too many connections of this user", retryAfter)
+	default:
+		h.stats.refusedLimit.Add(1)
+		return refuse(http.StatusServiceUnavailable, "too many connections", retryAfter)
 	}
-	if f := h.cfg.Forwarder; f != nil {
-		f.Open(ls.source(h, id), forward.Request{
-			URI:        strings.ToValidUTF8(string(r.Target), "\uFFFD"),
-			RemoteAddr: string(appendAddr(nil, p.remote)),
-			UserAgent:  p.agent,
-			Origin:     field(r, "Origin"),
-		})
-	}
-	return netpoll.Verdict{Subprotocol: selectSubprotocol(r, h.cfg.Subprotocols)}
 }
 
 // identify decides whether the client may connect, limits apart, and as whom.

@@ -43,12 +43,21 @@ type Config struct {
 	MaxConnectionsPerAddress int            // 0: no limit; an IPv6 address is its first 64 bits
 	MaxConnectionsPerUser    int            // 0: no limit; the empty user name is one user
 	Rates                    Rates
-	Log                      zerolog.Logger
+
+	// Authorize has the app decide about each upgrade; it is Forwarder.Authorize of
+	// package forward, and wants a Forwarder. nil: all are accepted that the rules
+	// above let through.
+	Authorize                func(src forward.Source, req forward.Request, done func(forward.Answer))
+	MaxPendingAuthorizations int // handshakes that wait for that; default 10,000
+
+	Log zerolog.Logger
 }
 
 const (
 	defaultPingTimeout = 75 * time.Second
 	defaultUserHeader  = "X-Bfl-User"
+
+	defaultPendingAuthorizations = 10_000
 )
 
 var _ netpoll.Handler = (*Hub)(nil)
@@ -72,14 +81,15 @@ type Hub struct {
 	compress func(*netpoll.Frame)
 
 	// Synchronised in itself.
-	directory  *directory
-	addresses  *addressCounts // nil where they are not limited
-	open       atomic.Int64   // connections, those included that are about to be listed
-	attached   atomic.Bool
-	overloaded atomic.Bool
-	draining   atomic.Bool
-	replies    room // from answers of the app, on their way to the loops
-	stats      counters
+	directory   *directory
+	addresses   *addressCounts // nil where they are not limited
+	open        atomic.Int64   // connections, those included that are about to be listed
+	authorizing atomic.Int64   // handshakes that wait for the app
+	attached    atomic.Bool
+	overloaded  atomic.Bool
+	draining    atomic.Bool
+	replies     room // from answers of the app, on their way to the loops
+	stats       counters
 }
 
 // loopState is the hub's part of one event loop. Only the loop's goroutine
@@ -113,7 +123,14 @@ func New(cfg Config) (*Hub, error) {
 	if cfg.UserHeader == "" {
 		cfg.UserHeader = defaultUserHeader
 	}
+	if cfg.MaxPendingAuthorizations == 0 {
+		cfg.MaxPendingAuthorizations = defaultPendingAuthorizations
+	}
 	switch {
+	case cfg.Authorize != nil && cfg.Forwarder == nil:
+		return nil, errors.New("hub: Authorize without a Forwarder")
+	case cfg.MaxPendingAuthorizations < 0:
+		return nil, errors.New("hub: a limit of pending authorizations is negative")
 	case cfg.PingTimeout < 0:
 		return nil, fmt.Errorf("hub: ping timeout %v is negative", cfg.PingTimeout)
 	case cfg.ServerPing < 0:

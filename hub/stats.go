@@ -14,6 +14,7 @@ type Stats struct {
 	RefusedAddressLimit uint64
 	RefusedOverload     uint64
 	RefusedDraining     uint64
+	RefusedPending      uint64 // MaxPendingAuthorizations
 	Sends               uint64 // calls of Send
 	Matched             uint64 // targets of all sends
 	Queued, Slow        uint64
@@ -28,6 +29,7 @@ type Stats struct {
 type counters struct {
 	refusedUser, refusedOrigin, refusedLimit, refusedUserLimit atomic.Uint64
 	refusedAddressLimit, refusedOverload, refusedDraining      atomic.Uint64
+	refusedPending                                             atomic.Uint64
 	sends, matched, queued, slow                               atomic.Uint64
 	lateReplies                                                atomic.Uint64
 }
@@ -46,6 +48,7 @@ func (h *Hub) Stats() Stats {
 		RefusedAddressLimit: c.refusedAddressLimit.Load(),
 		RefusedOverload:     c.refusedOverload.Load(),
 		RefusedDraining:     c.refusedDraining.Load(),
+		RefusedPending:      c.refusedPending.Load(),
 		Sends:               c.sends.Load(),
 		Matched:             c.matched.Load(),
 		Queued:              c.queued.Load(),

@@ -1,0 +1,135 @@
+package hub
+
+import (
+	"bytes"
+	"net/http"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+
+	"ws-gateway/forward"
+	"ws-gateway/netpoll"
+)
+
+// An upgrade that the app authorises goes this way:
+//
+//	loop: Upgrade ──▶ ask ──▶ parked        worker: POST open ──▶ answered
+//	loop: conclude ◀───────────── Post ◀────────────────────────────┘
+//
+// Nothing is listed before the app has agreed. From its 2xx on the app counts on
+// the connection: where that does not come about any more, it gets a close event.
+
+// candidate is what is known of a parked handshake.
+type candidate struct {
+	id          netpoll.ID
+	profile     profile
+	subprotocol string
+	reply       forward.Reply // the app's, to send once the connection is open
+}
+
+// ask has the app decide about a handshake, which is parked meanwhile.
+func (h *Hub) ask(ls *loopState, id netpoll.ID, p profile, r *netpoll.Request) netpoll.Verdict {
+	waiting := h.authorizing.Add(1)
+	if limit := int64(h.cfg.MaxConnections); limit > 0 && h.open.Load()+waiting > limit {
+		h.authorizing.Add(-1)
+		return h.refuseFor(full)
+	}
+	if waiting > int64(h.cfg.MaxPendingAuthorizations) {
+		h.authorizing.Add(-1)
+		h.stats.refusedPending.Add(1)
+		return refuse(http.StatusServiceUnavailable, "too many handshakes wait for the app", retryAfter)
+	}
+	k := &candidate{id: id, profile: p, subprotocol: selectSubprotocol(r, h.cfg.Subprotocols)}
+	h.cfg.Authorize(h.firstSource(ls, k), opening(p, r), func(a forward.Answer) { h.answered(ls, k, a) })
+	return netpoll.Verdict{Pending: true}
+}
+
+// firstSource describes the open event of a connection that has no session yet.
+func (h *Hub) firstSource(ls *loopState, k *candidate) forward.Source {
+	return forward.Source{
+		Key: uint64(k.id), Seq: 1,
+		ConnID: h.instance.appendID(ls.connID[:0], k.id),
+		User:   k.profile.user, Headers: k.profile.cookie,
+	}
+}
+
+// answered takes the app's answer, on a worker, to the connection's loop.
+func (h *Hub) answered(ls *loopState, k *candidate, a forward.Answer) {
+	accepted := a.Err == forward.Delivered
+	refusal := netpoll.Verdict{}
+	k.reply = a.Reply
+	k.reply.Body = bytes.Clone(a.Reply.Body)
+	if !accepted {
+		refusal = refusalOf(a)
+	} else if a.HasUser {
+		if !utf8.ValidString(a.User) {
+			h.cfg.Log.Warn().Msg("the app answered an open event with a user name that is not UTF-8: the upgrade is refused")
+			refusal = refuse(http.StatusServiceUnavailable, "the user name is not UTF-8", 0)
+		} else {
+			k.profile.user = a.User
+		}
+	}
+	err := ls.loop.Post(func(l *netpoll.Loop) bool {
+		h.authorizing.Add(-1)
+		h.conclude(ls, k, accepted, refusal)
+		return false
+	})
+	if err != nil { // the loops have ended, and the lanes before them: nobody takes a close event any more
+		h.authorizing.Add(-1)
+	}
+}
+
+// refusalOf is what the client hears when the app has not accepted: its own words
+// where it refused, and no more than 503 where it could not decide.
+func refusalOf(a forward.Answer) netpoll.Verdict {
+	if a.Status/100 != 4 {
+		return refuse(http.StatusServiceUnavailable, "the app could not be asked", retryAfter)
+	}
+	v := refuse(a.Status, "refused by the app", 0)
+	if len(a.Body) > 0 {
+		v.Body = &netpoll.Body{Type: a.ContentType, Content: append([]byte(nil), a.Body...)}
+	}
+	return v
+}
+
+// conclude opens the connection or refuses it, on its loop.
+func (h *Hub) conclude(ls *loopState, k *candidate, accepted bool, refusal netpoll.Verdict) {
+	l := ls.loop
+	switch {
+	case !l.Parked(k.id):
+		if accepted {
+			h.neverOpened(ls, k, forward.End{Code: int(ws.StatusAbnormalClosure), Initiator: netpoll.Disconnected.Initiator()})
+		}
+		return
+	case refusal.Status == 0 && h.draining.Load():
+		h.stats.refusedDraining.Add(1)
+		refusal = refuse(http.StatusServiceUnavailable, "shutting down", retryAfter)
+	case refusal.Status == 0:
+		if outcome := h.enter(ls, k.id, k.profile); outcome != admitted {
+			refusal = h.refuseFor(outcome)
+		}
+	}
+	if refusal.Status != 0 {
+		if accepted {
+			h.neverOpened(ls, k, forward.End{Code: int(tryAgainLater), Reason: refusal.Reason, Initiator: "gateway"})
+		}
+		l.Decide(k.id, refusal)
+		return
+	}
+	ls.sessions.At(k.id.Slot()).seq = 1 // the open event's
+	l.Decide(k.id, netpoll.Verdict{Subprotocol: k.subprotocol})
+	if len(k.reply.Body) > 0 || k.reply.Close {
+		h.reply(l.Lookup(k.id), k.reply)
+	}
+}
+
+// tryAgainLater is the close code of a connection that the gateway had no room for.
+const tryAgainLater = ws.StatusCode(1013)
+
+// neverOpened tells the app the end of a connection that it has accepted and that
+// did not come about.
+func (h *Hub) neverOpened(ls *loopState, k *candidate, end forward.End) {
+	src := h.firstSource(ls, k)
+	src.Seq = 2
+	h.cfg.Forwarder.Close(src, end)
+}
