@@ -48,6 +48,7 @@ var metricTable = []family{
 	gauge("users", "User names with an open connection.", func(s *snapshot) int64 { return s.hub.Users }),
 	counter("accepted_total", "TCP connections taken from the listeners.", func(s *snapshot) uint64 { return s.sockets.Accepted }),
 	counter("accept_errors_total", "Failures to accept. While it grows, clients cannot connect: raise the descriptor limit, or lower --max-connections.", func(s *snapshot) uint64 { return s.sockets.AcceptErrors }),
+	counter("accept_waits_total", "Times that new connections had to wait for --accept-rate.", func(s *snapshot) uint64 { return s.sockets.AcceptWaits }),
 	counter("handshake_errors_total", "Requests on the client path that were malformed.", func(s *snapshot) uint64 { return s.sockets.HandshakeErrors }),
 	counter("handshake_timeouts_total", "Connections closed because no whole request head came in time.", func(s *snapshot) uint64 { return s.sockets.HandshakeExpiry }),
 	counter("handed_off_total", "Connections handed to the management server.", func(s *snapshot) uint64 { return s.sockets.HandedOff }),

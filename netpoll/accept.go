@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 const (
 	acceptBatch   = 256                    // connections taken before the loops get them
 	acceptBackoff = 200 * time.Millisecond // pause after an accept that failed for want of descriptors or memory
+	acceptGrain   = 10 * time.Millisecond  // what Config.AcceptRate allows is taken in portions of about this
 	warnEvery     = 30 * time.Second       // the log says so at most this often
 )
 
@@ -28,23 +30,32 @@ type acceptor struct {
 	srv   *Server
 	epoll *netpoll.Epoll
 
+	// Static after construction.
+	rate  Rate
+	grain float64              // connections that are waited for at a time
+	clock func() time.Duration // since the start
+
 	// Owned by the epoll's goroutine.
 	next    int // loop that gets the next connection
 	batches [][]accepted
+	spent   Meter
 
 	mu        sync.Mutex // guards what follows
 	listeners []*listener
 	started   bool
 	closed    bool
 	errors    uint64
+
+	waits atomic.Uint64 // see Stats.AcceptWaits
 }
 
 type listener struct {
 	net.Listener
 	fd      int
-	paused  *time.Timer // re-arms after a failure
+	paused  *time.Timer // re-arms after a failure, or when the accept rate allows
 	failing bool        // the last accept failed
 	warned  time.Time   // when the log last said so
+	held    bool        // the accept rate was reached; the epoll's goroutine's own
 }
 
 type accepted struct {
@@ -59,7 +70,16 @@ func newAcceptor(s *Server) (*acceptor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("epoll for listeners: %w", err)
 	}
-	return &acceptor{srv: s, epoll: epoll, batches: make([][]accepted, s.cfg.Loops)}, nil
+	perSecond, burst := float64(s.cfg.AcceptRate), float64(s.cfg.AcceptBurst)
+	started := time.Now()
+	return &acceptor{
+		srv:     s,
+		epoll:   epoll,
+		rate:    NewRate(perSecond, burst),
+		grain:   max(1, min(burst, perSecond*acceptGrain.Seconds())),
+		clock:   func() time.Duration { return time.Since(started) },
+		batches: make([][]accepted, s.cfg.Loops),
+	}, nil
 }
 
 // listen binds addr. Accepted sockets inherit TCP_NODELAY from the listener,
@@ -115,6 +135,8 @@ func (a *acceptor) ready(l *listener) {
 	defer a.mu.Unlock()
 	switch {
 	case a.closed: // easygo may call back after Del
+	case err == errThrottled:
+		a.armAfterLocked(l, a.spent.Wait(&a.rate, a.clock(), a.grain))
 	case err != nil:
 		a.pauseLocked(l, err)
 	default:
@@ -126,19 +148,34 @@ func (a *acceptor) ready(l *listener) {
 	}
 }
 
-// drain accepts up to a batch. It returns nil when there is nothing more, or
-// nothing more for now.
+// errThrottled says that no more connections may be accepted for now.
+var errThrottled = errors.New("accept rate reached")
+
+// drain accepts up to a batch, or what Config.AcceptRate allows. It returns nil
+// when there is nothing more, or nothing more for now.
 func (a *acceptor) drain(l *listener) error {
 	for range acceptBatch {
+		if a.rate.Limited() && a.spent.Left(&a.rate, a.clock()) == 0 {
+			l.held = true
+			return errThrottled
+		}
 		fd, sa, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		held := l.held
+		l.held = false
 		switch err {
 		case nil:
+			if held {
+				a.waits.Add(1)
+			}
 		case unix.EAGAIN:
 			return nil
 		case unix.EINTR, unix.ECONNABORTED: // this one went away; the next may not have
 			continue
 		default:
 			return err
+		}
+		if a.rate.Limited() {
+			a.spent.Spend(&a.rate, a.clock(), 1)
 		}
 		a.batches[a.next] = append(a.batches[a.next], accepted{fd: int32(fd), peer: addrPort(sa)})
 		a.next = (a.next + 1) % len(a.batches)
@@ -175,7 +212,11 @@ func (a *acceptor) pauseLocked(l *listener, err error) {
 			ev.Msg("cannot accept connections; trying again")
 		}
 	}
-	l.paused = time.AfterFunc(acceptBackoff, func() {
+	a.armAfterLocked(l, acceptBackoff)
+}
+
+func (a *acceptor) armAfterLocked(l *listener, d time.Duration) {
+	l.paused = time.AfterFunc(d, func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if !a.closed {

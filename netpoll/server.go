@@ -22,6 +22,8 @@ type Config struct {
 	Loops             int           // event loops; 0: one for each processor (GOMAXPROCS), at most MaxLoops
 	Path              string        // the client path; default "/ws"; "/ws/" is accepted beside "/ws"
 	MaxHeaderBytes    int           // of a request head; default 32 KiB
+	AcceptRate        int           // connections a second that are taken from the listeners; the others wait in the backlog; 0: no limit
+	AcceptBurst       int           // that are taken at once; default: one second's worth
 	HandshakeTimeout  time.Duration // for a whole request head; default 10 s
 	MaxMessageSize    int64         // bytes of a message; default 1 MiB
 	MaxAssemblyMemory int64         // bytes of messages that have arrived in part, whole process; default 256 MiB
@@ -102,6 +104,7 @@ func (cfg *Config) complete() error {
 	if cfg.Failed == nil {
 		cfg.Failed = func(err error) { cfg.Log.Error().Err(err).Msg("the server does not work any more") }
 	}
+	cfg.AcceptBurst = cmp.Or(cfg.AcceptBurst, cfg.AcceptRate)
 	cfg.CompressionThreshold = cmp.Or(cfg.CompressionThreshold, 256)
 	switch {
 	case cfg.Loops < 1 || cfg.Loops > MaxLoops:
@@ -111,6 +114,8 @@ func (cfg *Config) complete() error {
 	case cfg.MaxHeaderBytes < 0 || cfg.MaxMessageSize < 0 || cfg.MaxAssemblyMemory < 0 || cfg.MaxPendingBytes < 0 ||
 		cfg.CompressionThreshold < 0:
 		return errors.New("netpoll: a size below 0")
+	case cfg.AcceptRate < 0 || cfg.AcceptBurst < 0:
+		return errors.New("netpoll: an accept rate below 0")
 	case cfg.HandshakeTimeout < 0 || cfg.WriteTimeout < 0 || cfg.CloseTimeout < 0:
 		return errors.New("netpoll: a timeout below 0")
 	}
@@ -214,7 +219,7 @@ func (s *Server) Compress(f *Frame) {
 
 // Stats returns the counters of all loops, added up. It disturbs no loop.
 func (s *Server) Stats() Stats {
-	sum := Stats{AcceptErrors: s.acceptor.failures()}
+	sum := Stats{AcceptErrors: s.acceptor.failures(), AcceptWaits: s.acceptor.waits.Load()}
 	for _, l := range s.loops {
 		t := l.snapshot()
 		sum.add(&t)

@@ -4,6 +4,7 @@ package netpoll
 type Stats struct {
 	Accepted        uint64 // connections taken from the listeners
 	AcceptErrors    uint64 // accept failures, descriptor limit included
+	AcceptWaits     uint64 // times that connections had to wait for Config.AcceptRate
 	HandshakeErrors uint64 // requests answered with 4xx by this package
 	HandshakeExpiry uint64 // heads that did not arrive in time
 	HandedOff       uint64 // connections given to HandedOff
@@ -29,7 +30,7 @@ func (s *Stats) add(t *Stats) {
 		to   *uint64
 		from uint64
 	}{
-		{&s.Accepted, t.Accepted}, {&s.AcceptErrors, t.AcceptErrors},
+		{&s.Accepted, t.Accepted}, {&s.AcceptErrors, t.AcceptErrors}, {&s.AcceptWaits, t.AcceptWaits},
 		{&s.HandshakeErrors, t.HandshakeErrors}, {&s.HandshakeExpiry, t.HandshakeExpiry},
 		{&s.HandedOff, t.HandedOff}, {&s.Upgraded, t.Upgraded}, {&s.Refused, t.Refused},
 		{&s.FramesIn, t.FramesIn}, {&s.MessagesIn, t.MessagesIn}, {&s.BytesIn, t.BytesIn},

@@ -177,3 +177,19 @@ func TestWithTheOtherPolicyAClientOverItsRateIsClosed(t *testing.T) {
 	app.closedAs(t, "bytes", 1008, "gateway")
 	g.awaitMetric(t, `ws_gateway_closed_total{cause="rate_limited"}`, 2)
 }
+
+func TestConnectionsOverTheAcceptRateWaitAndAreServed(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	g := startGateway(t, app, "--accept-rate", "20", "--accept-burst", "5")
+	start := time.Now()
+	for _, r := range g.knock(t, 45) {
+		if response, _ := r.response(); response.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatalf("answered %d", response.StatusCode)
+		}
+	}
+	if took := time.Since(start); took < 1900*time.Millisecond {
+		t.Errorf("45 connections were taken in %v, at the rate it is 1.95s at least", took)
+	}
+	g.awaitMetric(t, `ws_gateway_accept_waits_total`, 1)
+}

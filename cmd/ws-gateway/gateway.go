@@ -148,6 +148,8 @@ func (g *gateway) netpollConfig() netpoll.Config {
 		Loops:             c.Loops,
 		Path:              c.Path,
 		MaxHeaderBytes:    int(c.MaxHeaderBytes),
+		AcceptRate:        c.AcceptRate,
+		AcceptBurst:       c.AcceptBurst,
 		HandshakeTimeout:  c.HandshakeTimeout,
 		MaxMessageSize:    int64(c.MaxMessageSize),
 		MaxAssemblyMemory: int64(c.MessageMemory),
