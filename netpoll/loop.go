@@ -11,8 +11,8 @@ import (
 const (
 	readSize     = 64 << 10 // the loop's read buffer: bytes of one connection in one turn
 	tasksPerTurn = 64
-	expiryBudget = 512 // connections that one turn ends for their deadline
-	publishEvery = 64  // turns without a wait after which the counters are shown
+	expiryBudget = 64 // connections that one turn ends, for their deadline or at shutdown: a few microseconds each
+	publishEvery = 64 // turns without a wait after which the counters are shown
 )
 
 // Loop is one event loop: a goroutine, an epoll, and the connections that it
