@@ -279,8 +279,11 @@ func (c *Conn) tooBig() {
 
 // violated closes the connection for a frame that breaks the protocol.
 func (c *Conn) violated(v *violation) {
-	if c.state == stateClosing { // our close frame has been sent; there is no second one
-		c.broken()
+	if c.state == stateClosing { // there is no second close frame, but the first may still wait
+		c.state = stateLingering
+		if c.out == nil && c.loop.corked != c {
+			c.flushed()
+		}
 		return
 	}
 	cause := ProtocolError

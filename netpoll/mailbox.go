@@ -92,5 +92,7 @@ func (m *mailbox) stop() []task {
 	defer m.mu.Unlock()
 	m.stopped = true
 	m.room.Broadcast()
-	return m.tasks
+	tasks := m.tasks
+	m.tasks = nil
+	return tasks
 }

@@ -1,0 +1,41 @@
+package netpoll
+
+import (
+	"slices"
+	"testing"
+)
+
+// What fuzzing the loop has found, each reduced to what it takes.
+
+func TestAViolationAfterOurCloseFrameDoesNotLoseIt(t *testing.T) {
+	for _, waiting := range []int{0, 40 << 10} {
+		w := newWorld(t, false, false)
+		w.connect(0, &schedule{16})
+		c := w.live[0]
+		c.write(len(c.stream))
+		w.turn()
+		w.send(c.token, waiting) // 40 KiB do not fit into the socket
+		w.do(func(*Loop) { w.told.close(c.token, 0) })
+		c.queueViolation(new(schedule))
+		c.write(len(c.stream))
+		w.turn()
+		for !c.ended && c.read(1<<20) > 0 {
+			w.turn()
+		}
+		if c.closeFrame != "4000 closed by the app" || !slices.Equal(c.got, w.told.list[0].sent) || len(c.got) != 1 {
+			t.Errorf("with %d bytes: got %q, then the close frame %q", waiting, c.got, c.closeFrame)
+		}
+		c.hangUp()
+		w.turn()
+	}
+}
+
+func TestAStoppedMailboxCountsNoTasks(t *testing.T) {
+	m := newMailbox(func() {})
+	if err := m.post(noTask); err != nil {
+		t.Fatal(err)
+	}
+	if left := m.stop(); len(left) != 1 || m.len() != 0 {
+		t.Errorf("%d tasks handed over, %d are still counted", len(left), m.len())
+	}
+}
