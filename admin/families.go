@@ -51,6 +51,8 @@ var metricTable = []family{
 	counter("accept_waits_total", "Times that new connections had to wait for --accept-rate.", func(s *snapshot) uint64 { return s.sockets.AcceptWaits }),
 	counter("handshake_errors_total", "Requests on the client path that were malformed.", func(s *snapshot) uint64 { return s.sockets.HandshakeErrors }),
 	counter("handshake_timeouts_total", "Connections closed because no whole request head came in time.", func(s *snapshot) uint64 { return s.sockets.HandshakeExpiry }),
+	counter("handshakes_dropped_total", "Connections closed because their request head was not complete when others needed the place.", func(s *snapshot) uint64 { return s.sockets.HandshakeDrops }),
+	counter("close_timeouts_total", "Connections cut off because the close handshake was not through in time.", func(s *snapshot) uint64 { return s.sockets.CloseExpiry }),
 	counter("handed_off_total", "Connections handed to the management server.", func(s *snapshot) uint64 { return s.sockets.HandedOff }),
 	counter("upgraded_total", "Connections that became WebSocket connections.", func(s *snapshot) uint64 { return s.sockets.Upgraded }),
 	{

@@ -125,6 +125,11 @@ func (a *acceptor) start() error {
 // ready accepts until nothing is left, or nothing can be.
 func (a *acceptor) ready(l *listener) {
 	err := a.drain(l)
+	if err == unix.EMFILE || err == unix.ENFILE {
+		for _, loop := range a.srv.loops {
+			loop.Post((*Loop).shed) // fails where the loop has ended, which is as well
+		}
+	}
 	for i, batch := range a.batches {
 		if len(batch) > 0 {
 			a.deal(a.srv.loops[i], batch)

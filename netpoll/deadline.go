@@ -99,6 +99,7 @@ func (l *Loop) expired(c *Conn, kind deadlineKind) {
 	case writeDeadline:
 		c.stalled()
 	case closeDeadline:
+		l.stats.CloseExpiry++
 		c.destroy(true)
 	}
 }

@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"sync"
 
@@ -26,6 +27,7 @@ type Loop struct {
 	mailbox       *mailbox
 	maxAssembling int64
 	tooBig        string // reason of a 1009
+	maxHandshakes int64
 
 	// Owned by run.
 	poll      *poller
@@ -72,11 +74,15 @@ func newLoop(s *Server, index int) (*Loop, error) {
 		index:         index,
 		mailbox:       newMailbox(poll.wake),
 		maxAssembling: max(s.cfg.MaxAssemblyMemory/int64(s.cfg.Loops), s.cfg.MaxMessageSize),
+		maxHandshakes: math.MaxInt64,
 		tooBig:        fmt.Sprintf("message over %d bytes", s.cfg.MaxMessageSize),
 		poll:          poll,
 		rbuf:          make([]byte, readSize),
 		cork:          make([]byte, 0, corkSize),
 		upgrader:      newUpgrader(),
+	}
+	if s.cfg.MaxHandshaking > 0 {
+		l.maxHandshakes = int64((s.cfg.MaxHandshaking + s.cfg.Loops - 1) / s.cfg.Loops)
 	}
 	for kind, after := range map[deadlineKind]uint32{
 		handshakeDeadline: ticksFor(s.cfg.HandshakeTimeout),
@@ -231,6 +237,7 @@ func (l *Loop) received(c *Conn, b []byte) {
 
 // adopt takes a connection that has been accepted.
 func (l *Loop) adopt(fd int32, peer netip.AddrPort) {
+	l.makeRoom()
 	var slot uint32
 	if n := len(l.free); n > 0 {
 		slot = l.free[n-1]

@@ -24,6 +24,7 @@ type Config struct {
 	MaxHeaderBytes    int           // of a request head; default 32 KiB
 	AcceptRate        int           // connections a second that are taken from the listeners; the others wait in the backlog; 0: no limit
 	AcceptBurst       int           // that are taken at once; default: one second's worth
+	MaxHandshaking    int           // request heads that may be incomplete; one more drops the oldest; shared out evenly among the loops; 0: no limit
 	HandshakeTimeout  time.Duration // for a whole request head; default 10 s
 	MaxMessageSize    int64         // bytes of a message; default 1 MiB
 	MaxAssemblyMemory int64         // bytes of messages that have arrived in part, whole process; default 256 MiB
@@ -116,6 +117,8 @@ func (cfg *Config) complete() error {
 		return errors.New("netpoll: a size below 0")
 	case cfg.AcceptRate < 0 || cfg.AcceptBurst < 0:
 		return errors.New("netpoll: an accept rate below 0")
+	case cfg.MaxHandshaking < 0:
+		return errors.New("netpoll: a limit of handshakes below 0")
 	case cfg.HandshakeTimeout < 0 || cfg.WriteTimeout < 0 || cfg.CloseTimeout < 0:
 		return errors.New("netpoll: a timeout below 0")
 	}

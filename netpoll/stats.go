@@ -7,6 +7,8 @@ type Stats struct {
 	AcceptWaits     uint64 // times that connections had to wait for Config.AcceptRate
 	HandshakeErrors uint64 // requests answered with 4xx by this package
 	HandshakeExpiry uint64 // heads that did not arrive in time
+	HandshakeDrops  uint64 // heads that did not arrive before their place was needed for others
+	CloseExpiry     uint64 // close handshakes, and refusals, that were cut off after Config.CloseTimeout
 	HandedOff       uint64 // connections given to HandedOff
 	Upgraded        uint64
 	Refused         uint64 // by the Handler's verdict
@@ -32,6 +34,7 @@ func (s *Stats) add(t *Stats) {
 	}{
 		{&s.Accepted, t.Accepted}, {&s.AcceptErrors, t.AcceptErrors}, {&s.AcceptWaits, t.AcceptWaits},
 		{&s.HandshakeErrors, t.HandshakeErrors}, {&s.HandshakeExpiry, t.HandshakeExpiry},
+		{&s.HandshakeDrops, t.HandshakeDrops}, {&s.CloseExpiry, t.CloseExpiry},
 		{&s.HandedOff, t.HandedOff}, {&s.Upgraded, t.Upgraded}, {&s.Refused, t.Refused},
 		{&s.FramesIn, t.FramesIn}, {&s.MessagesIn, t.MessagesIn}, {&s.BytesIn, t.BytesIn},
 		{&s.BytesUnread, t.BytesUnread},

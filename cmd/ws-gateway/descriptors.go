@@ -46,3 +46,17 @@ func connectionLimit(descriptors, asked, concurrency int) (limit int, warning st
 	}
 	return asked, "", nil
 }
+
+// most handshakes that are under way unless more are asked for: with the largest
+// heads they hold 128 MiB.
+const mostHandshakes = 4096
+
+// handshakeLimit returns how many handshakes may be under way. asked is
+// --max-handshaking, 0 for as many as are sensible.
+func handshakeLimit(descriptors, asked, concurrency int) int {
+	if asked > 0 {
+		return asked
+	}
+	room := descriptors - fixedDescriptors - concurrency
+	return min(max(room/4, fewestConnections), mostHandshakes)
+}

@@ -44,3 +44,17 @@ func TestTheConnectionLimitLeavesRoomForTheGatewayItself(t *testing.T) {
 		}
 	}
 }
+
+func TestTheLimitOfHandshakesFollowsFromTheDescriptors(t *testing.T) {
+	for _, test := range []struct{ descriptors, asked, concurrency, want int }{
+		{1 << 20, 0, 64, mostHandshakes},
+		{1024, 0, 64, (1024 - fixedDescriptors - 64) / 4},
+		{128, 0, 64, fewestConnections},
+		{128, 100_000, 64, 100_000},
+		{1 << 20, 1, 64, 1},
+	} {
+		if got := handshakeLimit(test.descriptors, test.asked, test.concurrency); got != test.want {
+			t.Errorf("%+v: got %d", test, got)
+		}
+	}
+}

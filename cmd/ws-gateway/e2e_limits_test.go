@@ -193,3 +193,51 @@ func TestConnectionsOverTheAcceptRateWaitAndAreServed(t *testing.T) {
 	}
 	g.awaitMetric(t, `ws_gateway_accept_waits_total`, 1)
 }
+
+// dropped requires the gateway to end the connection without an answer.
+func (r *raw) dropped() {
+	r.t.Helper()
+	if response, _, err := r.tryResponse(); err == nil {
+		r.t.Errorf("answered %d", response.StatusCode)
+	}
+}
+
+func TestAHandshakeThatDawdlesGivesWayToANewcomer(t *testing.T) {
+	t.Parallel()
+	g := startPushOnly(t, "--max-handshaking", "4", "--loops", "1", "--handshake-timeout", "10m")
+	slow := make([]*raw, 6)
+	for n := range slow {
+		slow[n] = g.raw(t)
+		slow[n].say("GET /ws HTTP/1.1\r\n")
+	}
+	// Asking for the metrics takes a place, too.
+	g.awaitMetric(t, `ws_gateway_handshakes_dropped_total`, 2)
+	slow[0].dropped()
+	slow[1].dropped()
+	last := slow[5]
+	last.say(strings.TrimPrefix(g.handshake(), "GET /ws HTTP/1.1\r\n") + "\r\n")
+	if response, body := last.response(); response.StatusCode != http.StatusSwitchingProtocols {
+		t.Errorf("the newest was answered with %d %q", response.StatusCode, body)
+	}
+	if n := g.metric(t, `ws_gateway_handshake_timeouts_total`); n != 0 {
+		t.Errorf("%v handshakes timed out", n)
+	}
+}
+
+func TestWhenDescriptorsAreShortHandshakesThatDawdleMakeRoom(t *testing.T) {
+	t.Parallel()
+	g := launch{
+		args:        []string{"--no-callback", "--max-handshaking", "100000", "--handshake-timeout", "10m", "--callback-concurrency", "1"},
+		descriptors: 128,
+	}.start(t)
+	for range 200 {
+		g.raw(t).say("GET /ws HTTP/1.1\r\n")
+	}
+	c := g.dial(t, "alice")
+	c.send(`{"event":"ping"}`)
+	c.receive(`{"event":"pong"}`)
+	g.awaitMetric(t, `ws_gateway_handshakes_dropped_total`, 1)
+	if n := g.metric(t, `ws_gateway_handshake_timeouts_total`); n != 0 {
+		t.Errorf("%v handshakes timed out", n)
+	}
+}

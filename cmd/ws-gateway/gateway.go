@@ -150,6 +150,7 @@ func (g *gateway) netpollConfig() netpoll.Config {
 		MaxHeaderBytes:    int(c.MaxHeaderBytes),
 		AcceptRate:        c.AcceptRate,
 		AcceptBurst:       c.AcceptBurst,
+		MaxHandshaking:    handshakeLimit(g.descriptors, c.MaxHandshaking, c.CallbackConcurrent),
 		HandshakeTimeout:  c.HandshakeTimeout,
 		MaxMessageSize:    int64(c.MaxMessageSize),
 		MaxAssemblyMemory: int64(c.MessageMemory),

@@ -30,6 +30,7 @@ type options struct {
 	MaxConnections     int           `group:"limits" default:"0" min:"0" max:"1000000000" help:"Open connections; 503 above it. 0: as many as the descriptor limit leaves room for."`
 	MaxPerUser         int           `group:"limits" name:"max-connections-per-user" default:"0" min:"0" max:"1000000000" help:"Open connections of one user; 429 above it. 0: no limit."`
 	MaxPerIP           int           `group:"limits" name:"max-connections-per-ip" default:"0" min:"0" max:"1000000000" help:"Open connections from one address, as --trusted-proxies makes it known; 429 above it. IPv6 is counted by /64. 0: no limit."`
+	MaxHandshaking     int           `group:"limits" default:"0" min:"0" max:"1000000000" help:"Connections whose request head is not complete; one more drops the oldest of them. 0: a quarter of what the descriptor limit leaves room for, at most 4096."`
 	AcceptRate         int           `group:"limits" default:"0" min:"0" max:"1000000" help:"Connections a second that are taken from the listener, management requests among them unless --admin-listen moves these; the others wait in the backlog. 0: no limit."`
 	AcceptBurst        int           `group:"limits" default:"0" min:"0" max:"1000000" help:"Connections that are taken at once. 0: one second's worth."`
 	MessageRate        int           `group:"limits" default:"0" min:"0" max:"1000000" help:"Messages a second that one client may send, pings of both kinds included. 0: no limit."`
