@@ -218,19 +218,18 @@ func (c *client) understand() {
 		c.in = c.in[end+4:]
 	}
 	for {
-		r := bytes.NewReader(c.in)
-		frame, err := ws.ReadFrame(r)
-		if err != nil {
-			return // it is not whole; that what is cut off stays so shows at the end
+		h, payload, rest, ok := cutFrame(c.in)
+		if !ok {
+			return
 		}
-		c.in = c.in[len(c.in)-r.Len():]
-		c.frame(frame)
+		c.in = rest
+		c.frame(h, payload)
 	}
 }
 
 // frame checks that a frame is one that the gateway meant for this client.
-func (c *client) frame(frame ws.Frame) {
-	t, h, payload := c.w.t, frame.Header, frame.Payload
+func (c *client) frame(h ws.Header, payload []byte) {
+	t := c.w.t
 	if c.closeFrame != "" {
 		t.Errorf("client %d: %+v behind the close frame", c.token, h)
 	}

@@ -220,16 +220,18 @@ func referenceDecode(t *testing.T, stream []byte) (o outcome, err error) {
 // answersIn takes apart what a server sent: pongs and close frames.
 func answersIn(t *testing.T, out []byte) (pongs []string, closes []ws.StatusCode) {
 	t.Helper()
-	for r := bytes.NewReader(out); r.Len() > 0; {
-		frame, err := ws.ReadFrame(r)
-		if err != nil || frame.Header.Masked || ws.CheckHeader(frame.Header, ws.StateClientSide) != nil {
-			t.Fatalf("sent % x: %v", out, err)
+	for rest := out; len(rest) > 0; {
+		var h ws.Header
+		var payload []byte
+		var ok bool
+		if h, payload, rest, ok = cutFrame(rest); !ok || h.Masked || ws.CheckHeader(h, ws.StateClientSide) != nil {
+			t.Fatalf("sent % x: %+v", out, h)
 		}
-		switch frame.Header.OpCode {
+		switch h.OpCode {
 		case ws.OpPong:
-			pongs = append(pongs, string(frame.Payload))
+			pongs = append(pongs, string(payload))
 		case ws.OpClose:
-			code, reason := ws.ParseCloseFrameData(frame.Payload)
+			code, reason := ws.ParseCloseFrameData(payload)
 			if !utf8.ValidString(reason) {
 				t.Fatalf("sent the reason % x", reason)
 			}
@@ -239,6 +241,17 @@ func answersIn(t *testing.T, out []byte) (pongs []string, closes []ws.StatusCode
 		}
 	}
 	return pongs, closes
+}
+
+// cutFrame takes the first frame off b, if it is there as a whole.
+func cutFrame(b []byte) (h ws.Header, payload, rest []byte, ok bool) {
+	r := bytes.NewReader(b)
+	h, err := ws.ReadHeader(r)
+	if err != nil || h.Length > int64(r.Len()) {
+		return h, nil, b, false
+	}
+	rest = b[len(b)-r.Len():]
+	return h, rest[:h.Length], rest[h.Length:], true
 }
 
 // scriptedConn is a connection that yields a script and keeps what is written.
