@@ -241,3 +241,66 @@ func TestWhenDescriptorsAreShortHandshakesThatDawdleMakeRoom(t *testing.T) {
 		t.Errorf("%v handshakes timed out", n)
 	}
 }
+
+// Each limit is reached once and counted. What exactly happens to the client is
+// for the tests of the limits to say.
+func TestEveryLimitHasAMetricThatTellsWhenItWasReached(t *testing.T) {
+	t.Parallel()
+	knock := func(lines ...string) func(*testing.T, *gateway) {
+		return func(t *testing.T, g *gateway) {
+			r := g.raw(t)
+			r.say(g.handshake(lines...) + "\r\n")
+			r.response()
+		}
+	}
+	twice := func(t *testing.T, g *gateway) {
+		g.dial(t, "alice")
+		knock("X-Bfl-User: alice")(t, g)
+	}
+	stuck := func(t *testing.T, g *gateway) {
+		g.connect(t, visitor{user: "stuck", receiveSpace: 4096})
+		for range 20 {
+			g.post(sendPath, payloadOf(1<<20, `["stuck"]`))
+		}
+	}
+	silent := func(t *testing.T, g *gateway) { g.rawClient(t, "silent") }
+	for _, limit := range []struct {
+		args   string
+		reach  func(t *testing.T, g *gateway)
+		series string
+	}{
+		{"--max-connections 1", twice, `upgrades_refused_total{reason="max_connections"}`},
+		{"--max-connections-per-user 1", twice, `upgrades_refused_total{reason="max_connections_per_user"}`},
+		{"--max-connections-per-ip 1", twice, `upgrades_refused_total{reason="max_connections_per_ip"}`},
+		{"--allowed-origins https://a.example", knock("Origin: https://b.example"), `upgrades_refused_total{reason="origin"}`},
+		{"--require-user", knock(), `upgrades_refused_total{reason="user"}`},
+		{"--max-header-bytes 1KiB", knock("X-Big: " + strings.Repeat("a", 1<<10)), `handshake_errors_total`},
+		{"", knock("X-Smuggled : a"), `handshake_errors_total`},
+		{"--handshake-timeout 1s", func(t *testing.T, g *gateway) { g.raw(t) }, `handshake_timeouts_total`},
+		{"--ping-timeout 1s", silent, `closed_total{cause="ping_timeout"}`},
+		{"--write-timeout 1s --max-pending-bytes 64MiB", stuck, `closed_total{cause="slow_consumer"}`},
+		{"--max-pending-bytes 1MiB", stuck, `closed_total{cause="slow_consumer"}`},
+		{"--close-timeout 1s", func(t *testing.T, g *gateway) {
+			silent(t, g)
+			g.closeConns(`{"all":true}`)
+		}, `close_timeouts_total`},
+		{"--max-message-size 1KiB", func(t *testing.T, g *gateway) {
+			g.rawClient(t, "big").say(frame(fin|opText, strings.Repeat("x", 1025)))
+		}, `closed_total{cause="message_too_big"}`},
+		{"--message-memory 64KiB --max-message-size 64KiB --loops 1", func(t *testing.T, g *gateway) {
+			for range 2 {
+				g.rawClient(t, "part").say(frame(opText, strings.Repeat("x", 40<<10)))
+			}
+		}, `closed_total{cause="over_capacity"}`},
+	} {
+		t.Run(strings.ReplaceAll(limit.args, "--", ""), func(t *testing.T) {
+			t.Parallel()
+			g := startPushOnly(t, strings.Fields(limit.args)...)
+			if n := g.metric(t, "ws_gateway_"+limit.series); n != 0 {
+				t.Errorf("%s is %v at the start", limit.series, n)
+			}
+			limit.reach(t, g)
+			g.awaitMetric(t, "ws_gateway_"+limit.series, 1)
+		})
+	}
+}
