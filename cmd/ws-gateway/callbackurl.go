@@ -47,6 +47,9 @@ func (c *config) checkNoCallback() error {
 			return fmt.Errorf("--no-callback (from %s) and --%s (from %s): only one of them can be used", c.from("no-callback"), v.Name, c.from(v.Name))
 		}
 	}
+	if c.CallbackOpen == "authorize" {
+		return fmt.Errorf("--no-callback (from %s) and --callback-open=authorize (from %s): without callbacks nobody can authorise", c.from("no-callback"), c.from("callback-open"))
+	}
 	return nil
 }
 

@@ -135,7 +135,7 @@ func TestEveryOptionIsTakenFromTheHighestLevelThatHasIt(t *testing.T) {
 // way.
 func baseEnvironment(option string) []string {
 	switch option {
-	case "no-callback", "callback-url", "manifest":
+	case "no-callback", "callback-url", "manifest", "callback-open":
 		return []string{"WS_PORT=1", "WS_URL=/x"}
 	}
 	return []string{"WS_GATEWAY_NO_CALLBACK=1"}

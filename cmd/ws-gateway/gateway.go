@@ -100,6 +100,7 @@ func (g *gateway) forwardConfig() forward.Config {
 		},
 		Log: g.log,
 	}
+	fc.Settles = c.CallbackOpen == "authorize" // a connection is open only once the answer has been dealt with
 	if c.CallbackReply {
 		fc.Reply = func(key uint64, r forward.Reply) { g.hub.Reply(key, r) }
 	}
@@ -134,7 +135,11 @@ func (g *gateway) hubConfig() hub.Config {
 	}
 	if g.events != nil {
 		hc.Forwarder = g.events
-		if c.CallbackReply {
+		if c.CallbackOpen == "authorize" {
+			hc.Authorize = g.events.Authorize
+			hc.MaxPendingAuthorizations = c.MaxPendingAuths
+		}
+		if c.CallbackReply || c.CallbackOpen == "authorize" {
 			hc.Settle = g.events.Settle
 		}
 	}

@@ -44,6 +44,8 @@ type options struct {
 	CallbackURL        string        `group:"callbacks" placeholder:"URL" help:"Where open, message and close events are POSTed, such as http://127.0.0.1:8888/ws/message."`
 	Manifest           string        `group:"callbacks" placeholder:"FILE" help:"OlaresManifest.yaml to take the callback URL from (options.websocket.port and url)."`
 	NoCallback         bool          `group:"callbacks" help:"Push only: no events are sent to the app."`
+	CallbackOpen       string        `group:"callbacks" default:"notify" oneof:"notify,authorize" help:"Tell the app of each connection that has opened (notify), or have it decide about each upgrade (authorize): 2xx accepts, and X-Ws-User in the answer names the user; 4xx refuses and is passed on; anything else, or nothing within --callback-timeout, is 503."`
+	MaxPendingAuths    int           `group:"callbacks" name:"max-pending-authorizations" default:"10000" min:"1" max:"16000000" help:"Handshakes that may wait for the app's decision; 503 above it."`
 	CallbackTimeout    time.Duration `group:"callbacks" default:"10s" min:"10ms" help:"Time for one attempt to deliver an event."`
 	CallbackRetryFor   time.Duration `group:"callbacks" default:"1m" min:"1ms" help:"Time, from its first attempt, for which an event is tried again."`
 	CallbackConcurrent int           `group:"callbacks" name:"callback-concurrency" default:"64" min:"1" max:"65536" help:"Events in flight at a time; those of one connection go one after the other."`
