@@ -49,9 +49,7 @@ func (f *Forwarder) Authorize(src Source, req Request, done func(Answer)) {
 	f.counters.events.Add(1)
 	f.counters.lanes.Add(1)
 	f.counters.authorizing.Add(1)
-	if !f.pool.put(l, now) {
-		f.conclude(l, Answer{Err: CutOff})
-	}
+	f.ready(l, e, now)
 }
 
 // authorize attempts the event of an authorization and deals with the outcome.
@@ -108,8 +106,11 @@ func (f *Forwarder) conclude(l *lane, a Answer) {
 	default:
 		f.counters.unanswered.Add(1)
 	}
-	l.auth.done(a)
 	e := l.head
+	if a.Err != Delivered {
+		f.refused(e)
+	}
+	l.auth.done(a)
 	f.counters.authorizing.Add(-1)
 	f.settled(e.cost()+l.cost, true)
 	f.events.put(e)

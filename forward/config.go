@@ -20,7 +20,24 @@ type Config struct {
 	QueueBytes   int           // bytes of these, default 1 MiB
 	Memory       int64         // bytes of all waiting events, what holds them included; default 256 MiB
 	DeadLetter   string        // file for events that failed for good; "" for none
-	Secrets      []string      // sign each POST with all of these; none: no signature
+
+	DeadLetterMaxSize int64 // size at which that is renamed to FILE.1 and begun anew, default 100 MiB
+	DeadLetterKeep    int   // FILE.1 to FILE.n are kept, default 5
+
+	// Epoch, where it is not empty, is sent with each POST as X-Ws-Epoch.
+	Epoch string
+
+	// Journal, where it is not nil, is told of the connections that the app is
+	// told of. See CloseLost.
+	Journal Journal
+
+	// Done, where it is not nil, is told of each event that has been delivered or
+	// has failed for good, before its connection's next event is attempted, and
+	// whether the dead-letter file has it. It is called on a worker, must not block
+	// and copies requestID if it keeps it.
+	Done func(requestID []byte, o Outcome, status int, kept bool)
+
+	Secrets []string // sign each POST with all of these; none: no signature
 
 	// Reply is given what the app's 2xx answer to an event says to the event's
 	// connection, before the connection's next event is sent; the Body is valid
@@ -57,6 +74,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("callback retry time is negative")
 	case c.QueueEvents < 0 || c.QueueBytes < 0:
 		return c, errors.New("callback queue bound is negative")
+	case c.DeadLetterMaxSize < 0 || c.DeadLetterKeep < 0:
+		return c, errors.New("a bound of the dead-letter file is negative")
 	case c.Memory < 0:
 		return c, errors.New("callback memory is negative")
 	}
@@ -71,6 +90,8 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.QueueBytes, 1<<20)
 	setDefault(&c.Memory, 256<<20)
 	c.Settles = c.Settles || c.Reply != nil
+	setDefault(&c.DeadLetterMaxSize, 100<<20)
+	setDefault(&c.DeadLetterKeep, 5)
 	if c.Drained == nil {
 		c.Drained = func(uint64) {}
 	}

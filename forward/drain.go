@@ -67,9 +67,11 @@ func (f *Forwarder) abandon(l *lane) {
 	for l != nil {
 		e := l.head
 		f.leftover.Events++
-		if f.letters.write(e, CutOff, 0, time.Now()) {
+		kept := f.letters.write(e, CutOff, 0, time.Now())
+		if kept {
 			f.leftover.DeadLetters++
 		}
+		f.over(e, CutOff, 0, kept)
 		f.counters.failed[e.action].Add(1)
 		l = f.advance(l)
 	}

@@ -9,7 +9,7 @@ import (
 // Source is what an event says of its connection. Its strings are kept, its
 // slice is copied.
 type Source struct {
-	Key    uint64 // identifies the lane: events of one Key are delivered in order
+	Key    uint64 // identifies the lane: events of one Key are delivered in order. Its low 32 bits are not 0.
 	Seq    uint32 // number of the event within the connection, for X-Request-Id
 	ConnID []byte // the public connection id
 	User   string

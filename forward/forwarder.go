@@ -24,6 +24,7 @@ type Forwarder struct {
 	failures *failures
 	replies  replies
 	letters  *deadLetters
+	lost     chan struct{} // has a place for each lost connection whose close event waits
 	counters counters
 
 	// Lifetime.
@@ -49,7 +50,10 @@ func New(cfg Config) (*Forwarder, error) {
 	if err != nil {
 		return nil, err
 	}
-	letters, err := openDeadLetters(cfg.DeadLetter, cfg.Log)
+	if cfg.Epoch != "" {
+		to.head += "X-Ws-Epoch: " + oneLine(cfg.Epoch) + "\r\n"
+	}
+	letters, err := openDeadLetters(cfg.DeadLetter, cfg.DeadLetterMaxSize, cfg.DeadLetterKeep, cfg.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +65,7 @@ func New(cfg Config) (*Forwarder, error) {
 		epoch:   time.Now(),
 		letters: letters,
 		empty:   make(chan struct{}, 1),
+		lost:    make(chan struct{}, lostWindow),
 	}
 	f.lanes.bounds = bounds{events: cfg.QueueEvents, bytes: cfg.QueueBytes}
 	f.pool = newPool(f.policy, cfg.Concurrency, f.now, f.announce)
@@ -125,7 +130,7 @@ func (f *Forwarder) append(key uint64, e *event) (full bool) {
 	if a.lane != nil {
 		f.counters.lanes.Add(1)
 		f.pressure.add(a.cost)
-		f.pool.put(a.lane, now)
+		f.ready(a.lane, e, now)
 	}
 	return a.full
 }
@@ -163,7 +168,7 @@ func (f *Forwarder) settled(cost int64, lane bool) {
 func (f *Forwarder) failed(e *event, o Outcome, status int) {
 	f.counters.failed[e.action].Add(1)
 	f.failures.report(e, o, status)
-	f.letters.write(e, o, status, time.Now())
+	f.over(e, o, status, f.letters.write(e, o, status, time.Now()))
 }
 
 // announce logs that the app went away or is back.

@@ -70,6 +70,7 @@ func (w *worker) deliver(r *report) {
 	switch {
 	case r.outcome == Delivered:
 		f.counters.delivered[e.action].Add(1)
+		f.over(e, Delivered, status, false)
 		if f.cfg.Reply != nil {
 			if reply, ok := f.replies.read(&w.link, e.requestID()); ok {
 				f.cfg.Reply(r.job.lane.key, reply)

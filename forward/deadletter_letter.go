@@ -1,0 +1,175 @@
+package forward
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Letter is a line of a dead-letter file: an event that failed for good.
+type Letter struct {
+	RequestID string
+	Action    string // open, message or close
+	ConnID    string
+	User      string
+	Attempts  int    // so far
+	Headers   string // as PackHeaders makes it
+	Event     []byte // the body
+}
+
+// appendDeadLetter appends the line of an event.
+func appendDeadLetter(dst []byte, e *event, o Outcome, status int, at time.Time) []byte {
+	dst = append(dst, `{"time":"`...)
+	dst = at.UTC().AppendFormat(dst, time.RFC3339Nano)
+	dst = append(dst, `","request_id":`...)
+	dst = appendQuoted(dst, e.requestID())
+	dst = append(dst, `,"action":"`...)
+	dst = append(dst, e.action.String()...)
+	dst = append(dst, `","attempts":`...)
+	dst = strconv.AppendInt(dst, int64(e.attempts), 10)
+	if status != 0 {
+		dst = append(dst, `,"status":`...)
+		dst = strconv.AppendInt(dst, int64(status), 10)
+	} else {
+		dst = append(dst, `,"error":"`...)
+		dst = append(dst, o.String()...)
+		dst = append(dst, '"')
+	}
+	dst = appendLossless(dst, "cookie", e.cookie)
+	dst = appendLossless(dst, "headers", e.headers)
+	dst = append(dst, `,"event":`...)
+	dst = appendOneLine(dst, e.bodyBytes())
+	return append(dst, "}\n"...)
+}
+
+// appendLossless appends a member of an object, unless its value is empty: as a
+// string or, where it is not UTF-8, in base64 under a name that says so.
+func appendLossless(dst []byte, name, value string) []byte {
+	if value == "" {
+		return dst
+	}
+	dst = append(dst, `,"`...)
+	dst = append(dst, name...)
+	if utf8.ValidString(value) {
+		dst = append(dst, `":`...)
+		return appendQuoted(dst, value)
+	}
+	dst = append(dst, `_base64":"`...)
+	dst = base64.StdEncoding.AppendEncode(dst, []byte(value))
+	return append(dst, '"')
+}
+
+// appendOneLine appends a JSON text without its line breaks: where it has any,
+// they are blanks between its tokens.
+func appendOneLine(dst, text []byte) []byte {
+	start := len(dst)
+	dst = append(dst, text...)
+	for i, c := range dst[start:] {
+		if c == '\n' || c == '\r' {
+			dst[start+i] = ' '
+		}
+	}
+	return dst
+}
+
+// ParseLetter reads a line of a dead-letter file. The error says what is wrong
+// with it, and nothing of what is in it.
+func ParseLetter(line []byte) (*Letter, error) {
+	var raw struct {
+		RequestID     string          `json:"request_id"`
+		Action        string          `json:"action"`
+		Attempts      int             `json:"attempts"`
+		Cookie        string          `json:"cookie"`
+		CookieBase64  []byte          `json:"cookie_base64"`
+		Headers       string          `json:"headers"`
+		HeadersBase64 []byte          `json:"headers_base64"`
+		Event         json.RawMessage `json:"event"`
+	}
+	var event struct {
+		Action string `json:"action"`
+		User   string `json:"user_name"`
+		ConnID string `json:"conn_id"`
+	}
+	if !ValidJSON(line) {
+		return nil, errors.New("not JSON")
+	}
+	if json.Unmarshal(line, &raw) != nil {
+		return nil, errors.New("not a dead letter")
+	}
+	if len(raw.Event) == 0 || json.Unmarshal(raw.Event, &event) != nil {
+		return nil, errors.New(`"event" is missing or not an event`)
+	}
+	switch connID, _, ok := cutRequestID(raw.RequestID); {
+	case !ok:
+		return nil, errors.New(`"request_id" is missing or not <conn_id>-<number>`)
+	case connID != event.ConnID:
+		return nil, errors.New(`"request_id" and the event's "conn_id" are of different connections`)
+	}
+	if _, ok := parseAction(raw.Action); !ok || raw.Action != event.Action {
+		return nil, errors.New(`"action" is none, or not the event's`)
+	}
+	if raw.Attempts < 0 || raw.Attempts > 1<<30 {
+		return nil, errors.New(`"attempts" is out of range`)
+	}
+	fields, err := parseFields(raw.Headers + string(raw.HeadersBase64))
+	if err != nil {
+		return nil, err
+	}
+	return &Letter{
+		RequestID: raw.RequestID, Action: raw.Action, ConnID: event.ConnID, User: event.User,
+		Attempts: raw.Attempts,
+		Headers:  PackHeaders(raw.Cookie+string(raw.CookieBase64), fields),
+		Event:    raw.Event,
+	}, nil
+}
+
+// cutRequestID takes a request id apart.
+func cutRequestID(id string) (connID string, seq uint32, ok bool) {
+	dash := strings.LastIndexByte(id, '-')
+	if dash <= 0 || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", 0, false
+	}
+	n, err := strconv.ParseUint(id[dash+1:], 10, 32)
+	return id[:dash], uint32(n), err == nil
+}
+
+func parseAction(name string) (action, bool) {
+	for a := range actions {
+		if a.String() == name {
+			return a, true
+		}
+	}
+	return 0, false
+}
+
+// parseFields reads header lines as they are sent.
+func parseFields(lines string) (fields []Field, err error) {
+	for line := range strings.SplitSeq(lines, "\r\n") {
+		if line == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(line, ": ")
+		if !ok || name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) {
+			return nil, fmt.Errorf(`"headers" has a line that is no header`)
+		}
+		fields = append(fields, Field{Name: name, Value: value})
+	}
+	return fields, nil
+}
+
+// Redeliver appends an event that failed before to the lane of key. Its attempts
+// go on from those that it has had.
+func (f *Forwarder) Redeliver(key uint64, l *Letter) {
+	e := f.events.get(len(l.Event) + len(l.RequestID))
+	e.buf = append(append(e.buf, l.Event...), l.RequestID...)
+	e.body = len(l.Event)
+	e.action, _ = parseAction(l.Action)
+	e.attempts = l.Attempts
+	e.cookie, e.headers = unpackHeaders(l.Headers)
+	f.append(key, e)
+}
