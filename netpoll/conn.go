@@ -135,6 +135,9 @@ func (c *Conn) end(next connState, end End) {
 	if c.in != nil {
 		c.in.dropMessage(l)
 		l.stats.BytesUnread += uint64(len(c.in.held))
+		if next == stateLingering { // nobody will decode it
+			c.in.unhold(l)
+		}
 	}
 	l.handler.Closed(c, end)
 }

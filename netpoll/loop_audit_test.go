@@ -54,7 +54,8 @@ func (w *world) audit(l *Loop) {
 	if got != want {
 		w.t.Errorf("the gauges say %+v, counted: %+v", got, want)
 	}
-	if l.assembling != assembling || assembling > 2*fuzzAssembly {
+	// What is held counts when it is read: one connection may go over the bound, and ends.
+	if l.assembling != assembling || assembling > fuzzAssembly+readSize {
 		w.t.Errorf("%d bytes of messages in part, counted: %d", l.assembling, assembling)
 	}
 	free := slices.Sorted(slices.Values(l.free))

@@ -308,8 +308,9 @@ func serverMessage(t *testing.T, op ws.OpCode, payload []byte) string {
 }
 
 // sockets makes a connection: our end, as the acceptor would have it, and the
-// client's. Buffers are as small as the kernel lets them be.
-func (w *world) sockets() (ours, theirs int) {
+// client's. Our send buffer is as small as the kernel lets it be, with narrow the
+// client's too.
+func (w *world) sockets(narrow bool) (ours, theirs int) {
 	var err error
 	if w.listener < 0 {
 		var fds [2]int
@@ -321,8 +322,9 @@ func (w *world) sockets() (ours, theirs int) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	for _, fd := range []int{ours, theirs} {
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 1)
+	unix.SetsockoptInt(ours, unix.SOL_SOCKET, unix.SO_SNDBUF, 1)
+	if narrow {
+		unix.SetsockoptInt(theirs, unix.SOL_SOCKET, unix.SO_SNDBUF, 1)
 	}
 	return ours, theirs
 }

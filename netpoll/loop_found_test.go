@@ -39,3 +39,26 @@ func TestAStoppedMailboxCountsNoTasks(t *testing.T) {
 		t.Errorf("%d tasks handed over, %d are still counted", len(left), m.len())
 	}
 }
+
+func TestWhatAConnectionHeldDoesNotOutliveIt(t *testing.T) {
+	w := newWorld(t, false, false)
+	for place := range fuzzClients {
+		w.connect(place, &schedule{16 + 32})
+		c := w.live[place]
+		c.write(len(c.stream))
+		w.turn()
+		c.queue(clientFrame(0x82, string(clientPayload(c.token, 0, 'p', 30))))
+		c.wholeAt = append(c.wholeAt, c.queued)
+		c.queue(make([]byte, fuzzAssembly+1000))
+		c.write(len(c.stream))
+		w.turn()
+		if f := w.told.byToken(c.token); f.end.Cause != OverCapacity {
+			t.Fatalf("connection %d goes on, or ended with %+v", c.token, f.end)
+		}
+		if w.loop.assembling != 0 {
+			t.Fatalf("%d bytes are kept for connections that have ended", w.loop.assembling)
+		}
+		c.violate = true
+	}
+	w.farewell()
+}
