@@ -112,6 +112,18 @@ var metricTable = []family{
 		labels: outcomesOfCallbacks(), callback: true,
 		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.callbacks.Outcomes[:]...) },
 	},
+	ofCallbacks(counter("authorizations_refused_total", "Upgrades that the app refused.", func(s *snapshot) uint64 { return s.callbacks.AuthorizationsRefused })),
+	ofCallbacks(counter("authorizations_unanswered_total", "Upgrades about which the app gave no usable answer in time: these clients got 503.", func(s *snapshot) uint64 { return s.callbacks.AuthorizationsUnanswered })),
+	ofCallbacks(gauge("authorizations_pending", "Upgrades about which the app has not decided yet.", func(s *snapshot) int64 { return s.callbacks.Authorizing })),
+	ofCallbacks(counter("replies_total", "Answers of the app that were passed on to clients.", func(s *snapshot) uint64 { return s.callbacks.Replies })),
+	{
+		desc: describe("replies_spoilt_total", "Answers of the app that could not be passed on as they were meant: over 64 KiB or cut short, and so not at all; text that is not UTF-8, as binary; X-Ws-Close without a usable code, without closing.", "reason"), kind: prometheus.CounterValue,
+		labels: []string{"too_long", "not_text", "bad_close"}, callback: true,
+		values: func(s *snapshot, to []float64) []float64 {
+			return appendCounts(to, s.callbacks.RepliesRefused, s.callbacks.RepliesNotText, s.callbacks.RepliesBadClose)
+		},
+	},
+	ofCallbacks(counter("replies_late_total", "Answers of the app that found their connection gone, or too slow.", func(s *snapshot) uint64 { return s.hub.LateReplies })),
 	ofCallbacks(counter("app_outages_total", "Times that the app became unreachable.", func(s *snapshot) uint64 { return s.callbacks.Outages })),
 	ofCallbacks(counter("dead_letters_total", "Failed events written to the dead-letter file.", func(s *snapshot) uint64 { return s.callbacks.DeadLetters })),
 	ofCallbacks(counter("dead_letter_errors_total", "Failed events that could not be written there: they are lost.", func(s *snapshot) uint64 { return s.callbacks.DeadLetterErrors })),

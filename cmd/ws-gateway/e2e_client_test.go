@@ -195,13 +195,6 @@ func (c *client) reset() {
 	c.hangUp()
 }
 
-// ping sends a ping frame and waits for its pong.
-func (c *client) ping() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	return c.ws.Ping(ctx)
-}
-
 // local is the client's end of the TCP connection.
 func (c *client) local() string { return c.tcp.LocalAddr().String() }
 
