@@ -236,10 +236,18 @@ func TestANewConnectionInTheSlotOfAStoppedOneStartsAfresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.ends()
+	p.on(0, func(l *netpoll.Loop) {
+		if due := p.loops[0].paused.node(0).due; due != 0 {
+			t.Errorf("its wait goes on until %d", due)
+		}
+	})
 	c = p.dial("bob")
 	c.say("three")
 	p.delivered(3)
-	p.pass(10 * time.Second) // nothing is left of the first one's wait
+	if n := p.Stats().OverMessageRate; n != 1 {
+		t.Errorf("the newcomer inherits a debt: %d times over", n)
+	}
+	p.pass(10 * time.Second)
 	c.say("four", "five")
 	p.delivered(5)
 }
