@@ -32,8 +32,12 @@ dist: ## Build for linux/amd64 and linux/arm64 into dist/
 	done
 
 .PHONY: bench
-bench: build ## Run the benchmarks (ARGS="..." goes to ws-bench)
-	bin/ws-bench $(ARGS)
+bench: build ## Measure idle connections, echo and the round trip (minutes; ARGS="..." goes to each)
+	for scenario in idle echo roundtrip; do bin/ws-bench $$scenario --gateway bin/ws-gateway $(ARGS); done
+
+.PHONY: abuse
+abuse: build ## Measure what hostile clients do to good ones (2 minutes; ARGS="..." goes to ws-bench abuse)
+	bin/ws-bench abuse --gateway bin/ws-gateway $(ARGS)
 
 ##@ Check
 
