@@ -73,6 +73,10 @@ func (h *Hub) identify(r *netpoll.Request) (user string, refusal netpoll.Verdict
 		h.stats.refusedDraining.Add(1)
 		return "", refuse(http.StatusServiceUnavailable, "shutting down", retryAfter)
 	}
+	if h.recovering.Load() {
+		h.stats.refusedOverload.Add(1)
+		return "", refuse(http.StatusServiceUnavailable, "starting", retryAfter)
+	}
 	if h.overloaded.Load() {
 		h.stats.refusedOverload.Add(1)
 		return "", refuse(http.StatusServiceUnavailable, "overloaded", retryAfter)

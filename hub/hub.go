@@ -87,6 +87,7 @@ type Hub struct {
 	authorizing atomic.Int64   // handshakes that wait for the app
 	attached    atomic.Bool
 	overloaded  atomic.Bool
+	recovering  atomic.Bool
 	draining    atomic.Bool
 	replies     room // from answers of the app, on their way to the loops
 	stats       counters
@@ -200,17 +201,22 @@ func (h *Hub) attach(loops []*netpoll.Loop, compress func(*netpoll.Frame)) {
 // SetOverloaded refuses upgrades with 503 while on.
 func (h *Hub) SetOverloaded(on bool) { h.overloaded.Store(on) }
 
+// SetRecovering refuses upgrades with 503 while on.
+func (h *Hub) SetRecovering(on bool) { h.recovering.Store(on) }
+
 // SetDraining refuses upgrades with 503 from now on.
 func (h *Hub) SetDraining() { h.draining.Store(true) }
 
-// Ready reports whether upgrades are taken, and why not: "starting", "draining"
-// or "overloaded". Having reached MaxConnections is not among the reasons.
+// Ready reports whether upgrades are taken, and why not: "starting", "draining",
+// "recovering" or "overloaded". Having reached MaxConnections is not among the reasons.
 func (h *Hub) Ready() (ok bool, why string) {
 	switch {
 	case !h.attached.Load():
 		return false, "starting"
 	case h.draining.Load():
 		return false, "draining"
+	case h.recovering.Load():
+		return false, "recovering"
 	case h.overloaded.Load():
 		return false, "overloaded"
 	default:

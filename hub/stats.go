@@ -12,7 +12,7 @@ type Stats struct {
 	RefusedLimit        uint64 // MaxConnections
 	RefusedUserLimit    uint64
 	RefusedAddressLimit uint64
-	RefusedOverload     uint64
+	RefusedOverload     uint64 // recovering included
 	RefusedDraining     uint64
 	RefusedPending      uint64 // MaxPendingAuthorizations
 	Sends               uint64 // calls of Send

@@ -50,6 +50,9 @@ func (c *config) checkNoCallback() error {
 	if c.CallbackOpen == "authorize" {
 		return fmt.Errorf("--no-callback (from %s) and --callback-open=authorize (from %s): without callbacks nobody can authorise", c.from("no-callback"), c.from("callback-open"))
 	}
+	if c.Journal != "" {
+		return fmt.Errorf("--journal (from %s) remembers for the app who is connected, and with --no-callback (from %s) there is none to tell", c.from("journal"), c.from("no-callback"))
+	}
 	return nil
 }
 

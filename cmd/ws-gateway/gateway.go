@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -27,6 +28,7 @@ type gateway struct {
 	sockets    *netpoll.Server
 	hub        *hub.Hub
 	events     *forward.Forwarder // nil: push only
+	recovery   *recovery          // nil: no journal
 	admin      *admin.Server
 	address    net.Addr     // of the clients
 	management net.Listener // the clients' own, or the one of --admin-listen
@@ -65,6 +67,11 @@ func (g *gateway) limitConnections() (err error) {
 // build makes the parts. Those that are asked first are made last: each one gets
 // what it calls.
 func (g *gateway) build() (err error) {
+	if g.cfg.Journal != "" {
+		if g.recovery, err = newRecovery(g); err != nil {
+			return err
+		}
+	}
 	if g.cfg.callback != "" {
 		if g.events, err = forward.New(g.forwardConfig()); err != nil {
 			return err
@@ -92,6 +99,7 @@ func (g *gateway) forwardConfig() forward.Config {
 		QueueBytes:  int(c.CallbackQueueBytes),
 		Memory:      int64(c.CallbackMemory),
 		DeadLetter:  c.DeadLetter,
+		Epoch:       rand.Text(),
 		Secrets:     c.secrets,
 		Drained:     func(key uint64) { g.hub.Resume(key) },
 		Pressure: func(on bool) {
@@ -99,6 +107,10 @@ func (g *gateway) forwardConfig() forward.Config {
 			g.sockets.SetPressure(on)
 		},
 		Log: g.log,
+	}
+	fc.DeadLetterMaxSize, fc.DeadLetterKeep = int64(c.DeadLetterMaxSize), c.DeadLetterKeep
+	if g.recovery != nil {
+		fc.Journal = g.recovery.journal
 	}
 	fc.Settles = c.CallbackOpen == "authorize" // a connection is open only once the answer has been dealt with
 	if c.CallbackReply {
@@ -231,6 +243,9 @@ func (g *gateway) start() error {
 	if g.events != nil {
 		g.events.Start()
 	}
+	if g.recovery != nil {
+		g.recovery.prepare()
+	}
 	g.serving.Go(func() {
 		if err := g.admin.Serve(g.management); err != nil {
 			g.fail(err)
@@ -239,7 +254,11 @@ func (g *gateway) start() error {
 	if err := g.sockets.Start(); err != nil {
 		return err
 	}
-	g.logReady()
+	if g.recovery != nil {
+		g.recovery.start()
+	} else {
+		g.logReady()
+	}
 	return nil
 }
 
@@ -302,6 +321,9 @@ func (g *gateway) shutdown(now time.Time) {
 	margin := min(g.cfg.ShutdownTimeout/20, 500*time.Millisecond)
 
 	g.hub.SetDraining()
+	if g.recovery != nil {
+		g.recovery.stop()
+	}
 	before(end.Add(-4*margin), func(ctx context.Context) error {
 		return wait(ctx, g.cfg.DrainDelay)
 	})
@@ -323,6 +345,9 @@ func (g *gateway) shutdown(now time.Time) {
 	g.cut("waiting for clients to answer the close frame", before(end.Add(-margin), g.sockets.Stop))
 	g.cut("finishing management requests", before(end, g.admin.Shutdown))
 	g.serving.Wait()
+	if g.recovery != nil {
+		g.recovery.end()
+	}
 	g.logStopped(left, time.Since(now))
 }
 
@@ -373,5 +398,8 @@ func (g *gateway) discard() {
 	}
 	if g.events != nil {
 		g.events.Drain(over)
+	}
+	if g.recovery != nil {
+		g.recovery.end()
 	}
 }

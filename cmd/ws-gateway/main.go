@@ -31,6 +31,7 @@ const (
 
 func main() {
 	tuneCollector()
+	signal.Ignore(syscall.SIGXFSZ) // a file that may not grow is an error of its writer, like a full disk
 	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

@@ -53,6 +53,9 @@ type options struct {
 	CallbackQueueBytes size          `group:"callbacks" default:"1MiB" min:"1KiB" max:"1GiB" help:"Bytes of these events."`
 	CallbackMemory     size          `group:"callbacks" default:"256MiB" min:"64KiB" max:"1TiB" help:"Bytes of all waiting events; above it no connection is read and upgrades get 503."`
 	DeadLetter         string        `group:"callbacks" placeholder:"FILE" help:"File to which events that failed for good are appended, payload included, one JSON object a line."`
+	DeadLetterMaxSize  size          `group:"callbacks" default:"100MiB" min:"1KiB" max:"1TiB" help:"Size at which the dead-letter file is renamed to FILE.1, that to FILE.2 and so on, and begun anew."`
+	DeadLetterKeep     int           `group:"callbacks" default:"5" min:"1" max:"1000" help:"How many of these older files are kept."`
+	Journal            string        `group:"callbacks" placeholder:"DIR" help:"Folder that remembers which connections are open: when the gateway has died without a word, the next start sends their close events before it takes clients."`
 	CallbackReply      bool          `group:"callbacks" help:"Send the body of a 2xx answer to the connection that caused the event; X-Ws-Close: 4001 reason closes it after that."`
 	CallbackSecret     []string      `group:"callbacks" secret:"true" sep:"\n" placeholder:"SECRET" help:"Sign callbacks with this secret (X-Ws-Signature). Repeatable, for rotation: each secret gives a signature."`
 	CallbackSecretFile string        `group:"callbacks" placeholder:"FILE" help:"File with such secrets, one a line."`

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"iter"
+	"sync"
+	"time"
+
+	"ws-gateway/forward/journal"
+)
+
+// recovery is the journal, and what there is to do after a process has died
+// without a word: its connections' close events are sent, and no client is taken
+// before that is over. The management API answers meanwhile, as the app may use it
+// while it handles these events.
+type recovery struct {
+	g       *gateway
+	journal *journal.Journal
+	lost    []journal.Entry
+	ctx     context.Context
+	stop    context.CancelFunc
+	open    sync.Once
+}
+
+func newRecovery(g *gateway) (*recovery, error) {
+	j, err := journal.Open(g.cfg.Journal, g.log)
+	if err != nil {
+		return nil, err
+	}
+	r := &recovery{g: g, journal: j, lost: j.Lost()}
+	r.ctx, r.stop = context.WithCancel(context.Background())
+	return r, nil
+}
+
+// prepare keeps clients out, before the loops run.
+func (r *recovery) prepare() { r.g.hub.SetRecovering(len(r.lost) > 0) }
+
+// start lets clients in once there is nothing to be told of earlier ones.
+func (r *recovery) start() {
+	if len(r.lost) == 0 {
+		r.letIn()
+		return
+	}
+	r.g.log.Warn().Stringer("listen", r.g.address).Int("connections", len(r.lost)).
+		Msg("journal: the gateway ended while connections were open; sending their close events before clients are taken")
+	r.g.serving.Go(r.run)
+}
+
+// run sends the close events. An app that is so slow that it takes longer than
+// events are tried keeps clients out no longer than that.
+func (r *recovery) run() {
+	began := time.Now()
+	limit := time.AfterFunc(r.g.cfg.CallbackRetryFor+r.g.cfg.CallbackTimeout, r.letIn)
+	err := r.g.events.CloseLost(r.ctx, r.takeLost())
+	limit.Stop()
+	if r.ctx.Err() != nil {
+		return // what is left is sent at the next start
+	}
+	e := r.g.log.Info()
+	if err != nil {
+		e = r.g.log.Warn().Err(err)
+	}
+	e.Dur("took_ms", time.Since(began)).Msg("journal: the connections of the last run are closed")
+	r.letIn()
+}
+
+// takeLost yields what was lost and lets go of it.
+func (r *recovery) takeLost() iter.Seq2[string, []byte] {
+	lost := r.lost
+	r.lost = nil
+	return func(yield func(string, []byte) bool) {
+		for i, e := range lost {
+			lost[i] = journal.Entry{}
+			if !yield(e.ID, e.State) {
+				return
+			}
+		}
+	}
+}
+
+func (r *recovery) letIn() {
+	r.open.Do(func() {
+		r.g.hub.SetRecovering(false)
+		r.g.logReady()
+	})
+}
+
+// end closes the journal, when nothing is recorded any more.
+func (r *recovery) end() {
+	r.stop()
+	if err := r.journal.Close(); err != nil {
+		r.g.log.Error().Err(err).Msg("closing the journal")
+	}
+}
