@@ -1,0 +1,70 @@
+package admin
+
+import (
+	"bufio"
+	"bytes"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+)
+
+// FuzzGuard: whoever is let through without a token shows, to another parser too,
+// nothing that the rules refuse.
+func FuzzGuard(f *testing.F) {
+	for _, seed := range []string{
+		"Host: localhost", "Host: 127.0.0.1:40010\r\nAccept: */*", "Host: [::1]:1", "Host: evil.test", "Host: localhost\r\nX-Forwarded-For: x",
+		"Host: localhost\r\nx_forwarded_for: x", "Host: localhost\r\nOrigin : x", "Host: localhost\r\nA: b\r\n Origin: x", "Host: localhost\r\nHost: evil.test",
+		"Host: localhost\nVia: x", "Host: localhost\r\n\tX-Bfl-User: x", "Host: localhost.", "Host: 1", "Host: localhost:", "Host:", "Host: 127.0.0.1@evil.test",
+	} {
+		f.Add([]byte(seed))
+	}
+	g, err := newGuard("", "X-Bfl-User")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, lines []byte) {
+		raw := []byte("GET /tapr/ws/conn/list HTTP/1.1\r\n" + string(lines) + "\r\n\r\n")
+		var h fasthttp.RequestHeader
+		if h.Read(bufio.NewReader(bytes.NewReader(raw))) != nil {
+			return
+		}
+		if r := g.check(&h, remotePeer); r.status == 0 {
+			t.Fatalf("%q is answered from afar", raw)
+		}
+		if r := g.check(&h, loopbackPeer); r.status != 0 {
+			if r.status < 400 || r.why == "" {
+				t.Fatalf("%q: %+v", raw, r)
+			}
+			return
+		}
+		q, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
+		if err != nil {
+			return
+		}
+		for name := range q.Header {
+			if name = strings.ToLower(name); strings.HasPrefix(name, "x-forwarded-") || name == "forwarded" || name == "x-real-ip" || name == "via" || name == "x-bfl-user" || name == "origin" {
+				t.Fatalf("%q is let through with %s", raw, name)
+			}
+		}
+		if !harmlessHost(q.Host) {
+			t.Fatalf("%q is let through with the host %q", raw, q.Host)
+		}
+	})
+}
+
+// harmlessHost reports whether host is an address or localhost.
+func harmlessHost(host string) bool {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.Trim(host[i+1:], "0123456789") == "" && !addrOf(host).IsValid() {
+		host = host[:i]
+	}
+	host = strings.TrimSuffix(host, ".")
+	return strings.EqualFold(host, "localhost") || addrOf(strings.Trim(host, "[]")).IsValid()
+}
+
+func addrOf(s string) netip.Addr {
+	a, _ := netip.ParseAddr(s)
+	return a
+}
