@@ -118,6 +118,37 @@ func BenchmarkCallbacksForwarder(b *testing.B) {
 	}
 }
 
+// BenchmarkCallbacksBatches sends the same in batches of 100, from so many
+// connections with one event each.
+func BenchmarkCallbacksBatches(b *testing.B) {
+	const lanes = 2000
+	again := make(chan uint64, lanes)
+	f, err := New(Config{
+		URL:         startSink(b),
+		Batch:       100,
+		QueueEvents: 1,
+		Drained:     func(key uint64) { again <- key },
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	f.Start()
+	defer f.Drain(context.Background())
+	id := []byte(benchConn)
+	for key := range lanes {
+		again <- uint64(key)
+	}
+	measure(b, func() {
+		for i := range b.N {
+			f.Message(Source{Key: <-again, Seq: uint32(i), ConnID: id, User: "alice", Headers: "session=abcdef"}, benchData, false)
+		}
+		for range lanes {
+			<-again
+		}
+	})
+	b.ReportMetric(float64(b.N)/float64(f.Stats().Attempts), "events/POST")
+}
+
 // BenchmarkCallbacksBareClient has so many goroutines POST the same with
 // fasthttp's client.
 func BenchmarkCallbacksBareClient(b *testing.B) {

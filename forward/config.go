@@ -37,6 +37,12 @@ type Config struct {
 	// and copies requestID if it keeps it.
 	Done func(requestID []byte, o Outcome, status int, kept bool)
 
+	// Batch, above 1, is how many events of any connections are POSTed together, and
+	// Linger how long a batch that is not full waits for more from its first event on:
+	// default 5 ms, negative for not at all.
+	Batch  int
+	Linger time.Duration
+
 	Secrets []string // sign each POST with all of these; none: no signature
 
 	// Reply is given what the app's 2xx answer to an event says to the event's
@@ -59,7 +65,10 @@ type Config struct {
 	Log zerolog.Logger
 }
 
-const maxConcurrency = 1 << 16
+const (
+	maxConcurrency = 1 << 16
+	maxBatch       = 10_000
+)
 
 // withDefaults checks c and puts in what was left out.
 func (c Config) withDefaults() (Config, error) {
@@ -70,6 +79,10 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("callback timeout is negative")
 	case c.AuthorizeFor < 0:
 		return c, errors.New("authorization time is negative")
+	case c.Batch < 0 || c.Batch > maxBatch:
+		return c, fmt.Errorf("callback batch %d: want 1 to %d", c.Batch, maxBatch)
+	case c.Batch > 1 && c.Reply != nil:
+		return c, errors.New("callback batches and replies exclude each other: the answer to a batch speaks to nobody in particular")
 	case c.RetryFor < 0:
 		return c, errors.New("callback retry time is negative")
 	case c.QueueEvents < 0 || c.QueueBytes < 0:
@@ -86,12 +99,14 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.Timeout, 10*time.Second)
 	setDefault(&c.AuthorizeFor, c.Timeout)
 	setDefault(&c.RetryFor, 60*time.Second)
+	setDefault(&c.Batch, 1)
+	setDefault(&c.Linger, 5*time.Millisecond)
 	setDefault(&c.QueueEvents, 256)
 	setDefault(&c.QueueBytes, 1<<20)
 	setDefault(&c.Memory, 256<<20)
-	c.Settles = c.Settles || c.Reply != nil
 	setDefault(&c.DeadLetterMaxSize, 100<<20)
 	setDefault(&c.DeadLetterKeep, 5)
+	c.Settles = c.Settles || c.Reply != nil
 	if c.Drained == nil {
 		c.Drained = func(uint64) {}
 	}

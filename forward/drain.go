@@ -42,6 +42,7 @@ func (f *Forwarder) awaitEmpty(ctx context.Context) {
 		f.policy.deadline.Store(int64(now + time.Until(end)))
 		f.pool.hurry(f.policy.beforeEnd(now, never))
 	}
+	f.pool.hasten()
 	f.draining.Store(true)
 	for f.counters.lanes.Load() > 0 {
 		select {

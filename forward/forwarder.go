@@ -68,7 +68,9 @@ func New(cfg Config) (*Forwarder, error) {
 		lost:    make(chan struct{}, lostWindow),
 	}
 	f.lanes.bounds = bounds{events: cfg.QueueEvents, bytes: cfg.QueueBytes}
+	f.lanes.batches = cfg.Batch > 1
 	f.pool = newPool(f.policy, cfg.Concurrency, f.now, f.announce)
+	f.pool.sched.batching = newBatching(cfg.Batch, max(cfg.Linger, 0), f.lanes.available.Load)
 	f.pool.expire = f.expire
 	f.pressure = newPressure(cfg.Memory, cfg.Pressure)
 	f.failures = newFailures(cfg.Log, f.now)
@@ -131,6 +133,9 @@ func (f *Forwarder) append(key uint64, e *event) (full bool) {
 		f.counters.lanes.Add(1)
 		f.pressure.add(a.cost)
 		f.ready(a.lane, e, now)
+	}
+	if a.lane == nil && a.waits > 0 && a.waits%int64(f.cfg.Batch) == 0 {
+		f.pool.look() // a batch may be full
 	}
 	return a.full
 }

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 )
@@ -18,11 +19,14 @@ type lane struct {
 	cost       int64 // memory of the lane itself, in bytes
 	full       bool  // Message has answered full, and Drained has not been called since
 
+	available bool // its events are counted in table.available; guarded by the stripe
+
 	auth *authorization // set in the lanes that Authorize makes, which are in no table
 
-	// Owned by the scheduler.
-	next *lane         // behind it in the ready queue
-	due  time.Duration // its place in a heap
+	// Owned by whoever has the lane: the scheduler, or a worker.
+	batch *batch        // led by this lane; nil for none
+	next  *lane         // behind it in the ready queue, or in a chain of lanes
+	due   time.Duration // its place in a heap
 }
 
 // laneCost is the memory of a lane besides its headers: itself and its place in
@@ -47,7 +51,10 @@ const (
 type table struct {
 	bounds  bounds
 	pool    sync.Pool // of *lane
+	batches bool      // lanes are taken in batches, so that available is of use
 	stripes [1 << stripeBits]stripe
+
+	available atomic.Int64 // events that a batch could take
 }
 
 type stripe struct {
@@ -67,6 +74,7 @@ type added struct {
 	lane   *lane // set where the event is the lane's first: the lane is now ready
 	cost   int64 // memory that the lane holds, with lane
 	full   bool  // the lane is at its bounds, and a Drained call will follow
+	waits  int64 // so many events are available to batches now; 0 where that does not change
 	closed bool  // the event was not taken
 }
 
@@ -86,6 +94,9 @@ func (t *table) add(key uint64, e *event) (a added) {
 		l.tail.next = e
 	}
 	l.tail = e
+	if l.available {
+		a.waits = t.available.Add(1)
+	}
 	l.events++
 	l.bytes += len(e.buf)
 	// Only who sends messages can be asked to stop; opens and closes pass.
@@ -101,7 +112,7 @@ func (t *table) create(s *stripe, key uint64, e *event) *lane {
 	if !ok {
 		l = new(lane)
 	}
-	*l = lane{key: key, head: e, cost: laneCost + int64(len(e.cookie)+len(e.headers))}
+	*l = lane{key: key, head: e, available: t.batches, cost: laneCost + int64(len(e.cookie)+len(e.headers))}
 	if s.lanes == nil {
 		s.lanes = make(map[uint64]*lane)
 	}
@@ -125,6 +136,9 @@ func (t *table) remove(l *lane) (r removed) {
 	s.mu.Lock()
 	e := l.head
 	l.head = e.next
+	if l.available {
+		t.available.Add(-1)
+	}
 	l.events--
 	l.bytes -= len(e.buf)
 	if l.full && l.events <= t.bounds.events/2 && l.bytes <= t.bounds.bytes/2 {

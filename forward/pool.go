@@ -96,12 +96,15 @@ func (p *pool) settleLocked(r *report, now time.Duration) (change shift) {
 			change.cause = r.err
 		}
 	}
-	switch {
-	case r.back == nil:
-	case r.due > now:
-		p.sched.addLater(r.back, r.due)
-	default:
-		p.sched.add(r.back, now)
+	for l := r.back; l != nil; {
+		next := l.next
+		l.next = nil
+		if r.due > now {
+			p.sched.addLater(l, r.due)
+		} else {
+			p.sched.add(l, now)
+		}
+		l = next
 	}
 	return change
 }

@@ -33,15 +33,16 @@ type scheduler struct {
 	gate     gate
 	inFlight int
 
-	auths   laneHeap  // authorizations to be attempted, by the end of their time
-	events  bool      // events are served next, where authorizations wait too
-	ready   laneQueue // to be attempted, first in first out
-	waiting laneHeap  // to be attempted when due
-	parked  laneHeap  // app down: by the end of their first event's window
+	auths  laneHeap  // authorizations to be attempted, by the end of their time
+	events bool      // events are served next, where authorizations wait too
+	ready  laneQueue // to be attempted, first in first out
+	batching
+	waiting laneHeap // to be attempted when due
+	parked  laneHeap // app down: by the end of their first event's window
 }
 
 func newScheduler(p *policy, workers int) scheduler {
-	return scheduler{window: p.retryFor, gate: newGate(p, workers)}
+	return scheduler{window: p.retryFor, gate: newGate(p, workers), batching: newBatching(1, 0, nil)}
 }
 
 // add takes a lane that can be attempted.
@@ -52,8 +53,11 @@ func (s *scheduler) add(l *lane, now time.Duration) {
 		heap.Push(&s.auths, l)
 	case s.gate.closed:
 		s.park(l, now)
+	case l.batch != nil:
+		s.formed.push(l)
 	default:
 		s.ready.push(l)
+		s.lingered(l)
 	}
 }
 
@@ -101,13 +105,18 @@ func (s *scheduler) pick(now time.Duration) *lane {
 			return l
 		}
 	}
-	if l := s.unpark(); l != nil {
-		return l
+	l := s.unpark()
+	if l == nil {
+		l = s.formed.pop()
 	}
-	if l := s.ready.pop(); l != nil {
-		return l
+	if l == nil && s.ripe(now) {
+		l = s.ready.pop()
 	}
-	return s.pickAuth(now)
+	if l == nil {
+		return s.pickAuth(now)
+	}
+	s.fill(l)
+	return l
 }
 
 // pickAuth takes the authorization whose time ends first; one whose time is over
@@ -150,12 +159,21 @@ func (s *scheduler) nextClosed(now time.Duration) (j job, ok bool) {
 	case now >= s.gate.probeAt, now >= ends && now-s.gate.probed >= minBackoff:
 		s.gate.probing = true
 		s.inFlight++
-		return job{lane: s.unpark(), kind: jobProbe}, true
+		return s.probe(s.unpark()), true
 	case now >= ends:
 		return job{lane: s.unpark(), kind: jobExpire}, true
 	default:
 		return job{}, false
 	}
+}
+
+// probe is the job of finding out with l whether the app is back. A batch for it
+// holds one event.
+func (s *scheduler) probe(l *lane) job {
+	if s.limit > 1 && l.batch == nil {
+		s.claimed += int64(s.limit)
+	}
+	return job{lane: l, kind: jobProbe}
 }
 
 func (s *scheduler) unpark() *lane {
@@ -180,8 +198,10 @@ func (s *scheduler) ended(k kind, o Outcome, began, now time.Duration) (change s
 	case o == Unreachable:
 		if s.gate.unreachable(now, began, probe) {
 			change.closed = true
-			for l := s.ready.pop(); l != nil; l = s.ready.pop() {
-				s.park(l, now)
+			for _, queue := range [...]*laneQueue{&s.ready, &s.formed} {
+				for l := queue.pop(); l != nil; l = queue.pop() {
+					s.park(l, now)
+				}
 			}
 		}
 	case !probe || !s.gate.probing:
@@ -215,7 +235,11 @@ func (s *scheduler) wakeAt() time.Duration {
 		if len(s.auths) > 0 && !s.gate.probing {
 			at = min(at, s.gate.probeAt)
 		}
-	case s.gate.limit < s.gate.full && (len(s.parked)+len(s.auths) > 0 || s.ready.head != nil):
+	case s.inFlight < s.gate.limit:
+		if s.ready.head != nil {
+			at = min(at, s.due)
+		}
+	case s.gate.limit < s.gate.full && (len(s.parked)+len(s.auths) > 0 || s.ready.head != nil || s.formed.head != nil):
 		at = min(at, s.gate.stepAt)
 	}
 	return at

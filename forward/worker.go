@@ -11,6 +11,9 @@ type worker struct {
 	link link
 	wake chan struct{} // has one place: told that job is set
 
+	body   []byte    // of the batch that is being attempted
+	single [1]*event // of events
+
 	// Guarded by the pool while the worker is idle, the worker's own otherwise.
 	job       job
 	woken     *worker // behind it in a list of workers to wake
@@ -45,8 +48,10 @@ func (w *worker) run() {
 			}
 			w.link.watch.end()
 		case jobExpire:
-			w.f.failed(j.lane.head, Unreachable, 0)
-			r.back = w.f.advance(j.lane)
+			for _, e := range w.events(j.lane) {
+				w.f.failed(e, Unreachable, 0)
+			}
+			r.back = w.f.advanceAll(j.lane)
 		case jobHangUp:
 			w.link.hangUp()
 		case jobStop:
@@ -56,33 +61,43 @@ func (w *worker) run() {
 	}
 }
 
-// deliver attempts the first event of a lane and deals with the outcome.
+// deliver attempts the first event of a lane, or a batch, and deals with the
+// outcome.
 func (w *worker) deliver(r *report) {
 	f, e := w.f, r.job.lane.head
+	w.pack(r.job)
+	events := w.events(r.job.lane)
 	r.began = f.now()
-	if e.window == 0 {
-		e.window = r.began + f.policy.retryFor
+	for _, each := range events { // no event of a batch fails before its own window ends
+		if each.window == 0 {
+			each.window = r.began + f.policy.retryFor
+		}
+		e.window = max(e.window, each.window)
 	}
 	status, retryAfter, err := w.attempt(r.job.lane, r.job.kind == jobProbe)
 	r.outcome, r.err = classify(status, err), err
 	f.counters.outcomes[r.outcome].Add(1)
+	for _, each := range events[1:] {
+		each.attempts = e.attempts
+	}
 	now := f.now()
 	switch {
 	case r.outcome == Delivered:
-		f.counters.delivered[e.action].Add(1)
-		f.over(e, Delivered, status, false)
 		if f.cfg.Reply != nil {
 			if reply, ok := f.replies.read(&w.link, e.requestID()); ok {
 				f.cfg.Reply(r.job.lane.key, reply)
 			}
 		}
-		r.back = f.advance(r.job.lane)
+		for _, each := range events {
+			f.counters.delivered[each.action].Add(1)
+			f.over(each, Delivered, status, false)
+		}
+		r.back = f.advanceAll(r.job.lane)
 	case r.outcome == CutOff: // Drain finds the event where it is
 	case r.outcome.retryable():
 		due, again := f.policy.retryAt(now, e.window, e.attempts, retryAfter)
 		if !again {
-			f.failed(e, r.outcome, status)
-			r.back = f.advance(r.job.lane)
+			w.fail(r, events, status)
 			return
 		}
 		r.back = r.job.lane
@@ -90,14 +105,21 @@ func (w *worker) deliver(r *report) {
 			r.due = due
 		}
 	default:
-		f.failed(e, r.outcome, status)
-		r.back = f.advance(r.job.lane)
+		w.fail(r, events, status)
 	}
 }
 
-// attempt POSTs the first event of l. An app closes connections that it finds idle, and now and
-// then one that is just being used: then the event goes out again at once on a
-// new connection, once in its life.
+// fail gives up a job's events.
+func (w *worker) fail(r *report, events []*event, status int) {
+	for _, e := range events {
+		w.f.failed(e, r.outcome, status)
+	}
+	r.back = w.f.advanceAll(r.job.lane)
+}
+
+// attempt POSTs the first event of l, or its batch. An app closes connections that
+// it finds idle, and now and then one that is just being used: then the event goes
+// out again at once on a new connection, once in its life.
 func (w *worker) attempt(l *lane, probe bool) (status int, retryAfter time.Duration, err error) {
 	e := l.head
 	if probe { // is to find out whether the app takes connections
@@ -133,6 +155,12 @@ func (w *worker) once(l *lane, probe bool) (status int, retryAfter time.Duration
 		}
 	}
 	p := l.head.parcel()
+	if l.batch != nil {
+		p.cookie, p.headers, p.body = "", "", w.body
+		held := int64(cap(w.body))
+		w.f.pressure.add(held)
+		defer w.f.pressure.add(-held)
+	}
 	p.wanted = l.auth != nil || w.f.cfg.Reply != nil
 	return w.link.post(&p, deadline)
 }

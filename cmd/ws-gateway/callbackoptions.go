@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -9,7 +10,15 @@ import (
 
 // checkCallbacks checks the options of callbacks, where they go apart.
 func (c *config) checkCallbacks() error {
-	return errors.Join(c.checkSecrets())
+	return errors.Join(c.checkSecrets(), c.checkReplies())
+}
+
+func (c *config) checkReplies() error {
+	if !c.CallbackReply || c.CallbackBatch <= 1 {
+		return nil
+	}
+	return fmt.Errorf("--callback-reply (from %s) and --callback-batch %d (from %s): only one of them can be used, the answer to a batch speaks to no connection in particular",
+		c.from("callback-reply"), c.CallbackBatch, c.from("callback-batch"))
 }
 
 // checkSecrets puts together the secrets of callbacks: those given one by one,

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -163,5 +165,102 @@ func TestASendThatFollowsTheAnswerArrivesAfterTheReply(t *testing.T) {
 	talking.Wait()
 	if n := strings.Count(g.log.tail(1000), `"level":"warn"`); n > 0 {
 		t.Errorf("%d warnings", n)
+	}
+}
+
+// batchApp takes batches and keeps their elements by connection, in order.
+type batchApp struct {
+	server *httptest.Server
+	watched
+	sizes  []int
+	events map[string][]event // by user
+}
+
+func startBatchApp(t *testing.T) *batchApp {
+	t.Helper()
+	a := &batchApp{events: map[string][]event{}}
+	failing := 0
+	a.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var elements []struct {
+			event
+			RequestID string `json:"request_id"`
+			Cookie    string `json:"cookie"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&elements); err != nil {
+			t.Errorf("not a batch: %v", err)
+			return
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		defer a.changed()
+		if failing++; failing%3 == 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		a.sizes = append(a.sizes, len(elements))
+		if id := r.Header.Get("X-Request-Id"); id != elements[0].RequestID || r.Header.Get("Cookie") != "" {
+			t.Errorf("X-Request-Id is %q, that of the first event %q; Cookie %q", id, elements[0].RequestID, r.Header.Get("Cookie"))
+		}
+		for _, e := range elements {
+			seen := a.events[e.User]
+			if want := fmt.Sprintf("%s-%d", e.Conn, len(seen)+1); e.RequestID != want || e.Cookie != "of="+e.User {
+				t.Errorf("got %s with cookie %q, want %s", e.RequestID, e.Cookie, want)
+			}
+			a.events[e.User] = append(seen, e.event)
+		}
+	}))
+	t.Cleanup(a.server.Close)
+	return a
+}
+
+func TestBatchesKeepEachConnectionsOrderThroughFailures(t *testing.T) {
+	t.Parallel()
+	app := startBatchApp(t)
+	g := launch{args: []string{"--callback-batch=20", "--callback-linger=50ms", "--callback-url", app.server.URL}}.start(t)
+	const clients, messages = 12, 40
+	for n := range clients {
+		user := fmt.Sprint("user", n)
+		c := g.connect(t, visitor{user: user, cookie: "of=" + user})
+		for i := range messages {
+			c.send(numbered(i))
+		}
+		c.close(1000, "")
+	}
+	if !app.await(patience, func() bool {
+		for n := range clients {
+			if len(app.events[fmt.Sprint("user", n)]) < messages+2 {
+				return false
+			}
+		}
+		return true
+	}) {
+		t.Fatal("not all events came")
+	}
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	for user, events := range app.events {
+		for i, e := range events {
+			want := event{Action: "message"}
+			switch i {
+			case 0:
+				want.Action = "open"
+			case messages + 1:
+				want.Action = "close"
+			}
+			if e.Action != want.Action || e.Action == "message" && string(e.Data) != numbered(i-1) {
+				t.Errorf("event %d of %s is %s %s", i, user, e.Action, e.Data)
+			}
+		}
+	}
+	if posts := len(app.sizes); slices.Max(app.sizes) > 20 || posts > clients*(messages+2)/4 {
+		t.Errorf("%d POSTs of up to %d events", posts, slices.Max(app.sizes))
+	}
+}
+
+func TestBatchesAndRepliesAreRefusedTogether(t *testing.T) {
+	t.Parallel()
+	code, _, stderr := launch{args: []string{"--callback-url=http://127.0.0.1:1/", "--callback-batch=2", "--callback-reply"}}.runToEnd(t)
+	if code != 2 || !strings.Contains(stderr, "--callback-reply") || !strings.Contains(stderr, "--callback-batch") {
+		t.Errorf("exit code %d:\n%s", code, stderr)
 	}
 }

@@ -101,6 +101,8 @@ func (g *gateway) forwardConfig() forward.Config {
 		DeadLetter:  c.DeadLetter,
 		Epoch:       rand.Text(),
 		Secrets:     c.secrets,
+		Batch:       c.CallbackBatch,
+		Linger:      linger(c.CallbackLinger),
 		Drained:     func(key uint64) { g.hub.Resume(key) },
 		Pressure: func(on bool) {
 			g.hub.SetOverloaded(on)
@@ -117,6 +119,14 @@ func (g *gateway) forwardConfig() forward.Config {
 		fc.Reply = func(key uint64, r forward.Reply) { g.hub.Reply(key, r) }
 	}
 	return fc
+}
+
+// linger is --callback-linger for package forward, whose 0 is its default.
+func linger(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }
 
 func (g *gateway) hubConfig() hub.Config {

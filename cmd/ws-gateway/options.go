@@ -56,6 +56,8 @@ type options struct {
 	DeadLetterMaxSize  size          `group:"callbacks" default:"100MiB" min:"1KiB" max:"1TiB" help:"Size at which the dead-letter file is renamed to FILE.1, that to FILE.2 and so on, and begun anew."`
 	DeadLetterKeep     int           `group:"callbacks" default:"5" min:"1" max:"1000" help:"How many of these older files are kept."`
 	Journal            string        `group:"callbacks" placeholder:"DIR" help:"Folder that remembers which connections are open: when the gateway has died without a word, the next start sends their close events before it takes clients."`
+	CallbackBatch      int           `group:"callbacks" default:"1" min:"1" max:"10000" help:"Events, of any connections, in one POST. Above 1 its body is a JSON array."`
+	CallbackLinger     time.Duration `group:"callbacks" default:"5ms" min:"0s" max:"10s" help:"Time, from its first event, that a batch waits to be full."`
 	CallbackReply      bool          `group:"callbacks" help:"Send the body of a 2xx answer to the connection that caused the event; X-Ws-Close: 4001 reason closes it after that."`
 	CallbackSecret     []string      `group:"callbacks" secret:"true" sep:"\n" placeholder:"SECRET" help:"Sign callbacks with this secret (X-Ws-Signature). Repeatable, for rotation: each secret gives a signature."`
 	CallbackSecretFile string        `group:"callbacks" placeholder:"FILE" help:"File with such secrets, one a line."`

@@ -1,0 +1,98 @@
+package forward
+
+import "time"
+
+// batching is the scheduler's part of batches: when there is one to be formed, and
+// of which lanes. Where limit is 1 there are none.
+type batching struct {
+	limit     int
+	linger    time.Duration
+	available func() int64 // events of lanes that are not in flight, or waiting or parked as a batch
+
+	claimed int64         // of these, what jobs that have not yet formed their batch take, at most
+	due     time.Duration // when the first of the ready lanes has lingered
+	formed  laneQueue     // those that lead a batch, to be attempted again
+}
+
+func newBatching(limit int, linger time.Duration, available func() int64) batching {
+	return batching{limit: limit, linger: linger, available: available, due: never}
+}
+
+// lingered notes that l is ready.
+func (b *batching) lingered(l *lane) { b.due = min(b.due, l.head.queued+b.linger) }
+
+// ripe reports whether there is a batch to be made of the ready lanes.
+func (s *scheduler) ripe(now time.Duration) bool {
+	b := &s.batching
+	return s.ready.head != nil && (b.limit == 1 || now >= b.due || b.available()-b.claimed >= int64(b.limit))
+}
+
+// fill chains lanes to l for a batch, as many as have one event in it. It never
+// waits for a lane, nor touches a batch that has been formed.
+func (s *scheduler) fill(l *lane) {
+	b := &s.batching
+	if b.limit == 1 || l.batch != nil || l.auth != nil {
+		return
+	}
+	b.claimed += int64(b.limit)
+	last, size := l, l.head.elementSize()
+	for range b.limit - 1 {
+		next := s.ready.head
+		parked := len(s.parked) > 0 && s.parked[0].batch == nil
+		if parked {
+			next = s.parked[0]
+		}
+		if next == nil {
+			break
+		}
+		if size += next.head.elementSize(); size > maxBatchBytes {
+			break
+		}
+		if parked {
+			s.unpark()
+		} else {
+			s.ready.pop()
+		}
+		last.next = next
+		last = next
+	}
+	last.next = nil
+	s.rest()
+}
+
+// rest finds out how long the ready lanes linger that are left. Those that make
+// another batch don't.
+func (s *scheduler) rest() {
+	b := &s.batching
+	b.due = never
+	l := s.ready.head
+	for n := 0; l != nil && n < b.limit; n++ {
+		b.lingered(l)
+		l = l.next
+	}
+}
+
+// formed notes that a job has formed its batch.
+func (p *pool) formed() {
+	p.mu.Lock()
+	p.sched.claimed -= int64(p.sched.limit)
+	woken, early := p.assignLocked(p.now())
+	p.mu.Unlock()
+	p.wake(woken, early)
+}
+
+// look looks for jobs.
+func (p *pool) look() {
+	p.mu.Lock()
+	woken, early := p.assignLocked(p.now())
+	p.mu.Unlock()
+	p.wake(woken, early)
+}
+
+// hasten ends all lingering.
+func (p *pool) hasten() {
+	p.mu.Lock()
+	p.sched.linger, p.sched.due = 0, 0
+	p.mu.Unlock()
+	p.look()
+}
