@@ -65,6 +65,9 @@ func sampleOf(t *testing.T, v value) sample {
 		if v.Name == "trusted-proxies" {
 			return sample{[2]string{"10.0.0.0/8,::1", "192.0.2.1"}, [2]any{[]string{"10.0.0.0/8", "::1"}, []string{"192.0.2.1"}}}
 		}
+		if v.Name == "callback-header" {
+			return sample{[2]string{"X-A: 1", "X-B: 2"}, [2]any{[]string{"X-A: 1"}, []string{"X-B: 2"}}}
+		}
 		if v.Tag.Sep == '\n' { // a comma is part of a value
 			return sample{[2]string{"one", "two"}, [2]any{[]string{"one"}, []string{"two"}}}
 		}
@@ -84,6 +87,8 @@ func sampleOf(t *testing.T, v value) sample {
 	case "manifest":
 		manifest := "options:\n  websocket:\n    port: 1\n    url: /x\n"
 		text = [2]string{writeTemp(t, "a.yaml", manifest), writeTemp(t, "b.yaml", manifest)}
+	case "callback-ca", "callback-cert", "callback-key":
+		text = [2]string{"testdata/tls/client.pem", "./testdata/tls/client.pem"}
 	case "admin-token-file", "callback-secret-file":
 		text = [2]string{writeTemp(t, "a", "token\n"), writeTemp(t, "b", "token\n")}
 	}
@@ -135,8 +140,10 @@ func TestEveryOptionIsTakenFromTheHighestLevelThatHasIt(t *testing.T) {
 // way.
 func baseEnvironment(option string) []string {
 	switch option {
-	case "no-callback", "callback-url", "manifest", "callback-open":
+	case "no-callback", "callback-url", "manifest", "callback-open", "journal":
 		return []string{"WS_PORT=1", "WS_URL=/x"}
+	case "callback-key":
+		return []string{"WS_GATEWAY_NO_CALLBACK=1", "WS_GATEWAY_CALLBACK_CERT=testdata/tls/client.pem"}
 	}
 	return []string{"WS_GATEWAY_NO_CALLBACK=1"}
 }
