@@ -20,6 +20,9 @@ const wantCallbackURL = "a URL such as http://127.0.0.1:8888/ws/message, without
 // resolveCallback finds the callback URL: --callback-url, else --manifest, else
 // WS_PORT and WS_URL.
 func (c *config) resolveCallback(env environment) (err error) {
+	if c.NoCallback && c.replay.File != "" {
+		return fmt.Errorf("--no-callback (from %s): replay needs to know where the app takes its events", c.from("no-callback"))
+	}
 	if c.NoCallback {
 		return c.checkNoCallback()
 	}
@@ -51,7 +54,7 @@ func (c *config) checkNoCallback() error {
 		return fmt.Errorf("--no-callback (from %s) and --callback-open=authorize (from %s): without callbacks nobody can authorise", c.from("no-callback"), c.from("callback-open"))
 	}
 	if c.Journal != "" {
-		return fmt.Errorf("--journal (from %s) remembers for the app who is connected, and with --no-callback (from %s) there is none to tell", c.from("journal"), c.from("no-callback"))
+		c.warnings = append(c.warnings, fmt.Sprintf("--journal (from %s) does nothing with --no-callback: there is no app to tell", c.from("journal")))
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ type config struct {
 	actions
 
 	demo     bool              // the command is demo
+	replay   replayOptions     // its File is empty unless the command is replay
 	callback string            // callback URL in force; "" for none
 	secrets  []string          // that sign callbacks
 	values   []value           // the options, in the table's order
@@ -78,7 +79,7 @@ func parseConfig(args []string, env environment, out io.Writer) (*config, error)
 	}
 	cfg := &config{
 		options: cli.options, demoOptions: cli.Demo, actions: cli.actions,
-		demo:   strings.HasPrefix(trace.Command(), "demo"),
+		demo: strings.HasPrefix(trace.Command(), "demo"), replay: cli.Replay,
 		values: values, sources: resolver.sources,
 		warnings: env.unknown(append(names(values), "config")),
 	}

@@ -67,7 +67,7 @@ func (g *gateway) limitConnections() (err error) {
 // build makes the parts. Those that are asked first are made last: each one gets
 // what it calls.
 func (g *gateway) build() (err error) {
-	if g.cfg.Journal != "" {
+	if g.cfg.Journal != "" && g.cfg.callback != "" {
 		if g.recovery, err = newRecovery(g); err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ their events as HTTP POSTs and sends through an HTTP API.
   WS_PORT=8888 WS_URL=/ws/message ws-gateway        the same
   ws-gateway --manifest OlaresManifest.yaml         the same, from the app's manifest
   ws-gateway --no-callback                          push only
+  ws-gateway replay dead.jsonl --callback-url URL   send dead letters again
   ws-gateway --config gateway.yaml --print-config   check a configuration and show it
 
 Each --some-name is also the environment variable WS_GATEWAY_SOME_NAME and the key some-name

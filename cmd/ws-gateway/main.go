@@ -71,9 +71,12 @@ func (p *process) main() int {
 		}
 		return exitOK
 	}
-	if cfg.demo {
+	switch {
+	case cfg.demo:
 		err = p.runDemo(cfg, log)
-	} else {
+	case cfg.replay.File != "":
+		err = p.replay(cfg, log)
+	default:
 		err = p.run(cfg, log)
 	}
 	if err != nil {

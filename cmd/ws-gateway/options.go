@@ -52,7 +52,7 @@ type options struct {
 	CallbackQueue      int           `group:"callbacks" default:"256" min:"1" max:"1000000" help:"Events of one connection that may wait before it is no longer read."`
 	CallbackQueueBytes size          `group:"callbacks" default:"1MiB" min:"1KiB" max:"1GiB" help:"Bytes of these events."`
 	CallbackMemory     size          `group:"callbacks" default:"256MiB" min:"64KiB" max:"1TiB" help:"Bytes of all waiting events; above it no connection is read and upgrades get 503."`
-	DeadLetter         string        `group:"callbacks" placeholder:"FILE" help:"File to which events that failed for good are appended, payload included, one JSON object a line."`
+	DeadLetter         string        `group:"callbacks" placeholder:"FILE" help:"File to which events that failed for good are appended, payload included, one JSON object a line; ws-gateway replay sends them again."`
 	DeadLetterMaxSize  size          `group:"callbacks" default:"100MiB" min:"1KiB" max:"1TiB" help:"Size at which the dead-letter file is renamed to FILE.1, that to FILE.2 and so on, and begun anew."`
 	DeadLetterKeep     int           `group:"callbacks" default:"5" min:"1" max:"1000" help:"How many of these older files are kept."`
 	Journal            string        `group:"callbacks" placeholder:"DIR" help:"Folder that remembers which connections are open: when the gateway has died without a word, the next start sends their close events before it takes clients."`
@@ -78,6 +78,12 @@ type demoOptions struct {
 	AppListen string `group:"demo" default:"127.0.0.1:8080" help:"Loopback address of the demo's app and its page."`
 }
 
+// replayOptions are what only replay has.
+type replayOptions struct {
+	File   string `arg:"" placeholder:"FILE" help:"Dead-letter file. What has been dealt with is noted in FILE.done, what the app refuses goes to FILE.refused."`
+	DryRun bool   `group:"actions" help:"Check each line and say what would be sent."`
+}
+
 // actions are flags that choose what to do; they have no place in the file.
 type actions struct {
 	Config      string `group:"actions" placeholder:"FILE" help:"YAML file with options, under their names without the dashes."`
@@ -89,6 +95,7 @@ type actions struct {
 type commandLine struct {
 	options
 	actions
-	Run  struct{}    `cmd:"" default:"withargs" help:"Run the gateway (the default)."`
-	Demo demoOptions `cmd:"" help:"Run the gateway with a small chat app to try it out."`
+	Run    struct{}      `cmd:"" default:"withargs" help:"Run the gateway (the default)."`
+	Demo   demoOptions   `cmd:"" help:"Run the gateway with a small chat app to try it out."`
+	Replay replayOptions `cmd:"" help:"Send the events of a dead-letter file to the app again."`
 }
