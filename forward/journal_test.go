@@ -2,6 +2,7 @@ package forward
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"maps"
 	"net/http"
@@ -10,6 +11,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rs/zerolog"
+
+	"ws-gateway/forward/journal"
 )
 
 // memoryJournal is a Journal without a disk. While slow is not nil, recording
@@ -235,4 +240,43 @@ func TestALetterIsRedeliveredAsItWasSent(t *testing.T) {
 		equal(t, "first", take(t, all), done{"c-7", Delivered, 200, false})
 		equal(t, "second", take(t, all), done{"c-8", Rejected, 410, true})
 	})
+}
+
+// BenchmarkOpens is what an open event costs with and without a journal on a disk,
+// delivery included: of a whole handshake it is the smaller part.
+func BenchmarkOpens(b *testing.B) {
+	for _, journaled := range []bool{false, true} {
+		b.Run(map[bool]string{false: "without", true: "with"}[journaled], func(b *testing.B) {
+			const inFlight = 64
+			slots := make(chan struct{}, inFlight)
+			cfg := Config{
+				URL:  startSink(b),
+				Done: func([]byte, Outcome, int, bool) { <-slots },
+			}
+			if journaled {
+				j, err := journal.Open(b.TempDir(), zerolog.Nop())
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer j.Close()
+				cfg.Journal = j
+			}
+			f, err := New(cfg)
+			if err != nil {
+				b.Fatal(err)
+			}
+			f.Start()
+			defer f.Drain(context.Background())
+			measure(b, func() {
+				for i := range b.N {
+					slots <- struct{}{}
+					id := fmt.Appendf(nil, "%024d", i)
+					f.Open(Source{Key: uint64(i + 1), Seq: 1, ConnID: id, User: "alice", Headers: "session=abcdef"}, Request{URI: "/ws"})
+				}
+				for range inFlight {
+					slots <- struct{}{}
+				}
+			})
+		})
+	}
 }
