@@ -27,5 +27,9 @@
 // the network or a file is waited for. Instants are durations since the
 // Forwarder was made.
 //
+// The open event waits, outside all of this, until the journal has the connection
+// (journal.go); whatever ends an event passes by over, which tells the journal and
+// replay (package main). The dead-letter file is read back by ParseLetter.
+//
 // The package imports none of the project's other packages.
 package forward

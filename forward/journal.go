@@ -24,6 +24,15 @@ type Journal interface {
 	Closed(id []byte)
 }
 
+// JournalStats are counters since the start, unless marked as a gauge.
+type JournalStats struct {
+	Records     uint64 // written
+	Failures    uint64 // batches of these that could not be written at once
+	Dropped     uint64 // records given up
+	Compactions uint64
+	Bytes       int64 // gauge: size on disk, about
+}
+
 const (
 	// lostSeq is the number of a lost connection's close event. How many events
 	// the connection has had is not known, and this is more; it is the same however

@@ -40,6 +40,8 @@ type Stats struct {
 
 	DeadLetters, DeadLetterErrors uint64
 
+	Journal JournalStats // for whoever made the Config.Journal to fill in
+
 	Lanes, Events, Bytes, InFlight int64         // gauges
 	Waiting                        int64         // gauge: lanes that wait for a back-off to pass
 	Oldest                         time.Duration // gauge: age of the event that waits longest

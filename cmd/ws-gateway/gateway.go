@@ -213,9 +213,17 @@ func (g *gateway) adminConfig() admin.Config {
 		Log:          g.log,
 	}
 	if g.events != nil {
-		ac.Callbacks = g.events.Stats
+		ac.Callbacks = g.callbackStats
 	}
 	return ac
+}
+
+func (g *gateway) callbackStats() forward.Stats {
+	s := g.events.Stats()
+	if g.recovery != nil {
+		s.Journal = forward.JournalStats(g.recovery.journal.Stats())
+	}
+	return s
 }
 
 func (g *gateway) listen() (err error) {
