@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,7 +12,9 @@ import (
 
 // Config of a Forwarder. Zero values mean the defaults named beside them.
 type Config struct {
-	URL          string        // callback URL, http://host:port/path; required
+	URL          string        // callback URL, http://host:port/path, https:// likewise, or unix:/socket:/path; required
+	TLS          *tls.Config   // for https: authorities, the system's if there are none, and client certificates
+	Headers      []Field       // sent with each POST
 	Concurrency  int           // POSTs in flight, default 64, at most 65,536
 	Timeout      time.Duration // of one attempt, connecting included; default 10 s
 	AuthorizeFor time.Duration // of all attempts of Authorize together, default Timeout
@@ -91,6 +94,11 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("a bound of the dead-letter file is negative")
 	case c.Memory < 0:
 		return c, errors.New("callback memory is negative")
+	}
+	for _, field := range c.Headers {
+		if reason := CheckHeader(field.Name); reason != "" {
+			return c, fmt.Errorf("header %q of callbacks: %s", field.Name, reason)
+		}
 	}
 	if slices.Contains(c.Secrets, "") {
 		return c, errors.New("a callback secret is empty")

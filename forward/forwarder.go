@@ -2,6 +2,7 @@ package forward
 
 import (
 	"context"
+	"crypto/tls"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ type Forwarder struct {
 	cfg    Config
 	target target
 	dial   dialFunc
+	secure *tls.Config // nil: not secured
 	policy *policy
 	epoch  time.Time // instants count from here
 
@@ -50,6 +52,9 @@ func New(cfg Config) (*Forwarder, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, field := range cfg.Headers {
+		to.head += field.Name + ": " + oneLine(field.Value) + "\r\n"
+	}
 	if cfg.Epoch != "" {
 		to.head += "X-Ws-Epoch: " + oneLine(cfg.Epoch) + "\r\n"
 	}
@@ -61,6 +66,7 @@ func New(cfg Config) (*Forwarder, error) {
 		cfg:     cfg,
 		target:  to,
 		dial:    to.dialer(),
+		secure:  to.tlsConfig(cfg.TLS),
 		policy:  &policy{retryFor: cfg.RetryFor, random: rand.Float64},
 		epoch:   time.Now(),
 		letters: letters,

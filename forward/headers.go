@@ -1,6 +1,9 @@
 package forward
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Field is a header field of a client's request.
 type Field struct{ Name, Value string }
@@ -48,4 +51,41 @@ func oneLine(value string) string {
 		}
 		return r
 	}, value)
+}
+
+// CheckHeader says why a header of this name cannot be added to callbacks; "" for
+// nothing.
+func CheckHeader(name string) (reason string) {
+	lower := strings.ToLower(name)
+	switch {
+	case !isToken(name):
+		return "that is no name of a header"
+	case slices.Contains(hopByHop, lower):
+		return "it is about a single connection"
+	case slices.Contains(ours, lower), strings.HasPrefix(lower, "x-ws-"):
+		return "it is set by the gateway"
+	default:
+		return ""
+	}
+}
+
+var (
+	// RFC 9110 section 7.6.1, and what else is for the next hop alone.
+	hopByHop = []string{
+		"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
+		"te", "trailer", "transfer-encoding", "upgrade", "expect",
+	}
+	ours = []string{"content-length", "content-type", "cookie", "host", "user-agent", "x-attempt", "x-request-id"}
+)
+
+// isToken reports whether s is a token (RFC 9110 section 5.6.2).
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		alphanumeric := 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9'
+		if !alphanumeric && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -40,8 +41,9 @@ var (
 type link struct {
 	target *target
 	dial   dialFunc
-	signer *signer // nil: nothing is signed
-	watch  *watch  // nil: nobody looks
+	secure *tls.Config // nil: not secured
+	signer *signer     // nil: nothing is signed
+	watch  *watch      // nil: nobody looks
 
 	reader  *bufio.Reader
 	answer  fasthttp.Response
@@ -69,6 +71,14 @@ func (l *link) connect(ctx context.Context, deadline time.Time) error {
 	}
 	if l.watch != nil {
 		conn = l.watch.conn(conn)
+	}
+	if l.secure != nil {
+		secured := tls.Client(conn, l.secure)
+		if err := secured.HandshakeContext(ctx); err != nil {
+			_ = conn.Close() // nothing has been sent on it
+			return &dialError{err}
+		}
+		conn = secured
 	}
 	if l.reader == nil {
 		l.reader = bufio.NewReaderSize(conn, maxAnswerHead)
@@ -225,8 +235,10 @@ func (l *link) salvage(err error) (status int, _ error) {
 	l.answer.Reset()
 	head, _ := l.reader.Peek(l.reader.Buffered())
 	if len(head) == 0 {
-		if err == io.EOF {
-			return 0, errNoAnswer
+		for _, ended := range [...]error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+			if errors.Is(err, ended) {
+				return 0, errNoAnswer
+			}
 		}
 		return 0, err
 	}

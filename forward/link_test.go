@@ -287,16 +287,20 @@ func TestAnInterruptedLinkStaysInterrupted(t *testing.T) {
 
 func TestCallbackURLs(t *testing.T) {
 	for raw, want := range map[string]target{
-		"http://127.0.0.1:8888/ws/message": {"127.0.0.1:8888", "POST /ws/message HTTP/1.1\r\nHost: 127.0.0.1:8888\r\n", "http://127.0.0.1:8888/ws/message"},
-		"http://app":                       {"app:80", "POST / HTTP/1.1\r\nHost: app\r\n", "http://app"},
-		"HTTP://app/a%2Fb?token=x":         {"app:80", "POST /a%2Fb?token=x HTTP/1.1\r\nHost: app\r\n", "http://app/a%2Fb"},
-		"http://[::1]:3010/a b":            {"[::1]:3010", "POST /a%20b HTTP/1.1\r\nHost: [::1]:3010\r\n", "http://[::1]:3010/a%20b"},
-		"http://[fe80::1%25eth0]:3010/":    {"[fe80::1%eth0]:3010", "POST / HTTP/1.1\r\nHost: [fe80::1]:3010\r\n", "http://[fe80::1%eth0]:3010/"},
-		"http://[fe80::1%25eth0]/":         {"[fe80::1%eth0]:80", "POST / HTTP/1.1\r\nHost: [fe80::1]\r\n", "http://[fe80::1%eth0]/"},
+		"http://127.0.0.1:8888/ws/message": {"tcp", "127.0.0.1:8888", false, "127.0.0.1", "POST /ws/message HTTP/1.1\r\nHost: 127.0.0.1:8888\r\n", "http://127.0.0.1:8888/ws/message"},
+		"http://app":                       {"tcp", "app:80", false, "app", "POST / HTTP/1.1\r\nHost: app\r\n", "http://app"},
+		"HTTP://app/a%2Fb?token=x":         {"tcp", "app:80", false, "app", "POST /a%2Fb?token=x HTTP/1.1\r\nHost: app\r\n", "http://app/a%2Fb"},
+		"http://[::1]:3010/a b":            {"tcp", "[::1]:3010", false, "::1", "POST /a%20b HTTP/1.1\r\nHost: [::1]:3010\r\n", "http://[::1]:3010/a%20b"},
+		"http://[fe80::1%25eth0]:3010/":    {"tcp", "[fe80::1%eth0]:3010", false, "fe80::1%eth0", "POST / HTTP/1.1\r\nHost: [fe80::1]:3010\r\n", "http://[fe80::1%eth0]:3010/"},
+		"http://[fe80::1%25eth0]/":         {"tcp", "[fe80::1%eth0]:80", false, "fe80::1%eth0", "POST / HTTP/1.1\r\nHost: [fe80::1]\r\n", "http://[fe80::1%eth0]/"},
+		"https://app/x":                    {"tcp", "app:443", true, "app", "POST /x HTTP/1.1\r\nHost: app\r\n", "https://app/x"},
+		"https://app:8443":                 {"tcp", "app:8443", true, "app", "POST / HTTP/1.1\r\nHost: app:8443\r\n", "https://app:8443"},
+		"unix:/run/app.sock":               {"unix", "/run/app.sock", false, "", "POST / HTTP/1.1\r\nHost: localhost\r\n", "unix:/run/app.sock:/"},
+		"unix:/run/a b.sock:/ws/m?t=x:y":   {"unix", "/run/a b.sock", false, "", "POST /ws/m?t=x:y HTTP/1.1\r\nHost: localhost\r\n", "unix:/run/a b.sock:/ws/m"},
 	} {
 		got, err := parseTarget(raw)
 		want.head += "User-Agent: ws-gateway\r\nContent-Type: application/json\r\n"
-		if err != nil || got != want {
+		if err != nil || got != want || CheckURL(raw) != nil {
 			t.Errorf("%s: %+v, %v", raw, got, err)
 		}
 	}
@@ -304,18 +308,23 @@ func TestCallbackURLs(t *testing.T) {
 
 func TestCallbackURLsThatAreRefused(t *testing.T) {
 	for raw, reason := range map[string]string{
-		"":                        "missing",
-		"127.0.0.1:8888/hook":     "callback URL",
-		"/hook":                   "no scheme",
-		"https://app/hook":        "scheme https is not supported, only http is",
-		"unix:/run/app.sock":      "scheme unix is not supported",
-		"http:///hook":            "no host",
-		"http:hook":               "no host",
-		"http://u:p@app/":         "user and password",
-		"http://app/#top":         "fragment",
-		"http://app:port/":        "invalid port",
-		"http://bücher.example/":  "Host header",
-		"http://app/\r\nX-Evil: ": "invalid control character",
+		"":                                  "missing",
+		"127.0.0.1:8888/hook":               "callback URL",
+		"/hook":                             "no scheme",
+		"ftp://app/hook":                    "scheme ftp is not supported",
+		"unix:":                             "does not begin with /",
+		"unix:run/app.sock":                 "does not begin with /",
+		"unix:/run/app.sock:ws":             "not a path",
+		"unix:/run/app.sock:/a#b":           "not a path",
+		"unix:/a:/b\r\nX: ":                 "not a path",
+		"unix:/" + strings.Repeat("x", 107): "over 107 bytes",
+		"http:///hook":                      "no host",
+		"http:hook":                         "no host",
+		"http://u:p@app/":                   "user and password",
+		"http://app/#top":                   "fragment",
+		"http://app:port/":                  "invalid port",
+		"http://bücher.example/":            "Host header",
+		"http://app/\r\nX-Evil: ":           "invalid control character",
 	} {
 		_, err := parseTarget(raw)
 		if err == nil || !strings.Contains(err.Error(), reason) {

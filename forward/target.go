@@ -2,6 +2,7 @@ package forward
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -11,37 +12,91 @@ import (
 
 // target is where events are POSTed to.
 type target struct {
-	address string // host:port to connect to
+	network string // tcp or unix
+	address string // host:port or path to connect to
+	secure  bool   // TLS
+	server  string // the name that the certificate must have, with secure
 	head    string // request line and the header fields that are always the same
 	name    string // the URL for logs: without the query, which may hold a token
 }
 
-const userAgent = "ws-gateway"
+const (
+	userAgent  = "ws-gateway"
+	wantTarget = "want http://host:port/path, https://host/path or unix:/socket:/path"
+)
 
-// parseTarget reads a callback URL.
+// CheckURL says what keeps events from being POSTed to a callback URL; nil for
+// nothing.
+func CheckURL(raw string) error {
+	_, err := parseTarget(raw)
+	return err
+}
+
+// parseTarget reads a callback URL: http, https, or unix:/socket:/path, where
+// the path of the socket goes up to the next colon and the rest is the request's,
+// / if there is none.
 func parseTarget(raw string) (target, error) {
 	if raw == "" {
-		return target{}, errors.New("callback URL is missing: want http://host:port/path")
+		return target{}, errors.New("callback URL is missing: " + wantTarget)
+	}
+	if socket, found := strings.CutPrefix(raw, "unix:"); found {
+		return parseSocket(socket)
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
 		return target{}, fmt.Errorf("callback URL: %w", err)
 	}
 	if reason := unsupported(u); reason != "" {
-		return target{}, fmt.Errorf("callback URL %q: %s: want http://host:port/path", u.Redacted(), reason)
+		return target{}, fmt.Errorf("callback URL %q: %s: %s", u.Redacted(), reason, wantTarget)
 	}
 	host, port := u.Hostname(), u.Port()
-	if port == "" {
+	secure := u.Scheme == "https"
+	switch {
+	case port != "":
+	case secure:
+		port = "443"
+	default:
 		port = "80"
 	}
 	return target{
+		network: "tcp",
 		address: net.JoinHostPort(host, port),
-		head: "POST " + u.RequestURI() + " HTTP/1.1\r\n" +
-			"Host: " + hostField(u) + "\r\n" +
-			"User-Agent: " + userAgent + "\r\n" +
-			"Content-Type: application/json\r\n",
-		name: u.Scheme + "://" + u.Host + u.EscapedPath(),
+		secure:  secure,
+		server:  host,
+		head:    head(u.RequestURI(), hostField(u)),
+		name:    u.Scheme + "://" + u.Host + u.EscapedPath(),
 	}, nil
+}
+
+// parseSocket reads what is behind unix: in a callback URL.
+func parseSocket(raw string) (target, error) {
+	socket, path, found := strings.Cut(raw, ":")
+	if !found {
+		path = "/"
+	}
+	// Whether it is a path that can be asked for is for the URL parser to say.
+	u, err := url.Parse("http://localhost" + path)
+	switch {
+	case !strings.HasPrefix(socket, "/") || len(socket) > maxSocketPath || strings.ContainsRune(socket, 0):
+		return target{}, fmt.Errorf("callback URL %q: the socket's path does not begin with / or has over %d bytes: %s", "unix:"+raw, maxSocketPath, wantTarget)
+	case err != nil || !strings.HasPrefix(path, "/") || u.Fragment != "":
+		return target{}, fmt.Errorf("callback URL %q: what follows the socket is not a path: %s", "unix:"+raw, wantTarget)
+	}
+	return target{
+		network: "unix",
+		address: socket,
+		head:    head(u.RequestURI(), "localhost"),
+		name:    "unix:" + socket + ":" + u.EscapedPath(),
+	}, nil
+}
+
+const maxSocketPath = 107 // what a unix(7) address holds
+
+func head(uri, host string) string {
+	return "POST " + uri + " HTTP/1.1\r\n" +
+		"Host: " + host + "\r\n" +
+		"User-Agent: " + userAgent + "\r\n" +
+		"Content-Type: application/json\r\n"
 }
 
 // unsupported says what is wrong with u; "" for nothing.
@@ -49,8 +104,8 @@ func unsupported(u *url.URL) string {
 	switch {
 	case u.Scheme == "":
 		return "no scheme"
-	case u.Scheme != "http":
-		return "scheme " + u.Scheme + " is not supported, only http is"
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "scheme " + u.Scheme + " is not supported"
 	case u.Opaque != "" || u.Hostname() == "":
 		return "no host"
 	case u.User != nil:
@@ -80,7 +135,26 @@ func hostField(u *url.URL) string {
 type dialFunc func(ctx context.Context) (net.Conn, error)
 
 // dialer resolves the name anew for each connection.
-func (t target) dialer() dialFunc {
-	var d net.Dialer
-	return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", t.address) }
+func (t target) dialer() dialFunc { return t.dialerWith(new(net.Dialer)) }
+
+func (t target) dialerWith(d *net.Dialer) dialFunc {
+	return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, t.network, t.address) }
+}
+
+// tlsConfig is what a connection to the target is secured with, made of what was
+// configured, nil for nothing; nil where it is not secured.
+func (t target) tlsConfig(configured *tls.Config) *tls.Config {
+	if !t.secure {
+		return nil
+	}
+	c := new(tls.Config)
+	if configured != nil {
+		c = configured.Clone()
+	}
+	if c.ServerName == "" {
+		c.ServerName = t.server
+	}
+	c.NextProtos = []string{"http/1.1"}
+	c.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	return c
 }

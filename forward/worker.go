@@ -23,7 +23,7 @@ type worker struct {
 func newWorker(f *Forwarder) *worker {
 	w := &worker{
 		f:    f,
-		link: link{target: &f.target, dial: f.dial, signer: newSigner(f.cfg.Secrets)},
+		link: link{target: &f.target, dial: f.dial, secure: f.secure, signer: newSigner(f.cfg.Secrets)},
 		wake: make(chan struct{}, 1),
 	}
 	if f.cfg.Settles {

@@ -26,7 +26,7 @@ func (h *Hub) Upgrade(c *netpoll.Conn, r *netpoll.Request) netpoll.Verdict {
 	ls := h.loops[id.Loop()]
 	p := profile{
 		user:   user,
-		cookie: cookies(r),
+		cookie: h.passedOn(r),
 		agent:  field(r, "User-Agent"),
 		remote: h.proxies.client(r),
 	}

@@ -36,6 +36,7 @@ type Config struct {
 	ServerPing               time.Duration  // send ping frames at this interval, rounded up to seconds; 0: never
 	UserHeader               string         // default X-Bfl-User
 	RequireUser              bool           // refuse who has no user name, or an empty one
+	ForwardHeaders           []string       // headers of the handshake that go with each event; empty: Cookie
 	AllowedOrigins           []string       // empty: any; "https://*.example.org" covers subdomains
 	Subprotocols             []string       // empty: the first one offered is selected
 	TrustedProxies           []netip.Prefix // whose Forwarded and X-Forwarded-For are believed; none: nobody's

@@ -15,7 +15,7 @@ type session struct {
 	// Immutable while listed. The loop reads them as it likes; any goroutine may
 	// that holds the lock of the session's stripe and has found it listed.
 	user      string                // shared by the user's sessions
-	cookie    string                // shared by the session's events
+	cookie    string                // what goes with its events, packed; shared by them
 	agent     unique.Handle[string] // User-Agent
 	connected int64                 // Unix nanoseconds, strictly increasing within a stripe
 	addr      [16]byte

@@ -6,11 +6,45 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"ws-gateway/forward"
 )
 
 // checkCallbacks checks the options of callbacks, where they go apart.
 func (c *config) checkCallbacks() error {
-	return errors.Join(c.checkSecrets(), c.checkReplies())
+	return errors.Join(c.checkSecrets(), c.checkReplies(), c.checkHeaders(), c.checkForwarded(), c.checkTLS())
+}
+
+// checkHeaders reads the headers that go with each callback. Their values may be
+// secrets: what is wrong is said without showing them.
+func (c *config) checkHeaders() error {
+	c.CallbackHeader = withoutEmpty(c.CallbackHeader)
+	c.headers = nil
+	for _, line := range c.CallbackHeader {
+		name, value, found := strings.Cut(line, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		reason := forward.CheckHeader(name)
+		switch {
+		case !found:
+			return c.reject("callback-header", "a header such as 'X-Name: value'")
+		case reason != "":
+			return invalid("callback-header", name, c.from("callback-header"), "the name of another header: "+reason)
+		case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+			return invalid("callback-header", name, c.from("callback-header"), "a header without control characters in its value")
+		}
+		c.headers = append(c.headers, forward.Field{Name: name, Value: value})
+	}
+	return nil
+}
+
+func (c *config) checkForwarded() error {
+	c.ForwardHeader = withoutEmpty(c.ForwardHeader)
+	for _, name := range c.ForwardHeader {
+		if reason := forward.CheckHeader(name); reason != "" && !strings.EqualFold(name, "Cookie") {
+			return invalid("forward-header", name, c.from("forward-header"), "the name of another header: "+reason)
+		}
+	}
+	return nil
 }
 
 func (c *config) checkReplies() error {

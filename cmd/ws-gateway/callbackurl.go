@@ -3,19 +3,20 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
+
+	"ws-gateway/forward"
 )
 
 var errNoCallback = errors.New("no callback URL: where does the app take its events? Give --callback-url URL, " +
 	"or --manifest OlaresManifest.yaml, or WS_PORT and WS_URL in the environment; or --no-callback to only push")
 
-const wantCallbackURL = "a URL such as http://127.0.0.1:8888/ws/message, without user, password and fragment"
+const wantCallbackURL = "a URL such as http://127.0.0.1:8888/ws/message, https://… or unix:/socket:/path, without user, password and fragment"
 
 // resolveCallback finds the callback URL: --callback-url, else --manifest, else
 // WS_PORT and WS_URL.
@@ -60,11 +61,7 @@ func (c *config) checkNoCallback() error {
 }
 
 // isCallbackURL reports whether package forward can POST to s.
-func isCallbackURL(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && u.Scheme == "http" && u.Opaque == "" && u.Hostname() != "" && u.User == nil && u.Fragment == "" &&
-		!strings.ContainsFunc(u.Host, func(r rune) bool { return r <= ' ' || r > '~' })
-}
+func isCallbackURL(s string) bool { return forward.CheckURL(s) == nil }
 
 // localCallback is the URL of an app on this machine.
 func localCallback(port int, path string) string {

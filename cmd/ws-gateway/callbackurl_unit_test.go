@@ -40,7 +40,7 @@ func TestAMissingOrWrongCallbackURLSaysWhatToDo(t *testing.T) {
 		{"", []string{"WS_PORT=0", "WS_URL=/a"}, []string{`WS_PORT "0"`}},
 		{"", []string{"WS_PORT=1", "WS_URL=a"}, []string{`WS_URL "a"`, "begins with /"}},
 		{"", []string{"WS_PORT=1", "WS_URL=/%zz"}, []string{`WS_URL "/%zz"`}},
-		{"--callback-url=https://app/", nil, []string{`--callback-url "https://app/" (from flag)`, "http://"}},
+		{"--callback-url=ftp://app/", nil, []string{`--callback-url "ftp://app/" (from flag)`, "http://"}},
 		{"--callback-url=http://user:secret@app/", nil, []string{"--callback-url"}},
 		{"--callback-url=app:80/x", nil, []string{"--callback-url"}},
 		{"--callback-url=http://a/ --no-callback", nil, []string{"--no-callback (from flag) and --callback-url (from flag)"}},

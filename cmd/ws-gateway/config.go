@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"ws-gateway/forward"
 )
 
 // config is what the command line, the environment and the file add up to.
@@ -18,13 +21,15 @@ type config struct {
 	demoOptions
 	actions
 
-	demo     bool              // the command is demo
-	replay   replayOptions     // its File is empty unless the command is replay
-	callback string            // callback URL in force; "" for none
-	secrets  []string          // that sign callbacks
-	values   []value           // the options, in the table's order
-	sources  map[string]source // by option; an option at its default is not there
-	warnings []string          // what is odd but no error
+	demo        bool              // the command is demo
+	replay      replayOptions     // its File is empty unless the command is replay
+	callback    string            // callback URL in force; "" for none
+	callbackTLS *tls.Config       // for callbacks over https; nil: nothing special
+	headers     []forward.Field   // sent with each callback
+	secrets     []string          // that sign callbacks
+	values      []value           // the options, in the table's order
+	sources     map[string]source // by option; an option at its default is not there
+	warnings    []string          // what is odd but no error
 }
 
 // value is one option and where it is kept.

@@ -3,15 +3,20 @@ package main_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -262,5 +267,98 @@ func TestBatchesAndRepliesAreRefusedTogether(t *testing.T) {
 	code, _, stderr := launch{args: []string{"--callback-url=http://127.0.0.1:1/", "--callback-batch=2", "--callback-reply"}}.runToEnd(t)
 	if code != 2 || !strings.Contains(stderr, "--callback-reply") || !strings.Contains(stderr, "--callback-batch") {
 		t.Errorf("exit code %d:\n%s", code, stderr)
+	}
+}
+
+func TestTheAppCanBeBehindTLSAndAskForACertificate(t *testing.T) {
+	t.Parallel()
+	app := newApp(t)
+	var unidentified atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS.PeerCertificates[0].Subject.CommonName != "ws-gateway test client" || r.Header.Get("X-Key") != "k, 1" {
+			unidentified.Add(1)
+		}
+		app.ServeHTTP(w, r)
+	}))
+	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	ca := writeFile(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+	cert, err := filepath.Abs("testdata/tls/client.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := launch{args: []string{"--callback-url", server.URL, "--callback-ca", ca, "--callback-cert", cert, "--callback-header=X-Key: k, 1"}}.start(t)
+	c := g.dial(t, "alice")
+	c.send(`1`)
+	c.close(1000, "")
+	app.closed("alice")
+	app.whole(t, app.opened("alice"))
+	if n := unidentified.Load(); n > 0 {
+		t.Errorf("%d requests without the certificate or the header", n)
+	}
+}
+
+func TestTheAppCanListenOnAUnixSocket(t *testing.T) {
+	t.Parallel()
+	app := newApp(t)
+	path := filepath.Join(t.TempDir(), "app.sock")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &httptest.Server{Listener: ln, Config: &http.Server{Handler: app}}
+	server.Start()
+	defer server.Close()
+	g := launch{args: []string{"--callback-url", "unix:" + path + ":" + callbackPath}}.start(t)
+	c := g.dial(t, "alice")
+	c.send(`1`)
+	c.close(1000, "")
+	if got := app.closed("alice").path; got != callbackPath {
+		t.Errorf("the path is %s", got)
+	}
+	app.whole(t, app.opened("alice"))
+}
+
+func TestHeadersOfTheHandshakeGoWithEachEvent(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	g := startGateway(t, app, "--forward-header=X-Tenant", "--forward-header=cookie", "--forward-header=Accept-Language")
+	c := g.connect(t, visitor{user: "alice", cookie: "a=b; c", header: map[string]string{"X-Tenant": "blue", "X-Other": "no"}})
+	bare := g.dial(t, "bob")
+	c.send(`1`)
+	app.message("alice", 1)
+	c.close(1000, "")
+	bare.close(1000, "")
+	app.closed("alice")
+	app.closed("bob")
+	for _, call := range app.attempts(func(*call) bool { return true }) {
+		got := []string{call.header.Get("X-Tenant"), call.header.Get("Cookie"), call.header.Get("X-Other"), call.header.Get("Accept-Language")}
+		want := []string{"blue", "a=b; c", "", ""}
+		if call.event.User == "bob" {
+			want = []string{"", "", "", ""}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s of %s came with %q, want %q", call.event.Action, call.event.User, got, want)
+		}
+	}
+}
+
+func TestHeadersThatAreTheGatewaysOwnAreRefusedWithoutShowingValues(t *testing.T) {
+	t.Parallel()
+	for _, arg := range []string{
+		"--callback-header=Content-Length: " + secret, "--callback-header=Connection: " + secret, "--callback-header=X-Ws-Signature: " + secret,
+		"--callback-header=" + secret, "--callback-header=X-A: " + secret + "\x01", "--forward-header=Transfer-Encoding", "--forward-header=Host",
+	} {
+		code, _, stderr := launch{args: []string{"--callback-url=http://127.0.0.1:1/", arg}}.runToEnd(t)
+		option, _, _ := strings.Cut(arg, "=")
+		if code != 2 || !strings.Contains(stderr, option) || strings.Contains(stderr, secret) {
+			t.Errorf("%s: exit code %d:\n%s", option, code, stderr)
+		}
+	}
+	code, stdout, _ := launch{args: []string{"--callback-url=http://127.0.0.1:1/", "--callback-header=X-A: " + secret, "--print-config"}}.runToEnd(t)
+	if code != 0 || strings.Contains(stdout, secret) || !strings.Contains(stdout, "callback-header") {
+		t.Errorf("--print-config: exit code %d:\n%s", code, stdout)
 	}
 }

@@ -41,7 +41,7 @@ type options struct {
 	MaxPendingBytes    size          `group:"limits" default:"1MiB" min:"1KiB" max:"1GiB" help:"Bytes that may wait for a slow client before it is closed with 1008."`
 	WriteTimeout       time.Duration `group:"limits" default:"30s" min:"10ms" help:"Time in which some of what waits for a slow client must leave."`
 	MessageMemory      size          `group:"limits" default:"256MiB" min:"1" max:"1TiB" help:"Bytes of messages that have arrived in part, of all connections together."`
-	CallbackURL        string        `group:"callbacks" placeholder:"URL" help:"Where open, message and close events are POSTed, such as http://127.0.0.1:8888/ws/message."`
+	CallbackURL        string        `group:"callbacks" placeholder:"URL" help:"Where open, message and close events are POSTed, such as http://127.0.0.1:8888/ws/message, https://app.example.org/ws or unix:/run/app.sock:/ws/message."`
 	Manifest           string        `group:"callbacks" placeholder:"FILE" help:"OlaresManifest.yaml to take the callback URL from (options.websocket.port and url)."`
 	NoCallback         bool          `group:"callbacks" help:"Push only: no events are sent to the app."`
 	CallbackOpen       string        `group:"callbacks" default:"notify" oneof:"notify,authorize" help:"Tell the app of each connection that has opened (notify), or have it decide about each upgrade (authorize): 2xx accepts, and X-Ws-User in the answer names the user; 4xx refuses and is passed on; anything else, or nothing within --callback-timeout, is 503."`
@@ -56,6 +56,11 @@ type options struct {
 	DeadLetterMaxSize  size          `group:"callbacks" default:"100MiB" min:"1KiB" max:"1TiB" help:"Size at which the dead-letter file is renamed to FILE.1, that to FILE.2 and so on, and begun anew."`
 	DeadLetterKeep     int           `group:"callbacks" default:"5" min:"1" max:"1000" help:"How many of these older files are kept."`
 	Journal            string        `group:"callbacks" placeholder:"DIR" help:"Folder that remembers which connections are open: when the gateway has died without a word, the next start sends their close events before it takes clients."`
+	CallbackHeader     []string      `group:"callbacks" secret:"true" sep:"\n" placeholder:"'NAME: VALUE'" help:"Header to send with each POST. Repeatable."`
+	ForwardHeader      []string      `group:"callbacks" placeholder:"NAME" help:"Header of the handshake to send with each of the connection's events. Default: Cookie, which must be named too where others are. Repeatable."`
+	CallbackCA         string        `group:"callbacks" name:"callback-ca" placeholder:"FILE" help:"Certificates (PEM) of the authorities that an https app is trusted for, instead of the system's."`
+	CallbackCert       string        `group:"callbacks" placeholder:"FILE" help:"Client certificate (PEM) to show to an https app; with its key, unless that is in --callback-key."`
+	CallbackKey        string        `group:"callbacks" placeholder:"FILE" help:"Key (PEM) of --callback-cert."`
 	CallbackBatch      int           `group:"callbacks" default:"1" min:"1" max:"10000" help:"Events, of any connections, in one POST. Above 1 its body is a JSON array."`
 	CallbackLinger     time.Duration `group:"callbacks" default:"5ms" min:"0s" max:"10s" help:"Time, from its first event, that a batch waits to be full."`
 	CallbackReply      bool          `group:"callbacks" help:"Send the body of a 2xx answer to the connection that caused the event; X-Ws-Close: 4001 reason closes it after that."`

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// checkTLS reads what secures callbacks over https: the authorities that are
+// trusted instead of the system's, and the certificate that the gateway shows.
+func (c *config) checkTLS() error {
+	if c.CallbackCA == "" && c.CallbackCert == "" && c.CallbackKey == "" {
+		return nil
+	}
+	c.callbackTLS = new(tls.Config)
+	return errors.Join(c.readAuthorities(), c.readCertificate())
+}
+
+func (c *config) readAuthorities() error {
+	if c.CallbackCA == "" {
+		return nil
+	}
+	pem, err := os.ReadFile(c.CallbackCA)
+	if err != nil {
+		return c.reject("callback-ca", "a file that can be read: "+withoutPath(err).Error())
+	}
+	c.callbackTLS.RootCAs = x509.NewCertPool()
+	if !c.callbackTLS.RootCAs.AppendCertsFromPEM(pem) {
+		return c.reject("callback-ca", "a file with certificates in PEM")
+	}
+	return nil
+}
+
+func (c *config) readCertificate() error {
+	switch {
+	case c.CallbackCert == "" && c.CallbackKey == "":
+		return nil
+	case c.CallbackCert == "":
+		return fmt.Errorf("--callback-key (from %s) is of no use without --callback-cert", c.from("callback-key"))
+	}
+	certificate, err := os.ReadFile(c.CallbackCert)
+	if err != nil {
+		return c.reject("callback-cert", "a file that can be read: "+withoutPath(err).Error())
+	}
+	key := certificate
+	if c.CallbackKey != "" {
+		if key, err = os.ReadFile(c.CallbackKey); err != nil {
+			return c.reject("callback-key", "a file that can be read: "+withoutPath(err).Error())
+		}
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return c.reject("callback-cert", "a certificate in PEM with its key in the same file or in --callback-key: "+strings.TrimPrefix(err.Error(), "tls: "))
+	}
+	c.callbackTLS.Certificates = []tls.Certificate{pair}
+	return nil
+}

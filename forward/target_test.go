@@ -1,0 +1,209 @@
+package forward
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// deliverTo sends one message and returns the forwarder's figures in the end.
+func deliverTo(t *testing.T, cfg Config) (Stats, *logBuffer) {
+	t.Helper()
+	log := &logBuffer{}
+	cfg.Log = zerolog.New(log)
+	cfg.RetryFor = 300 * time.Millisecond
+	f, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Start()
+	f.Message(source(1, 0), []byte("1"), false)
+	f.Message(source(1, 1), []byte("1"), false)
+	f.Drain(within(t, 20*time.Second))
+	return f.Stats(), log
+}
+
+func TestEventsReachAnAppBehindTLS(t *testing.T) {
+	var requests, resumed, connections atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TLS.PeerCertificates) > 0 {
+			requests.Add(1)
+		}
+		if r.TLS.DidResume {
+			resumed.Add(1)
+		}
+		w.Header().Set("Connection", "close")
+		_, _ = io.WriteString(w, "hello")
+	}))
+	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.StartTLS()
+	defer server.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	replies := 0
+	s, _ := deliverTo(t, Config{
+		URL:   server.URL,
+		TLS:   &tls.Config{RootCAs: roots, Certificates: server.TLS.Certificates},
+		Reply: func(uint64, Reply) { replies++ },
+	})
+	equal(t, "delivered", s.Delivered[actionMessage], 2)
+	equal(t, "with a client certificate", requests.Load(), 2)
+	equal(t, "connections", connections.Load(), 2)
+	equal(t, "of these, resumed", resumed.Load(), 1)
+	equal(t, "replies", replies, 2)
+}
+
+func TestAnAppWhoseCertificateIsNotTrustedGetsNothing(t *testing.T) {
+	reached := make(chan struct{}, 10)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached <- struct{}{} }))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	s, said := deliverTo(t, Config{URL: server.URL}) // not of the system's authorities
+	equal(t, "failed", s.Failed[actionMessage], 2)
+	equal(t, "requests", len(reached), 0)
+	if !strings.Contains(said.String(), "certificate signed by unknown authority") {
+		t.Errorf("the log does not say why:\n%s", said)
+	}
+}
+
+func TestEventsReachAnAppOnAUnixSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.sock")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen atomic.Value
+	server := &httptest.Server{Listener: ln, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen.Store(r.Host + " " + r.URL.String() + " " + r.Header.Get("X-Static"))
+		_, _ = io.WriteString(w, "x")
+	})}}
+	server.Start()
+	defer server.Close()
+	replies := 0
+	s, _ := deliverTo(t, Config{
+		URL: "unix:" + path + ":/ws/message?a=b", Headers: []Field{{"X-Static", "yes"}},
+		Reply: func(uint64, Reply) { replies++ },
+	})
+	equal(t, "delivered", s.Delivered[actionMessage], 2)
+	equal(t, "request", seen.Load(), any("localhost /ws/message?a=b yes"))
+	equal(t, "replies", replies, 2)
+}
+
+func TestHeadersThatCannotBeAddedAreRefused(t *testing.T) {
+	for _, name := range []string{
+		"", "a b", "X-Ä", "Connection", "transfer-encoding", "TE", "Upgrade", "Content-Length", "content-type", "Host",
+		"Cookie", "X-Request-Id", "x-attempt", "X-Ws-Signature", "X-WS-Epoch", "User-Agent",
+	} {
+		if _, err := New(Config{URL: "http://a/", Headers: []Field{{name, "x"}}}); err == nil {
+			t.Errorf("%q is taken", name)
+		}
+	}
+	for _, name := range []string{"Authorization", "X-Tenant", "accept-language"} {
+		if reason := CheckHeader(name); reason != "" {
+			t.Errorf("%s: %s", name, reason)
+		}
+	}
+}
+
+// TestTheNameIsResolvedForEachConnection has a name server of its own that gives
+// another address each time.
+func TestTheNameIsResolvedForEachConnection(t *testing.T) {
+	dns, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	var last atomic.Uint32
+	go func() {
+		defer close(served)
+		b := make([]byte, 1500)
+		for {
+			n, from, err := dns.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			_, _ = dns.WriteTo(answerDNS(b[:n], byte(last.Load())), from)
+		}
+	}()
+	defer func() { _ = dns.Close(); <-served }()
+	to, err := parseTarget("http://app.test:1/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dialled []string
+	dial := to.dialerWith(&net.Dialer{
+		Resolver: &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return net.Dial("udp", dns.LocalAddr().String())
+		}},
+		Control: func(_, address string, _ syscall.RawConn) error {
+			dialled = append(dialled, address)
+			return syscall.ECONNREFUSED
+		},
+	})
+	for i := range 3 {
+		last.Store(uint32(10 + i))
+		_, _ = dial(within(t, 5*time.Second))
+	}
+	equal(t, "dialled", strings.Join(dialled, " "), "127.0.0.10:1 127.0.0.11:1 127.0.0.12:1")
+}
+
+// answerDNS answers a question for an address with 127.0.0.last, and any other
+// with nothing.
+func answerDNS(question []byte, last byte) []byte {
+	end := 12
+	for question[end] != 0 {
+		end += int(question[end]) + 1
+	}
+	end += 5
+	answer := append([]byte{}, question[:end]...)
+	answer[2], answer[3] = 0x84, 0x80
+	copy(answer[6:12], make([]byte, 6))
+	if binary.BigEndian.Uint16(question[end-4:]) == 1 {
+		answer[7] = 1
+		answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, last)
+	}
+	return answer
+}
+
+func TestAResetOfAnIdleConnectionIsAStaleOneToo(t *testing.T) {
+	seen := make(chan string, 10)
+	url := rawApp(t, func(n int, c net.Conn) {
+		r := bufio.NewReader(c)
+		for range 2 {
+			head, length := readHeadBytes(r)
+			_, _ = io.CopyN(io.Discard, r, int64(length))
+			seen <- head
+			if n == 0 && strings.Contains(head, "c1-1") { // on its way when the app gave up: reset
+				_ = c.(*net.TCPConn).SetLinger(0)
+				return
+			}
+			_, _ = io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\n")
+		}
+	})
+	s, log := deliverTo(t, Config{URL: url})
+	equal(t, "delivered", s.Delivered[actionMessage], 2)
+	equal(t, "attempts", s.Attempts, 3)
+	equal(t, "broken", s.Outcomes[Broken], 0)
+	equal(t, "log", log.String(), "")
+}

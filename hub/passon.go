@@ -1,0 +1,37 @@
+package hub
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"ws-gateway/forward"
+	"ws-gateway/netpoll"
+)
+
+// passedOn is what of a handshake's headers goes with each event of the connection:
+// the cookies, or what Config.ForwardHeaders names. A header that is not there is
+// left out; one that is there several times is put together (RFC 9110, 5.3).
+func (h *Hub) passedOn(r *netpoll.Request) string {
+	if len(h.cfg.ForwardHeaders) == 0 {
+		return forward.PackHeaders(cookies(r), nil)
+	}
+	cookie := ""
+	var fields []forward.Field
+	for _, name := range h.cfg.ForwardHeaders {
+		if strings.EqualFold(name, "Cookie") {
+			cookie = cookies(r)
+			continue
+		}
+		var values [][]byte
+		for _, f := range r.Fields {
+			if bytes.EqualFold(f.Name, []byte(name)) {
+				values = append(values, f.Value)
+			}
+		}
+		if values != nil && !slices.ContainsFunc(fields, func(f forward.Field) bool { return strings.EqualFold(f.Name, name) }) {
+			fields = append(fields, forward.Field{Name: name, Value: string(bytes.Join(values, []byte(", ")))})
+		}
+	}
+	return forward.PackHeaders(cookie, fields)
+}
