@@ -37,6 +37,7 @@ func TestABatchIsAnArrayOfEventsWithTheirIDsAndCookies(t *testing.T) {
 		f.Open(src, Request{URI: "/ws"})
 		src.Seq, src.Headers = 1, PackHeaders("", []Field{{"X-Tenant", "blue"}, {"X-B", "\"c\""}})
 		f.Message(src, []byte(`{"a": 1}`), false)
+		synctest.Wait()
 		f.Message(source(2, 7), []byte("hé"), false)
 		synctest.Wait()
 		posts := a.received()
@@ -71,12 +72,14 @@ func TestABatchLingersFromItsFirstEventUnlessItIsFull(t *testing.T) {
 		sent("5s c1-0,c2-0")
 		for seq := range 5 { // one connection alone fills one, and one is left
 			f.Message(source(3, seq), []byte("1"), false)
+			synctest.Wait()
 		}
 		sent("5s c1-0,c2-0", "5s c3-0,c3-1,c3-2,c3-3")
 		time.Sleep(5 * time.Second)
 		sent("5s c1-0,c2-0", "5s c3-0,c3-1,c3-2,c3-3", "10s c3-4")
 		for key := range 6 {
 			f.Message(source(4+key, 0), []byte("1"), false)
+			synctest.Wait()
 		}
 		time.Sleep(time.Second)
 		f.Message(source(4, 1), []byte("1"), false)

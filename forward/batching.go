@@ -21,7 +21,9 @@ func newBatching(limit int, linger time.Duration, available func() int64) batchi
 // lingered notes that l is ready.
 func (b *batching) lingered(l *lane) { b.due = min(b.due, l.head.queued+b.linger) }
 
-// ripe reports whether there is a batch to be made of the ready lanes.
+// ripe reports whether there is a batch to be made of the ready lanes. An event is
+// available a moment before its lane is ready, so that once in a while a batch
+// leaves before it is full; that is no harm.
 func (s *scheduler) ripe(now time.Duration) bool {
 	b := &s.batching
 	return s.ready.head != nil && (b.limit == 1 || now >= b.due || b.available()-b.claimed >= int64(b.limit))

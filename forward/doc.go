@@ -1,5 +1,5 @@
-// Package forward carries events to the app: one HTTP POST for each event, in
-// order within a connection, in parallel between connections.
+// Package forward carries events to the app: one HTTP POST for each event, or for
+// a batch of them, in order within a connection, in parallel between connections.
 //
 //	Open, Message, Close          worker (Config.Concurrency of them)
 //	(any goroutine)                 one connection to the app each
@@ -15,6 +15,14 @@
 // with events is in exactly one place: ready to be attempted, waiting for a
 // back-off to pass, parked while the app is unreachable, or with the one worker
 // that is delivering its first event. No worker is held by a lane that waits.
+//
+// Three things go beside the lanes' plain way. A batch (batch.go, batching.go) is
+// made of the first events of several ready lanes; its first lane stands for it
+// from then on. An authorization (authorize.go) is an open event whose answer
+// somebody waits for: a lane of its own, in no table, that ends in time whatever
+// the workers do. A reply (reply.go) is what an answer says to the client; Settle
+// (settle.go) lets who acts for the app wait until the answers that have arrived
+// have been dealt with.
 //
 // What decides is pure and knows no clock, lock or goroutine: the encoding
 // (encode.go), the verdict on an answer and the back-off (policy.go), the choice

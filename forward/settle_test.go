@@ -18,7 +18,13 @@ import (
 // writes the answer, for each POST.
 func answeringApp(t *testing.T, respond func(c net.Conn, id string)) (url string) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	return "http://" + answeringAt(t, "127.0.0.1:0", respond) + "/"
+}
+
+// answeringAt has it listen at address, and returns where it really does.
+func answeringAt(t *testing.T, address string, respond func(c net.Conn, id string)) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,11 +51,11 @@ func answeringApp(t *testing.T, respond func(c net.Conn, id string)) (url string
 		}
 	})
 	t.Cleanup(func() { _ = ln.Close(); serving.Wait() })
-	return "http://" + ln.Addr().String() + "/"
+	return ln.Addr().String()
 }
 
 func TestWhatTheAppDoesAfterItsAnswerComesAfterTheReply(t *testing.T) {
-	const lanes, events = 64, 100
+	const lanes, events = 32, 60
 	var replied [lanes]atomic.Int64
 	var f *Forwarder
 	url := answeringApp(t, func(c net.Conn, id string) {
