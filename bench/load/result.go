@@ -57,3 +57,15 @@ func (r Result) Rate() float64 {
 	}
 	return float64(r.Messages) / r.Elapsed.Seconds()
 }
+
+// Curve is the latency in milliseconds over percentiles, those of the tail close
+// together: 0, 50, 75, 87.5 and so on, two to each halving of what is left.
+func (r Result) Curve() [][2]float64 {
+	points := [][2]float64{{0, float64(r.Latency.Min()) / float64(time.Millisecond)}}
+	for left := 100.0; left*float64(r.Latency.TotalCount()) >= 100; left /= 2 {
+		for _, p := range []float64{100 - left*0.75, 100 - left/2} {
+			points = append(points, [2]float64{p, r.Percentile(p)})
+		}
+	}
+	return append(points, [2]float64{100, r.Percentile(100)})
+}

@@ -45,7 +45,27 @@ type Round struct {
 	Figures  []Figure `json:"figures"`
 	Notes    []string `json:"notes,omitempty"`
 	Broken   []string `json:"broken,omitempty"` // what must hold and did not
+	Curves   []Curve  `json:"curves,omitempty"`
 	Host     Host     `json:"host"`
+}
+
+// Axis is what the x of a Curve counts.
+type Axis string
+
+// The axes.
+const (
+	Percentile  Axis = "percentile"  // 0 to 100
+	Seconds     Axis = "seconds"     // since the round began
+	Connections Axis = "connections" // that are open, or that a send has as targets
+)
+
+// Curve is a value measured at many places: latency over percentiles, memory
+// over time or over connections.
+type Curve struct {
+	Name   string       `json:"name"`
+	Unit   string       `json:"unit"`   // of y
+	Axis   Axis         `json:"axis"`   // of x
+	Points [][2]float64 `json:"points"` // x, y; x ascends; a few hundred at most
 }
 
 // Line is a figure over all rounds.

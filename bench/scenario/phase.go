@@ -9,7 +9,7 @@ import (
 	"ws-gateway/bench/abuse"
 )
 
-// phase is a part of the storm.
+// phase is a part of the abuse.
 type phase struct {
 	name     string
 	attacks  []attack
@@ -50,7 +50,7 @@ func (d deadlines) args() []string {
 // second or two to connect, wheels turn in ticks, and the machine is shared.
 const slack = 3 * time.Second
 
-// phases is the storm in its order. Numbers are those of a full run; scale is
+// phases is the abuse in its order. Numbers are those of a full run; scale is
 // applied to all of them, intensity to rates.
 func phases(d deadlines, each time.Duration, scale, intensity float64) []phase {
 	n := func(conns int) int { return max(2, int(float64(conns)*scale)) }

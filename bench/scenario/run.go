@@ -22,6 +22,7 @@ type Case struct {
 // outcome of one round.
 type outcome struct {
 	figures []report.Figure
+	curves  []report.Curve
 	notes   []string
 }
 
@@ -100,7 +101,7 @@ func (c Case) run(ctx context.Context, s stage) (report.Round, error) {
 		o.notes = append(o.notes, "others kept the machine busy: time and CPU figures are worse than on a quiet one")
 	}
 	return report.Round{
-		Record: "round", Scenario: c.Scenario, Case: c.Name, Figures: o.figures, Notes: o.notes, Host: h,
+		Record: "round", Scenario: c.Scenario, Case: c.Name, Figures: o.figures, Curves: o.curves, Notes: o.notes, Host: h,
 	}, nil
 }
 

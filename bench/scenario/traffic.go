@@ -11,6 +11,7 @@ import (
 	"ws-gateway/bench/child"
 	"ws-gateway/bench/load"
 	"ws-gateway/bench/proc"
+	"ws-gateway/bench/report"
 )
 
 // Traffic says how echo and roundtrip send.
@@ -125,6 +126,7 @@ func (o *outcome) addTraffic(r load.Result, busy bool) {
 	}{{"latency p50", 50}, {"latency p90", 90}, {"latency p99", 99}, {"latency p99.9", 99.9}, {"latency max", 100}} {
 		o.add(p.name, "ms", r.Percentile(p.at))
 	}
+	o.curves = append(o.curves, report.Curve{Name: "latency", Unit: "ms", Axis: report.Percentile, Points: r.Curve()})
 	o.add("load client, busiest thread", "%", 100*r.Load)
 	o.add("load client CPU, a million", "s", cost{cpu: r.CPU}.perMillion(r.Messages))
 	switch {

@@ -13,7 +13,7 @@ import (
 	"ws-gateway/bench/report"
 )
 
-// Margins of what must return to the level before the storm.
+// Margins of what must return to the level before the abuse.
 const (
 	// Slabs and pools that have grown stay, and the runtime returns pages bit by bit.
 	memoryShare = 0.25
@@ -27,8 +27,8 @@ func memoryLimit(level uint64) uint64 {
 	return level + max(uint64(memoryShare*float64(level)), memoryBytes)
 }
 
-// StormColumns are the columns of the storm's table.
-func StormColumns() []report.Column {
+// AbuseColumns are the columns of the abuse's table.
+func AbuseColumns() []report.Column {
 	return []report.Column{
 		{Head: "abusers", Figure: abusersFigure}, {Head: "replies", Figure: repliesFigure}, {Head: "wrong", Figure: wrongFigure},
 		{Head: "p50 ms", Figure: "latency p50"}, {Head: "p99", Figure: "latency p99"}, {Head: "p99.9", Figure: "latency p99.9"},
@@ -91,7 +91,7 @@ func (p *passage) addGood(o *outcome) {
 	o.add(waitedFigure, "%", 100*r.Waited)
 }
 
-// measured is the processor time of all processes that belong to the storm.
+// measured is the processor time of all processes that belong to the abuse.
 func (p *passage) measured() time.Duration {
 	a, b := p.before, p.after
 	return b.cpu - a.cpu + b.sinkCPU - a.sinkCPU + b.own - a.own + p.cpu
@@ -232,11 +232,11 @@ func (w *weather) after(ctx context.Context, c *load.Client, end func() load.Res
 	}
 	waited := time.Since(began)
 	if most := memoryLimit(level.memory.Resident); now.memory.Resident > most {
-		b.say("%s MiB are resident %v after the storm, %s before it, at most %s are allowed", mebibytes(now.memory.Resident), w.back,
+		b.say("%s MiB are resident %v after the abuse, %s before it, at most %s are allowed", mebibytes(now.memory.Resident), w.back,
 			mebibytes(level.memory.Resident), mebibytes(most))
 	}
 	if most := level.descriptors + descriptorMargin; now.descriptors > most {
-		b.say("%d descriptors are open %v after the storm, %d before it, at most %d are allowed", now.descriptors, w.back, level.descriptors, most)
+		b.say("%d descriptors are open %v after the abuse, %d before it, at most %d are allowed", now.descriptors, w.back, level.descriptors, most)
 	}
 	if n := now.metrics["socket_descriptors"]; n != float64(w.cfg.Good) {
 		b.say("%s client sockets are open for %d good clients", report.Count(n), w.cfg.Good)

@@ -20,9 +20,9 @@ type abuseCommand struct {
 	Intensity float64  `default:"1" placeholder:"FACTOR" help:"Multiplies the attackers' rates. At 1 they leave most of two processors to the others."`
 }
 
-var errBroken = errors.New("what must hold in a storm did not")
+var errBroken = errors.New("what must hold in abuse did not")
 
-// Run lets the storm pass. It fails when an invariant is broken; latency is
+// Run lets the abuse pass. It fails when an invariant is broken; latency is
 // reported, and never a failure, since others use the machine too.
 func (c *abuseCommand) Run(ctx context.Context, io *streams) error {
 	if c.Good == 0 {
@@ -34,20 +34,20 @@ func (c *abuseCommand) Run(ctx context.Context, io *streams) error {
 	if c.Rate == 0 {
 		c.Rate = 2 * float64(c.Good)
 	}
-	storm, err := scenario.NewStorm(scenario.StormConfig{
+	abuse, err := scenario.NewAbuse(scenario.AbuseConfig{
 		Good: c.Good, Rate: c.Rate, Size: c.Size, Intensity: c.Intensity, Only: c.Only, Quick: c.Quick,
 	})
 	if err != nil {
 		return err
 	}
 	return c.with(ctx, io, true, func(about report.Run, env *scenario.Env, out *output) error {
-		return out.storm(ctx, about, env, storm)
+		return out.abuse(ctx, about, env, abuse)
 	})
 }
 
-// storm writes each row as it comes and the table of what there is at the end,
-// also when the storm could not be held to its end.
-func (o *output) storm(ctx context.Context, about report.Run, env *scenario.Env, s *scenario.Storm) error {
+// abuse writes each row as it comes and the table of what there is at the end,
+// also when the abuse could not be held to its end.
+func (o *output) abuse(ctx context.Context, about report.Run, env *scenario.Env, s *scenario.Abuse) error {
 	if err := o.record(about); err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (o *output) storm(ctx context.Context, about report.Run, env *scenario.Env,
 	if err := report.WriteHead(o.table, about); err != nil {
 		return err
 	}
-	if err := report.WriteRows(o.table, "abuse", scenario.StormColumns(), rows); err != nil {
+	if err := report.WriteRows(o.table, "abuse", scenario.AbuseColumns(), rows); err != nil {
 		return err
 	}
 	return errors.Join(failed, verdict(rows))

@@ -238,7 +238,7 @@ func TestTheEchoServerAnswersAnyClientAndEndsWhenTold(t *testing.T) {
 	}
 }
 
-func TestAStormThatBreaksSomethingFails(t *testing.T) {
+func TestAbuseThatBreaksSomethingFails(t *testing.T) {
 	rows := []report.Round{{Case: "calm"}, {Case: "pings", Broken: []string{"a reply was lost"}}, {Case: "after"}}
 	if err := verdict(rows); !errors.Is(err, errBroken) || !strings.HasSuffix(err.Error(), ": pings") {
 		t.Errorf("got %v", err)

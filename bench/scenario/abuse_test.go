@@ -67,7 +67,7 @@ func TestEveryKindOfHarmHasItsPhase(t *testing.T) {
 	}
 }
 
-func TestAScaledStormHasLessOfEverything(t *testing.T) {
+func TestAScaledAbuseHasLessOfEverything(t *testing.T) {
 	full, tenth := phases(deadlines{}, time.Second, 1, 1), phases(deadlines{}, time.Second, 0.1, 2)
 	for i, p := range full {
 		for j, a := range p.attacks {
@@ -79,14 +79,14 @@ func TestAScaledStormHasLessOfEverything(t *testing.T) {
 	}
 }
 
-func TestAStormThatCannotBeIsRefused(t *testing.T) {
-	for want, cfg := range map[string]StormConfig{
+func TestAbuseThatCannotBeIsRefused(t *testing.T) {
+	for want, cfg := range map[string]AbuseConfig{
 		"good clients":     {Rate: 1, Intensity: 1},
 		"intensity":        {Good: 1, Rate: 1},
 		"ping timeout":     {Good: 1_000, Rate: 100, Intensity: 1},
 		"there is no phas": {Good: 10, Rate: 100, Intensity: 1, Only: []string{"x"}},
 	} {
-		if _, err := NewStorm(cfg); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := NewAbuse(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v", cfg, err)
 		}
 	}

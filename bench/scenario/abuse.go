@@ -18,8 +18,8 @@ import (
 	"ws-gateway/bench/sink"
 )
 
-// StormConfig says how large a storm is.
-type StormConfig struct {
+// AbuseConfig says how large abuse is.
+type AbuseConfig struct {
 	Good      int     // clients that behave
 	Rate      float64 // their messages a second, in the open loop
 	Size      int     // bytes of a message
@@ -28,24 +28,24 @@ type StormConfig struct {
 	Quick     bool // a tenth of the attackers, phases of a second or two
 }
 
-// Storm has good clients keep a steady rate of messages, round trip through
+// Abuse has good clients keep a steady rate of messages, round trip through
 // callback and send API, while phase after phase of abuse goes by.
 //
 //	good clients (this process) ──▶ child: gateway ⇄ child: sink, which audits events
 //	attackers (a child each)    ──▶
-type Storm struct {
-	cfg    StormConfig
+type Abuse struct {
+	cfg    AbuseConfig
 	limits deadlines
 	phases []phase
-	back   time.Duration // for memory and descriptors to return after the storm
+	back   time.Duration // for memory and descriptors to return after the abuse
 }
 
-// NewStorm plans a storm.
-func NewStorm(cfg StormConfig) (*Storm, error) {
+// NewAbuse plans abuse.
+func NewAbuse(cfg AbuseConfig) (*Abuse, error) {
 	if cfg.Good < 1 || cfg.Good > MostConnections/2 || cfg.Rate <= 0 || cfg.Intensity <= 0 {
-		return nil, fmt.Errorf("a storm needs 1 to %d good clients, a rate and an intensity above 0", MostConnections/2)
+		return nil, fmt.Errorf("abuse needs 1 to %d good clients, a rate and an intensity above 0", MostConnections/2)
 	}
-	s := &Storm{
+	s := &Abuse{
 		cfg: cfg, back: 30 * time.Second,
 		limits: deadlines{handshake: 3 * time.Second, ping: 5 * time.Second, write: 4 * time.Second, close: 2 * time.Second},
 	}
@@ -69,10 +69,10 @@ const goodGroup = "user"
 // gateway is rid of their connections and the app knows.
 const settling = 20 * time.Second
 
-// weather is what a storm has under way.
+// weather is what abuse has under way.
 type weather struct {
 	*Env
-	*Storm
+	*Abuse
 	gateway, app *child.Process
 	control      sink.Control
 	traffic      *load.Exchange
@@ -92,11 +92,11 @@ type sight struct {
 	machine      proc.Usage
 }
 
-// Run lets the storm pass and gives each phase's row to record, and at the end
+// Run lets the abuse pass and gives each phase's row to record, and at the end
 // one for what is left behind. An error means that it could not be held, not
 // that the gateway did wrong: that is in Round.Broken.
-func (s *Storm) Run(ctx context.Context, env *Env, record func(report.Round) error) (err error) {
-	w := &weather{Env: env, Storm: s}
+func (s *Abuse) Run(ctx context.Context, env *Env, record func(report.Round) error) (err error) {
+	w := &weather{Env: env, Abuse: s}
 	env.Progress.Say("starting")
 	w.gateway, w.app, w.control, err = env.Servers.startAround(ctx, []string{"--audit", "--mute", abuse.Mute}, s.limits.args())
 	if err != nil {
@@ -138,10 +138,10 @@ func (s *Storm) Run(ctx context.Context, env *Env, record func(report.Round) err
 			return fmt.Errorf("recording a phase: %w", err)
 		}
 	}
-	env.Progress.Say("after the storm")
+	env.Progress.Say("after the abuse")
 	round, err := w.after(ctx, c, end)
 	if err != nil {
-		return fmt.Errorf("after the storm: %w", err)
+		return fmt.Errorf("after the abuse: %w", err)
 	}
 	return record(round)
 }
