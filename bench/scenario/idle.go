@@ -3,6 +3,8 @@ package scenario
 import (
 	"context"
 	"fmt"
+	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -19,6 +21,7 @@ type IdleServer string
 const (
 	IdlePushOnly IdleServer = "gateway"          // the gateway, without callbacks
 	IdleCallback IdleServer = "gateway+callback" // the gateway, which tells the app of each connection
+	IdleJournal  IdleServer = "gateway+journal"  // the same with a journal, in a folder of its own
 	IdleNetpoll  IdleServer = "netpoll"          // the echo server, which keeps no identity
 )
 
@@ -56,7 +59,16 @@ type held struct {
 }
 
 func (i idle) round(ctx context.Context, s stage) (outcome, error) {
-	server, app, control, err := i.start(ctx, s)
+	var journal []string
+	if i.server == IdleJournal {
+		dir, err := os.MkdirTemp("", "ws-bench-journal-")
+		if err != nil {
+			return outcome{}, fmt.Errorf("a folder for the journal: %w", err)
+		}
+		defer os.RemoveAll(dir)
+		journal = []string{"--journal", dir}
+	}
+	server, app, control, err := i.start(ctx, s, journal)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -109,14 +121,15 @@ func (i idle) round(ctx context.Context, s stage) (outcome, error) {
 	return i.figures(i.conns-base, took, opened-before.cpu, before, after), nil
 }
 
-func (i idle) start(ctx context.Context, s stage) (server, app *child.Process, control *sink.Control, err error) {
+// start runs what is measured. journal are arguments for IdleJournal.
+func (i idle) start(ctx context.Context, s stage, journal []string) (server, app *child.Process, control *sink.Control, err error) {
 	switch i.server {
 	case IdleNetpoll:
 		server, err = s.Servers.startEcho(ctx, EchoLoops(s.Servers.Loops, s.Threads))
 		return server, nil, nil, err
-	case IdleCallback:
+	case IdleCallback, IdleJournal:
 		var at sink.Control
-		server, app, at, err = s.Servers.startAround(ctx, nil, patient)
+		server, app, at, err = s.Servers.startAround(ctx, nil, append(slices.Clone(patient), journal...))
 		return server, app, &at, err
 	default:
 		server, err = s.Servers.startGateway(ctx, "", patient)
@@ -176,7 +189,7 @@ func (i idle) figures(conns int, took, cpu time.Duration, before, after held) ou
 	case i.cookie > 0:
 		memoryGoal = 550
 	}
-	if i.server == IdleCallback {
+	if i.server == IdleCallback || i.server == IdleJournal {
 		cpuGoal = 0.08
 	}
 	var o outcome

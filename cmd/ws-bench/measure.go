@@ -52,7 +52,7 @@ func (o trafficOptions) traffic() (scenario.Traffic, error) {
 type idleCommand struct {
 	runOptions
 	Conns  []int         `default:"15000" placeholder:"N" help:"Connections; several numbers are several cases."`
-	Server string        `default:"gateway" enum:"gateway,gateway+callback,netpoll" help:"Who holds them: gateway (push-only), gateway+callback (it tells an app of each), netpoll (the echo server)."`
+	Server []string      `default:"gateway" enum:"gateway,gateway+callback,gateway+journal,netpoll" help:"Who holds them: gateway (push-only), gateway+callback (it tells an app of each), gateway+journal (the same with --journal), netpoll (the echo server); several are several cases."`
 	Cookie []int         `default:"0,200" placeholder:"BYTES" help:"Size of a connection's cookie, 0 for none; several numbers are several cases."`
 	Settle time.Duration `default:"2s" placeholder:"DUR" help:"Time between the last handshake and reading the figures."`
 }
@@ -60,12 +60,16 @@ type idleCommand struct {
 // Run measures idle.
 func (c *idleCommand) Run(ctx context.Context, io *streams) error {
 	var cases []scenario.Case
-	for _, conns := range c.Conns {
-		for _, cookie := range c.Cookie {
-			cases = append(cases, scenario.Idle(scenario.IdleServer(c.Server), conns, cookie, c.Settle))
+	gateway := false
+	for _, server := range c.Server {
+		gateway = gateway || scenario.IdleServer(server) != scenario.IdleNetpoll
+		for _, conns := range c.Conns {
+			for _, cookie := range c.Cookie {
+				cases = append(cases, scenario.Idle(scenario.IdleServer(server), conns, cookie, c.Settle))
+			}
 		}
 	}
-	return c.measure(ctx, io, c.Conns, c.Server != string(scenario.IdleNetpoll), cases)
+	return c.measure(ctx, io, c.Conns, gateway, cases)
 }
 
 type echoCommand struct {
