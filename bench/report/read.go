@@ -1,0 +1,168 @@
+package report
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+)
+
+// Recording is a run as its JSON lines tell it. Rounds of the same scenario and
+// case are in the order in which they were measured.
+type Recording struct {
+	Run       Run
+	Rounds    []Round
+	Summaries []Summary // as written; where there are rounds, Cases counts them anew
+	Ratios    []Ratio
+}
+
+// longestLine bounds a line of JSON, in bytes: a round with its curves is a
+// hundredth of it.
+const longestLine = 16 << 20
+
+var (
+	errNoRun     = errors.New("there is no run in it: was it written with --json?")
+	errHeadless  = errors.New("it belongs to no run: a line with \"record\":\"run\" must come first")
+	errNoRecord  = errors.New("it is no line of ws-bench: it has no \"record\"")
+	errUnordered = errors.New("x does not ascend")
+	errAbsurd    = errors.New("nobody can have measured that")
+	errEmpty     = errors.New("a figure without values")
+)
+
+// Read reads the JSON lines of one or several runs. Records of a kind that it
+// does not know are passed over; whatever else cannot be read is an error that
+// names the line. name is that of the file, for errors.
+func Read(r io.Reader, name string) ([]Recording, error) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, longestLine)
+	var all []Recording
+	n := 0
+	for lines.Scan() {
+		n++
+		if len(lines.Bytes()) == 0 {
+			continue
+		}
+		var err error
+		if all, err = appendRecord(all, lines.Bytes()); err != nil {
+			return nil, fmt.Errorf("%s: line %d: %w", name, n, err)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: line %d: %w", name, n+1, err)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%s: %w", name, errNoRun)
+	}
+	return all, nil
+}
+
+// appendRecord adds what a line holds to the last of the recordings, or, if it
+// begins a run, a recording.
+func appendRecord(all []Recording, line []byte) ([]Recording, error) {
+	var kind struct{ Record string }
+	if err := json.Unmarshal(line, &kind); err != nil {
+		return nil, err
+	}
+	switch kind.Record {
+	case "":
+		return nil, errNoRecord
+	case "run":
+		var r Run
+		err := json.Unmarshal(line, &r)
+		return append(all, Recording{Run: r}), err
+	case "round", "summary", "ratio":
+	default:
+		return all, nil
+	}
+	if len(all) == 0 {
+		return nil, errHeadless
+	}
+	return all, all[len(all)-1].add(kind.Record, line)
+}
+
+func (rec *Recording) add(kind string, line []byte) error {
+	switch kind {
+	case "round":
+		var r Round
+		if err := json.Unmarshal(line, &r); err != nil {
+			return err
+		}
+		rec.Rounds = append(rec.Rounds, r)
+		return r.check()
+	case "summary":
+		var s Summary
+		if err := json.Unmarshal(line, &s); err != nil {
+			return err
+		}
+		rec.Summaries = append(rec.Summaries, s)
+		return s.check()
+	default:
+		var r Ratio
+		if err := json.Unmarshal(line, &r); err != nil {
+			return err
+		}
+		rec.Ratios = append(rec.Ratios, r)
+		if len(r.Values) == 0 {
+			return fmt.Errorf("ratio of %q to %q: %w", r.Figure, r.Peer, errEmpty)
+		}
+		return plausible("ratio of "+r.Figure, append([]float64{r.Ours, r.Theirs, r.Median, r.Min, r.Max}, r.Values...)...)
+	}
+}
+
+func (r Round) check() error {
+	for _, f := range r.Figures {
+		if err := plausible(f.Name, f.Value, f.Goal); err != nil {
+			return err
+		}
+	}
+	for _, c := range r.Curves {
+		for _, p := range c.Points {
+			if err := plausible(c.Name, p[0], p[1]); err != nil {
+				return err
+			}
+		}
+		if !slices.IsSortedFunc(c.Points, byX) {
+			return fmt.Errorf("curve %q: %w", c.Name, errUnordered)
+		}
+	}
+	return plausible("host", r.Host.LoadAverage, r.Host.Others, r.Host.Steal)
+}
+
+func (s Summary) check() error {
+	for _, l := range slices.Concat(s.Lines, []Line{s.Others, s.Steal}) {
+		if err := plausible(l.Name, append([]float64{l.Median, l.Min, l.Max, l.Goal}, l.Values...)...); err != nil {
+			return err
+		}
+	}
+	for _, l := range s.Lines {
+		if len(l.Values) == 0 {
+			return fmt.Errorf("%q: %w", l.Name, errEmpty)
+		}
+	}
+	return nil
+}
+
+// plausible refuses what nobody can have measured and no axis could show.
+// Memory for each connection may well have shrunk.
+func plausible(name string, values ...float64) error {
+	for _, v := range values {
+		if math.Abs(v) > 1e15 {
+			return fmt.Errorf("%q is %v: %w", name, v, errAbsurd)
+		}
+	}
+	return nil
+}
+
+func byX(a, b [2]float64) int {
+	switch {
+	case a[0] < b[0]:
+		return -1
+	case a[0] > b[0]:
+		return 1
+	default:
+		return 0
+	}
+}
