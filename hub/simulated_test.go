@@ -8,21 +8,16 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// simulation is a hub whose connections are sessions alone: all of the hub but
-// the sockets.
-type simulation struct {
-	*Hub
-	generation []uint32 // of the newest session, by loop
-}
+// simulation is a Simulation for tests, whose sessions need only a user.
+type simulation struct{ *Simulation }
 
 func simulate(t testing.TB, loops int, cfg Config) *simulation {
 	t.Helper()
-	h, err := New(cfg)
+	sim, err := NewSimulation(cfg, loops)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.attach(make([]*netpoll.Loop, loops), func(*netpoll.Frame) {})
-	return &simulation{h, make([]uint32, loops)}
+	return &simulation{sim}
 }
 
 var agents = []string{
@@ -35,13 +30,10 @@ var agents = []string{
 // enter opens a session in a slot that is free. As for a real loop, calls for
 // one loop come from one goroutine.
 func (sim *simulation) enter(loop int, slot uint32, user string) (netpoll.ID, admission) {
-	sim.generation[loop]++
-	id := netpoll.MakeID(loop, slot, sim.generation[loop])
-	p := profile{
+	return sim.admit(loop, slot, profile{
 		user: user, agent: agents[int(slot)%len(agents)],
 		remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, byte(slot >> 16), byte(slot >> 8), byte(slot)}), uint16(slot)),
-	}
-	return id, sim.Hub.enter(sim.loops[loop], id, p)
+	})
 }
 
 func (sim *simulation) mustEnter(t testing.TB, loop int, slot uint32, user string) netpoll.ID {
@@ -53,7 +45,7 @@ func (sim *simulation) mustEnter(t testing.TB, loop int, slot uint32, user strin
 	return id
 }
 
-func (sim *simulation) leave(id netpoll.ID) { sim.exit(sim.loops[id.Loop()], id) }
+func (sim *simulation) leave(id netpoll.ID) { sim.Leave(id) }
 
 func (sim *simulation) public(id netpoll.ID) string { return string(sim.instance.appendID(nil, id)) }
 
