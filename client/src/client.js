@@ -1,0 +1,348 @@
+// One connection that is kept: opened, watched by pings, opened again. All of the state
+// is here; a socket's events count only while its turn is the present one.
+
+import { Alarm } from "./alarm.js";
+import { address, complete, longestTimer } from "./options.js";
+import { Outbox, sizeOf } from "./outbox.js";
+import { parseRetryAfter, usual, wait } from "./retry.js";
+import { onWake } from "./wake.js";
+
+const ping = '{"event":"ping","data":{}}';
+const pong = '{"event":"pong"}'; // the gateway's answer, byte for byte
+const lookEvery = 5_000; // how soon an awakening is noticed where no event tells of it
+const maxDrift = 5_000; // a timer that misses its moment by more was asleep
+const maxReasonBytes = 123; // RFC 6455, 5.5
+const isOpen = 1; // WebSocket.OPEN
+
+class ClientEvent extends Event {
+  constructor(type, fields) {
+    super(type);
+    Object.assign(this, fields);
+  }
+}
+
+export class Client extends EventTarget {
+  // Static after construction.
+  #options;
+  #url;
+  #outbox;
+  #stopListening = () => {};
+
+  #state = "connecting";
+  #socket = null;
+  #turn = 0; // counts attempts and ends: what an earlier turn began is void
+  #alarm = new Alarm(); // the one timer, whatever the state waits for
+
+  // Of the connection, while open.
+  #openedAt = 0;
+  #pingDue = 0;
+  #pongDue = 0; // 0: none is awaited
+  #backlog = 0; // bytes that waited in the socket when that was last looked at
+  #rechecked = false; // a pong is missing, and the clock could not be trusted once already
+
+  // Of the attempts to get one.
+  #failures = 0;
+  #triedAt = 0;
+  #notBefore = Infinity; // while waiting: the server's or the app's wish
+  #retryDue = Infinity;
+
+  constructor(url, options = {}) {
+    super();
+    this.#options = complete(options);
+    this.#url = url;
+    this.#outbox = new Outbox(this.#options.maxBufferedMessages, this.#options.maxBufferedBytes);
+    const { signal } = this.#options;
+    if (signal?.aborted) {
+      this.#state = "closed";
+      return;
+    }
+    this.#connect();
+    const abort = () => this.close();
+    const stopWake = onWake(() => this.check());
+    signal?.addEventListener("abort", abort);
+    this.#stopListening = () => {
+      stopWake();
+      signal?.removeEventListener("abort", abort);
+    };
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  get bufferedMessages() {
+    return this.#outbox.length;
+  }
+
+  get bufferedAmount() {
+    return this.#outbox.bytes + (this.#socket?.bufferedAmount ?? 0);
+  }
+
+  get protocol() {
+    return this.#socket?.protocol ?? "";
+  }
+
+  send(data) {
+    const { maxMessageBytes, maxBufferedBytes } = this.#options;
+    const size = sizeOf(data);
+    if (size > maxMessageBytes) throw new RangeError(`a message of ${size} bytes is larger than maxMessageBytes (${maxMessageBytes})`);
+    if (this.#state === "closing" || this.#state === "closed") return false;
+    if (!this.#canSend()) return this.#outbox.push(data, size);
+    const waiting = this.#socket.bufferedAmount;
+    if (waiting > 0 && waiting + size > maxBufferedBytes) return false;
+    this.#socket.send(data);
+    return true;
+  }
+
+  sendEvent(event, data = {}) {
+    return this.send(JSON.stringify({ event, data }));
+  }
+
+  check() {
+    if (this.#state === "open") this.#checkOpen();
+    else if (this.#state === "waiting") this.#hurry();
+  }
+
+  close(code = 1000, reason = "") {
+    if (code !== 1000 && !(Number.isInteger(code) && code >= 3000 && code <= 4999)) {
+      throw new RangeError(`close code ${code} is not 1000 or from 3000 to 4999`);
+    }
+    if (sizeOf(String(reason)) > maxReasonBytes) throw new RangeError(`the reason is longer than ${maxReasonBytes} bytes`);
+    if (this.#state === "closing" || this.#state === "closed") return;
+    if (this.#state !== "open") {
+      this.#drop();
+      this.#finish({ code, reason, wasClean: false });
+      return;
+    }
+    this.#alarm.set(this.#options.closeTimeout, () => {
+      this.#drop();
+      this.#finish({ code: 1006, reason: "the other side did not answer the close", wasClean: false });
+    });
+    this.#socket.close(code, reason);
+    this.#setState("closing");
+  }
+
+  // --- connecting
+
+  #connect() {
+    const turn = ++this.#turn;
+    this.#triedAt = Date.now();
+    this.#alarm.set(this.#options.connectTimeout, () => this.#lost(`no connection within ${this.#options.connectTimeout} ms`));
+    this.#setState("connecting");
+    if (turn !== this.#turn) return;
+    if (typeof this.#url === "function") {
+      Promise.resolve()
+        .then(this.#url)
+        .then((url) => turn === this.#turn && this.#dial(url, turn))
+        .catch((error) => turn === this.#turn && this.#lost(String(error?.message ?? error)));
+      return;
+    }
+    try {
+      this.#dial(this.#url, turn);
+    } catch (error) {
+      if (turn > 1) {
+        this.#lost(String(error?.message ?? error));
+        return;
+      }
+      this.#alarm.clear(); // a mistake in what the constructor was given: it throws
+      throw error;
+    }
+  }
+
+  #dial(url, turn) {
+    const { WebSocket, protocols, socketOptions, binaryType } = this.#options;
+    const more = socketOptions === undefined ? [] : [socketOptions];
+    const socket = new WebSocket(address(url), protocols, ...more);
+    this.#socket = socket;
+    socket.binaryType = binaryType;
+    const current = (handle) => (event) => {
+      if (turn === this.#turn) handle(event);
+    };
+    socket.addEventListener("open", current(() => this.#opened(turn)));
+    socket.addEventListener("message", current((event) => this.#received(event.data)));
+    socket.addEventListener("close", current(({ code, reason, wasClean }) => this.#ended({ code, reason, wasClean })));
+    // Also after its turn: in the package ws an error that nobody hears is thrown.
+    socket.addEventListener("error", () => {});
+    // The package ws alone shows what a refused handshake was answered with.
+    socket.on?.("unexpected-response", (_request, response) => {
+      if (turn !== this.#turn) return;
+      const retryAfter = parseRetryAfter(response.headers["retry-after"], Date.now());
+      this.#lost(`refused with ${response.statusCode}`, { status: response.statusCode, retryAfter });
+    });
+  }
+
+  #opened(turn) {
+    const now = Date.now();
+    this.#openedAt = now;
+    this.#pongDue = 0;
+    this.#pingDue = now + this.#options.pingInterval;
+    this.#armLook();
+    const failures = this.#failures;
+    this.#setState("open");
+    if (turn === this.#turn) this.dispatchEvent(new ClientEvent("open", { failures }));
+    if (turn !== this.#turn) return;
+    this.#outbox.drain((data) => {
+      if (!this.#canSend()) return false;
+      this.#socket.send(data);
+      return true;
+    });
+  }
+
+  // --- open
+
+  // A socket that is being closed by the other side takes messages and drops them.
+  #canSend() {
+    return this.#state === "open" && this.#socket.readyState === isOpen;
+  }
+
+  #received(data) {
+    this.#pongDue = 0; // whatever comes shows that the connection lives
+    this.#rechecked = false;
+    if (data !== pong) this.dispatchEvent(new ClientEvent("message", { data }));
+  }
+
+  #armLook() {
+    const now = Date.now();
+    const due = this.#pongDue ? Math.min(this.#pingDue, this.#pongDue) : this.#pingDue;
+    this.#alarm.set(Math.max(0, Math.min(due - now, lookEvery)), (drift) => this.#look(drift));
+  }
+
+  #look(drift) {
+    const now = Date.now();
+    if (Math.abs(drift) > maxDrift) {
+      this.#awoke();
+      return;
+    }
+    if (this.#pongDue && now >= this.#pongDue && !this.#uploading(now)) {
+      this.#lost("no pong in time");
+      return;
+    }
+    if (now >= this.#pingDue) this.#ping(this.#options.pongTimeout);
+    this.#armLook();
+  }
+
+  // While a long message leaves, the ping is behind it.
+  #uploading(now) {
+    const waiting = this.#socket.bufferedAmount;
+    if (!(waiting > 0 && waiting < this.#backlog)) return false;
+    this.#backlog = waiting;
+    this.#pongDue = now + this.#options.pongTimeout;
+    return true;
+  }
+
+  // After sleep a pong may be there but not yet delivered, so a missing one gets a second
+  // chance; where timers are always late (a hidden page) not a third.
+  #awoke() {
+    if (this.#pongDue && this.#rechecked) {
+      this.#lost("no pong in time");
+      return;
+    }
+    this.#rechecked = this.#pongDue !== 0;
+    this.#pongDue = 0;
+    this.#checkOpen();
+  }
+
+  #checkOpen() {
+    const soon = Date.now() + this.#options.checkTimeout;
+    if (this.#pongDue && this.#pongDue <= soon) return; // on its way already
+    this.#ping(this.#options.checkTimeout);
+    this.#armLook();
+  }
+
+  #ping(timeout) {
+    const now = Date.now();
+    this.#pingDue = now + this.#options.pingInterval;
+    if (!this.#pongDue || this.#pongDue > now + timeout) this.#pongDue = now + timeout;
+    if (this.#canSend()) this.#socket.send(ping);
+    this.#backlog = this.#socket.bufferedAmount;
+  }
+
+  // --- ended
+
+  #lost(reason, answer = {}) {
+    this.#drop();
+    this.#ended({ code: 1006, reason, wasClean: false, ...answer });
+  }
+
+  // drop lets go of a socket without waiting for the other side.
+  #drop() {
+    this.#turn++;
+    const socket = this.#socket;
+    this.#socket = null;
+    if (!socket) return;
+    if (typeof socket.terminate === "function") socket.terminate();
+    else socket.close();
+  }
+
+  #ended(how) {
+    const turn = ++this.#turn;
+    this.#socket = null;
+    this.#alarm.clear();
+    if (this.#state === "closing") {
+      this.#finish(how);
+      return;
+    }
+    const opened = this.#state === "open";
+    if (opened && Date.now() - this.#openedAt >= this.#options.stableAfter) this.#failures = 0;
+    this.#failures++;
+    this.#retryDue = Infinity;
+    this.#setState("waiting");
+    if (turn === this.#turn) this.#decide({ ...how, opened, failures: this.#failures }, turn);
+  }
+
+  #decide(end, turn) {
+    const { retry } = this.#options;
+    if (!retry) {
+      this.#follow(end, usual(end));
+      return;
+    }
+    Promise.resolve(end)
+      .then(retry)
+      .catch((error) => queueMicrotask(() => { throw error; })) // shows as uncaught; the usual applies
+      .then((answer) => turn === this.#turn && this.#follow(end, answer ?? usual(end)));
+  }
+
+  #follow(end, answer) {
+    if (answer === false) {
+      this.#finish(end);
+      return;
+    }
+    const asked = Math.min(Math.max(0, Number(answer) || 0), longestTimer);
+    const { least, delay } = typeof answer === "number"
+      ? { least: asked, delay: asked }
+      : wait(end, this.#options, this.#options.random);
+    const now = Date.now();
+    this.#notBefore = now + least;
+    this.#armRetry(now + delay);
+    this.dispatchEvent(new ClientEvent("reconnecting", { ...end, delay }));
+  }
+
+  #armRetry(due) {
+    this.#retryDue = due;
+    const delay = Math.min(Math.max(0, due - Date.now()), longestTimer);
+    this.#alarm.set(delay, () => this.#connect());
+  }
+
+  // hurry shortens the wait when somebody looks or the network is back, but neither below
+  // what was asked for, nor to a series of attempts by a series of looks.
+  #hurry() {
+    if (globalThis.navigator?.onLine === false) return;
+    const earliest = Math.max(this.#notBefore, this.#triedAt + this.#options.backoffBase);
+    if (this.#retryDue !== Infinity && earliest < this.#retryDue) this.#armRetry(earliest);
+  }
+
+  #finish(how) {
+    this.#turn++;
+    this.#alarm.clear();
+    this.#stopListening();
+    const unsent = this.#outbox.empty();
+    this.#setState("closed");
+    this.dispatchEvent(new ClientEvent("close", { ...how, unsent }));
+  }
+
+  #setState(state) {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.dispatchEvent(new ClientEvent("state", { state }));
+  }
+}

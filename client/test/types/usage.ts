@@ -1,0 +1,42 @@
+// Compiled, never run: what must be accepted, and behind each @ts-expect-error what must not.
+
+import { Client, defaults, type Data, type End, type State } from "ws-gateway-client";
+
+const stop = new AbortController();
+const client = new Client("wss://example.org/ws", {
+  WebSocket,
+  protocols: ["chat"],
+  pingInterval: defaults.pingInterval,
+  signal: stop.signal,
+  retry: async (end: End) => (end.code === 4001 ? false : end.retryAfter),
+});
+new Client(async () => new URL("https://example.org/ws"));
+new Client("/ws", { retry: () => {} });
+
+client.addEventListener("open", (event) => event.failures.toFixed());
+client.addEventListener("message", (event) => JSON.parse(event.data));
+client.addEventListener("reconnecting", ({ code, status, delay, opened }) => [code, status?.toFixed(), delay, !opened]);
+client.addEventListener("close", ({ code, unsent }) => unsent.map((data: Data) => [code, data]));
+client.addEventListener("state", (event) => {
+  const state: State = event.state;
+  return state;
+}, { once: true });
+
+const taken: boolean = client.send("text") && client.send(new Uint8Array(1)) && client.send(new Blob([])) && client.sendEvent("hello");
+client.sendEvent("move", { x: taken });
+client.check();
+client.close();
+client.close(4000, "enough");
+
+// @ts-expect-error: an object must be made JSON first
+client.send({ event: "hello" });
+// @ts-expect-error: no such option
+new Client("/ws", { pingIntervall: 1 });
+// @ts-expect-error: times are numbers
+new Client("/ws", { pingInterval: "30s" });
+// @ts-expect-error: read only
+client.state = "open";
+// @ts-expect-error: close has no delay
+client.addEventListener("close", (event) => event.delay);
+// @ts-expect-error: no such state
+client.addEventListener("state", (event) => event.state === "offline");
