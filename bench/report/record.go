@@ -113,12 +113,7 @@ func Summarise(rounds []Round) Summary {
 			s.Lines[i].Values = append(s.Lines[i].Values, f.Value)
 		}
 		for _, text := range r.Notes {
-			i := slices.IndexFunc(s.Notes, func(n Note) bool { return n.Text == text })
-			if i < 0 {
-				i = len(s.Notes)
-				s.Notes = append(s.Notes, Note{Text: text})
-			}
-			s.Notes[i].Rounds++
+			s.Notes = noted(s.Notes, text)
 		}
 		others.Values = append(others.Values, 100*r.Host.Others)
 		steal.Values = append(steal.Values, 100*r.Host.Steal)

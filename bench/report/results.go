@@ -1,0 +1,125 @@
+package report
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Version is the code that was measured.
+type Version struct {
+	Commit string
+	Dirty  bool // with changes that are not committed: two such may differ
+}
+
+// String shortens the commit.
+func (v Version) String() string {
+	commit := cmp.Or(v.Commit, "unknown")
+	commit = commit[:min(12, len(commit))]
+	if v.Dirty {
+		commit += " with changes"
+	}
+	return commit
+}
+
+// Version returns what the run measured.
+func (r Run) Version() Version { return Version{r.Commit, r.Dirty} }
+
+// Result is a case of one version over all rounds, in whichever runs they were.
+type Result struct {
+	Version Version
+	Summary Summary
+	Rounds  []Round // none where a run told only its summary
+	Runs    []Run   // that it comes from
+}
+
+// Broken is what must hold and did not, in any of the rounds.
+func (r Result) Broken() []Note {
+	var notes []Note
+	for _, round := range r.Rounds {
+		for _, text := range round.Broken {
+			notes = noted(notes, text)
+		}
+	}
+	return notes
+}
+
+// noted counts one more remark.
+func noted(notes []Note, text string) []Note {
+	i := slices.IndexFunc(notes, func(n Note) bool { return n.Text == text })
+	if i < 0 {
+		i = len(notes)
+		notes = append(notes, Note{Text: text})
+	}
+	notes[i].Rounds++
+	return notes
+}
+
+// Results puts the rounds of each case and version together. They stand in the
+// order of their first appearance, those of one scenario beside each other.
+func Results(all []Recording) []Result {
+	var results []Result
+	for _, rec := range all {
+		var own []Result // of this recording
+		for _, r := range rec.Rounds {
+			i := find(&own, rec.Run.Version(), r.Scenario, r.Case)
+			own[i].Rounds = append(own[i].Rounds, r)
+		}
+		for _, s := range rec.Summaries {
+			if i := find(&own, rec.Run.Version(), s.Scenario, s.Case); own[i].Rounds == nil {
+				own[i].Summary = s
+			}
+		}
+		for _, r := range own {
+			i := find(&results, r.Version, r.Summary.Scenario, r.Summary.Case)
+			if len(r.Rounds) == 0 && len(results[i].Rounds) == 0 {
+				results[i].Summary = r.Summary
+			}
+			results[i].Rounds = append(results[i].Rounds, r.Rounds...)
+			results[i].Runs = append(results[i].Runs, rec.Run)
+		}
+	}
+	for i, r := range results {
+		if len(r.Rounds) > 0 {
+			results[i].Summary = Summarise(r.Rounds)
+		}
+	}
+	order := scenariosOf(results)
+	slices.SortStableFunc(results, func(a, b Result) int {
+		return cmp.Compare(slices.Index(order, a.Summary.Scenario), slices.Index(order, b.Summary.Scenario))
+	})
+	return results
+}
+
+// find returns the place of a case, which it makes where there is none.
+func find(results *[]Result, v Version, scenario, name string) int {
+	i := slices.IndexFunc(*results, func(r Result) bool {
+		return r.Version == v && r.Summary.Scenario == scenario && r.Summary.Case == name
+	})
+	if i >= 0 {
+		return i
+	}
+	*results = append(*results, Result{Version: v, Summary: Summary{Scenario: scenario, Case: name}})
+	return len(*results) - 1
+}
+
+// scenariosOf names the scenarios in the order of their first appearance.
+func scenariosOf(results []Result) []string {
+	var names []string
+	for _, r := range results {
+		if !slices.Contains(names, r.Summary.Scenario) {
+			names = append(names, r.Summary.Scenario)
+		}
+	}
+	return names
+}
+
+// versionsOf lists the versions in the order of their first appearance.
+func versionsOf(all []Recording) []Version {
+	var versions []Version
+	for _, rec := range all {
+		if v := rec.Run.Version(); !slices.Contains(versions, v) {
+			versions = append(versions, v)
+		}
+	}
+	return versions
+}

@@ -1,0 +1,61 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// WriteText writes the report for a terminal: what was run, a table for each
+// case, the peers, and, where there are several versions, what changed.
+func WriteText(w io.Writer, all []Recording) error {
+	for _, rec := range all {
+		if err := WriteHead(w, rec.Run); err != nil {
+			return err
+		}
+	}
+	results := Results(all)
+	for _, r := range results {
+		if len(versionsOf(all)) > 1 {
+			r.Summary.Case += " · " + r.Version.String()
+		}
+		if err := WriteTable(w, r.Summary); err != nil {
+			return err
+		}
+	}
+	var b strings.Builder
+	for _, r := range results {
+		for _, n := range r.Broken() {
+			fmt.Fprintf(&b, "BROKEN: %s: %s: %s (%s)\n", r.Summary.Scenario, r.Summary.Case, n.Text, plural(n.Rounds, "round"))
+		}
+	}
+	kinds, groups := groupRatios(ratiosOf(all))
+	for _, k := range kinds {
+		rows := [][]string{{withUnit(k.figure, k.unit), "ours", "theirs", "theirs to ours", "min", "max", ""}}
+		for _, r := range groups[k] {
+			rows = append(rows, []string{r.Peer, Number(r.Ours), Number(r.Theirs), Number(r.Median), Number(r.Min), Number(r.Max), ""})
+		}
+		fmt.Fprintf(&b, "%s: %s; against the peers\n", k.scenario, k.name)
+		layOut(&b, rows, 1)
+		b.WriteByte('\n')
+	}
+	for _, c := range Compare(results) {
+		rows := [][]string{{c.Scenario, "unit", c.Before.String(), "min", "max", c.After.String(), "min", "max", "ratio", ""}}
+		for _, d := range c.Changes {
+			ratio := "–"
+			if d.Ratio != 0 {
+				ratio = Number(d.Ratio)
+			}
+			rows = append(rows, []string{d.Name, d.Unit, Number(d.Before.Median), Number(d.Before.Min), Number(d.Before.Max),
+				Number(d.After.Median), Number(d.After.Min), Number(d.After.Max), ratio, string(d.Verdict)})
+		}
+		fmt.Fprintf(&b, "%s: %s; %s, then %s\n", c.Scenario, c.Case, c.Before, c.After)
+		layOut(&b, rows, 2)
+		for _, text := range c.Caveats {
+			fmt.Fprintf(&b, "  note: %s\n", text)
+		}
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
