@@ -110,3 +110,13 @@ func colonFields(text string) map[string]uint64 {
 	}
 	return fields
 }
+
+// AvailableMemory is what the machine could give to processes, in bytes, without
+// swapping.
+func AvailableMemory() (uint64, error) {
+	meminfo, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, fmt.Errorf("reading available memory: %w", err)
+	}
+	return colonFields(string(meminfo))["MemAvailable"], nil
+}

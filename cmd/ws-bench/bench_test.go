@@ -119,6 +119,14 @@ func TestIdleCountsOneDescriptorForEachConnection(t *testing.T) {
 	above(t, figures[0], "handshakes", "server CPU, 1,000 handshakes", "resident, whole server")
 }
 
+func TestTheHubIsMeasuredWithoutSockets(t *testing.T) {
+	all, figures := summaries(t, "hub", "--rounds", "2", "--sessions", "2000")
+	if len(all) != 1 || !strings.Contains(all[0].Notes[0].Text, "a simulation") {
+		t.Fatalf("got %+v", all)
+	}
+	above(t, figures[0], "heap, each: hub", "resident, each", "wheel tick, worst", "full collection, CPU", "list of all")
+}
+
 // TestTheGatewayIsMeasured builds it once, as ws-bench does without --gateway,
 // and runs all that needs one.
 func TestTheGatewayIsMeasured(t *testing.T) {
@@ -186,6 +194,7 @@ func TestFlagsThatCannotWorkAreRefusedWithAReason(t *testing.T) {
 		{1, "there is no phase \"tickle\"", []string{"abuse", "--only", "tickle"}},
 		{1, "ping timeout", []string{"abuse", "--rate", "1"}},
 		{1, "there is no kind", []string{"attacker", "--target", "127.0.0.1:1", "--kind", "nonsense"}},
+		{1, "1,000 to", []string{"hub", "--sessions", "1"}},
 		{2, "--gateway", []string{"idle", "--gateway", "/nonexistent"}},
 		{2, "--server", []string{"idle", "--server", "other"}},
 		{2, "not a size", []string{"echo-server", "--max-message-size", "many"}},
