@@ -11,6 +11,8 @@ const (
 	jsonType = "application/json"
 	textType = "text/plain; charset=utf-8"
 
+	binaryType = "application/octet-stream"
+
 	success = `{"code":0,"message":"success"}`
 )
 

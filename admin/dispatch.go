@@ -46,7 +46,7 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r route, path, query []byte)
 	} else if no := s.guard.check(&ctx.Request.Header, from); no.status != 0 {
 		return answerRefusal(ctx, no, r.text())
 	}
-	if r == routeUnknown {
+	if r == routeUnknown || r == routeProfile && !s.cfg.Profiles {
 		// On a proxy's pooled connection a stranger's wrong path must not bring the
 		// next client here.
 		ctx.SetConnectionClose()
@@ -71,6 +71,8 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r route, path, query []byte)
 		return answer(ctx, textType, []byte("ok\n"))
 	case routeReady:
 		return s.ready(ctx)
+	case routeProfile:
+		return s.profile(ctx, path, query)
 	default:
 		return s.writeMetrics(ctx)
 	}

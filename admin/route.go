@@ -1,5 +1,7 @@
 package admin
 
+import "strings"
+
 // route is one of the paths that the management server knows.
 type route uint8
 
@@ -13,10 +15,11 @@ const (
 	routeHealth
 	routeReady
 	routeMetrics
+	routeProfile // all below profilePrefix
 	routes
 )
 
-var routeNames = [routes]string{"unknown", "send", "close", "list", "count", "get", "healthz", "readyz", "metrics"}
+var routeNames = [routes]string{"unknown", "send", "close", "list", "count", "get", "healthz", "readyz", "metrics", "profile"}
 
 // String returns the route's name in metrics and logs.
 func (r route) String() string { return routeNames[r] }
@@ -41,6 +44,9 @@ func routeOf(path []byte) route {
 		if 'A' <= b && b <= 'Z' {
 			lower[i] = b | 0x20
 		}
+	}
+	if strings.HasPrefix(string(lower[:n]), profilePrefix) {
+		return routeProfile
 	}
 	switch string(lower[:n]) {
 	case "/tapr/ws/conn/send":
@@ -68,7 +74,7 @@ func routeOf(path []byte) route {
 func (r route) public() bool { return r == routeHealth || r == routeReady }
 
 // text reports whether the route's answers, errors included, are plain text.
-func (r route) text() bool { return r == routeHealth || r == routeReady || r == routeMetrics }
+func (r route) text() bool { return r >= routeHealth }
 
 // allow is the value of the Allow header.
 func (r route) allow() string {

@@ -16,6 +16,8 @@ func TestRouteOfMatchesThePathAsSent(t *testing.T) {
 		"/HEALTHZ/":                  routeHealth,
 		"/readyz":                    routeReady,
 		"/metrics":                   routeMetrics,
+		"/debug/pprof/heap":          routeProfile,
+		"/debug/pprof/":              routeUnknown,
 		"":                           routeUnknown,
 		"/":                          routeUnknown,
 		"//":                         routeUnknown,

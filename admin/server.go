@@ -33,6 +33,7 @@ type Config struct {
 	UserHeader   string // default "X-Bfl-User"; who sends it is a proxy
 	Token        string // "": loopback and unix peers are trusted, under the rules of the wire contract
 	MaxBodyBytes int    // of a command's body; default 16 MiB
+	Profiles     bool   // serve the Go runtime's profiles at /debug/pprof/
 	Version      string // for /metrics
 
 	Log zerolog.Logger

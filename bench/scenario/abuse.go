@@ -108,7 +108,7 @@ func (s *Abuse) Run(ctx context.Context, env *Env, record func(report.Round) err
 	if err != nil {
 		return err
 	}
-	c, err := stage{env, func(what string) { env.Progress.Say("%s", what) }}.connect(ctx, load.Config{Target: w.gateway.Addr(), Header: identity(0)}, s.cfg.Good)
+	c, err := stage{env, "abuse", func(what string) { env.Progress.Say("%s", what) }}.connect(ctx, load.Config{Target: w.gateway.Addr(), Header: identity(0)}, s.cfg.Good)
 	if err != nil {
 		return err
 	}

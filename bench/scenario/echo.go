@@ -50,6 +50,7 @@ func (s stage) echo(ctx context.Context, conns, loops int, t Traffic, m *load.Me
 		return outcome{}, err
 	}
 	defer c.Close()
+
 	r, used, err := s.window(ctx, c, t, m, server)
 	if err != nil {
 		return outcome{}, err

@@ -42,14 +42,16 @@ const MostConnections = 19_000
 // Env is what rounds need.
 type Env struct {
 	Servers  Servers
-	Threads  int  // of the load client
-	Busy     bool // the load client spins
+	Threads  int    // of the load client
+	Busy     bool   // the load client spins
+	Profiles string // folder for profiles of the gateway; "" for none
 	Progress report.Progress
 }
 
 // stage is what one round of one case has to itself.
 type stage struct {
 	*Env
+	name string // of the round, fit for a file
 	show func(what string)
 }
 
@@ -61,7 +63,8 @@ func Run(ctx context.Context, env *Env, cases []Case, rounds int, record func(re
 				env.Progress.Say("round %d of %d, %s: %s: %s", n, rounds, what, c.Scenario, c.Name)
 			}
 			show("starting")
-			round, err := c.run(ctx, stage{env, show})
+			name := fileName(fmt.Sprintf("%s %s %d", c.Scenario, c.Name, n))
+			round, err := c.run(ctx, stage{env, name, show})
 			if err != nil {
 				return fmt.Errorf("%s: %s: round %d: %w", c.Scenario, c.Name, n, err)
 			}

@@ -59,7 +59,8 @@ func (s stage) window(ctx context.Context, c *load.Client, t Traffic, m *load.Me
 		before, err = costs(watched)
 	}
 	if err == nil {
-		err = pause(ctx, t.Duration, watched)
+		profiled := s.profile(ctx, watched[0], t.Duration)
+		err = errors.Join(pause(ctx, t.Duration, watched), profiled())
 	}
 	if err == nil {
 		after, err = costs(watched)

@@ -30,6 +30,7 @@ type serverOptions struct {
 	Busy       bool     `help:"The load client spins instead of sleeping, so that the server never pays for waking it."`
 	Loops      int      `default:"0" placeholder:"N" help:"Event loops of the server. 0: the gateway's default; for the echo server, what the load threads leave of the processors."`
 	Gateway    string   `placeholder:"PATH" type:"existingfile" help:"Gateway binary. Default: build it from the module in the working directory."`
+	Profile    string   `placeholder:"DIR" type:"existingdir" help:"Write a profile of the gateway's processor use in each round to this folder, for go tool pprof. It costs a few per cent."`
 	GatewayArg []string `sep:"none" placeholder:"ARG" help:"Further argument for the gateway. Repeatable."`
 }
 
@@ -54,7 +55,7 @@ type idleCommand struct {
 	Conns  []int         `default:"15000" placeholder:"N" help:"Connections; several numbers are several cases."`
 	Server []string      `default:"gateway" enum:"gateway,gateway+callback,gateway+journal,netpoll" help:"Who holds them: gateway (push-only), gateway+callback (it tells an app of each), gateway+journal (the same with --journal), netpoll (the echo server); several are several cases."`
 	Cookie []int         `default:"0,200" placeholder:"BYTES" help:"Size of a connection's cookie, 0 for none; several numbers are several cases."`
-	Settle time.Duration `default:"2s" placeholder:"DUR" help:"Time between the last handshake and reading the figures."`
+	Settle time.Duration `default:"4s" placeholder:"DUR" help:"Time between the last handshake and reading the figures; the gateway gives memory back in the first seconds of silence."`
 }
 
 // Run measures idle.
@@ -166,10 +167,13 @@ func (o serverOptions) with(ctx context.Context, std *streams, gateway bool, run
 		o.Gateway, subject = binary, binary
 	}
 	env := &scenario.Env{
-		Servers:  scenario.Servers{Self: self, Gateway: o.Gateway, GatewayArgs: o.GatewayArg, Loops: o.Loops},
+		Servers:  scenario.Servers{Self: self, Gateway: o.Gateway, GatewayArgs: o.gatewayArgs(), Loops: o.Loops},
 		Threads:  o.Threads,
 		Busy:     o.Busy,
 		Progress: out.progress,
+	}
+	if gateway {
+		env.Profiles = o.Profile // the echo server has none
 	}
 	commit, dirty := commitOf(subject)
 	about := report.Run{
@@ -177,6 +181,13 @@ func (o serverOptions) with(ctx context.Context, std *streams, gateway bool, run
 		Machine: proc.ThisMachine(), Rounds: 1,
 	}
 	return run(about, env, out)
+}
+
+func (o serverOptions) gatewayArgs() []string {
+	if o.Profile == "" {
+		return o.GatewayArg
+	}
+	return append([]string{"--pprof"}, o.GatewayArg...)
 }
 
 // output is where figures go.

@@ -1,0 +1,71 @@
+package admin
+
+import (
+	"bytes"
+	"runtime/pprof"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	profilePrefix = "/debug/pprof/"
+
+	usualProfile   = 30 * time.Second
+	longestProfile = 50 * time.Second // within longestWrite
+)
+
+// profiling lets one profile of the processor be taken at a time: the runtime
+// cannot take two.
+var profiling sync.Mutex
+
+// profile answers with one of the Go runtime's profiles, in the form that go tool
+// pprof reads: cpu over ?seconds=N under the name profile, as net/http/pprof has
+// it, and those that runtime/pprof knows by name, such as heap and goroutine.
+// Arguments and environment, which may hold a token, are in none of them.
+func (s *Server) profile(ctx *fasthttp.RequestCtx, path, query []byte) outcome {
+	name := string(bytes.TrimPrefix(path, []byte(profilePrefix)))
+	if name == "profile" {
+		return s.profileCPU(ctx, query)
+	}
+	p := pprof.Lookup(name)
+	if p == nil {
+		return answerRefusal(ctx, refusal{fasthttp.StatusNotFound, "no such profile; there are profile (of the processor), heap, allocs, goroutine, threadcreate, block, mutex"}, true)
+	}
+	var body bytes.Buffer
+	if err := p.WriteTo(&body, 0); err != nil {
+		return answerRefusal(ctx, refusal{fasthttp.StatusInternalServerError, "profile: " + err.Error()}, true)
+	}
+	return answer(ctx, binaryType, body.Bytes())
+}
+
+func (s *Server) profileCPU(ctx *fasthttp.RequestCtx, query []byte) outcome {
+	duration := usualProfile
+	var args fasthttp.Args
+	args.ParseBytes(query)
+	if text := args.Peek("seconds"); len(text) > 0 {
+		seconds, err := strconv.ParseFloat(string(text), 64)
+		if err != nil || !(seconds > 0 && seconds <= longestProfile.Seconds()) {
+			return answerRefusal(ctx, refusal{fasthttp.StatusBadRequest, "seconds must be a number above 0, at most " + strconv.Itoa(int(longestProfile.Seconds()))}, true)
+		}
+		duration = time.Duration(seconds * float64(time.Second))
+	}
+	if !profiling.TryLock() {
+		return answerRefusal(ctx, refusal{fasthttp.StatusConflict, "another profile of the processor is being taken"}, true)
+	}
+	defer profiling.Unlock()
+	var body bytes.Buffer
+	if err := pprof.StartCPUProfile(&body); err != nil {
+		return answerRefusal(ctx, refusal{fasthttp.StatusConflict, err.Error()}, true)
+	}
+	timer := time.NewTimer(duration)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.closing:
+	}
+	pprof.StopCPUProfile()
+	return answer(ctx, binaryType, body.Bytes())
+}
