@@ -8,7 +8,7 @@ const binary = process.env.WS_GATEWAY_BINARY;
 if (!binary) throw new Error("WS_GATEWAY_BINARY must name the binary to test: run make test-node");
 
 // start runs the binary and resolves when a line of its log has one of these
-// messages: { lines: {message: fields}, stop() }.
+// messages: { lines: {message: fields}, stop(signal) }.
 export async function start(args, ...messages) {
   const child = spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"] });
   const exited = once(child, "exit");
@@ -27,8 +27,8 @@ export async function start(args, ...messages) {
     });
     exited.then(([code]) => reject(new Error(`exited with ${code}:\n${log.join("\n")}`)));
   });
-  const stop = async () => {
-    child.kill("SIGTERM");
+  const stop = async (signal = "SIGTERM") => {
+    child.kill(signal);
     const [code] = await exited;
     return { code, log: log.join("\n") };
   };
