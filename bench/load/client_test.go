@@ -94,24 +94,31 @@ func connect(t *testing.T, cfg Config, conns int) *Client {
 	return c
 }
 
+// replies is how many the workers have.
+func replies(c *Client) (done uint64) {
+	for _, w := range c.workers {
+		done += w.ex.done.Load()
+	}
+	return done
+}
+
 // until waits until the workers have n replies.
 func until(t *testing.T, c *Client, n uint64) {
+	t.Helper()
+	wait(t, func() bool { return replies(c) >= n })
+}
+
+// wait waits until ready says so.
+func wait(t *testing.T, ready func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	late := time.After(20 * time.Second)
-	for {
-		var done uint64
-		for _, w := range c.workers {
-			done += w.ex.done.Load()
-		}
-		if done >= n {
-			return
-		}
+	for !ready() {
 		select {
 		case <-tick.C:
 		case <-late:
-			t.Fatalf("%d replies, not %d", done, n)
+			t.Fatal("what must happen has not happened for 20 s")
 		}
 	}
 }
@@ -139,7 +146,7 @@ func TestEveryMessageOfTheClosedLoopGetsItsReply(t *testing.T) {
 			x := c.Start(Traffic{Message: bare(t, 64)})
 			until(t, c, 200)
 			x.Begin()
-			until(t, c, 1000)
+			until(t, c, replies(c)+800) // however many there were before
 			r := x.End()
 			if r.Failures != 0 {
 				t.Fatalf("%d failures: %q", r.Failures, r.Details)
@@ -203,15 +210,18 @@ func TestOnlyTheActiveConnectionsSend(t *testing.T) {
 // message only when it has seen 200, at 1,000 a second, is late by that time.
 func TestTheOpenLoopCountsLatencyFromTheDueTime(t *testing.T) {
 	const held = 200
+	begun := make(chan struct{})
 	target := rawServer(t, func(c net.Conn, in *bufio.Reader) {
 		first := make([]byte, held*(2+4+64))
 		if _, err := io.ReadFull(in, first); err == nil {
+			<-begun
 			echoRaw(c, bufio.NewReader(io.MultiReader(bytes.NewReader(first), in)))
 		}
 	})
 	c := connect(t, Config{Target: target}, 1)
 	x := c.Start(Traffic{Message: bare(t, 64), Rate: 1000})
 	x.Begin()
+	close(begun)
 	until(t, c, 2*held)
 	r := x.End()
 	if r.Failures != 0 {
@@ -275,16 +285,7 @@ func TestWrongRepliesAreFoundAndNamed(t *testing.T) {
 
 func untilLost(t *testing.T, c *Client) {
 	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	late := time.After(20 * time.Second)
-	for c.Open() > 0 {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatal("the connection is still open")
-		}
-	}
+	wait(t, func() bool { return c.Open() == 0 })
 }
 
 func TestRepliesThatNeverComeAreCounted(t *testing.T) {

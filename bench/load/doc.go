@@ -3,14 +3,16 @@
 //
 //	Client ──▶ worker (one OS thread while it runs)
 //	            ├─ dial, handshake   until its share of the connections is open
-//	            └─ Exchange          sends messages, checks every reply byte for byte
+//	            ├─ Exchange          sends messages, checks every reply byte for byte,
+//	            │                    or, with a Tally, what the app says that it received
+//	            └─ Push              calls the management API, checks every delivery
 //
 // It shares no code with the gateway, so that a mistake in one shows against the
-// other; it masks, encodes and compares on its own. Frames are built beforehand,
-// only the number of connection and message is written into them. Nothing is
-// allocated for a message.
+// other; it masks, encodes and compares on its own. Frames and calls are built
+// beforehand, only the numbers of connection or group and of message are written
+// into them. Nothing is allocated for a message.
 //
-// A worker runs during Connect, Check and between Start and End of an Exchange
-// only; in between its connections are held and nobody reads them. Connect,
-// Check, Start, End and Close are for one goroutine.
+// A worker runs during Connect, Check and between Start or Push and End only; in
+// between its connections are held and nobody reads them. Connect, Check, Tally,
+// Start, Push, End and Close are for one goroutine.
 package load

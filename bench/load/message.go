@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -19,7 +20,8 @@ const markLen = 16 // hexadecimal digits: eight of the connection, eight of the 
 type Message struct {
 	op      byte
 	payload []byte
-	mark    int // where the mark begins in payload
+	mark    int    // where the mark begins in payload; below 0: there is none
+	reply   []byte // the reply's payload; nil: the same
 }
 
 // Bare returns a message of size bytes, at least 16, that begins with its mark
@@ -43,6 +45,41 @@ func Event(size int) (*Message, error) {
 	return &Message{op: Text, payload: []byte(text), mark: len(before)}, nil
 }
 
+// Ping returns the application's ping, which the gateway itself answers. It has
+// no mark: pings are all alike, and so are the answers.
+func Ping() *Message {
+	return &Message{op: Text, payload: []byte(`{"event":"ping"}`), mark: -1, reply: []byte(`{"event":"pong"}`)}
+}
+
+// Size is the length of the payload in bytes.
+func (m *Message) Size() int { return len(m.payload) }
+
+// Append appends the payload of message number seq of a connection.
+func (m *Message) Append(dst []byte, conn, seq uint32) []byte {
+	start := len(dst)
+	dst = append(dst, m.payload...)
+	if m.mark >= 0 {
+		putMark(dst[start+m.mark:], conn, seq)
+	}
+	return dst
+}
+
+// Parse returns what the mark of a payload says. ok is false unless payload is
+// this message, byte for byte, with a mark.
+func (m *Message) Parse(payload []byte) (conn, seq uint32, ok bool) {
+	end := m.mark + markLen
+	if m.mark < 0 || len(payload) != len(m.payload) ||
+		!bytes.Equal(payload[:m.mark], m.payload[:m.mark]) || !bytes.Equal(payload[end:], m.payload[end:]) {
+		return 0, 0, false
+	}
+	conn, ok = parseHex(payload[m.mark:][:8])
+	if !ok {
+		return 0, 0, false
+	}
+	seq, ok = parseHex(payload[m.mark+8:][:8])
+	return conn, seq, ok
+}
+
 func filler(n int) string {
 	const alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 	return strings.Repeat(alphabet, n/len(alphabet)+1)[:n]
@@ -55,18 +92,23 @@ var mask = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 // frames are the encodings of a message by one worker, which writes the marks.
 type frames struct {
 	request, reply         []byte // masked, as a client sends; plain, as a server does
+	marked                 bool
 	requestMark, replyMark int
 	keys                   [4]byte // the mask from the mark's first byte on
 }
 
 func (m *Message) frames() *frames {
 	request := appendHeader(nil, m.op, len(m.payload), true)
-	reply := appendHeader(nil, m.op, len(m.payload), false)
-	f := &frames{requestMark: len(request) + m.mark, replyMark: len(reply) + m.mark}
+	answer := m.payload
+	if m.reply != nil {
+		answer = m.reply
+	}
+	reply := appendHeader(nil, m.op, len(answer), false)
+	f := &frames{marked: m.mark >= 0, requestMark: len(request) + m.mark, replyMark: len(reply) + m.mark}
 	for i, b := range m.payload {
 		request = append(request, b^mask[i&3])
 	}
-	f.request, f.reply = request, append(reply, m.payload...)
+	f.request, f.reply = request, append(reply, answer...)
 	for i := range f.keys {
 		f.keys[i] = mask[(m.mark+i)&3]
 	}
@@ -75,9 +117,11 @@ func (m *Message) frames() *frames {
 
 // ask returns the frame of message number seq of a connection, until the next call.
 func (f *frames) ask(conn, seq uint32) []byte {
+	if !f.marked {
+		return f.request
+	}
 	mark := f.request[f.requestMark:][:markLen]
-	putHex(mark[:8], conn)
-	putHex(mark[8:], seq)
+	putMark(mark, conn, seq)
 	for i := range mark {
 		mark[i] ^= f.keys[i&3]
 	}
@@ -86,10 +130,29 @@ func (f *frames) ask(conn, seq uint32) []byte {
 
 // answer returns the one right reply to it, until the next call.
 func (f *frames) answer(conn, seq uint32) []byte {
-	mark := f.reply[f.replyMark:][:markLen]
-	putHex(mark[:8], conn)
-	putHex(mark[8:], seq)
+	if f.marked {
+		putMark(f.reply[f.replyMark:], conn, seq)
+	}
 	return f.reply
+}
+
+func putMark(dst []byte, conn, seq uint32) {
+	putHex(dst[:8], conn)
+	putHex(dst[8:], seq)
+}
+
+func parseHex(text []byte) (v uint32, ok bool) {
+	for _, c := range text {
+		switch {
+		case '0' <= c && c <= '9':
+			v = v<<4 | uint32(c-'0')
+		case 'a' <= c && c <= 'f':
+			v = v<<4 | uint32(c-'a'+10)
+		default:
+			return 0, false
+		}
+	}
+	return v, true
 }
 
 func putHex(dst []byte, v uint32) {

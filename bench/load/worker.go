@@ -28,13 +28,14 @@ const (
 
 // conn is one connection. Counters of messages begin anew with each Exchange.
 type conn struct {
-	due      int64 // closed loop: when the message under way was sent, on the worker's clock
+	due      int64 // closed loop: when the message that is timed was sent, on the worker's clock
 	fd       int32
 	written  int32 // bytes of the frame under way that the kernel has taken
 	matched  int32 // bytes of the reply under way that were right
 	wanted   uint32
 	sent     uint32
 	received uint32
+	timed    uint32 // count of sent messages with the one that is timed; 0: none is
 	state    state
 	armed    bool // EPOLLOUT is asked for
 }
@@ -55,6 +56,7 @@ type worker struct {
 	request []byte
 	heads   map[int32][]byte // answers to handshakes that came in pieces
 	lively  bool             // the last look at the epoll found something
+	tally   *tally           // says which messages have been received; nil: replies do
 
 	open atomic.Int64
 	tid  atomic.Int64
@@ -217,6 +219,9 @@ func (w *worker) check() error {
 			return err
 		}
 		for i := range events {
+			if events[i].Fd < 0 {
+				return errTally
+			}
 			if err := w.interruption(&w.conns[events[i].Fd]); err != nil {
 				return fmt.Errorf("connection %d: %w", w.number(events[i].Fd), err)
 			}
@@ -247,5 +252,6 @@ func (w *worker) close() {
 		}
 	}
 	w.open.Store(0)
+	w.tally.close()
 	w.poller.Close()
 }

@@ -1,0 +1,208 @@
+package load
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ws-gateway/bench/sock"
+)
+
+// caller is a connection to the management API, kept alive, with at most one
+// call under way.
+type caller struct {
+	fd      int
+	group   int32  // that is called
+	rest    []byte // of the request: what the kernel has not taken yet; its group's own bytes
+	buf     []byte // what has arrived of the answer
+	calling bool
+	armed   bool // EPOLLOUT is asked for
+}
+
+const mostAnswer = 64 << 10 // bytes of an answer
+
+// appendCall appends a send call's request, and says where the mark of its
+// payload begins.
+func appendCall(dst []byte, host string, m *Message, to string) (request []byte, mark int) {
+	const before, between, after = `{"payload":`, `,`, `}`
+	dst = append(dst, "POST /tapr/ws/conn/send HTTP/1.1\r\nHost: "...)
+	dst = append(dst, host...)
+	dst = append(dst, "\r\nContent-Type: application/json\r\nContent-Length: "...)
+	dst = strconv.AppendInt(dst, int64(len(before)+m.Size()+len(between)+len(to)+len(after)), 10)
+	dst = append(dst, "\r\n\r\n"+before...)
+	mark = len(dst) + m.mark
+	dst = append(m.Append(dst, 0, 0), between...)
+	return append(append(dst, to...), after...), mark
+}
+
+func dialCaller(api netip.AddrPort) (caller, error) {
+	fd, err := sock.Dial(api, netip.Addr{}, 0)
+	if err != nil {
+		return caller{}, err
+	}
+	established := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	n, err := unix.Poll(established, int((5 * time.Second).Milliseconds()))
+	if err == nil && n == 0 {
+		err = errors.New("no answer")
+	}
+	if err == nil {
+		var code int
+		if code, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && code != 0 {
+			err = unix.Errno(code)
+		}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return caller{}, err
+	}
+	return caller{fd: fd}, nil
+}
+
+func (c *caller) begin(group int32, request []byte) {
+	c.group, c.rest, c.buf, c.calling = group, request, c.buf[:0], true
+}
+
+func (p *push) serveCaller(i int32, events uint32) {
+	c := &p.callers[i]
+	if c.fd >= 0 && events&^unix.EPOLLOUT != 0 {
+		p.read(i)
+	}
+	if c.fd >= 0 && events&unix.EPOLLOUT != 0 {
+		p.write(i)
+	}
+}
+
+// write sends what the kernel takes of a caller's request.
+func (p *push) write(i int32) {
+	c := &p.callers[i]
+	for len(c.rest) > 0 {
+		n, err := sock.Write(c.fd, c.rest)
+		if sock.WouldBlock(err) {
+			break
+		}
+		if err != nil {
+			p.fail(i, fmt.Errorf("sending: %w", err))
+			return
+		}
+		c.rest = c.rest[n:]
+	}
+	if wanted := len(c.rest) > 0; wanted != c.armed {
+		interest := uint32(unix.EPOLLIN)
+		if wanted {
+			interest |= unix.EPOLLOUT
+		}
+		if err := p.w.poller.Modify(c.fd, callerIndex(i), interest); err != nil {
+			p.fail(i, fmt.Errorf("watching: %w", err))
+			return
+		}
+		c.armed = wanted
+	}
+}
+
+// read takes what has arrived of a caller's answer.
+func (p *push) read(i int32) {
+	c := &p.callers[i]
+	n, err := sock.Read(c.fd, p.w.buf)
+	switch {
+	case sock.WouldBlock(err):
+		return
+	case err != nil:
+		p.fail(i, fmt.Errorf("reading: %w", err))
+		return
+	case n == 0:
+		p.fail(i, errClosed)
+		return
+	case !c.calling:
+		p.fail(i, fmt.Errorf("unasked for came %s", printable(p.w.buf[:n])))
+		return
+	}
+	data := p.w.buf[:n]
+	if len(c.buf) > 0 {
+		c.buf = append(c.buf, data...)
+		data = c.buf
+	}
+	length, err := checkAnswer(data)
+	switch {
+	case err == nil && length == 0 && len(c.buf) == 0:
+		c.buf = append(c.buf, data...)
+	case err == nil && length == 0:
+	case err == nil && (length < len(data) || len(c.rest) > 0):
+		p.fail(i, fmt.Errorf("the answer is not to the call: %s", printable(data)))
+	case err != nil:
+		p.fail(i, err)
+	default:
+		p.answered(i)
+	}
+}
+
+// answered ends a caller's call.
+func (p *push) answered(i int32) {
+	c := &p.callers[i]
+	g := &p.groups[c.group]
+	c.calling, g.calling = false, false
+	p.free = append(p.free, i)
+	p.w.ex.outstanding--
+	p.w.ex.called.Add(1)
+	p.w.record(p.answer, p.w.now()-g.due)
+}
+
+// fail gives a caller up. Its call stays unanswered, so its group is not called
+// again.
+func (p *push) fail(i int32, err error) {
+	p.w.note(fmt.Sprintf("caller %d: %v", i, err))
+	c := &p.callers[i]
+	sock.HangUp(c.fd)
+	c.fd = -1
+}
+
+func (p *push) hangUp() {
+	for i := range p.callers {
+		if c := &p.callers[i]; c.fd >= 0 {
+			sock.HangUp(c.fd)
+			c.fd = -1
+		}
+	}
+}
+
+var (
+	headEnd       = []byte("\r\n\r\n")
+	statusOK      = []byte("HTTP/1.1 200 ")
+	contentLength = []byte("\r\nContent-Length: ")
+	success       = []byte(`{"code":0,`)
+)
+
+// checkAnswer judges what has arrived of the API's answer to a call. It returns
+// the length of the whole, 0 while it is incomplete, and an error unless it says
+// success.
+func checkAnswer(data []byte) (length int, err error) {
+	end := bytes.Index(data, headEnd)
+	if end < 0 {
+		if len(data) > mostAnswer {
+			return 0, fmt.Errorf("the answer's head has more than %d bytes", mostAnswer)
+		}
+		return 0, nil
+	}
+	head := data[:end]
+	at := bytes.Index(head, contentLength)
+	if at < 0 {
+		return 0, fmt.Errorf("the answer has no Content-Length: %s", printable(data))
+	}
+	digits, _, _ := bytes.Cut(head[at+len(contentLength):], []byte("\r\n"))
+	size, err := strconv.ParseUint(string(digits), 10, 31)
+	if err != nil || size > mostAnswer {
+		return 0, fmt.Errorf("the answer has a body of %s bytes", printable(digits))
+	}
+	length = end + len(headEnd) + int(size)
+	if len(data) < length {
+		return 0, nil
+	}
+	if !bytes.HasPrefix(data, statusOK) || !bytes.HasPrefix(data[end+len(headEnd):], success) {
+		return 0, fmt.Errorf("the API answered %s", printable(data))
+	}
+	return length, nil
+}

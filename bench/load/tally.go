@@ -1,0 +1,133 @@
+package load
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ws-gateway/bench/sock"
+)
+
+// TallyRequest asks the app that receives the messages for a tally of them: from
+// then on it sends, on this connection, the number of the connection of each
+// message that it receives, as TallyEntry bytes in little endian. TallyHello,
+// which is nobody's number, comes first.
+const (
+	TallyRequest = "GET /tally HTTP/1.1\r\nHost: sink\r\n\r\n"
+	TallyEntry   = 4
+	TallyHello   = 1<<32 - 1
+)
+
+// tally is a worker's end of it.
+type tally struct {
+	fd   int
+	buf  [4096]byte
+	kept int // bytes in buf of an entry that has arrived in part
+}
+
+const tallyTimeout = 5 * time.Second
+
+var (
+	errTally      = errors.New("load: the tally spoke of messages that nobody sent, or ended")
+	errTallyEnded = errors.New("the tally ended")
+)
+
+// Tally has the app at addr say which messages it has received: in place of
+// replies on the connections, which must stay silent from then on. It is for a
+// Client whose connections are open.
+func (c *Client) Tally(addr netip.AddrPort) error {
+	for _, w := range c.workers {
+		fd, err := openTally(addr)
+		if err != nil {
+			return fmt.Errorf("load: opening a tally at %v: %w", addr, err)
+		}
+		w.tally = &tally{fd: fd}
+		if err := w.poller.Add(fd, -1, unix.EPOLLIN); err != nil {
+			return fmt.Errorf("load: watching a tally: %w", err)
+		}
+	}
+	return nil
+}
+
+// openTally returns when the tally runs.
+func openTally(addr netip.AddrPort) (fd int, err error) {
+	conn, err := net.DialTimeout("tcp", addr.String(), tallyTimeout)
+	if err != nil {
+		return -1, err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(tallyTimeout)); err != nil {
+		return -1, err
+	}
+	if _, err := io.WriteString(conn, TallyRequest); err != nil {
+		return -1, err
+	}
+	var hello [TallyEntry]byte
+	if _, err := io.ReadFull(conn, hello[:]); err != nil {
+		return -1, err
+	}
+	if n := binary.LittleEndian.Uint32(hello[:]); n != TallyHello {
+		return -1, fmt.Errorf("it began with %d", n)
+	}
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	controlled := raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) })
+	return fd, errors.Join(controlled, err)
+}
+
+// read takes what the tally says as replies to messages of w's.
+func (t *tally) read(w *worker) {
+	n, err := sock.Read(t.fd, t.buf[t.kept:])
+	if sock.WouldBlock(err) {
+		return
+	}
+	if err == nil && n == 0 {
+		err = errTallyEnded
+	}
+	if err != nil {
+		w.note(err.Error())
+		t.close() // the epoll forgets it; what is outstanding will be missed
+		return
+	}
+	data := t.buf[:t.kept+n]
+	for ; len(data) >= TallyEntry; data = data[TallyEntry:] {
+		w.counted(binary.LittleEndian.Uint32(data))
+	}
+	t.kept = copy(t.buf[:], data)
+}
+
+// counted takes the number of a connection of which a message was received.
+func (w *worker) counted(number uint32) {
+	n := int64(number) - int64(w.index)
+	if n%int64(w.cfg.Threads) != 0 { // another worker's
+		return
+	}
+	if n /= int64(w.cfg.Threads); n < 0 || n >= int64(len(w.conns)) {
+		w.note(fmt.Sprintf("the tally names connection %d, which there is not", number))
+		return
+	}
+	c := &w.conns[n]
+	switch {
+	case c.state != open:
+	case c.received == c.sent:
+		w.fail(int32(n), c, errors.New("the tally counts more messages than were sent"))
+	default:
+		w.replied(int32(n), c)
+	}
+}
+
+func (t *tally) close() {
+	if t != nil && t.fd >= 0 {
+		sock.HangUp(t.fd)
+		t.fd = -1
+	}
+}
