@@ -36,13 +36,18 @@ type Stats struct {
 	Failed  uint64 `json:"failed"`
 	Failure string `json:"failure,omitempty"`
 
+	Requests uint64 `json:"requests,omitempty"` // callbacks that a Counter has answered
+	Bytes    uint64 `json:"bytes,omitempty"`    // of these, heads included
+
 	Groups map[string]Group `json:"groups,omitempty"` // of an App that audits
 }
 
 // App is the app. Each callback is handled on its connection's goroutine: the
-// message's data goes back to its connection before the callback is answered.
+// message's data goes back to its connection before the callback is answered, or
+// with the answer.
 type App struct {
 	audit   *audit // nil: none
+	answers bool   // messages are answered in the callback's answer
 	mute    string // the beginning of users' names whose messages are not answered; "" is nobody's
 	server  fasthttp.Server
 	gateway atomic.Pointer[fasthttp.HostClient]
@@ -62,11 +67,12 @@ const (
 type Config struct {
 	Mute  string // users whose names begin with this get no replies; "" is nobody
 	Audit bool   // hold each connection's events against the contract; costs a lock for each event
+	Reply bool   // answer in the callback's answer, not through the send API
 }
 
 // New returns an App that does not serve yet.
 func New(cfg Config) *App {
-	a := &App{mute: cfg.Mute}
+	a := &App{mute: cfg.Mute, answers: cfg.Reply}
 	if cfg.Audit {
 		a.audit = newAudit()
 	}
@@ -141,7 +147,10 @@ func (a *App) callback(ctx *fasthttp.RequestCtx) {
 		if a.mute != "" && strings.HasPrefix(user, a.mute) {
 			return
 		}
-		if err := a.reply(conn, data); err != nil {
+		if a.answers {
+			ctx.SetContentType("application/json")
+			ctx.SetBodyString(data)
+		} else if err := a.reply(conn, data); err != nil {
 			a.fail(err)
 			return
 		}

@@ -142,3 +142,35 @@ func TestAnAppThatIsNotThereIsAnError(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+func TestRepliesCanBeInTheCallbacksAnswer(t *testing.T) {
+	c := serveWith(t, Config{Reply: true}) // a send would fail, for there is no gateway
+	resp, err := answerTo(c, `{"data":{"b":1.50},"action":"message","user_name":"alice","conn_id":"x1"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp != `application/json {"b":1.50}` {
+		t.Errorf("got %s", resp)
+	}
+	if resp, err := answerTo(c, `{"data":{},"action":"open","user_name":"alice","conn_id":"x1"}`); err != nil || !strings.HasSuffix(resp, " ") {
+		t.Errorf("open: got %q, %v", resp, err)
+	}
+	if s := stats(t, c); s.Message != 1 || s.Open != 1 || s.Failed != 0 || s.Sent != 1 {
+		t.Errorf("got %+v", s)
+	}
+}
+
+// answerTo returns the type and the body of the answer to a callback.
+func answerTo(c Control, body string) (string, error) {
+	resp, err := http.Post(c.CallbackURL(), "application/json", strings.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	if len(answer) == 0 {
+		kind = ""
+	}
+	return kind + " " + string(answer), err
+}

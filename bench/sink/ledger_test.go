@@ -1,0 +1,118 @@
+package sink
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"ws-gateway/bench/load"
+)
+
+func message(t *testing.T) *load.Message {
+	t.Helper()
+	m, err := load.Event(64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// posted is the event of a message as the gateway POSTs it; more is what batches
+// have besides.
+func posted(m *load.Message, conn, seq uint32, id, more string) string {
+	return `{"data":` + string(m.Append(nil, conn, seq)) + `,"action":"message","user_name":"user-1","conn_id":"` + id + `"` + more + `}`
+}
+
+const (
+	opened = `{"data":{},"action":"open","user_name":"a","conn_id":"x","request":{"uri":"/}\"{","origin":""}}`
+	closed = `{"data":{},"action":"close","user_name":"a","conn_id":"x","code":1006,"reason":"}","initiator":"network"}`
+)
+
+func TestTheLedgerTakesWhatIsRight(t *testing.T) {
+	m := message(t)
+	var told []uint32
+	l := ledger{message: m, received: func(conn uint32) { told = append(told, conn) }}
+	for _, body := range []string{
+		opened, posted(m, 2, 0, "c", ""), posted(m, 2, 1, "c", ""), posted(m, 0, 0, "a", ""), closed, `[` + opened + `]`,
+		`[` + posted(m, 1, 0, "b", `,"request_id":"b-1"`) + `,` + opened + `,` + posted(m, 1, 1, "b", `,"request_id":"b-2"`) + `,` + closed + `]`,
+	} {
+		if err := l.body([]byte(body)); err != nil {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	if l.open != 3 || l.closed != 2 || l.messages != 5 || fmt.Sprint(told) != "[2 2 0 1 1]" {
+		t.Errorf("%d open, %d messages, %d close, told of %v", l.open, l.messages, l.closed, told)
+	}
+}
+
+func TestTheLedgerFindsWhatIsWrong(t *testing.T) {
+	m := message(t)
+	first := posted(m, 3, 0, "x", "")
+	for name, c := range map[string]struct{ body, want string }{
+		"lost":                 {posted(m, 3, 2, "x", ""), "message 2 came where 1 was due"},
+		"doubled":              {first, "message 0 came where 1 was due"},
+		"lost in a batch":      {`[` + posted(m, 3, 1, "x", "") + `,` + posted(m, 3, 3, "x", "") + `]`, "message 3 came where 2 was due"},
+		"misrouted":            {posted(m, 3, 1, "y", ""), "came from"},
+		"changed":              {strings.Replace(posted(m, 3, 1, "x", ""), "pad", "Pad", 1), "not what was sent"},
+		"a changed mark":       {strings.Replace(posted(m, 3, 1, "x", ""), "00000003", "0000000G", 1), "not what was sent"},
+		"no such connection":   {posted(m, 1<<31, 0, "z", ""), "which there is not"},
+		"no conn_id":           {strings.Replace(posted(m, 3, 1, "x", ""), "conn_id", "conn", 1), "shape"},
+		"another action":       {strings.Replace(posted(m, 3, 1, "x", ""), "message", "massage", 1), "shape"},
+		"cut off":              {first[:len(first)-1], "shape"},
+		"cut off in the data":  {first[:40], "shape"},
+		"an open cut off":      {opened[:len(opened)-1], "shape"},
+		"something after":      {posted(m, 3, 1, "x", "") + " ", "shape"},
+		"nothing":              {``, "shape"},
+		"an empty batch":       {`[]`, "shape"},
+		"a batch without end":  {`[` + posted(m, 3, 1, "x", ""), "shape"},
+		"a batch without rest": {`[` + posted(m, 3, 1, "x", "") + `,`, "shape"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := ledger{message: m}
+			if err := l.body([]byte(first)); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.body([]byte(c.body)); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestTakingAMessageAllocatesNothing(t *testing.T) {
+	m := message(t)
+	l := ledger{message: m}
+	seq := uint32(0)
+	body := []byte(posted(m, 3, 0, "x", ""))
+	at := len(`{"data":`)
+	if n := testing.AllocsPerRun(100, func() {
+		m.Append(body[:at], 3, seq)
+		seq++
+		if err := l.body(body); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestRequestsAreReadWholeOrNotAtAll(t *testing.T) {
+	whole := "POST /callback HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nX-Attempt: 1\r\n\r\nhello"
+	for i := range len(whole) {
+		if _, length, err := parseRequest([]byte(whole[:i])); length != 0 || err != nil {
+			t.Errorf("%d bytes: %d, %v", i, length, err)
+		}
+	}
+	r, length, err := parseRequest([]byte(whole + "POST"))
+	if err != nil || length != len(whole) || string(r.path) != "/callback" || string(r.body) != "hello" || r.size != length {
+		t.Errorf("got %q, %q, %d, %v", r.path, r.body, length, err)
+	}
+	for _, wrong := range []string{
+		"hello\r\n\r\n", "POST /callback\r\n\r\n", "POST /callback HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+		"POST /callback HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", strings.Repeat("x", mostHead+1),
+	} {
+		if _, _, err := parseRequest([]byte(wrong)); err == nil {
+			t.Errorf("%.60q was taken", wrong)
+		}
+	}
+}
