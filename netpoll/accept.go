@@ -93,18 +93,36 @@ func (a *acceptor) listen(addr string) (net.Addr, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := ln.(*net.TCPListener).SyscallConn()
+	return ln.Addr(), a.watch(ln.(*net.TCPListener))
+}
+
+// inherit takes a listener that another process has bound.
+func (a *acceptor) inherit(ln *net.TCPListener) error {
+	raw, err := ln.SyscallConn()
 	if err != nil {
-		return nil, errors.Join(err, ln.Close())
+		return err
+	}
+	control := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) })
+	if err = errors.Join(control, err); err != nil {
+		return err
+	}
+	return a.watch(ln)
+}
+
+// watch makes ln one of the listeners; after an error it is closed.
+func (a *acceptor) watch(ln *net.TCPListener) error {
+	raw, err := ln.SyscallConn()
+	if err != nil {
+		return errors.Join(err, ln.Close())
 	}
 	l := &listener{Listener: ln}
 	if err := raw.Control(func(fd uintptr) { l.fd = int(fd) }); err != nil {
-		return nil, errors.Join(err, ln.Close())
+		return errors.Join(err, ln.Close())
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.listeners = append(a.listeners, l)
-	return ln.Addr(), nil
+	return nil
 }
 
 const listenEvents = netpoll.EPOLLIN | netpoll.EPOLLONESHOT

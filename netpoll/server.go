@@ -135,6 +135,19 @@ func (s *Server) Listen(addr string) (net.Addr, error) {
 	return bound, err
 }
 
+// Inherit takes a listener that another process, such as systemd, has bound,
+// instead of Listen or beside it. The server closes it in the end, and after an
+// error too.
+func (s *Server) Inherit(ln *net.TCPListener) error {
+	if err := s.acceptor.inherit(ln); err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	if s.handedOff.addr == nil {
+		s.handedOff.addr = ln.Addr()
+	}
+	return nil
+}
+
 // Start runs the loops and begins to accept.
 func (s *Server) Start() error {
 	s.started = true
@@ -218,6 +231,16 @@ func (s *Server) Compress(f *Frame) {
 			f.pack(&s.deflater, deflateParams{windowBits: uint8(bits)})
 		}
 	}
+}
+
+// Turns is how often each loop has turned, as last shown. A loop that is well
+// turns every second, even if nothing happens.
+func (s *Server) Turns() []uint64 {
+	turns := make([]uint64, len(s.loops))
+	for i, l := range s.loops {
+		turns[i] = l.snapshot().Turns
+	}
+	return turns
 }
 
 // Stats returns the counters of all loops, added up. It disturbs no loop.

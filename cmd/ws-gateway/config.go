@@ -21,7 +21,11 @@ type config struct {
 	demoOptions
 	actions
 
-	demo        bool              // the command is demo
+	command     string // run, demo, replay, check, health
+	demo        bool   // the command is demo
+	checking    checkOptions
+	asking      healthOptions
+	inherited   inherited         // listeners from systemd, instead of --listen and --admin-listen
 	replay      replayOptions     // its File is empty unless the command is replay
 	callback    string            // callback URL in force; "" for none
 	callbackTLS *tls.Config       // for callbacks over https; nil: nothing special
@@ -48,7 +52,8 @@ var errHelp = errors.New("help was printed")
 
 // parseConfig reads the command line, the environment and the file, in falling
 // precedence, and checks the result. Each line of an error is a message of its
-// own. Help and version go to out, with errHelp.
+// own. Help and version go to out, with errHelp. What comes with an error says only
+// which command was meant.
 func parseConfig(args []string, env environment, out io.Writer) (*config, error) {
 	var cli commandLine
 	resolver := &resolver{env: env, sources: map[string]source{}}
@@ -61,34 +66,42 @@ func parseConfig(args []string, env environment, out io.Writer) (*config, error)
 		return nil, err
 	}
 	given := givenFlags(trace)
+	cfg := &config{command: commandOf(trace)}
+	cfg.checking.JSON = given["json"]
 	switch {
 	case given["help"]:
-		return nil, errors.Join(errHelp, trace.PrintUsage(false))
+		return cfg, errors.Join(errHelp, trace.PrintUsage(false))
 	case given["version"]:
 		_, err := io.WriteString(out, versionText())
-		return nil, errors.Join(errHelp, err)
+		return cfg, errors.Join(errHelp, err)
 	case trace.Error != nil:
-		return nil, resolver.explain(trace.Error)
+		return cfg, resolver.explain(trace.Error)
 	}
 	values := optionsOf(trace)
 	if err := resolver.readFile(configPath(trace, env), names(values)); err != nil {
-		return nil, err
+		return cfg, err
 	}
 	if _, err := parser.Parse(args); err != nil {
-		return nil, resolver.explain(err)
+		return cfg, resolver.explain(err)
 	}
 	for _, v := range values {
 		if given[v.Name] {
 			resolver.sources[v.Name] = sourceFlag
 		}
 	}
-	cfg := &config{
-		options: cli.options, demoOptions: cli.Demo, actions: cli.actions,
-		demo: strings.HasPrefix(trace.Command(), "demo"), replay: cli.Replay,
+	cfg = &config{
+		options: cli.options, demoOptions: cli.Demo, actions: cli.actions, command: cfg.command,
+		demo: cfg.command == "demo", replay: cli.Replay, checking: cli.Check, asking: cli.Health,
 		values: values, sources: resolver.sources,
 		warnings: env.unknown(append(names(values), "config")),
 	}
 	return cfg, cfg.finish(env)
+}
+
+// commandOf returns the name of the chosen command; "" where there is none.
+func commandOf(trace *kong.Context) string {
+	name, _, _ := strings.Cut(trace.Command(), " ")
+	return name
 }
 
 func newParser(cli *commandLine, resolver *resolver, out io.Writer) (*kong.Kong, error) {

@@ -29,22 +29,12 @@ func descriptorLimit() (int, error) {
 }
 
 // connectionLimit returns how many connections to allow under a descriptor
-// limit. asked is --max-connections, 0 for as many as fit. warning says what to
-// do where more were asked for than fit.
-func connectionLimit(descriptors, asked, concurrency int) (limit int, warning string, err error) {
-	reserve := fixedDescriptors + concurrency
-	room := descriptors - reserve
-	switch {
-	case room < fewestConnections:
-		return 0, "", fmt.Errorf("the descriptor limit is %d, too low to run: %d are needed for the gateway itself (--callback-concurrency %d among them); "+
-			"raise it with ulimit -n, or LimitNOFILE of systemd", descriptors, reserve, concurrency)
-	case asked == 0:
-		return room, "", nil
-	case asked > room:
-		return asked, fmt.Sprintf("--max-connections %d does not fit the descriptor limit of %d, which leaves room for %d: "+
-			"raise the limit to %d with ulimit -n, or LimitNOFILE of systemd, or lower --max-connections", asked, descriptors, room, asked+reserve), nil
+// limit. asked is --max-connections, 0 for as many as fit.
+func connectionLimit(descriptors, asked, concurrency int) int {
+	if asked > 0 {
+		return asked
 	}
-	return asked, "", nil
+	return max(0, descriptors-fixedDescriptors-concurrency)
 }
 
 // most handshakes that are under way unless more are asked for: with the largest

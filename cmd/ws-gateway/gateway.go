@@ -33,7 +33,11 @@ type gateway struct {
 	address    net.Addr     // of the clients
 	management net.Listener // the clients' own, or the one of --admin-listen
 
-	maxConnections, descriptors int
+	around         surroundings
+	maxConnections int
+	supervisor     *supervisor
+	beside         context.Context // of goroutines that only look
+	endBeside      context.CancelFunc
 
 	serving sync.WaitGroup
 	failed  chan error // the first part that ended by itself, and why
@@ -42,7 +46,8 @@ type gateway struct {
 // newGateway builds a gateway and binds its addresses; nothing runs before
 // start. An error leaves nothing behind.
 func newGateway(cfg *config, log zerolog.Logger) (*gateway, error) {
-	g := &gateway{cfg: cfg, log: log, failed: make(chan error, 1)}
+	g := &gateway{cfg: cfg, log: log, supervisor: newSupervisor(log), failed: make(chan error, 1)}
+	g.beside, g.endBeside = context.WithCancel(context.Background())
 	for _, step := range []func() error{g.limitConnections, g.build, g.listen} {
 		if err := step(); err != nil {
 			g.discard()
@@ -53,15 +58,12 @@ func newGateway(cfg *config, log zerolog.Logger) (*gateway, error) {
 }
 
 func (g *gateway) limitConnections() (err error) {
-	if g.descriptors, err = descriptorLimit(); err != nil {
+	if g.around, err = lookAround(g.cfg.MemoryShare); err != nil {
 		return err
 	}
-	limit, warning, err := connectionLimit(g.descriptors, g.cfg.MaxConnections, g.cfg.CallbackConcurrent)
-	if warning != "" {
-		g.log.Warn().Msg(warning)
-	}
-	g.maxConnections = limit
-	return err
+	g.around.memory.apply()
+	g.maxConnections = connectionLimit(g.around.descriptors, g.cfg.MaxConnections, g.cfg.CallbackConcurrent)
+	return g.warnOfLimits()
 }
 
 // build makes the parts. Those that are asked first are made last: each one gets
@@ -180,7 +182,7 @@ func (g *gateway) netpollConfig() netpoll.Config {
 		MaxHeaderBytes:    int(c.MaxHeaderBytes),
 		AcceptRate:        c.AcceptRate,
 		AcceptBurst:       c.AcceptBurst,
-		MaxHandshaking:    handshakeLimit(g.descriptors, c.MaxHandshaking, c.CallbackConcurrent),
+		MaxHandshaking:    handshakeLimit(g.around.descriptors, c.MaxHandshaking, c.CallbackConcurrent),
 		HandshakeTimeout:  c.HandshakeTimeout,
 		MaxMessageSize:    int64(c.MaxMessageSize),
 		MaxAssemblyMemory: int64(c.MessageMemory),
@@ -230,14 +232,18 @@ func (g *gateway) callbackStats() forward.Stats {
 }
 
 func (g *gateway) listen() (err error) {
-	if g.address, err = g.sockets.Listen(g.cfg.Listen); err != nil {
-		return listenError("listen", g.cfg.Listen, err)
+	if err = g.listenForClients(); err != nil {
+		return err
 	}
-	if g.cfg.AdminListen == "" {
+	switch {
+	case g.cfg.AdminListen == "":
 		g.management = g.sockets.HandedOff()
 		return nil
 	}
 	if g.management, err = admin.Listen(g.cfg.AdminListen); err != nil {
+	case g.cfg.inherited.admin != nil:
+		g.management = g.cfg.inherited.admin
+		return nil
 		return listenError("admin-listen", g.cfg.AdminListen, err)
 	}
 	return nil
@@ -245,6 +251,20 @@ func (g *gateway) listen() (err error) {
 
 // listenError says what to do about an address that cannot be bound.
 func listenError(option, addr string, err error) error {
+func (g *gateway) listenForClients() (err error) {
+	if len(g.cfg.inherited.clients) == 0 {
+		if g.address, err = g.sockets.Listen(g.cfg.Listen); err != nil {
+			return listenError("listen", g.cfg.Listen, err)
+		}
+		return nil
+	}
+	g.address = g.cfg.inherited.clients[0].Addr()
+	for _, ln := range g.cfg.inherited.clients {
+		err = errors.Join(err, g.sockets.Inherit(ln))
+	}
+	return err
+}
+
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("address %s is taken by another process; choose another with --%s or stop it", addr, option)
@@ -280,7 +300,14 @@ func (g *gateway) start() error {
 	} else {
 		g.logReady()
 	}
+	g.serving.Go(func() { g.supervisor.watch(g.beside, g.sockets.Turns, g.status) })
+	if g.cfg.callback != "" {
+		g.serving.Go(func() { g.lookForApp(g.beside) })
+	}
 	return nil
+		if len(g.recovery.lost) > 0 {
+			g.supervisor.recovering(g.cfg.CallbackRetryFor + g.cfg.CallbackTimeout)
+		}
 }
 
 // fail ends the gateway because a part has ended. Of several failures the first
@@ -290,21 +317,6 @@ func (g *gateway) fail(err error) {
 	case g.failed <- err:
 	default:
 	}
-}
-
-func (g *gateway) logReady() {
-	e := g.log.Info().Stringer("listen", g.address)
-	if g.cfg.AdminListen != "" {
-		e = e.Str("admin", g.adminAddress())
-	}
-	if g.cfg.callback != "" {
-		e = e.Str("callback", withoutQuery(g.cfg.callback))
-	}
-	e.Int("max_connections", g.maxConnections).
-		Int("loops", len(g.sockets.Loops())).
-		Int("fd_limit", g.descriptors).
-		Str("version", version).
-		Msg("ready")
 }
 
 // adminAddress is where the management API answers, as --admin-listen writes it.
@@ -346,6 +358,7 @@ func (g *gateway) shutdown(now time.Time) {
 		g.recovery.stop()
 	}
 	before(end.Add(-4*margin), func(ctx context.Context) error {
+	g.supervisor.stop(g.cfg.ShutdownTimeout)
 		return wait(ctx, g.cfg.DrainDelay)
 	})
 	if err := before(end.Add(-3*margin), func(ctx context.Context) error {
@@ -370,6 +383,7 @@ func (g *gateway) shutdown(now time.Time) {
 		g.recovery.end()
 	}
 	g.logStopped(left, time.Since(now))
+	g.endBeside()
 }
 
 // before runs a step of which ctx must make an end at the deadline.
@@ -418,6 +432,7 @@ func (g *gateway) discard() {
 		g.sockets.Stop(over)
 	}
 	if g.events != nil {
+	g.endBeside()
 		g.events.Drain(over)
 	}
 	if g.recovery != nil {

@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/rs/zerolog"
 )
 
@@ -54,11 +55,16 @@ func (p *process) main() int {
 	switch {
 	case errors.Is(err, errHelp):
 		return exitOK
+	case err != nil && cfg != nil && cfg.command == "check":
+		return p.misconfigured(cfg.checking.JSON, err)
 	case err != nil:
 		for message := range strings.Lines(err.Error()) {
 			fmt.Fprintf(p.stderr, "ws-gateway: %s\n", strings.TrimSpace(message))
 		}
 		return exitUsage
+	}
+	if cfg.command == "check" && !cfg.PrintConfig {
+		return p.check(cfg)
 	}
 	log := newLogger(p.stderr, cfg.LogLevel, cfg.LogFormat)
 	for _, warning := range cfg.warnings {
@@ -76,6 +82,8 @@ func (p *process) main() int {
 		err = p.runDemo(cfg, log)
 	case cfg.replay.File != "":
 		err = p.replay(cfg, log)
+	case cfg.command == "health":
+		err = p.health(cfg)
 	default:
 		err = p.run(cfg, log)
 	}
@@ -88,6 +96,13 @@ func (p *process) main() int {
 
 // run is the gateway's life.
 func (p *process) run(cfg *config, log zerolog.Logger) error {
+	sockets, err := inherit(activation.Files(true))
+	if err != nil {
+		return err
+	}
+	for _, warning := range cfg.takeOver(sockets) {
+		log.Warn().Msg(warning)
+	}
 	g, err := newGateway(cfg, log)
 	if err != nil {
 		return err

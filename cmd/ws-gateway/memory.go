@@ -1,8 +1,13 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"math"
 	"os"
 	"runtime/debug"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
 // gcPercent is the collector's headroom over what is live. What lives here is
@@ -15,5 +20,42 @@ const gcPercent = 25
 func tuneCollector() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+}
+
+// memory is what the process may use.
+type memory struct {
+	limit   int64 // bytes that the cgroup allows, kernel memory included; 0: no limit
+	runtime int64 // bytes that the Go runtime keeps below, if it can; 0: no limit
+}
+
+// readMemory asks for the cgroup's limit, of version 1 or 2 and of all cgroups
+// above it. share is --memory-share: what the runtime is to be told of it, unless
+// GOMEMLIMIT in the environment has told it already (told).
+func readMemory(share int, told bool, limit memlimit.Provider) (memory, error) {
+	var m memory
+	bytes, err := limit()
+	switch {
+	case err == nil:
+		m.limit = int64(min(bytes, math.MaxInt64))
+	case !errors.Is(err, memlimit.ErrNoLimit) && !errors.Is(err, memlimit.ErrNoCgroup) && !errors.Is(err, memlimit.ErrCgroupsNotSupported):
+		return m, fmt.Errorf("reading the memory limit of the cgroup: %w", err)
+	}
+	switch {
+	case told:
+		m.runtime = debug.SetMemoryLimit(-1)
+	case share > 0 && m.limit > 0:
+		m.runtime = m.limit / 100 * int64(share)
+	}
+	if m.runtime == math.MaxInt64 {
+		m.runtime = 0
+	}
+	return m, nil
+}
+
+// apply tells the runtime.
+func (m memory) apply() {
+	if m.runtime > 0 {
+		debug.SetMemoryLimit(m.runtime)
 	}
 }

@@ -74,6 +74,7 @@ type options struct {
 	DrainPeriod        time.Duration `group:"process" default:"5s" min:"0s" help:"Time over which the closing of connections is spread."`
 	ShutdownTimeout    time.Duration `group:"process" default:"30s" min:"100ms" help:"Time for the whole shutdown, the two above and undelivered events included."`
 	Loops              int           `group:"process" default:"0" min:"0" max:"256" help:"Event loops. 0: one for each processor."`
+	MemoryShare        int           `group:"process" default:"90" min:"0" max:"100" help:"Percent of the cgroup's memory limit that the Go runtime keeps below, as GOMEMLIMIT would have it; that variable, where it is set, counts instead. 0: no limit."`
 	LogLevel           string        `group:"process" default:"info" oneof:"debug,info,warn,error" help:"What is logged: debug, info, warn or error."`
 	LogFormat          string        `group:"process" default:"auto" oneof:"auto,json,console" help:"json, console, or auto: console on a terminal, json elsewhere."`
 }
@@ -90,6 +91,17 @@ type replayOptions struct {
 }
 
 // actions are flags that choose what to do; they have no place in the file.
+// checkOptions are what only check has.
+type checkOptions struct {
+	JSON bool `name:"json" group:"actions" help:"Print the findings as JSON."`
+}
+
+// healthOptions are what only health has.
+type healthOptions struct {
+	URL   string `name:"url" group:"actions" placeholder:"URL" help:"What to ask. Default: /healthz of a gateway with this configuration."`
+	Ready bool   `group:"actions" help:"Ask /readyz: whether new clients are taken."`
+}
+
 type actions struct {
 	Config      string `group:"actions" placeholder:"FILE" help:"YAML file with options, under their names without the dashes."`
 	PrintConfig bool   `group:"actions" help:"Print the configuration in force and where each value comes from, then exit."`
@@ -103,4 +115,6 @@ type commandLine struct {
 	Run    struct{}      `cmd:"" default:"withargs" help:"Run the gateway (the default)."`
 	Demo   demoOptions   `cmd:"" help:"Run the gateway with a small chat app to try it out."`
 	Replay replayOptions `cmd:"" help:"Send the events of a dead-letter file to the app again."`
+	Check  checkOptions  `cmd:"" help:"Check configuration, limits, addresses, files and the app without starting; exit code 0, or 1 if a start would fail."`
+	Health healthOptions `cmd:"" help:"Ask a running gateway whether it is well; exit code 0 if it is."`
 }

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	"ws-gateway/forward"
+)
+
+// logReady is the one line that says what has started, and under which limits.
+func (g *gateway) logReady() {
+	c := g.cfg
+	e := g.log.Info().Stringer("listen", g.address)
+	if c.AdminListen != "" {
+		e = e.Str("admin", g.adminAddress())
+	}
+	if c.callback != "" {
+		e = e.Str("callback", withoutQuery(c.callback))
+	}
+	e = e.Int("max_connections", g.maxConnections).
+		Stringer("max_message_size", c.MaxMessageSize).
+		Stringer("ping_timeout", c.PingTimeout).
+		Int("loops", len(g.sockets.Loops())).
+		Int("fd_limit", g.around.descriptors).
+		Int("fd_allows", connectionLimit(g.around.descriptors, 0, c.CallbackConcurrent))
+	if m := g.around.memory; m.limit > 0 {
+		e = e.Stringer("memory_limit", size(m.limit))
+	}
+	if m := g.around.memory; m.runtime > 0 {
+		e = e.Stringer("go_memory_limit", size(m.runtime))
+	}
+	e.Str("version", version).Msg("ready")
+	g.supervisor.ready(g.status())
+}
+
+// status is the line that systemctl status shows.
+func (g *gateway) status() string {
+	sockets := g.sockets.Stats()
+	text := fmt.Sprintf("%d connections of %d", sockets.Open, g.maxConnections)
+	if g.events == nil {
+		return text
+	}
+	events := g.events.Stats()
+	text += fmt.Sprintf(", %d events wait for the app", events.Waiting)
+	if events.AppDown {
+		text += ", which is down"
+	}
+	return text
+}
+
+// warnOfLimits logs what is too small for the configuration.
+func (g *gateway) warnOfLimits() error {
+	for _, f := range g.around.judge(g.cfg, g.maxConnections) {
+		switch f.State {
+		case stateWarn:
+			g.log.Warn().Str("fix", f.Fix).Msg(f.Name + ": " + f.Message)
+		case stateFail:
+			return errors.New(f.Name + ": " + f.Message + "; " + f.Fix)
+		}
+	}
+	return nil
+}
+
+// reachTimeout bounds the look at the app.
+const reachTimeout = 5 * time.Second
+
+// lookForApp says once whether somebody listens at the callback URL. It ends with
+// ctx.
+func (g *gateway) lookForApp(ctx context.Context) {
+	f := appFinding(ctx, g.cfg.callback, g.cfg.callbackTLS)
+	if ctx.Err() != nil {
+		return
+	}
+	e := g.log.Info()
+	if f.State != stateOK {
+		e = g.log.Warn().Str("fix", f.Fix)
+	}
+	e.Msg("app: " + f.Message)
+}
+
+// appFinding connects to the app. No request is made: a handler that does not
+// look at the method, and many don't, would take it for an event, and whoever
+// answers OPTIONS or HEAD need not be that handler.
+func appFinding(ctx context.Context, url string, config *tls.Config) finding {
+	const name = "app"
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	err := forward.Reach(ctx, url, config)
+	shown := withoutQuery(url)
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case err == nil:
+		return finding{name, stateOK, "somebody listens at " + shown, ""}
+	case errors.As(err, &certificate):
+		return finding{name, stateFail, fmt.Sprintf("the certificate of %s is not trusted: %v", shown, certificate.Err), "name its authority with --callback-ca"}
+	}
+	return finding{name, stateWarn, fmt.Sprintf("nobody can be reached at %s yet: %v", shown, err),
+		"start the app, or correct --callback-url; events are tried again for --callback-retry-for"}
+}
