@@ -239,18 +239,16 @@ func (g *gateway) listen() (err error) {
 	case g.cfg.AdminListen == "":
 		g.management = g.sockets.HandedOff()
 		return nil
-	}
-	if g.management, err = admin.Listen(g.cfg.AdminListen); err != nil {
 	case g.cfg.inherited.admin != nil:
 		g.management = g.cfg.inherited.admin
 		return nil
+	}
+	if g.management, err = admin.Listen(g.cfg.AdminListen); err != nil {
 		return listenError("admin-listen", g.cfg.AdminListen, err)
 	}
 	return nil
 }
 
-// listenError says what to do about an address that cannot be bound.
-func listenError(option, addr string, err error) error {
 func (g *gateway) listenForClients() (err error) {
 	if len(g.cfg.inherited.clients) == 0 {
 		if g.address, err = g.sockets.Listen(g.cfg.Listen); err != nil {
@@ -265,6 +263,8 @@ func (g *gateway) listenForClients() (err error) {
 	return err
 }
 
+// listenError says what to do about an address that cannot be bound.
+func listenError(option, addr string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("address %s is taken by another process; choose another with --%s or stop it", addr, option)
@@ -295,19 +295,19 @@ func (g *gateway) start() error {
 	if err := g.sockets.Start(); err != nil {
 		return err
 	}
-	if g.recovery != nil {
-		g.recovery.start()
-	} else {
-		g.logReady()
-	}
 	g.serving.Go(func() { g.supervisor.watch(g.beside, g.sockets.Turns, g.status) })
 	if g.cfg.callback != "" {
 		g.serving.Go(func() { g.lookForApp(g.beside) })
 	}
-	return nil
+	if g.recovery != nil {
 		if len(g.recovery.lost) > 0 {
 			g.supervisor.recovering(g.cfg.CallbackRetryFor + g.cfg.CallbackTimeout)
 		}
+		g.recovery.start()
+	} else {
+		g.logReady()
+	}
+	return nil
 }
 
 // fail ends the gateway because a part has ended. Of several failures the first
@@ -353,12 +353,12 @@ func (g *gateway) shutdown(now time.Time) {
 	end := now.Add(g.cfg.ShutdownTimeout)
 	margin := min(g.cfg.ShutdownTimeout/20, 500*time.Millisecond)
 
+	g.supervisor.stop(g.cfg.ShutdownTimeout)
 	g.hub.SetDraining()
 	if g.recovery != nil {
 		g.recovery.stop()
 	}
 	before(end.Add(-4*margin), func(ctx context.Context) error {
-	g.supervisor.stop(g.cfg.ShutdownTimeout)
 		return wait(ctx, g.cfg.DrainDelay)
 	})
 	if err := before(end.Add(-3*margin), func(ctx context.Context) error {
@@ -378,12 +378,12 @@ func (g *gateway) shutdown(now time.Time) {
 	g.admin.RefuseMutations()
 	g.cut("waiting for clients to answer the close frame", before(end.Add(-margin), g.sockets.Stop))
 	g.cut("finishing management requests", before(end, g.admin.Shutdown))
+	g.endBeside()
 	g.serving.Wait()
 	if g.recovery != nil {
 		g.recovery.end()
 	}
 	g.logStopped(left, time.Since(now))
-	g.endBeside()
 }
 
 // before runs a step of which ctx must make an end at the deadline.
@@ -426,13 +426,13 @@ func (g *gateway) logStopped(left forward.Leftover, took time.Duration) {
 
 // discard releases what a failed newGateway has made.
 func (g *gateway) discard() {
+	g.endBeside()
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
 	if g.sockets != nil {
 		g.sockets.Stop(over)
 	}
 	if g.events != nil {
-	g.endBeside()
 		g.events.Drain(over)
 	}
 	if g.recovery != nil {
