@@ -1,7 +1,10 @@
 // Package report turns the figures of rounds into medians with their spread, and
-// these into a table for people and JSON lines for programs.
+// these into a table for people and JSON lines for programs. It reads such lines
+// back and makes a report of them, for a terminal or as a page with charts, and
+// says what changed where they are of two commits.
 //
 // The JSON lines are, each with a "record" that names its kind: one "run" (what
-// was measured on what), one "round" for each round of each case, and one
-// "summary" for each case.
+// was measured on what), one "round" for each round of each case, one "summary"
+// for each case, and one "ratio" for each figure of each peer that ours was
+// compared with.
 package report

@@ -11,10 +11,10 @@ type Version struct {
 	Dirty  bool // with changes that are not committed: two such may differ
 }
 
-// String shortens the commit.
+// String shortens the commit as git does.
 func (v Version) String() string {
 	commit := cmp.Or(v.Commit, "unknown")
-	commit = commit[:min(12, len(commit))]
+	commit = commit[:min(9, len(commit))]
 	if v.Dirty {
 		commit += " with changes"
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,6 +28,7 @@ type runOptions struct {
 // serverOptions are what all scenarios share.
 type serverOptions struct {
 	JSON       string   `name:"json" placeholder:"FILE" help:"Write JSON lines to this file; - is standard output, and the table then goes to standard error."`
+	HTML       string   `name:"html" placeholder:"FILE" help:"Write the report with its charts to this file: one page that needs no network."`
 	Threads    int      `default:"1" placeholder:"N" help:"Threads of the load client."`
 	Busy       bool     `help:"The load client spins instead of sleeping, so that the server never pays for waking it."`
 	Loops      int      `default:"0" placeholder:"N" help:"Event loops of the server. 0: the gateway's default; for the echo server, what the load threads leave of the processors."`
@@ -193,8 +196,10 @@ func (o serverOptions) gatewayArgs() []string {
 // output is where figures go.
 type output struct {
 	table    io.Writer
-	json     io.Writer // nil: nowhere
-	file     *os.File  // nil unless json is a file of ours
+	json     io.Writer    // nil: nowhere
+	file     *os.File     // nil unless json is a file of ours
+	page     *os.File     // where the report with charts goes; nil: nowhere
+	kept     bytes.Buffer // the records for it
 	progress report.Progress
 }
 
@@ -211,6 +216,13 @@ func (o serverOptions) open(std *streams) (*output, error) {
 		}
 		out.json, out.file = f, f
 	}
+	if o.HTML != "" {
+		f, err := os.Create(o.HTML)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("writing the report: %w", err), out.close())
+		}
+		out.page = f
+	}
 	if f, ok := std.err.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
 		columns := 80
 		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
@@ -223,13 +235,34 @@ func (o serverOptions) open(std *streams) (*output, error) {
 
 func (o *output) close() error {
 	o.progress.Clear()
-	if o.file == nil {
+	var err error
+	if o.file != nil {
+		err = o.file.Close()
+	}
+	if o.page == nil {
+		return err
+	}
+	return errors.Join(err, o.writePage(), o.page.Close())
+}
+
+// writePage makes the report of what was recorded, if anything was.
+func (o *output) writePage() error {
+	if o.kept.Len() == 0 {
 		return nil
 	}
-	return o.file.Close()
+	recordings, err := report.Read(&o.kept, "this run")
+	if err != nil {
+		return err
+	}
+	return report.WriteHTML(o.page, recordings)
 }
 
 func (o *output) record(record any) error {
+	if o.page != nil {
+		if err := report.WriteJSON(&o.kept, record); err != nil {
+			return err
+		}
+	}
 	if o.json == nil {
 		return nil
 	}

@@ -63,9 +63,9 @@ func (c Bars) SVG() template.HTML {
 		values = append(values, b.Min, b.Max, b.Median, b.Goal)
 		room, label = max(room, utf8.RuneCountInString(short(b.Name))), max(label, utf8.RuneCountInString(b.Label))
 	}
-	top := plotTop
+	top := 12.0
 	if c.MarkName != "" {
-		top += 14
+		top = 24
 	}
 	left, right := 16+character*float64(room), width-18-character*float64(label)
 	bottom := top + rowHigh*float64(len(c.Bars))
