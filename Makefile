@@ -31,9 +31,21 @@ dist: ## Build for linux/amd64 and linux/arm64 into dist/
 	  CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o dist/linux-$$arch/ ./cmd/...; \
 	done
 
+# What make bench measures, in this order. BENCH_<scenario> are further arguments of
+# one of them.
+BENCH     := idle echo roundtrip
+BENCH_DIR := bin/bench
+
+# One that fails keeps the others neither from running nor from the report.
 .PHONY: bench
-bench: build ## Measure idle connections, echo and the round trip (minutes; ARGS="..." goes to each)
-	for scenario in idle echo roundtrip; do bin/ws-bench $$scenario --gateway bin/ws-gateway $(ARGS); done
+bench: build ## Measure all scenarios: a table, and a page with charts in bin/bench (minutes; ARGS="..." goes to each)
+	rm -rf $(BENCH_DIR) && mkdir -p $(BENCH_DIR)
+	@failed=""; \
+	measure() { echo "measuring $$1"; \
+	  bin/ws-bench "$$@" --gateway bin/ws-gateway --json $(BENCH_DIR)/$$1.jsonl $(ARGS) >/dev/null || failed+=" $$1"; }; \
+	$(foreach scenario,$(BENCH),measure $(scenario) $(BENCH_$(scenario));) \
+	bin/ws-bench report --html $(BENCH_DIR)/report.html $(BENCH_DIR)/*.jsonl; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 .PHONY: abuse
 abuse: build ## Measure what hostile clients do to good ones (2 minutes; ARGS="..." goes to ws-bench abuse)
