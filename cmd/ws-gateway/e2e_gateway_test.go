@@ -26,7 +26,8 @@ type launch struct {
 	app         *app // its URL becomes --callback-url; nil leaves that to args
 	args        []string
 	env         []string
-	descriptors int // soft and hard limit of descriptors; 0: as many as the test has
+	descriptors int        // soft and hard limit of descriptors; 0: as many as the test has
+	sockets     []*os.File // passed on as systemd does it
 }
 
 // gateway is a running process.
@@ -81,6 +82,10 @@ func (l launch) run(t testing.TB) *gateway {
 	if l.descriptors > 0 {
 		script := fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, l.descriptors)
 		g.cmd = exec.Command("sh", append([]string{"-c", script, gatewayBinary}, l.args...)...)
+	} else if len(l.sockets) > 0 {
+		script := fmt.Sprintf(`LISTEN_FDS=%d LISTEN_PID=$$ exec "$0" "$@"`, len(l.sockets))
+		g.cmd = exec.Command("sh", append([]string{"-c", script, gatewayBinary}, l.args...)...)
+		g.cmd.ExtraFiles = l.sockets
 	} else {
 		g.cmd = exec.Command(gatewayBinary, l.args...)
 	}
