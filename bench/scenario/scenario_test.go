@@ -139,7 +139,7 @@ func TestIdleFiguresAreForEachConnection(t *testing.T) {
 
 func TestGoalsStandOnlyWhereTheirConditionsHold(t *testing.T) {
 	plain := Traffic{Size: 64}
-	if echoGoal(1_000, plain) != 12.7 || echoGoal(10_000, plain) != 16.1 || roundTripGoal(1_000, plain) != 80 {
+	if echoGoal(1_000, plain) != 12.7 || echoGoal(10_000, plain) != 16.1 || roundTripGoal(1_000, false, plain) != 80 || roundTripGoal(1_000, true, plain) != 50 {
 		t.Error("a goal is missing")
 	}
 	for _, other := range []Traffic{{Size: 65}, {Size: 64, Active: 1}, {Size: 64, Rate: 1}} {
@@ -147,7 +147,7 @@ func TestGoalsStandOnlyWhereTheirConditionsHold(t *testing.T) {
 			t.Errorf("%+v has a goal", other)
 		}
 	}
-	if echoGoal(500, plain) != 0 || roundTripGoal(500, plain) != 0 {
+	if echoGoal(500, plain) != 0 || roundTripGoal(500, true, plain) != 0 {
 		t.Error("500 connections have a goal")
 	}
 }
@@ -166,7 +166,7 @@ func TestCasesAreNamedByWhatDistinguishesThem(t *testing.T) {
 	if _, err := Echo(1, load.Binary, 1, Traffic{Size: 3}); err == nil {
 		t.Error("a message of 3 bytes was taken")
 	}
-	if _, err := RoundTrip(1, Traffic{Size: 3}); err == nil {
+	if _, err := RoundTrip(1, false, Traffic{Size: 3}); err == nil {
 		t.Error("an event of 3 bytes was taken")
 	}
 }

@@ -19,6 +19,7 @@ type Traffic struct {
 	Size     int           // bytes of a message
 	Active   int           // connections that send; 0: all
 	Rate     float64       // messages a second, open loop; 0: closed loop
+	Depth    int           // messages of a connection under way in the closed loop; 0: 1
 	Warmup   time.Duration // before the window that is measured
 	Duration time.Duration // of this window
 }
@@ -32,6 +33,9 @@ func (t Traffic) describe(conns int) string {
 	text += fmt.Sprintf(", %s B", count(t.Size))
 	if t.Rate > 0 {
 		return text + fmt.Sprintf(", open loop at %s/s", count(int(t.Rate)))
+	}
+	if t.Depth > 1 {
+		return text + fmt.Sprintf(", closed loop %s deep", count(t.Depth))
 	}
 	return text + ", closed loop"
 }
@@ -50,7 +54,7 @@ func (c cost) perMillion(messages uint64) float64 {
 // window sends traffic and measures what it costs the processes, in their order.
 func (s stage) window(ctx context.Context, c *load.Client, t Traffic, m *load.Message, watched ...*child.Process) (load.Result, []cost, error) {
 	s.show("warming up")
-	x := c.Start(load.Traffic{Message: m, Active: t.Active, Rate: t.Rate})
+	x := c.Start(load.Traffic{Message: m, Active: t.Active, Rate: t.Rate, Depth: t.Depth})
 	err := pause(ctx, t.Warmup, watched)
 	var before, after []cost
 	if err == nil {

@@ -20,11 +20,14 @@ type commandLine struct {
 	Idle       idleCommand       `cmd:"" help:"Open connections and hold them: memory and descriptors for each, handshakes."`
 	Echo       echoCommand       `cmd:"" help:"Messages through the echo server on netpoll: rate, server CPU, latency."`
 	Roundtrip  roundTripCommand  `cmd:"" help:"Client → gateway → callback → app → send API → gateway → client: rate, gateway CPU, latency."`
+	Ingest     ingestCommand     `cmd:"" help:"Client → gateway → one POST each, or batches → an app that only takes them: rate, gateway CPU, also against a bare client's."`
 	Abuse      abuseCommand      `cmd:"" help:"Good clients keep a steady rate while phases of abuse go by: what they notice, what the gateway does, what it leaves behind."`
 	Hub        hubCommand        `cmd:"" help:"The hub in process, with 100,000 to 10 million simulated sessions without sockets: memory, wheel, collections, sends, lists."`
 	Report     reportCommand     `cmd:"" help:"Tables and charts of runs that were written with --json; two commits are compared."`
 	EchoServer echoServerCommand `cmd:"" help:"Serve an echo on netpoll alone, for conformance suites and comparisons."`
 	Sink       sinkCommand       `cmd:"" help:"Serve the app of roundtrip: answer each message callback through the send API."`
+	Counter    counterCommand    `cmd:"" hidden:"" help:"Serve the app of ingest, which counts events and finds what is lost or out of order."`
+	Poster     posterCommand     `cmd:"" hidden:"" help:"POST events with a bare client; ingest compares the gateway with it."`
 	Attacker   attackerCommand   `cmd:"" hidden:"" help:"Do one kind of harm; abuse runs these."`
 
 	HubSimulation hubSimulationCommand `cmd:"" hidden:"" help:"Simulate one size of hub; hub runs these."`

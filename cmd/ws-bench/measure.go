@@ -107,7 +107,8 @@ func (c *echoCommand) Run(ctx context.Context, io *streams) error {
 type roundTripCommand struct {
 	runOptions
 	trafficOptions
-	Conns []int `default:"1000" placeholder:"N" help:"Connections; several numbers are several cases."`
+	Conns []int    `default:"1000" placeholder:"N" help:"Connections; several numbers are several cases."`
+	Reply []string `default:"send" enum:"send,answer" placeholder:"HOW" help:"How the app replies: send (through the send API), answer (in the callback's answer, --callback-reply); several are several cases."`
 }
 
 // Run measures roundtrip.
@@ -118,27 +119,36 @@ func (c *roundTripCommand) Run(ctx context.Context, io *streams) error {
 	}
 	var cases []scenario.Case
 	for _, conns := range c.Conns {
-		one, err := scenario.RoundTrip(conns, traffic)
-		if err != nil {
-			return err
+		for _, reply := range c.Reply {
+			one, err := scenario.RoundTrip(conns, reply == "answer", traffic)
+			if err != nil {
+				return err
+			}
+			cases = append(cases, one)
 		}
-		cases = append(cases, one)
 	}
 	return c.measure(ctx, io, c.Conns, true, cases)
 }
 
 // measure runs cases and writes what comes out. gateway says whether they need one.
 func (o runOptions) measure(ctx context.Context, std *streams, conns []int, gateway bool, cases []scenario.Case) error {
+	if err := o.check(conns); err != nil {
+		return err
+	}
+	return o.with(ctx, std, gateway, func(about report.Run, env *scenario.Env, out *output) error {
+		about.Rounds = o.Rounds
+		return out.rounds(ctx, about, env, cases)
+	})
+}
+
+func (o runOptions) check(conns []int) error {
 	if o.Rounds < 1 {
 		return fmt.Errorf("--rounds must be at least 1")
 	}
 	if slices.Min(conns) < 2 || slices.Max(conns) > scenario.MostConnections {
 		return fmt.Errorf("--conns must be 2 to %d", scenario.MostConnections)
 	}
-	return o.with(ctx, std, gateway, func(about report.Run, env *scenario.Env, out *output) error {
-		about.Rounds = o.Rounds
-		return out.rounds(ctx, about, env, cases)
-	})
+	return nil
 }
 
 // with prepares what a run needs, and cleans up behind it. gateway says whether

@@ -12,6 +12,7 @@ import (
 type sinkCommand struct {
 	Listen string `default:"127.0.0.1:0" placeholder:"ADDR" help:"Address to serve at; port 0 takes a free one. The bound address is printed on a line of its own."`
 	Mute   string `placeholder:"PREFIX" help:"Do not answer users whose names begin with this."`
+	Reply  bool   `help:"Answer in the callback's answer, not through the send API; the gateway needs --callback-reply."`
 	Audit  bool   `help:"Hold each connection's events against the contract: one open, messages in order, one close."`
 }
 
@@ -21,7 +22,7 @@ func (c *sinkCommand) Run(ctx context.Context, io *streams) error {
 	if err != nil {
 		return err
 	}
-	app, ended := sink.New(sink.Config{Mute: c.Mute, Audit: c.Audit}), make(chan error, 1)
+	app, ended := sink.New(sink.Config{Mute: c.Mute, Audit: c.Audit, Reply: c.Reply}), make(chan error, 1)
 	go func() { ended <- app.Serve(l) }()
 	fmt.Fprintln(io.out, l.Addr())
 	select {
