@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ type Spec struct {
 	Name string // for messages
 	Path string
 	Args []string
+	Env  []string // beside this process's own
 
 	// Ready looks at each line that the process prints, on either stream, and
 	// returns the address that it serves at once one says so.
@@ -51,6 +53,9 @@ func Start(ctx context.Context, s Spec) (*Process, error) {
 	p := &Process{name: s.Name, cmd: exec.Command(s.Path, s.Args...), ready: make(chan netip.AddrPort, 1), done: make(chan struct{})}
 	// A group of its own keeps Ctrl-C from it: who started it stops it, in order.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if s.Env != nil {
+		p.cmd.Env = append(os.Environ(), s.Env...)
+	}
 	var streams [2]io.Reader
 	var errs [2]error
 	streams[0], errs[0] = p.cmd.StdoutPipe()
@@ -135,6 +140,12 @@ func (p *Process) Alive() error {
 	default:
 		return nil
 	}
+}
+
+// ExitCode is that of a process that has ended, -1 where a signal ended it.
+func (p *Process) ExitCode() int {
+	<-p.done
+	return p.cmd.ProcessState.ExitCode()
 }
 
 // Stop ends the process: with SIGTERM, and after grace with SIGKILL. It returns

@@ -270,7 +270,12 @@ func (w *weather) hold(ctx context.Context, over *passage) error {
 
 // send calls the send API.
 func send(gateway netip.AddrPort, command []byte) error {
-	body, err := callAPI(gateway, "POST", "/tapr/ws/conn/send", command)
+	return order(gateway, "/tapr/ws/conn/send", command)
+}
+
+// order gives the gateway a command, which it must accept.
+func order(gateway netip.AddrPort, path string, command []byte) error {
+	body, err := callAPI(gateway, "POST", path, command)
 	if err != nil {
 		return err
 	}
@@ -279,7 +284,7 @@ func send(gateway netip.AddrPort, command []byte) error {
 		Message string
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || answer.Code != 0 {
-		return fmt.Errorf("the send API answered %.200q", body)
+		return fmt.Errorf("%s answered %.200q", path, body)
 	}
 	return nil
 }

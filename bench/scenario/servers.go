@@ -17,6 +17,7 @@ type Servers struct {
 	Self        string   // ws-bench itself, which is the echo server and the sink too
 	Gateway     string   // the gateway's binary
 	GatewayArgs []string // further arguments for it
+	GatewayEnv  []string // further environment for it
 	Loops       int      // event loops of the server; 0: the gateway's own default, EchoLoops for the echo server
 }
 
@@ -62,7 +63,7 @@ func (s Servers) startGateway(ctx context.Context, callback string, further []st
 		args = append(args, "--loops", strconv.Itoa(s.Loops))
 	}
 	args = append(args, s.GatewayArgs...)
-	return start(ctx, child.Spec{Name: "gateway", Path: s.Gateway, Args: args, Ready: readyLine})
+	return start(ctx, child.Spec{Name: "gateway", Path: s.Gateway, Args: args, Env: s.GatewayEnv, Ready: readyLine})
 }
 
 // startSink runs the app with further arguments.

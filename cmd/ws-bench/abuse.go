@@ -20,7 +20,7 @@ type abuseCommand struct {
 	Intensity float64  `default:"1" placeholder:"FACTOR" help:"Multiplies the attackers' rates. At 1 they leave most of two processors to the others."`
 }
 
-var errBroken = errors.New("what must hold in abuse did not")
+var errBroken = errors.New("what must hold did not")
 
 // Run lets the abuse pass. It fails when an invariant is broken; latency is
 // reported, and never a failure, since others use the machine too.

@@ -19,16 +19,27 @@ func (o serverOptions) gateway(ctx context.Context, progress report.Progress) (p
 	if o.Gateway != "" {
 		return o.Gateway, func() {}, nil
 	}
+	progress.Say("building the gateway")
+	return build(ctx, "CGO_ENABLED=0")
+}
+
+// buildRace builds the gateway with the race detector.
+func buildRace(ctx context.Context) (path string, remove func(), err error) {
+	return build(ctx, "CGO_ENABLED=1", "-race")
+}
+
+// build builds the gateway into a folder of its own.
+func build(ctx context.Context, env string, flags ...string) (path string, remove func(), err error) {
 	dir, err := os.MkdirTemp("", "ws-bench-")
 	if err != nil {
 		return "", nil, fmt.Errorf("building the gateway: %w", err)
 	}
 	remove = func() { os.RemoveAll(dir) }
-	progress.Say("building the gateway")
 	path = filepath.Join(dir, "ws-gateway")
-	build := exec.CommandContext(ctx, "go", "build", "-o", path, gatewayPackage)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := build.CombinedOutput(); err != nil {
+	args := append(append([]string{"build"}, flags...), "-o", path, gatewayPackage)
+	compile := exec.CommandContext(ctx, "go", args...)
+	compile.Env = append(os.Environ(), env)
+	if text, err := compile.CombinedOutput(); err != nil {
 		remove()
 		return "", nil, fmt.Errorf("building the gateway (in the module's folder, or name a binary with --gateway): %w\n%s", err, text)
 	}

@@ -22,6 +22,7 @@ type commandLine struct {
 	Roundtrip  roundTripCommand  `cmd:"" help:"Client → gateway → callback → app → send API → gateway → client: rate, gateway CPU, latency."`
 	Ingest     ingestCommand     `cmd:"" help:"Client → gateway → one POST each, or batches → an app that only takes them: rate, gateway CPU, also against a bare client's."`
 	Abuse      abuseCommand      `cmd:"" help:"Good clients keep a steady rate while phases of abuse go by: what they notice, what the gateway does, what it leaves behind."`
+	Chaos      chaosCommand      `cmd:"" help:"An app that misbehaves in every way, clients that come and go: proof that no event is lost, reordered or invented."`
 	Hub        hubCommand        `cmd:"" help:"The hub in process, with 100,000 to 10 million simulated sessions without sockets: memory, wheel, collections, sends, lists."`
 	Report     reportCommand     `cmd:"" help:"Tables and charts of runs that were written with --json; two commits are compared."`
 	EchoServer echoServerCommand `cmd:"" help:"Serve an echo on netpoll alone, for conformance suites and comparisons."`

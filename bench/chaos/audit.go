@@ -1,0 +1,359 @@
+package chaos
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Evidence is all that is known when everything has come to rest.
+type Evidence struct {
+	Record
+	Clients []Client
+	Letters []Letter
+	Odd     []string // requests that no gateway should send
+
+	Timeouts int           // attempts that the gateway says it gave up for want of an answer
+	Timeout  time.Duration // of an attempt
+	RetryFor time.Duration
+	Replies  bool // --callback-reply
+}
+
+// Findings are what Audit makes of Evidence.
+type Findings struct {
+	Connections int // that the app has heard of, or a dead letter speaks of
+	Events      int
+	Attempts    int // events that the App has read, repeated ones included
+	Duplicates  int // of these, events that it had read before, as it must expect
+	Late        int // of these, Posts that came again because the answer was late, as the gateway's timeouts say
+	Unseen      int // attempts that the App could not read, by X-Attempt
+	Lost        int // events that nobody acknowledged and that no dead letter speaks of
+	Reordered   int // events before their turn, or after it
+	Letters     int
+	Broken      []string // what must hold and did not
+}
+
+// mostBroken is how many breaches are told one by one.
+const mostBroken = 20
+
+// attempt is one event of a Post.
+type attempt struct {
+	post int
+	*Post
+}
+
+// history is what happened to one event.
+type history struct {
+	Event
+	seq      int       // within its connection: the open is 0
+	attempts []attempt // in the order in which they were read
+	letters  []Letter
+}
+
+// last is the attempt that was read last; those too late to be answered don't
+// count. nil for none.
+func (h *history) last() *attempt {
+	for i := len(h.attempts) - 1; i >= 0; i-- {
+		if !h.attempts[i].Stale {
+			return &h.attempts[i]
+		}
+	}
+	return nil
+}
+
+// answered reports whether the app has given one of these answers to an attempt.
+func (h *history) answered(answers ...Answer) bool {
+	return slices.ContainsFunc(h.attempts, func(a attempt) bool { return slices.Contains(answers, a.Answer) })
+}
+
+// accounted reports whether somebody has the event: the app, or the dead-letter file.
+func (h *history) accounted() bool { return len(h.letters) > 0 || h.answered(MaybeAcked, Acked) }
+
+type audit struct {
+	*Evidence
+	Findings
+	silenced int
+
+	events map[string]*history
+	conns  map[string][]*history // by sequence number; holes are nil
+	users  map[string]string     // of connections
+	ids    map[string]string     // connections of users
+	faults map[int]bool          // Posts that came again although they were settled
+}
+
+// Audit holds what happened against the contract (PROTOCOL 4.1 to 4.5).
+func Audit(e Evidence) Findings {
+	a := &audit{
+		Evidence: &e, events: make(map[string]*history), conns: make(map[string][]*history),
+		users: make(map[string]string), ids: make(map[string]string), faults: make(map[int]bool),
+	}
+	for _, odd := range e.Odd {
+		a.say("%s", odd)
+	}
+	a.gather()
+	for _, id := range sorted(a.events) {
+		h := a.events[id]
+		a.repetition(h)
+		a.letter(h)
+	}
+	a.unseen()
+	a.late()
+	a.order()
+	a.clients()
+	a.Findings.Connections, a.Findings.Events, a.Findings.Letters = len(a.conns), len(a.events), len(e.Letters)
+	if a.silenced > 0 {
+		a.Broken = append(a.Broken, fmt.Sprintf("and %d more", a.silenced))
+	}
+	return a.Findings
+}
+
+func sorted[V any](m map[string]V) []string {
+	all := make([]string, 0, len(m))
+	for k := range m {
+		all = append(all, k)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func (a *audit) say(format string, args ...any) {
+	if len(a.Broken) == mostBroken {
+		a.silenced++
+		return
+	}
+	a.Broken = append(a.Broken, fmt.Sprintf(format, args...))
+}
+
+// gather sorts attempts and dead letters by event, and events by connection.
+func (a *audit) gather() {
+	batches := make(map[string]string) // the batch that an event is in
+	for i := range a.Posts {
+		p := &a.Posts[i]
+		key := p.key()
+		for _, e := range p.Events {
+			a.Attempts++
+			h := a.history(e)
+			if h == nil {
+				continue
+			}
+			if batch, known := batches[e.ID]; known && batch != key {
+				a.say("%s came in the batch of %s, and before in that of %s", e.ID, shorten(key), shorten(batch))
+			}
+			batches[e.ID] = key
+			h.attempts = append(h.attempts, attempt{i, p})
+		}
+	}
+	for _, l := range a.Evidence.Letters {
+		if h := a.history(l.Event); h != nil {
+			h.letters = append(h.letters, l)
+		}
+	}
+}
+
+func shorten(batch string) string {
+	if len(batch) > 100 {
+		return batch[:100] + "…"
+	}
+	return batch
+}
+
+// history finds that of an event, which must always be the same under the same id.
+func (a *audit) history(e Event) *history {
+	h := a.events[e.ID]
+	if h != nil {
+		if h.Event != e {
+			a.say("%s is two events: %+v and %+v", e.ID, h.Event, e)
+			return nil
+		}
+		return h
+	}
+	number, named := strings.CutPrefix(e.ID, e.Conn+"-")
+	seq, err := strconv.Atoi(number)
+	seq-- // the open is number 1
+	if !named || err != nil || seq < 0 || seq > 1<<20 {
+		a.say("an event of connection %q is called %q", e.Conn, e.ID)
+		return nil
+	}
+	if user, known := a.users[e.Conn]; known && user != e.User {
+		a.say("connection %s is %s's and %s's", e.Conn, user, e.User)
+		return nil
+	}
+	if id, known := a.ids[e.User]; known && id != e.Conn {
+		a.say("%s connected once and has the connections %s and %s", e.User, id, e.Conn)
+		return nil
+	}
+	a.users[e.Conn], a.ids[e.User] = e.User, e.Conn
+	h = &history{Event: e, seq: seq}
+	a.events[e.ID] = h
+	for len(a.conns[e.Conn]) <= seq {
+		a.conns[e.Conn] = append(a.conns[e.Conn], nil)
+	}
+	a.conns[e.Conn][seq] = h
+	return h
+}
+
+// repetition looks at the attempts at an event: X-Attempt tells them apart and
+// ascends, and none follows one that settled it.
+func (a *audit) repetition(h *history) {
+	numbers := make(map[int]bool)
+	highest, settled := 0, false
+	for i, at := range h.attempts {
+		if i > 0 {
+			a.Duplicates++
+		}
+		if at.Number < 1 || numbers[at.Number] {
+			a.say("%s came twice as attempt %d", h.ID, at.Number)
+		}
+		numbers[at.Number] = true
+		if at.Stale {
+			continue
+		}
+		if at.Number < highest {
+			a.say("%s came as attempt %d after attempt %d", h.ID, at.Number, highest)
+		}
+		highest = max(highest, at.Number)
+		if settled {
+			a.faults[at.post] = true
+		}
+		settled = settled || at.Answer == Acked || at.Answer == Refused
+	}
+}
+
+// late holds the Posts that came again after they were settled against the timeouts
+// that the App has not caused on purpose.
+func (a *audit) late() {
+	slack := max(0, a.Timeouts-a.Waited)
+	a.Late = len(a.faults)
+	if a.Late <= slack {
+		return
+	}
+	for i := range a.Posts {
+		if a.faults[i] {
+			p := &a.Posts[i]
+			a.say("%s came again, as attempt %d, after it was acknowledged or refused (%d answers can have been late)", p.Events[0].ID, p.Number, slack)
+		}
+	}
+}
+
+// letter looks at the dead letters of an event: one if the app refused it, none if
+// it took it, and otherwise only after all the time that there is.
+func (a *audit) letter(h *history) {
+	if len(h.letters) > 1 {
+		a.say("%s has %d dead letters", h.ID, len(h.letters))
+	}
+	last := h.last()
+	if len(h.letters) == 0 {
+		if last != nil && last.Answer == Refused {
+			a.say("%s was refused and has no dead letter", h.ID)
+		}
+		return
+	}
+	l := h.letters[0]
+	if last != nil && last.Number > l.Attempts {
+		a.say("%s came as attempt %d, and its dead letter knows of %d", h.ID, last.Number, l.Attempts)
+	}
+	switch {
+	case h.answered(Refused, MaybeRefused):
+	case last != nil && last.Answer == Acked && last.Number == l.Attempts && a.Timeouts <= a.Waited:
+		a.say("%s was acknowledged and has a dead letter", h.ID)
+	default:
+		if since, known := a.begun(h); known && l.At.Sub(since) < a.RetryFor-a.Timeout {
+			a.say("%s was given up after %v", h.ID, l.At.Sub(since))
+		}
+	}
+}
+
+// begun is an instant no later than that at which the time began in which an event is
+// tried again: its first attempt or, while the port was closed, the end of the event
+// before it.
+func (a *audit) begun(h *history) (at time.Time, known bool) {
+	if len(h.attempts) > 0 {
+		first := h.attempts[0]
+		if first.Number == 1 && !a.outage(a.precedes(h), first.post) {
+			return first.At, true
+		}
+	}
+	if before := a.before(h); before != nil {
+		last := before.last()
+		switch {
+		case before.batched(h):
+			return a.begun(before)
+		case len(before.letters) > 0:
+			return before.letters[0].At, true
+		case last != nil:
+			return last.At, true
+		}
+	}
+	for i := range a.Clients {
+		if c := &a.Clients[i]; c.User == h.User {
+			return c.Opened, true
+		}
+	}
+	return at, false
+}
+
+// before is the event before one of the same connection; nil for none, and for one
+// of which nothing is known.
+func (a *audit) before(h *history) *history {
+	if h.seq == 0 {
+		return nil
+	}
+	return a.conns[h.Conn][h.seq-1]
+}
+
+// batched reports whether an event was sent together with another.
+func (h *history) batched(other *history) bool {
+	return len(h.attempts) > 0 && len(other.attempts) > 0 && h.attempts[0].post == other.attempts[0].post
+}
+
+// unseen explains the numbers that X-Attempt jumped over: the port was closed
+// meanwhile, or the App had ended a connection of which the gateway did not know.
+func (a *audit) unseen() {
+	counted := make(map[string]bool) // batches
+	unexplained := 0
+	for _, id := range sorted(a.events) {
+		h := a.events[id]
+		if len(h.attempts) == 0 {
+			continue
+		}
+		if key := h.attempts[0].key(); counted[key] {
+			continue
+		} else {
+			counted[key] = true
+		}
+		before, number := a.precedes(h), 0
+		byNumber := slices.SortedFunc(slices.Values(h.attempts), func(x, y attempt) int { return cmp.Compare(x.Number, y.Number) })
+		for _, at := range byNumber {
+			if missing := at.Number - number - 1; missing > 0 {
+				a.Unseen += missing
+				if !a.outage(min(before, at.post), max(before, at.post)) {
+					unexplained += missing
+				}
+			}
+			before, number = at.post, at.Number
+		}
+	}
+	if unexplained > a.Blind {
+		a.say("%d attempts were counted that the app has not read, and only %d of its connections ended unannounced", unexplained, a.Blind)
+	}
+}
+
+// precedes is the Post after which the first attempt at an event was made; -1 for
+// any.
+func (a *audit) precedes(h *history) int {
+	if before := a.before(h); before != nil && !before.batched(h) {
+		if last := before.last(); last != nil && last.post < h.attempts[0].post {
+			return last.post
+		}
+	}
+	return -1
+}
+
+// outage reports whether the port was closed at some time after Post i was read and
+// before Post j was.
+func (a *audit) outage(i, j int) bool {
+	return slices.ContainsFunc(a.Outages, func(o Outage) bool { return o.From <= j && o.To > i })
+}

@@ -1,0 +1,17 @@
+// Package chaos proves that the gateway loses, reorders and invents nothing while
+// the app misbehaves.
+//
+//	Crowd (clients) ══WebSocket══▶ gateway ──POST──▶ App: Fault by Fault
+//	   │ what each sent, and how it ended                 │ Post by Post, Outages
+//	   ▼                                                  ▼
+//	Client ───────────────▶ Audit(Evidence) ◀──────────── Log, and Letters
+//
+// The App speaks HTTP/1.1 on raw sockets, because it does what net/http's server
+// can't: it answers in half lines, with lengths that are wrong, byte by byte, or
+// not at all. It rolls its dice with a seed; what meets what is up to the scheduler.
+//
+// Audit is pure, and no judgement of it hangs on time: where an answer may have
+// come too late the gateway's own count of timeouts says how often it can have been
+// so, and an attempt that the App can't have read needs a closed port or a broken
+// connection to explain it.
+package chaos

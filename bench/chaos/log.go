@@ -1,0 +1,153 @@
+package chaos
+
+import (
+	"math"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Answer is what a Post's answer means to a gateway that reads it.
+type Answer uint8
+
+const (
+	Unanswered   Answer = iota // nothing that could be taken for an answer: to be tried again
+	Retryable                  // 408, 425, 429, 5xx: to be tried again
+	MaybeAcked                 // 2xx, which the gateway may not have seen
+	Acked                      // 2xx: the event must never come again
+	MaybeRefused               // a final status, which the gateway may not have seen
+	Refused                    // a final status: never again, and a dead letter
+)
+
+// Event is one event of a Post. ID is its request id.
+type Event struct {
+	ID, Conn, User, Action string
+
+	Message   int // number that the client gave the message
+	Code      int // of a close
+	Initiator string
+}
+
+// Post is one request that the App has read.
+type Post struct {
+	At     time.Time
+	Number int // X-Attempt
+	Events []Event
+	Fault  Fault
+	Answer Answer
+	Reply  bool // its answer has a body that --callback-reply must pass on
+	Stale  bool // when the App came to read it the gateway had given up waiting
+}
+
+// key names what a Post carries: a batch is tried again whole.
+func (p *Post) key() string {
+	ids := make([]string, len(p.Events))
+	for i, e := range p.Events {
+		ids[i] = e.ID
+	}
+	return strings.Join(ids, " ")
+}
+
+// Outage is a time in which the App's port was closed, as indices of the Posts that
+// were read next when it began and ended.
+type Outage struct{ From, To int }
+
+// Record is what an App has done.
+type Record struct {
+	Posts   []Post
+	Outages []Outage
+	Blind   int           // connections that the App ended unannounced: each may have cost an attempt unseen
+	Waited  int           // attempts that the gateway gave up for want of an answer, as the App has seen it
+	Faults  map[Fault]int // how often each was done
+}
+
+// log collects a Record. An entry is made before the gateway can know of what it
+// says, so that their order is that of causes and effects.
+type log struct {
+	mu     sync.Mutex
+	record Record // guarded by mu
+}
+
+// read enters a Post and returns its index.
+func (l *log) read(p Post) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.record.Posts = append(l.record.Posts, p)
+	return len(l.record.Posts) - 1
+}
+
+// decide says what the App is going to do about a Post.
+func (l *log) decide(post int, f Fault, a Answer, reply bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := &l.record.Posts[post]
+	p.Fault, p.Answer, p.Reply = f, a, reply
+	l.countLocked(f)
+}
+
+// stale says that the gateway had already given a Post up.
+func (l *log) stale(post int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.record.Posts[post].Stale = true
+	l.record.Waited++
+}
+
+// doubt says that a Post's answer may not have been seen whole.
+func (l *log) doubt(post int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch p := &l.record.Posts[post]; p.Answer {
+	case Acked:
+		p.Answer = MaybeAcked
+	case Refused:
+		p.Answer = MaybeRefused
+	}
+}
+
+// waited says that the gateway has given up an attempt.
+func (l *log) waited() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.record.Waited++
+}
+
+// blind says that the App is about to end a connection unannounced; with a fault
+// that is counted too.
+func (l *log) blind(f Fault) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.record.Blind++
+	l.countLocked(f)
+}
+
+// down and up enclose an outage.
+func (l *log) down(f Fault) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.record.Outages = append(l.record.Outages, Outage{From: len(l.record.Posts), To: math.MaxInt})
+	l.countLocked(f)
+}
+
+func (l *log) up() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.record.Outages[len(l.record.Outages)-1].To = len(l.record.Posts)
+}
+
+// spell counts a fault that is no outage.
+func (l *log) spell(f Fault) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.countLocked(f)
+}
+
+func (l *log) countLocked(f Fault) {
+	if f == none {
+		return
+	}
+	if l.record.Faults == nil {
+		l.record.Faults = make(map[Fault]int)
+	}
+	l.record.Faults[f]++
+}

@@ -1,0 +1,179 @@
+package chaos
+
+import "slices"
+
+// order looks at each connection's events in the order in which they were read: one
+// after the other, none before the one before it was settled.
+func (a *audit) order() {
+	last := make(map[string]*history) // by connection
+	at := make(map[string]int)        // the Post in which it came
+	for i := range a.Posts {
+		p := &a.Posts[i]
+		if p.Stale {
+			continue
+		}
+		for _, e := range p.Events {
+			h := a.events[e.ID]
+			if h == nil || h.Event != e {
+				continue // said already
+			}
+			before, together := last[e.Conn], at[e.Conn] == i
+			switch {
+			case before != nil && !together && a.Posts[at[e.Conn]].key() == p.key(): // the same again, from its first event on
+			case before != nil && h.seq <= before.seq:
+				a.misplaced("%s came after %s", h.ID, before.ID)
+			default:
+				a.passedOver(before, h)
+				if before != nil && !together && !before.settledBy(i) { // those of a batch are settled together
+					a.misplaced("%s came before %s was settled", h.ID, before.ID)
+				}
+			}
+			last[e.Conn], at[e.Conn] = h, i
+		}
+	}
+}
+
+func (a *audit) misplaced(format string, args ...any) {
+	a.Reordered++
+	a.say(format, args...)
+}
+
+// settledBy reports whether the gateway may have gone on with the next event when it
+// sent Post i.
+func (h *history) settledBy(i int) bool {
+	if len(h.letters) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(h.attempts, func(at attempt) bool {
+		return at.post < i && at.Answer >= MaybeAcked
+	})
+}
+
+// passedOver looks at events that should have come between two of a connection's:
+// they must have been given up.
+func (a *audit) passedOver(before, h *history) {
+	from := 0
+	if before != nil {
+		from = before.seq + 1
+	}
+	for seq := from; seq < h.seq; seq++ {
+		if missing := a.conns[h.Conn][seq]; missing == nil || len(missing.letters) == 0 {
+			a.misplaced("%s came before event %d of its connection", h.ID, seq)
+		}
+	}
+}
+
+// clients holds the events against what the clients did.
+func (a *audit) clients() {
+	known := make(map[string]bool, len(a.Clients))
+	for i := range a.Clients {
+		c := &a.Clients[i]
+		known[c.User] = true
+		conn, heard := a.ids[c.User]
+		switch {
+		case c.End == Broken:
+			a.say("%s: %s", c.User, c.Trouble)
+		case c.End == Never && heard:
+			a.say("%s was refused, and the app heard of connection %s", c.User, conn)
+		case c.End != Never && !heard:
+			a.Lost++
+			a.say("%s was connected, and the app never heard of it", c.User)
+		case c.End != Never:
+			a.connection(c, a.conns[conn])
+			a.replies(c)
+		}
+	}
+	for _, user := range sorted(a.ids) {
+		if !known[user] {
+			a.say("the app heard of %s, who never came", user)
+		}
+	}
+}
+
+// connection looks at the events of one connection: an open, all the messages that
+// there must be, and a close.
+func (a *audit) connection(c *Client, events []*history) {
+	for seq, h := range events {
+		switch {
+		case h == nil:
+			a.Lost++
+			a.say("%s lost event %d of %d", c.User, seq, len(events))
+			continue
+		case !h.accounted():
+			a.Lost++
+			a.say("%s is lost: the app has not acknowledged it, and there is no dead letter", h.ID)
+		}
+		want, isLast := "message", seq == len(events)-1
+		switch {
+		case seq == 0:
+			want = "open"
+		case isLast:
+			want = "close"
+		}
+		if h.Action != want {
+			a.say("event %d of %d of %s is its %s", seq, len(events), c.User, h.Action)
+		}
+		if h.Action == "message" && h.Message != seq-1 {
+			a.misplaced("%s has the client's message %d", h.ID, h.Message)
+		}
+	}
+	messages := len(events) - 2
+	switch {
+	case messages > c.Sent:
+		a.say("%s sent %d messages, and the app got %d", c.User, c.Sent, messages)
+	case messages < c.Sent && c.End == Clean:
+		a.Lost += c.Sent - messages
+		a.say("%s sent %d messages before its close, and the app got %d", c.User, c.Sent, messages)
+	}
+	if end := events[len(events)-1]; end != nil && end.Action == "close" {
+		a.ending(c, end)
+	}
+}
+
+// ending compares a close event with the close.
+func (a *audit) ending(c *Client, h *history) {
+	code, initiator := 1006, "network"
+	switch c.End {
+	case Clean:
+		code, initiator = c.Code, "client"
+	case ByApp:
+		code, initiator = c.Code, "app"
+	}
+	if h.Code != code || h.Initiator != initiator {
+		a.say("%s ended with %d by the %s, and its close event says %d by the %s", c.User, code, initiator, h.Code, h.Initiator)
+	}
+}
+
+// replies looks at what a client has been sent: answers to its events, each once,
+// in order, and none left out before the last.
+func (a *audit) replies(c *Client) {
+	next := 0
+	events := a.conns[a.ids[c.User]]
+	for _, r := range c.Replies {
+		h := a.events[r.Event]
+		if !a.Evidence.Replies || h == nil || h.User != c.User {
+			a.say("%s was sent what was not for it: the reply to %s", c.User, r.Event)
+			continue
+		}
+		if h.seq < next {
+			a.misplaced("%s was sent the reply to %s twice, or after that to a later event", c.User, h.ID)
+			continue
+		}
+		for ; next < h.seq; next++ {
+			if left := events[next]; left != nil && left.mustReply() {
+				a.say("%s was sent the reply to %s and not that to %s", c.User, h.ID, left.ID)
+			}
+		}
+		next = h.seq + 1
+		if last := h.last(); last == nil || last.Number != r.Attempt {
+			a.say("%s was sent the reply to attempt %d at %s, which was not the last", c.User, r.Attempt, h.ID)
+		}
+	}
+}
+
+// mustReply reports whether the event's answer was certain to be seen, and had
+// something for the client.
+func (h *history) mustReply() bool {
+	last := h.last()
+	return last != nil && last.Answer == Acked && last.Reply
+}
