@@ -161,8 +161,11 @@ export class Client extends EventTarget {
     socket.addEventListener("open", current(() => this.#opened(turn)));
     socket.addEventListener("message", current((event) => this.#received(event.data)));
     socket.addEventListener("close", current(({ code, reason, wasClean }) => this.#ended({ code, reason, wasClean })));
-    // Also after its turn: in the package ws an error that nobody hears is thrown.
-    socket.addEventListener("error", () => {});
+    // A handshake that fails has an error, and a close event not in every Node. This
+    // listens beyond its turn: in the package ws an error that nobody hears is thrown.
+    socket.addEventListener("error", (event) => {
+      if (turn === this.#turn && this.#state === "connecting") this.#lost(event.message || "could not connect");
+    });
     // The package ws alone shows what a refused handshake was answered with.
     socket.on?.("unexpected-response", (_request, response) => {
       if (turn !== this.#turn) return;

@@ -34,6 +34,17 @@ for (const code of passing) {
   });
 }
 
+test("a handshake that fails with an error and no close event is tried again", (t) => {
+  const g = given(t);
+  g.socket.dispatchEvent(Object.assign(new Event("error"), { message: "connection refused" }));
+  g.socket.end(1006);
+  assert.deepEqual(g.all("reconnecting").map((e) => e.reason), ["connection refused"], "and counted once where both come");
+  g.pass(1_000);
+  g.socket.accept();
+  g.socket.dispatchEvent(new Event("error"));
+  assert.equal(g.client.state, "open", "of an open connection the close event tells");
+});
+
 test("the window of delays doubles from 1 to 30 seconds, and the delay is anywhere in it", (t) => {
   for (const [random, delays] of [[1, [1, 2, 4, 8, 16, 30, 30]], [0.5, [0.5, 1, 2, 4, 8, 15, 15]], [0, [0, 0, 0]]]) {
     const g = given(t, { random });
