@@ -73,6 +73,32 @@ check: ## Format, vet and static checks
 	go vet ./...
 	go run $(STATICCHECK) ./...
 
+.PHONY: bench-check
+bench-check: build ## Count system calls, allocations and bytes for each message and connection; fail where a promise is broken
+	bin/ws-bench check --gateway bin/ws-gateway $(ARGS)
+
+BENCHSTAT     := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
+CORE_BASELINE := bench/baseline/core.txt
+CORE_PACKAGES := ./netpoll ./hub ./forward ./admin
+CORE          := ParseHead|Upgrade|DecodeHeader|AppendFrameHeader|NewFrame|Outbox|UTF8Feed|IsPing|AppendID|ParseID|WheelSet|WheelSecond|LeaveAndJoin|EncodeMessage|EncodeOpen|ValidJSON|SchedulerPick|SchedulerWaiting|Lane|Signing|ParseSend|AccessRules
+core           = go test -run '^$$' -bench '^Benchmark($(CORE))$$' -benchtime 100ms -count 6 $(CORE_PACKAGES)
+
+# Times compare on the baseline's own machine only; allocations everywhere.
+.PHONY: bench-core
+bench-core: ## Benchmarks of the pure cores, compared with the saved baseline (a minute)
+	@mkdir -p bin
+	$(core) >bin/core.txt || { cat bin/core.txt; exit 1; }
+	@grep '^#' $(CORE_BASELINE)
+	go run $(BENCHSTAT) -ignore cpu baseline=$(CORE_BASELINE) now=bin/core.txt
+
+.PHONY: bench-core-save
+bench-core-save: ## Save them as the new baseline
+	@mkdir -p bin $(dir $(CORE_BASELINE))
+	$(core) >bin/core.txt || { cat bin/core.txt; exit 1; }
+	{ echo "# Recorded by make bench-core-save at commit $(COMMIT), $$(date -u +%F)"; \
+	  echo "# on $$(nproc) processors of $$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), Linux $$(uname -r), $$(go env GOVERSION)"; \
+	  grep -E '^(goos|goarch|pkg|cpu|Benchmark)' bin/core.txt; } >$(CORE_BASELINE)
+
 .PHONY: format
 format: ## Format the Go code
 	gofmt -w $$(git ls-files '*.go')

@@ -57,6 +57,9 @@ func TestAProcessThatIsNotThereHasNoFigures(t *testing.T) {
 	if _, err := Descriptors(none); err == nil {
 		t.Error("Descriptors: no error")
 	}
+	if _, err := CallsOf(none); err == nil {
+		t.Error("CallsOf: no error")
+	}
 	if _, _, err := Switches(none); err == nil {
 		t.Error("Switches: no error")
 	}

@@ -21,11 +21,13 @@ ws_gateway_closed_total{cause="peer_closed"} 3
 ws_gateway_closed_total{cause="ping_timeout"} 4
 # TYPE go_goroutines gauge
 go_goroutines 12
+# TYPE promhttp_metric_handler_requests_total counter
+promhttp_metric_handler_requests_total 1
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m["connections"] != 7 || m["closed_total{ping_timeout}"] != 4 || m.sum("closed_total") != 7 || len(m) != 3 {
+	if m["connections"] != 7 || m["closed_total{ping_timeout}"] != 4 || m.sum("closed_total") != 7 || m["go_goroutines"] != 12 || len(m) != 4 {
 		t.Errorf("got %v", m)
 	}
 	if moved := m.sub(metrics{"connections": 10, "closed_total{peer_closed}": 1}); moved["connections"] != -3 || moved.sum("closed_total") != 6 {

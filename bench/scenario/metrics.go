@@ -12,8 +12,9 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// metrics are the gateway's own counts, by name without prefix; a label's value
-// follows in braces, as in closed_total{ping_timeout}.
+// metrics are the gateway's own counts, by name without prefix, and those of its
+// runtime, such as go_goroutines; a label's value follows in braces, as in
+// closed_total{ping_timeout}.
 type metrics map[string]float64
 
 const apiTimeout = 10 * time.Second
@@ -55,7 +56,7 @@ func parseMetrics(text []byte) (metrics, error) {
 	all := make(metrics)
 	for name, family := range families {
 		short, ours := strings.CutPrefix(name, "ws_gateway_")
-		if !ours {
+		if !ours && !strings.HasPrefix(name, "go_") {
 			continue
 		}
 		for _, m := range family.GetMetric() {

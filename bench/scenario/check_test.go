@@ -1,0 +1,48 @@
+package scenario
+
+import (
+	"testing"
+
+	"ws-gateway/bench/proc"
+	"ws-gateway/bench/report"
+)
+
+func TestCountsAreOfOneMessageAndWithoutTheCountingItself(t *testing.T) {
+	n := counters{allocated: func() (float64, error) { return 0, nil }, own: 500}
+	before := counted{calls: proc.Calls{Reads: 10, Writes: 20}, switches: 5, mallocs: 1_000}
+	after := counted{calls: proc.Calls{Reads: 2_010, Writes: 1_020}, switches: 105, mallocs: 4_500}
+	o := n.figures(before, after, 1_000)
+	want := map[string]float64{readsFigure: 2, writesFigure: 1, sleepsFigure: 0.1, mallocsFigure: 3}
+	for _, f := range o.figures {
+		if f.Value != want[f.Name] {
+			t.Errorf("%s is %v, want %v", f.Name, f.Value, want[f.Name])
+		}
+	}
+	if len(o.figures) != len(want) || len(o.notes) != 1 {
+		t.Errorf("%d figures, notes %v", len(o.figures), o.notes)
+	}
+}
+
+func TestEveryPromiseIsAboutAFigureThatCheckMeasures(t *testing.T) {
+	n := counters{allocated: func() (float64, error) { return 0, nil }, kernel: make([]*proc.Counter, len(traced))}
+	counts := counted{kernel: make([]uint64, len(traced))}
+	measured := map[string]outcome{
+		idleRatios: idle{server: IdlePushOnly, conns: 2}.figures(1, 1, 0, held{}, held{}),
+		echoRatios: n.figures(counts, counts, 1),
+		tripRatios: n.figures(counts, counts, 1),
+	}
+	var summaries []report.Summary
+	for name, o := range measured {
+		s := report.Summarise([]report.Round{{Scenario: "check", Case: name, Figures: o.figures}})
+		summaries = append(summaries, s)
+	}
+	all := Promised(summaries)
+	if len(all) != len(promises) {
+		t.Fatalf("%d promises, of which %d are measured: %+v", len(promises), len(all), all)
+	}
+	for i, p := range promises {
+		if p.margin <= 1 || p.margin > 5 || p.promised <= 0 || all[i].Most != p.promised*p.margin {
+			t.Errorf("%+v becomes %+v", p, all[i])
+		}
+	}
+}

@@ -1,0 +1,28 @@
+package scenario
+
+// promises are the ratios whose regression must be noticed, as measured on two
+// processors; where one has become better it belongs lowered here. The margin
+// covers how far the best of three rounds moved on a machine that others kept
+// busy. Reads and writes do not depend on the machine; epoll_wait, futex and
+// sleeps do: the busier a server, the more one wake-up brings.
+var promises = []struct {
+	of, figure string
+	promised   float64
+	margin     float64 // factor
+}{
+	{idleRatios, "resident, each", 300, 1.1},
+	{idleRatios, "descriptors, each", 1, 1.001},
+
+	{echoRatios, readsFigure, 1, 1.05},
+	{echoRatios, writesFigure, 1, 1.05},
+	{echoRatios, syscallsFigure, 2.1, 1.2},
+	{echoRatios, futexFigure, 0.005, 4},
+	{echoRatios, sleepsFigure, 0.01, 5},
+
+	{tripRatios, readsFigure, 5, 1.05},
+	{tripRatios, writesFigure, 3.1, 1.1},
+	{tripRatios, syscallsFigure, 9, 1.15},
+	{tripRatios, futexFigure, 0.08, 4},
+	{tripRatios, sleepsFigure, 0.3, 3},
+	{tripRatios, mallocsFigure, 13, 1.1},
+}
