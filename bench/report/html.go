@@ -117,10 +117,12 @@ func WriteHTML(w io.Writer, all []Recording) error {
 	for i, name := range scenarioNames(results, ratios) {
 		p.Scenarios = append(p.Scenarios, scenarioPage(fmt.Sprintf("s%d", i+1), name, results, ratios, p.Versions))
 	}
-	if err := pageTemplate.Execute(w, p); err != nil {
-		return fmt.Errorf("writing the page: %w", err)
+	var b strings.Builder
+	if err := pageTemplate.Execute(&b, p); err != nil {
+		return fmt.Errorf("making the page: %w", err)
 	}
-	return nil
+	_, err := io.WriteString(w, printable(b.String()))
+	return err
 }
 
 func ranViews(all []Recording) []ranView {

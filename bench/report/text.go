@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 )
 
 // WriteText writes the report for a terminal: what was run, a table for each
 // case, the peers, and, where there are several versions, what changed.
 func WriteText(w io.Writer, all []Recording) error {
+	var b strings.Builder
 	for _, rec := range all {
-		if err := WriteHead(w, rec.Run); err != nil {
+		if err := WriteHead(&b, rec.Run); err != nil {
 			return err
 		}
 	}
@@ -19,11 +21,10 @@ func WriteText(w io.Writer, all []Recording) error {
 		if len(versionsOf(all)) > 1 {
 			r.Summary.Case += " · " + r.Version.String()
 		}
-		if err := WriteTable(w, r.Summary); err != nil {
+		if err := WriteTable(&b, r.Summary); err != nil {
 			return err
 		}
 	}
-	var b strings.Builder
 	for _, r := range results {
 		for _, n := range r.Broken() {
 			fmt.Fprintf(&b, "BROKEN: %s: %s: %s (%s)\n", r.Summary.Scenario, r.Summary.Case, n.Text, plural(n.Rounds, "round"))
@@ -56,6 +57,17 @@ func WriteText(w io.Writer, all []Recording) error {
 		}
 		b.WriteByte('\n')
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, printable(b.String()))
 	return err
+}
+
+// printable replaces what a file may have brought along that moves a terminal's
+// cursor, turns text around or is not allowed in a page.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }

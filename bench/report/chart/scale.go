@@ -52,6 +52,9 @@ func newAxis(scale Scale, values []float64, from, to float64) axis {
 			a.lo, a.hi = 1, 10
 		}
 		a.lo, a.hi = roundDown(a.lo), roundUp(a.hi)
+		if a.lo == a.hi {
+			a.hi = roundUp(1.5 * a.hi)
+		}
 		a.lo, a.hi = math.Log10(a.lo), math.Log10(a.hi)
 	default:
 		for _, v := range values {
@@ -102,7 +105,8 @@ func (a axis) ticks() []tick {
 		}
 		add(100, "max")
 	case Log:
-		for e := math.Floor(a.lo); e <= a.hi; e++ {
+		decades := max(1, math.Ceil((a.hi-a.lo)/6))
+		for e := math.Floor(a.lo); e <= a.hi; e += decades {
 			for _, m := range []float64{1, 2, 5} {
 				v := m * math.Pow(10, e)
 				if x := math.Log10(v); x < a.lo-1e-9 || x > a.hi+1e-9 || a.hi-a.lo > 2.5 && m > 1 {
@@ -147,7 +151,7 @@ func roundDown(v float64) float64 {
 func roundUp(v float64) float64 {
 	power := math.Pow(10, math.Floor(math.Log10(v)))
 	for _, m := range []float64{1, 2, 5} {
-		if m*power >= v*(1-1e-9) && m*power > roundDown(v/1.0001) {
+		if m*power >= v*(1-1e-9) {
 			return m * power
 		}
 	}
