@@ -105,9 +105,9 @@ func TestTheTerminalHasTablesPeersAndChanges(t *testing.T) {
 
 func TestACurveOverRoundsIsTheMedianWhereAllHaveSomething(t *testing.T) {
 	got := medianCurve([][][2]float64{
-		{{0, 1}, {10, 11}, {20, 21}, {30, 31}},
-		{{5, 100}, {15, 200}, {20, 300}},
-		{{0, 2}, {5, 3}, {10, 4}, {40, 34}},
+		{{0, 1}, {10, 11}, {20, 21}, {25, 26}, {30, 31}},
+		{{5, 100}, {15, 200}, {20, 300}, {35, 400}},
+		{{0, 2}, {5, 3}, {10, 4}, {38, 32}, {40, 34}},
 		nil,
 	})
 	want := [][2]float64{{5, 6}, {15, 16}, {20, 21}}

@@ -91,7 +91,10 @@ func WriteHTML(w io.Writer, all []Recording) error {
 			p.Last = r.Started
 		}
 	}
-	for _, r := range results {
+	for i, r := range results {
+		if i < lastOf(results, r) {
+			continue
+		}
 		for _, l := range r.Summary.Lines {
 			if l.Goal > 0 {
 				p.Goals = append(p.Goals, goalView{r.Summary.Scenario, r.Summary.Case, r.Version, l})
@@ -123,6 +126,16 @@ func WriteHTML(w io.Writer, all []Recording) error {
 	}
 	_, err := io.WriteString(w, printable(b.String()))
 	return err
+}
+
+// lastOf returns the place of the last version of a case: goals are its.
+func lastOf(results []Result, r Result) int {
+	for i, o := range slices.Backward(results) {
+		if o.Summary.Scenario == r.Summary.Scenario && o.Summary.Case == r.Summary.Case {
+			return i
+		}
+	}
+	return -1
 }
 
 func ranViews(all []Recording) []ranView {

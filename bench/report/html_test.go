@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"ws-gateway/bench/report/chart"
 )
 
 // element is what a page has of one kind.
@@ -70,7 +72,7 @@ func TestThePageSaysWhatWasMeasured(t *testing.T) {
 	for _, want := range []string{
 		"aaaaaaaaa", "bbbbbbbbb", "2026-03-04 05:06", "ws-bench echo --rounds 5", "Linux", "6.18.0", "a processor", "2 processors",
 		"24.0 GiB", "go1.26", "net.core.somaxconn", "4096", // the head
-		"2 of 6 goals met", "≤ 12.5", "✓ met", "✗ missed", // cases of 12, 22 and 32 s, of two versions
+		"1 of 3 goals met", "≤ 12.5", "✓ met", "✗ missed", // cases of 12, 22 and 32 s, of the last version
 		"99,988", "99.9 %", "latency, ms", "seconds since the round began", "resident, MiB", "100 connections", "within noise",
 		"gorilla/websocket", "2.04 ×", "times ours",
 	} {
@@ -110,6 +112,25 @@ func TestChartsAreDescribedAndHaveTheirTables(t *testing.T) {
 	for _, e := range tables {
 		if e.text == "" || !strings.ContainsAny(e.text, "0123456789") {
 			t.Errorf("a table behind a chart is empty: %q", e.text)
+		}
+	}
+}
+
+func TestTheTableOfLinesHasAllTheirPlacesInOrder(t *testing.T) {
+	f := curveFigure(chart.Lines{Lines: []chart.Line{
+		{Name: "a", Points: [][2]float64{{1, 10}, {3, 30}}}, {Name: "b", Points: [][2]float64{{0, 5}, {3, 35}}},
+	}}, Seconds, false)
+	want := [][]string{{"0", "", "5.00"}, {"1", "10.0", ""}, {"3", "30.0", "35.0"}}
+	if !slices.EqualFunc(f.Rows, want, slices.Equal) {
+		t.Errorf("got %q", f.Rows)
+	}
+}
+
+func TestThePeerThatNeedsLeastComesFirst(t *testing.T) {
+	_, groups := groupRatios(ratiosOf(read(t, recorded("a", nil, ratios()[0], ratios()[1]))))
+	for _, group := range groups {
+		if len(group) != 2 || group[0].Peer != "C" {
+			t.Errorf("got %+v", group)
 		}
 	}
 }

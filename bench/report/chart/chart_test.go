@@ -70,6 +70,15 @@ func TestLabelsDoNotCoverEachOther(t *testing.T) {
 	}
 }
 
+func TestLinesThatEndTogetherHaveTheirNamesApart(t *testing.T) {
+	points := [][2]float64{{0, 1}, {1, 1}}
+	picture := string(Lines{Lines: []Line{{Name: "a", Points: points}, {Name: "b", Points: points, Look: 1}}}.SVG())
+	places := regexp.MustCompile(`class="label" x="[0-9.]+" y="([0-9.]+)"`).FindAllStringSubmatch(picture, -1)
+	if len(places) != 2 || places[0][1] == places[1][1] {
+		t.Errorf("got %v", places)
+	}
+}
+
 func TestLongNamesAreCutAndToldInFull(t *testing.T) {
 	name := strings.Repeat("long name ", 10)
 	picture := string(Bars{Bars: []Bar{{Name: name}}}.SVG()) + string(Lines{Lines: []Line{{Name: name, Points: [][2]float64{{0, 0}}}}}.SVG())
