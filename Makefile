@@ -10,7 +10,9 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 CHROMIUM    ?= /usr/bin/chromium
+PEERS       := bench/peers
 BROWSER     := cmd/ws-gateway/testdata/browser
+CLIENT      := client
 FUZZTIME    ?= 1m
 
 ##@ Use
@@ -25,11 +27,14 @@ build: ## Build bin/ws-gateway, and bin/ws-bench
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 .PHONY: dist
-dist: ## Build for linux/amd64 and linux/arm64 into dist/
-	for arch in amd64 arm64; do \
-	  mkdir -p dist/linux-$$arch; \
-	  CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o dist/linux-$$arch/ ./cmd/...; \
-	done
+dist: ## Build tarballs, Debian packages, bills of materials and checksums into dist/
+	@$(call need,dpkg-deb,dpkg)
+	VERSION='$(VERSION)' COMMIT='$(COMMIT)' LDFLAGS='$(LDFLAGS)' deploy/package/dist.sh
+
+.PHONY: client
+client: | tools ## Pack the JavaScript client: dist/ws-gateway-client-*.tgz
+	mkdir -p dist
+	cd $(CLIENT) && npm pack --silent --pack-destination $(CURDIR)/dist
 
 # What make bench measures, in this order. BENCH_<scenario> are further arguments of
 # one of them.
@@ -47,6 +52,10 @@ bench: build ## Measure all scenarios: a table, and a page with charts in bin/be
 	bin/ws-bench report --html $(BENCH_DIR)/report.html $(BENCH_DIR)/*.jsonl; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
+.PHONY: bench-compare
+bench-compare: build ## Compare netpoll with its peers in one run, as ratios (an hour; ARGS="..." goes to ws-bench compare)
+	bin/ws-bench compare $(ARGS)
+
 .PHONY: abuse
 abuse: build ## Measure what hostile clients do to good ones (2 minutes; ARGS="..." goes to ws-bench abuse)
 	bin/ws-bench abuse --gateway bin/ws-gateway $(ARGS)
@@ -59,12 +68,16 @@ test: test-go test-node ## All tests: Go with the race detector, npm's ws, a bro
 .PHONY: test-go
 test-go: tools ## Go tests with the race detector
 	go test -race ./...
+	cd $(PEERS) && go test ./...
 
 .PHONY: test-node
-test-node: browser-tools ## The real binary with the npm package ws and headless Chromium
+test-node: export WS_GATEWAY_BINARY = $(CURDIR)/bin/ws-gateway-race
+test-node: export CHROMIUM := $(CHROMIUM)
+test-node: browser-tools ## The real binary with the npm package ws, the JavaScript client and headless Chromium
 	mkdir -p bin
 	go build -race -o bin/ws-gateway-race ./cmd/ws-gateway
-	cd $(BROWSER) && CHROMIUM=$(CHROMIUM) WS_GATEWAY_BINARY=$(CURDIR)/bin/ws-gateway-race node --test
+	cd $(BROWSER) && node --test
+	cd $(CLIENT) && npm test --silent
 
 .PHONY: check
 check: ## Format, vet and static checks
@@ -72,6 +85,7 @@ check: ## Format, vet and static checks
 	  if [ -n "$$unformatted" ]; then echo "not formatted, run make format:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go run $(STATICCHECK) ./...
+	cd $(PEERS) && go vet ./... && go run $(STATICCHECK) ./...
 
 .PHONY: bench-check
 bench-check: build ## Count system calls, allocations and bytes for each message and connection; fail where a promise is broken
@@ -98,6 +112,10 @@ bench-core-save: ## Save them as the new baseline
 	{ echo "# Recorded by make bench-core-save at commit $(COMMIT), $$(date -u +%F)"; \
 	  echo "# on $$(nproc) processors of $$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), Linux $$(uname -r), $$(go env GOVERSION)"; \
 	  grep -E '^(goos|goarch|pkg|cpu|Benchmark)' bin/core.txt; } >$(CORE_BASELINE)
+
+.PHONY: check-deploy
+check-deploy: ## Check the Kubernetes examples against the API's types
+	cd deploy/tools && go vet ./... && go test ./...
 
 .PHONY: format
 format: ## Format the Go code
@@ -133,11 +151,11 @@ tools:
 	@for tool in node:nodejs npm:npm python3:python3 curl:curl; do $(call need,$${tool%%:*},$${tool##*:}); done
 
 .PHONY: browser-tools
-browser-tools: tools $(BROWSER)/node_modules/.installed
+browser-tools: tools $(BROWSER)/node_modules/.installed $(CLIENT)/node_modules/.installed
 	@$(call need,$(CHROMIUM),chromium)
 
-$(BROWSER)/node_modules/.installed: $(BROWSER)/package-lock.json | tools
-	cd $(BROWSER) && npm ci --no-audit --no-fund
+%/node_modules/.installed: %/package-lock.json | tools
+	cd $* && npm ci --no-audit --no-fund
 	touch $@
 
 define need
@@ -153,7 +171,7 @@ endef
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf bin dist $(BROWSER)/node_modules
+	rm -rf bin dist $(BROWSER)/node_modules $(CLIENT)/node_modules
 
 .PHONY: help
 help: ## This list

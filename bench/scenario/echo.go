@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"ws-gateway/bench/child"
 	"ws-gateway/bench/load"
 )
 
@@ -40,7 +41,13 @@ func echoGoal(conns int, t Traffic) float64 {
 }
 
 func (s stage) echo(ctx context.Context, conns, loops int, t Traffic, m *load.Message) (outcome, error) {
-	server, err := s.Servers.startEcho(ctx, loops)
+	return s.echoOf(ctx, func(ctx context.Context) (*child.Process, error) { return s.Servers.startEcho(ctx, loops) },
+		conns, t, m, echoGoal(conns, t))
+}
+
+// echoOf measures any server that start starts; goal is for its CPU.
+func (s stage) echoOf(ctx context.Context, start starter, conns int, t Traffic, m *load.Message, goal float64) (outcome, error) {
+	server, err := start(ctx)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -57,7 +64,7 @@ func (s stage) echo(ctx context.Context, conns, loops int, t Traffic, m *load.Me
 	}
 	var o outcome
 	o.add("messages", "1/s", r.Rate())
-	o.addWithGoal("server CPU, a million", "s", used[0].perMillion(r.Messages), echoGoal(conns, t))
+	o.addWithGoal("server CPU, a million", "s", used[0].perMillion(r.Messages), goal)
 	o.add("server busy, of one processor", "%", 100*used[0].cpu.Seconds()/r.Elapsed.Seconds())
 	o.add("server sleeps, a thousand", "", float64(used[0].switches)/float64(r.Messages)*1e3)
 	o.addTraffic(r, s.Busy)

@@ -36,12 +36,13 @@ func Idle(server IdleServer, conns, cookie int, settle time.Duration) Case {
 	if cookie > 0 {
 		name += fmt.Sprintf(", cookie of %d B", cookie)
 	}
-	i := idle{server, conns, cookie, settle}
+	i := idle{server: server, conns: conns, cookie: cookie, settle: settle}
 	return Case{Scenario: "idle", Name: name, round: i.round}
 }
 
 type idle struct {
 	server        IdleServer
+	peer          starter // where it is not nil, what it starts holds them
 	conns, cookie int
 	settle        time.Duration
 }
@@ -123,6 +124,10 @@ func (i idle) round(ctx context.Context, s stage) (outcome, error) {
 
 // start runs what is measured. journal are arguments for IdleJournal.
 func (i idle) start(ctx context.Context, s stage, journal []string) (server, app *child.Process, control *sink.Control, err error) {
+	if i.peer != nil {
+		server, err = i.peer(ctx)
+		return server, nil, nil, err
+	}
 	switch i.server {
 	case IdleNetpoll:
 		server, err = s.Servers.startEcho(ctx, EchoLoops(s.Servers.Loops, s.Threads))

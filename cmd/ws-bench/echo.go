@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -17,6 +18,8 @@ type echoServerCommand struct {
 	Listen         string `default:"127.0.0.1:0" placeholder:"ADDR" help:"Address to serve at; port 0 takes a free one. The bound address is printed on a line of its own."`
 	Path           string `default:"/ws" placeholder:"PATH" help:"Path at which clients connect."`
 	Loops          int    `default:"0" placeholder:"N" help:"Event loops. 0: one for each processor."`
+	Procs          int    `default:"0" placeholder:"N" help:"Processors to use (GOMAXPROCS). 0: Go's own choice."`
+	Broadcast      bool   `help:"A message that begins with 'broadcast ' goes to all connections instead of back."`
 	MaxMessageSize size   `default:"64MiB" placeholder:"SIZE" help:"Largest message; close code 1009 above it."`
 }
 
@@ -25,9 +28,18 @@ const stopTimeout = 5 * time.Second
 
 // Run serves until ctx is done.
 func (c *echoServerCommand) Run(ctx context.Context, io *streams) error {
+	if c.Procs > 0 {
+		runtime.GOMAXPROCS(c.Procs)
+	}
+	var handler netpoll.Handler = echo{}
+	var all *broadcaster
+	if c.Broadcast {
+		all = newBroadcaster()
+		handler = all
+	}
 	log := zerolog.New(io.err).Level(zerolog.WarnLevel).With().Timestamp().Logger()
 	server, err := netpoll.New(netpoll.Config{
-		Handler: echo{},
+		Handler: handler,
 		Loops:   c.Loops, Path: c.Path,
 		MaxMessageSize: int64(c.MaxMessageSize),
 		// Room for one message that has arrived in part and one that waits to be sent.
@@ -44,6 +56,9 @@ func (c *echoServerCommand) Run(ctx context.Context, io *streams) error {
 	}
 	if err := server.Start(); err != nil {
 		return err
+	}
+	if all != nil {
+		defer all.run(server.Loops())()
 	}
 	fmt.Fprintln(io.out, addr)
 	<-ctx.Done()

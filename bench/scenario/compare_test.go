@@ -1,0 +1,100 @@
+package scenario
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"ws-gateway/bench/report"
+)
+
+func planned(t *testing.T, cfg CompareConfig) []Comparison {
+	t.Helper()
+	all, err := Compare(cfg, Servers{Self: "/bin/false"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestEachKindOfWorkIsDoneByOursFirstAndThenByEachPeer(t *testing.T) {
+	all := planned(t, CompareConfig{
+		Peers: []Peer{{Name: "a"}, {Name: "b"}}, Procs: 1, Conns: []int{10, 20}, Idle: 20, Targets: 20,
+		Traffic: Traffic{Size: 64, Duration: time.Second},
+	})
+	var names []string
+	for _, c := range all {
+		names = append(names, c.Name)
+		if len(c.Cases) != 3 || !slices.Equal(c.Peers, []string{"a", "b"}) {
+			t.Errorf("%s: %+v", c.Name, c)
+		}
+		for i, server := range []string{Ours, "a", "b"} {
+			if got := c.Cases[i]; got.Scenario != "compare" || got.Name != c.Name+": "+server {
+				t.Errorf("got %+v", got)
+			}
+		}
+	}
+	want := []string{
+		"echo, 10 connections, 64 B, closed loop", "echo, 20 connections, 64 B, closed loop",
+		"20 idle connections", "broadcast to 20 connections",
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("got %q", names)
+	}
+	if all := planned(t, CompareConfig{Traffic: Traffic{Size: 64}, Targets: 5}); len(all) != 1 {
+		t.Errorf("%d kinds of work, one was asked for", len(all))
+	}
+	if _, err := Compare(CompareConfig{Traffic: Traffic{Size: 3}}, Servers{}); err == nil {
+		t.Error("a message of 3 bytes was taken")
+	}
+}
+
+func TestConnectionsOfSeveralDescriptorsAreFewer(t *testing.T) {
+	one, two := mostFor(1), mostFor(2)
+	if one < 2 || two != one/2 {
+		t.Errorf("%d fit with one descriptor each, %d with two", one, two)
+	}
+}
+
+func TestRatiosAreOfTheFiguresThatAreCompared(t *testing.T) {
+	c := planned(t, CompareConfig{Peers: []Peer{{Name: "a"}, {Name: "b"}}, Traffic: Traffic{Size: 64}, Idle: 9})[0]
+	rounds := make(map[string][]report.Round)
+	for i, one := range c.Cases {
+		for n := 1; n <= 2; n++ {
+			rounds[one.Name] = append(rounds[one.Name], report.Round{Case: one.Name, Round: n, Figures: []report.Figure{
+				{Name: c.Figures[0], Value: float64(i + 1)}, {Name: c.Figures[1], Value: 3}, {Name: "no matter", Value: 7},
+			}})
+		}
+	}
+	var got []string
+	for _, r := range c.Ratios(rounds) {
+		got = append(got, fmt.Sprint(r.Figure, " ", r.Peer, " ", r.Median))
+	}
+	want := []string{c.Figures[0] + " a 2", c.Figures[0] + " b 3", c.Figures[1] + " a 1", c.Figures[1] + " b 1"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	delete(rounds, c.Cases[1].Name) // the run ended before a had its turn
+	if left := c.Ratios(rounds); len(left) != 2 || left[0].Peer != "b" {
+		t.Errorf("got %+v", left)
+	}
+}
+
+func TestBroadcastFiguresAreForEachDelivery(t *testing.T) {
+	took := []time.Duration{30 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond}
+	o := broadcastFigures(took, 1_000, 100*time.Millisecond, 40*time.Millisecond, 20*time.Millisecond)
+	want := map[string]float64{
+		"deliveries": 40_000, "server CPU, a million deliveries": 10, "last target p50": 20, "last target max": 40,
+		"broadcasts": 4, "load client CPU, a million deliveries": 5,
+	}
+	for _, f := range o.figures {
+		if f.Value != want[f.Name] {
+			t.Errorf("%s: got %v, want %v", f.Name, f.Value, want[f.Name])
+		}
+		delete(want, f.Name)
+	}
+	if len(want) > 0 {
+		t.Errorf("missing: %v", want)
+	}
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+
+	"ws-gateway/bench/report"
+)
+
+func TestCompareMeasuresOursAndAPeerInTurn(t *testing.T) {
+	code, lines, table := bench(t, "compare", "--peers", "gorilla", "--rounds", "2", "--conns", "20", "--warmup", "10ms", "--duration", "100ms",
+		"--settle", "20ms", "--json", "-")
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, table)
+	}
+	var order []string
+	ratios := make(map[string]report.Ratio)
+	for line := range strings.Lines(lines) {
+		var r report.Ratio // or a record that has some of its members
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		switch r.Record {
+		case "round":
+			_, server, _ := strings.Cut(r.Case, ": ")
+			order = append(order, server)
+		case "ratio":
+			ratios[r.Figure] = r
+		}
+	}
+	if got := strings.Join(order, " "); got != strings.TrimSpace(strings.Repeat("ours gorilla ", 6)) {
+		t.Errorf("rounds: %s", got)
+	}
+	for _, figure := range []string{"server CPU, a million", "server CPU, 1,000 handshakes", "server CPU, a million deliveries", "last target p50"} {
+		r := ratios[figure]
+		if r.Peer != "gorilla" || len(r.Values) != 2 || r.Ours <= 0 || r.Theirs <= 0 || r.Median <= 0 {
+			t.Errorf("%s: %+v", figure, r)
+		}
+		if !strings.Contains(table, figure) {
+			t.Errorf("the table does not name %q:\n%s", figure, table)
+		}
+	}
+}
+
+func TestComparisonsThatCannotBeAreRefusedWithAReason(t *testing.T) {
+	for _, c := range []struct {
+		code int
+		want string
+		args []string
+	}{
+		{1, `no peer "uws"; there are: c, coder`, []string{"compare", "--peers", "uws"}},
+		{1, "--rounds must be", []string{"compare", "--rounds", "0"}},
+		{1, "--conns must be", []string{"compare", "--conns", "1"}},
+		{1, "no room for its mark", []string{"compare", "--size", "8", "--peers", "gorilla"}},
+		{2, "--work", []string{"compare", "--work", "sing"}},
+	} {
+		code, _, message := bench(t, c.args...)
+		if code != c.code || !strings.Contains(message, c.want) {
+			t.Errorf("%v: exit code %d, %q", c.args, code, message)
+		}
+	}
+}
+
+func TestTheEchoServerBroadcastsWhenItIsToldTo(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	out, write := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"echo-server", "--broadcast", "--loops", "2"}, &streams{write, io.Discard})
+	}()
+	addr, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	const many = 300 // more than a slice on each loop
+	all := make([]*websocket.Conn, 2*many)
+	say := func(c *websocket.Conn, text string) {
+		t.Helper()
+		if err := c.Write(t.Context(), websocket.MessageText, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hear := func(c *websocket.Conn, text string) {
+		t.Helper()
+		if _, got, err := c.Read(t.Context()); err != nil || string(got) != text {
+			t.Fatalf("%q was due, %q came: %v", text, got, err)
+		}
+	}
+	for i := range all {
+		if all[i], _, err = websocket.Dial(t.Context(), "ws://"+strings.TrimSpace(addr)+"/ws", nil); err != nil {
+			t.Fatal(err)
+		}
+		defer all[i].CloseNow()
+	}
+	for _, c := range all { // an echo shows that it is open on its loop
+		say(c, "echo")
+		hear(c, "echo")
+	}
+	say(all[1], "broadcast this")
+	for _, c := range all {
+		hear(c, "broadcast this")
+	}
+	for _, c := range all { // and only once
+		say(c, "another")
+		hear(c, "another")
+	}
+	for _, c := range all {
+		c.CloseNow()
+	}
+	cancel()
+	if code := <-ended; code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
