@@ -107,6 +107,7 @@ var metricTable = []family{
 	byAction("callbacks_failed_total", "Events given up for good, by action: the app will never see them.", func(s *snapshot) []uint64 { return s.callbacks.Failed[:] }),
 	ofCallbacks(counter("callback_attempts_total", "Callback requests made, repeated ones included.", func(s *snapshot) uint64 { return s.callbacks.Attempts })),
 	ofCallbacks(counter("callback_retries_total", "Callback requests that repeated a failed one.", func(s *snapshot) uint64 { return s.callbacks.Retries })),
+	ofCallbacks(counter("callback_pipelined_total", "Callback requests that were written behind another one, its answer not awaited.", func(s *snapshot) uint64 { return s.callbacks.Pipelined })),
 	{
 		desc: describe("callback_outcomes_total", "Callback requests by what came of them; one repeated at once on a new connection counts once.", "outcome"), kind: prometheus.CounterValue,
 		labels: outcomesOfCallbacks(), callback: true,

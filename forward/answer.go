@@ -34,7 +34,7 @@ func (l *link) readBody(wanted bool) (reusable bool) {
 	case status == fasthttp.StatusSwitchingProtocols:
 		return false
 	case status == fasthttp.StatusNoContent, status == fasthttp.StatusNotModified:
-		return !header.ConnectionClose() && l.reader.Buffered() == 0
+		return !header.ConnectionClose() && l.expected()
 	}
 	ends := header.ConnectionClose() || header.ContentLength() < -1 // the body goes up to the end of the connection
 	if ends && !wanted {
@@ -59,8 +59,11 @@ func (l *link) readBody(wanted bool) (reusable bool) {
 	if err != nil || ends || chunked && header.ReadTrailer(l.reader) != nil {
 		return false
 	}
-	return l.reader.Buffered() == 0
+	return l.expected()
 }
+
+// expected reports whether what has been read beyond the answer may be there.
+func (l *link) expected() bool { return l.behind > 0 || l.reader.Buffered() == 0 }
 
 // excerpt is the first maxExcerpt bytes of the body, however long it is.
 func (l *link) excerpt() []byte {

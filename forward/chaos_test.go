@@ -184,12 +184,14 @@ func (c *chaos) verify(t *testing.T, f *Forwarder, lanes, events int, deadLetter
 }
 
 func TestChaosLosesReordersAndForgetsNothing(t *testing.T) {
-	for seed := range uint64(2) {
+	for seed, pipeline := range [...]int{1, 1, 8} {
+		seed := uint64(seed)
 		file := filepath.Join(t.TempDir(), strconv.FormatUint(seed, 10))
 		const lanes, events = 100, 25
 		g := make(gates, lanes)
 		cfg := Config{
-			Concurrency: 16, QueueEvents: 5, RetryFor: 24 * time.Hour, DeadLetter: file, Drained: g.open,
+			Concurrency: 16 / pipeline, QueueEvents: 5, RetryFor: 24 * time.Hour, DeadLetter: file, Drained: g.open,
+			Pipeline: pipeline,
 		}
 		bubble(t, cfg, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
 			c := newChaos(seed, time.Minute)
@@ -226,14 +228,22 @@ func TestChaosLosesReordersAndForgetsNothing(t *testing.T) {
 			if f.Stats().Outages == 0 {
 				t.Error("the app never went away")
 			}
+			if n := f.Stats().Pipelined; (n > 0) != (pipeline > 1) {
+				t.Errorf("%d events were pipelined", n)
+			}
 		})
 		if t.Failed() {
-			t.Fatalf("with seed %d", seed)
+			t.Fatalf("with seed %d, pipeline %d", seed, pipeline)
 		}
 	}
 }
 
 func TestChaosOnRealSockets(t *testing.T) {
+	t.Run("one by one", func(t *testing.T) { chaosOnRealSockets(t, 1) })
+	t.Run("pipelined", func(t *testing.T) { chaosOnRealSockets(t, 16) })
+}
+
+func chaosOnRealSockets(t *testing.T, pipeline int) {
 	seed := rand.Uint64()
 	file := filepath.Join(t.TempDir(), "dead.jsonl")
 	const lanes, events = 64, 12
@@ -252,7 +262,7 @@ func TestChaosOnRealSockets(t *testing.T) {
 	}()
 	g := make(gates, lanes)
 	f, err := New(Config{
-		URL: "http://" + ln.Addr().String() + "/hook", Concurrency: 32, QueueEvents: 3,
+		URL: "http://" + ln.Addr().String() + "/hook", Concurrency: 32 / pipeline, QueueEvents: 3, Pipeline: pipeline,
 		Timeout: 500 * time.Millisecond, DeadLetter: file, Drained: g.open,
 	})
 	if err != nil {

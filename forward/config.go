@@ -46,6 +46,11 @@ type Config struct {
 	Batch  int
 	Linger time.Duration
 
+	// Pipeline, above 1, is how many POSTs, each of another connection, are written
+	// at once to one connection with the app while all workers are busy; their
+	// answers are read in turn. See train.
+	Pipeline int
+
 	Secrets []string // sign each POST with all of these; none: no signature
 
 	// Reply is given what the app's 2xx answer to an event says to the event's
@@ -71,6 +76,7 @@ type Config struct {
 const (
 	maxConcurrency = 1 << 16
 	maxBatch       = 10_000
+	maxPipeline    = 256
 )
 
 // withDefaults checks c and puts in what was left out.
@@ -86,6 +92,10 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("callback batch %d: want 1 to %d", c.Batch, maxBatch)
 	case c.Batch > 1 && c.Reply != nil:
 		return c, errors.New("callback batches and replies exclude each other: the answer to a batch speaks to nobody in particular")
+	case c.Pipeline < 0 || c.Pipeline > maxPipeline:
+		return c, fmt.Errorf("callback pipeline %d: want 1 to %d", c.Pipeline, maxPipeline)
+	case c.Pipeline > 1 && (c.Batch > 1 || c.Reply != nil || c.Settles):
+		return c, errors.New("pipelined callbacks and batches, replies or authorization exclude each other")
 	case c.RetryFor < 0:
 		return c, errors.New("callback retry time is negative")
 	case c.QueueEvents < 0 || c.QueueBytes < 0:
@@ -109,6 +119,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.RetryFor, 60*time.Second)
 	setDefault(&c.Batch, 1)
 	setDefault(&c.Linger, 5*time.Millisecond)
+	setDefault(&c.Pipeline, 1)
 	setDefault(&c.QueueEvents, 256)
 	setDefault(&c.QueueBytes, 1<<20)
 	setDefault(&c.Memory, 256<<20)

@@ -77,6 +77,7 @@ func New(cfg Config) (*Forwarder, error) {
 	f.lanes.batches = cfg.Batch > 1
 	f.pool = newPool(f.policy, cfg.Concurrency, f.now, f.announce)
 	f.pool.sched.batching = newBatching(cfg.Batch, max(cfg.Linger, 0), f.lanes.available.Load)
+	f.pool.sched.pipeline(cfg.Pipeline)
 	f.pool.expire = f.expire
 	f.pressure = newPressure(cfg.Memory, cfg.Pressure)
 	f.failures = newFailures(cfg.Log, f.now)

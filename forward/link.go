@@ -47,6 +47,7 @@ type link struct {
 
 	reader  *bufio.Reader
 	answer  fasthttp.Response
+	behind  int // answers that follow the one that is read
 	out     []byte
 	vectors [2][]byte
 
@@ -143,7 +144,12 @@ func (l *link) post(p *parcel, deadline time.Time) (status int, retryAfter time.
 		l.hangUp()
 		return 0, 0, err
 	}
-	wrote := l.write(p)
+	l.out = l.out[:0]
+	return l.read(l.write(p), p.wanted)
+}
+
+// read reads the answer to a request of which the writing ended with wrote.
+func (l *link) read(wrote error, wanted bool) (status int, retryAfter time.Duration, err error) {
 	if wrote != nil && isTimeout(wrote) {
 		l.hangUp()
 		return 0, 0, wrote
@@ -158,7 +164,7 @@ func (l *link) post(p *parcel, deadline time.Time) (status int, retryAfter time.
 	if wish := l.answer.Header.Peek(fasthttp.HeaderRetryAfter); len(wish) > 0 {
 		retryAfter = parseRetryAfter(wish, time.Now())
 	}
-	if wrote != nil || !l.readBody(p.wanted) {
+	if wrote != nil || !l.readBody(wanted) {
 		l.hangUp()
 	}
 	return status, retryAfter, nil
@@ -166,7 +172,22 @@ func (l *link) post(p *parcel, deadline time.Time) (status int, retryAfter time.
 
 // write sends the request.
 func (l *link) write(p *parcel) error {
-	out := append(l.out[:0], l.target.head...)
+	l.put(p)
+	if len(p.body) <= maxJoined {
+		l.out = append(l.out, p.body...)
+		_, err := l.conn.Write(l.out)
+		return err
+	}
+	l.vectors = [2][]byte{l.out, p.body}
+	vectors := net.Buffers(l.vectors[:])
+	_, err := vectors.WriteTo(l.conn)
+	l.vectors = [2][]byte{}
+	return err
+}
+
+// put appends the request's head to what is to be written.
+func (l *link) put(p *parcel) {
+	out := append(l.out, l.target.head...)
 	if p.cookie != "" {
 		out = appendField(out, "Cookie: ", p.cookie)
 	}
@@ -178,19 +199,7 @@ func (l *link) write(p *parcel) error {
 	out = l.signer.appendField(out, p.body, time.Now())
 	out = append(out, "Content-Length: "...)
 	out = strconv.AppendInt(out, int64(len(p.body)), 10)
-	out = append(out, "\r\n\r\n"...)
-	if len(p.body) <= maxJoined {
-		out = append(out, p.body...)
-		l.out = out
-		_, err := l.conn.Write(out)
-		return err
-	}
-	l.out = out
-	l.vectors = [2][]byte{out, p.body}
-	vectors := net.Buffers(l.vectors[:])
-	_, err := vectors.WriteTo(l.conn)
-	l.vectors = [2][]byte{}
-	return err
+	l.out = append(out, "\r\n\r\n"...)
 }
 
 // appendField appends a header line. A value comes from outside: what would end

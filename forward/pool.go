@@ -63,19 +63,23 @@ type report struct {
 	due     time.Duration // when back can be attempted; 0: now
 }
 
-// exchange takes w's report, nil at first, for its next job. It waits until
+// exchange takes w's reports, none at first, for its next job. It waits until
 // there is one.
-func (p *pool) exchange(w *worker, r *report) job {
+func (p *pool) exchange(w *worker, reports []report) job {
 	now := p.now()
 	var change shift
 	p.mu.Lock()
-	if r != nil {
-		change = p.settleLocked(r, now)
+	for i := range reports {
+		if c := p.settleLocked(&reports[i], now); c.closed || c.opened {
+			change = c
+		}
 	}
 	j, ok := job{kind: jobStop}, true
 	if !p.stopped {
 		if j, ok = p.sched.next(now); !ok {
 			p.idleLocked(w, now)
+		} else if len(p.warm)+len(p.cold) == 0 {
+			p.sched.couple(j)
 		}
 	}
 	woken, early := p.assignLocked(now)

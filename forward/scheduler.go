@@ -36,13 +36,14 @@ type scheduler struct {
 	auths  laneHeap  // authorizations to be attempted, by the end of their time
 	events bool      // events are served next, where authorizations wait too
 	ready  laneQueue // to be attempted, first in first out
+	train  int       // most lanes in one job
 	batching
 	waiting laneHeap // to be attempted when due
 	parked  laneHeap // app down: by the end of their first event's window
 }
 
 func newScheduler(p *policy, workers int) scheduler {
-	return scheduler{window: p.retryFor, gate: newGate(p, workers), batching: newBatching(1, 0, nil)}
+	return scheduler{window: p.retryFor, gate: newGate(p, workers), train: 1, batching: newBatching(1, 0, nil)}
 }
 
 // add takes a lane that can be attempted.
@@ -276,6 +277,7 @@ func (s *scheduler) hurry(latest time.Duration) {
 // laneQueue is a list of lanes, first in first out.
 type laneQueue struct {
 	head, tail *lane
+	length     int
 }
 
 func (q *laneQueue) push(l *lane) {
@@ -286,6 +288,7 @@ func (q *laneQueue) push(l *lane) {
 		q.tail.next = l
 	}
 	q.tail = l
+	q.length++
 }
 
 func (q *laneQueue) pop() *lane {
@@ -297,6 +300,7 @@ func (q *laneQueue) pop() *lane {
 		q.tail = nil
 	}
 	l.next = nil
+	q.length--
 	return l
 }
 

@@ -9,6 +9,7 @@ import (
 type counters struct {
 	delivered, failed [actions]atomic.Uint64
 	attempts, retries atomic.Uint64
+	pipelined         atomic.Uint64
 	outcomes          [outcomes]atomic.Uint64
 	outages           atomic.Uint64
 	lanes, events     atomic.Int64
@@ -25,6 +26,7 @@ type Stats struct {
 	Retries   uint64           // attempts that were not their event's first
 	Outcomes  [Outcomes]uint64 // attempts, by Outcome; one repeated at once on a new connection counts once
 	Outages   uint64           // times that the app became unreachable
+	Pipelined uint64           // attempts that were written behind another one's, its answer not awaited
 
 	// Opens that Authorize delivered: those that the app acknowledged are among
 	// Delivered, these are the others.
@@ -56,6 +58,9 @@ func (f *Forwarder) Stats() Stats {
 		Attempts: c.attempts.Load(),
 		Retries:  c.retries.Load(),
 		Outages:  c.outages.Load(),
+
+		Pipelined: c.pipelined.Load(),
+
 		Lanes:    c.lanes.Load(),
 		Events:   c.events.Load(),
 		Bytes:    f.pressure.held.Load(),

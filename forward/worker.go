@@ -11,8 +11,10 @@ type worker struct {
 	link link
 	wake chan struct{} // has one place: told that job is set
 
-	body   []byte    // of the batch that is being attempted
-	single [1]*event // of events
+	body    []byte    // of the batch that is being attempted
+	single  [1]*event // of events
+	reports []report  // of the last job
+	alone   int       // jobs that are not to be trains
 
 	// Guarded by the pool while the worker is idle, the worker's own otherwise.
 	job       job
@@ -36,45 +38,63 @@ func newWorker(f *Forwarder) *worker {
 func (w *worker) run() {
 	defer w.link.hangUp()
 	j := w.f.pool.exchange(w, nil)
-	for {
-		r := report{job: j}
-		switch j.kind {
-		case jobAttempt, jobProbe:
-			w.link.watch.begin(j.lane.key)
-			if j.lane.auth != nil {
-				w.authorize(&r)
-			} else {
-				w.deliver(&r)
-			}
-			w.link.watch.end()
-		case jobExpire:
-			for _, e := range w.events(j.lane) {
-				w.f.failed(e, Unreachable, 0)
-			}
-			r.back = w.f.advanceAll(j.lane)
-		case jobHangUp:
-			w.link.hangUp()
-		case jobStop:
-			return
+	for j.kind != jobStop {
+		w.reports = w.uncouple(w.reports[:0], j)
+		if len(w.reports) > 1 {
+			w.pull(w.reports)
+		} else {
+			w.do(&w.reports[0])
 		}
-		j = w.f.pool.exchange(w, &r)
+		j = w.f.pool.exchange(w, w.reports)
+	}
+}
+
+// do does a job that is no train.
+func (w *worker) do(r *report) {
+	switch l := r.job.lane; r.job.kind {
+	case jobAttempt, jobProbe:
+		w.link.watch.begin(l.key)
+		if l.auth != nil {
+			w.authorize(r)
+		} else {
+			w.deliver(r)
+		}
+		w.link.watch.end()
+	case jobExpire:
+		for _, e := range w.events(l) {
+			w.f.failed(e, Unreachable, 0)
+		}
+		r.back = w.f.advanceAll(l)
+	case jobHangUp:
+		w.link.hangUp()
 	}
 }
 
 // deliver attempts the first event of a lane, or a batch, and deals with the
 // outcome.
 func (w *worker) deliver(r *report) {
-	f, e := w.f, r.job.lane.head
 	w.pack(r.job)
-	events := w.events(r.job.lane)
-	r.began = f.now()
-	for _, each := range events { // no event of a batch fails before its own window ends
+	w.begin(r)
+	status, retryAfter, err := w.attempt(r.job.lane, r.job.kind == jobProbe)
+	w.conclude(r, status, retryAfter, err)
+}
+
+// begin starts the windows of a job's events.
+func (w *worker) begin(r *report) {
+	e := r.job.lane.head
+	r.began = w.f.now()
+	for _, each := range w.events(r.job.lane) { // no event of a batch fails before its own window ends
 		if each.window == 0 {
-			each.window = r.began + f.policy.retryFor
+			each.window = r.began + w.f.policy.retryFor
 		}
 		e.window = max(e.window, each.window)
 	}
-	status, retryAfter, err := w.attempt(r.job.lane, r.job.kind == jobProbe)
+}
+
+// conclude deals with the outcome of an attempt.
+func (w *worker) conclude(r *report, status int, retryAfter time.Duration, err error) {
+	f, e := w.f, r.job.lane.head
+	events := w.events(r.job.lane)
 	r.outcome, r.err = classify(status, err), err
 	f.counters.outcomes[r.outcome].Add(1)
 	for _, each := range events[1:] {
@@ -126,11 +146,7 @@ func (w *worker) attempt(l *lane, probe bool) (status int, retryAfter time.Durat
 		w.link.hangUp()
 	}
 	for {
-		e.attempts++
-		w.f.counters.attempts.Add(1)
-		if e.attempts > 1 {
-			w.f.counters.retries.Add(1)
-		}
+		w.count(e)
 		used := w.link.connected()
 		status, retryAfter, err = w.once(l, probe)
 		if !used || e.redialed || !errors.Is(err, errNoAnswer) {
@@ -142,6 +158,15 @@ func (w *worker) attempt(l *lane, probe bool) (status int, retryAfter time.Durat
 		err = errCutOff
 	}
 	return status, retryAfter, err
+}
+
+// count counts an attempt at e.
+func (w *worker) count(e *event) {
+	e.attempts++
+	w.f.counters.attempts.Add(1)
+	if e.attempts > 1 {
+		w.f.counters.retries.Add(1)
+	}
 }
 
 func (w *worker) once(l *lane, probe bool) (status int, retryAfter time.Duration, err error) {

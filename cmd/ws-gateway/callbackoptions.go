@@ -12,7 +12,7 @@ import (
 
 // checkCallbacks checks the options of callbacks, where they go apart.
 func (c *config) checkCallbacks() error {
-	return errors.Join(c.checkSecrets(), c.checkReplies(), c.checkHeaders(), c.checkForwarded(), c.checkTLS())
+	return errors.Join(c.checkSecrets(), c.checkExclusive(), c.checkHeaders(), c.checkForwarded(), c.checkTLS())
 }
 
 // checkHeaders reads the headers that go with each callback. Their values may be
@@ -47,12 +47,30 @@ func (c *config) checkForwarded() error {
 	return nil
 }
 
-func (c *config) checkReplies() error {
-	if !c.CallbackReply || c.CallbackBatch <= 1 {
-		return nil
+// checkExclusive refuses ways of calling the app that cannot be used together.
+func (c *config) checkExclusive() error {
+	type use struct {
+		option string
+		used   bool
 	}
-	return fmt.Errorf("--callback-reply (from %s) and --callback-batch %d (from %s): only one of them can be used, the answer to a batch speaks to no connection in particular",
-		c.from("callback-reply"), c.CallbackBatch, c.from("callback-batch"))
+	batch, reply := use{"callback-batch", c.CallbackBatch > 1}, use{"callback-reply", c.CallbackReply}
+	pipeline := use{"callback-pipeline", c.CallbackPipeline > 1}
+	authorize := use{"callback-open", c.CallbackOpen == "authorize"}
+	for _, pair := range []struct {
+		a, b use
+		why  string
+	}{
+		{reply, batch, "the answer to a batch speaks to no connection in particular"},
+		{pipeline, batch, "a batch is one POST already"},
+		{pipeline, reply, "what the app sends while it answers must wait for that answer alone"},
+		{pipeline, authorize, "what the app sends while it answers must wait for that answer alone"},
+	} {
+		if pair.a.used && pair.b.used {
+			return fmt.Errorf("--%s (from %s) and --%s (from %s) cannot be used together: %s",
+				pair.a.option, c.from(pair.a.option), pair.b.option, c.from(pair.b.option), pair.why)
+		}
+	}
+	return nil
 }
 
 // checkSecrets puts together the secrets of callbacks: those given one by one,

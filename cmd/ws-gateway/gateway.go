@@ -107,6 +107,7 @@ func (g *gateway) forwardConfig() forward.Config {
 		Secrets:     c.secrets,
 		Batch:       c.CallbackBatch,
 		Linger:      linger(c.CallbackLinger),
+		Pipeline:    c.CallbackPipeline,
 		Drained:     func(key uint64) { g.hub.Resume(key) },
 		Pressure: func(on bool) {
 			g.hub.SetOverloaded(on)
@@ -214,6 +215,7 @@ func (g *gateway) adminConfig() admin.Config {
 		UserHeader:   c.UserHeader,
 		Token:        c.AdminToken,
 		MaxBodyBytes: int(c.MaxAPIBody),
+		Profiles:     c.Profiles,
 		Version:      version,
 		Log:          g.log,
 	}
@@ -287,6 +289,7 @@ func (g *gateway) start() error {
 	if g.recovery != nil {
 		g.recovery.prepare()
 	}
+	g.serving.Go(func() { trim(g.beside) })
 	g.serving.Go(func() {
 		if err := g.admin.Serve(g.management); err != nil {
 			g.fail(err)

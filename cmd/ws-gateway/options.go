@@ -63,6 +63,7 @@ type options struct {
 	CallbackKey        string        `group:"callbacks" placeholder:"FILE" help:"Key (PEM) of --callback-cert."`
 	CallbackBatch      int           `group:"callbacks" default:"1" min:"1" max:"10000" help:"Events, of any connections, in one POST. Above 1 its body is a JSON array."`
 	CallbackLinger     time.Duration `group:"callbacks" default:"5ms" min:"0s" max:"10s" help:"Time, from its first event, that a batch waits to be full."`
+	CallbackPipeline   int           `group:"callbacks" default:"1" min:"1" max:"256" help:"POSTs, each of another connection, that are written at once to one of the app's connections while all of --callback-concurrency are busy; their answers are read in turn. Above 1 the app must read pipelined requests, and a call that hangs holds up those behind it."`
 	CallbackReply      bool          `group:"callbacks" help:"Send the body of a 2xx answer to the connection that caused the event; X-Ws-Close: 4001 reason closes it after that."`
 	CallbackSecret     []string      `group:"callbacks" secret:"true" sep:"\n" placeholder:"SECRET" help:"Sign callbacks with this secret (X-Ws-Signature). Repeatable, for rotation: each secret gives a signature."`
 	CallbackSecretFile string        `group:"callbacks" placeholder:"FILE" help:"File with such secrets, one a line."`
@@ -70,11 +71,12 @@ type options struct {
 	AdminToken         string        `group:"management" secret:"true" placeholder:"TOKEN" help:"Token that every management request must present; without one only loopback is served."`
 	AdminTokenFile     string        `group:"management" placeholder:"FILE" help:"File that holds the token."`
 	MaxAPIBody         size          `group:"management" name:"max-api-body" default:"16MiB" min:"1KiB" max:"1GiB" help:"Largest body of a management request; 413 above it."`
+	Profiles           bool          `group:"management" name:"pprof" help:"Serve profiles of the process at /debug/pprof/, for go tool pprof: heap, goroutine, profile?seconds=10 (of the processor) and others."`
 	DrainDelay         time.Duration `group:"process" default:"0s" min:"0s" help:"On SIGTERM, time from refusing upgrades to closing the first connection."`
 	DrainPeriod        time.Duration `group:"process" default:"5s" min:"0s" help:"Time over which the closing of connections is spread."`
 	ShutdownTimeout    time.Duration `group:"process" default:"30s" min:"100ms" help:"Time for the whole shutdown, the two above and undelivered events included."`
-	Loops              int           `group:"process" default:"0" min:"0" max:"256" help:"Event loops. 0: one for each processor."`
 	MemoryShare        int           `group:"process" default:"90" min:"0" max:"100" help:"Percent of the cgroup's memory limit that the Go runtime keeps below, as GOMEMLIMIT would have it; that variable, where it is set, counts instead. 0: no limit."`
+	Loops              int           `group:"process" default:"0" min:"0" max:"256" help:"Event loops. 0: one for each processor."`
 	LogLevel           string        `group:"process" default:"info" oneof:"debug,info,warn,error" help:"What is logged: debug, info, warn or error."`
 	LogFormat          string        `group:"process" default:"auto" oneof:"auto,json,console" help:"json, console, or auto: console on a terminal, json elsewhere."`
 }
@@ -90,7 +92,6 @@ type replayOptions struct {
 	DryRun bool   `group:"actions" help:"Check each line and say what would be sent."`
 }
 
-// actions are flags that choose what to do; they have no place in the file.
 // checkOptions are what only check has.
 type checkOptions struct {
 	JSON bool `name:"json" group:"actions" help:"Print the findings as JSON."`
@@ -102,6 +103,7 @@ type healthOptions struct {
 	Ready bool   `group:"actions" help:"Ask /readyz: whether new clients are taken."`
 }
 
+// actions are flags that choose what to do; they have no place in the file.
 type actions struct {
 	Config      string `group:"actions" placeholder:"FILE" help:"YAML file with options, under their names without the dashes."`
 	PrintConfig bool   `group:"actions" help:"Print the configuration in force and where each value comes from, then exit."`
@@ -114,7 +116,7 @@ type commandLine struct {
 	actions
 	Run    struct{}      `cmd:"" default:"withargs" help:"Run the gateway (the default)."`
 	Demo   demoOptions   `cmd:"" help:"Run the gateway with a small chat app to try it out."`
-	Replay replayOptions `cmd:"" help:"Send the events of a dead-letter file to the app again."`
 	Check  checkOptions  `cmd:"" help:"Check configuration, limits, addresses, files and the app without starting; exit code 0, or 1 if a start would fail."`
 	Health healthOptions `cmd:"" help:"Ask a running gateway whether it is well; exit code 0 if it is."`
+	Replay replayOptions `cmd:"" help:"Send the events of a dead-letter file to the app again."`
 }
