@@ -60,6 +60,10 @@ bench-compare: build ## Compare netpoll with its peers in one run, as ratios (an
 abuse: build ## Measure what hostile clients do to good ones (2 minutes; ARGS="..." goes to ws-bench abuse)
 	bin/ws-bench abuse --gateway bin/ws-gateway $(ARGS)
 
+.PHONY: chaos
+chaos: ## Prove that nothing is lost, reordered or invented while the app misbehaves (3 minutes; ARGS="..." goes to ws-bench chaos)
+	go run ./cmd/ws-bench chaos $(ARGS)
+
 ##@ Check
 
 .PHONY: test

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+const deploy = "../../deploy/"
+
+func readDeploy(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(deploy + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestTheOlaresExampleNamesTheAppsHandler(t *testing.T) {
+	c := mustParse(t, []string{"--manifest", deploy + "olares/OlaresManifest.yaml"})
+	if c.callback != "http://127.0.0.1:8888/ws/message" {
+		t.Errorf("events go to %s", c.callback)
+	}
+}
+
+func TestTheKubernetesExampleFitsItsOwnLimits(t *testing.T) {
+	deployment, _, _ := strings.Cut(readDeploy(t, "kubernetes/sidecar.yaml"), "\n---\n")
+	var parsed struct {
+		Spec struct {
+			Template struct {
+				Spec struct {
+					Containers []struct {
+						Name      string
+						Args      []string
+						Resources struct{ Limits struct{ Memory string } }
+					}
+				}
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(deployment), &parsed); err != nil {
+		t.Fatal(err)
+	}
+	container := parsed.Spec.Template.Spec.Containers[1]
+	limit, ok := parseSize(container.Resources.Limits.Memory + "B")
+	if container.Name != "ws-gateway" || !ok || limit == 0 {
+		t.Fatalf("got %+v", container)
+	}
+	c := mustParse(t, container.Args)
+	s := roomy
+	s.memory.limit = int64(limit)
+	for _, f := range s.judge(c, c.MaxConnections) {
+		if f.State != stateOK {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+func TestEveryOptionInTheDebianPackagesConfigurationIsOne(t *testing.T) {
+	text := readDeploy(t, "package/gateway.yaml")
+	if _, err := parse([]string{"--config", writeTemp(t, "gateway.yaml", text)}); err == nil || err.Error() != errNoCallback.Error() {
+		t.Errorf("as it is delivered: %v", err)
+	}
+	all := regexp.MustCompile(`(?m)^#([a-z-]+: )`).ReplaceAllString(text, "$1")
+	if c := mustParse(t, []string{"--config", writeTemp(t, "gateway.yaml", all)}); c.callback == "" || c.MaxConnections == 0 || c.AdminListen == "" {
+		t.Errorf("the options that are commented out are not all there:\n%s", all)
+	}
+}
+
+func TestSystemdWaitsLongerThanTheShutdownTakes(t *testing.T) {
+	found := regexp.MustCompile(`(?m)^TimeoutStopSec=(.*)$`).FindStringSubmatch(readDeploy(t, "systemd/ws-gateway.service"))
+	stop, err := time.ParseDuration(found[1])
+	if c := mustParse(t, []string{"--no-callback"}); err != nil || stop <= c.ShutdownTimeout {
+		t.Errorf("TimeoutStopSec is %v, --shutdown-timeout %v, %v", stop, c.ShutdownTimeout, err)
+	}
+	watchdog := regexp.MustCompile(`(?m)^WatchdogSec=(.*)$`).FindStringSubmatch(readDeploy(t, "systemd/ws-gateway.service"))
+	if d, err := time.ParseDuration(watchdog[1]); err != nil || d < leastWatchdog {
+		t.Errorf("WatchdogSec is %v, %v", d, err)
+	}
+}

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Builds what is released into dist/: binaries for each architecture, and of ws-gateway
+# a tarball, a Debian package and a bill of materials; and the checksums of these. The
+# same commit, Go version and dpkg give the same bytes.
+#
+#   VERSION=v1.2.3 COMMIT=abc1234 LDFLAGS=... deploy/package/dist.sh
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+MAINTAINER=${MAINTAINER:-ws-gateway maintainers <maintainers@ws-gateway.example>}
+export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
+umask 022
+
+# v1.2.3-4-gabc becomes 1.2.3+4.gabc, which is above 1.2.3; a commit without a tag
+# is below all releases.
+debian_version() {
+  local v=${VERSION#v}
+  case $v in
+    [0-9]*.*) v=${v//-/.} && echo "${v/./.}" | sed 's/^\([0-9.]*[0-9]\)\.\([0-9]*\.g[0-9a-f]*\)/\1+\2/' ;;
+    *) echo "0~$(date -d "@$SOURCE_DATE_EPOCH" +%Y%m%d).${v//-/.}" ;;
+  esac
+}
+
+# The licences of everything that is linked in; they ask to be passed on.
+licences() {
+  printf 'Software that is part of ws-gateway, and its licences.\n'
+  {
+    echo "Go $(go env GOVERSION) $(go env GOROOT)"
+    GOOS=linux go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/ws-gateway | sort -u
+  } | while read -r path version dir; do
+    printf '\n--- %s %s\n\n' "$path" "$version"
+    find "$dir" -maxdepth 1 -type f \( -iname 'licen[cs]e*' -o -iname 'copying*' -o -iname 'notice*' \) | sort | xargs -r cat -- | grep . ||
+      { echo "no licence found in $path" >&2; exit 1; }
+  done
+}
+
+# stage DIR ARCH lays out the Debian package.
+stage() {
+  local root=$1 arch=$2 doc=$1/usr/share/doc/ws-gateway
+  install -D -m 755 "dist/linux-$arch/ws-gateway" "$root/usr/bin/ws-gateway"
+  install -D -m 644 -t "$root/lib/systemd/system" deploy/systemd/ws-gateway.service deploy/systemd/ws-gateway.socket
+  install -D -m 644 deploy/package/gateway.yaml "$root/etc/ws-gateway/gateway.yaml"
+  install -D -m 644 deploy/package/lintian-overrides "$root/usr/share/lintian/overrides/ws-gateway"
+  install -d "$doc" "$root/usr/share/man/man8" "$root/DEBIAN"
+  gzip -9n <deploy/package/ws-gateway.8 >"$root/usr/share/man/man8/ws-gateway.8.gz"
+  gzip -9n <README.md >"$doc/README.md.gz"
+  cp dist/licences "$doc/copyright"
+  printf 'ws-gateway (%s) unstable; urgency=medium\n\n  * Built from commit %s.\n\n -- %s  %s\n' \
+    "$version" "$COMMIT" "$MAINTAINER" "$(date -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$doc/changelog.gz"
+  sed -e "s|@VERSION@|$version|; s|@ARCH@|$arch|; s|@MAINTAINER@|$MAINTAINER|" \
+    -e "s|@SIZE@|$(du -sk --apparent-size "$root" | cut -f1)|" deploy/package/control.in >"$root/DEBIAN/control"
+  install -m 755 -t "$root/DEBIAN" deploy/package/postinst deploy/package/prerm deploy/package/postrm
+  echo /etc/ws-gateway/gateway.yaml >"$root/DEBIAN/conffiles"
+  (cd "$root" && find etc lib usr -type f | sort | xargs md5sum >DEBIAN/md5sums)
+}
+
+tarball() {
+  local name=ws-gateway-$VERSION-linux-$1
+  mkdir -p "$work/$name"
+  cp "dist/linux-$1/ws-gateway" deploy/systemd/ws-gateway.{service,socket} deploy/package/gateway.yaml README.md "$work/$name"
+  cp dist/licences "$work/$name/LICENCES-OF-PARTS"
+  tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -c "$name" | gzip -9n >"dist/$name.tar.gz"
+}
+
+rm -rf dist
+mkdir dist
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+version=$(debian_version)
+licences >dist/licences
+go -C deploy/tools build -o "$work/sbom" ./sbom
+for arch in amd64 arm64; do
+  mkdir "dist/linux-$arch"
+  CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -trimpath -ldflags "$LDFLAGS" -o "dist/linux-$arch/" ./cmd/...
+  "$work/sbom" -name ws-gateway -version "$VERSION" "dist/linux-$arch/ws-gateway" >"dist/ws-gateway-$VERSION-linux-$arch.cdx.json"
+  tarball "$arch"
+  stage "$work/$arch" "$arch"
+  dpkg-deb --root-owner-group -Zxz --build "$work/$arch" "dist/ws-gateway_${version}_$arch.deb" >/dev/null
+done
+(cd dist && sha256sum ./*.tar.gz ./*.deb ./*.cdx.json | sed 's|\./||' >SHA256SUMS && cat SHA256SUMS)
