@@ -25,7 +25,11 @@ func (s *session) answer(post int, p *Post) (goesOn bool) {
 		s.decide(post, none, Retryable, false)
 		return s.send(post, plain(503, "busy"))
 	}
-	fault := s.app.cfg.Temper.ofRequest().pick(s.random, shareOfRequest)
+	return s.perform(post, s.app.cfg.Temper.ofRequest().pick(s.random, shareOfRequest), ok)
+}
+
+// perform answers a Post with a fault; ok is the body of a good answer.
+func (s *session) perform(post int, fault Fault, ok string) (goesOn bool) {
 	switch fault {
 	case resetRead, hang, closeAnswered, resetAnswered, announcedToEnd:
 		return s.breakOff(post, fault, ok)

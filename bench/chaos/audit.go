@@ -20,6 +20,7 @@ type Evidence struct {
 	Timeout  time.Duration // of an attempt
 	RetryFor time.Duration
 	Replies  bool // --callback-reply
+	Batches  bool // --callback-batch
 }
 
 // Findings are what Audit makes of Evidence.
@@ -261,7 +262,7 @@ func (a *audit) letter(h *history) {
 		a.say("%s was acknowledged and has a dead letter", h.ID)
 	default:
 		if since, known := a.begun(h); known && l.At.Sub(since) < a.RetryFor-a.Timeout {
-			a.say("%s was given up after %v", h.ID, l.At.Sub(since))
+			a.say("%s was given up after %v and %d attempts", h.ID, l.At.Sub(since), l.Attempts)
 		}
 	}
 }
@@ -279,7 +280,7 @@ func (a *audit) begun(h *history) (at time.Time, known bool) {
 	if before := a.before(h); before != nil {
 		last := before.last()
 		switch {
-		case before.batched(h):
+		case before.batched(h), a.Batches && before.buriedWith(h):
 			return a.begun(before)
 		case len(before.letters) > 0:
 			return before.letters[0].At, true
@@ -307,6 +308,13 @@ func (a *audit) before(h *history) *history {
 // batched reports whether an event was sent together with another.
 func (h *history) batched(other *history) bool {
 	return len(h.attempts) > 0 && len(other.attempts) > 0 && h.attempts[0].post == other.attempts[0].post
+}
+
+// buriedWith reports whether an event that nobody has read can have been given up
+// together with another: the dead letters of a batch know of as many attempts.
+func (h *history) buriedWith(other *history) bool {
+	return len(other.attempts) == 0 && len(h.letters) > 0 && len(other.letters) > 0 &&
+		h.letters[0].Attempts == other.letters[0].Attempts
 }
 
 // unseen explains the numbers that X-Attempt jumped over: the port was closed

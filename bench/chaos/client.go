@@ -107,27 +107,42 @@ func (v *visitor) dial(cfg CrowdConfig) (in io.Reader, err error) {
 func (v *visitor) listen(in io.Reader) {
 	defer close(v.read)
 	for {
-		f, err := ws.ReadFrame(in)
+		op, payload, err := frame(in)
 		if err != nil {
 			v.readFail = err
 			return
 		}
-		switch f.Header.OpCode {
+		switch op {
 		case ws.OpClose:
-			if len(f.Payload) >= 2 {
-				v.seen = int(binary.BigEndian.Uint16(f.Payload))
+			if len(payload) >= 2 {
+				v.seen = int(binary.BigEndian.Uint16(payload))
 			} else {
 				v.seen = int(ws.StatusNoStatusRcvd)
 			}
 			return
 		case ws.OpText, ws.OpBinary:
 			var r Reply
-			if json.Unmarshal(f.Payload, &r) != nil {
-				r.Event = fmt.Sprintf("%.40q", f.Payload) // the audit knows no such event
+			if json.Unmarshal(payload, &r) != nil {
+				r.Event = fmt.Sprintf("%.40q", payload) // the audit knows no such event
 			}
 			v.Replies = append(v.Replies, r)
 		}
 	}
+}
+
+// frame reads one frame. None that a client gets here is long.
+func frame(in io.Reader) (op ws.OpCode, payload []byte, err error) {
+	const longest = 1 << 20
+	h, err := ws.ReadHeader(in)
+	if err != nil {
+		return 0, nil, err
+	}
+	if h.Length > longest {
+		return 0, nil, fmt.Errorf("the gateway sent a frame of %d bytes", h.Length)
+	}
+	payload = make([]byte, h.Length)
+	_, err = io.ReadFull(in, payload)
+	return h.OpCode, payload, err
 }
 
 // talk sends messages: some clients in a burst, some at leisure.

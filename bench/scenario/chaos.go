@@ -42,6 +42,7 @@ type variant struct {
 	retryFor time.Duration
 	args     []string
 	replies  bool
+	batches  bool
 }
 
 const (
@@ -58,10 +59,10 @@ func variants() []variant {
 		{name: "answers", temper: chaos.Temper{Answers: true}, retryFor: window},
 		{name: "connections", temper: chaos.Temper{Connections: true, Ports: true}, retryFor: window},
 		{name: "everything", temper: all, retryFor: window},
-		{name: "batches", temper: all, retryFor: window, args: batch},
+		{name: "batches", temper: all, retryFor: window, args: batch, batches: true},
 		{name: "replies", temper: all, retryFor: window, args: []string{"--callback-reply"}, replies: true},
 		{name: "outages", temper: outages, retryFor: 3 * time.Second},
-		{name: "outages, batches", temper: outages, retryFor: 3 * time.Second, args: batch},
+		{name: "outages, batches", temper: outages, retryFor: 3 * time.Second, args: batch, batches: true},
 	}
 }
 
@@ -161,7 +162,7 @@ func (s *Chaos) hold(ctx context.Context, env *Env, v variant) (round report.Rou
 	u.gateway.Stop(restTimeout)
 	e := chaos.Evidence{
 		Clients: clients, Timeouts: int(counts["callback_outcomes_total{timeout}"]),
-		Timeout: attemptTimeout, RetryFor: v.retryFor, Replies: v.replies,
+		Timeout: attemptTimeout, RetryFor: v.retryFor, Replies: v.replies, Batches: v.batches,
 	}
 	e.Record, e.Odd = stop()
 	if e.Letters, err = u.letters(); err != nil {

@@ -56,9 +56,7 @@ func (u *upheaval) round(f *chaos.Findings, e *chaos.Evidence, h report.Host) re
 	for _, kind := range chaos.Faults() {
 		o.add("fault: "+kind.String(), "", float64(e.Faults[kind]))
 	}
-	for _, line := range fold(kinds, 120) {
-		o.notes = append(o.notes, line)
-	}
+	o.notes = append(o.notes, fold(kinds, 120)...)
 	ends := make(map[chaos.End]int)
 	for _, c := range e.Clients {
 		ends[c.End]++

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"ws-gateway/bench/report"
+)
+
+func TestChaosGoesThroughTheGatewayWithoutALossOrAMixUp(t *testing.T) {
+	path, remove, err := serverOptions{}.gateway(t.Context(), report.Progress{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer remove()
+	all, figures := summaries(t, "chaos", "--gateway", path, "--duration", "8s", "--conns", "10", "--only", "everything;replies;outages, batches")
+	if len(all) != 3 {
+		t.Fatalf("%d variants", len(all))
+	}
+	for i, f := range figures {
+		above(t, f, "connections", "events", "attempts", "faults")
+		if f["lost"] != 0 || f["reordered"] != 0 || f["attempts"]+f["attempts unseen"] < f["events"]-f["dead letters"] {
+			t.Errorf("%s: %v", all[i].Case, f)
+		}
+	}
+}
+
+// What the audit makes of a gateway that does wrong is package chaos's to test; here
+// one that does not even keep its promise to start.
+func TestChaosNamesTheVariantThatCouldNotBeHeld(t *testing.T) {
+	code, _, message := bench(t, "chaos", "--gateway", "/bin/false", "--only", "replies", "--duration", "1s")
+	if code != 1 || !strings.Contains(message, "variant replies: gateway") {
+		t.Errorf("exit code %d: %s", code, message)
+	}
+}
+
+func TestChaosThatCannotBeIsRefusedWithAReason(t *testing.T) {
+	for want, args := range map[string][]string{
+		`there is no variant "tea"; there are answers; connections;`: {"--only", "tea"},
+		"--duration leaves 142.857142ms for each of 7 variants":      {"--duration", "1s"},
+		"--conns must be 1 to": {"--conns", "0"},
+	} {
+		code, _, message := bench(t, append([]string{"chaos"}, args...)...)
+		if code != 1 || !strings.Contains(message, want) {
+			t.Errorf("%v: exit code %d, %q", args, code, message)
+		}
+	}
+}
