@@ -103,6 +103,17 @@ func TestRoundsOfSeveralRunsOfACommitCountTogether(t *testing.T) {
 	}
 }
 
+func TestVersionsOfACaseStandBesideEachOther(t *testing.T) {
+	cases := withCurves(2)
+	var got []string
+	for _, r := range Results(read(t, recorded("a", cases)+recorded("b", rounds())+recorded("b", cases))) {
+		got = append(got, r.Summary.Case[:3]+r.Version.Commit)
+	}
+	if want := "[100a 100b 200a 200b 1,0b]"; fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
 func TestASummaryCountsWhereThereAreNoRounds(t *testing.T) {
 	results := Results(read(t, recorded("a", nil, Summarise(rounds()))))
 	if len(results) != 1 || results[0].Summary.Rounds != 3 || results[0].Summary.Lines[0].Median != 91_000 {

@@ -54,8 +54,8 @@ func noted(notes []Note, text string) []Note {
 	return notes
 }
 
-// Results puts the rounds of each case and version together. They stand in the
-// order of their first appearance, those of one scenario beside each other.
+// Results puts the rounds of each case and version together. Scenarios, their cases
+// and the versions of these stand in the order of their first appearance.
 func Results(all []Recording) []Result {
 	var results []Result
 	for _, rec := range all {
@@ -83,9 +83,23 @@ func Results(all []Recording) []Result {
 			results[i].Summary = Summarise(r.Rounds)
 		}
 	}
-	order := scenariosOf(results)
+	return inOrder(results)
+}
+
+// inOrder puts what belongs together beside each other.
+func inOrder(results []Result) []Result {
+	scenarios := scenariosOf(results)
+	var cases []string
+	for _, r := range results {
+		if !slices.Contains(cases, r.Summary.Case) {
+			cases = append(cases, r.Summary.Case)
+		}
+	}
 	slices.SortStableFunc(results, func(a, b Result) int {
-		return cmp.Compare(slices.Index(order, a.Summary.Scenario), slices.Index(order, b.Summary.Scenario))
+		return cmp.Or(
+			cmp.Compare(slices.Index(scenarios, a.Summary.Scenario), slices.Index(scenarios, b.Summary.Scenario)),
+			cmp.Compare(slices.Index(cases, a.Summary.Case), slices.Index(cases, b.Summary.Case)),
+		)
 	})
 	return results
 }

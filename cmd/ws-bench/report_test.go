@@ -1,0 +1,54 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestAReportIsMadeOfWhatScenariosWrote(t *testing.T) {
+	dir := t.TempDir()
+	runs, own, page := filepath.Join(dir, "echo.jsonl"), filepath.Join(dir, "own.html"), filepath.Join(dir, "report.html")
+	code, _, message := bench(t, "echo", "--rounds", "2", "--conns", "20", "--warmup", "10ms", "--duration", "50ms", "--json", runs, "--html", own)
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, message)
+	}
+	code, out, message := bench(t, "report", runs, "--html", page)
+	if code != 0 || !strings.Contains(out, "echo: 20 connections") || !strings.HasSuffix(out, "report with charts: "+page+"\n") {
+		t.Fatalf("exit code %d: %s%s", code, out, message)
+	}
+	a, err := os.ReadFile(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(a) != string(b) || !strings.Contains(string(a), "latency, ms") {
+		t.Errorf("the scenario's own page and the report's differ, or say nothing:\n%s\n%s", a, b)
+	}
+}
+
+func TestAFileThatIsNoRunIsNamedWithItsLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "runs.jsonl")
+	if err := os.WriteFile(path, []byte(`{"record":"run"}`+"\n{]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		code int
+		want string
+		args []string
+	}{
+		{1, path + ": line 2: ", []string{"report", path}},
+		{2, "/nonexistent", []string{"report", "/nonexistent"}},
+		{2, "RUNS", []string{"report"}},
+		{1, "writing the report: open /nonexistent/page.html", []string{"echo", "--rounds", "1", "--html", "/nonexistent/page.html"}},
+	} {
+		code, out, message := bench(t, c.args...)
+		if code != c.code || !strings.Contains(message, c.want) || out != "" {
+			t.Errorf("%v: exit code %d, %q, %q", c.args, code, out, message)
+		}
+	}
+}
