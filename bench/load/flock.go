@@ -111,6 +111,14 @@ func newGathering() Gathering {
 	return Gathering{Answers: make(map[string]int), Times: newLatency()}
 }
 
+// SetWindow replaces the configured one from the next attempt on.
+func (f *Flock) SetWindow(window int) {
+	if window <= 0 {
+		window = len(f.birds)
+	}
+	f.cfg.Window = window
+}
+
 // Open is how many connections are open.
 func (f *Flock) Open() int { return int(f.open.Load()) }
 

@@ -51,6 +51,9 @@ func Ping() *Message {
 	return &Message{op: Text, payload: []byte(`{"event":"ping"}`), mark: -1, reply: []byte(`{"event":"pong"}`)}
 }
 
+// Echoed returns m for a server that sends every message back as it came.
+func Echoed(m *Message) *Message { return &Message{op: m.op, payload: m.payload, mark: m.mark} }
+
 // Size is the length of the payload in bytes.
 func (m *Message) Size() int { return len(m.payload) }
 

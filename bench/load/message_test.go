@@ -110,3 +110,45 @@ func TestSourcesOfConnectionsFollowTheTarget(t *testing.T) {
 		t.Errorf("towards ::1 the source is %v", got)
 	}
 }
+
+func TestAPingIsTheGatewaysAndAnEchoedOneAnybodys(t *testing.T) {
+	f := Ping().frames()
+	if got := f.answer(1, 2); string(got) != "\x81\x10"+`{"event":"pong"}` {
+		t.Errorf("the answer is %s", printable(got))
+	}
+	want := ws.MaskFrameWith(ws.NewTextFrame([]byte(`{"event":"ping"}`)), mask)
+	var frame bytes.Buffer
+	if err := ws.WriteFrame(&frame, want); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.ask(1, 2); !bytes.Equal(got, frame.Bytes()) {
+		t.Errorf("the frame is %s", printable(got))
+	}
+	if got := Echoed(Ping()).frames().answer(1, 2); string(got) != "\x81\x10"+`{"event":"ping"}` {
+		t.Errorf("the echo is %s", printable(got))
+	}
+}
+
+func TestAMessageIsReadBackOnlyWhenItIsTheSame(t *testing.T) {
+	m, err := Event(80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload := m.Append([]byte("before"), 0xfedcba98, 7)[len("before"):]
+	if conn, seq, ok := m.Parse(payload); !ok || conn != 0xfedcba98 || seq != 7 || len(payload) != m.Size() {
+		t.Errorf("got %x, %d, %v", conn, seq, ok)
+	}
+	for i := range payload {
+		wrong := bytes.Clone(payload)
+		wrong[i] ^= 0x40 // a hexadecimal digit becomes none
+		if _, _, ok := m.Parse(wrong); ok {
+			t.Errorf("with another byte %d it was taken", i)
+		}
+	}
+	if _, _, ok := m.Parse(payload[1:]); ok {
+		t.Error("a shorter one was taken")
+	}
+	if _, _, ok := Ping().Parse([]byte(`{"event":"ping"}`)); ok {
+		t.Error("one without a mark was taken")
+	}
+}

@@ -132,8 +132,13 @@ func (o *outcome) addTraffic(r load.Result, busy bool) {
 		o.add(p.name, "ms", r.Percentile(p.at))
 	}
 	o.curves = append(o.curves, report.Curve{Name: "latency", Unit: "ms", Axis: report.Percentile, Points: r.Curve()})
-	o.add("load client, busiest thread", "%", 100*r.Load)
 	o.add("load client CPU, a million", "s", cost{cpu: r.CPU}.perMillion(r.Messages))
+	o.addLimit(r, busy)
+}
+
+// addLimit says whether the load client was the limit.
+func (o *outcome) addLimit(r load.Result, busy bool) {
+	o.add("load client, busiest thread", "%", 100*r.Load)
 	switch {
 	case r.Saturated() && r.Waited > 0.2:
 		o.notes = append(o.notes, "the load client waited for a processor: latency and rate are the machine's")

@@ -140,6 +140,7 @@ func TestTheGatewayIsMeasured(t *testing.T) {
 			"--gateway-arg=--callback-concurrency=8", "--loops", "1")
 		above(t, figures[0], "round trips", "gateway CPU, a million", "app CPU, a million (not the gateway's)", "latency p99")
 	})
+	measureFlows(t, path)
 	t.Run("idle connections", func(t *testing.T) {
 		for _, server := range []string{"gateway", "gateway+callback"} {
 			_, figures := summaries(t, "idle", "--gateway", path, "--server", server, "--rounds", "1", "--conns", "300", "--cookie", "200", "--settle", "20ms")
@@ -191,6 +192,14 @@ func TestFlagsThatCannotWorkAreRefusedWithAReason(t *testing.T) {
 		{1, "no room for its mark", []string{"echo", "--size", "8"}},
 		{1, "at least 59", []string{"roundtrip", "--size", "20"}},
 		{1, "--duration", []string{"roundtrip", "--duration", "0s"}},
+		{1, "--batch and --concurrency", []string{"ingest", "--batch", "0"}},
+		{1, "at least 59", []string{"ingest", "--size", "20"}},
+		{1, "--threads must be 1", []string{"push", "--threads", "2"}},
+		{1, "cannot reach 30 of 20", []string{"push", "--conns", "20", "--per", "30"}},
+		{1, "--callers", []string{"push", "--callers", "0"}},
+		{1, "ascend", []string{"fanout", "--targets", "100,10"}},
+		{1, "--targets must be 2 to", []string{"fanout", "--targets", "10,20000"}},
+		{2, "--reply", []string{"roundtrip", "--reply", "never"}},
 		{1, "there is no phase \"tickle\"", []string{"abuse", "--only", "tickle"}},
 		{1, "ping timeout", []string{"abuse", "--rate", "1"}},
 		{1, "there is no kind", []string{"attacker", "--target", "127.0.0.1:1", "--kind", "nonsense"}},

@@ -21,12 +21,15 @@ type commandLine struct {
 	Echo       echoCommand       `cmd:"" help:"Messages through the echo server on netpoll: rate, server CPU, latency."`
 	Roundtrip  roundTripCommand  `cmd:"" help:"Client → gateway → callback → app → send API → gateway → client: rate, gateway CPU, latency."`
 	Ingest     ingestCommand     `cmd:"" help:"Client → gateway → one POST each, or batches → an app that only takes them: rate, gateway CPU, also against a bare client's."`
+	Push       pushCommand       `cmd:"" help:"Management API → gateway → one connection, one user, several users: calls a second, gateway CPU, latency."`
+	Fanout     fanoutCommand     `cmd:"" help:"One call to 10 to 15,000 connections: time to the last, gateway CPU, delay of others meanwhile."`
 	Abuse      abuseCommand      `cmd:"" help:"Good clients keep a steady rate while phases of abuse go by: what they notice, what the gateway does, what it leaves behind."`
 	Chaos      chaosCommand      `cmd:"" help:"An app that misbehaves in every way, clients that come and go: proof that no event is lost, reordered or invented."`
 	Hub        hubCommand        `cmd:"" help:"The hub in process, with 100,000 to 10 million simulated sessions without sockets: memory, wheel, collections, sends, lists."`
 	Report     reportCommand     `cmd:"" help:"Tables and charts of runs that were written with --json; two commits are compared."`
 	Check      checkCommand      `cmd:"" help:"Count system calls, sleeps and allocations for each message, bytes and descriptors for each connection, and fail where a promise is broken (under a minute)."`
 	Compare    compareCommand    `cmd:"" help:"The echo server on netpoll and its peers, in turn: ratios of CPU, memory and latency for echoes, idle connections and broadcasts."`
+	Storm      stormCommand      `cmd:"" help:"All connections drop and come back at once: time until they are back, CPU, memory, what others notice, what the app is told."`
 	EchoServer echoServerCommand `cmd:"" help:"Serve an echo on netpoll alone, for conformance suites and comparisons."`
 	Sink       sinkCommand       `cmd:"" help:"Serve the app of roundtrip: answer each message callback through the send API."`
 	Counter    counterCommand    `cmd:"" hidden:"" help:"Serve the app of ingest, which counts events and finds what is lost or out of order."`

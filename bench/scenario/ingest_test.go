@@ -1,0 +1,50 @@
+package scenario
+
+import (
+	"testing"
+	"time"
+
+	"ws-gateway/bench/report"
+	"ws-gateway/bench/sink"
+)
+
+func TestIngestComparesWithTheBareClient(t *testing.T) {
+	i := ingest{conns: 1_000, batch: 1, traffic: Traffic{Size: 64}}
+	r := recorded(100_000, time.Millisecond)
+	seen := forwarding{events: 120_000, posts: 120_000, bytes: 36_000_000}
+	bare := forwarding{events: 200_000, posts: 200_000, bytes: 60_000_000, cpu: 4 * time.Second, elapsed: 2 * time.Second}
+	o := i.figures(stage{Env: &Env{}}, r, []cost{{cpu: 3 * time.Second}, {cpu: time.Second}}, seen, bare)
+	for name, want := range map[string]report.Figure{
+		"gateway CPU, a million":              {Value: 30},
+		"bare fasthttp client CPU, a million": {Value: 20},
+		"gateway CPU, of a bare client's":     {Value: 1.5, Goal: 1.3},
+		"bytes of a POST, of a bare client's": {Value: 1},
+		"events in a POST":                    {Value: 1},
+	} {
+		if got := figure(o, name); got.Value != want.Value || got.Goal != want.Goal {
+			t.Errorf("%s: got %+v, want %+v", name, got, want)
+		}
+	}
+	i.batch, seen.posts = 100, 1_200
+	o = i.figures(stage{Env: &Env{}}, r, []cost{{cpu: time.Second}, {}}, seen, forwarding{})
+	if got := figure(o, "gateway CPU, a million"); got.Value != 10 || got.Goal != 2 {
+		t.Errorf("batches: got %+v", got)
+	}
+	if got := figure(o, "events in a POST"); got.Value != 100 {
+		t.Errorf("batches: got %+v", got)
+	}
+	if got := figure(o, "gateway CPU, of a bare client's"); got.Name != "" {
+		t.Errorf("batches are compared with one POST each: %+v", got)
+	}
+}
+
+func TestAnAppThatSawSomethingWrongEndsTheRound(t *testing.T) {
+	for _, wrong := range []sink.Stats{{Open: 10, Failed: 1}, {Open: 10, Close: 1}, {Open: 11}} {
+		if check(wrong, 10) == nil {
+			t.Errorf("%+v was taken", wrong)
+		}
+	}
+	if err := check(sink.Stats{Open: 9, Message: 5}, 10); err != nil {
+		t.Error(err)
+	}
+}
