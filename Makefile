@@ -38,7 +38,8 @@ client: | tools ## Pack the JavaScript client: dist/ws-gateway-client-*.tgz
 
 # What make bench measures, in this order. BENCH_<scenario> are further arguments of
 # one of them.
-BENCH     := idle echo roundtrip
+BENCH     := idle echo roundtrip ingest push fanout
+BENCH_roundtrip = --reply send,answer
 BENCH_DIR := bin/bench
 
 # One that fails keeps the others neither from running nor from the report.
