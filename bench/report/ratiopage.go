@@ -27,9 +27,6 @@ func ratiosOf(all []Recording) []versionRatio {
 // ratioKind is what ratios are of.
 type ratioKind struct{ scenario, name, figure, unit string }
 
-// title begins with the figure.
-func (k ratioKind) title() string { return k.scenario + ": " + k.figure + " against the peers" }
-
 // groupRatios puts the peers of one figure together, in the order of the kinds'
 // first appearance; the peer that needs least comes first.
 func groupRatios(ratios []versionRatio) (kinds []ratioKind, groups map[ratioKind][]versionRatio) {
@@ -56,8 +53,8 @@ func ratioFigures(id, scenario string, ratios []versionRatio, versions []Version
 			continue
 		}
 		f := figureView{
-			Title: k.title(),
-			Text:  k.name + ". Bars are medians of the rounds' ratios, dots rounds, whiskers reach from the least to the most; ours is 1. ",
+			Title: k.name + ": " + k.figure + " against the peers",
+			Text:  "Bars are medians of the rounds' ratios, dots rounds, whiskers reach from the least to the most; ours is 1. ",
 			Head:  []string{"peer", "theirs to ours", "min", "max", withUnit("ours", k.unit), withUnit("theirs", k.unit)},
 		}
 		if direction(Line{Unit: k.unit}) > 0 {
@@ -67,7 +64,7 @@ func ratioFigures(id, scenario string, ratios []versionRatio, versions []Version
 		}
 		c := chart.Bars{
 			ID: fmt.Sprintf("%s-ratio-%d", id, len(figures)+1), Title: f.Title, XName: k.figure + ", times ours", Mark: 1, MarkName: "ours",
-			Bars: []chart.Bar{{Name: "ws-gateway", Label: "1", Median: 1, Min: 1, Max: 1, Own: true}},
+			Bars: []chart.Bar{{Name: "ours", Label: "1", Median: 1, Min: 1, Max: 1, Own: true}},
 		}
 		for _, r := range groups[k] {
 			name := r.Peer

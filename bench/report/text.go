@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -30,15 +31,11 @@ func WriteText(w io.Writer, all []Recording) error {
 			fmt.Fprintf(&b, "BROKEN: %s: %s: %s (%s)\n", r.Summary.Scenario, r.Summary.Case, n.Text, plural(n.Rounds, "round"))
 		}
 	}
-	kinds, groups := groupRatios(ratiosOf(all))
-	for _, k := range kinds {
-		rows := [][]string{{withUnit(k.figure, k.unit), "ours", "theirs", "theirs to ours", "min", "max", ""}}
-		for _, r := range groups[k] {
-			rows = append(rows, []string{r.Peer, Number(r.Ours), Number(r.Theirs), Number(r.Median), Number(r.Min), Number(r.Max), ""})
+	for _, v := range versionsOf(all) {
+		own := slices.DeleteFunc(ratiosOf(all), func(r versionRatio) bool { return r.Version != v })
+		if err := writePeers(&b, v, own); err != nil {
+			return err
 		}
-		fmt.Fprintf(&b, "%s: %s; against the peers\n", k.scenario, k.name)
-		layOut(&b, rows, 1)
-		b.WriteByte('\n')
 	}
 	for _, c := range Compare(results) {
 		rows := [][]string{{c.Scenario, "unit", c.Before.String(), "min", "max", c.After.String(), "min", "max", "ratio", ""}}
@@ -59,6 +56,28 @@ func WriteText(w io.Writer, all []Recording) error {
 	}
 	_, err := io.WriteString(w, printable(b.String()))
 	return err
+}
+
+// writePeers writes the ratios of a version case by case.
+func writePeers(w io.Writer, v Version, ratios []versionRatio) error {
+	kinds, groups := groupRatios(ratios)
+	for len(kinds) > 0 {
+		first := kinds[0]
+		var own []Ratio
+		kinds = slices.DeleteFunc(kinds, func(k ratioKind) bool {
+			if k.scenario != first.scenario || k.name != first.name {
+				return false
+			}
+			for _, r := range groups[k] {
+				own = append(own, r.Ratio)
+			}
+			return true
+		})
+		if err := WriteRatios(w, first.scenario+": "+first.name+"; "+v.String()+" against the peers", own, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // printable replaces what a file may have brought along that moves a terminal's

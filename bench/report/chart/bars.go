@@ -67,7 +67,7 @@ func (c Bars) SVG() template.HTML {
 	if c.MarkName != "" {
 		top = 24
 	}
-	left, right := 16+character*float64(room), width-18-character*float64(label)
+	left, right := 20+character*float64(room), width-18-character*float64(label)
 	bottom := top + rowHigh*float64(len(c.Bars))
 	x := newAxis(Linear, values, left, right)
 	d := drawnBars{

@@ -34,7 +34,7 @@ const (
 	width     = 760
 	plotTop   = 34.0
 	plotHigh  = 240.0
-	character = 7.0
+	character = 7.2
 	lineHigh  = 15.0
 	longest   = 46 // characters of a label
 )
