@@ -99,7 +99,7 @@ func TestWhateverTheValuesThePictureHoldsThem(t *testing.T) {
 		v := math.Pow(10, 30*random.Float64()-15)
 		return []float64{v, v, v, -v, 0, 1e15, 1e-300}[random.IntN(7)]
 	}
-	for range 100 {
+	for range 30 {
 		l := Lines{XScale: Scale(random.IntN(3)), YScale: Scale(random.IntN(2)), Lines: make([]Line, 1+random.IntN(8))}
 		b := Bars{Mark: value(), MarkName: "m"}
 		for i := range l.Lines {
