@@ -24,6 +24,7 @@ type outcome struct {
 	figures []report.Figure
 	curves  []report.Curve
 	notes   []string
+	broken  []string // what must hold and did not
 }
 
 func (o *outcome) add(name, unit string, value float64) {
@@ -104,7 +105,7 @@ func (c Case) run(ctx context.Context, s stage) (report.Round, error) {
 		o.notes = append(o.notes, "others kept the machine busy: time and CPU figures are worse than on a quiet one")
 	}
 	return report.Round{
-		Record: "round", Scenario: c.Scenario, Case: c.Name, Figures: o.figures, Curves: o.curves, Notes: o.notes, Host: h,
+		Record: "round", Scenario: c.Scenario, Case: c.Name, Figures: o.figures, Curves: o.curves, Notes: o.notes, Broken: o.broken, Host: h,
 	}, nil
 }
 

@@ -161,6 +161,30 @@ func TestTheGatewayIsMeasured(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a storm", func(t *testing.T) {
+		all, figures := summaries(t, "storm", "--gateway", path, "--rounds", "1", "--conns", "200", "--good", "10", "--rate", "200", "--spread", "0s")
+		if len(all) != 2 || !strings.Contains(all[0].Case, "reset") || !strings.Contains(all[1].Case, "closed") {
+			t.Fatalf("got %+v", all)
+		}
+		for _, f := range figures {
+			above(t, f, "until all are back", "handshakes", "gateway CPU, storm", "until the app knows of all", "others' latency p99, storm", "gateway resident, highest")
+		}
+	})
+	t.Run("promised ratios", func(t *testing.T) {
+		// Of so few connections in so short a time the verdict says nothing.
+		code, lines, table := bench(t, "check", "--gateway", path, "--rounds", "1", "--conns", "300", "--window", "300ms", "--json", "-")
+		if code != 0 && !strings.Contains(table, errPromise.Error()) {
+			t.Fatalf("exit code %d: %s", code, table)
+		}
+		for _, want := range []string{"idle connection: descriptors, each", "echo: reads", "echo: writes", "round trip: allocations"} {
+			if !strings.Contains(table, want) {
+				t.Errorf("the table does not have %q:\n%s", want, table)
+			}
+		}
+		if !strings.Contains(lines, `"summary"`) {
+			t.Errorf("no summary in %s", lines)
+		}
+	})
 	if _, err := os.Stat(path); err != nil {
 		t.Errorf("a binary that was given is gone: %v", err)
 	}
@@ -203,6 +227,9 @@ func TestFlagsThatCannotWorkAreRefusedWithAReason(t *testing.T) {
 		{1, "there is no phase \"tickle\"", []string{"abuse", "--only", "tickle"}},
 		{1, "ping timeout", []string{"abuse", "--rate", "1"}},
 		{1, "there is no kind", []string{"attacker", "--target", "127.0.0.1:1", "--kind", "nonsense"}},
+		{1, "--window", []string{"check", "--window", "0s"}},
+		{1, "two clients that stay", []string{"storm", "--good", "1"}},
+		{2, "--leave", []string{"storm", "--leave", "quietly"}},
 		{1, "1,000 to", []string{"hub", "--sessions", "1"}},
 		{2, "--gateway", []string{"idle", "--gateway", "/nonexistent"}},
 		{2, "--server", []string{"idle", "--server", "other"}},

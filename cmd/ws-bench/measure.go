@@ -294,17 +294,19 @@ func (o *output) rounds(ctx context.Context, about report.Run, env *scenario.Env
 	if err := report.WriteHead(o.table, about); err != nil {
 		return err
 	}
+	var all []report.Round
 	for _, c := range cases {
 		if len(rounds[c.Name]) == 0 {
 			continue
 		}
+		all = append(all, rounds[c.Name]...)
 		s := report.Summarise(rounds[c.Name])
-		if err := report.WriteTable(o.table, s); err != nil {
+		if err := errors.Join(report.WriteTable(o.table, s), report.WriteBroken(o.table, rounds[c.Name])); err != nil {
 			return err
 		}
 		if err := o.record(s); err != nil {
 			return err
 		}
 	}
-	return failed
+	return errors.Join(failed, verdict(all))
 }

@@ -1,0 +1,56 @@
+package scenario
+
+import (
+	"strings"
+	"testing"
+
+	"ws-gateway/bench/load"
+	"ws-gateway/bench/sink"
+)
+
+// passed is a storm of ten connections beside two clients in which nothing went
+// wrong.
+func passed() *tempest {
+	groups := func(open, closed uint64) map[string]sink.Group {
+		return map[string]sink.Group{goodGroup: {Open: 2}, stormGroup: {Open: open, Close: closed}}
+	}
+	return &tempest{
+		cfg:    StormConfig{Conns: 10, Good: 2},
+		before: sight{app: sink.Stats{Groups: groups(10, 0)}},
+		after:  sight{app: sink.Stats{Groups: groups(20, 10)}, metrics: metrics{"connections": 12}},
+	}
+}
+
+func TestAStormIsJudgedByWhatTheAppWasTold(t *testing.T) {
+	calm := passed()
+	if calm.judge(); len(calm.broken) > 0 {
+		t.Fatalf("nothing was wrong: %v", calm.broken)
+	}
+	for want, spoil := range map[string]func(*tempest){
+		"told of 20 opened and 9 closed": func(p *tempest) { p.after.app.Groups[stormGroup] = sink.Group{Open: 20, Close: 9} },
+		"and 11 are held":                func(p *tempest) { p.after.metrics["connections"] = 11 },
+		"2 close frames had no answer":   func(p *tempest) { p.stuck = 2 },
+		"1 connections that were back":   func(p *tempest) { p.came.Ended = 1 },
+		"good clients":                   func(p *tempest) { p.storm = load.Result{Failures: 1} },
+		"3 wrong events": func(p *tempest) {
+			p.after.app.Groups[stormGroup] = sink.Group{Open: 20, Close: 10, Faults: 3}
+		},
+	} {
+		p := passed()
+		spoil(p)
+		if p.judge(); !strings.Contains(strings.Join(p.broken, "; "), want) {
+			t.Errorf("%q is not among %q", want, p.broken)
+		}
+	}
+}
+
+func TestAStormThatCannotBeIsRefused(t *testing.T) {
+	for _, cfg := range []StormConfig{
+		{}, {Conns: MostConnections, Good: 2, Rate: 1, Size: 64}, {Conns: 10, Good: 1, Rate: 1, Size: 64},
+		{Conns: 10, Good: 2, Size: 64}, {Conns: 10, Good: 2, Rate: 1, Size: 1},
+	} {
+		if _, err := Storm(cfg); err == nil {
+			t.Errorf("%+v was taken", cfg)
+		}
+	}
+}
