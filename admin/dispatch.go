@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -11,7 +12,7 @@ import (
 // handle answers one request, on its connection's goroutine.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	path, query, _ := bytes.Cut(ctx.Request.Header.RequestURI(), []byte("?"))
-	r := routeOf(path)
+	r, began := routeOf(path), time.Now()
 	defer func() {
 		if p := recover(); p != nil {
 			s.logPanic(r, p)
@@ -24,8 +25,12 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		ctx.SetConnectionClose()
 	}
 	callerOf(ctx).unread = ctx.Request.IsBodyStream()
-	if result := s.dispatch(ctx, r, path, query); result != streamed {
+	result := s.dispatch(ctx, r, path, query)
+	if result != streamed {
 		s.requests[r][result].Add(1)
+	}
+	if result == served && r != routeProfile {
+		s.took(r, began)
 	}
 }
 

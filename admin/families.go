@@ -1,11 +1,10 @@
 package admin
 
 import (
-	"strings"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ws-gateway/forward"
+	"ws-gateway/hub"
 	"ws-gateway/netpoll"
 )
 
@@ -78,6 +77,7 @@ var metricTable = []family{
 	counter("sent_bytes_total", "Bytes that the kernel took for clients.", func(s *snapshot) uint64 { return s.sockets.BytesOut }),
 	counter("socket_writes_total", "Write calls; several frames for one connection share one.", func(s *snapshot) uint64 { return s.sockets.WritesOut }),
 	counter("loop_turns_total", "Turns of the event loops.", func(s *snapshot) uint64 { return s.sockets.Turns }),
+	counter("paused_seconds_total", "Time for which the reading of connections was stopped, of all of them together.", func(s *snapshot) uint64 { return s.sockets.PausedSeconds }),
 	counter("read_pauses_total", "Times that reading from a connection was stopped, to push back on a client whose events the app does not take, or that is over its rate.", func(s *snapshot) uint64 { return s.sockets.Pauses }),
 	{
 		desc: describe("over_rate_total", "Times that a client went over --message-rate or --byte-rate and was stopped, or closed, for it.", "reason"), kind: prometheus.CounterValue,
@@ -99,10 +99,11 @@ var metricTable = []family{
 	gauge("pending_bytes", "Bytes that wait for clients to take them.", func(s *snapshot) int64 { return s.sockets.PendingBytes }),
 	gauge("assembly_bytes", "Bytes of messages that have arrived in part.", func(s *snapshot) int64 { return s.sockets.AssemblyBytes }),
 	gauge("mailbox_tasks", "Tasks that wait for an event loop.", func(s *snapshot) int64 { return s.sockets.Tasks }),
-	counter("sends_total", "Messages that the app sent.", func(s *snapshot) uint64 { return s.hub.Sends }),
-	counter("send_targets_total", "Connections that these messages were for.", func(s *snapshot) uint64 { return s.hub.Matched }),
-	counter("send_queued_total", "Of these, connections that took the message.", func(s *snapshot) uint64 { return s.hub.Queued }),
-	counter("send_slow_total", "Of these, connections that were closed because too much waited for them.", func(s *snapshot) uint64 { return s.hub.Slow }),
+	bySendKind("sends_total", "Messages that the app sent, by whom they were for: one connection, some users, everybody.", func(s *hub.Sends) uint64 { return s.Calls }),
+	bySendKind("send_targets_total", "Connections that these messages were for.", func(s *hub.Sends) uint64 { return s.Matched }),
+	bySendKind("send_queued_total", "Of these, connections that took the message.", func(s *hub.Sends) uint64 { return s.Queued }),
+	bySendKind("send_slow_total", "Of these, connections that were closed because too much waited for them.", func(s *hub.Sends) uint64 { return s.Slow }),
+	gauge("wheel_lag_seconds", "Seconds by which the slowest loop is behind with ping deadlines.", func(s *snapshot) int64 { return s.hub.WheelLag }),
 	byAction("callbacks_delivered_total", "Events that the app took, by action.", func(s *snapshot) []uint64 { return s.callbacks.Delivered[:] }),
 	byAction("callbacks_failed_total", "Events given up for good, by action: the app will never see them.", func(s *snapshot) []uint64 { return s.callbacks.Failed[:] }),
 	ofCallbacks(counter("callback_attempts_total", "Callback requests made, repeated ones included.", func(s *snapshot) uint64 { return s.callbacks.Attempts })),
@@ -164,6 +165,20 @@ func byAction(name, help string, counts func(*snapshot) []uint64) family {
 		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, counts(s)...) }}
 }
 
+func bySendKind(name, help string, count func(*hub.Sends) uint64) family {
+	kinds := make([]string, hub.SendKinds)
+	for i := range kinds {
+		kinds[i] = hub.SendKind(i).String()
+	}
+	return family{desc: describe(name, help, "target"), kind: prometheus.CounterValue, labels: kinds,
+		values: func(s *snapshot, to []float64) []float64 {
+			for i := range s.hub.Sends {
+				to = append(to, float64(count(&s.hub.Sends[i])))
+			}
+			return to
+		}}
+}
+
 func ofCallbacks(f family) family {
 	f.callback = true
 	return f
@@ -179,7 +194,7 @@ func appendCounts[N number](to []float64, counts ...N) []float64 {
 func outcomesOfCallbacks() []string {
 	names := make([]string, forward.Outcomes)
 	for i := range names {
-		names[i] = strings.ReplaceAll(forward.Outcome(i).String(), " ", "_")
+		names[i] = forward.Outcome(i).Label()
 	}
 	return names
 }

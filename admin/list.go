@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -23,10 +24,14 @@ func (s *Server) list(ctx *fasthttp.RequestCtx, query []byte) outcome {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
 	setHead(ctx, jsonType)
+	began := time.Now()
 	stream := &listStream{
 		walk: func(yield func(string, []hub.Info) error) (string, error) { return s.cfg.Hub.List(q, yield) },
 		done: func(result outcome, err error) {
 			s.requests[routeList][result].Add(1)
+			if result == served {
+				s.took(routeList, began)
+			}
 			if err != nil {
 				s.cfg.Log.Debug().Err(err).Msg("a list was cut short")
 			}

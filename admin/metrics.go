@@ -41,7 +41,9 @@ func newRegistry(s *Server) *prometheus.Registry {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gatewayCollector{s},
+		s.times,
 	)
+	registry.MustRegister(s.cfg.Collectors...)
 	return registry
 }
 
@@ -67,6 +69,10 @@ func (c gatewayCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- apiRequests
 	out <- apiConnections
 	out <- apiRefused
+	for _, h := range socketHistograms {
+		out <- h.desc
+	}
+	out <- closes
 }
 
 // Collect implements prometheus.Collector.
@@ -77,6 +83,8 @@ func (c gatewayCollector) Collect(out chan<- prometheus.Metric) {
 		now.callbacks = cfg.Callbacks()
 	}
 	collectFamilies(&now, out)
+	collectCloses(&now.hub.Closes, out)
+	collectHistograms(&now.sockets, out)
 	c.collectOwn(out)
 }
 

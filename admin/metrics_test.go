@@ -3,10 +3,12 @@ package admin
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"reflect"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
@@ -52,9 +54,13 @@ func TestEveryStatisticIsAMetric(t *testing.T) {
 	for name, stats := range map[string]any{"sockets": &now.sockets, "hub": &now.hub, "callbacks": &now.callbacks} {
 		fill(reflect.ValueOf(stats).Elem(), name, &next, all)
 	}
-	delete(all, "sockets.Refused") // the sum of what the hub counts by reason
+	delete(all, "sockets.Refused")                         // the sum of what the hub counts by reason
+	maps.DeleteFunc(all, func(name string, _ int64) bool { // histograms add up, and have a test of their own
+		return strings.HasPrefix(name, "sockets.Handshakes.") || strings.HasPrefix(name, "sockets.TurnTimes.")
+	})
 	out := make(chan prometheus.Metric, 1000)
 	collectFamilies(&now, out)
+	collectCloses(&now.hub.Closes, out)
 	close(out)
 	text := exposed(t, out)
 	for name, value := range all {
@@ -66,6 +72,28 @@ func TestEveryStatisticIsAMetric(t *testing.T) {
 		if !strings.Contains(text, on) {
 			t.Errorf("no %q", on)
 		}
+	}
+}
+
+func TestHistogramsOfLoopsAreCumulativeAndInSeconds(t *testing.T) {
+	var s netpoll.Stats
+	s.TurnTimes.Buckets[0], s.TurnTimes.Buckets[10], s.TurnTimes.Buckets[netpoll.HistogramBuckets-1] = 5, 3, 2
+	s.TurnTimes.Sum = 90 * time.Second
+	out := make(chan prometheus.Metric, 10)
+	collectHistograms(&s, out)
+	close(out)
+	text := exposed(t, out)
+	const name = "ws_gateway_loop_turn_duration_seconds"
+	for _, line := range []string{
+		`_bucket{le="1e-06"} 5`, `_bucket{le="0.000512"} 5`, `_bucket{le="0.001024"} 8`, `_bucket{le="16.777216"} 8`,
+		`_bucket{le="+Inf"} 10`, `_sum 90`, `_count 10`,
+	} {
+		if !strings.Contains(text, name+line+"\n") {
+			t.Errorf("no line %s in\n%s", line, text)
+		}
+	}
+	if strings.Contains(text, `le="33`) {
+		t.Errorf("the last bucket has a bound:\n%s", text)
 	}
 }
 
@@ -128,14 +156,14 @@ func TestMetricsAreNamedAsPrometheusAsks(t *testing.T) {
 		for _, m := range f.GetMetric() {
 			for _, l := range m.GetLabel() {
 				switch l.GetName() {
-				case "action", "cause", "outcome", "peer", "reason", "result", "route", "state", "version", "go_version":
+				case "action", "cause", "outcome", "peer", "reason", "result", "route", "state", "version", "go_version", "target", "initiator", "code":
 				default:
 					t.Errorf("%s has the label %s", name, l.GetName())
 				}
 			}
 		}
 	}
-	if want := len(metricTable) + 5; own != want {
+	if want := len(metricTable) + len(socketHistograms) + 5; own != want {
 		t.Errorf("%d metrics of our own, want %d", own, want)
 	}
 }
@@ -160,8 +188,10 @@ func TestTheMetricsRouteSpeaksThePrometheusTextFormat(t *testing.T) {
 		`ws_gateway_users 2`,
 		`ws_gateway_sockets{state="open"} 2`,
 		`ws_gateway_upgraded_total 2`,
-		`ws_gateway_sends_total 1`,
-		`ws_gateway_send_targets_total 1`,
+		`ws_gateway_sends_total{target="users"} 1`,
+		`ws_gateway_send_targets_total{target="users"} 1`,
+		`ws_gateway_handshake_duration_seconds_count 2`,
+		`ws_gateway_api_request_duration_seconds_count{route="send"} 1`,
 		`ws_gateway_closed_total{cause="` + netpoll.PingTimeout.String() + `"} 0`,
 		`ws_gateway_upgrades_refused_total{reason="origin"} 0`,
 		`ws_gateway_api_requests_total{result="served",route="send"} 1`,

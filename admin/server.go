@@ -25,6 +25,9 @@ type Config struct {
 	Sockets   func() netpoll.Stats // required
 	Callbacks func() forward.Stats // nil: push-only, there are no callbacks to report
 
+	// Collectors are further metrics.
+	Collectors []prometheus.Collector
+
 	// Ready reports whether new clients are taken, and if not, why. It is asked
 	// by /readyz and for /metrics. Default: Hub.Ready.
 	Ready func() (ok bool, why string)
@@ -65,6 +68,7 @@ type Server struct {
 	closing  chan struct{} // closed by Shutdown
 	retiring atomic.Bool   // commands are refused
 	requests [routes][outcomes]atomic.Uint64
+	times    *prometheus.HistogramVec // of requests, by route
 
 	mu        sync.Mutex // guards following
 	listeners []net.Listener
@@ -102,6 +106,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, guard: guard, closing: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.times = newRequestTimes()
 	s.registry = newRegistry(s)
 	s.http = fasthttp.Server{
 		Handler:            s.handle,

@@ -61,6 +61,7 @@ func (w *worker) authorize(r *report) {
 	r.outcome, r.err = classify(status, err), err
 	f.counters.outcomes[r.outcome].Add(1)
 	now := f.now()
+	f.histograms.attempted(l, r.outcome, now-r.began)
 	switch r.outcome {
 	case Unreachable, Broken, Starved:
 		if due := now + f.policy.backoff(e.attempts); due < e.window {

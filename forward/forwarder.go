@@ -29,6 +29,8 @@ type Forwarder struct {
 	lost     chan struct{} // has a place for each lost connection whose close event waits
 	counters counters
 
+	histograms histograms
+
 	// Lifetime.
 	ctx       context.Context // of connecting
 	cancel    context.CancelFunc
@@ -73,6 +75,7 @@ func New(cfg Config) (*Forwarder, error) {
 		empty:   make(chan struct{}, 1),
 		lost:    make(chan struct{}, lostWindow),
 	}
+	f.histograms = newHistograms()
 	f.lanes.bounds = bounds{events: cfg.QueueEvents, bytes: cfg.QueueBytes}
 	f.lanes.batches = cfg.Batch > 1
 	f.pool = newPool(f.policy, cfg.Concurrency, f.now, f.announce)

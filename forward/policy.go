@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,9 @@ func (o Outcome) String() string {
 	}
 	return "unknown"
 }
+
+// Label is String for a metric's label.
+func (o Outcome) Label() string { return strings.ReplaceAll(o.String(), " ", "_") }
 
 // dialError says that no connection came about.
 type dialError struct{ err error }

@@ -101,6 +101,7 @@ func (w *worker) conclude(r *report, status int, retryAfter time.Duration, err e
 		each.attempts = e.attempts
 	}
 	now := f.now()
+	f.histograms.attempted(r.job.lane, r.outcome, now-r.began)
 	switch {
 	case r.outcome == Delivered:
 		if f.cfg.Reply != nil {

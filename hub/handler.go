@@ -67,8 +67,10 @@ func (h *Hub) Closed(c *netpoll.Conn, end netpoll.End) {
 	h.exit(ls, id)
 	h.cfg.Log.Debug().Bytes("conn_id", src.ConnID).Str("user", src.User).
 		Stringer("cause", end.Cause).Int("code", int(end.Code)).Msg("connection closed")
+	told := forward.End{Code: int(end.Code), Reason: end.Reason, Initiator: end.Cause.Initiator()}
+	ls.closes.count(told)
 	if f := h.cfg.Forwarder; f != nil {
-		f.Close(src, forward.End{Code: int(end.Code), Reason: end.Reason, Initiator: end.Cause.Initiator()})
+		f.Close(src, told)
 	}
 }
 
@@ -76,6 +78,7 @@ func (h *Hub) Closed(c *netpoll.Conn, end netpoll.End) {
 func (h *Hub) Tick(l *netpoll.Loop, now uint32) (more bool) {
 	ls := h.loops[l.Index()]
 	ls.now = max(ls.now, now)
+	ls.lag.Store(ls.deadlines.lag(now))
 	switch {
 	case ls.deadlines.Advance(now, wheelBudget, ls.timeOut):
 		return true

@@ -115,6 +115,9 @@ type loopState struct {
 	dropped   atomic.Uint64 // see Stats.Dropped
 
 	overMessages, overBytes atomic.Uint64 // see Stats.OverMessageRate
+
+	closes closes
+	lag    atomic.Int64 // see Stats.WheelLag
 }
 
 // New checks cfg.

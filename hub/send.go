@@ -13,7 +13,8 @@ import (
 // are gone match nothing, which is no error. It holds memory for its targets,
 // 8 bytes each, until their loops are through with them; for All, none.
 func (h *Hub) Send(ctx context.Context, t Targets, frame *netpoll.Frame, wait bool) (Report, error) {
-	h.stats.sends.Add(1)
+	sends := &h.stats.sends[t.kind()]
+	sends.calls.Add(1)
 	h.awaitReplies(ctx, t)
 	h.compress(frame)
 	e := &errand{
@@ -29,7 +30,7 @@ func (h *Hub) Send(ctx context.Context, t Targets, frame *netpoll.Frame, wait bo
 				r.Slow++
 			}
 		},
-		each: h.stats.sent,
+		each: sends.add,
 	}
 	if wait {
 		e.sum = new(sum)
@@ -40,7 +41,19 @@ func (h *Hub) Send(ctx context.Context, t Targets, frame *netpoll.Frame, wait bo
 	return e.sum.wait(ctx)
 }
 
-func (c *counters) sent(r Report) {
+// kind is what the sends to t are counted as.
+func (t *Targets) kind() SendKind {
+	switch {
+	case t.All:
+		return SendAll
+	case t.Conn != "":
+		return SendConn
+	default:
+		return SendUsers
+	}
+}
+
+func (c *sends) add(r Report) {
 	if r.Matched == 0 {
 		return
 	}

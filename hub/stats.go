@@ -15,14 +15,43 @@ type Stats struct {
 	RefusedOverload     uint64 // recovering included
 	RefusedDraining     uint64
 	RefusedPending      uint64 // MaxPendingAuthorizations
-	Sends               uint64 // calls of Send
-	Matched             uint64 // targets of all sends
-	Queued, Slow        uint64
 	LateReplies         uint64 // replies of the app that found their connection gone, or full
+
+	Sends  [SendKinds]Sends
+	Closes Closes
+
+	WheelLag int64 // gauge: seconds by which the slowest loop is behind with ping deadlines
 
 	// Times that a connection went over Rates and was stopped or closed for it.
 	OverMessageRate, OverByteRate uint64
 }
+
+// SendKind is whom a send is for.
+type SendKind uint8
+
+// The kinds of sends.
+const (
+	SendConn  SendKind = iota // one connection
+	SendUsers                 // all connections of some users
+	SendAll                   // everybody
+	sendKinds
+)
+
+// SendKinds is how many there are.
+const SendKinds = int(sendKinds)
+
+// String returns the kind's name in metrics.
+func (k SendKind) String() string { return [sendKinds]string{"conn", "users", "all"}[k] }
+
+// Sends counts the sends of a kind.
+type Sends struct {
+	Calls   uint64
+	Matched uint64 // connections that were targets
+	Queued  uint64 // of these, took the frame
+	Slow    uint64 // of these, were closed because too much waited for them
+}
+
+type sends struct{ calls, matched, queued, slow atomic.Uint64 }
 
 // counters are what is counted for the hub as a whole; what is counted for each
 // message is counted by loop.
@@ -30,7 +59,7 @@ type counters struct {
 	refusedUser, refusedOrigin, refusedLimit, refusedUserLimit atomic.Uint64
 	refusedAddressLimit, refusedOverload, refusedDraining      atomic.Uint64
 	refusedPending                                             atomic.Uint64
-	sends, matched, queued, slow                               atomic.Uint64
+	sends                                                      [sendKinds]sends
 	lateReplies                                                atomic.Uint64
 }
 
@@ -49,13 +78,15 @@ func (h *Hub) Stats() Stats {
 		RefusedOverload:     c.refusedOverload.Load(),
 		RefusedDraining:     c.refusedDraining.Load(),
 		RefusedPending:      c.refusedPending.Load(),
-		Sends:               c.sends.Load(),
-		Matched:             c.matched.Load(),
-		Queued:              c.queued.Load(),
-		Slow:                c.slow.Load(),
 		LateReplies:         c.lateReplies.Load(),
 	}
+	for k := range c.sends {
+		from := &c.sends[k]
+		s.Sends[k] = Sends{from.calls.Load(), from.matched.Load(), from.queued.Load(), from.slow.Load()}
+	}
 	for _, ls := range h.loops {
+		ls.closes.addTo(&s.Closes)
+		s.WheelLag = max(s.WheelLag, ls.lag.Load())
 		s.Pings += ls.userPings.Load()
 		s.Dropped += ls.dropped.Load()
 		s.OverMessageRate += ls.overMessages.Load()

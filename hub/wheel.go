@@ -75,6 +75,15 @@ func (w *wheel) Clear(slot uint32) {
 	}
 }
 
+// lag is how many ticks are not worked through at now.
+func (w *wheel) lag(now uint32) int64 {
+	lag := int64(now) - int64(w.now) - 1 // that of now itself is due
+	if w.atWork.first != 0 {
+		lag++
+	}
+	return max(lag, 0)
+}
+
 // Advance works through the ticks up to now and calls fire for each slot that
 // is due; fire may call Set and Clear. Its work is bounded by budget, in slots
 // looked at; where more is true that was not enough, and Advance is to be called

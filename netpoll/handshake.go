@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"net/http"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -87,6 +88,7 @@ func (l *Loop) open(c *Conn, deflate deflateParams, response, rest []byte) {
 	c.state = stateOpen
 	l.stats.Open++
 	l.stats.Upgraded++
+	l.stats.Handshakes.observe(time.Since(c.in.since))
 	l.unawait(c)
 	c.deflate = deflate
 	if deflate.agreed() {

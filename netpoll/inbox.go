@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -10,9 +11,10 @@ import (
 // head, a frame, a message, or bytes behind the point at which reading was
 // stopped. An idle connection has none.
 type inbox struct {
-	peer netip.AddrPort // during the handshake
-	head []byte         // the request head so far; of a parked handshake, with all that came behind it
-	end  int            // of the head, in a parked handshake
+	peer  netip.AddrPort // during the handshake
+	since time.Time      // likewise: when the connection was accepted
+	head  []byte         // the request head so far; of a parked handshake, with all that came behind it
+	end   int            // of the head, in a parked handshake
 
 	hdr     [14]byte // a frame header so far
 	hdrLen  int

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -55,6 +56,7 @@ type Loop struct {
 	inflated   []byte // a message that was compressed
 	stats      Stats
 	turns      int
+	began      time.Time // the present turn
 
 	shown struct {
 		sync.Mutex
@@ -137,6 +139,7 @@ func (l *Loop) At(slot uint32) *Conn {
 // run is the loop's goroutine.
 func (l *Loop) run() {
 	defer l.end()
+	l.began = time.Now()
 	for !l.stopping || l.stats.Descriptors > 0 {
 		events, err := l.wait()
 		if err != nil {
@@ -158,6 +161,7 @@ func (l *Loop) run() {
 func (l *Loop) wait() ([]unix.EpollEvent, error) {
 	l.stats.Turns++
 	l.turns++
+	l.stats.TurnTimes.observe(time.Since(l.began))
 	block := !l.ticking && l.nextTask == len(l.tasks) && l.mailbox.sleep()
 	if block || l.turns%publishEvery == 0 {
 		l.publish()
@@ -166,6 +170,7 @@ func (l *Loop) wait() ([]unix.EpollEvent, error) {
 	if block {
 		l.mailbox.awake()
 	}
+	l.began = time.Now()
 	return events, err
 }
 
@@ -179,6 +184,7 @@ func (l *Loop) dispatch(ev *unix.EpollEvent) {
 	case timerID:
 		if n := l.poll.ticks(); n > 0 {
 			l.now += n
+			l.stats.PausedSeconds += uint64(n) * uint64(max(l.stats.Paused, 0))
 			l.ticking = true
 		}
 		return
@@ -263,7 +269,8 @@ func (l *Loop) adopt(fd int32, peer netip.AddrPort) {
 		c.destroy(true)
 		return
 	}
-	l.inboxOf(c).peer = peer
+	in := l.inboxOf(c)
+	in.peer, in.since = peer, time.Now()
 	l.await(c, handshakeDeadline)
 }
 

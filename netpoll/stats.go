@@ -18,12 +18,16 @@ type Stats struct {
 	BytesUnread                    uint64 // of connections that ended while their reading was stopped: read, but not decoded
 	FramesOut, WritesOut, BytesOut uint64 // frames queued, write calls, bytes that the kernel took
 	Pauses                         uint64
+	PausedSeconds                  uint64 // of all connections together, that their reading was stopped
 	Turns                          uint64 // of the loops
 	Descriptors, Open, Handshaking int64  // gauges: connection descriptors; open; head not complete
 	Closing, Paused                int64  // gauges: close handshake under way; reading stopped
 	Parked                         int64  // gauge: handshakes whose verdict is postponed
 	PendingBytes, AssemblyBytes    int64  // gauges: outboxes; messages in part
 	Tasks                          int64  // gauge: in mailboxes
+
+	Handshakes Histogram // from accepting a connection to its upgrade
+	TurnTimes  Histogram // of the loops' turns, without waiting
 }
 
 // add adds t to s.
@@ -39,7 +43,7 @@ func (s *Stats) add(t *Stats) {
 		{&s.FramesIn, t.FramesIn}, {&s.MessagesIn, t.MessagesIn}, {&s.BytesIn, t.BytesIn},
 		{&s.BytesUnread, t.BytesUnread},
 		{&s.FramesOut, t.FramesOut}, {&s.WritesOut, t.WritesOut}, {&s.BytesOut, t.BytesOut},
-		{&s.Pauses, t.Pauses}, {&s.Turns, t.Turns},
+		{&s.Pauses, t.Pauses}, {&s.Turns, t.Turns}, {&s.PausedSeconds, t.PausedSeconds},
 	} {
 		*p.to += p.from
 	}
@@ -56,4 +60,6 @@ func (s *Stats) add(t *Stats) {
 	for i, n := range t.Closed {
 		s.Closed[i] += n
 	}
+	s.Handshakes.add(&t.Handshakes)
+	s.TurnTimes.add(&t.TurnTimes)
 }

@@ -220,7 +220,7 @@ func (g *gateway) adminConfig() admin.Config {
 		Log:          g.log,
 	}
 	if g.events != nil {
-		ac.Callbacks = g.callbackStats
+		ac.Callbacks, ac.Collectors = g.callbackStats, g.events.Collectors()
 	}
 	return ac
 }

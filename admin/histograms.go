@@ -1,0 +1,66 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ws-gateway/hub"
+	"ws-gateway/netpoll"
+)
+
+// newRequestTimes has the durations of management requests, lists with the
+// writing of their answer.
+func newRequestTimes() *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "ws_gateway_api_request_duration_seconds",
+		Help:    "Duration of management requests that were served, by route; of lists with the time in which the caller took the answer.",
+		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	}, []string{"route"})
+}
+
+func (s *Server) took(r route, since time.Time) {
+	s.times.WithLabelValues(r.String()).Observe(time.Since(since).Seconds())
+}
+
+// socketHistograms are those that the loops keep for themselves.
+var socketHistograms = []struct {
+	desc *prometheus.Desc
+	of   func(*netpoll.Stats) *netpoll.Histogram
+}{
+	{
+		describe("handshake_duration_seconds", "Time from accepting a connection to its upgrade, the app's decision included where it is asked."),
+		func(s *netpoll.Stats) *netpoll.Histogram { return &s.Handshakes },
+	},
+	{
+		describe("loop_turn_duration_seconds", "Duration of the event loops' turns, without waiting: while one lasts nobody else on that loop is served."),
+		func(s *netpoll.Stats) *netpoll.Histogram { return &s.TurnTimes },
+	},
+}
+
+func collectHistograms(s *netpoll.Stats, out chan<- prometheus.Metric) {
+	for _, h := range socketHistograms {
+		from := h.of(s)
+		count, buckets := uint64(0), make(map[float64]uint64, len(from.Buckets))
+		for i, n := range from.Buckets {
+			count += n
+			if i < len(from.Buckets)-1 { // the last one has no bound
+				buckets[netpoll.UpperBound(i).Seconds()] = count
+			}
+		}
+		out <- prometheus.MustNewConstHistogram(h.desc, count, from.Sum.Seconds(), buckets)
+	}
+}
+
+var closes = describe("connections_closed_total", "WebSocket connections that ended, by who ended them and with which close code; network and 1006 is one that went away without a close frame.", "initiator", "code")
+
+// collectCloses leaves out what has not happened: most pairs never do.
+func collectCloses(counts *hub.Closes, out chan<- prometheus.Metric) {
+	for i, initiator := range hub.Initiators {
+		for code, name := range hub.CloseCodes {
+			if n := counts[i][code]; n > 0 {
+				out <- prometheus.MustNewConstMetric(closes, prometheus.CounterValue, float64(n), initiator, name)
+			}
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package hub
+
+import (
+	"testing"
+
+	"ws-gateway/forward"
+)
+
+func TestClosesAreCountedByInitiatorAndCode(t *testing.T) {
+	for _, c := range []struct {
+		end             forward.End
+		initiator, code string
+	}{
+		{forward.End{Code: 1000, Initiator: "client"}, "client", "1000"},
+		{forward.End{Code: 1015, Initiator: "app"}, "app", "1015"},
+		{forward.End{Code: 1006, Initiator: "network"}, "network", "1006"},
+		{forward.End{Code: 1008, Initiator: "gateway"}, "gateway", "1008"},
+		{forward.End{Code: 3000, Initiator: "client"}, "client", "3xxx"},
+		{forward.End{Code: 4999, Initiator: "client"}, "client", "4xxx"},
+		{forward.End{Code: 1016, Initiator: "client"}, "client", "other"},
+		{forward.End{Code: 5000, Initiator: "client"}, "client", "other"},
+		{forward.End{Code: 0, Initiator: "client"}, "client", "other"},
+	} {
+		var counted closes
+		counted.count(c.end)
+		var sum Closes
+		counted.addTo(&sum)
+		counted.addTo(&sum) // another loop with the same
+		for i, initiator := range Initiators {
+			for code, name := range CloseCodes {
+				want := uint64(0)
+				if initiator == c.initiator && name == c.code {
+					want = 2
+				}
+				if sum[i][code] != want {
+					t.Errorf("%+v: %s %s has %d, want %d", c.end, initiator, name, sum[i][code], want)
+				}
+			}
+		}
+	}
+}
+
+func TestTheWheelsLagIsWhatIsNotWorkedThrough(t *testing.T) {
+	var w wheel
+	for slot := range uint32(1000) {
+		w.Set(slot, 3)
+	}
+	fired := 0
+	fire := func(uint32) { fired++ }
+	for now, want := range []int64{0: 0, 1: 0, 2: 0} {
+		if got := w.lag(uint32(now)); got != want {
+			t.Errorf("at %d: %d, want %d", now, got, want)
+		}
+		w.Advance(uint32(now), wheelBudget, fire)
+	}
+	if !w.Advance(3, fireCost, fire) {
+		t.Fatal("a thousand were worked through at once")
+	}
+	if got := w.lag(5); got != 2 {
+		t.Errorf("in the middle of tick 3, at 5: %d behind, want 2", got)
+	}
+	for w.Advance(5, wheelBudget, fire) {
+	}
+	if got := w.lag(5); got != 0 || fired != 1000 {
+		t.Errorf("%d behind after %d were fired", got, fired)
+	}
+}
