@@ -20,7 +20,7 @@ func NewRatio(scenario, name, peer, figure string, ours, theirs []Round) (r Rati
 		}
 		x, found := our.figure(figure)
 		y, foundToo := theirs[i].figure(figure)
-		if !found || !foundToo || x.Value <= 0 || math.IsNaN(y.Value) {
+		if !found || !foundToo || !(x.Value > 0) || math.IsInf(x.Value, 0) || math.IsInf(y.Value, 0) || math.IsNaN(y.Value) {
 			continue
 		}
 		r.Unit = x.Unit

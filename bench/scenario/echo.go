@@ -63,6 +63,10 @@ func (s stage) echoOf(ctx context.Context, start starter, conns int, t Traffic, 
 		return outcome{}, err
 	}
 	var o outcome
+	if r.Messages == 0 {
+		o.notes = append(o.notes, "no reply arrived in the time that is measured: no figures; it is too short for this machine")
+		return o, nil
+	}
 	o.add("messages", "1/s", r.Rate())
 	o.addWithGoal("server CPU, a million", "s", used[0].perMillion(r.Messages), goal)
 	o.add("server busy, of one processor", "%", 100*used[0].cpu.Seconds()/r.Elapsed.Seconds())
