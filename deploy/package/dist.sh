@@ -45,7 +45,8 @@ stage() {
   install -d "$doc" "$root/usr/share/man/man8" "$root/DEBIAN"
   gzip -9n <deploy/package/ws-gateway.8 >"$root/usr/share/man/man8/ws-gateway.8.gz"
   gzip -9n <README.md >"$doc/README.md.gz"
-  cp dist/licences "$doc/copyright"
+  gzip -9n <dist/licences >"$doc/licences.gz"
+  install -m 644 deploy/package/copyright "$doc/copyright"
   printf 'ws-gateway (%s) unstable; urgency=medium\n\n  * Built from commit %s.\n\n -- %s  %s\n' \
     "$version" "$COMMIT" "$MAINTAINER" "$(date -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$doc/changelog.gz"
   sed -e "s|@VERSION@|$version|; s|@ARCH@|$arch|; s|@MAINTAINER@|$MAINTAINER|" \
@@ -63,8 +64,8 @@ tarball() {
   tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -c "$name" | gzip -9n >"dist/$name.tar.gz"
 }
 
-rm -rf dist
-mkdir dist
+mkdir -p dist
+rm -rf dist/linux-* dist/ws-gateway-*-linux-* dist/ws-gateway_*.deb dist/licences dist/SHA256SUMS
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 version=$(debian_version)
@@ -76,6 +77,6 @@ for arch in amd64 arm64; do
   "$work/sbom" -name ws-gateway -version "$VERSION" "dist/linux-$arch/ws-gateway" >"dist/ws-gateway-$VERSION-linux-$arch.cdx.json"
   tarball "$arch"
   stage "$work/$arch" "$arch"
-  dpkg-deb --root-owner-group -Zxz --build "$work/$arch" "dist/ws-gateway_${version}_$arch.deb" >/dev/null
+  dpkg-deb --root-owner-group -Zxz -z3 --build "$work/$arch" "dist/ws-gateway_${version}_$arch.deb" >/dev/null
 done
-(cd dist && sha256sum ./*.tar.gz ./*.deb ./*.cdx.json | sed 's|\./||' >SHA256SUMS && cat SHA256SUMS)
+(cd dist && sha256sum ./*-linux-*.tar.gz ./*.deb ./*.cdx.json | sed 's|\./||' >SHA256SUMS && cat SHA256SUMS)
