@@ -27,7 +27,7 @@ build: ## Build bin/ws-gateway, and bin/ws-bench
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 .PHONY: dist
-dist: ## Build tarballs, Debian packages, bills of materials and checksums into dist/
+dist: | tools ## Build tarballs, Debian packages, the packed client, bills of materials and checksums into dist/
 	@$(call need,dpkg-deb,dpkg)
 	VERSION='$(VERSION)' COMMIT='$(COMMIT)' LDFLAGS='$(LDFLAGS)' deploy/package/dist.sh
 

@@ -158,7 +158,7 @@ export class Client extends EventTarget {
     const current = (handle) => (event) => {
       if (turn === this.#turn) handle(event);
     };
-    socket.addEventListener("open", current(() => this.#opened(turn)));
+    socket.addEventListener("open", current(() => this.#opened()));
     socket.addEventListener("message", current((event) => this.#received(event.data)));
     socket.addEventListener("close", current(({ code, reason, wasClean }) => this.#ended({ code, reason, wasClean })));
     // A handshake that fails has an error, and a close event not in every Node. This
@@ -174,7 +174,7 @@ export class Client extends EventTarget {
     });
   }
 
-  #opened(turn) {
+  #opened() {
     const now = Date.now();
     this.#openedAt = now;
     this.#pongDue = 0;
@@ -182,8 +182,7 @@ export class Client extends EventTarget {
     this.#armLook();
     const failures = this.#failures;
     this.#setState("open");
-    if (turn === this.#turn) this.dispatchEvent(new ClientEvent("open", { failures }));
-    if (turn !== this.#turn) return;
+    if (this.#state === "open") this.dispatchEvent(new ClientEvent("open", { failures }));
     this.#outbox.drain((data) => {
       if (!this.#canSend()) return false;
       this.#socket.send(data);
@@ -301,7 +300,7 @@ export class Client extends EventTarget {
     }
     Promise.resolve(end)
       .then(retry)
-      .catch((error) => queueMicrotask(() => { throw error; })) // shows as uncaught; the usual applies
+      .catch((error) => console.error("ws-gateway-client: option retry has failed, the usual rules apply:", error))
       .then((answer) => turn === this.#turn && this.#follow(end, answer ?? usual(end)));
   }
 
@@ -335,7 +334,6 @@ export class Client extends EventTarget {
   }
 
   #finish(how) {
-    this.#turn++;
     this.#alarm.clear();
     this.#stopListening();
     const unsent = this.#outbox.empty();

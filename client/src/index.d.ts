@@ -85,7 +85,8 @@ export interface Options {
   signal?: AbortSignal;
   /**
    * Decides after each end instead of the usual rules: `true` reconnects after the usual time, `false` not at all,
-   * a number after so many milliseconds, `undefined` leaves it to the rules. Until a promise is settled nothing happens.
+   * a number after so many milliseconds, `undefined` leaves it to the rules. Until a promise is settled nothing happens;
+   * where it rejects, the rules apply and the error is logged.
    */
   retry?: (end: End) => boolean | number | undefined | void | Promise<boolean | number | undefined | void>;
   /** A number from 0 to 1, for the jitter. Default: `Math.random`. */

@@ -1,6 +1,7 @@
 // Ends that are asked for, and what is left behind.
 
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { Client, defaults } from "ws-gateway-client";
 import { given, settle } from "./fake.mjs";
@@ -51,6 +52,7 @@ for (const [state, reach] of Object.entries(states)) {
     g.pass(600_000);
     g.client.check();
     assert.deepEqual([g.events.length, g.socket.sent.length, g.sockets.length], [events, sent, sockets]);
+    assert.equal(getEventListeners(stop.signal, "abort").length, 0);
   });
 }
 
@@ -72,6 +74,21 @@ for (const type of ["state", "open", "reconnecting", "message"]) {
     await settle();
     assert.equal(g.client.state, "closed");
     assert.equal(g.all("close").length, 1);
+    assert.equal(g.sockets.length, 1);
+  });
+}
+
+for (const state of ["open", "waiting", "connecting"]) {
+  test(`a listener of state may close as soon as it is ${state}, and nothing follows`, (t) => {
+    const g = given(t);
+    g.client.addEventListener("state", (event) => {
+      if (event.state === state) g.client.close();
+    });
+    g.socket.accept();
+    g.socket.end(1006);
+    g.pass(60_000);
+    const told = g.events.map((e) => e.state ?? e.type);
+    assert.deepEqual(told.slice(told.indexOf(state) + 1), state === "open" ? ["closing", "closed", "close"] : ["closed", "close"]);
     assert.equal(g.sockets.length, 1);
   });
 }

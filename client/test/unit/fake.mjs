@@ -19,6 +19,7 @@ export function given(t, { url = "ws://gateway.test/ws", random = 1, ...options 
 
     constructor(...given) {
       super();
+      if (world.broken) throw new Error(world.broken);
       this.given = given;
       sockets.push(this);
     }
@@ -41,11 +42,13 @@ export function given(t, { url = "ws://gateway.test/ws", random = 1, ...options 
       this.dispatchEvent(Object.assign(new Event("close"), { code, reason, wasClean }));
     }
   }
+  const world = { broken: "" }; // a reason makes the next socket's constructor throw
   const client = new Client(url, { WebSocket: FakeSocket, random: () => random, ...options });
   const events = [];
   for (const type of ["open", "message", "reconnecting", "close", "state"]) client.addEventListener(type, (e) => events.push(e));
   t.after(() => client.close());
   return {
+    set broken(reason) { world.broken = reason; },
     client,
     sockets,
     events,

@@ -38,6 +38,15 @@ test("without a pong for 10 seconds the connection is dead and another is made",
   assert.equal(g.client.state, "connecting");
 });
 
+test("a dead socket of the package ws is cut off: it would wait half a minute for an answer to its close", (t) => {
+  const g = given(t);
+  g.socket.accept();
+  let terminated = 0;
+  g.socket.terminate = () => terminated++;
+  g.pass(40_000);
+  assert.deepEqual([terminated, g.socket.closedWith], [1, null]);
+});
+
 test("any message in place of the pong shows that the connection lives", (t) => {
   const g = given(t);
   g.socket.accept();

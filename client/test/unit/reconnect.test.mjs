@@ -114,6 +114,52 @@ test("the option retry overrides the rules either way, at once or later", async 
   assert.deepEqual(asked[0], { code: 4001, reason: "", wasClean: true, opened: true, failures: 1 });
 });
 
+test("while retry decides a second time, a look at the page changes nothing", async (t) => {
+  const decisions = [];
+  const g = given(t, { retry: () => new Promise((resolve) => decisions.push(resolve)) });
+  g.socket.end();
+  await settle();
+  decisions[0](true);
+  await settle();
+  g.pass(1_000);
+  g.socket.end();
+  await settle();
+  g.pass(60_000);
+  g.client.check();
+  g.pass(60_000);
+  assert.equal(g.sockets.length, 2);
+  decisions[1](true);
+  await settle();
+  g.pass(2_000);
+  assert.equal(g.sockets.length, 3);
+});
+
+test("where retry fails the usual rules apply, and the failure shows", async (t) => {
+  const { mock } = t.mock.method(console, "error", () => {});
+  for (const retry of [() => { throw new Error("oh"); }, () => Promise.reject(new Error("oh"))]) {
+    const g = given(t, { retry });
+    g.socket.end();
+    await settle();
+    assert.equal(g.last("reconnecting").delay, 1_000);
+    assert.equal(mock.calls.at(-1).arguments[1].message, "oh");
+    g.client.close();
+    t.mock.timers.reset();
+  }
+  assert.equal(mock.callCount(), 2);
+});
+
+test("a socket that cannot be made later on is a failed attempt", (t) => {
+  const g = given(t);
+  g.socket.end();
+  g.broken = "insecure";
+  g.pass(1_000);
+  assert.equal(g.last("reconnecting").reason, "insecure");
+  g.broken = "";
+  g.pass(2_000);
+  g.socket.accept();
+  assert.equal(g.client.state, "open");
+});
+
 test("a client that is closed while retry decides stays closed", async (t) => {
   const g = given(t, { retry: () => settle().then(() => true) });
   g.socket.end();

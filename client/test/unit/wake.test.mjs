@@ -115,14 +115,16 @@ test("sleep is noticed when the timers come late, and answered by a check", (t) 
   assert.equal(g.client.state, "waiting");
 });
 
-test("a pong that was awaited when the machine fell asleep gets a second chance", (t) => {
+test("a pong that was awaited when the machine fell asleep gets a second chance, each time", (t) => {
   const g = given(t);
   g.socket.accept();
-  g.pass(30_000);
-  g.sleep(3_600_000);
-  assert.equal(g.client.state, "open");
-  assert.deepEqual(g.socket.sent, [ping, ping]);
-  g.socket.receive(pong);
+  for (let n = 1; n <= 3; n++) {
+    g.pass(30_000);
+    g.sleep(3_600_000);
+    assert.equal(g.client.state, "open");
+    assert.equal(g.socket.sent.length, 2 * n, "a ping, and after the sleep another");
+    g.socket.receive(pong);
+  }
   g.pass(10_000);
   assert.equal(g.client.state, "open");
 });
