@@ -206,6 +206,30 @@ func TestOnlyTheActiveConnectionsSend(t *testing.T) {
 	}
 }
 
+func TestMessagesOfOneWayTrafficNeedNoReplies(t *testing.T) {
+	arrived := make(chan int64, 1)
+	target := rawServer(t, func(_ net.Conn, in *bufio.Reader) {
+		n, _ := io.Copy(io.Discard, in)
+		arrived <- n
+	})
+	c := connect(t, Config{Target: target}, 1)
+	x := c.Start(Traffic{Message: bare(t, 64), Rate: 5000, OneWay: true})
+	x.Begin()
+	until(t, c, replies(c)+50)
+	r := x.End()
+	if r.Failures != 0 || r.Messages < 50 {
+		t.Errorf("%d messages, failures %q", r.Messages, r.Details)
+	}
+	if err := c.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	sent := c.workers[0].conns[0].sent
+	c.Close()
+	if n := <-arrived; n > int64(sent)*(2+4+64) || n == 0 { // the reset may overtake the last ones
+		t.Errorf("%d bytes arrived of %d messages", n, sent)
+	}
+}
+
 // The open loop does not wait for replies: a server that answers its first
 // message only when it has seen 200, at 1,000 a second, is late by that time.
 func TestTheOpenLoopCountsLatencyFromTheDueTime(t *testing.T) {

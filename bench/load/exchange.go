@@ -27,6 +27,10 @@ type Traffic struct {
 	// default 1. Of several, latency is taken of one at a time.
 	Depth int
 
+	// OneWay messages have no replies; each is done with when the kernel has taken
+	// it. It needs a Rate.
+	OneWay bool
+
 	Drain time.Duration // to wait for replies that are outstanding at the end; default 5 s
 }
 

@@ -18,6 +18,7 @@ type exchanging struct {
 	frames      *frames
 	active      int
 	closedLoop  bool
+	oneWay      bool
 	recording   bool
 	stopping    bool
 	start       int64   // open loop: due time of the first message
@@ -35,7 +36,7 @@ type exchanging struct {
 func (w *worker) prepare(t Traffic, active int) {
 	active = min(active, len(w.conns))
 	w.ex = exchanging{
-		frames: t.Message.frames(), active: active, closedLoop: t.Rate <= 0,
+		frames: t.Message.frames(), active: active, closedLoop: t.Rate <= 0, oneWay: t.OneWay && t.Rate > 0,
 		lap: lap{latency: newLatency()}, handed: make(chan lap, 1),
 	}
 	for i := range w.conns {
@@ -146,6 +147,9 @@ func (w *worker) send(i int32, c *conn) {
 		}
 		c.written = 0
 		c.sent++
+		if w.ex.oneWay {
+			w.replied(i, c)
+		}
 	}
 	w.arm(i, c, false)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"ws-gateway/bench/child"
@@ -39,13 +38,9 @@ func Fanout(to FanoutTarget, targets []int, size, calls int) (Case, error) {
 		}
 	}
 	f := fanout{to, targets, calls, m}
-	var numbers []string
-	for _, n := range targets {
-		numbers = append(numbers, count(n))
-	}
-	name := "one call to " + strings.Join(numbers, "; ") + " users"
+	name := "one call naming users"
 	if to == FanoutAll {
-		name = "one call to all of " + strings.Join(numbers, "; ")
+		name = "one call to all"
 	}
 	return Case{Scenario: "fanout", Name: fmt.Sprintf("%s, %s B", name, count(size)), round: f.round}, nil
 }
@@ -231,7 +226,8 @@ func (f fanout) goals(n int) (cpu, last float64) {
 	return 16, 150
 }
 
-// longestDelay is section 4's "nobody's read delayed over 5 ms by it".
+// longestDelay is section 4's "nobody's read delayed over 5 ms by it": beyond what
+// the machine does to an idle server.
 const longestDelay = 5
 
 func (f fanout) figures(s stage, quiet delays, all []spread) outcome {
@@ -250,8 +246,9 @@ func (f fanout) figures(s stage, quiet delays, all []spread) outcome {
 		o.add(n+" targets: to the last, max", "ms", milliseconds(one.alone.Last, 100))
 		o.addWithGoal(n+" targets: gateway CPU, a million deliveries", "s", each, cpuGoal)
 		o.add(n+" targets: pong meanwhile p99", "ms", one.delay.pong.Percentile(99))
-		o.addWithGoal(n+" targets: pong meanwhile, max", "ms", pong, longestDelay)
+		o.add(n+" targets: pong meanwhile, max", "ms", pong)
 		o.add(n+" targets: idle server's echo, max", "ms", idle)
+		o.addWithGoal(n+" targets: pong later than that", "ms", max(0, pong-idle), longestDelay)
 		last.Points = append(last.Points, [2]float64{x, median})
 		cpu.Points = append(cpu.Points, [2]float64{x, each})
 		delay.Points = append(delay.Points, [2]float64{x, pong})

@@ -80,9 +80,39 @@ func (i ingest) round(ctx context.Context, s stage) (outcome, error) {
 	if r.Messages == 0 {
 		return outcome{}, fmt.Errorf("no event reached the app in %v", i.traffic.Duration)
 	}
-	return i.figures(s, r, used, forwarding{
+	c.Close()
+	gateway.Stop(stopGrace)
+	reading, err := i.reading(ctx, s, r.Rate())
+	if err != nil {
+		return outcome{}, fmt.Errorf("without callbacks: %w", err)
+	}
+	return i.figures(s, r, used, reading, forwarding{
 		events: after.Message - before.Message, posts: after.Requests - before.Requests, bytes: after.Bytes - before.Bytes,
 	}, bare), nil
+}
+
+// reading measures what the gateway pays for a million messages that it only
+// receives, at a rate. They come one by one then, where in the closed loop several
+// may be read at once: it can be more than all that they cost there.
+func (i ingest) reading(ctx context.Context, s stage, rate float64) (float64, error) {
+	gateway, err := s.Servers.startGateway(ctx, "", patient)
+	if err != nil {
+		return 0, err
+	}
+	defer gateway.Stop(stopGrace)
+	c, err := s.connect(ctx, load.Config{Target: gateway.Addr(), Header: identity(0)}, i.conns)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	t := i.traffic
+	t.Rate, t.OneWay, t.Duration = rate, true, t.Duration/2
+	s.name += " without callbacks"
+	r, used, err := s.window(ctx, c, t, i.message, gateway)
+	if err != nil {
+		return 0, err
+	}
+	return used[0].perMillion(r.Messages), nil
 }
 
 // forwarding is what a client of the app did.
@@ -95,12 +125,13 @@ type forwarding struct {
 func (f forwarding) perMillion() float64 { return cost{cpu: f.cpu}.perMillion(f.events) }
 
 // figures are of what r counts in the window; seen is the whole time, bare the
-// bare client in a window of its own.
-func (i ingest) figures(s stage, r load.Result, used []cost, seen, bare forwarding) outcome {
+// bare client in a window of its own, reading what a million cost without callbacks.
+func (i ingest) figures(s stage, r load.Result, used []cost, reading float64, seen, bare forwarding) outcome {
 	var o outcome
 	gateway := used[0].perMillion(r.Messages)
 	o.add("events", "1/s", r.Rate())
 	o.addWithGoal("gateway CPU, a million", "s", gateway, ingestGoal(i.batch, i.traffic))
+	o.add("gateway CPU of reading alone, a million", "s", reading)
 	if bare.events > 0 {
 		o.add("bare fasthttp client CPU, a million", "s", bare.perMillion())
 		o.addWithGoal("gateway CPU, of a bare client's", "", gateway/bare.perMillion(), 1.3)
@@ -146,7 +177,7 @@ func (i ingest) bare(ctx context.Context, s stage) (forwarding, error) {
 	if err := pause(ctx, i.traffic.Warmup, watched); err != nil {
 		return forwarding{}, err
 	}
-	before, used, err := i.reading(control, poster)
+	before, used, err := i.look(control, poster)
 	if err != nil {
 		return forwarding{}, err
 	}
@@ -155,7 +186,7 @@ func (i ingest) bare(ctx context.Context, s stage) (forwarding, error) {
 		return forwarding{}, err
 	}
 	elapsed := time.Since(began)
-	after, usedAfter, err := i.reading(control, poster)
+	after, usedAfter, err := i.look(control, poster)
 	if err != nil {
 		return forwarding{}, err
 	}
@@ -169,8 +200,8 @@ func (i ingest) bare(ctx context.Context, s stage) (forwarding, error) {
 	return f, nil
 }
 
-// reading is what the app has seen, and the poster has used, at about one time.
-func (i ingest) reading(control sink.Control, poster *child.Process) (sink.Stats, time.Duration, error) {
+// look is what the app has seen, and the poster has used, at about one time.
+func (i ingest) look(control sink.Control, poster *child.Process) (sink.Stats, time.Duration, error) {
 	used, err := costs([]*child.Process{poster})
 	if err != nil {
 		return sink.Stats{}, 0, err

@@ -20,6 +20,7 @@ type Traffic struct {
 	Active   int           // connections that send; 0: all
 	Rate     float64       // messages a second, open loop; 0: closed loop
 	Depth    int           // messages of a connection under way in the closed loop; 0: 1
+	OneWay   bool          // no replies are due; needs a Rate
 	Warmup   time.Duration // before the window that is measured
 	Duration time.Duration // of this window
 }
@@ -54,7 +55,7 @@ func (c cost) perMillion(messages uint64) float64 {
 // window sends traffic and measures what it costs the processes, in their order.
 func (s stage) window(ctx context.Context, c *load.Client, t Traffic, m *load.Message, watched ...*child.Process) (load.Result, []cost, error) {
 	s.show("warming up")
-	x := c.Start(load.Traffic{Message: m, Active: t.Active, Rate: t.Rate, Depth: t.Depth})
+	x := c.Start(load.Traffic{Message: m, Active: t.Active, Rate: t.Rate, Depth: t.Depth, OneWay: t.OneWay})
 	err := pause(ctx, t.Warmup, watched)
 	var before, after []cost
 	if err == nil {

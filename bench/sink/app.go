@@ -1,7 +1,9 @@
-// Package sink is the app of a benchmark: it takes the gateway's callbacks and
-// answers each message with a call of the send API, as fast as a plain HTTP
-// server and client can. It runs as a process of its own, so that its cost is
-// not mistaken for the gateway's.
+// Package sink is the app of a benchmark, which takes the gateway's callbacks. An
+// App answers each message with a call of the send API, or in the callback's
+// answer, as fast as a plain HTTP server and client can. A Counter only takes
+// them, as cheaply as can be, and finds out whether all came, each once and in
+// order. They run as processes of their own, so that their cost is not mistaken
+// for the gateway's. A Poster is not an app: it stands in for the gateway.
 package sink
 
 import (

@@ -20,7 +20,7 @@ func measureFlows(t *testing.T, path string) {
 			t.Fatalf("got %+v", all)
 		}
 		for _, f := range figures {
-			above(t, f, "events", "gateway CPU, a million", "events in a POST", "latency p50")
+			above(t, f, "events", "gateway CPU, a million", "gateway CPU of reading alone, a million", "events in a POST", "latency p50")
 		}
 		above(t, figures[0], "bare fasthttp client CPU, a million", "gateway CPU, of a bare client's")
 		if same := figures[0]["bytes of a POST, of a bare client's"]; same < 0.9 || same > 1.1 {
