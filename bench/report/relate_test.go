@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"math"
 	"slices"
 	"testing"
 )
@@ -36,7 +37,7 @@ func TestARatioTakesOnlyRoundsThatBothHave(t *testing.T) {
 	if !ok || !slices.Equal(r.Values, []float64{2, 2}) || r.Ours != 5 || r.Theirs != 10 {
 		t.Errorf("got %+v", r)
 	}
-	for _, c := range [][2][]Round{{nil, ofRounds(1)}, {ofRounds(1), nil}, {ofRounds(0), ofRounds(1)}, {ofRounds(-1), ofRounds(1)}} {
+	for _, c := range [][2][]Round{{nil, ofRounds(1)}, {ofRounds(1), nil}, {ofRounds(0), ofRounds(1)}, {ofRounds(-1), ofRounds(1)}, {ofRounds(1), ofRounds(math.Inf(1))}} {
 		if r, ok := NewRatio("compare", "echo", "peer", "CPU", c[0], c[1]); ok {
 			t.Errorf("%v: got %+v", c, r)
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -80,15 +81,17 @@ func TestTheEchoServerBroadcastsWhenItIsToldTo(t *testing.T) {
 	}
 	const many = 300 // more than a slice on each loop
 	all := make([]*websocket.Conn, 2*many)
+	patience, end := context.WithTimeout(t.Context(), time.Minute)
+	defer end()
 	say := func(c *websocket.Conn, text string) {
 		t.Helper()
-		if err := c.Write(t.Context(), websocket.MessageText, []byte(text)); err != nil {
+		if err := c.Write(patience, websocket.MessageText, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	hear := func(c *websocket.Conn, text string) {
 		t.Helper()
-		if _, got, err := c.Read(t.Context()); err != nil || string(got) != text {
+		if _, got, err := c.Read(patience); err != nil || string(got) != text {
 			t.Fatalf("%q was due, %q came: %v", text, got, err)
 		}
 	}
