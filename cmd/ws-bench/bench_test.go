@@ -170,6 +170,11 @@ func TestTheGatewayIsMeasured(t *testing.T) {
 			above(t, f, "until all are back", "handshakes", "gateway CPU, storm", "until the app knows of all", "others' latency p99, storm", "gateway resident, highest")
 		}
 	})
+	t.Run("a soak", func(t *testing.T) {
+		_, figures := summaries(t, "soak", "--gateway", path, "--duration", "1s", "--conns", "20", "--rate", "100", "--churners", "10", "--churn", "50",
+			"--pushed", "10", "--push", "20")
+		above(t, figures[0], "round trips", "connections opened by churn", "messages pushed", "resident, at the end", "goroutines, at the end")
+	})
 	t.Run("promised ratios", func(t *testing.T) {
 		// Of so few connections in so short a time the verdict says nothing.
 		code, lines, table := bench(t, "check", "--gateway", path, "--rounds", "1", "--conns", "300", "--window", "300ms", "--json", "-")
@@ -228,6 +233,7 @@ func TestFlagsThatCannotWorkAreRefusedWithAReason(t *testing.T) {
 		{1, "ping timeout", []string{"abuse", "--rate", "1"}},
 		{1, "there is no kind", []string{"attacker", "--target", "127.0.0.1:1", "--kind", "nonsense"}},
 		{1, "--window", []string{"check", "--window", "0s"}},
+		{1, "a soak needs a duration", []string{"soak", "--duration", "0s"}},
 		{1, "two clients that stay", []string{"storm", "--good", "1"}},
 		{2, "--leave", []string{"storm", "--leave", "quietly"}},
 		{1, "1,000 to", []string{"hub", "--sessions", "1"}},

@@ -30,6 +30,7 @@ type commandLine struct {
 	Check      checkCommand      `cmd:"" help:"Count system calls, sleeps and allocations for each message, bytes and descriptors for each connection, and fail where a promise is broken (under a minute)."`
 	Compare    compareCommand    `cmd:"" help:"The echo server on netpoll and its peers, in turn: ratios of CPU, memory and latency for echoes, idle connections and broadcasts."`
 	Storm      stormCommand      `cmd:"" help:"All connections drop and come back at once: time until they are back, CPU, memory, what others notice, what the app is told."`
+	Soak       soakCommand       `cmd:"" help:"Mixed work for long: drift of memory, descriptors and goroutines at an equal number of connections."`
 	EchoServer echoServerCommand `cmd:"" help:"Serve an echo on netpoll alone, for conformance suites and comparisons."`
 	Sink       sinkCommand       `cmd:"" help:"Serve the app of roundtrip: answer each message callback through the send API."`
 	Counter    counterCommand    `cmd:"" hidden:"" help:"Serve the app of ingest, which counts events and finds what is lost or out of order."`
