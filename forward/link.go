@@ -46,6 +46,7 @@ type link struct {
 	watch  *watch      // nil: nobody looks
 
 	reader  *bufio.Reader
+	unasked unasked
 	answer  fasthttp.Response
 	behind  int // answers that follow the one that is read
 	out     []byte
@@ -70,6 +71,7 @@ func (l *link) connect(ctx context.Context, deadline time.Time) error {
 	if err != nil {
 		return &dialError{err}
 	}
+	l.unasked.of(conn, l.secure != nil)
 	if l.watch != nil {
 		conn = l.watch.conn(conn)
 	}
@@ -90,6 +92,13 @@ func (l *link) connect(ctx context.Context, deadline time.Time) error {
 	l.conn = conn
 	l.mu.Unlock()
 	return nil
+}
+
+// vet ends a connection on which something has come that nobody asked for.
+func (l *link) vet() {
+	if l.conn != nil && l.unasked.has() {
+		l.hangUp()
+	}
 }
 
 // hangUp ends the connection.

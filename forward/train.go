@@ -83,6 +83,7 @@ func (w *worker) pull(train []report) {
 // returns how many of its events are concluded.
 func (w *worker) pipeline(train []report) (concluded int) {
 	deadline := time.Now().Add(w.f.cfg.Timeout)
+	w.link.vet()
 	if !w.link.connected() {
 		if err := w.link.connect(w.f.ctx, deadline); err != nil {
 			for i := range train {

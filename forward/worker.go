@@ -146,6 +146,7 @@ func (w *worker) attempt(l *lane, probe bool) (status int, retryAfter time.Durat
 	if probe { // is to find out whether the app takes connections
 		w.link.hangUp()
 	}
+	w.link.vet()
 	for {
 		w.count(e)
 		used := w.link.connected()

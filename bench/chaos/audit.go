@@ -268,12 +268,13 @@ func (a *audit) letter(h *history) {
 }
 
 // begun is an instant no later than that at which the time began in which an event is
-// tried again: its first attempt or, while the port was closed, the end of the event
-// before it.
+// tried again: its first attempt or, for one that had to wait because the port had
+// been closed, the end of the event before it. For how long the gateway took it to be
+// closed the App can't know.
 func (a *audit) begun(h *history) (at time.Time, known bool) {
 	if len(h.attempts) > 0 {
 		first := h.attempts[0]
-		if first.Number == 1 && !a.outage(a.precedes(h), first.post) {
+		if first.Number == 1 && !a.outage(-1, first.post) {
 			return first.At, true
 		}
 	}

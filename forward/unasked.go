@@ -1,0 +1,45 @@
+package forward
+
+import (
+	"net"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// unasked finds out whether something has come on a connection that nothing was
+// asked on: its end, or bytes, which must not be taken for the answer to the next
+// request (RFC 9112, section 9.2). Where there is no descriptor to look at it never
+// has; nor where the connection is secured, for what comes of TLS may be a session
+// ticket.
+//
+// It looks before every request, so that it allocates nothing, and costs one system
+// call which cannot block and is not announced to the scheduler.
+type unasked struct {
+	raw  syscall.RawConn // nil: nothing to look at
+	look func(fd uintptr)
+	byte [1]byte
+	came bool
+}
+
+// of makes u look at c.
+func (u *unasked) of(c net.Conn, secured bool) {
+	u.raw = nil
+	if c, ok := c.(syscall.Conn); ok && !secured {
+		u.raw, _ = c.SyscallConn() // fails where it has ended, as its first use will
+	}
+	if u.look == nil {
+		u.look = u.peek
+	}
+}
+
+func (u *unasked) peek(fd uintptr) {
+	_, _, err := unix.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&u.byte)), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+	u.came = err != unix.EAGAIN && err != unix.EINTR
+}
+
+// has reports whether something has come.
+func (u *unasked) has() bool {
+	return u.raw != nil && u.raw.Control(u.look) == nil && u.came
+}
