@@ -118,6 +118,13 @@ bench-core-save: ## Save them as the new baseline
 	  echo "# on $$(nproc) processors of $$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), Linux $$(uname -r), $$(go env GOVERSION)"; \
 	  grep -E '^(goos|goarch|pkg|cpu|Benchmark)' bin/core.txt; } >$(CORE_BASELINE)
 
+.PHONY: check-metrics
+check-metrics: build ## Check metrics and alerts with promtool
+	@$(call need,promtool,prometheus)
+	promtool check rules deploy/prometheus/alerts.yaml
+	promtool test rules deploy/prometheus/alerts_test.yaml
+	deploy/prometheus/scrape.sh bin/ws-gateway | promtool check metrics
+
 .PHONY: check-deploy
 check-deploy: ## Check the Kubernetes examples against the API's types
 	cd deploy/tools && go vet ./... && go test ./...

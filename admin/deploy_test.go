@@ -1,0 +1,132 @@
+package admin
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"ws-gateway/forward"
+	"ws-gateway/netpoll"
+)
+
+// series are the names under which the metrics can be asked for, those of package
+// forward and of the Go runtime and the process included, and the values that
+// labels are known to have.
+func series(t *testing.T) (names map[string]bool, labels map[string]map[string]bool) {
+	t.Helper()
+	f, err := forward.New(forward.Config{URL: "http://127.0.0.1:1/", Batch: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Drain(t.Context())
+	names, labels = make(map[string]bool), make(map[string]map[string]bool)
+	add := func(collect func(chan<- *prometheus.Desc)) {
+		found := make(chan *prometheus.Desc, 1000)
+		collect(found)
+		close(found)
+		for d := range found {
+			name := regexp.MustCompile(`fqName: "([^"]*)"`).FindStringSubmatch(d.String())[1]
+			names[name] = true
+			if strings.HasSuffix(name, "_seconds") || strings.HasSuffix(name, "_events") {
+				names[name+"_bucket"], names[name+"_count"], names[name+"_sum"] = true, true, true
+			}
+		}
+	}
+	r := newRig(t)
+	add(gatewayCollector{r.admin}.Describe)
+	add(newRequestTimes().Describe)
+	add(collectors.NewGoCollector().Describe)
+	add(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}).Describe)
+	for _, c := range f.Collectors() {
+		add(c.Describe)
+	}
+	know := func(label string, values ...string) {
+		if labels[label] == nil {
+			labels[label] = make(map[string]bool)
+		}
+		for _, v := range values {
+			labels[label][v] = true
+		}
+	}
+	know("outcome", outcomesOfCallbacks()...)
+	for i := range netpoll.Causes {
+		know("cause", netpoll.Cause(i).String())
+	}
+	for i := range metricTable {
+		if strings.Contains(metricTable[i].desc.String(), "upgrades_refused_total") {
+			know("reason", metricTable[i].labels...)
+		}
+	}
+	return names, labels
+}
+
+var (
+	metricName   = regexp.MustCompile(`\b(?:ws_gateway|process|go)_[a-z_]+`)
+	labelMatcher = regexp.MustCompile(`\b(outcome|cause|reason)(?:!=|=~|=)\\?"([^"\\]*)\\?"`)
+)
+
+func TestDashboardAndAlertsAskForMetricsThatExist(t *testing.T) {
+	names, labels := series(t)
+	for _, path := range []string{"../deploy/grafana/ws-gateway.json", "../deploy/prometheus/alerts.yaml", "../deploy/prometheus/alerts_test.yaml"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := metricName.FindAllString(string(text), -1)
+		if len(found) == 0 {
+			t.Errorf("%s: no metric", path)
+		}
+		for _, name := range found {
+			if !names[name] {
+				t.Errorf("%s: there is no metric %s", path, name)
+			}
+		}
+		for _, m := range labelMatcher.FindAllStringSubmatch(string(text), -1) {
+			for value := range strings.SplitSeq(m[2], "|") {
+				if !labels[m[1]][value] {
+					t.Errorf("%s: the label %s never has the value %q", path, m[1], value)
+				}
+			}
+		}
+	}
+}
+
+func TestTheDashboardsPanelsDoNotOverlap(t *testing.T) {
+	text, err := os.ReadFile("../deploy/grafana/ws-gateway.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dashboard struct {
+		Panels []struct {
+			ID      int
+			Title   string
+			GridPos struct{ X, Y, W, H int }
+		}
+	}
+	if err := json.Unmarshal(text, &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	if len(dashboard.Panels) < 20 {
+		t.Fatalf("%d panels", len(dashboard.Panels))
+	}
+	taken, ids := make(map[[2]int]string), make(map[int]bool)
+	for _, p := range dashboard.Panels {
+		if ids[p.ID] {
+			t.Errorf("%s: the id %d is taken", p.Title, p.ID)
+		}
+		ids[p.ID] = true
+		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
+			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
+				if other := taken[[2]int{x, y}]; other != "" || x >= 24 {
+					t.Fatalf("%s at %d, %d: %q is there, or it is outside", p.Title, x, y, other)
+				}
+				taken[[2]int{x, y}] = p.Title
+			}
+		}
+	}
+}
