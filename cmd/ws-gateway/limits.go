@@ -170,7 +170,7 @@ func (s *surroundings) judgeMemory(c *config, connections int) finding {
 		held = "--callback-memory and --message-memory"
 	}
 	switch {
-	case s.memoryError != nil:
+	case s.memoryError != nil && s.memory.runtime == 0 && c.MemoryShare > 0:
 		return finding{name, stateWarn, s.memoryError.Error(), "set GOMEMLIMIT, or --memory-share=0"}
 	case limit == 0:
 		return finding{name, stateOK, fmt.Sprintf("no limit; %d idle connections take about %s, %s up to %s more", connections, mebibytes(idle), held, mebibytes(bounds)), ""}

@@ -46,6 +46,8 @@ func TestWhatIsTooSmallIsFoundWithTheCommandThatHelps(t *testing.T) {
 		{"memory", []string{"--max-connections=10000", "--max-message-size=100MiB"}, func(s *surroundings) { s.memory.limit = 256 << 20 }, stateWarn, "512 MiB more", "or lower --max-connections"},
 		{"memory", []string{"--max-connections=100000"}, func(s *surroundings) { s.memory.limit = 256 << 20 }, stateWarn, "alone take about 471 MiB", "--max-connections 25486"},
 		{"memory", nil, func(s *surroundings) { s.memoryError = errors.New("no such cgroup") }, stateWarn, "no such cgroup", "GOMEMLIMIT"},
+		{"memory", []string{"--memory-share=0"}, func(s *surroundings) { s.memoryError = errors.New("no such cgroup") }, stateOK, "no limit", ""},
+		{"memory", nil, func(s *surroundings) { s.memoryError, s.memory.runtime = errors.New("no such cgroup"), 1<<30 }, stateOK, "no limit", ""},
 	} {
 		c := mustParse(t, append(test.args, "--callback-url=http://127.0.0.1:1/"))
 		s := roomy
@@ -101,6 +103,7 @@ func TestTheRuntimeIsToldAShareOfTheMemoryLimitUnlessItHasBeenTold(t *testing.T)
 		{90, false, func() (uint64, error) { return 0, memlimit.ErrNoLimit }, memory{}, false},
 		{90, false, func() (uint64, error) { return 0, memlimit.ErrNoCgroup }, memory{}, false},
 		{90, false, func() (uint64, error) { return 0, failing }, memory{}, true},
+		{90, true, func() (uint64, error) { return 0, failing }, memory{0, 77 * mib}, true},
 	} {
 		debug.SetMemoryLimit(77 * mib)
 		got, err := readMemory(test.share, test.told, test.provider)

@@ -38,8 +38,10 @@ func readMemory(share int, told bool, limit memlimit.Provider) (memory, error) {
 	switch {
 	case err == nil:
 		m.limit = int64(min(bytes, math.MaxInt64))
-	case !errors.Is(err, memlimit.ErrNoLimit) && !errors.Is(err, memlimit.ErrNoCgroup) && !errors.Is(err, memlimit.ErrCgroupsNotSupported):
-		return m, fmt.Errorf("reading the memory limit of the cgroup: %w", err)
+	case errors.Is(err, memlimit.ErrNoLimit) || errors.Is(err, memlimit.ErrNoCgroup) || errors.Is(err, memlimit.ErrCgroupsNotSupported):
+		err = nil
+	default:
+		err = fmt.Errorf("reading the memory limit of the cgroup: %w", err)
 	}
 	switch {
 	case told:
@@ -50,7 +52,7 @@ func readMemory(share int, told bool, limit memlimit.Provider) (memory, error) {
 	if m.runtime == math.MaxInt64 {
 		m.runtime = 0
 	}
-	return m, nil
+	return m, err
 }
 
 // apply tells the runtime.
