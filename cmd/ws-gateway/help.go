@@ -11,7 +11,8 @@ their events as HTTP POSTs and sends through an HTTP API.
   ws-gateway --manifest OlaresManifest.yaml         the same, from the app's manifest
   ws-gateway --no-callback                          push only
   ws-gateway replay dead.jsonl --callback-url URL   send dead letters again
-  ws-gateway --config gateway.yaml --print-config   check a configuration and show it
+  ws-gateway check --config gateway.yaml            would it start, and which limit is too small
+  ws-gateway --config gateway.yaml --print-config   show the configuration in force
 
 Each --some-name is also the environment variable WS_GATEWAY_SOME_NAME and the key some-name
 of the file given by --config. A flag wins over the environment, the environment over the
