@@ -13,7 +13,8 @@ import (
 func TestConnectionsAreSharedOutOverLoopbackAddresses(t *testing.T) {
 	v4, v6, far := netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback(), netip.MustParseAddr("192.0.2.1")
 	counts := make(map[netip.Addr]int)
-	for conn := range 1_200_000 {
+	for n := range 1_200 {
+		conn := n * 1_000
 		from := source(v4, conn)
 		if !from.IsLoopback() {
 			t.Fatalf("connection %d is from %v", conn, from)
@@ -21,8 +22,8 @@ func TestConnectionsAreSharedOutOverLoopbackAddresses(t *testing.T) {
 		counts[from]++
 	}
 	for from, n := range counts {
-		if n > perSource {
-			t.Errorf("%d connections are from %v", n, from)
+		if n > perSource/1_000 {
+			t.Errorf("%d thousand connections are from %v", n, from)
 		}
 	}
 	if source(v4, 0) != v4 || source(v6, 9_999).IsValid() || source(far, 9_999).IsValid() {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -122,7 +123,7 @@ func TestEveryCallIsDeliveredToItsWholeGroup(t *testing.T) {
 		"groups":                {size: 4, callers: 2, bytes: 64},
 		"all":                   {size: 12, callers: 1, bytes: 64},
 		"more callers than one": {size: 12, callers: 4, bytes: 64},
-		"large":                 {size: 6, callers: 2, bytes: 300 << 10},
+		"large":                 {size: 6, callers: 2, bytes: 100 << 10},
 		"open loop":             {size: 1, callers: 12, bytes: 64, rate: 2_000},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -209,6 +210,10 @@ func TestWrongDeliveriesAreFoundAndNamed(t *testing.T) {
 			rightly(send, to, all, p)
 			rightly(send, to, all, p)
 		}, accepted, ""},
+		"before its call": {func(send func(string, []byte), to, all []string, p []byte) {
+			rightly(send, to, all, p)
+			rightly(send, to, all, []byte(strings.Replace(string(p), "0000000000000000", "0000000000000001", 1)))
+		}, accepted, "unasked for came"},
 		"to somebody else": {func(send func(string, []byte), to, all []string, p []byte) { send("5", p); rightly(send, to, all, p) }, accepted, "unasked for came"},
 		"of another group": {func(send func(string, []byte), to, all []string, p []byte) {
 			rightly(send, to, all, []byte(strings.Replace(string(p), "00000000", "00000001", 1)))
@@ -233,6 +238,23 @@ func TestWrongDeliveriesAreFoundAndNamed(t *testing.T) {
 				t.Errorf("%d failures: %q", r.Failures, r.Details)
 			}
 		})
+	}
+}
+
+// With an hour to drain, End returns only when nothing is thought outstanding.
+func TestAConnectionThatIsGivenUpIsNotWaitedFor(t *testing.T) {
+	calls := 0
+	s := servePush(t, accepted, func(send func(string, []byte), to, all []string, p []byte) {
+		if calls++; calls == 3 { // of two connections, the first's second
+			p = []byte(strings.Replace(string(p), "pad", "Pad", 1))
+		}
+		rightly(send, to, all, p)
+	})
+	client := connect(t, Config{Target: s.addr, Header: member}, 2)
+	p := startPush(t, client, Calls{API: s.addr, Message: event(t, 64), Groups: groupsOf(1, 2), Limit: 10, Drain: time.Hour})
+	<-p.Done()
+	if r := p.End(); r.Failures != 1 || !strings.Contains(r.Details[0], "message 1 is wrong") {
+		t.Errorf("%d failures: %q", r.Failures, r.Details)
 	}
 }
 
