@@ -11,11 +11,14 @@ type drift struct {
 	level   float64 // mean there
 }
 
-// leastSamples of the second half are needed to tell drift from noise.
-const leastSamples = 5
+// What the second half needs, to tell drift from noise and from warming up.
+const (
+	leastSamples = 5
+	leastSeconds = 30
+)
 
 // driftOf fits a line by least squares to the second half of points, which are
-// seconds and values. ok is false where there are too few.
+// seconds and values. ok is false where that is too short.
 func driftOf(points [][2]float64) (d drift, ok bool) {
 	if len(points) == 0 {
 		return d, false
@@ -25,7 +28,7 @@ func driftOf(points [][2]float64) (d drift, ok bool) {
 		points = points[1:]
 	}
 	n := float64(len(points))
-	if n < leastSamples {
+	if n < leastSamples || points[len(points)-1][0]-points[0][0] < leastSeconds {
 		return d, false
 	}
 	var x, y float64
@@ -36,9 +39,6 @@ func driftOf(points [][2]float64) (d drift, ok bool) {
 	for _, p := range points {
 		xx += (p[0] - x) * (p[0] - x)
 		xy += (p[0] - x) * (p[1] - y)
-	}
-	if xx == 0 {
-		return d, false
 	}
 	slope, squares := xy/xx, 0.0
 	for _, p := range points {

@@ -9,6 +9,7 @@ import (
 )
 
 type soakCommand struct {
+	Rounds int `default:"1" placeholder:"N" help:"Rounds, each with servers started afresh and as long as the first."`
 	serverOptions
 	Duration time.Duration `default:"10m" placeholder:"DUR" help:"How long; hours, to find a slow leak."`
 	Conns    int           `default:"2000" placeholder:"N" help:"Clients that stay and send; each message is a round trip through the app."`
@@ -22,6 +23,9 @@ type soakCommand struct {
 
 // Run soaks. It fails when memory or descriptors grow, or an invariant is broken.
 func (c *soakCommand) Run(ctx context.Context, io *streams) error {
+	if err := (runOptions{Rounds: c.Rounds}).check([]int{c.Conns}); err != nil {
+		return err
+	}
 	soak, err := scenario.Soak(scenario.SoakConfig{
 		Duration: c.Duration, Conns: c.Conns, Rate: c.Rate, Size: c.Size,
 		Churners: c.Churners, Churn: c.Churn, Pushed: c.Pushed, Push: c.Push,
@@ -30,6 +34,7 @@ func (c *soakCommand) Run(ctx context.Context, io *streams) error {
 		return err
 	}
 	return c.with(ctx, io, true, func(about report.Run, env *scenario.Env, out *output) error {
+		about.Rounds = c.Rounds
 		return out.rounds(ctx, about, env, []scenario.Case{soak})
 	})
 }
