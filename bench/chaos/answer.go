@@ -31,6 +31,10 @@ func (s *session) answer(post int, p *Post) (goesOn bool) {
 // perform answers a Post with a fault; ok is the body of a good answer.
 func (s *session) perform(post int, fault Fault, ok string) (goesOn bool) {
 	switch fault {
+	case lengthTooShort, bodyTooLong, headTooLong:
+		s.spoilt = s.pipelined() // what follows on its heels is not read, or taken for something else
+	}
+	switch fault {
 	case resetRead, hang, closeAnswered, resetAnswered, announcedToEnd:
 		return s.breakOff(post, fault, ok)
 	case retryStatus:

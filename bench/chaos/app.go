@@ -20,6 +20,7 @@ type AppConfig struct {
 	Timeout  time.Duration // the gateway's, for an attempt
 	RetryFor time.Duration // the gateway's; Outages last longer
 	Replies  bool          // answers' bodies go to clients
+	Pipeline int           // requests that may be on their way at once on a connection; 0 and 1: one
 }
 
 // App is the app that misbehaves. It calms down before it is stopped.

@@ -346,7 +346,7 @@ func (a *audit) unseen() {
 		}
 	}
 	if unexplained > a.Blind {
-		a.say("%d attempts were counted that the app has not read, and only %d of its connections ended unannounced", unexplained, a.Blind)
+		a.say("%d attempts were counted that the app has not read, and its connections ended under %d at most", unexplained, a.Blind)
 	}
 }
 

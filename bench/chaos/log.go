@@ -56,7 +56,7 @@ type Outage struct{ From, To int }
 type Record struct {
 	Posts   []Post
 	Outages []Outage
-	Blind   int           // connections that the App ended unannounced: each may have cost an attempt unseen
+	Blind   int           // attempts that it may never have seen because it ended their connection, unannounced or under them
 	Waited  int           // attempts that the gateway gave up for want of an answer, as the App has seen it
 	Faults  map[Fault]int // how often each was done
 }
@@ -85,12 +85,15 @@ func (l *log) decide(post int, f Fault, a Answer, reply bool) {
 	l.countLocked(f)
 }
 
-// stale says that the gateway had already given a Post up.
-func (l *log) stale(post int) {
+// stale says that the gateway had already given a Post up; waited, that it was for
+// want of an answer to it.
+func (l *log) stale(post int, waited bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.record.Posts[post].Stale = true
-	l.record.Waited++
+	if waited {
+		l.record.Waited++
+	}
 }
 
 // doubt says that a Post's answer may not have been seen whole.
@@ -110,6 +113,14 @@ func (l *log) waited() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.record.Waited++
+}
+
+// stranded says that a connection has ended on which so many requests may have been on
+// their way.
+func (l *log) stranded(requests int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.record.Blind += requests
 }
 
 // blind says that the App is about to end a connection unannounced; with a fault

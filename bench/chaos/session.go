@@ -42,6 +42,7 @@ const (
 func (s *session) serve() {
 	defer s.app.forget(s)
 	defer s.c.Close()
+	defer s.strand()
 	if s.roll(atAccept, shareAtAccept) == resetUnasked {
 		s.reset(resetUnasked)
 		return
@@ -63,19 +64,35 @@ func (s *session) serve() {
 			return
 		}
 		if err != nil {
-			if !s.wasDropped() { // the gateway has given up in the middle of it
+			if !s.wasDropped() && !s.pipelined() { // the gateway has given up in the middle of it
 				s.app.log.waited()
 			}
 			return
 		}
 		index := s.enter(post)
 		if s.deserted() {
-			s.app.log.stale(index)
+			s.app.log.stale(index, !s.pipelined())
 			return
 		}
 		if !s.answer(index, &post) {
 			return
 		}
+	}
+}
+
+// pipelined reports whether requests may follow one another without waiting.
+func (s *session) pipelined() bool { return s.app.cfg.Pipeline > 1 }
+
+// strand deals with the requests that were on their way when the connection ends.
+func (s *session) strand() {
+	if !s.pipelined() {
+		return
+	}
+	s.app.log.stranded(s.app.cfg.Pipeline)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last >= 0 { // what is unread makes the kernel reset the connection
+		s.app.log.doubt(s.last)
 	}
 }
 

@@ -43,6 +43,7 @@ type variant struct {
 	args     []string
 	replies  bool
 	batches  bool
+	pipeline int
 }
 
 const (
@@ -61,6 +62,10 @@ func variants() []variant {
 		{name: "everything", temper: all, retryFor: window},
 		{name: "batches", temper: all, retryFor: window, args: batch, batches: true},
 		{name: "replies", temper: all, retryFor: window, args: []string{"--callback-reply"}, replies: true},
+		{
+			name: "pipelines", temper: all, retryFor: window, pipeline: 8,
+			args: []string{"--callback-pipeline", "8", "--callback-concurrency", "4"},
+		},
 		{name: "outages", temper: outages, retryFor: 3 * time.Second},
 		{name: "outages, batches", temper: outages, retryFor: 3 * time.Second, args: batch, batches: true},
 	}
@@ -116,6 +121,7 @@ type upheaval struct {
 	gateway *child.Process
 	app     *chaos.App
 	dir     string // of the dead letters, and of what the race detector says
+	behind  int    // events that were written behind another one
 }
 
 // hold goes through one variant.
@@ -131,7 +137,7 @@ func (s *Chaos) hold(ctx context.Context, env *Env, v variant) (round report.Rou
 	}
 	defer os.RemoveAll(u.dir)
 	u.app, err = chaos.NewApp(chaos.AppConfig{
-		Temper: v.temper, Seed: s.cfg.Seed, Timeout: attemptTimeout, RetryFor: v.retryFor, Replies: v.replies,
+		Temper: v.temper, Seed: s.cfg.Seed, Timeout: attemptTimeout, RetryFor: v.retryFor, Replies: v.replies, Pipeline: v.pipeline,
 	})
 	if err != nil {
 		return round, err
@@ -150,28 +156,10 @@ func (s *Chaos) hold(ctx context.Context, env *Env, v variant) (round report.Rou
 		return round, err
 	}
 	defer u.gateway.Stop(stopGrace)
-	clients, err := u.rage(ctx, s.cfg, s.cfg.Duration/time.Duration(len(s.variants)))
+	e, findings, err := u.pass(ctx, env, s, stop)
 	if err != nil {
 		return round, err
 	}
-	env.Progress.Say("%s: until all is quiet", v.name)
-	counts, restless, err := u.rest(ctx)
-	if err != nil {
-		return round, err
-	}
-	u.gateway.Stop(restTimeout)
-	e := chaos.Evidence{
-		Clients: clients, Timeouts: int(counts["callback_outcomes_total{timeout}"]),
-		Timeout: attemptTimeout, RetryFor: v.retryFor, Replies: v.replies, Batches: v.batches,
-	}
-	e.Record, e.Odd = stop()
-	if e.Letters, err = u.letters(); err != nil {
-		e.Odd = append(e.Odd, err.Error())
-	}
-	findings := chaos.Audit(e)
-	findings.Broken = append(findings.Broken, restless...)
-	findings.Broken = append(findings.Broken, accounts(&findings, counts)...)
-	findings.Broken = append(findings.Broken, u.exit()...)
 	after, err := proc.MachineUsage()
 	if err != nil {
 		return round, err
@@ -180,7 +168,35 @@ func (s *Chaos) hold(ctx context.Context, env *Env, v variant) (round report.Rou
 	if err != nil {
 		return round, err
 	}
-	return u.round(&findings, &e, host(load, after.Sub(machine), own)), nil
+	return u.round(findings, e, host(load, after.Sub(machine), own)), nil
+}
+
+// pass lets a variant pass and looks at what it has left.
+func (u *upheaval) pass(ctx context.Context, env *Env, s *Chaos, stop func() (chaos.Record, []string)) (*chaos.Evidence, *chaos.Findings, error) {
+	clients, err := u.rage(ctx, s.cfg, s.cfg.Duration/time.Duration(len(s.variants)))
+	if err != nil {
+		return nil, nil, err
+	}
+	env.Progress.Say("%s: until all is quiet", u.name)
+	counts, restless, err := u.rest(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	u.gateway.Stop(restTimeout)
+	u.behind = int(counts["callback_pipelined_total"])
+	e := &chaos.Evidence{
+		Clients: clients, Timeouts: int(counts["callback_outcomes_total{timeout}"]),
+		Timeout: attemptTimeout, RetryFor: u.retryFor, Replies: u.replies, Batches: u.batches,
+	}
+	e.Record, e.Odd = stop()
+	if e.Letters, err = u.letters(); err != nil {
+		e.Odd = append(e.Odd, err.Error())
+	}
+	findings := chaos.Audit(*e)
+	findings.Broken = append(findings.Broken, restless...)
+	findings.Broken = append(findings.Broken, accounts(&findings, counts)...)
+	findings.Broken = append(findings.Broken, u.exit()...)
+	return e, &findings, nil
 }
 
 func (u *upheaval) flags() []string {

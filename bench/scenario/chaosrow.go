@@ -63,6 +63,9 @@ func (u *upheaval) round(f *chaos.Findings, e *chaos.Evidence, h report.Host) re
 	}
 	o.notes = append(o.notes, fmt.Sprintf("clients: %d closed, %d reset, %d left, %d closed by the app, %d refused",
 		ends[chaos.Clean], ends[chaos.Reset], ends[chaos.Left], ends[chaos.ByApp], ends[chaos.Never]))
+	if u.pipeline > 1 {
+		o.notes = append(o.notes, fmt.Sprintf("%s events were written behind another one", report.Count(float64(u.behind))))
+	}
 	return report.Round{
 		Record: "round", Scenario: "chaos", Case: u.name, Round: 1, Figures: o.figures, Notes: o.notes, Broken: f.Broken, Host: h,
 	}
