@@ -103,7 +103,7 @@ BENCHSTAT     := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d
 CORE_BASELINE := bench/baseline/core.txt
 CORE_PACKAGES := ./netpoll ./hub ./forward ./admin
 CORE          := ParseHead|Upgrade|DecodeHeader|AppendFrameHeader|NewFrame|Outbox|UTF8Feed|IsPing|AppendID|ParseID|WheelSet|WheelSecond|LeaveAndJoin|EncodeMessage|EncodeOpen|ValidJSON|SchedulerPick|SchedulerWaiting|Lane|Signing|ParseSend|AccessRules
-core           = go test -run '^$$' -bench '^Benchmark($(CORE))$$' -benchtime 100ms -count 6 $(CORE_PACKAGES)
+core           = go test -run '^$$' -bench '^Benchmark($(CORE))$$' -benchtime 100ms -count 6 -cpu 1 $(CORE_PACKAGES)
 
 # Times compare on the baseline's own machine only; allocations everywhere.
 .PHONY: bench-core
