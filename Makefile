@@ -155,7 +155,7 @@ fuzz: ## Fuzz each fuzz target for FUZZTIME (1m), and list them
 
 .PHONY: readme
 readme: ## Write the option table and the example apps into README.md
-	UPDATE_README=1 go test -count 1 -run '^TestTheREADME' ./cmd/ws-gateway
+	UPDATE_README=1 go test -count 1 -run '^Test(TheREADME|TheDocsHave)' ./cmd/ws-gateway
 
 ##@ Other
 
