@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"slices"
 	"testing"
 
 	"ws-gateway/bench/proc"
@@ -25,6 +26,10 @@ func TestCountsAreOfOneMessageAndWithoutTheCountingItself(t *testing.T) {
 
 func TestEveryPromiseIsAboutAFigureThatCheckMeasures(t *testing.T) {
 	n := counters{allocated: func() (float64, error) { return 0, nil }, kernel: make([]*proc.Counter, len(traced))}
+	work := n.figures(counted{kernel: []uint64{0, 0, 0}}, counted{kernel: []uint64{50, 6, 4}}, 10)
+	if i := slices.IndexFunc(work.figures, func(f report.Figure) bool { return f.Name == workFigure }); i < 0 || work.figures[i].Value != 4 {
+		t.Errorf("50 calls for ten messages, 6 and 4 of them to wait: %+v", work.figures)
+	}
 	counts := counted{kernel: make([]uint64, len(traced))}
 	measured := map[string]outcome{
 		idleRatios: idle{server: IdlePushOnly, conns: 2}.figures(1, 1, 0, held{}, held{}),

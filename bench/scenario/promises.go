@@ -15,13 +15,13 @@ var promises = []struct {
 
 	{echoRatios, readsFigure, 1, 1.05},
 	{echoRatios, writesFigure, 1, 1.05},
-	{echoRatios, syscallsFigure, 2.1, 1.2},
+	{echoRatios, workFigure, 2, 1.1},
 	{echoRatios, futexFigure, 0.005, 4},
 	{echoRatios, sleepsFigure, 0.01, 5},
 
 	{tripRatios, readsFigure, 5, 1.05},
 	{tripRatios, writesFigure, 3.1, 1.1},
-	{tripRatios, syscallsFigure, 9, 1.15},
+	{tripRatios, workFigure, 9.2, 1.08},
 	{tripRatios, futexFigure, 0.08, 4},
 	{tripRatios, sleepsFigure, 0.3, 3},
 	{tripRatios, mallocsFigure, 13, 1.1},

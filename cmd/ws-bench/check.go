@@ -66,6 +66,11 @@ func (o *output) check(ctx context.Context, about report.Run, env *scenario.Env,
 	if err := report.WritePromises(o.table, promises); err != nil {
 		return err
 	}
+	for _, s := range summaries {
+		for _, n := range s.Notes {
+			fmt.Fprintf(o.table, "  %s: %s\n", s.Case, n.Text)
+		}
+	}
 	return kept(promises)
 }
 
