@@ -2,14 +2,20 @@ package main
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/goccy/go-yaml"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -70,8 +76,8 @@ func TestTheDocsHaveTheTableOfMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := parser.TextToMetricFamilies(response.Body)
+	text := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := text.TextToMetricFamilies(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,4 +119,117 @@ func labelsOf(family *dto.MetricFamily) (text string) {
 		text += fmt.Sprintf(" `%s`: %s.", name, strings.Join(values[name], ", "))
 	}
 	return text
+}
+
+func TestTheDocsHaveTheTableOfAlerts(t *testing.T) {
+	content, err := os.ReadFile("../../deploy/prometheus/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rules struct {
+		Groups []struct {
+			Rules []struct {
+				Alert       string
+				Annotations struct{ Description string }
+			}
+		}
+	}
+	if err := yaml.Unmarshal(content, &rules); err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	table.WriteString("\n| alert | |\n|---|---|\n")
+	for _, group := range rules.Groups {
+		for _, rule := range group.Rules {
+			fmt.Fprintf(&table, "| `%s` | %s |\n", rule.Alert, rule.Annotations.Description)
+		}
+	}
+	checkSection(t, "../../docs/operations.md", "alerts", table.String()+"\n")
+}
+
+// A message of the log, at a level that somebody should look at.
+type complaint struct{ file, text string }
+
+// complaints finds the messages of warnings and errors in the source, up to what
+// is put into them.
+func complaints(t *testing.T) (found []complaint) {
+	t.Helper()
+	for _, folder := range []string{".", "../../admin", "../../forward", "../../forward/journal", "../../hub", "../../netpoll"} {
+		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") || strings.HasPrefix(filepath.Base(file), "demo") {
+				continue
+			}
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(parsed, func(n ast.Node) bool {
+				if call, ok := n.(*ast.CallExpr); ok && complains(call) {
+					if text := beginning(call.Args[0]); text != "" {
+						found = append(found, complaint{file, text})
+					}
+				}
+				return true
+			})
+		}
+	}
+	return found
+}
+
+// complains reports whether a call ends a chain that began with Warn() or Error().
+func complains(call *ast.CallExpr) bool {
+	method, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok || len(call.Args) == 0 || method.Sel.Name != "Msg" && method.Sel.Name != "Msgf" {
+		return false
+	}
+	for {
+		before, ok := method.X.(*ast.CallExpr)
+		if !ok {
+			return false
+		}
+		if method, ok = before.Fun.(*ast.SelectorExpr); !ok {
+			return false
+		}
+		if len(before.Args) == 0 && (method.Sel.Name == "Warn" || method.Sel.Name == "Error") {
+			return true
+		}
+	}
+}
+
+// beginning is what is certain of a message.
+func beginning(e ast.Expr) string {
+	if sum, ok := e.(*ast.BinaryExpr); ok {
+		e = sum.X
+	}
+	literal, ok := e.(*ast.BasicLit)
+	if !ok {
+		return ""
+	}
+	text, err := strconv.Unquote(literal.Value)
+	if err != nil {
+		return ""
+	}
+	text, _, _ = strings.Cut(text, "%")
+	text, _, _ = strings.Cut(text, ":")
+	return strings.TrimSpace(text)
+}
+
+func TestTheDocsHaveWhatWarningsAndErrorsMean(t *testing.T) {
+	content, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := complaints(t)
+	if len(all) < 25 {
+		t.Errorf("only %d were found", len(all))
+	}
+	for _, c := range all {
+		if !strings.Contains(string(content), "`"+c.text) {
+			t.Errorf("docs/operations.md does not say what to do about %q of %s", c.text, c.file)
+		}
+	}
 }
