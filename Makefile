@@ -154,7 +154,7 @@ fuzz: ## Fuzz each fuzz target for FUZZTIME (1m), and list them
 	exit $$failed
 
 .PHONY: readme
-readme: ## Write the option table and the example apps into README.md
+readme: ## Write what is generated into README.md and docs/
 	UPDATE_README=1 go test -count 1 -run '^Test(TheREADME|TheDocsHave)' ./cmd/ws-gateway
 
 ##@ Other
