@@ -75,6 +75,7 @@ var metricTable = []family{
 	counter("sent_frames_total", "WebSocket frames queued for clients, control frames included.", func(s *snapshot) uint64 { return s.sockets.FramesOut }),
 	counter("unread_bytes_total", "Bytes that had been read, and not understood, of connections that ended while their reading was stopped.", func(s *snapshot) uint64 { return s.sockets.BytesUnread }),
 	counter("sent_bytes_total", "Bytes that the kernel took for clients.", func(s *snapshot) uint64 { return s.sockets.BytesOut }),
+	counter("socket_reads_total", "Read calls; several frames of one connection may come with one.", func(s *snapshot) uint64 { return s.sockets.ReadsIn }),
 	counter("socket_writes_total", "Write calls; several frames for one connection share one.", func(s *snapshot) uint64 { return s.sockets.WritesOut }),
 	counter("loop_turns_total", "Turns of the event loops.", func(s *snapshot) uint64 { return s.sockets.Turns }),
 	counter("paused_seconds_total", "Time for which the reading of connections was stopped, of all of them together.", func(s *snapshot) uint64 { return s.sockets.PausedSeconds }),

@@ -11,20 +11,21 @@ import (
 // from the scheduler for as long as the kernel copies.
 const maxWrite = 256 << 10
 
-// readRaw reads from a non-blocking socket. n is 0 at the end of the stream.
+// readRaw reads from a non-blocking socket. n is 0 at the end of the stream. recv
+// and send take the kernel a few per cent less than read and write, which pass
+// through its file layer.
 func readRaw(fd int32, b []byte) (n int, errno syscall.Errno) {
-	r, _, e := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+	r, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
 	if e != 0 {
 		return 0, e
 	}
 	return int(r), 0
 }
 
-// writeRaw writes to a non-blocking socket, at most maxWrite bytes. SIGPIPE is
-// no concern: Go's runtime ignores it for descriptors other than 1 and 2.
+// writeRaw writes to a non-blocking socket, at most maxWrite bytes.
 func writeRaw(fd int32, b []byte) (n int, errno syscall.Errno) {
 	b = b[:min(len(b), maxWrite)]
-	r, _, e := syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+	r, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
 	if e != 0 {
 		return 0, e
 	}

@@ -218,6 +218,7 @@ func (l *Loop) readable(c *Conn) {
 		c.stopReading(byPressure)
 		return
 	}
+	l.stats.ReadsIn++
 	n, errno := readRaw(c.fd, l.rbuf)
 	switch {
 	case wouldBlock(errno):

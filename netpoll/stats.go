@@ -15,6 +15,7 @@ type Stats struct {
 	Closed          [Causes]uint64
 
 	FramesIn, MessagesIn, BytesIn  uint64 // BytesIn: socket bytes, heads included
+	ReadsIn                        uint64 // read calls
 	BytesUnread                    uint64 // of connections that ended while their reading was stopped: read, but not decoded
 	FramesOut, WritesOut, BytesOut uint64 // frames queued, write calls, bytes that the kernel took
 	Pauses                         uint64
@@ -40,7 +41,7 @@ func (s *Stats) add(t *Stats) {
 		{&s.HandshakeErrors, t.HandshakeErrors}, {&s.HandshakeExpiry, t.HandshakeExpiry},
 		{&s.HandshakeDrops, t.HandshakeDrops}, {&s.CloseExpiry, t.CloseExpiry},
 		{&s.HandedOff, t.HandedOff}, {&s.Upgraded, t.Upgraded}, {&s.Refused, t.Refused},
-		{&s.FramesIn, t.FramesIn}, {&s.MessagesIn, t.MessagesIn}, {&s.BytesIn, t.BytesIn},
+		{&s.FramesIn, t.FramesIn}, {&s.MessagesIn, t.MessagesIn}, {&s.BytesIn, t.BytesIn}, {&s.ReadsIn, t.ReadsIn},
 		{&s.BytesUnread, t.BytesUnread},
 		{&s.FramesOut, t.FramesOut}, {&s.WritesOut, t.WritesOut}, {&s.BytesOut, t.BytesOut},
 		{&s.Pauses, t.Pauses}, {&s.Turns, t.Turns}, {&s.PausedSeconds, t.PausedSeconds},

@@ -22,15 +22,12 @@ const (
 // that count things instead of timing them, so that they come out the same on a
 // machine that others use too.
 //
-// Reads and writes are the kernel's own count of them for the process: it is
-// there everywhere, where strace would slow the server down to another
-// behaviour and perf wants privileges. Where the kernel permits it, tracepoints
-// count all system calls as well.
+// Reads and writes are the kernel's own count of them for the process, which has
+// no recv and send, and the gateway's count of those on clients' sockets. Both are
+// there everywhere, where strace would slow the server down to another behaviour
+// and perf wants privileges. Where the kernel permits it, tracepoints count all
+// system calls as well.
 func Check(idle int, window time.Duration) ([]Case, error) {
-	bare, err := load.Bare(load.Binary, checkSize)
-	if err != nil {
-		return nil, err
-	}
 	event, err := load.Event(checkSize)
 	if err != nil {
 		return nil, err
@@ -38,8 +35,8 @@ func Check(idle int, window time.Duration) ([]Case, error) {
 	t := Traffic{Size: checkSize, Warmup: window / 4, Duration: window}
 	return []Case{
 		{Scenario: "check", Name: idleRatios, round: Idle(IdlePushOnly, idle, 0, 2*time.Second).round},
-		{Scenario: "check", Name: echoRatios, round: func(ctx context.Context, s stage) (outcome, error) {
-			return s.checkEcho(ctx, t, bare)
+		{Scenario: "check", Name: pingRatios, round: func(ctx context.Context, s stage) (outcome, error) {
+			return s.checkPing(ctx, t)
 		}},
 		{Scenario: "check", Name: tripRatios, round: func(ctx context.Context, s stage) (outcome, error) {
 			return s.checkTrip(ctx, t, event)
@@ -50,17 +47,18 @@ func Check(idle int, window time.Duration) ([]Case, error) {
 // Names of Check's cases.
 const (
 	idleRatios = "idle connection"
-	echoRatios = "echo"
+	pingRatios = "ping"
 	tripRatios = "round trip"
 )
 
-func (s stage) checkEcho(ctx context.Context, t Traffic, m *load.Message) (outcome, error) {
-	server, err := s.Servers.startEcho(ctx, EchoLoops(s.Servers.Loops, s.Threads))
+// checkPing has the gateway itself answer: what passes through no app.
+func (s stage) checkPing(ctx context.Context, t Traffic) (outcome, error) {
+	gateway, err := s.Servers.startGateway(ctx, "", patient)
 	if err != nil {
 		return outcome{}, err
 	}
-	defer server.Stop(stopGrace)
-	return s.ratios(ctx, server, t, m, nil)
+	defer gateway.Stop(stopGrace)
+	return s.ratios(ctx, gateway, t, load.Ping())
 }
 
 func (s stage) checkTrip(ctx context.Context, t Traffic, m *load.Message) (outcome, error) {
@@ -70,21 +68,17 @@ func (s stage) checkTrip(ctx context.Context, t Traffic, m *load.Message) (outco
 	}
 	defer app.Stop(stopGrace)
 	defer gateway.Stop(stopGrace)
-	return s.ratios(ctx, gateway, t, m, func() (float64, error) {
-		all, err := scrape(gateway.Addr())
-		return all["go_memstats_mallocs_total"], err
-	})
+	return s.ratios(ctx, gateway, t, m)
 }
 
-// ratios sends traffic and counts what the server does for a message. allocated
-// reads its allocations; nil where it does not tell.
-func (s stage) ratios(ctx context.Context, server *child.Process, t Traffic, m *load.Message, allocated func() (float64, error)) (outcome, error) {
-	c, err := s.connect(ctx, load.Config{Target: server.Addr(), Header: identity(0)}, checkConns)
+// ratios sends traffic and counts what the gateway does for a message.
+func (s stage) ratios(ctx context.Context, gateway *child.Process, t Traffic, m *load.Message) (outcome, error) {
+	c, err := s.connect(ctx, load.Config{Target: gateway.Addr(), Header: identity(0)}, checkConns)
 	if err != nil {
 		return outcome{}, err
 	}
 	defer c.Close()
-	n := counters{server: server, allocated: allocated}
+	n := counters{server: gateway, metrics: func() (metrics, error) { return scrape(gateway.Addr()) }}
 	defer n.close()
 	if err := n.prepare(); err != nil {
 		return outcome{}, err
@@ -104,10 +98,10 @@ func (s stage) ratios(ctx context.Context, server *child.Process, t Traffic, m *
 
 // counters of one server.
 type counters struct {
-	server    *child.Process
-	allocated func() (float64, error)
-	own       float64 // allocations of reading them once
-	kernel    []*proc.Counter
+	server  *child.Process
+	metrics func() (metrics, error)
+	own     float64 // allocations of reading them once
+	kernel  []*proc.Counter
 }
 
 // counted is what the counters say at one time.
@@ -127,17 +121,15 @@ var traced = []struct{ event, figure string }{
 
 // prepare finds out what can be counted, and what counting costs.
 func (n *counters) prepare() error {
-	if n.allocated != nil {
-		first, err := n.allocated()
-		if err != nil {
-			return err
-		}
-		second, err := n.allocated()
-		if err != nil {
-			return err
-		}
-		n.own = second - first
+	first, err := n.metrics()
+	if err != nil {
+		return err
 	}
+	second, err := n.metrics()
+	if err != nil {
+		return err
+	}
+	n.own = second[mallocsMetric] - first[mallocsMetric]
 	for _, t := range traced {
 		c, err := proc.Count(n.server.PID(), t.event)
 		switch {
@@ -175,11 +167,11 @@ func (n *counters) over(ctx context.Context, t Traffic, x *load.Exchange) (befor
 }
 
 func (n *counters) read() (c counted, err error) {
-	if n.allocated != nil {
-		if c.mallocs, err = n.allocated(); err != nil {
-			return c, err
-		}
+	m, err := n.metrics()
+	if err != nil {
+		return c, err
 	}
+	c.mallocs = m[mallocsMetric]
 	if c.switches, _, err = proc.Switches(n.server.PID()); err != nil {
 		return c, err
 	}
@@ -191,8 +183,12 @@ func (n *counters) read() (c counted, err error) {
 		c.kernel = append(c.kernel, total)
 	}
 	c.calls, err = proc.CallsOf(n.server.PID()) // last: messages are counted from now on, or until now
+	c.calls.Reads += uint64(m["socket_reads_total"])
+	c.calls.Writes += uint64(m["socket_writes_total"])
 	return c, err
 }
+
+const mallocsMetric = "go_memstats_mallocs_total"
 
 func (n *counters) figures(before, after counted, messages float64) outcome {
 	var o outcome
@@ -209,9 +205,7 @@ func (n *counters) figures(before, after counted, messages float64) outcome {
 		o.notes = append(o.notes, "the kernel does not let this user count all system calls: of these, reads and writes are counted")
 	}
 	o.add(sleepsFigure, "", float64(after.switches-min(before.switches, after.switches))/messages)
-	if n.allocated != nil {
-		o.add(mallocsFigure, "", max(0, after.mallocs-before.mallocs-n.own)/messages)
-	}
+	o.add(mallocsFigure, "", max(0, after.mallocs-before.mallocs-n.own)/messages)
 	return o
 }
 

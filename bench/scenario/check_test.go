@@ -9,7 +9,7 @@ import (
 )
 
 func TestCountsAreOfOneMessageAndWithoutTheCountingItself(t *testing.T) {
-	n := counters{allocated: func() (float64, error) { return 0, nil }, own: 500}
+	n := counters{own: 500}
 	before := counted{calls: proc.Calls{Reads: 10, Writes: 20}, switches: 5, mallocs: 1_000}
 	after := counted{calls: proc.Calls{Reads: 2_010, Writes: 1_020}, switches: 105, mallocs: 4_500}
 	o := n.figures(before, after, 1_000)
@@ -25,7 +25,7 @@ func TestCountsAreOfOneMessageAndWithoutTheCountingItself(t *testing.T) {
 }
 
 func TestEveryPromiseIsAboutAFigureThatCheckMeasures(t *testing.T) {
-	n := counters{allocated: func() (float64, error) { return 0, nil }, kernel: make([]*proc.Counter, len(traced))}
+	n := counters{kernel: make([]*proc.Counter, len(traced))}
 	work := n.figures(counted{kernel: []uint64{0, 0, 0}}, counted{kernel: []uint64{50, 6, 4}}, 10)
 	if i := slices.IndexFunc(work.figures, func(f report.Figure) bool { return f.Name == workFigure }); i < 0 || work.figures[i].Value != 4 {
 		t.Errorf("50 calls for ten messages, 6 and 4 of them to wait: %+v", work.figures)
@@ -33,7 +33,7 @@ func TestEveryPromiseIsAboutAFigureThatCheckMeasures(t *testing.T) {
 	counts := counted{kernel: make([]uint64, len(traced))}
 	measured := map[string]outcome{
 		idleRatios: idle{server: IdlePushOnly, conns: 2}.figures(1, 1, 0, held{}, held{}),
-		echoRatios: n.figures(counts, counts, 1),
+		pingRatios: n.figures(counts, counts, 1),
 		tripRatios: n.figures(counts, counts, 1),
 	}
 	var summaries []report.Summary

@@ -13,11 +13,12 @@ var promises = []struct {
 	{idleRatios, "resident, each", 300, 1.1},
 	{idleRatios, "descriptors, each", 1, 1.001},
 
-	{echoRatios, readsFigure, 1, 1.05},
-	{echoRatios, writesFigure, 1, 1.05},
-	{echoRatios, workFigure, 2, 1.1},
-	{echoRatios, futexFigure, 0.005, 4},
-	{echoRatios, sleepsFigure, 0.01, 5},
+	{pingRatios, readsFigure, 1, 1.05},
+	{pingRatios, writesFigure, 1, 1.05},
+	{pingRatios, workFigure, 2, 1.1},
+	{pingRatios, futexFigure, 0.005, 4},
+	{pingRatios, sleepsFigure, 0.03, 4},
+	{pingRatios, mallocsFigure, 0.02, 2.5},
 
 	{tripRatios, readsFigure, 5, 1.05},
 	{tripRatios, writesFigure, 3.1, 1.1},

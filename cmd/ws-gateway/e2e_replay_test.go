@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -144,17 +145,29 @@ func TestAReplayThatIsInterruptedGoesOnWhereItWas(t *testing.T) {
 	t.Parallel()
 	const conns, events = 40, 10
 	app, file := startApp(t), letterFile(t, conns, events)
-	for stage := range 3 {
-		reached := make(chan struct{})
-		app.respond(func(c *call) reply {
-			if c.arrival == 100*(stage+1) {
+	for range 3 {
+		reached, interrupted := make(chan struct{}), make(chan struct{})
+		seen := 0
+		var mu sync.Mutex
+		app.respond(func(*call) reply { // from the sixtieth event on it waits for the interrupt
+			mu.Lock()
+			if seen++; seen == 60 {
 				close(reached)
+			}
+			wait := seen >= 60
+			mu.Unlock()
+			if wait {
+				<-interrupted
 			}
 			return reply{}
 		})
 		g := replayOf(app, file, "--callback-concurrency", "4").run(t)
-		<-reached
-		g.signal(syscall.SIGINT)
+		select {
+		case <-reached:
+			g.signal(syscall.SIGINT)
+		case <-g.exited: // there was less left
+		}
+		close(interrupted)
 		code := g.wait(patience)
 		if stderr := g.log.tail(100); code != 1 && code != 0 || code == 1 && !strings.Contains(stderr, "replay ended early: interrupted") {
 			t.Errorf("exit code %d: %s", code, stderr)
