@@ -67,13 +67,16 @@ type refusal struct {
 
 const orToken = ", or start the gateway with an admin token and send it as Authorization: Bearer"
 
-// check applies the access rules to a request head. With a token, the token is
-// the rule. Without one, a request must come from this host and must not show
-// that it was passed on for somebody else: those who can make a process beside
-// us send a request are proxies, and browsers on web pages' behalf.
-func (g *guard) check(h *fasthttp.RequestHeader, from peer) refusal {
+// check applies the access rules to the head of a request for r. With a token,
+// the token is the rule; the console's files, which hold no data, are served
+// without it, for a page has to be there before it can ask for one. Without a
+// token, a request must come from this host and must not show that it was passed
+// on for somebody else: those who can make a process beside us send a request are
+// proxies, and browsers on web pages' behalf. The one page whose requests are
+// answered is the console itself, as served from here: see ownPage.
+func (g *guard) check(h *fasthttp.RequestHeader, from peer, r route) refusal {
 	if g.hasToken {
-		if !g.proven(h) {
+		if r != routeConsole && !g.proven(h) {
 			return refusal{fasthttp.StatusUnauthorized, "admin token missing or wrong: send it as Authorization: Bearer"}
 		}
 		return refusal{}
@@ -81,18 +84,37 @@ func (g *guard) check(h *fasthttp.RequestHeader, from peer) refusal {
 	if from == remotePeer {
 		return refusal{fasthttp.StatusForbidden, "management is for this host only: call it over loopback" + orToken}
 	}
-	for name := range h.All() {
+	for name, value := range h.All() {
 		if shown := g.passedOn(name); shown != "" {
 			return refusal{fasthttp.StatusForbidden, "header " + shown + " shows that a proxy passed this request on: call the gateway directly" + orToken}
 		}
-		if named(name, fasthttp.HeaderOrigin) {
-			return refusal{fasthttp.StatusForbidden, "header Origin shows that a web page sent this request: call the gateway from the app" + orToken}
+		if !ownPage(h, r, name, value) {
+			return refusal{fasthttp.StatusForbidden, "header " + string(name) + " shows that a web page sent this request: call the gateway from the app" + orToken}
 		}
 	}
-	if from != unixPeer && !ownHost(h) {
+	if from != unixPeer && hostOf(h) == foreignHost {
 		return refusal{fasthttp.StatusForbidden, "header Host is neither an IP address nor localhost: call the gateway by one of these" + orToken}
 	}
 	return refusal{}
+}
+
+// ownPage reports whether a header leaves it open that no page sent the request,
+// or shows that it was one of our own origin. Browsers add Origin to what could
+// change something, and Sec-Fetch-Site to everything; pages can set neither.
+//
+// Our own origin is http:// and the very Host that the request is for, where that
+// is this host's loopback: a page that was loaded from there came from here, or
+// through a tunnel that ends here, whose port may be another one. Addresses that
+// others can reach are not taken, for there a proxy may serve strangers' pages
+// under the same origin. A link to the console may stand on any page.
+func ownPage(h *fasthttp.RequestHeader, r route, name, value []byte) bool {
+	switch {
+	case named(name, fasthttp.HeaderOrigin):
+		return hostOf(h) == loopbackHost && string(value) == "http://"+string(h.Host())
+	case named(name, "Sec-Fetch-Site"):
+		return r == routeConsole || string(value) == "same-origin" || string(value) == "none"
+	}
+	return true
 }
 
 // proven reports whether the request carries the token.
@@ -126,27 +148,45 @@ func named(name []byte, known string) bool {
 	return len(name) == len(known) && strings.EqualFold(string(name), known)
 }
 
-// ownHost reports whether the Host header names this host in a way that no
-// foreign DNS zone can: a page that was rebound to our address still sends the
-// name under which it was loaded. HTTP/1.0, where the header is optional, is
-// older than the attack.
-func ownHost(h *fasthttp.RequestHeader) bool {
+// hostKind is what the Host header says of the name under which we were reached.
+type hostKind uint8
+
+const (
+	foreignHost  hostKind = iota // a name that a DNS zone of somebody's may have
+	addressHost                  // an IP address
+	loopbackHost                 // localhost, or an IP address of the loopback
+)
+
+// hostOf tells whether the Host header names this host in a way that no foreign
+// DNS zone can: a page that was rebound to our address still sends the name under
+// which it was loaded. HTTP/1.0, where the header is optional, is older than the
+// attack.
+func hostOf(h *fasthttp.RequestHeader) hostKind {
 	host := string(h.Host())
 	if host == "" {
-		return !h.IsHTTP11()
+		if h.IsHTTP11() {
+			return foreignHost
+		}
+		return addressHost
 	}
 	if name, port, ok := cutPort(host); ok && digits(port) {
 		host = name
 	}
 	if host = strings.TrimSuffix(host, "."); len(host) == len("localhost") && strings.EqualFold(host, "localhost") {
-		return true
+		return loopbackHost
 	}
-	if len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']' {
-		addr, err := netip.ParseAddr(host[1 : len(host)-1])
-		return err == nil && addr.Is6()
+	bracketed := len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']'
+	if bracketed {
+		host = host[1 : len(host)-1]
 	}
-	_, err := netip.ParseAddr(host)
-	return err == nil
+	addr, err := netip.ParseAddr(host)
+	switch {
+	case err != nil, bracketed && !addr.Is6():
+		return foreignHost
+	case addr.Unmap().IsLoopback():
+		return loopbackHost
+	}
+	return addressHost
 }
 
 // cutPort splits "name:port"; a bare IPv6 address has no port.

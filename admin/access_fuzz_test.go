@@ -31,10 +31,10 @@ func FuzzGuard(f *testing.F) {
 		if h.Read(bufio.NewReader(bytes.NewReader(raw))) != nil {
 			return
 		}
-		if r := g.check(&h, remotePeer); r.status == 0 {
+		if r := g.check(&h, remotePeer, routeList); r.status == 0 {
 			t.Fatalf("%q is answered from afar", raw)
 		}
-		if r := g.check(&h, loopbackPeer); r.status != 0 {
+		if r := g.check(&h, loopbackPeer, routeList); r.status != 0 {
 			if r.status < 400 || r.why == "" {
 				t.Fatalf("%q: %+v", raw, r)
 			}

@@ -48,7 +48,7 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r route, path, query []byte)
 		if from == remotePeer {
 			ctx.SetConnectionClose() // strangers keep nothing
 		}
-	} else if no := s.guard.check(&ctx.Request.Header, from); no.status != 0 {
+	} else if no := s.guard.check(&ctx.Request.Header, from, r); no.status != 0 {
 		return answerRefusal(ctx, no, r.text())
 	}
 	if r == routeUnknown || r == routeProfile && !s.cfg.Profiles {
@@ -72,12 +72,20 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r route, path, query []byte)
 		return s.count(ctx)
 	case routeGet:
 		return s.get(ctx, query)
+	case routeEvents:
+		return s.events(ctx, query)
+	case routeStatus:
+		return s.status(ctx)
+	case routeConfig:
+		return s.config(ctx)
 	case routeHealth:
 		return answer(ctx, textType, []byte("ok\n"))
 	case routeReady:
 		return s.ready(ctx)
 	case routeProfile:
 		return s.profile(ctx, path, query)
+	case routeConsole:
+		return s.console(ctx, path)
 	default:
 		return s.writeMetrics(ctx)
 	}

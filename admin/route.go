@@ -12,14 +12,18 @@ const (
 	routeList
 	routeCount
 	routeGet
+	routeEvents
+	routeStatus
+	routeConfig
 	routeHealth
 	routeReady
 	routeMetrics
 	routeProfile // all below profilePrefix
+	routeConsole // consolePath and all below it
 	routes
 )
 
-var routeNames = [routes]string{"unknown", "send", "close", "list", "count", "get", "healthz", "readyz", "metrics", "profile"}
+var routeNames = [routes]string{"unknown", "send", "close", "list", "count", "get", "events", "status", "config", "healthz", "readyz", "metrics", "profile", "console"}
 
 // String returns the route's name in metrics and logs.
 func (r route) String() string { return routeNames[r] }
@@ -48,6 +52,9 @@ func routeOf(path []byte) route {
 	if strings.HasPrefix(string(lower[:n]), profilePrefix) {
 		return routeProfile
 	}
+	if strings.HasPrefix(string(lower[:n]), consolePath+"/") {
+		return routeConsole
+	}
 	switch string(lower[:n]) {
 	case "/tapr/ws/conn/send":
 		return routeSend
@@ -59,12 +66,20 @@ func routeOf(path []byte) route {
 		return routeCount
 	case "/tapr/ws/conn/get":
 		return routeGet
+	case "/tapr/ws/conn/events":
+		return routeEvents
+	case "/tapr/ws/status":
+		return routeStatus
+	case "/tapr/ws/config":
+		return routeConfig
 	case "/healthz":
 		return routeHealth
 	case "/readyz":
 		return routeReady
 	case "/metrics":
 		return routeMetrics
+	case consolePath:
+		return routeConsole
 	}
 	return routeUnknown
 }

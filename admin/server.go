@@ -25,6 +25,12 @@ type Config struct {
 	Sockets   func() netpoll.Stats // required
 	Callbacks func() forward.Stats // nil: push-only, there are no callbacks to report
 
+	// Health is what is known of the app; nil: push-only.
+	Health func() forward.Health
+	// Configuration returns the configuration in force for people to read, without its
+	// secrets; nil: it is not shown.
+	Configuration func() string
+
 	// Collectors are further metrics.
 	Collectors []prometheus.Collector
 
@@ -42,6 +48,7 @@ type Config struct {
 	Log zerolog.Logger
 
 	readTimeout time.Duration // of a whole request; default below, tests have less time
+	heartbeats  time.Duration // between lines of a stream of events; as above
 }
 
 // How long one request may take the server's time. A caller on the same host
@@ -65,6 +72,7 @@ type Server struct {
 	cancel   context.CancelFunc
 
 	door     door
+	started  time.Time
 	closing  chan struct{} // closed by Shutdown
 	retiring atomic.Bool   // commands are refused
 	requests [routes][outcomes]atomic.Uint64
@@ -100,11 +108,14 @@ func New(cfg Config) (*Server, error) {
 	if cfg.readTimeout == 0 {
 		cfg.readTimeout = longestRead
 	}
+	if cfg.heartbeats == 0 {
+		cfg.heartbeats = usualHeartbeats
+	}
 	guard, err := newGuard(cfg.Token, cfg.UserHeader)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, guard: guard, closing: make(chan struct{})}
+	s := &Server{cfg: cfg, guard: guard, started: time.Now(), closing: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.times = newRequestTimes()
 	s.registry = newRegistry(s)

@@ -160,3 +160,21 @@ func appendRequestID(dst []byte, src *Source) []byte {
 	dst = append(dst, '-')
 	return strconv.AppendUint(dst, uint64(src.Seq), 10)
 }
+
+// AppendData appends a message's bytes as the value of a JSON member, in the form
+// in which they go to the app. encoding says which that is: "", as they are;
+// "text"; "base64". cut says that they are the beginning of a longer message,
+// which is never taken for JSON.
+func AppendData(dst, data []byte, binary, cut bool) (_ []byte, encoding string) {
+	f := formOf(data, binary)
+	if cut && f == formJSON {
+		f = formText
+	}
+	switch f {
+	case formText:
+		encoding = "text"
+	case formBase64:
+		encoding = "base64"
+	}
+	return appendData(dst, data, f), encoding
+}

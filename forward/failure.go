@@ -39,7 +39,9 @@ type failures struct {
 	quit chan struct{}
 
 	mu       sync.Mutex
-	throttle throttle // guarded by mu
+	throttle throttle // guarded by mu, as the following
+	recent   [keptFailures]Failure
+	count    int // of failures; the last ones are in recent, each at its number
 }
 
 func newFailures(log zerolog.Logger, now func() time.Duration) *failures {
@@ -48,6 +50,7 @@ func newFailures(log zerolog.Logger, now func() time.Duration) *failures {
 
 func (f *failures) report(e *event, o Outcome, status int) {
 	f.mu.Lock()
+	f.rememberLocked(e, o, status)
 	pass := f.throttle.pass(f.now())
 	f.mu.Unlock()
 	if !pass {

@@ -31,9 +31,15 @@ func (h *Hub) Message(c *netpoll.Conn, op ws.OpCode, payload []byte) {
 	ls := h.loops[id.Loop()]
 	if op == ws.OpText && isPing(payload) {
 		ls.userPings.Add(1)
+		if h.tapped() {
+			h.show(ls, id, TapEvent{Action: TapPing, Size: len(payload)}, payload)
+		}
 		h.heard(c)
 		c.Send(h.pong)
 		return
+	}
+	if h.tapped() {
+		h.show(ls, id, TapEvent{Action: TapMessage, Size: len(payload), Binary: op == ws.OpBinary}, payload)
 	}
 	f := h.cfg.Forwarder
 	if f == nil {
@@ -63,11 +69,14 @@ func (h *Hub) Closed(c *netpoll.Conn, end netpoll.End) {
 	if end.Cause == netpoll.SlowConsumer {
 		ls.slow++
 	}
+	told := forward.End{Code: int(end.Code), Reason: end.Reason, Initiator: end.Cause.Initiator()}
+	if h.tapped() {
+		h.show(ls, id, TapEvent{Action: TapClose, End: told}, nil)
+	}
 	src := ls.source(h, id)
 	h.exit(ls, id)
 	h.cfg.Log.Debug().Bytes("conn_id", src.ConnID).Str("user", src.User).
 		Stringer("cause", end.Cause).Int("code", int(end.Code)).Msg("connection closed")
-	told := forward.End{Code: int(end.Code), Reason: end.Reason, Initiator: end.Cause.Initiator()}
 	ls.closes.count(told)
 	if f := h.cfg.Forwarder; f != nil {
 		f.Close(src, told)

@@ -91,6 +91,7 @@ type Hub struct {
 	recovering  atomic.Bool
 	draining    atomic.Bool
 	replies     room // from answers of the app, on their way to the loops
+	taps        taps
 	stats       counters
 }
 

@@ -55,6 +55,9 @@ func (h *Hub) enter(ls *loopState, id netpoll.ID, p profile) admission {
 		// together for ever.
 		ls.pings.Set(slot, ls.now+1+slot%h.serverPing)
 	}
+	if h.tapped() {
+		h.show(ls, id, TapEvent{Action: TapOpen, RemoteAddr: string(appendAddr(nil, p.remote))}, nil)
+	}
 	return admitted
 }
 

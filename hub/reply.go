@@ -71,8 +71,12 @@ func (h *Hub) reply(c *netpoll.Conn, r forward.Reply) {
 		h.stats.lateReplies.Add(1)
 		return
 	}
-	if len(r.Body) > 0 && !c.Reply(op, r.Body) {
-		h.stats.lateReplies.Add(1)
+	if len(r.Body) > 0 {
+		if !c.Reply(op, r.Body) {
+			h.stats.lateReplies.Add(1)
+		} else if h.tapped() {
+			h.show(h.loops[c.ID().Loop()], c.ID(), TapEvent{Action: TapSend, Size: len(r.Body), Binary: !r.Text}, r.Body)
+		}
 	}
 	if r.Close {
 		c.Close(netpoll.AppClosed, ws.StatusCode(r.Code), r.Reason)

@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 
+	"github.com/gobwas/ws"
+
 	"ws-gateway/netpoll"
 )
 
@@ -26,6 +28,10 @@ func (h *Hub) Send(ctx context.Context, t Targets, frame *netpoll.Frame, wait bo
 			switch {
 			case c.Send(frame):
 				r.Queued++
+				if h.tapped() {
+					op, payload := frame.Payload()
+					h.show(ls, c.ID(), TapEvent{Action: TapSend, Size: len(payload), Binary: op == ws.OpBinary}, payload)
+				}
 			case ls.slow != slow:
 				r.Slow++
 			}

@@ -20,6 +20,9 @@ type Stats struct {
 	Sends  [SendKinds]Sends
 	Closes Closes
 
+	Taps                               int64  // gauge
+	TapEvents, TapDropped, TapsRefused uint64 // events that taps were given, and that they were too slow for; taps over MaxTaps
+
 	WheelLag int64 // gauge: seconds by which the slowest loop is behind with ping deadlines
 
 	// Times that a connection went over Rates and was stopped or closed for it.
@@ -79,6 +82,10 @@ func (h *Hub) Stats() Stats {
 		RefusedDraining:     c.refusedDraining.Load(),
 		RefusedPending:      c.refusedPending.Load(),
 		LateReplies:         c.lateReplies.Load(),
+	}
+	s.TapEvents, s.TapDropped, s.TapsRefused = h.taps.events.Load(), h.taps.dropped.Load(), h.taps.refused.Load()
+	if list := h.taps.list.Load(); list != nil {
+		s.Taps = int64(len(*list))
 	}
 	for k := range c.sends {
 		from := &c.sends[k]

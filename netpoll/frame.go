@@ -36,6 +36,11 @@ func NewCloseFrame(code ws.StatusCode, reason string) *Frame {
 // Len is the size of the encoded frame in bytes.
 func (f *Frame) Len() int { return len(f.encoded) }
 
+// Payload is the frame's opcode and its payload, to be read only.
+func (f *Frame) Payload() (ws.OpCode, []byte) {
+	return ws.OpCode(f.encoded[0] & 0x0f), f.encoded[f.header:]
+}
+
 // bytes is the encoded frame. Nobody may write to it.
 func (f *Frame) bytes() []byte { return f.encoded }
 

@@ -219,8 +219,10 @@ func (g *gateway) adminConfig() admin.Config {
 		Version:      version,
 		Log:          g.log,
 	}
+	ac.Configuration = func() string { return configText(c, withoutQuery(c.callback)) }
 	if g.events != nil {
 		ac.Callbacks, ac.Collectors = g.callbackStats, g.events.Collectors()
+		ac.Health = g.events.Health
 	}
 	return ac
 }

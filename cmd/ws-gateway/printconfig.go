@@ -11,11 +11,17 @@ import (
 // printConfig writes the configuration in force as YAML that --config takes, with
 // the source of each value as a comment. A secret is a comment altogether.
 func printConfig(out io.Writer, c *config) error {
+	_, err := io.WriteString(out, configText(c, c.callback))
+	return err
+}
+
+// configText is what printConfig writes, with url as the callback URL.
+func configText(c *config, url string) string {
 	var b strings.Builder
 	for _, v := range c.values {
 		text := yamlText(v.Target.Interface())
 		if v.Name == "callback-url" {
-			text = yamlText(c.callback)
+			text = yamlText(url)
 		}
 		if v.secret() {
 			fmt.Fprintf(&b, "# %s: %q  # %s; not shown\n", v.Name, masked, c.from(v.Name))
@@ -23,8 +29,7 @@ func printConfig(out io.Writer, c *config) error {
 		}
 		fmt.Fprintf(&b, "%s: %s  # %s\n", v.Name, text, c.from(v.Name))
 	}
-	_, err := io.WriteString(out, b.String())
-	return err
+	return b.String()
 }
 
 func yamlText(v any) string {

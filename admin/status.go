@@ -1,0 +1,88 @@
+package admin
+
+import (
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"ws-gateway/forward"
+)
+
+// status answers with what the gateway knows of itself and of the app that is no
+// number to be plotted: those are in /metrics.
+func (s *Server) status(ctx *fasthttp.RequestCtx) outcome {
+	connections, users := s.cfg.Hub.Count()
+	ready, why := s.cfg.Ready()
+	b := append(make([]byte, 0, 4<<10), `{"code":0,"message":"success","data":{"time":`...)
+	b = appendTime(b, time.Now())
+	b = append(b, `,"started":`...)
+	b = appendTime(b, s.started)
+	b = append(b, `,"version":`...)
+	b = appendString(b, s.cfg.Version)
+	b = append(b, `,"go":`...)
+	b = appendString(b, runtime.Version())
+	b = append(b, `,"ready":`...)
+	b = strconv.AppendBool(b, ready)
+	b = append(b, `,"why":`...)
+	b = appendString(b, why)
+	b = append(b, `,"connections":`...)
+	b = strconv.AppendInt(b, int64(connections), 10)
+	b = append(b, `,"users":`...)
+	b = strconv.AppendInt(b, int64(users), 10)
+	if s.cfg.Health != nil {
+		h := s.cfg.Health()
+		b = append(b, `,"app":`...)
+		b = appendHealth(b, &h)
+	}
+	return answer(ctx, jsonType, append(b, "}}"...))
+}
+
+func appendHealth(b []byte, h *forward.Health) []byte {
+	b = append(b, `{"url":`...)
+	b = appendString(b, h.App)
+	b = append(b, `,"down":`...)
+	b = strconv.AppendBool(b, h.Down)
+	if !h.Since.IsZero() {
+		b = append(b, `,"since":`...)
+		b = appendTime(b, h.Since)
+	}
+	b = append(b, `,"failures":[`...)
+	for i := range h.Failures {
+		f := &h.Failures[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"time":`...)
+		b = appendTime(b, f.Time)
+		b = append(b, `,"action":`...)
+		b = appendString(b, f.Action)
+		b = append(b, `,"request_id":`...)
+		b = appendString(b, f.RequestID)
+		b = append(b, `,"attempts":`...)
+		b = strconv.AppendInt(b, int64(f.Attempts), 10)
+		b = append(b, `,"status":`...)
+		b = strconv.AppendInt(b, int64(f.Status), 10)
+		b = append(b, `,"reason":`...)
+		b = appendString(b, f.Reason.String())
+		b = append(b, '}')
+	}
+	return append(b, "]}"...)
+}
+
+// config answers with the configuration in force, secrets masked.
+func (s *Server) config(ctx *fasthttp.RequestCtx) outcome {
+	if s.cfg.Configuration == nil {
+		return answerInvalid(ctx, fasthttp.StatusNotFound, "the configuration is not known here")
+	}
+	b := append(make([]byte, 0, 8<<10), `{"code":0,"message":"success","data":`...)
+	b = appendString(b, s.cfg.Configuration())
+	return answer(ctx, jsonType, append(b, '}'))
+}
+
+func appendTime(b []byte, t time.Time) []byte {
+	b = append(b, '"')
+	b = t.UTC().AppendFormat(b, timeLayout)
+	return append(b, '"')
+}

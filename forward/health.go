@@ -1,0 +1,66 @@
+package forward
+
+import "time"
+
+// keptFailures is how many of the last failures are remembered.
+const keptFailures = 16
+
+// Failure is an event that failed for good: what names it and why, never what is
+// in it.
+type Failure struct {
+	Time      time.Time
+	RequestID string
+	Action    string
+	Attempts  int
+	Status    int // of the app's answer; 0: there was none
+	Reason    Outcome
+}
+
+// Health is what is known of the app from the callbacks.
+type Health struct {
+	App      string    // where it is expected
+	Down     bool      // it refuses connections
+	Since    time.Time // the beginning of the outage; else the end of the last one, zero if there was none
+	Failures []Failure // the newest first, at most 16
+}
+
+// Health returns a snapshot.
+func (f *Forwarder) Health() Health {
+	h := Health{App: f.target.name, Failures: f.failures.latest()}
+	if since := f.pool.lastShift(&h.Down); since > 0 {
+		h.Since = f.epoch.Add(since)
+	}
+	return h
+}
+
+// lastShift returns when the app went down or came back, 0 if it never did, and
+// sets down.
+func (p *pool) lastShift(down *bool) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	g := &p.sched.gate
+	if *down = g.closed; g.closed {
+		return g.since
+	}
+	return g.opened
+}
+
+// rememberLocked keeps a failure for Health.
+func (f *failures) rememberLocked(e *event, o Outcome, status int) {
+	f.recent[f.count%keptFailures] = Failure{
+		Time: time.Now(), RequestID: string(e.requestID()), Action: e.action.String(),
+		Attempts: e.attempts, Status: status, Reason: o,
+	}
+	f.count++
+}
+
+// latest returns what is remembered, the newest first.
+func (f *failures) latest() []Failure {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	last := make([]Failure, 0, min(f.count, keptFailures))
+	for i := range cap(last) {
+		last = append(last, f.recent[(f.count-1-i)%keptFailures])
+	}
+	return last
+}
