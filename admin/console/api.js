@@ -1,0 +1,73 @@
+// The gateway's management API, as the page uses it.
+
+const tokenKey = "ws-gateway admin token"; // in sessionStorage: this tab's, gone with it
+
+export const hasToken = () => sessionStorage.getItem(tokenKey) !== null;
+export const setToken = (token) => sessionStorage.setItem(tokenKey, token);
+export const forgetToken = () => sessionStorage.removeItem(tokenKey);
+
+// Refused is thrown where the gateway wants another token than it was given.
+export class Refused extends Error {}
+
+// Unwilling is thrown where it answers with another error status.
+export class Unwilling extends Error {}
+
+// request returns the response to a request that the gateway has let through.
+export async function request(path, options = {}) {
+  const headers = {};
+  if (hasToken()) headers.Authorization = `Bearer ${sessionStorage.getItem(tokenKey)}`;
+  const response = await fetch(path, { ...options, headers, cache: "no-store", redirect: "error" });
+  if (response.status === 401) throw new Refused("The gateway does not take this token.");
+  if (!response.ok) throw new Unwilling(await reason(response));
+  return response;
+}
+
+async function reason(response) {
+  const text = await response.text();
+  try {
+    return JSON.parse(text).message ?? text;
+  } catch {
+    return text.trim() || `The gateway answered ${response.status}.`;
+  }
+}
+
+// call returns the answer of a route that speaks JSON; body, if there is one, is
+// JSON text. An error names the code that the API gave.
+export async function call(path, body, signal) {
+  const response = await request(path, { method: body === undefined ? "GET" : "POST", body, signal });
+  const answer = await response.json();
+  if (answer.code !== 0) throw Object.assign(new Error(answer.message), { code: answer.code });
+  return answer;
+}
+
+export const metrics = async (signal) => (await request("/metrics", { signal })).text();
+export const status = async (signal) => (await call("/tapr/ws/status", undefined, signal)).data;
+export const config = async () => (await call("/tapr/ws/config")).data;
+
+// page returns up to limit connections as a flat list, and the next page's cursor.
+export async function page({ user, cursor, limit }) {
+  const query = new URLSearchParams({ limit });
+  if (user !== undefined) query.set("user", user);
+  if (cursor) query.set("cursor", cursor);
+  const answer = await call(`/tapr/ws/conn/list?${query}`);
+  const conns = answer.data.flatMap(({ name, conns }) => conns.map((c) => ({ ...c, name })));
+  return { conns, cursor: answer.cursor };
+}
+
+// get returns one connection, or undefined.
+export async function get(id) {
+  try {
+    return (await call(`/tapr/ws/conn/get?${new URLSearchParams({ conn_id: id })}`)).data;
+  } catch (e) {
+    if (e.code === 404) return undefined;
+    throw e;
+  }
+}
+
+// send takes the payload as the text that it is: JSON goes out byte for byte.
+export async function send(target, text, asJSON) {
+  const rest = JSON.stringify({ ...target, report: true, ...(asJSON ? {} : { encoding: "text" }) }).slice(1);
+  return (await call("/tapr/ws/conn/send", `{"payload":${asJSON ? text : JSON.stringify(text)},${rest}`)).data;
+}
+
+export const close = (target, code, reason) => call("/tapr/ws/conn/close", JSON.stringify({ ...target, code, reason }));

@@ -1,0 +1,80 @@
+// The console: what is shown, and when it is brought up to date.
+
+import * as api from "./api.js";
+import * as connections from "./connections.js";
+import { $, say, setText } from "./dom.js";
+import * as overview from "./overview.js";
+import * as send from "./send.js";
+import * as tail from "./tail.js";
+
+const slowest = 10_000; // ms between attempts while the gateway does not answer
+
+let timer;
+let busy = false;
+let failures = 0;
+let open = false;
+
+function showState(state, text) {
+  $("state").dataset.state = state;
+  setText($("state"), text);
+}
+
+// update asks the gateway once and again later. A hidden page asks nothing.
+async function update() {
+  clearTimeout(timer);
+  if (busy || document.hidden) return;
+  busy = true;
+  try {
+    const status = await overview.refresh();
+    failures = 0;
+    showState(status.ready ? "good" : "bad", status.ready ? "Ready" : `Not ready: ${status.why}`);
+    if (!open) show();
+  } catch (e) {
+    if (e instanceof api.Refused) return demand();
+    failures++;
+    showState("bad", e instanceof api.Unwilling ? e.message : "No answer from the gateway");
+  } finally {
+    busy = false;
+  }
+  timer = setTimeout(update, Math.min(overview.period * 1000 * 2 ** Math.min(failures, 3), slowest));
+}
+
+function show() {
+  open = true;
+  $("gate").hidden = true;
+  $("console").hidden = $("nav").hidden = false;
+  connections.refresh();
+}
+
+// demand asks for the token; the one that was not taken is forgotten.
+function demand() {
+  say($("token-error"), api.hasToken() ? "The gateway does not take this token." : "", true);
+  api.forgetToken();
+  open = false;
+  showState("waiting", "Token needed");
+  $("console").hidden = $("nav").hidden = true;
+  $("gate").hidden = false;
+  $("token").focus();
+}
+
+$("token-form").onsubmit = (event) => {
+  event.preventDefault();
+  api.setToken($("token").value.trim());
+  $("token").value = "";
+  update();
+};
+$("config-box").ontoggle = async () => {
+  if (!$("config-box").open) return;
+  try {
+    setText($("config"), await api.config());
+  } catch (e) {
+    setText($("config"), e.message);
+  }
+};
+document.addEventListener("visibilitychange", update);
+
+overview.build();
+send.build();
+tail.build();
+connections.build({ choose: send.choose, watch: tail.watch });
+update();

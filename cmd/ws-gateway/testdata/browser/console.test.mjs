@@ -1,0 +1,284 @@
+// The console in a real browser, through clicks, against the real gateway.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { chromium } from "playwright-core";
+import WebSocket from "ws";
+import { start } from "./program.mjs";
+
+const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const screenshots = process.env.SCREENSHOTS; // a folder; nothing is kept without
+const timeout = 60_000;
+
+async function startBrowser(t) {
+  const folder = await mkdtemp(join(tmpdir(), "ws-gateway-console-"));
+  const browser = await chromium.launch({
+    executablePath,
+    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+      "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disk-cache-dir=" + folder],
+  });
+  t.after(async () => {
+    await browser.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+  return browser;
+}
+
+// open opens a page; what it complains of, or asks of others, is collected.
+async function open(browser, url, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1180, height: 820 }, ...options });
+  const page = await context.newPage();
+  const complaints = [];
+  page.on("pageerror", (e) => complaints.push(String(e)));
+  page.on("console", (m) => {
+    if (m.type() === "error" && !/status of 401/.test(m.text())) complaints.push(m.text());
+  });
+  page.on("request", (r) => {
+    if (new URL(r.url()).host !== new URL(url).host) complaints.push(`asked for ${r.url()}`);
+  });
+  await page.goto(url);
+  return { page, complaints };
+}
+
+async function picture(page, name) {
+  if (screenshots) await page.screenshot({ path: join(screenshots, `${name}.png`) });
+}
+
+// app is an app whose answers the test decides.
+async function startApp() {
+  const app = { status: 200 };
+  const server = createServer((request, response) => {
+    request.resume().on("end", () => {
+      response.statusCode = app.status;
+      response.end();
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  app.stop = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  app.url = `http://127.0.0.1:${server.address().port}/ws/message`;
+  return app;
+}
+
+// startGateway starts a gateway; without an app it only pushes. The app goes last:
+// the gateway delivers its events before it stops.
+async function startGateway(t, app, ...args) {
+  const callback = app ? ["--callback-url", app.url + "?key=hidden-key"] : ["--no-callback"];
+  const gateway = await start(["--listen", "127.0.0.1:0", "--drain-period", "0s", ...callback, ...args], "ready");
+  t.after(async () => {
+    await gateway.stop();
+    app?.stop();
+  });
+  return gateway.lines.ready.listen;
+}
+
+async function dial(t, address, user) {
+  const socket = new WebSocket(`ws://${address}/ws`, { headers: { "X-Bfl-User": user, "User-Agent": "probe/1" } });
+  await once(socket, "open");
+  t.after(() => socket.terminate());
+  return socket;
+}
+
+const message = async (socket) => String((await once(socket, "message"))[0]);
+
+test("the console shows who is connected, sends, watches and closes", { timeout }, async (t) => {
+  const app = await startApp();
+  const address = await startGateway(t, app, "--callback-secret", "hidden-secret");
+  const { page, complaints } = await open(await startBrowser(t), `http://${address}/console/`, { colorScheme: "dark" });
+
+  // Nobody is there.
+  await page.locator("#state[data-state=good]").waitFor();
+  await page.getByRole("cell", { name: "No connection" }).waitFor();
+  await page.getByText("Not called yet").waitFor();
+  await picture(page, "console-none");
+
+  // Two are; the list is asked for anew.
+  const evil = "<img src=x onerror=alert(1)>";
+  const ada = await dial(t, address, "ada");
+  await dial(t, address, evil);
+  await page.getByRole("button", { name: "Search" }).click();
+  await page.getByText("2 connections, page 1").waitFor();
+  await page.getByRole("cell", { name: evil, exact: true }).waitFor();
+  await page.locator("#tiles div", { hasText: "Connections" }).getByText("2", { exact: true }).waitFor();
+  await page.getByText("Up, no outage since the start").waitFor();
+
+  // By user, by id, nobody.
+  await page.getByLabel("Exactly").fill("ada");
+  await page.keyboard.press("Enter");
+  await page.getByText("1 connection of ada, page 1").waitFor();
+  const id = await page.locator("#list td.code").innerText();
+  await page.getByLabel("Search by").selectOption("connection id");
+  await page.getByLabel("Exactly").fill("nobody");
+  await page.getByRole("button", { name: "Search" }).click();
+  await page.getByRole("cell", { name: "No connection" }).waitFor();
+  await page.getByLabel("Exactly").fill(id);
+  await page.getByRole("button", { name: "Search" }).click();
+  await page.getByText("1 connection, page 1").waitFor();
+
+  // Watch one: payloads are hidden until they are asked for.
+  await page.getByRole("button", { name: `Watch ada ${id}` }).click();
+  await page.locator("#tail-status", { hasText: "Watching" }).waitFor();
+  ada.send('{"private":"yes"}');
+  await page.locator("#tail li", { hasText: "message" }).getByText("17 B").waitFor();
+  assert.equal(await page.getByText("private").count(), 0);
+  await page.getByRole("button", { name: "Stop" }).click();
+  await page.getByLabel("payloads too").check();
+  await page.locator("#tail-toggle", { hasText: "Start" }).click();
+
+  // Send to one, JSON byte for byte; to a user, text; to everybody, asked twice.
+  await page.getByRole("button", { name: `Send ada ${id}` }).click();
+  await page.getByLabel("Message", { exact: true }).fill('{"n": 12345678901234567890}');
+  let received = message(ada);
+  await page.locator("#send-form button").click();
+  assert.equal(await received, '{"n": 12345678901234567890}');
+  await page.getByText("Sent to 1 of 1 connections").waitFor();
+  await page.locator("#tail code", { hasText: '{"n":12345678901234567000}' }).waitFor();
+  await page.getByLabel("Message", { exact: true }).fill("{");
+  await page.locator("#send-form button").click();
+  await page.getByText("This is not JSON").waitFor();
+  await page.getByLabel("one user").check();
+  await page.getByLabel("User name").fill("ada");
+  await page.getByLabel("plain text").check();
+  await page.getByLabel("Message", { exact: true }).fill('good "day"');
+  received = message(ada);
+  await page.locator("#send-form button").click();
+  assert.equal(await received, 'good "day"');
+  await page.getByRole("radio", { name: "everybody" }).check();
+  await page.locator("#send-form button").click();
+  await page.getByText("all connections, 2 now").waitFor();
+  received = message(ada);
+  await page.getByRole("dialog").getByRole("button", { name: "Send" }).click();
+  assert.equal(await received, 'good "day"');
+  await page.getByText("Sent to 2 of 2 connections").waitFor();
+
+  // Close one: a code that is not allowed is refused, and says so in the dialog.
+  await page.getByRole("button", { name: `Close ada ${id}` }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Code").fill("1001");
+  await dialog.getByRole("button", { name: "Close" }).click();
+  await dialog.getByRole("alert").getByText("1000").waitFor();
+  await dialog.getByLabel("Code").fill("4001");
+  await dialog.getByLabel("Reason").fill("by the operator");
+  const closed = once(ada, "close");
+  await dialog.getByRole("button", { name: "Close" }).click();
+  const [code, reason] = await closed;
+  assert.deepEqual([code, String(reason)], [4001, "by the operator"]);
+  await page.locator("#tail li", { hasText: "4001 by the operator by app" }).waitFor();
+
+  // What the app refuses is among its failures.
+  app.status = 400;
+  (await dial(t, address, "carol")).close();
+  await page.getByRole("cell", { name: "rejected" }).first().waitFor();
+
+  // The configuration, without secrets.
+  await page.getByText("Show what is in force").click();
+  await page.locator("#config", { hasText: "callback-url" }).waitFor();
+  const config = await page.locator("#config").innerText();
+  assert.doesNotMatch(config, /hidden/);
+  assert.match(config, /callback-secret/);
+
+  await picture(page, "console-few");
+  assert.equal(await page.evaluate(() => document.querySelectorAll("img").length), 0);
+  assert.deepEqual(complaints, []);
+});
+
+test("pages of the list follow one another, and fit a small screen", { timeout }, async (t) => {
+  const address = await startGateway(t, undefined);
+  for (let i = 0; i < 60; i++) await dial(t, address, `user-${i}`);
+  const { page, complaints } = await open(await startBrowser(t), `http://${address}/console/`, { viewport: { width: 360, height: 740 } });
+  await page.getByText("50 connections, page 1; there are more").waitFor();
+  await page.getByText("None: this gateway only pushes").waitFor();
+  const first = new Set(await page.locator("#list td.code").allInnerTexts());
+  await page.getByRole("button", { name: "Next page" }).click();
+  await page.getByText("10 connections, page 2").waitFor();
+  for (const id of await page.locator("#list td.code").allInnerTexts()) assert.ok(!first.has(id), id);
+  assert.ok(await page.getByRole("button", { name: "Next page" }).isDisabled());
+  await page.getByRole("button", { name: "First page" }).click();
+  await page.getByText("50 connections, page 1").waitFor();
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 360), "the page is wider than the screen");
+  await page.evaluate(() => scrollTo(0, 0));
+  await picture(page, "console-narrow");
+  assert.deepEqual(complaints, []);
+});
+
+test("with a token the page asks for it, and forgets one that is wrong", { timeout }, async (t) => {
+  const address = await startGateway(t, undefined, "--admin-token", "right-token");
+  const { page, complaints } = await open(await startBrowser(t), `http://${address}/console/`);
+  await page.getByLabel("Token").fill("wrong");
+  await page.keyboard.press("Enter");
+  await page.getByText("does not take this token").waitFor();
+  await picture(page, "console-token");
+  assert.ok(await page.locator("#console").isHidden());
+  await page.getByLabel("Token").fill("right-token");
+  await page.getByRole("button", { name: "Open the console" }).click();
+  await page.locator("#state[data-state=good]").waitFor();
+  await page.reload();
+  await page.locator("#state[data-state=good]").waitFor();
+  assert.deepEqual(await page.evaluate(() => [localStorage.length, document.cookie]), [0, ""]);
+  assert.deepEqual(complaints, []);
+});
+
+test("a page of another origin can neither read nor send", { timeout }, async (t) => {
+  const address = await startGateway(t, undefined);
+  const ada = await dial(t, address, "ada");
+  const received = [];
+  ada.on("message", (m) => received.push(String(m)));
+  const stranger = createServer((_, response) => response.end("<!doctype html><title>stranger</title>"));
+  stranger.listen(0, "127.0.0.1"); // the same site, another origin
+  await once(stranger, "listening");
+  t.after(() => {
+    stranger.closeAllConnections();
+    stranger.close();
+  });
+  const context = await (await startBrowser(t)).newContext();
+  const page = await context.newPage();
+  await page.goto(`http://127.0.0.1:${stranger.address().port}/`);
+  const tried = await page.evaluate(async (gateway) => {
+    const body = '{"payload":"stolen","all":true}';
+    const attempts = {
+      read: () => fetch(`${gateway}/tapr/ws/conn/list`),
+      events: () => fetch(`${gateway}/tapr/ws/conn/events`),
+      send: () => fetch(`${gateway}/tapr/ws/conn/send`, { method: "POST", body, headers: { "Content-Type": "application/json" } }),
+      "send without reading": () => fetch(`${gateway}/tapr/ws/conn/send`, { method: "POST", body, mode: "no-cors" }).then(() => Promise.reject(new Error("opaque"))),
+      frame: () => new Promise((resolve, reject) => {
+        const frame = document.createElement("iframe");
+        frame.onload = () => (frame.contentDocument === null ? reject(new Error("blocked")) : resolve());
+        frame.src = `${gateway}/console/`;
+        document.body.append(frame);
+      }),
+    };
+    const results = {};
+    for (const [name, attempt] of Object.entries(attempts)) results[name] = await attempt().then(() => "worked", () => "failed");
+    return results;
+  }, `http://${address}`);
+  assert.deepEqual(tried, { read: "failed", events: "failed", send: "failed", "send without reading": "failed", frame: "failed" });
+
+  // A send from the gateway's own host shows that the one above was not merely late.
+  const own = message(ada);
+  await fetch(`http://${address}/tapr/ws/conn/send`, { method: "POST", body: '{"payload":"own","all":true}' });
+  await own;
+  assert.deepEqual(received, ['"own"']);
+});
+
+test("the page says that the gateway is gone, and goes on when it is back", { timeout }, async (t) => {
+  const first = await start(["--listen", "127.0.0.1:0", "--no-callback", "--drain-period", "0s"], "ready");
+  const address = first.lines.ready.listen;
+  const { page } = await open(await startBrowser(t), `http://${address}/console/`);
+  await page.locator("#state[data-state=good]").waitFor();
+  await page.locator("#tail-toggle").click();
+  await page.locator("#tail-status", { hasText: "Watching" }).waitFor();
+  await first.stop();
+  await page.locator("#state", { hasText: "No answer from the gateway" }).waitFor();
+  await page.locator("#tail-toggle", { hasText: "Start" }).waitFor();
+  const second = await start(["--listen", address, "--no-callback", "--drain-period", "0s"], "ready");
+  t.after(() => second.stop());
+  await page.locator("#state[data-state=good]").waitFor();
+});
