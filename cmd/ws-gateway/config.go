@@ -76,6 +76,8 @@ func parseConfig(args []string, env environment, out io.Writer) (*config, error)
 		return cfg, errors.Join(errHelp, err)
 	case trace.Error != nil:
 		return cfg, resolver.explain(trace.Error)
+	case isClientCommand(cfg.command):
+		return cfg, fmt.Errorf("%s takes none of the gateway's options: it must be the first word", cfg.command)
 	}
 	values := optionsOf(trace)
 	if err := resolver.readFile(configPath(trace, env), names(values)); err != nil {
@@ -93,7 +95,7 @@ func parseConfig(args []string, env environment, out io.Writer) (*config, error)
 		options: cli.options, demoOptions: cli.Demo, actions: cli.actions, command: cfg.command,
 		demo: cfg.command == "demo", replay: cli.Replay, checking: cli.Check, asking: cli.Health,
 		values: values, sources: resolver.sources,
-		warnings: env.unknown(append(names(values), "config")),
+		warnings: env.unknown(slices.Concat(names(values), []string{"config"}, clientVariables)),
 	}
 	return cfg, cfg.finish(env)
 }

@@ -55,6 +55,11 @@ func healthURL(c *config) (url, socket string) {
 	if socket, unix := strings.CutPrefix(addr, "unix:"); unix {
 		return "http://localhost" + path, socket
 	}
+	return managementURL(addr) + path, ""
+}
+
+// managementURL is how a process of this host reaches who listens at addr.
+func managementURL(addr string) string {
 	host, port, _ := net.SplitHostPort(addr) // has been checked
 	switch ip := net.ParseIP(host); {
 	case host == "" || ip.Equal(net.IPv4zero):
@@ -62,5 +67,5 @@ func healthURL(c *config) (url, socket string) {
 	case ip.IsUnspecified():
 		host = "::1"
 	}
-	return "http://" + net.JoinHostPort(host, port) + path, ""
+	return "http://" + net.JoinHostPort(host, port)
 }

@@ -12,6 +12,8 @@ their events as HTTP POSTs and sends through an HTTP API.
   ws-gateway --no-callback                          push only
   ws-gateway replay dead.jsonl --callback-url URL   send dead letters again
   ws-gateway check --config gateway.yaml            would it start, and which limit is too small
+  ws-gateway list                                   ask a running gateway; also send, close, count, tail
+  ws-gateway connect ws://127.0.0.1:40010/ws        be a client, to try things out
   ws-gateway --config gateway.yaml --print-config   show the configuration in force
 
 Each --some-name is also the environment variable WS_GATEWAY_SOME_NAME and the key some-name

@@ -51,6 +51,13 @@ type process struct {
 
 // main returns the exit code.
 func (p *process) main() int {
+	switch {
+	case len(p.args) == 0:
+	case isClientCommand(p.args[0]):
+		return p.client()
+	case p.args[0] == completeCommand:
+		return p.complete(p.args[1:])
+	}
 	cfg, err := parseConfig(p.args, p.env, p.stdout)
 	switch {
 	case errors.Is(err, errHelp):

@@ -119,4 +119,5 @@ type commandLine struct {
 	Check  checkOptions  `cmd:"" help:"Check configuration, limits, addresses, files and the app without starting; exit code 0, or 1 if a start would fail."`
 	Health healthOptions `cmd:"" help:"Ask a running gateway whether it is well; exit code 0 if it is."`
 	Replay replayOptions `cmd:"" help:"Send the events of a dead-letter file to the app again."`
+	clientCommands
 }

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// clientCommands are for people who ask a running gateway. They have nothing of a
+// gateway's configuration; their parser is their own.
+type clientCommands struct {
+	Send       sendOptions       `cmd:"" help:"Send a message to clients of a running gateway."`
+	Close      closeOptions      `cmd:"" help:"Close connections."`
+	List       listOptions       `cmd:"" help:"List connections: a table on a terminal, tab-separated fields elsewhere."`
+	Count      countOptions      `cmd:"" help:"Count connections and their users."`
+	Tail       tailOptions       `cmd:"" help:"Follow what happens to connections, live, until Ctrl-C."`
+	Connect    connectOptions    `cmd:"" help:"Be a client: send the lines of standard input, print what comes. Pings by itself."`
+	Completion completionOptions `cmd:"" help:"Print a script that makes a shell complete commands and options."`
+}
+
+// gatewayOptions say which gateway is asked.
+type gatewayOptions struct {
+	Gateway   string        `group:"gateway" placeholder:"URL" help:"Where the gateway's management API is: http://127.0.0.1:40010 or unix:/path. Default: where a gateway with this environment would have it, with its token."`
+	Token     string        `group:"gateway" secret:"true" placeholder:"TOKEN" help:"The gateway's admin token. Other users of the host can see it here: prefer the file or the variable."`
+	TokenFile string        `group:"gateway" placeholder:"FILE" help:"File that holds the token."`
+	Timeout   time.Duration `group:"gateway" default:"10s" min:"10ms" help:"Time for an answer."`
+}
+
+// clientVariables are options that the gateway does not have and whose variables
+// it must not warn about.
+var clientVariables = []string{"gateway", "token", "token-file", "timeout"}
+
+// clientCommand is one of them.
+type clientCommand interface {
+	// run does it. An error is shown to the user in one line; its exit code is
+	// that of exitCodeOf.
+	run(ctx context.Context, s *clientIO) error
+}
+
+// clientIO is what a command has around it.
+type clientIO struct {
+	env         environment
+	in          *os.File
+	out, notes  io.Writer
+	outTerminal bool
+	color       bool
+	width       int // of the terminal, in columns; 0 where there is none
+}
+
+// clientLine is what kong parses for them.
+type clientLine struct {
+	clientCommands
+}
+
+// isClientCommand reports whether name is one of them.
+func isClientCommand(name string) bool {
+	for field := range reflect.TypeFor[clientCommands]().Fields() {
+		if strings.EqualFold(field.Name, name) && strings.ToLower(name) == name {
+			return true
+		}
+	}
+	return false
+}
+
+// The exit code beside those of a gateway.
+const exitRefused = 3 // the gateway, or the server, said no
+
+// usageError is about what was typed.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+func exitCodeOf(err error) int {
+	_, usage := errors.AsType[*usageError](err)
+	_, refused := errors.AsType[*refusedError](err)
+	switch {
+	case err == nil:
+		return exitOK
+	case usage:
+		return exitUsage
+	case refused:
+		return exitRefused
+	}
+	return exitFailure
+}
+
+// client runs one of these commands and returns the exit code.
+func (p *process) client() int {
+	command, err := parseClient(p.args, p.env, p.stdout)
+	if errors.Is(err, errHelp) {
+		return exitOK
+	}
+	if err != nil {
+		p.complain(err)
+		return exitUsage
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer p.interruptible(cancel, command)()
+	err = command.run(ctx, newClientIO(p))
+	if err != nil {
+		p.complain(err)
+	}
+	return exitCodeOf(err)
+}
+
+// complain writes each line of an error.
+func (p *process) complain(err error) {
+	for message := range strings.Lines(err.Error()) {
+		fmt.Fprintf(p.stderr, "ws-gateway: %s\n", printable(strings.TrimSpace(message)))
+	}
+}
+
+// ender is a command that a signal ends in good order.
+type ender interface{ endsBySignal() }
+
+// interruptible makes a signal end the command: those that run for long in good
+// order, unless there is a second signal, the others at once.
+func (p *process) interruptible(cancel func(), command clientCommand) (release func()) {
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		_, orderly := command.(ender)
+		for {
+			select {
+			case <-over:
+				return
+			case s := <-p.signals:
+				if !orderly {
+					code := exitFailure
+					if number, ok := s.(syscall.Signal); ok {
+						code = 128 + int(number)
+					}
+					p.exit(code)
+				}
+				cancel()
+				orderly = false
+			}
+		}
+	}()
+	return func() {
+		close(over)
+		<-done
+	}
+}
+
+func newClientIO(p *process) *clientIO {
+	s := &clientIO{env: p.env, in: os.Stdin, out: p.stdout, notes: p.stderr, outTerminal: isTerminal(p.stdout)}
+	if s.outTerminal {
+		s.width = terminalWidth(p.stdout)
+		s.color = p.env["NO_COLOR"] == "" && p.env["TERM"] != "dumb"
+	}
+	return s
+}
+
+// note tells the user something that is no output.
+func (s *clientIO) note(format string, args ...any) {
+	fmt.Fprintf(s.notes, "ws-gateway: %s\n", printable(fmt.Sprintf(format, args...)))
+}
+
+// parseClient reads a command line whose first word is a client command, and the
+// environment. Each line of an error is a message of its own.
+func parseClient(args []string, env environment, out io.Writer) (clientCommand, error) {
+	var line clientLine
+	resolver := &resolver{env: env, sources: map[string]source{}}
+	options := append(mappers(),
+		// What is sent and whom to, is taken as it was typed.
+		kong.KindMapper(reflect.String, kong.MapperFunc(verbatim)),
+		kong.Name("ws-gateway"),
+		kong.ExplicitGroups([]kong.Group{clientGroup}),
+		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 120}),
+		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
+		kong.Writers(out, io.Discard),
+		kong.Resolvers(resolver),
+	)
+	parser, err := kong.New(&line, options...)
+	if err != nil {
+		return nil, fmt.Errorf("BUG: %w", err)
+	}
+	trace, err := kong.Trace(parser, args)
+	if err != nil {
+		return nil, err
+	}
+	given := givenFlags(trace)
+	if given["help"] {
+		return nil, errors.Join(errHelp, trace.PrintUsage(false))
+	}
+	if trace.Error != nil {
+		return nil, resolver.explain(trace.Error)
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return nil, resolver.explain(err)
+	}
+	checked := &config{sources: resolver.sources}
+	for _, f := range parsed.Flags() {
+		if given[f.Name] {
+			resolver.sources[f.Name] = sourceFlag
+		}
+		checked.values = append(checked.values, value{f})
+	}
+	var errs []error
+	for _, v := range checked.values {
+		errs = append(errs, checked.checkClientTags(v))
+	}
+	return parsed.Selected().Target.Addr().Interface().(clientCommand), errors.Join(errs...)
+}
+
+// clientGroup is the heading of gatewayOptions in help texts.
+var clientGroup = kong.Group{Key: "gateway", Title: "Gateway:", Description: "Each of these is also an environment variable: --token-file is WS_GATEWAY_TOKEN_FILE."}
+
+// checkClientTags is checkTags, for lists too.
+func (c *config) checkClientTags(v value) error {
+	list, isList := v.Target.Interface().([]string)
+	if !isList {
+		return c.checkTags(v)
+	}
+	allowed := strings.Split(v.Tag.Get("oneof"), ",")
+	for _, item := range list {
+		if allowed[0] != "" && !slices.Contains(allowed, item) {
+			return invalid(v.Name, item, c.from(v.Name), strings.Join(allowed, " or "))
+		}
+	}
+	return nil
+}
+
+// verbatim takes a value as it is, blanks and all.
+func verbatim(ctx *kong.DecodeContext, target reflect.Value) error {
+	if !ctx.Scan.Peek().IsValue() {
+		return errors.New("needs " + wantText)
+	}
+	target.SetString(ctx.Scan.Pop().String())
+	return nil
+}

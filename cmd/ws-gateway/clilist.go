@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// listPage is how many connections are asked for, and in memory, at a time.
+const listPage = 500
+
+// listOptions are what list has.
+type listOptions struct {
+	User  []string `sep:"none" placeholder:"NAME" help:"Only connections of this user. Repeatable."`
+	Limit int      `default:"0" min:"0" help:"So many connections at most. 0: all."`
+	JSON  bool     `name:"json" help:"Print each connection as a line of JSON."`
+	gatewayOptions
+}
+
+// listed is a connection, with the names that GET /tapr/ws/conn/get has.
+type listed struct {
+	ID          string    `json:"id"`
+	Name        string    `json:"name"`
+	UserAgent   string    `json:"userAgent"`
+	ConnectedAt time.Time `json:"connectedAt"`
+	RemoteAddr  string    `json:"remoteAddr"`
+}
+
+// listedUser is a user as the list has it.
+type listedUser struct {
+	Name  string
+	Conns []listed
+}
+
+func (o *listOptions) run(ctx context.Context, s *clientIO) error {
+	m, err := o.manager(s.env)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(s.out)
+	write := (&connTable{width: s.width, now: time.Now()}).write
+	switch {
+	case o.JSON:
+		write = writeConnsJSON
+	case !s.outTerminal:
+		write = writeConnsPlain
+	}
+	shown, cursor := 0, ""
+	for {
+		conns, next, err := o.page(ctx, m, shown, cursor)
+		if err != nil {
+			return err
+		}
+		if err := write(out, conns); err != nil {
+			return err
+		}
+		if err := out.Flush(); err != nil {
+			return err
+		}
+		shown += len(conns)
+		if cursor = next; cursor == "" || o.Limit > 0 && shown >= o.Limit {
+			break
+		}
+	}
+	if shown == 0 && s.outTerminal && !o.JSON {
+		s.note("no connections")
+	}
+	return nil
+}
+
+// page asks for the connections behind cursor.
+func (o *listOptions) page(ctx context.Context, m *manager, shown int, cursor string) (conns []listed, next string, err error) {
+	n := listPage
+	if o.Limit > 0 {
+		n = min(n, o.Limit-shown)
+	}
+	query := url.Values{"limit": {strconv.Itoa(n)}}
+	if len(o.User) > 0 {
+		query["user"] = o.User
+	}
+	if cursor != "" {
+		query.Set("cursor", cursor)
+	}
+	a, err := m.ask(ctx, http.MethodGet, "/tapr/ws/conn/list", query, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	var users []listedUser
+	if err := json.Unmarshal(a.Data, &users); err != nil {
+		return nil, "", fmt.Errorf("the gateway's list cannot be read: %w", err)
+	}
+	for _, u := range users {
+		for _, c := range u.Conns {
+			c.Name = u.Name
+			conns = append(conns, c)
+		}
+	}
+	return conns, a.Cursor, nil
+}
+
+// writeConnsJSON writes a line of JSON for each.
+func writeConnsJSON(out io.Writer, conns []listed) error {
+	var line strings.Builder
+	e := json.NewEncoder(&line)
+	e.SetEscapeHTML(false)
+	for i := range conns {
+		line.Reset()
+		if err := e.Encode(&conns[i]); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(out, printableJSON([]byte(strings.TrimSpace(line.String())))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeConnsPlain writes a line of fields for each, for programs that read lines.
+func writeConnsPlain(out io.Writer, conns []listed) error {
+	for _, c := range conns {
+		if _, err := fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", shownUser(c.Name), printable(c.ID),
+			c.ConnectedAt.Format(time.RFC3339), printable(c.RemoteAddr), printable(c.UserAgent)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// countOptions are what count has.
+type countOptions struct {
+	JSON bool `name:"json" help:"Print the numbers as JSON."`
+	gatewayOptions
+}
+
+func (o *countOptions) run(ctx context.Context, s *clientIO) error {
+	m, err := o.manager(s.env)
+	if err != nil {
+		return err
+	}
+	a, err := m.ask(ctx, http.MethodGet, "/tapr/ws/conn/count", nil, nil)
+	if err != nil {
+		return err
+	}
+	if o.JSON {
+		_, err := fmt.Fprintln(s.out, printableJSON(a.Data))
+		return err
+	}
+	var count struct{ Connections, Users int }
+	if err := json.Unmarshal(a.Data, &count); err != nil {
+		return fmt.Errorf("the gateway's numbers cannot be read: %w", err)
+	}
+	_, err = fmt.Fprintf(s.out, "%s of %s\n", plural(count.Connections, "connection"), plural(count.Users, "user"))
+	return err
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
+}

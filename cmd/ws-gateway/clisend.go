@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"unicode/utf8"
+
+	"github.com/mattn/go-isatty"
+)
+
+// maxPayload is the largest payload that is read: the largest that a gateway can
+// be made to take.
+const maxPayload = 1 << 30
+
+// sendOptions are what send has.
+type sendOptions struct {
+	Payload *string  `arg:"" optional:"" help:"The message; without it the file, or standard input, is the message. What begins with { or [ must be JSON."`
+	File    string   `short:"f" placeholder:"FILE" help:"Take the message from this file. Of text a line break at the end is dropped."`
+	Conn    string   `placeholder:"ID" help:"To this connection; with --user, if it is that user's."`
+	User    []string `sep:"none" placeholder:"NAME" help:"To all connections of this user. Repeatable."`
+	All     bool     `help:"To every connection."`
+	Exclude []string `sep:"none" placeholder:"ID" help:"But not to this connection. Repeatable."`
+	Text    bool     `xor:"kind" help:"Send text as it is, also if it looks like JSON and is none."`
+	Binary  bool     `xor:"kind" help:"Send a binary message."`
+	Report  bool     `help:"Say how many connections were meant, how many take it at once, and for how many it waits."`
+	JSON    bool     `name:"json" help:"Print the gateway's answer as it is."`
+	gatewayOptions
+}
+
+// sendRequest is the body of the API's send call.
+type sendRequest struct {
+	Conn     string   `json:"conn_id,omitempty"`
+	Users    []string `json:"users,omitempty"`
+	All      bool     `json:"all,omitempty"`
+	Exclude  []string `json:"exclude,omitempty"`
+	Report   bool     `json:"report,omitempty"`
+	Encoding string   `json:"encoding"`
+	Payload  string   `json:"payload"`
+}
+
+func (o *sendOptions) run(ctx context.Context, s *clientIO) error {
+	switch {
+	case o.All && (o.Conn != "" || len(o.User) > 0):
+		return usagef("--all means everybody: leave --conn and --user out, or --all")
+	case !o.All && o.Conn == "" && len(o.User) == 0:
+		return usagef("to whom? --user NAME, --conn ID or --all")
+	}
+	m, err := o.manager(s.env)
+	if err != nil {
+		return err
+	}
+	message, err := o.message(s.in)
+	if err != nil {
+		return err
+	}
+	request := sendRequest{Conn: o.Conn, Users: o.User, All: o.All, Exclude: o.Exclude, Report: o.Report, Encoding: "text", Payload: string(message)}
+	if o.Binary {
+		request.Encoding, request.Payload = "base64", base64.StdEncoding.EncodeToString(message)
+	}
+	a, err := m.ask(ctx, http.MethodPost, "/tapr/ws/conn/send", nil, request)
+	if err != nil || !o.Report && !o.JSON {
+		return err
+	}
+	return o.report(s, a)
+}
+
+func (o *sendOptions) report(s *clientIO, a *answered) error {
+	if o.JSON {
+		_, err := fmt.Fprintln(s.out, printableJSON(bytes.TrimSpace(a.raw)))
+		return err
+	}
+	var counts struct{ Matched, Queued, Slow int }
+	if err := json.Unmarshal(a.Data, &counts); err != nil {
+		return fmt.Errorf("the gateway's report cannot be read: %w", err)
+	}
+	_, err := fmt.Fprintf(s.out, "matched %d, queued %d, slow %d\n", counts.Matched, counts.Queued, counts.Slow)
+	return err
+}
+
+// message reads what is to be sent.
+func (o *sendOptions) message(in *os.File) ([]byte, error) {
+	message, err := o.read(in)
+	switch {
+	case err != nil || o.Binary:
+		return message, err
+	case !utf8.Valid(message):
+		return nil, usagef("the message is not UTF-8: send it with --binary")
+	case o.Text:
+		return message, nil
+	}
+	if start := bytes.TrimLeft(message, " \t\r\n"); len(start) > 0 && (start[0] == '{' || start[0] == '[') && !json.Valid(message) {
+		return nil, usagef("the message looks like JSON and is none; mind the shell's quotes, or send it as it is with --text")
+	}
+	return message, nil
+}
+
+func (o *sendOptions) read(in *os.File) ([]byte, error) {
+	if o.Payload != nil {
+		if o.File != "" {
+			return nil, usagef("a message and --file: only one of them can be sent")
+		}
+		return []byte(*o.Payload), nil
+	}
+	if o.File != "" && o.File != "-" {
+		file, err := os.Open(o.File)
+		if err != nil {
+			return nil, usagef("--file %q: %v", o.File, withoutPath(err))
+		}
+		defer file.Close()
+		in = file
+	} else if o.File == "" && isatty.IsTerminal(in.Fd()) {
+		return nil, usagef("no message: write it behind the options, name a --file, or pipe it in")
+	}
+	message, err := io.ReadAll(io.LimitReader(in, maxPayload+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading the message: %w", err)
+	case len(message) > maxPayload:
+		return nil, usagef("the message is larger than %v", size(maxPayload))
+	}
+	if !o.Binary {
+		message = bytes.TrimSuffix(bytes.TrimSuffix(message, []byte("\n")), []byte("\r"))
+	}
+	return message, nil
+}
+
+// closeOptions are what close has.
+type closeOptions struct {
+	Conn    []string `sep:"none" placeholder:"ID" help:"Close this connection. Repeatable."`
+	User    []string `sep:"none" placeholder:"NAME" help:"Close all connections of this user. Repeatable."`
+	All     bool     `help:"Close every connection."`
+	Exclude []string `sep:"none" placeholder:"ID" help:"But not this connection. Repeatable."`
+	Code    int      `default:"1000" help:"Close code: 1000, or 3000 to 4999."`
+	Reason  string   `placeholder:"TEXT" help:"Reason, at most 123 bytes."`
+	JSON    bool     `name:"json" help:"Print the gateway's answer as it is."`
+	gatewayOptions
+}
+
+// closeRequest is the body of the API's close call.
+type closeRequest struct {
+	Conns   []string `json:"conns,omitempty"`
+	Users   []string `json:"users,omitempty"`
+	All     bool     `json:"all,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
+	Code    int      `json:"code"`
+	Reason  string   `json:"reason,omitempty"`
+}
+
+func (o *closeOptions) run(ctx context.Context, s *clientIO) error {
+	switch {
+	case o.All && (len(o.Conn) > 0 || len(o.User) > 0):
+		return usagef("--all means everybody: leave --conn and --user out, or --all")
+	case !o.All && len(o.Conn) == 0 && len(o.User) == 0:
+		return usagef("which connections? --user NAME, --conn ID or --all")
+	}
+	m, err := o.manager(s.env)
+	if err != nil {
+		return err
+	}
+	a, err := m.ask(ctx, http.MethodPost, "/tapr/ws/conn/close", nil, closeRequest{o.Conn, o.User, o.All, o.Exclude, o.Code, o.Reason})
+	if err != nil || !o.JSON {
+		return err
+	}
+	_, err = fmt.Fprintln(s.out, printableJSON(bytes.TrimSpace(a.raw)))
+	return err
+}

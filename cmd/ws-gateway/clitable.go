@@ -1,0 +1,103 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"time"
+)
+
+// column is one of a table for terminals.
+type column struct {
+	title string
+	least int // columns of the terminal that it may be cut down to; 0: it is never cut
+}
+
+// gap separates columns.
+const gap = "  "
+
+// fit returns the columns' widths: what their cells need, or where that is more
+// than width, less, the last column giving way first. A width of 0 is no limit.
+func fit(columns []column, rows [][]string, width int) []int {
+	widths := make([]int, len(columns))
+	total := len(gap) * (len(columns) - 1)
+	for i, c := range columns {
+		widths[i] = columnsOf(c.title)
+		for _, row := range rows {
+			widths[i] = max(widths[i], columnsOf(row[i]))
+		}
+		total += widths[i]
+	}
+	for i := len(columns) - 1; i >= 0 && width > 0 && total > width; i-- {
+		if least := columns[i].least; least > 0 && widths[i] > least {
+			spared := min(widths[i]-least, total-width)
+			widths[i] -= spared
+			total -= spared
+		}
+	}
+	return widths
+}
+
+// tableLine is a row in these widths. Cells that must not be cut stand out where
+// they do not fit.
+func tableLine(columns []column, widths []int, row []string) string {
+	var b strings.Builder
+	for i, cell := range row {
+		if columns[i].least > 0 {
+			cell = cutTo(cell, widths[i])
+		}
+		if i > 0 {
+			b.WriteString(gap)
+		}
+		b.WriteString(padTo(cell, widths[i]))
+	}
+	return strings.TrimRight(b.String(), " ") + "\n"
+}
+
+var connColumns = []column{{"USER", 8}, {"ID", 0}, {"SINCE", 0}, {"ADDRESS", 10}, {"AGENT", 8}}
+
+// connTable is a table of connections, which come in pages. The first page
+// decides the widths, but for that of the last column: it has what the terminal
+// leaves.
+type connTable struct {
+	width  int // of the terminal; 0: any
+	now    time.Time
+	widths []int
+}
+
+func (t *connTable) write(out io.Writer, conns []listed) error {
+	rows := make([][]string, 0, len(conns))
+	for _, c := range conns {
+		rows = append(rows, []string{shownUser(c.Name), printable(c.ID), since(c.ConnectedAt, t.now), printable(c.RemoteAddr), printable(c.UserAgent)})
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	if t.widths == nil {
+		t.widths = fit(connColumns, rows, t.width)
+		titles := make([]string, len(connColumns))
+		taken := 0
+		for i, c := range connColumns {
+			titles[i] = c.title
+			taken += t.widths[i] + len(gap)
+		}
+		last := len(connColumns) - 1
+		if rest := t.width - (taken - t.widths[last] - len(gap)); rest > t.widths[last] {
+			t.widths[last] = rest
+		}
+		rows = append([][]string{titles}, rows...)
+	}
+	for _, row := range rows {
+		if _, err := io.WriteString(out, tableLine(connColumns, t.widths, row)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// since is a time of the past as somebody would say it who has now on the clock.
+func since(t, now time.Time) string {
+	if t = t.In(now.Location()); now.Sub(t) < 12*time.Hour {
+		return t.Format(time.TimeOnly)
+	}
+	return t.Format("2006-01-02 15:04")
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// quietFor is how long a stream may say nothing, where a gateway sends a line
+	// every ten seconds.
+	quietFor = 30 * time.Second
+	// maxEventLine bounds a line, whose payload is cut by the gateway.
+	maxEventLine = 1 << 20
+
+	firstRetry = 250 * time.Millisecond
+	lastRetry  = 5 * time.Second
+)
+
+// tailOptions are what tail has.
+type tailOptions struct {
+	User    []string `sep:"none" placeholder:"NAME" help:"Only events of this user. Repeatable."`
+	Conn    []string `sep:"none" placeholder:"ID" help:"Only events of this connection. Repeatable."`
+	Action  []string `oneof:"open,message,ping,send,close" placeholder:"ACTION" help:"Only these: open, message, ping (a client's ping message), send, close. Default: all but ping. Repeatable."`
+	Payload bool     `help:"Show what is in the messages, cut at 1 KiB."`
+	Rate    int      `default:"100" min:"1" max:"1000" help:"Events a second, at most; of what is left out the number is shown."`
+	JSON    bool     `name:"json" help:"Print each event as a line of JSON, as the gateway sends it."`
+	gatewayOptions
+}
+
+// endsBySignal: it runs until then.
+func (*tailOptions) endsBySignal() {}
+
+// liveEvent is a line of the stream.
+type liveEvent struct {
+	Time       time.Time       `json:"time"`
+	Action     string          `json:"action"`
+	User       string          `json:"user_name"`
+	Conn       string          `json:"conn_id"`
+	RemoteAddr string          `json:"remote_addr"`
+	Size       int             `json:"size"`
+	Data       json.RawMessage `json:"data"`
+	Encoding   string          `json:"encoding"`
+	Truncated  bool            `json:"truncated"`
+	Code       int             `json:"code"`
+	Reason     string          `json:"reason"`
+	Initiator  string          `json:"initiator"`
+	Dropped    uint64          `json:"dropped"`
+}
+
+func (o *tailOptions) query() url.Values {
+	query := url.Values{"rate": {strconv.Itoa(o.Rate)}}
+	for name, list := range map[string][]string{"user": o.User, "conn_id": o.Conn, "action": o.Action} {
+		if len(list) > 0 {
+			query[name] = list
+		}
+	}
+	if o.Payload {
+		query.Set("payload", "1")
+	}
+	return query
+}
+
+func (o *tailOptions) run(ctx context.Context, s *clientIO) error {
+	m, err := o.manager(s.env)
+	if err != nil {
+		return err
+	}
+	t := &tail{manager: m, query: o.query(), asJSON: o.JSON, s: s}
+	return t.follow(ctx)
+}
+
+// tail follows a gateway, across its restarts.
+type tail struct {
+	manager *manager
+	query   url.Values
+	asJSON  bool
+	s       *clientIO
+
+	since  time.Time // when the stream broke
+	noted  string    // the last note about that
+	errOut error     // of the output, which ends it
+}
+
+// follow returns nil once ctx ends. A gateway that cannot be asked at the
+// beginning is an error, as is one that refuses; one that goes away later is
+// waited for.
+func (t *tail) follow(ctx context.Context) error {
+	wait := firstRetry
+	for begun := false; ; begun = true {
+		err := t.stream(ctx)
+		refused, no := errors.AsType[*refusedError](err)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case t.errOut != nil:
+			return t.errOut
+		case !begun && t.since.IsZero(), no && !refused.passing():
+			return err
+		case t.since.IsZero():
+			t.since, wait = time.Now(), firstRetry
+		}
+		if text := err.Error(); text != t.noted {
+			t.s.note("%s; trying again", text)
+			t.noted = text
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait/2 + rand.N(wait/2)):
+		}
+		wait = min(2*wait, lastRetry)
+	}
+}
+
+// stream prints what one request brings. It sets since to zero once it has begun.
+func (t *tail) stream(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	response, err := t.manager.open(ctx, http.MethodGet, "/tapr/ws/conn/events", t.query, nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if !t.since.IsZero() {
+		t.s.note("the gateway is back after %v; what happened meanwhile is not shown", time.Since(t.since).Round(100*time.Millisecond))
+	}
+	t.since, t.noted = time.Time{}, ""
+	quiet := time.AfterFunc(quietFor, func() { cancel(errQuiet) })
+	defer quiet.Stop()
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(nil, maxEventLine)
+	for lines.Scan() {
+		quiet.Reset(quietFor)
+		if t.errOut = t.print(lines.Bytes()); t.errOut != nil {
+			return t.errOut
+		}
+	}
+	err = lines.Err()
+	if errors.Is(context.Cause(ctx), errQuiet) {
+		err = errQuiet
+	}
+	if err == nil {
+		err = io.EOF
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errors.New("the gateway has gone")
+	}
+	return err
+}
+
+var errQuiet = fmt.Errorf("the gateway has said nothing for %v", quietFor)
+
+// print prints a line of the stream. Lines of a kind that is not known, heartbeats
+// among them, are left out.
+func (t *tail) print(line []byte) error {
+	var e liveEvent
+	if json.Unmarshal(line, &e) != nil {
+		return nil
+	}
+	known := e.Dropped > 0 || e.Conn != ""
+	switch {
+	case !known:
+		return nil
+	case t.asJSON:
+		_, err := fmt.Fprintln(t.s.out, printableJSON(line))
+		return err
+	}
+	_, err := fmt.Fprintln(t.s.out, t.s.describe(&e))
+	return err
+}
+
+var actionColors = map[string]string{"open": green, "message": cyan, "send": blue, "close": yellow, "ping": dim}
+
+// describe is an event as a line for people.
+func (s *clientIO) describe(e *liveEvent) string {
+	if e.Dropped > 0 {
+		return s.paint(dim, fmt.Sprintf("… %s left out; --rate shows more", plural(int(e.Dropped), "event")))
+	}
+	clock := e.Time.Format("2006-01-02T15:04:05.000Z07:00")
+	if s.outTerminal {
+		clock = e.Time.Local().Format("15:04:05.000")
+	}
+	color := actionColors[e.Action]
+	if e.Action == "close" && (e.Initiator == "gateway" || e.Initiator == "network") {
+		color = red
+	}
+	return fmt.Sprintf("%s %s %s %s %s", s.paint(dim, clock), s.paint(color, padTo(printable(e.Action), 7)),
+		padTo(shownUser(e.User), 12), s.paint(dim, printable(e.Conn)), e.detail())
+}
+
+// detail is what is particular to the event's action.
+func (e *liveEvent) detail() string {
+	switch e.Action {
+	case "open":
+		return "from " + printable(e.RemoteAddr)
+	case "close":
+		text := fmt.Sprintf("%d by %s", e.Code, printable(e.Initiator))
+		if e.Reason != "" {
+			text += ": " + printable(e.Reason)
+		}
+		return text
+	}
+	text := fmt.Sprintf("%d B", e.Size)
+	if e.Data == nil {
+		return text
+	}
+	data := printableJSON(e.Data)
+	var plain string
+	if e.Encoding == "text" && json.Unmarshal(e.Data, &plain) == nil {
+		data = printable(plain)
+	} else if e.Encoding != "" {
+		data = e.Encoding + " " + strings.Trim(data, `"`)
+	}
+	if e.Truncated {
+		data += "…"
+	}
+	return text + "  " + data
+}
