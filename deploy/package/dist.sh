@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds what is released into dist/: binaries for each architecture, and of ws-gateway
-# a tarball, a Debian package and a bill of materials; and the checksums of these. The
-# same commit, Go version and dpkg give the same bytes.
+# a tarball, a Debian package and a bill of materials; the packed JavaScript client; and
+# the checksums of these. The same commit, Go version and dpkg give the same bytes.
 #
 #   VERSION=v1.2.3 COMMIT=abc1234 LDFLAGS=... deploy/package/dist.sh
 set -euo pipefail
@@ -42,6 +42,9 @@ stage() {
   install -D -m 644 -t "$root/lib/systemd/system" deploy/systemd/ws-gateway.service deploy/systemd/ws-gateway.socket
   install -D -m 644 deploy/package/gateway.yaml "$root/etc/ws-gateway/gateway.yaml"
   install -D -m 644 deploy/package/lintian-overrides "$root/usr/share/lintian/overrides/ws-gateway"
+  install -D -m 644 cmd/ws-gateway/completion/bash "$root/usr/share/bash-completion/completions/ws-gateway"
+  install -D -m 644 cmd/ws-gateway/completion/zsh "$root/usr/share/zsh/vendor-completions/_ws-gateway"
+  install -D -m 644 cmd/ws-gateway/completion/fish "$root/usr/share/fish/vendor_completions.d/ws-gateway.fish"
   install -d "$doc" "$root/usr/share/man/man8" "$root/DEBIAN"
   gzip -9n <deploy/package/ws-gateway.8 >"$root/usr/share/man/man8/ws-gateway.8.gz"
   gzip -9n <README.md >"$doc/README.md.gz"
@@ -65,7 +68,7 @@ tarball() {
 }
 
 mkdir -p dist
-rm -rf dist/linux-* dist/ws-gateway-*-linux-* dist/ws-gateway_*.deb dist/licences dist/SHA256SUMS
+rm -rf dist/linux-* dist/ws-gateway-*-linux-* dist/ws-gateway_*.deb dist/ws-gateway-client-*.tgz dist/licences dist/SHA256SUMS
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 version=$(debian_version)
@@ -79,4 +82,5 @@ for arch in amd64 arm64; do
   stage "$work/$arch" "$arch"
   dpkg-deb --root-owner-group -Zxz -z3 --build "$work/$arch" "dist/ws-gateway_${version}_$arch.deb" >/dev/null
 done
-(cd dist && sha256sum ./*-linux-*.tar.gz ./*.deb ./*.cdx.json | sed 's|\./||' >SHA256SUMS && cat SHA256SUMS)
+npm pack --silent --pack-destination "$PWD/dist" ./client >/dev/null
+(cd dist && sha256sum ./*-linux-*.tar.gz ./ws-gateway-client-*.tgz ./*.deb ./*.cdx.json | sed 's|\./||' >SHA256SUMS && cat SHA256SUMS)
