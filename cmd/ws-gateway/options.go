@@ -47,7 +47,7 @@ type options struct {
 	CallbackOpen       string        `group:"callbacks" default:"notify" oneof:"notify,authorize" help:"Tell the app of each connection that has opened (notify), or have it decide about each upgrade (authorize): 2xx accepts, and X-Ws-User in the answer names the user; 4xx refuses and is passed on; anything else, or nothing within --callback-timeout, is 503."`
 	MaxPendingAuths    int           `group:"callbacks" name:"max-pending-authorizations" default:"10000" min:"1" max:"16000000" help:"Handshakes that may wait for the app's decision; 503 above it."`
 	CallbackTimeout    time.Duration `group:"callbacks" default:"10s" min:"10ms" help:"Time for one attempt to deliver an event."`
-	CallbackRetryFor   time.Duration `group:"callbacks" default:"1m" min:"1ms" help:"Time, from its first attempt, for which an event is tried again."`
+	CallbackRetryFor   time.Duration `group:"callbacks" default:"1m" min:"1ms" help:"Time for which an event is tried again: from its first attempt or, while the app is unreachable, from when that would have been."`
 	CallbackConcurrent int           `group:"callbacks" name:"callback-concurrency" default:"64" min:"1" max:"65536" help:"Events in flight at a time; those of one connection go one after the other."`
 	CallbackQueue      int           `group:"callbacks" default:"256" min:"1" max:"1000000" help:"Events of one connection that may wait before it is no longer read."`
 	CallbackQueueBytes size          `group:"callbacks" default:"1MiB" min:"1KiB" max:"1GiB" help:"Bytes of these events."`
