@@ -17,6 +17,7 @@ func FuzzGuard(f *testing.F) {
 	for _, seed := range []string{
 		"Host: localhost", "Host: 127.0.0.1:40010\r\nAccept: */*", "Host: [::1]:1", "Host: evil.test", "Host: localhost\r\nX-Forwarded-For: x",
 		"Host: localhost\r\nx_forwarded_for: x", "Host: localhost\r\nOrigin : x", "Host: localhost\r\nA: b\r\n Origin: x", "Host: localhost\r\nHost: evil.test",
+		"Host: localhost:1\r\nOrigin: http://localhost:1", "Host: localhost:1\r\nOrigin: http://localhost:1\r\nOrigin: http://evil.test", "Host: localhost\r\nSec-Fetch-Site: cross-site", "Host: 10.0.0.1\r\nOrigin: http://10.0.0.1",
 		"Host: localhost\nVia: x", "Host: localhost\r\n\tX-Bfl-User: x", "Host: localhost.", "Host: 1", "Host: localhost:", "Host:", "Host: 127.0.0.1@evil.test",
 	} {
 		f.Add([]byte(seed))
@@ -45,8 +46,13 @@ func FuzzGuard(f *testing.F) {
 			return
 		}
 		for name := range q.Header {
-			if name = strings.ToLower(name); strings.HasPrefix(name, "x-forwarded-") || name == "forwarded" || name == "x-real-ip" || name == "via" || name == "x-bfl-user" || name == "origin" {
+			if name = strings.ToLower(name); strings.HasPrefix(name, "x-forwarded-") || name == "forwarded" || name == "x-real-ip" || name == "via" || name == "x-bfl-user" {
 				t.Fatalf("%q is let through with %s", raw, name)
+			}
+			for _, value := range q.Header.Values(name) {
+				if name == "origin" && value != "http://"+q.Host || name == "sec-fetch-site" && value != "same-origin" && value != "none" {
+					t.Fatalf("%q is let through with %s %s", raw, name, value)
+				}
 			}
 		}
 		if !harmlessHost(q.Host) {

@@ -18,9 +18,10 @@ const (
 	highestEventRate = 1000 // events a second
 
 	eventTurn       = 100 * time.Millisecond // how often a stream looks for events
-	eventWrite      = 10 * time.Second       // for a reader to take what is written at a time
 	droppedEvery    = time.Second            // how often a stream says how many were left out
-	usualHeartbeats = 10 * time.Second       // what tells a reader that is there from one that is not
+	usualHeartbeats = 10 * time.Second       // without a line
+
+	longestEventWrite = 10 * time.Second
 )
 
 // events streams what happens to connections, a JSON object a line:
@@ -220,7 +221,7 @@ func (e *eventStream) flush(w io.Writer, n *int64) error {
 		return nil
 	}
 	e.written = time.Now()
-	if err := e.conn.SetWriteDeadline(e.written.Add(eventWrite)); err != nil {
+	if err := e.conn.SetWriteDeadline(e.written.Add(e.server.cfg.eventWrite)); err != nil {
 		return err
 	}
 	written, err := w.Write(e.lines)

@@ -49,6 +49,7 @@ type Config struct {
 
 	readTimeout time.Duration // of a whole request; default below, tests have less time
 	heartbeats  time.Duration // between lines of a stream of events; as above
+	eventWrite  time.Duration // for a reader of it to take what is written at a time; as above
 }
 
 // How long one request may take the server's time. A caller on the same host
@@ -110,6 +111,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.heartbeats == 0 {
 		cfg.heartbeats = usualHeartbeats
+	}
+	if cfg.eventWrite == 0 {
+		cfg.eventWrite = longestEventWrite
 	}
 	guard, err := newGuard(cfg.Token, cfg.UserHeader)
 	if err != nil {

@@ -78,9 +78,19 @@ async function* batches(body) {
     if (done) return;
     const lines = (rest + value).split("\n");
     rest = lines.pop();
-    yield lines.map((line) => JSON.parse(line));
+    yield lines.map(event);
   }
 }
+
+// event parses a line. Data that is JSON is kept as it stands in the line, where it
+// is the last member: a number may have more digits than parsing it leaves.
+function event(line) {
+  const e = JSON.parse(line);
+  if ("data" in e && !e.encoding) e.data = line.slice(line.indexOf(member) + member.length, -1);
+  return e;
+}
+
+const member = ',"data":';
 
 function show(events) {
   const items = [];
@@ -102,8 +112,7 @@ function item(e) {
   }[e.action] ?? (() => `${number(e.size)} B`);
   const li = element("li", {}, `${clock(e.time)} `, element("b", { className: e.action, textContent: e.action }), ` ${e.user_name || "(none)"} ${e.conn_id} ${what()}`);
   if ("data" in e) {
-    const text = e.encoding ? e.data : JSON.stringify(e.data);
-    li.append(element("code", { textContent: text + (e.truncated ? " …" : "") + (e.encoding === "base64" ? " (base64)" : "") }));
+    li.append(element("code", { textContent: e.data + (e.truncated ? " …" : "") + (e.encoding === "base64" ? " (base64)" : "") }));
   }
   return li;
 }
