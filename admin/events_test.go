@@ -240,3 +240,45 @@ func TestAStreamNeedsHTTP11AndHeadOpensNone(t *testing.T) {
 		t.Errorf("HEAD: %d", got.status)
 	}
 }
+
+func TestTheRateIsGrantedAsTimePasses(t *testing.T) {
+	r := newRig(t)
+	c := r.dial("alice", "probe")
+	tap, err := r.hub.Tap(hub.TapFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tap.Close()
+	e := eventStream{server: r.admin, tap: tap, rate: 3}
+	for _, turn := range []struct {
+		passed time.Duration
+		shown  int
+	}{
+		{300 * time.Millisecond, 0}, {100 * time.Millisecond, 1}, {time.Second, 3}, {250 * time.Millisecond, 0}, {250 * time.Millisecond, 1},
+		{time.Hour, 3}, {time.Nanosecond, 0},
+	} {
+		e.allow(turn.passed)
+		const said = 5
+		for range said {
+			say(t, c, websocket.MessageText, "x")
+		}
+		shown, dropped := 0, uint64(0)
+		await(t, "the messages", func() bool {
+			events, lost := tap.Take(nil)
+			shown += len(events)
+			dropped += lost
+			return shown+int(dropped) == said
+		})
+		if shown != turn.shown {
+			t.Errorf("after %v more: %d shown, want %d", turn.passed, shown, turn.shown)
+		}
+	}
+}
+
+func TestAStreamOutlivesTheTimeForARequest(t *testing.T) {
+	r := newRig(t, func(cfg *Config) { cfg.readTimeout, cfg.heartbeats = time.Second, time.Millisecond })
+	s := r.follow("")
+	for begin := time.Now(); time.Since(begin) < 3*time.Second/2; {
+		s.next()
+	}
+}

@@ -248,3 +248,21 @@ func TestAnActionIsNamedOnce(t *testing.T) {
 		t.Error("heartbeat is an action")
 	}
 }
+
+func TestATapShowsTheAppsReplies(t *testing.T) {
+	g := start(t, Config{}, netpoll.Config{})
+	c := g.dial("ada")
+	tap := g.tapOf(TapFilter{Payload: true})
+	g.Reply(g.opened()[0].src.Key, forward.Reply{Body: []byte("text"), Text: true})
+	g.Reply(g.opened()[0].src.Key, forward.Reply{Body: []byte{1}})
+	c.hears("text", "\x01")
+	events, _ := tap.Take(nil)
+	if len(events) != 2 {
+		t.Fatalf("%+v", events)
+	}
+	for i, want := range []string{"send text false", "send \x01 true"} {
+		if e := events[i]; fmt.Sprintf("%s %s %v", e.Action, e.Data, e.Binary) != want {
+			t.Errorf("%+v, want %q", e, want)
+		}
+	}
+}
