@@ -197,7 +197,8 @@ func (a *audit) history(e Event) *history {
 }
 
 // repetition looks at the attempts at an event: X-Attempt tells them apart and
-// ascends, and none follows one that settled it.
+// ascends, and none follows one that settled it. One that does so because that
+// answer came too late counts anew: those behind it follow from its own answer.
 func (a *audit) repetition(h *history) {
 	numbers := make(map[int]bool)
 	highest, settled := 0, false
@@ -219,7 +220,7 @@ func (a *audit) repetition(h *history) {
 		if settled {
 			a.faults[at.post] = true
 		}
-		settled = settled || at.Answer == Acked || at.Answer == Refused
+		settled = at.Answer == Acked || at.Answer == Refused
 	}
 }
 

@@ -51,6 +51,7 @@ type App struct {
 	audit   *audit // nil: none
 	answers bool   // messages are answered in the callback's answer
 	mute    string // the beginning of users' names whose messages are not answered; "" is nobody's
+	hang    time.Duration
 	server  fasthttp.Server
 	gateway atomic.Pointer[fasthttp.HostClient]
 
@@ -67,14 +68,15 @@ const (
 
 // Config of an App. The zero value answers everybody.
 type Config struct {
-	Mute  string // users whose names begin with this get no replies; "" is nobody
-	Audit bool   // hold each connection's events against the contract; costs a lock for each event
-	Reply bool   // answer in the callback's answer, not through the send API
+	Mute  string        // users whose names begin with this get no replies; "" is nobody
+	Hang  time.Duration // how long the callbacks of their messages take
+	Audit bool          // hold each connection's events against the contract; costs a lock for each event
+	Reply bool          // answer in the callback's answer, not through the send API
 }
 
 // New returns an App that does not serve yet.
 func New(cfg Config) *App {
-	a := &App{mute: cfg.Mute, answers: cfg.Reply}
+	a := &App{mute: cfg.Mute, hang: cfg.Hang, answers: cfg.Reply}
 	if cfg.Audit {
 		a.audit = newAudit()
 	}
@@ -147,6 +149,7 @@ func (a *App) callback(ctx *fasthttp.RequestCtx) {
 	case action == "message" && conn != "" && data != "":
 		a.message.Add(1)
 		if a.mute != "" && strings.HasPrefix(user, a.mute) {
+			time.Sleep(a.hang)
 			return
 		}
 		if a.answers {

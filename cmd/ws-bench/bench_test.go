@@ -181,7 +181,7 @@ func TestTheGatewayIsMeasured(t *testing.T) {
 		if code != 0 && !strings.Contains(table, errPromise.Error()) {
 			t.Fatalf("exit code %d: %s", code, table)
 		}
-		for _, want := range []string{"idle connection: descriptors, each", "echo: reads", "echo: writes", "round trip: allocations"} {
+		for _, want := range []string{"idle connection: descriptors, each", "ping: reads", "ping: writes", "round trip: allocations"} {
 			if !strings.Contains(table, want) {
 				t.Errorf("the table does not have %q:\n%s", want, table)
 			}

@@ -13,6 +13,11 @@ func measureFlows(t *testing.T, path string) {
 			"--reply", "answer")
 		above(t, figures[0], "round trips", "gateway CPU, a million", "latency p99")
 	})
+	t.Run("callbacks that hang", func(t *testing.T) {
+		_, figures := summaries(t, "stuck", "--gateway", path, "--rounds", "1", "--conns", "20", "--warmup", "20ms", "--duration", "300ms",
+			"--rate", "400", "--hang", "5", "--hang-for", "200ms")
+		above(t, figures[0], "round trips", "latency p99", "callbacks in flight at the end")
+	})
 	t.Run("events in", func(t *testing.T) {
 		all, figures := summaries(t, "ingest", "--gateway", path, "--rounds", "1", "--conns", "20", "--warmup", "20ms", "--duration", "200ms",
 			"--batch", "1,10", "--concurrency", "4")

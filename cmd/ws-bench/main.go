@@ -19,6 +19,7 @@ type streams struct{ out, err io.Writer }
 type commandLine struct {
 	Idle       idleCommand       `cmd:"" help:"Open connections and hold them: memory and descriptors for each, handshakes."`
 	Echo       echoCommand       `cmd:"" help:"Messages through the echo server on netpoll: rate, server CPU, latency."`
+	Stuck      stuckCommand      `cmd:"" help:"Round trips while some callbacks hang in the app: what the others notice."`
 	Roundtrip  roundTripCommand  `cmd:"" help:"Client → gateway → callback → app → send API → gateway → client: rate, gateway CPU, latency."`
 	Ingest     ingestCommand     `cmd:"" help:"Client → gateway → one POST each, or batches → an app that only takes them: rate, gateway CPU, also against a bare client's."`
 	Push       pushCommand       `cmd:"" help:"Management API → gateway → one connection, one user, several users: calls a second, gateway CPU, latency."`

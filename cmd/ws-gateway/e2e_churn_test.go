@@ -68,7 +68,7 @@ func (p *plan) closeEvent() (code int, reason, initiator string) {
 // carryOut is the client's part.
 func (p *plan) carryOut(t testing.TB, g *gateway) error {
 	start := time.Now()
-	err := p.connectAndEnd(t, g)
+	err := p.connectAndEnd(t, g, start)
 	if p.end != byPingTimeout && time.Since(start) >= churnTimeout {
 		p.overtaken = true
 		return nil
@@ -76,7 +76,7 @@ func (p *plan) carryOut(t testing.TB, g *gateway) error {
 	return err
 }
 
-func (p *plan) connectAndEnd(t testing.TB, g *gateway) error {
+func (p *plan) connectAndEnd(t testing.TB, g *gateway, start time.Time) error {
 	c, _, err := g.tryConnect(t, visitor{user: p.user(), cookie: p.cookie(), target: fmt.Sprint("/ws?plan=", p.number)})
 	if err != nil {
 		return err
@@ -87,6 +87,7 @@ func (p *plan) connectAndEnd(t testing.TB, g *gateway) error {
 			return err
 		}
 	}
+	p.overtaken = time.Since(start) >= churnTimeout
 	code, reason, _ := p.closeEvent()
 	switch p.end {
 	case byCloseFrame:
