@@ -90,7 +90,7 @@ function showStatus(s) {
   else if (heard) text = "Up, no outage since the start";
   const outages = sum(scrapes.at(-1).families, "app_outages_total");
   const oldest = sum(scrapes.at(-1).families, "callback_oldest_event_seconds");
-  const detail = `Expected at ${url}. Outages: ${number(outages)}. The oldest waiting event is ${oldest ? `${seconds(oldest)} old` : "none"}.`;
+  const detail = `Expected at ${url}. Outages: ${number(outages)}. ${oldest ? `The oldest waiting event is ${seconds(oldest)} old.` : "No event waits."}`;
   showApp(down ? "bad" : heard || since ? "good" : "unknown", text, detail, failures);
 }
 

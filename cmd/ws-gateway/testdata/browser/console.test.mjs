@@ -140,7 +140,7 @@ test("the console shows who is connected, sends, watches and closes", { timeout 
   await page.locator("#send-form button").click();
   assert.equal(await received, '{"n": 12345678901234567890}');
   await page.getByText("Sent to 1 of 1 connections").waitFor();
-  await page.locator("#tail code", { hasText: '{"n":12345678901234567000}' }).waitFor();
+  await page.locator("#tail code", { hasText: '{"n": 12345678901234567890}' }).waitFor();
   await page.getByLabel("Message", { exact: true }).fill("{");
   await page.locator("#send-form button").click();
   await page.getByText("This is not JSON").waitFor();
