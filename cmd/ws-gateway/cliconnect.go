@@ -121,12 +121,12 @@ func refusedHandshake(target *url.URL, response *http.Response, err error) error
 		return fmt.Errorf("cannot connect to %s: %w", target.Host, err)
 	}
 	advice := ""
-	switch response.StatusCode {
-	case http.StatusUnauthorized:
+	switch status := response.StatusCode; {
+	case status == http.StatusUnauthorized:
 		advice = "; name the user with --user"
-	case http.StatusNotFound:
+	case status == http.StatusNotFound, status == http.StatusForbidden && target.Path != "/ws":
 		advice = "; a gateway's clients connect at /ws unless its --path says otherwise"
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
 		if after := response.Header.Get("Retry-After"); after != "" {
 			advice = "; try again in " + printable(after) + " s"
 		}
@@ -274,8 +274,11 @@ func (t *talk) leave() error {
 // ended says how the server, or the network, ended it.
 func (t *talk) ended(err error) error {
 	closed, told := errors.AsType[websocket.CloseError](err)
-	if !told {
-		return fmt.Errorf("the connection is broken: %w", err)
+	switch {
+	case !told && errors.Is(err, io.EOF):
+		return errors.New("the connection is broken: the server has gone without a word")
+	case !told:
+		return fmt.Errorf("the connection is broken: %w", rootOf(err))
 	}
 	text := fmt.Sprintf("closed by the server: %d", closed.Code)
 	if closed.Reason != "" {

@@ -86,7 +86,8 @@ type tail struct {
 	asJSON  bool
 	s       *clientIO
 
-	since  time.Time // when the stream broke
+	begun  bool      // there has been a stream
+	since  time.Time // when it broke; zero while there is one
 	noted  string    // the last note about that
 	errOut error     // of the output, which ends it
 }
@@ -96,7 +97,7 @@ type tail struct {
 // waited for.
 func (t *tail) follow(ctx context.Context) error {
 	wait := firstRetry
-	for begun := false; ; begun = true {
+	for {
 		err := t.stream(ctx)
 		refused, no := errors.AsType[*refusedError](err)
 		switch {
@@ -104,7 +105,7 @@ func (t *tail) follow(ctx context.Context) error {
 			return nil
 		case t.errOut != nil:
 			return t.errOut
-		case !begun && t.since.IsZero(), no && !refused.passing():
+		case !t.begun, no && !refused.passing():
 			return err
 		case t.since.IsZero():
 			t.since, wait = time.Now(), firstRetry
@@ -122,7 +123,7 @@ func (t *tail) follow(ctx context.Context) error {
 	}
 }
 
-// stream prints what one request brings. It sets since to zero once it has begun.
+// stream prints what one request brings.
 func (t *tail) stream(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -134,7 +135,7 @@ func (t *tail) stream(ctx context.Context) error {
 	if !t.since.IsZero() {
 		t.s.note("the gateway is back after %v; what happened meanwhile is not shown", time.Since(t.since).Round(100*time.Millisecond))
 	}
-	t.since, t.noted = time.Time{}, ""
+	t.begun, t.since, t.noted = true, time.Time{}, ""
 	quiet := time.AfterFunc(quietFor, func() { cancel(errQuiet) })
 	defer quiet.Stop()
 	lines := bufio.NewScanner(response.Body)
