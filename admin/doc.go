@@ -12,6 +12,9 @@
 // therefore hold no more than one of a bounded number of connections, for a
 // bounded time.
 //
+// The console is a page among these routes: its files (folder console) are served
+// as they are, and its script asks the others, as any caller does.
+//
 // The package decides nothing about connections: it turns bytes into calls of
 // the hub and the hub's answers into bytes. Its handlers may block, loops never
 // wait for them.

@@ -8,6 +8,7 @@
 //
 //	API ──Send, Close──▶ targets ──one task for each loop──▶ connections
 //	API ──List, Get────▶ directory                       (caller's goroutine)
+//	API ──Tap──────────▶ what the loops show it, as far as it has room
 //
 // A session, its place in the loop's slab and the loop's wheel belong to the
 // loop's goroutine. The directory (user name → sessions) is the one thing that
