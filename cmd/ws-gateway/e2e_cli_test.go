@@ -186,7 +186,9 @@ func TestWhoeverIsNoGatewayIsSaidToBeNoneAndGetsNoToken(t *testing.T) {
 		{func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }, 1, "not a gateway's"},
 		{func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}") }, 1, "not a gateway's"},
 		{func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, thief.URL, http.StatusFound) }, 3, "302"},
-		{func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "go\x1b[31maway\nor else", http.StatusForbidden) }, 3, `403: go\x1b[31maway`},
+		{func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "go\x1b[31maway\nor else", http.StatusForbidden)
+		}, 3, `403: go\x1b[31maway`},
 		{func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 1, "asking http://"},
 	} {
 		other := httptest.NewServer(test.answer)
