@@ -326,7 +326,8 @@ func TestTailPrintsLinesOfJSONWithoutHeartbeats(t *testing.T) {
 	}
 	r.ends(0)
 	for _, line := range r.output.all() {
-		if action := line.text("action"); action != "open" && action != "close" {
+		action, left := line.text("action"), strings.HasPrefix(line.raw, `{"dropped":`) // more came than --rate lets through
+		if action != "open" && action != "close" && !left {
 			t.Errorf("it printed %s", line.raw)
 		}
 	}
