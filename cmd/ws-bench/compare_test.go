@@ -59,7 +59,7 @@ func TestComparisonsThatCannotBeAreRefusedWithAReason(t *testing.T) {
 		{1, "--rounds must be", []string{"compare", "--rounds", "0"}},
 		{1, "--conns must be", []string{"compare", "--conns", "1"}},
 		{1, "no room for its mark", []string{"compare", "--size", "8", "--peers", "gorilla"}},
-		{2, "--work", []string{"compare", "--work", "sing"}},
+		{exitUsage, "--work", []string{"compare", "--work", "sing"}},
 	} {
 		code, _, message := bench(t, c.args...)
 		if code != c.code || !strings.Contains(message, c.want) {

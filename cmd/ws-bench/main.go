@@ -48,6 +48,10 @@ func main() {
 	os.Exit(code)
 }
 
+// exitUsage is the exit code of wrong options, EX_CONFIG of sysexits.h. Go's runtime
+// exits with 2 after a panic.
+const exitUsage = 78
+
 // run does what args ask for and returns the exit code.
 func run(ctx context.Context, args []string, io *streams) (code int) {
 	var line commandLine
@@ -63,7 +67,7 @@ func run(ctx context.Context, args []string, io *streams) (code int) {
 	)
 	if err != nil {
 		fmt.Fprintln(io.err, "ws-bench:", err)
-		return 2
+		return exitUsage
 	}
 	command, err := parser.Parse(args)
 	if exited >= 0 { // --help
@@ -71,7 +75,7 @@ func run(ctx context.Context, args []string, io *streams) (code int) {
 	}
 	if err != nil {
 		fmt.Fprintf(io.err, "ws-bench: %v (--help lists what there is)\n", err)
-		return 2
+		return exitUsage
 	}
 	if err := command.Run(); err != nil {
 		fmt.Fprintln(io.err, "ws-bench:", err)

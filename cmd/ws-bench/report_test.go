@@ -42,8 +42,8 @@ func TestAFileThatIsNoRunIsNamedWithItsLine(t *testing.T) {
 		args []string
 	}{
 		{1, path + ": line 2: ", []string{"report", path}},
-		{2, "/nonexistent", []string{"report", "/nonexistent"}},
-		{2, "RUNS", []string{"report"}},
+		{exitUsage, "/nonexistent", []string{"report", "/nonexistent"}},
+		{exitUsage, "RUNS", []string{"report"}},
 		{1, "writing the report: open /nonexistent/page.html", []string{"echo", "--rounds", "1", "--html", "/nonexistent/page.html"}},
 	} {
 		code, out, message := bench(t, c.args...)

@@ -265,7 +265,7 @@ func TestBatchesKeepEachConnectionsOrderThroughFailures(t *testing.T) {
 func TestBatchesAndRepliesAreRefusedTogether(t *testing.T) {
 	t.Parallel()
 	code, _, stderr := launch{args: []string{"--callback-url=http://127.0.0.1:1/", "--callback-batch=2", "--callback-reply"}}.runToEnd(t)
-	if code != 2 || !strings.Contains(stderr, "--callback-reply") || !strings.Contains(stderr, "--callback-batch") {
+	if code != exitUsage || !strings.Contains(stderr, "--callback-reply") || !strings.Contains(stderr, "--callback-batch") {
 		t.Errorf("exit code %d:\n%s", code, stderr)
 	}
 }
@@ -353,7 +353,7 @@ func TestHeadersThatAreTheGatewaysOwnAreRefusedWithoutShowingValues(t *testing.T
 	} {
 		code, _, stderr := launch{args: []string{"--callback-url=http://127.0.0.1:1/", arg}}.runToEnd(t)
 		option, _, _ := strings.Cut(arg, "=")
-		if code != 2 || !strings.Contains(stderr, option) || strings.Contains(stderr, secret) {
+		if code != exitUsage || !strings.Contains(stderr, option) || strings.Contains(stderr, secret) {
 			t.Errorf("%s: exit code %d:\n%s", option, code, stderr)
 		}
 	}

@@ -55,10 +55,10 @@ func TestCheckFindsWhatAStartWouldMissAndStartsNothing(t *testing.T) {
 		{"dead-letter", "fail", "another kind", 1, []string{"--callback-url", app.url(), "--dead-letter", folder}},
 		{"journal", "ok", "can be written", 0, []string{"--callback-url", app.url(), "--journal", folder + "/a/b/journal"}},
 		{"journal", "fail", "another kind", 1, []string{"--callback-url", app.url(), "--journal", file}},
-		{"configuration", "fail", "banana", 2, []string{"--no-callback", "--ping-timeout", "banana"}},
-		{"configuration", "fail", "--no-such-flag", 2, []string{"--no-callback", "--no-such-flag"}},
-		{"configuration", "fail", "none.yaml", 2, []string{"--no-callback", "--config", folder + "/none.yaml"}},
-		{"configuration", "fail", "no callback URL", 2, nil},
+		{"configuration", "fail", "banana", exitUsage, []string{"--no-callback", "--ping-timeout", "banana"}},
+		{"configuration", "fail", "--no-such-flag", exitUsage, []string{"--no-callback", "--no-such-flag"}},
+		{"configuration", "fail", "none.yaml", exitUsage, []string{"--no-callback", "--config", folder + "/none.yaml"}},
+		{"configuration", "fail", "no callback URL", exitUsage, nil},
 	} {
 		code, found := check(t, test.args...)
 		if got := found[test.name]; code != test.code || got["state"] != test.state || !strings.Contains(got["message"], test.message) {

@@ -83,13 +83,13 @@ func TestSendReachesWhomItNamesWithWhatItIsGiven(t *testing.T) {
 	alice.receive("--all")
 	g.cli(t, "", "send", "--user", "nobody", "--report", "x").done(t, "matched 0, queued 0, slow 0\n")
 
-	g.cli(t, "", "send", "--user", "alice", "{not JSON").failed(t, 2, "--text")
-	g.cli(t, "\xff", "send", "--user", "alice").failed(t, 2, "--binary")
-	g.cli(t, "", "send", "x").failed(t, 2, "to whom")
-	g.cli(t, "", "send", "--all", "--user", "alice", "x").failed(t, 2, "--all")
-	g.cli(t, "", "send", "--user", "alice", "--file", "/none", "x").failed(t, 2, "--file")
-	g.cli(t, "", "send", "--user", "alice", "--file", "/none").failed(t, 2, "no such file")
-	g.cli(t, "", "send", "--usr", "alice", "x").failed(t, 2, "--usr")
+	g.cli(t, "", "send", "--user", "alice", "{not JSON").failed(t, exitUsage, "--text")
+	g.cli(t, "\xff", "send", "--user", "alice").failed(t, exitUsage, "--binary")
+	g.cli(t, "", "send", "x").failed(t, exitUsage, "to whom")
+	g.cli(t, "", "send", "--all", "--user", "alice", "x").failed(t, exitUsage, "--all")
+	g.cli(t, "", "send", "--user", "alice", "--file", "/none", "x").failed(t, exitUsage, "--file")
+	g.cli(t, "", "send", "--user", "alice", "--file", "/none").failed(t, exitUsage, "no such file")
+	g.cli(t, "", "send", "--usr", "alice", "x").failed(t, exitUsage, "--usr")
 }
 
 func TestCloseClosesWhomItNamesWithItsCodeAndReason(t *testing.T) {
@@ -100,7 +100,7 @@ func TestCloseClosesWhomItNamesWithItsCodeAndReason(t *testing.T) {
 	alice.closedWith(4001, "signed out")
 	bob.closedWith(4001, "signed out")
 	g.cli(t, "", "close", "--user", "carol", "--code", "1001").failed(t, 3, "code must be 1000")
-	g.cli(t, "", "close").failed(t, 2, "which connections")
+	g.cli(t, "", "close").failed(t, exitUsage, "which connections")
 	g.cli(t, "", "close", "--all").done(t, "")
 	carol.closedWith(1000, "")
 }
@@ -169,8 +169,8 @@ func TestOverAUnixSocketTheTokenIsNeededFoundAndNeverShown(t *testing.T) {
 	cli(t, "", nil, "count", "--gateway", socket).failed(t, 3, "--token-file")
 	cli(t, "", nil, "count", "--gateway", socket, "--token", cliToken+"x").failed(t, 3, "does not take this token")
 	cli(t, "", nil, "tail", "--gateway", socket, "--token", cliToken+"x").failed(t, 3, "does not take this token")
-	cli(t, "", nil, "count", "--gateway", socket, "--token", cliToken, "--token-file", file).failed(t, 2, "only one")
-	cli(t, "", nil, "count", "--gateway", socket, "--token", cliToken+"\n").failed(t, 2, "printable")
+	cli(t, "", nil, "count", "--gateway", socket, "--token", cliToken, "--token-file", file).failed(t, exitUsage, "only one")
+	cli(t, "", nil, "count", "--gateway", socket, "--token", cliToken+"\n").failed(t, exitUsage, "printable")
 	cli(t, "", nil, "count", "--gateway", socket+"x").failed(t, 1, "no such file")
 }
 
@@ -198,7 +198,7 @@ func TestWhoeverIsNoGatewayIsSaidToBeNoneAndGetsNoToken(t *testing.T) {
 	silent := listen(t, "tcp", "127.0.0.1:0") // nobody accepts
 	cli(t, "", nil, "count", "--gateway", silent.Addr().String(), "--timeout", "50ms").failed(t, 1, "within 50ms")
 	cli(t, "", nil, "count", "--gateway", "127.0.0.1:1").failed(t, 1, "connection refused")
-	cli(t, "", nil, "--log-level", "debug", "count").failed(t, 2, "first word")
+	cli(t, "", nil, "--log-level", "debug", "count").failed(t, exitUsage, "first word")
 }
 
 // running is a command under way.
@@ -332,7 +332,7 @@ func TestTailPrintsLinesOfJSONWithoutHeartbeats(t *testing.T) {
 		}
 	}
 	cli(t, "", nil, "tail", "--gateway", "127.0.0.1:1").failed(t, 1, "connection refused")
-	cli(t, "", nil, "tail", "--gateway", g.addr, "--action", "cloze").failed(t, 2, "cloze")
+	cli(t, "", nil, "tail", "--gateway", g.addr, "--action", "cloze").failed(t, exitUsage, "cloze")
 }
 
 func TestConnectInAPipeSendsLinesAndPrintsAnswers(t *testing.T) {
@@ -395,10 +395,10 @@ func TestConnectSaysWhyItIsNotLetIn(t *testing.T) {
 	cli(t, "", nil, "connect", url+"/ws").failed(t, 3, "--user")
 	cli(t, "", nil, "connect", url+"/other", "--user", "a").failed(t, 3, "/ws unless")
 	cli(t, "", nil, "connect", "ws://127.0.0.1:1/ws").failed(t, 1, "connection refused")
-	cli(t, "", nil, "connect", "127.0.0.1:1").failed(t, 2, "ws://HOST")
-	cli(t, "", nil, "connect", url+"/ws", "-H", "nonsense").failed(t, 2, "Name: value")
-	cli(t, "", nil, "connect", url+"/ws", "--user", "a\nb").failed(t, 2, "control characters")
-	cli(t, "", nil, "connect", url+"/ws", "--user", "a", "-H", "X-BFL-USER: b").failed(t, 2, "only one")
+	cli(t, "", nil, "connect", "127.0.0.1:1").failed(t, exitUsage, "ws://HOST")
+	cli(t, "", nil, "connect", url+"/ws", "-H", "nonsense").failed(t, exitUsage, "Name: value")
+	cli(t, "", nil, "connect", url+"/ws", "--user", "a\nb").failed(t, exitUsage, "control characters")
+	cli(t, "", nil, "connect", url+"/ws", "--user", "a", "-H", "X-BFL-USER: b").failed(t, exitUsage, "only one")
 }
 
 func TestBashCompletesWithTheScriptThatIsPrinted(t *testing.T) {
@@ -416,5 +416,5 @@ func TestBashCompletesWithTheScriptThatIsPrinted(t *testing.T) {
 			t.Errorf("%s: %+v", shell, got)
 		}
 	}
-	cli(t, "", nil, "completion", "tcsh").failed(t, 2, "bash")
+	cli(t, "", nil, "completion", "tcsh").failed(t, exitUsage, "bash")
 }

@@ -311,9 +311,9 @@ func TestReplayTakesTheCallbackURLAsTheGatewayDoes(t *testing.T) {
 		code      int
 		want      string
 	}{
-		{[]string{"replay", file}, nil, 2, "no callback URL"},
-		{[]string{"replay", file, "--no-callback"}, nil, 2, "replay needs to know where the app takes its events"},
-		{[]string{"replay"}, nil, 2, "file"},
+		{[]string{"replay", file}, nil, exitUsage, "no callback URL"},
+		{[]string{"replay", file, "--no-callback"}, nil, exitUsage, "replay needs to know where the app takes its events"},
+		{[]string{"replay"}, nil, exitUsage, "file"},
 		{[]string{"replay", file + "x", "--callback-url", app.url()}, nil, 1, "no such file"},
 		{[]string{"replay", t.TempDir(), "--callback-url", app.url()}, nil, 1, "not a file that can be read twice"},
 		{[]string{"replay", file}, []string{fmt.Sprintf("WS_PORT=%d", app.port.number), "WS_URL=" + callbackPath}, 0, ""},

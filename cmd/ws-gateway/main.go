@@ -27,7 +27,11 @@ import (
 const (
 	exitOK      = 0
 	exitFailure = 1 // could not start, or not go on
-	exitUsage   = 2 // the configuration is wrong
+
+	// The configuration is wrong, or what was typed: EX_CONFIG of sysexits.h. It is
+	// a code that Go's runtime never uses, which exits with 2 after a panic or out of
+	// memory: who supervises the process restarts it after those, and not after this.
+	exitUsage = 78
 )
 
 func main() {

@@ -116,7 +116,7 @@ type commandLine struct {
 	actions
 	Run    struct{}      `cmd:"" default:"withargs" help:"Run the gateway (the default)."`
 	Demo   demoOptions   `cmd:"" help:"Run the gateway with a small chat app to try it out."`
-	Check  checkOptions  `cmd:"" help:"Check configuration, limits, addresses, files and the app without starting; exit code 0, or 1 if a start would fail."`
+	Check  checkOptions  `cmd:"" help:"Check configuration, limits, addresses, files and the app without starting; exit code 0, 1 if a start would fail, 78 if the configuration is wrong."`
 	Health healthOptions `cmd:"" help:"Ask a running gateway whether it is well; exit code 0 if it is."`
 	Replay replayOptions `cmd:"" help:"Send the events of a dead-letter file to the app again."`
 	clientCommands
