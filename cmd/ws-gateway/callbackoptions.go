@@ -3,10 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
+	"ws-gateway/cmd/ws-gateway/internal/textfile"
 	"ws-gateway/forward"
 )
 
@@ -82,7 +82,7 @@ func (c *config) checkSecrets() error {
 		return nil
 	}
 	const option = "callback-secret-file"
-	data, err := os.ReadFile(c.CallbackSecretFile)
+	data, err := textfile.ReadSecret(c.CallbackSecretFile)
 	if err != nil {
 		return c.reject(option, "a file that can be read: "+withoutPath(err).Error())
 	}

@@ -5,8 +5,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
+
+	"ws-gateway/cmd/ws-gateway/internal/textfile"
 )
 
 // checkTLS reads what secures callbacks over https: the authorities that are
@@ -23,7 +24,7 @@ func (c *config) readAuthorities() error {
 	if c.CallbackCA == "" {
 		return nil
 	}
-	pem, err := os.ReadFile(c.CallbackCA)
+	pem, err := textfile.Read(c.CallbackCA)
 	if err != nil {
 		return c.reject("callback-ca", "a file that can be read: "+withoutPath(err).Error())
 	}
@@ -41,13 +42,13 @@ func (c *config) readCertificate() error {
 	case c.CallbackCert == "":
 		return fmt.Errorf("--callback-key (from %s) is of no use without --callback-cert", c.from("callback-key"))
 	}
-	certificate, err := os.ReadFile(c.CallbackCert)
+	certificate, err := textfile.Read(c.CallbackCert)
 	if err != nil {
 		return c.reject("callback-cert", "a file that can be read: "+withoutPath(err).Error())
 	}
 	key := certificate
 	if c.CallbackKey != "" {
-		if key, err = os.ReadFile(c.CallbackKey); err != nil {
+		if key, err = textfile.Read(c.CallbackKey); err != nil {
 			return c.reject("callback-key", "a file that can be read: "+withoutPath(err).Error())
 		}
 	}

@@ -3,13 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 
+	"ws-gateway/cmd/ws-gateway/internal/textfile"
 	"ws-gateway/forward"
 )
 
@@ -36,6 +36,9 @@ func (c *config) resolveCallback(env environment) (err error) {
 	case c.Manifest != "":
 		c.callback, err = manifestCallback(c.Manifest)
 		c.sources["callback-url"] = source(filepath.Base(c.Manifest))
+	case env.ofService("WS_PORT"):
+		return fmt.Errorf("WS_PORT %q is what Kubernetes sets for a Service that is called ws, and no port: give --callback-url URL, "+
+			"or enableServiceLinks: false in the pod's spec, or the Service another name", env["WS_PORT"])
 	case env["WS_PORT"] != "" || env["WS_URL"] != "":
 		c.callback, err = environmentCallback(env)
 		c.sources["callback-url"] = "WS_PORT and WS_URL"
@@ -94,7 +97,7 @@ func environmentCallback(env environment) (string, error) {
 // manifestCallback takes the callback URL from an OlaresManifest.yaml. What else
 // the manifest holds does not matter here.
 func manifestCallback(file string) (string, error) {
-	data, err := os.ReadFile(file)
+	data, err := textfile.Read(file)
 	if err != nil {
 		return "", fmt.Errorf("--manifest %q: %w", file, withoutPath(err))
 	}

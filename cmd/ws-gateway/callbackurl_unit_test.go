@@ -19,6 +19,8 @@ func TestTheCallbackURLComesFromTheFlagThenTheManifestThenTheEnvironment(t *test
 		{nil, []string{"WS_GATEWAY_CALLBACK_URL=http://app:1/a", "WS_PORT=2"}, "http://app:1/a", "WS_GATEWAY_CALLBACK_URL"},
 		{[]string{"--no-callback"}, []string{"WS_PORT=2", "WS_URL=/b"}, "", "default"},
 		{[]string{"--no-callback"}, []string{"WS_PORT=2"}, "", "default"},
+		{[]string{"--no-callback"}, []string{"WS_PORT=tcp://10.0.0.1:80"}, "", "default"},
+		{[]string{"--callback-url=http://app:1/a"}, []string{"WS_PORT=tcp://10.0.0.1:80"}, "http://app:1/a", "flag"},
 	} {
 		c, err := parse(test.args, test.env...)
 		if err != nil || c.callback != test.want || c.from("callback-url") != test.from {
@@ -37,6 +39,8 @@ func TestAMissingOrWrongCallbackURLSaysWhatToDo(t *testing.T) {
 		{"", []string{"WS_PORT=1"}, []string{"WS_PORT", "WS_URL is not"}},
 		{"", []string{"WS_URL=/a"}, []string{"WS_URL", "WS_PORT is not"}},
 		{"", []string{"WS_PORT=70000", "WS_URL=/a"}, []string{`WS_PORT "70000"`, "1 to 65535"}},
+		{"", []string{"WS_PORT=tcp://10.0.0.1:80", "WS_URL=/a"}, []string{`WS_PORT "tcp://10.0.0.1:80"`, "Kubernetes", "Service that is called ws", "enableServiceLinks: false"}},
+		{"", []string{"WS_PORT=tcp://10.0.0.1:80", "WS_SERVICE_HOST=10.0.0.1"}, []string{"Service that is called ws", "--callback-url"}},
 		{"", []string{"WS_PORT=0", "WS_URL=/a"}, []string{`WS_PORT "0"`}},
 		{"", []string{"WS_PORT=1", "WS_URL=a"}, []string{`WS_URL "a"`, "begins with /"}},
 		{"", []string{"WS_PORT=1", "WS_URL=/%zz"}, []string{`WS_URL "/%zz"`}},

@@ -205,6 +205,12 @@ func TestTheGatewayOfTheEnvironmentIsFoundWithItsTokenAndOnlyThere(t *testing.T)
 		{gatewayOptions{Token: "mine"}, environment{"WS_GATEWAY_ADMIN_TOKEN": "t"}, "http://127.0.0.1:40010", "mine"},
 		{gatewayOptions{Gateway: "http://other:1"}, environment{"WS_GATEWAY_ADMIN_TOKEN": "t"}, "http://other:1", ""},
 		{gatewayOptions{Gateway: "other:1", TokenFile: file}, environment{}, "http://other:1", "from-file"},
+		{gatewayOptions{Gateway: "localhost:40010"}, environment{}, "http://localhost:40010", ""},
+		{gatewayOptions{Gateway: ":7"}, environment{}, "http://127.0.0.1:7", ""},
+		{gatewayOptions{Gateway: "http://:7/behind/"}, environment{}, "http://127.0.0.1:7/behind/", ""},
+		{gatewayOptions{Gateway: "https://0.0.0.0:7"}, environment{}, "https://127.0.0.1:7", ""},
+		{gatewayOptions{Gateway: "[::]:7"}, environment{}, "http://[::1]:7", ""},
+		{gatewayOptions{Gateway: "[::1]:7"}, environment{}, "http://[::1]:7", ""},
 	} {
 		where, token, err := test.o.locate(test.env)
 		if err != nil || where != test.where || token != test.token {
@@ -214,6 +220,20 @@ func TestTheGatewayOfTheEnvironmentIsFoundWithItsTokenAndOnlyThere(t *testing.T)
 	for _, o := range []gatewayOptions{{Gateway: "ftp://x"}, {Gateway: "http://u:p@x"}, {Gateway: "unix:"}, {Gateway: "http://x/?q"}, {Token: "a b"}, {Token: "a", TokenFile: "b"}, {TokenFile: "/nonexistent"}} {
 		if m, err := o.manager(environment{}); exitCodeOf(err) != exitUsage || strings.Contains(err.Error(), "u:p") {
 			t.Errorf("%+v: %v, %v", o, m, err)
+		}
+	}
+	for where, want := range map[string]string{
+		"40010":             "written as :40010",
+		"/run/gateway.sock": "written as unix:/run/gateway.sock",
+		"ws://x:1/ws":       `"ws://x:1/ws": must be http://`,
+		"tcp://10.0.0.1:80": `"tcp://10.0.0.1:80": must be http://`,
+		"http://":           "must be http://",
+		"http://:":          "must be http://",
+		"http://x:1/#y":     "fragment",
+		"http://x:y":        "must be http://",
+	} {
+		if _, err := (&gatewayOptions{Gateway: where}).manager(environment{}); exitCodeOf(err) != exitUsage || !strings.Contains(err.Error(), want) {
+			t.Errorf("--gateway %s: %v, want %s", where, err, want)
 		}
 	}
 }

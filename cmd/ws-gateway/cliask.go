@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"ws-gateway/cmd/ws-gateway/internal/textfile"
 )
 
 // maxAnswer bounds what is read of an answer: a page of connections whose
@@ -67,8 +69,8 @@ func (o *gatewayOptions) manager(env environment) (*manager, error) {
 		}
 	}
 	base, err := url.Parse(where)
-	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.User != nil || base.RawQuery != "" {
-		return nil, usagef("--gateway: must be http://HOST:PORT, https://HOST or unix:/path, without user and query")
+	if err != nil {
+		return nil, fmt.Errorf("BUG: %w", err)
 	}
 	m.base = *base
 	m.client = http.Client{
@@ -85,9 +87,8 @@ func (o *gatewayOptions) manager(env environment) (*manager, error) {
 func (o *gatewayOptions) locate(env environment) (where, token string, err error) {
 	token, err = tokenFrom(o.Token, o.TokenFile, "--token", "--token-file")
 	if err != nil || o.Gateway != "" {
-		where = o.Gateway
-		if !strings.Contains(where, "://") && !strings.HasPrefix(where, "unix:") {
-			where = "http://" + where
+		if err == nil {
+			where, err = gatewayURL(o.Gateway)
 		}
 		return where, token, err
 	}
@@ -109,6 +110,41 @@ func (o *gatewayOptions) locate(env environment) (where, token string, err error
 	return where, token, err
 }
 
+// gatewayURL completes what --gateway says: an address as --listen has it is
+// one of this host.
+func gatewayURL(typed string) (string, error) {
+	const form = "must be http://HOST:PORT, https://HOST, HOST:PORT, :PORT for this host, or unix:/path"
+	switch {
+	case strings.HasPrefix(typed, "unix:"):
+		return typed, nil
+	case strings.HasPrefix(typed, "/"), strings.HasPrefix(typed, "./"):
+		return "", usagef("--gateway %q: a socket is written as unix:%s", typed, typed)
+	case digitsOnly(typed):
+		return "", usagef("--gateway %q: a port of this host is written as :%s", typed, typed)
+	case !strings.Contains(typed, "://"):
+		typed = "http://" + typed
+	}
+	where, err := url.Parse(typed)
+	switch {
+	case err != nil:
+		return "", usagef("--gateway: " + form) // it may have a password in it
+	case where.User != nil || where.RawQuery != "" || where.Fragment != "":
+		return "", usagef("--gateway: " + form + ", without user, query and fragment")
+	case where.Scheme != "http" && where.Scheme != "https" || where.Host == "":
+		return "", usagef("--gateway %q: "+form, typed)
+	case where.Hostname() == "" || net.ParseIP(where.Hostname()).IsUnspecified():
+		if where.Port() == "" {
+			return "", usagef("--gateway %q: "+form, typed)
+		}
+		where.Host = strings.TrimPrefix(managementURL(where.Host), "http://")
+	}
+	return where.String(), nil
+}
+
+func digitsOnly(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
 // tokenFrom returns the token, or what is in the file.
 func tokenFrom(token, file, tokenName, fileName string) (string, error) {
 	switch {
@@ -117,7 +153,7 @@ func tokenFrom(token, file, tokenName, fileName string) (string, error) {
 	case token != "":
 		return "", usagef("%s and %s: only one of them can be used", tokenName, fileName)
 	}
-	data, err := os.ReadFile(file)
+	data, err := textfile.ReadSecret(file)
 	if err != nil {
 		return "", usagef("%s %q: %v", fileName, file, withoutPath(err))
 	}

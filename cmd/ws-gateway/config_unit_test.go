@@ -297,8 +297,10 @@ func TestTheTokenIsReadFromItsFile(t *testing.T) {
 
 func TestUnknownVariablesAreWarnedAboutAndKubernetesOwnAreNot(t *testing.T) {
 	c := mustParse(t, []string{"--no-callback"}, "WS_GATEWAY_LISTN=:1", "WS_GATEWAY_QUITE_DIFFERENT_THING=1", "WS_GATEWAY_PORT=tcp://10.0.0.1:40010",
-		"WS_GATEWAY_SERVICE_HOST=10.0.0.1", "WS_GATEWAY_SERVICE_PORT_WS=1", "WS_GATEWAY_PORT_40010_TCP_ADDR=10.0.0.1", "OTHER=1")
-	want := []string{"unknown environment variable WS_GATEWAY_LISTN, did you mean WS_GATEWAY_LISTEN?",
+		"WS_GATEWAY_SERVICE_HOST=10.0.0.1", "WS_GATEWAY_SERVICE_PORT_WS=1", "WS_GATEWAY_PORT_40010_TCP_ADDR=10.0.0.1", "OTHER=1",
+		"WS_GATEWAY_METRICS_PORT=tcp://10.0.0.1:9", "WS_GATEWAY_METRICS_SERVICE_HOST=10.0.0.1", "WS_GATEWAY_METRICS_PORT_9_TCP_PROTO=tcp",
+		"WS_GATEWAY_CALLBACK_PORT=9", "WS_GATEWAY_PORT_40010_TCP=tcp://10.0.0.1:40010", "WS_PORT_80_TCP=tcp://10.0.0.1:80")
+	want := []string{"unknown environment variable WS_GATEWAY_CALLBACK_PORT, did you mean WS_GATEWAY_CALLBACK_CERT?", "unknown environment variable WS_GATEWAY_LISTN, did you mean WS_GATEWAY_LISTEN?",
 		"unknown environment variable WS_GATEWAY_QUITE_DIFFERENT_THING"}
 	if !slices.Equal(c.warnings, want) {
 		t.Errorf("got %q", c.warnings)

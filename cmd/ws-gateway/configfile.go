@@ -10,6 +10,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"ws-gateway/cmd/ws-gateway/internal/textfile"
 )
 
 // setting is one key of the file.
@@ -22,7 +24,7 @@ type setting struct {
 // readConfigFile reads the file of --config. allowed are the options' names; any
 // other key is an error.
 func readConfigFile(path string, allowed []string) (map[string]setting, error) {
-	data, err := os.ReadFile(path)
+	data, err := textfile.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("--config %q: %w", path, withoutPath(err))
 	}

@@ -27,9 +27,21 @@ func newEnvironment(entries []string) environment {
 	return env
 }
 
-// Kubernetes gives every pod variables about the services of its namespace; for
-// one that is called ws-gateway they begin like ours.
-var serviceLink = regexp.MustCompile(`^WS_GATEWAY_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_.+)?)?)$`)
+// Kubernetes gives every pod variables about the services of its namespace. Those
+// of one that is called ws-gateway, or ws-gateway-metrics, begin like ours; of one
+// that is called ws there is a WS_PORT, as of an app.
+var (
+	serviceLink = regexp.MustCompile(`^WS_GATEWAY_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_.+)?)?)$`)
+	serviceURL  = regexp.MustCompile(`^(tcp|udp|sctp)://.+:[0-9]+$`)
+)
+
+// ofService reports whether Kubernetes has set the variable for a service.
+func (env environment) ofService(name string) bool {
+	if name == "WS_PORT" || strings.HasSuffix(name, "_PORT") {
+		return (name == "WS_PORT" || serviceLink.MatchString(name)) && serviceURL.MatchString(env[name])
+	}
+	return serviceLink.MatchString(name)
+}
 
 // unknown returns a warning for each variable that looks like an option's and is
 // none.
@@ -40,7 +52,7 @@ func (env environment) unknown(options []string) []string {
 	}
 	var warnings []string
 	for name := range env {
-		if strings.HasPrefix(name, envPrefix) && !slices.Contains(known, name) && !serviceLink.MatchString(name) {
+		if strings.HasPrefix(name, envPrefix) && !slices.Contains(known, name) && !env.ofService(name) {
 			warnings = append(warnings, "unknown environment variable "+name+didYouMean(name, known))
 		}
 	}

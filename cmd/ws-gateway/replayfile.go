@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ws-gateway/cmd/ws-gateway/internal/textfile"
 	"ws-gateway/forward"
 )
 
@@ -33,7 +34,14 @@ func (l *rawLine) parse() (*forward.Letter, error) {
 	if l.tooLong {
 		return nil, fmt.Errorf("longer than %v", size(maxLetter))
 	}
-	return forward.ParseLetter(l.text)
+	text := l.text
+	if l.number == 1 {
+		var err error
+		if text, err = textfile.Text(text); err != nil { // an editor has been at the file
+			return nil, err
+		}
+	}
+	return forward.ParseLetter(text)
 }
 
 // letterReader reads a dead-letter file line by line. A last line that is not

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"ws-gateway/cmd/ws-gateway/internal/textfile"
 )
 
 // finish checks the options, takes what they refer to (token file, manifest,
@@ -185,7 +186,7 @@ func (c *config) checkToken() error {
 				c.from("admin-token"), c.from("admin-token-file"))
 		}
 		option = "admin-token-file"
-		data, err := os.ReadFile(c.AdminTokenFile)
+		data, err := textfile.ReadSecret(c.AdminTokenFile)
 		if err != nil {
 			return c.reject(option, "a file that can be read: "+withoutPath(err).Error())
 		}
