@@ -55,6 +55,8 @@ func parseSend(body []byte) (sendCommand, error) {
 			encoding, err = stringOf(name, v)
 		case "conn_id":
 			t.Conn, err = stringOf(name, v)
+		case "conns":
+			t.Conns, err = stringsOf(name, v)
 		case "users":
 			t.Users, err = stringsOf(name, v)
 		case "exclude":
@@ -66,12 +68,13 @@ func parseSend(body []byte) (sendCommand, error) {
 		}
 		return err
 	})
+	t.Conns, t.Owned = withoutEmpty(t.Conns), true
 	switch {
 	case err != nil:
 		return sendCommand{}, err
 	case t.All:
-		t.Conn, t.Users = "", nil
-	case t.Conn == "" && len(t.Users) == 0:
+		*t = hub.Targets{All: true, Exclude: t.Exclude}
+	case t.Conn == "" && len(t.Conns) == 0 && len(t.Users) == 0:
 		return sendCommand{}, errNoTarget
 	}
 	if !payload.Exists() {
@@ -111,6 +114,7 @@ type closeCommand struct {
 	targets hub.Targets
 	code    ws.StatusCode
 	reason  string
+	report  bool
 }
 
 // maxReason is what RFC 6455 section 5.5 leaves for the reason: 125 bytes of a
@@ -138,6 +142,8 @@ func parseClose(body []byte) (closeCommand, error) {
 			code = v
 		case "reason":
 			cmd.reason, err = stringOf(name, v)
+		case "report":
+			cmd.report, err = boolOf(name, v)
 		}
 		return err
 	})
@@ -146,7 +152,7 @@ func parseClose(body []byte) (closeCommand, error) {
 	case err != nil:
 		return closeCommand{}, err
 	case t.All:
-		t.Conns, t.Users = nil, nil
+		*t = hub.Targets{All: true, Exclude: t.Exclude}
 	case len(t.Conns) == 0 && len(t.Users) == 0:
 		return closeCommand{}, errCloseNobody
 	}

@@ -56,6 +56,12 @@ func TestParseSendReadsTargets(t *testing.T) {
 		`{"payload":1,"users":["a"],"conn_id":null}`:                 {Users: []string{"a"}},
 		`{"payload":1,"users":["a"],"conn_id":"x"}`:                  {Conn: "x", Users: []string{"a"}},
 		`{"payload":1,"users":[],"conn_id":"x"}`:                     {Conn: "x"},
+		`{"payload":1,"conns":["x","y"]}`:                            {Conns: []string{"x", "y"}},
+		`{"payload":1,"conns":["","x",""],"conn_id":"y"}`:            {Conn: "y", Conns: []string{"x"}},
+		`{"payload":1,"conns":["x"],"users":["a"]}`:                  {Conns: []string{"x"}, Users: []string{"a"}},
+		`{"payload":1,"conns":["",""],"users":["a"]}`:                {Conns: []string{}, Users: []string{"a"}},
+		`{"payload":1,"conns":null,"users":["a"]}`:                   {Users: []string{"a"}},
+		`{"payload":1,"all":true,"conns":["x"]}`:                     {All: true},
 		`{"payload":1,"users":null,"conn_id":"x"}`:                   {Conn: "x"},
 		`{"payload":1,"users":["b"],"users":["a"],"conn_id":null}`:   {Users: []string{"a"}},
 		`{"payload":1,"users":["a"],"users":null,"conn_id":"x"}`:     {Conn: "x"},
@@ -73,7 +79,10 @@ func TestParseSendReadsTargets(t *testing.T) {
 		cmd, err := parseSend([]byte(body))
 		if err != nil {
 			t.Errorf("%s: %v", body, err)
-		} else if !reflect.DeepEqual(cmd.targets, want) {
+			continue
+		}
+		want.Owned = !want.All
+		if !reflect.DeepEqual(cmd.targets, want) {
 			t.Errorf("%s: %+v, want %+v", body, cmd.targets, want)
 		}
 	}
@@ -179,6 +188,7 @@ func TestParseClose(t *testing.T) {
 		`{"conns":null,"users":["a"],"code":null}`:       {targets: hub.Targets{Users: []string{"a"}}, code: 1000},
 		`{"all":true,"conns":["x"],"users":["a"]}`:       {targets: hub.Targets{All: true}, code: 1000},
 		`{"all":true,"exclude":["y"]}`:                   {targets: hub.Targets{All: true, Exclude: []string{"y"}}, code: 1000},
+		`{"conns":["x"],"report":true}`:                  {targets: hub.Targets{Conns: []string{"x"}}, code: 1000, report: true},
 		`{"conns":["x"],"code":1000}`:                    {targets: hub.Targets{Conns: []string{"x"}}, code: 1000},
 		`{"conns":["x"],"code":3000,"reason":"bye"}`:     {targets: hub.Targets{Conns: []string{"x"}}, code: 3000, reason: "bye"},
 		`{"conns":["x"],"code":4999,"reason":null}`:      {targets: hub.Targets{Conns: []string{"x"}}, code: 4999},
@@ -216,6 +226,7 @@ func TestParseCloseSaysWhatIsWrong(t *testing.T) {
 		{`{"conns":["x",2]}`, "conns must be an array of strings"},
 		{`{"users":1}`, "users must be an array of strings"},
 		{`{"all":0}`, "all must be true or false"},
+		{`{"conns":["x"],"report":1}`, "report must be true or false"},
 		{`{"conns":["x"],"reason":1}`, "reason must be a string"},
 		{`{"conns":["x"],"reason":"` + strings.Repeat("é", 62) + `"}`, "reason must be at most 123 bytes"},
 		{`{"conns":["x"],"code":999}`, code},

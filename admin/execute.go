@@ -53,16 +53,24 @@ func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte) outcome {
 	}
 	wait, cancel := context.WithTimeout(s.ctx, longestHub)
 	defer cancel()
-	if _, err = s.cfg.Hub.Close(wait, cmd.targets, cmd.code, cmd.reason); err != nil {
+	report, err := s.cfg.Hub.Close(wait, cmd.targets, cmd.code, cmd.reason)
+	switch {
+	case err != nil:
 		return s.answerFault(ctx, err, "the connections are being closed, but not every event loop has done so in time")
+	case !cmd.report:
+		return answerSuccess(ctx)
 	}
-	return answerSuccess(ctx)
+	return answer(ctx, jsonType, append(appendMatched(report.Matched), "}}"...))
+}
+
+// appendMatched begins the answer that says how many connections were meant.
+func appendMatched(n int) []byte {
+	body := append(make([]byte, 0, 128), `{"code":0,"message":"success","data":{"matched":`...)
+	return strconv.AppendInt(body, int64(n), 10)
 }
 
 func answerReport(ctx *fasthttp.RequestCtx, r hub.Report) outcome {
-	body := make([]byte, 0, 128)
-	body = append(body, `{"code":0,"message":"success","data":{"matched":`...)
-	body = strconv.AppendInt(body, int64(r.Matched), 10)
+	body := appendMatched(r.Matched)
 	body = append(body, `,"queued":`...)
 	body = strconv.AppendInt(body, int64(r.Queued), 10)
 	body = append(body, `,"slow":`...)

@@ -104,7 +104,7 @@ var metricTable = []family{
 	gauge("pending_bytes", "Bytes that wait for clients to take them.", func(s *snapshot) int64 { return s.sockets.PendingBytes }),
 	gauge("assembly_bytes", "Bytes of messages that have arrived in part.", func(s *snapshot) int64 { return s.sockets.AssemblyBytes }),
 	gauge("mailbox_tasks", "Tasks that wait for an event loop.", func(s *snapshot) int64 { return s.sockets.Tasks }),
-	bySendKind("sends_total", "Messages that the app sent, by whom they were for: one connection, some users, everybody.", func(s *hub.Sends) uint64 { return s.Calls }),
+	bySendKind("sends_total", "Messages that the app sent, by whom they were for: connections named one by one, some users, everybody.", func(s *hub.Sends) uint64 { return s.Calls }),
 	bySendKind("send_targets_total", "Connections that these messages were for.", func(s *hub.Sends) uint64 { return s.Matched }),
 	bySendKind("send_queued_total", "Of these, connections that took the message.", func(s *hub.Sends) uint64 { return s.Queued }),
 	bySendKind("send_slow_total", "Of these, connections that were closed because too much waited for them.", func(s *hub.Sends) uint64 { return s.Slow }),

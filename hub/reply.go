@@ -83,16 +83,29 @@ func (h *Hub) reply(c *netpoll.Conn, r forward.Reply) {
 	}
 }
 
+// settledConns is how many connections are looked for among the app's answers one
+// by one; where more are named, everybody's are waited for.
+const settledConns = 64
+
 // awaitReplies lets what the app's answers say reach the loops first.
 func (h *Hub) awaitReplies(ctx context.Context, t Targets) {
-	if h.cfg.Settle == nil {
+	switch {
+	case h.cfg.Settle == nil:
 		return
-	}
-	if t.All || t.Conn == "" || len(t.Conns) > 0 {
+	case !t.byConn() || len(t.Conns) > settledConns:
 		h.cfg.Settle(ctx)
 		return
 	}
+	keys := make([]uint64, 0, 1+len(t.Conns))
 	if id, ok := h.parse(t.Conn); ok {
-		h.cfg.Settle(ctx, uint64(id))
+		keys = append(keys, uint64(id))
+	}
+	for _, s := range t.Conns {
+		if id, ok := h.parse(s); ok {
+			keys = append(keys, uint64(id))
+		}
+	}
+	if len(keys) > 0 {
+		h.cfg.Settle(ctx, keys...)
 	}
 }

@@ -1,10 +1,13 @@
 package hub
 
 import (
+	"context"
+	"reflect"
 	"testing"
 	"testing/synctest"
 
 	"ws-gateway/forward"
+	"ws-gateway/netpoll"
 )
 
 func TestOnlySoManyRepliesAreOnTheirWay(t *testing.T) {
@@ -36,5 +39,41 @@ func TestAReplyForAnUnknownLoopIsIgnored(t *testing.T) {
 	sim.Reply(1<<63, forward.Reply{Body: []byte("x")})
 	if sim.replies.used != 0 {
 		t.Error("it holds a place")
+	}
+}
+
+func TestASendWaitsForTheRepliesOfThoseItNames(t *testing.T) {
+	type settled []uint64
+	var got []settled
+	h, err := New(Config{Settle: func(_ context.Context, keys ...uint64) { got = append(got, keys) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.loops = make([]*loopState, 1)
+	public := func(n uint32) string { return string(h.instance.appendID(nil, netpoll.MakeID(0, n, 1))) }
+	key := func(n uint32) uint64 { return uint64(netpoll.MakeID(0, n, 1)) }
+	many := make([]string, settledConns+1)
+	for i := range many {
+		many[i] = public(uint32(i))
+	}
+	for _, c := range []struct {
+		name    string
+		targets Targets
+		want    []settled
+	}{
+		{"one", Targets{Conn: public(1)}, []settled{{key(1)}}},
+		{"several", Targets{Conn: public(1), Conns: []string{public(2), "garbage", public(3)}}, []settled{{key(1), key(2), key(3)}}},
+		{"of some users", Targets{Conns: []string{public(2)}, Users: []string{"a"}, Owned: true}, []settled{{key(2)}}},
+		{"besides users", Targets{Conns: []string{public(2)}, Users: []string{"a"}}, []settled{nil}},
+		{"many", Targets{Conns: many}, []settled{nil}},
+		{"users", Targets{Users: []string{"a"}}, []settled{nil}},
+		{"all", Targets{All: true, Conn: public(1)}, []settled{nil}},
+		{"nobody of ours", Targets{Conns: []string{"garbage"}}, nil},
+	} {
+		got = nil
+		h.awaitReplies(t.Context(), c.targets)
+		if !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: waited for %v, want %v", c.name, got, c.want)
+		}
 	}
 }

@@ -52,7 +52,7 @@ func (t *Targets) kind() SendKind {
 	switch {
 	case t.All:
 		return SendAll
-	case t.Conn != "":
+	case t.byConn():
 		return SendConn
 	default:
 		return SendUsers

@@ -29,6 +29,10 @@ func TestASendReachesItsTargetsAndNobodyElse(t *testing.T) {
 	gone := g.dial("d")
 	gone.CloseNow()
 	g.app.count(t, "close", 1)
+	many := make([]string, fewOwners)
+	for i := range many {
+		many[i] = fmt.Sprint("user ", i)
+	}
 	for i, c := range []struct {
 		name    string
 		targets Targets
@@ -39,8 +43,16 @@ func TestASendReachesItsTargetsAndNobodyElse(t *testing.T) {
 		{"a user", Targets{Users: []string{"a"}}, "a1 a2"},
 		{"two users, one twice", Targets{Users: []string{"a", "b", "a"}}, "a1 a2 b1 b2"},
 		{"an unknown user", Targets{Users: []string{"x", "c"}}, "c1"},
-		{"a connection of one of the users", Targets{Conn: id("b1"), Users: []string{"a", "b"}}, "b1"},
-		{"a connection of none of the users", Targets{Conn: id("b1"), Users: []string{"a", "c"}}, ""},
+		{"a connection of one of the users", Targets{Conn: id("b1"), Users: []string{"a", "b"}, Owned: true}, "b1"},
+		{"a connection of none of the users", Targets{Conn: id("b1"), Users: []string{"a", "c"}, Owned: true}, ""},
+		{"connections, some twice", Targets{Conn: id("a1"), Conns: []string{id("b2"), id("a1"), id("b2"), gone.id, "garbage", ""}}, "a1 b2"},
+		{"connections without a first", Targets{Conns: []string{id("c1"), id("a2")}}, "a2 c1"},
+		{"connections but one", Targets{Conn: id("a1"), Conns: []string{id("b2"), id("c1")}, Exclude: []string{id("b2")}}, "a1 c1"},
+		{"connections of some users", Targets{Conn: id("a1"), Conns: []string{id("b2"), id("c1"), id("c1")}, Users: []string{"c", "a", "x"}, Owned: true}, "a1 c1"},
+		{"connections of none of the users", Targets{Conns: []string{id("b2"), id("c1")}, Users: []string{"a"}, Owned: true}, ""},
+		{"connections of one of many users", Targets{Conns: []string{id("b2"), id("c1")}, Users: append(many, "c"), Owned: true}, "c1"},
+		{"unknown connections do not mean their users", Targets{Conns: []string{"garbage"}, Users: []string{"a"}, Owned: true}, ""},
+		{"a connection and users, both", Targets{Conn: id("b1"), Users: []string{"a"}}, "a1 a2 b1"},
 		{"all", Targets{All: true}, "a1 a2 b1 b2 c1"},
 		{"all but two", Targets{All: true, Exclude: []string{id("c1"), id("a1"), "garbage"}}, "a2 b1 b2"},
 		{"users but one", Targets{Users: []string{"a", "b"}, Exclude: []string{id("b2")}}, "a1 a2 b1"},
@@ -75,7 +87,7 @@ func TestASendReachesItsTargetsAndNobodyElse(t *testing.T) {
 		}
 		all.Calls += s.Calls
 	}
-	if all.Calls != 32 {
+	if all.Calls != 48 {
 		t.Errorf("%d calls", all.Calls)
 	}
 }

@@ -34,7 +34,7 @@ type SendKind uint8
 
 // The kinds of sends.
 const (
-	SendConn  SendKind = iota // one connection
+	SendConn  SendKind = iota // connections that are named one by one
 	SendUsers                 // all connections of some users
 	SendAll                   // everybody
 	sendKinds

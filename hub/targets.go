@@ -6,13 +6,22 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// Targets selects connections. The zero value selects none.
+// Targets selects connections, each once. The zero value selects none.
 type Targets struct {
 	All     bool
-	Conn    string   // one connection; with Users set, only if it belongs to one of them
-	Conns   []string // Close: these connections, besides those of Users
-	Users   []string // all connections of these users, each connection once
+	Conn    string   // one connection
+	Conns   []string // more of them; Conn need not be set
+	Users   []string // all connections of these users
+	Owned   bool     // where connections and Users are named: those connections that belong to one of Users, instead of both
 	Exclude []string // connection ids that are left out
+}
+
+// namesConns reports whether connections are named one by one.
+func (t *Targets) namesConns() bool { return t.Conn != "" || len(t.Conns) > 0 }
+
+// byConn reports whether only connections that are named one by one can be meant.
+func (t *Targets) byConn() bool {
+	return !t.All && t.namesConns() && (len(t.Users) == 0 || t.Owned)
 }
 
 // aim is Targets resolved, as far as a caller can: ids may still turn out to be
@@ -37,25 +46,30 @@ func (h *Hub) resolve(t Targets) aim {
 		return a
 	}
 	a.ids = make([][]netpoll.ID, len(h.loops))
-	users := t.Users
+	users, among := t.Users, owners{}
+	if t.byConn() && len(users) > 0 {
+		users, among = nil, newOwners(users)
+	}
 	if t.Conn != "" {
-		if id, ok := h.parse(t.Conn); ok && (len(users) == 0 || h.belongs(id, users)) {
-			a.add(id)
-		}
-		users = nil
+		h.addConn(&a, t.Conn, among)
 	}
 	for _, s := range t.Conns {
-		if id, ok := h.parse(s); ok {
-			a.add(id)
-		}
+		h.addConn(&a, s, among)
 	}
 	for _, user := range users {
 		h.addUser(&a, user)
 	}
-	if len(t.Conns)+len(users) > 1 {
+	if t.namesConns() && len(users) > 0 || len(t.Conns) > 0 || len(users) > 1 {
 		a.compact()
 	}
 	return a
+}
+
+// addConn adds a connection, if it belongs to one of the owners.
+func (h *Hub) addConn(a *aim, public string, among owners) {
+	if id, ok := h.parse(public); ok && (among.anybody() || h.belongs(id, among)) {
+		a.add(id)
+	}
 }
 
 // parse reads the public id of a connection of one of the loops.
@@ -64,15 +78,42 @@ func (h *Hub) parse(s string) (netpoll.ID, bool) {
 	return id, ok && id.Loop() < len(h.loops)
 }
 
-// belongs reports whether the connection is one of the users'.
-func (h *Hub) belongs(id netpoll.ID, users []string) bool {
+// belongs reports whether the connection is one of the owners'.
+func (h *Hub) belongs(id netpoll.ID, among owners) bool {
 	s, st := h.directory.lock(id)
 	if s == nil {
 		return false
 	}
 	user := s.user
 	st.mu.Unlock()
-	return slices.Contains(users, user)
+	return among.has(user)
+}
+
+// owners is users of whom connections may be. The zero value is anybody.
+type owners struct {
+	few  []string
+	many map[string]struct{}
+}
+
+// fewOwners are looked through faster than they are made a map of.
+const fewOwners = 16
+
+func newOwners(users []string) owners {
+	if len(users) <= fewOwners {
+		return owners{few: users}
+	}
+	o := owners{many: make(map[string]struct{}, len(users))}
+	for _, user := range users {
+		o.many[user] = struct{}{}
+	}
+	return o
+}
+
+func (o owners) anybody() bool { return o.few == nil && o.many == nil }
+
+func (o owners) has(user string) bool {
+	_, found := o.many[user]
+	return found || slices.Contains(o.few, user)
 }
 
 func (h *Hub) addUser(a *aim, user string) {

@@ -132,6 +132,17 @@ func TestASendReachesExactlyItsTargets(t *testing.T) {
 		{`"users":["a"],"exclude":["$a2"]`, []string{"a1"}},
 		{`"conn_id":"$a1","exclude":["$a1"]`, []string{}},
 		{`"conn_id":"unknown"`, []string{}},
+		{`"conns":["$a1","$b1"]`, []string{"a1", "b1"}},
+		{`"conns":["$a1","$a1","unknown","","$a1"]`, []string{"a1"}},
+		{`"conn_id":"$a2","conns":["$a1","$a2"]`, []string{"a1", "a2"}},
+		{`"conns":["$a1","$b1","$anonymous"],"users":["b","nobody",""]`, []string{"anonymous", "b1"}},
+		{`"conn_id":"$a2","conns":["$b1"],"users":["a"]`, []string{"a2"}},
+		{`"conns":["unknown"],"users":["a"]`, []string{}},
+		{`"conns":[],"users":["b"]`, []string{"b1"}},
+		{`"conns":[""],"users":["b"]`, []string{"b1"}},
+		{`"conns":null,"conn_id":"$a1"`, []string{"a1"}},
+		{`"conns":["$a1","$a2","$b1"],"exclude":["$a2"]`, []string{"a1", "b1"}},
+		{`"conns":["$a1"],"all":true`, []string{"a1", "a2", "anonymous", "b1"}},
 		{`"conn_id":"` + strings.Repeat("x", 5000) + `"`, []string{}},
 		{`"users":["nobody"]`, []string{}},
 	} {
@@ -172,6 +183,9 @@ func TestABadSendIsCode400AndSaysWhy(t *testing.T) {
 		`{"payload":{}}`:                 "send message target is nil",
 		`{"payload":{},"conn_id":""}`:    "send message target is nil",
 		`{"payload":{},"users":[]}`:      "send message target is nil",
+		`{"payload":{},"conns":[""]}`:    "send message target is nil",
+		`{"payload":{},"conns":"a"}`:     "conns",
+		`{"payload":{},"conns":[1]}`:     "conns",
 		`{"payload":{},"all":false}`:     "send message target is nil",
 		`{"users":["a"]}`:                "payload",
 		`{"payload":{},"users":"a"}`:     "users",
@@ -235,6 +249,25 @@ func TestCloseEndsExactlyItsTargetsAndTakesThemOffTheListAtOnce(t *testing.T) {
 	closes(`{"all":true}`, 1000, "")
 }
 
+func TestACloseWithAReportSaysHowManyItWasFor(t *testing.T) {
+	t.Parallel()
+	g := startPushOnly(t)
+	a1, a2, b := g.dial(t, "a"), g.dial(t, "a"), g.dial(t, "b")
+	for _, test := range []struct{ body, data string }{
+		{`{"users":["nobody"],"conns":["unknown"],"report":true}`, `,"data":{"matched":0}`},
+		{`{"users":["a"],"conns":["` + g.only("b") + `"],"exclude":["` + g.only("b") + `"],"report":true}`, `,"data":{"matched":2}`},
+		{`{"users":["b"],"report":false}`, ``},
+		{`{"all":true,"report":true}`, `,"data":{"matched":0}`},
+	} {
+		if a := g.post(closePath, test.body); a.body != `{"code":0,"message":"success"`+test.data+`}` {
+			t.Errorf("%s: %s", test.body, a.body)
+		}
+	}
+	for _, c := range []*client{a1, a2, b} {
+		c.closedWith(1000, "")
+	}
+}
+
 func TestABadCloseIsCode400AndClosesNobody(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
@@ -246,7 +279,7 @@ func TestABadCloseIsCode400AndClosesNobody(t *testing.T) {
 		`{"users":["a"],"code":5000}`, `{"users":["a"],"code":-1}`, `{"users":["a"],"code":"1000"}`, `{"users":["a"],"code":1000.5}`,
 		`{"users":["a"],"code":99999999999999999999}`,
 		`{"users":["a"],"reason":"` + strings.Repeat("x", 124) + `"}`, `{"users":["a"],"reason":"` + strings.Repeat("é", 62) + `"}`,
-		`{"users":["a"],"reason":7}`, `{"users":["a"]} x`,
+		`{"users":["a"],"reason":7}`, `{"users":["a"]} x`, `{"users":["a"],"report":1}`,
 	} {
 		a := g.post(closePath, body)
 		if p := a.parse(t); a.status != http.StatusOK || p.Code != 400 || p.Message == "" || p.Message == "success" {
@@ -283,7 +316,8 @@ func TestTwoSendsReachAConnectionInTheOrderInWhichTheyWereAccepted(t *testing.T)
 	one := ids["alice"][0].ID
 	for n := range 100 {
 		g.send(fmt.Sprintf(`{"payload":%d,"users":["alice"]}`, 3*n))
-		g.send(fmt.Sprintf(`{"payload":%d,"conn_id":"%s"}`, 3*n+1, one))
+		one := [...]string{`"conn_id":"` + one + `"`, `"conns":["unknown","` + one + `"]`}[n%2]
+		g.send(fmt.Sprintf(`{"payload":%d,%s}`, 3*n+1, one))
 		g.send(fmt.Sprintf(`{"payload":%d,"all":true}`, 3*n+2))
 	}
 	extra := 0
