@@ -30,15 +30,14 @@ type acceptor struct {
 	srv   *Server
 	epoll *netpoll.Epoll
 
-	// Static after construction.
-	rate  Rate
-	grain float64              // connections that are waited for at a time
 	clock func() time.Duration // since the start
+	pace  atomic.Pointer[pace]
 
 	// Owned by the epoll's goroutine.
 	next    int // loop that gets the next connection
 	batches [][]accepted
 	spent   Meter
+	by      *pace // that spent is about
 
 	mu        sync.Mutex // guards what follows
 	listeners []*listener
@@ -47,6 +46,17 @@ type acceptor struct {
 	errors    uint64
 
 	waits atomic.Uint64 // see Stats.AcceptWaits
+}
+
+// pace is how fast connections are accepted.
+type pace struct {
+	rate  Rate
+	grain float64 // connections that are waited for at a time
+}
+
+func newPace(cfg *Config) *pace {
+	perSecond, burst := float64(cfg.AcceptRate), float64(cfg.AcceptBurst)
+	return &pace{rate: NewRate(perSecond, burst), grain: max(1, min(burst, perSecond*acceptGrain.Seconds()))}
 }
 
 type listener struct {
@@ -70,16 +80,15 @@ func newAcceptor(s *Server) (*acceptor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("epoll for listeners: %w", err)
 	}
-	perSecond, burst := float64(s.cfg.AcceptRate), float64(s.cfg.AcceptBurst)
 	started := time.Now()
-	return &acceptor{
+	a := &acceptor{
 		srv:     s,
 		epoll:   epoll,
-		rate:    NewRate(perSecond, burst),
-		grain:   max(1, min(burst, perSecond*acceptGrain.Seconds())),
 		clock:   func() time.Duration { return time.Since(started) },
 		batches: make([][]accepted, s.cfg.Loops),
-	}, nil
+	}
+	a.pace.Store(newPace(&s.cfg))
+	return a, nil
 }
 
 // listen binds addr. Accepted sockets inherit TCP_NODELAY from the listener,
@@ -142,6 +151,9 @@ func (a *acceptor) start() error {
 
 // ready accepts until nothing is left, or nothing can be.
 func (a *acceptor) ready(l *listener) {
+	if p := a.pace.Load(); p != a.by { // what was spent at another pace would be a debt of any size
+		a.by, a.spent = p, 0
+	}
 	err := a.drain(l)
 	if err == unix.EMFILE || err == unix.ENFILE {
 		for _, loop := range a.srv.loops {
@@ -159,7 +171,7 @@ func (a *acceptor) ready(l *listener) {
 	switch {
 	case a.closed: // easygo may call back after Del
 	case err == errThrottled:
-		a.armAfterLocked(l, a.spent.Wait(&a.rate, a.clock(), a.grain))
+		a.armAfterLocked(l, a.spent.Wait(&a.by.rate, a.clock(), a.by.grain))
 	case err != nil:
 		a.pauseLocked(l, err)
 	default:
@@ -178,7 +190,7 @@ var errThrottled = errors.New("accept rate reached")
 // when there is nothing more, or nothing more for now.
 func (a *acceptor) drain(l *listener) error {
 	for range acceptBatch {
-		if a.rate.Limited() && a.spent.Left(&a.rate, a.clock()) == 0 {
+		if a.by.rate.Limited() && a.spent.Left(&a.by.rate, a.clock()) == 0 {
 			l.held = true
 			return errThrottled
 		}
@@ -197,8 +209,8 @@ func (a *acceptor) drain(l *listener) error {
 		default:
 			return err
 		}
-		if a.rate.Limited() {
-			a.spent.Spend(&a.rate, a.clock(), 1)
+		if a.by.rate.Limited() {
+			a.spent.Spend(&a.by.rate, a.clock(), 1)
 		}
 		a.batches[a.next] = append(a.batches[a.next], accepted{fd: int32(fd), peer: addrPort(sa)})
 		a.next = (a.next + 1) % len(a.batches)

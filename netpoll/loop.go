@@ -2,7 +2,6 @@ package netpoll
 
 import (
 	"fmt"
-	"math"
 	"net/netip"
 	"sync"
 	"time"
@@ -21,11 +20,13 @@ const (
 // owns. But for Index and Post its methods are for its own goroutine only.
 type Loop struct {
 	// Static after construction.
-	srv           *Server
+	srv     *Server
+	handler Handler
+	index   int
+	mailbox *mailbox
+
+	// Owned by run, set by configure.
 	cfg           *Config
-	handler       Handler
-	index         int
-	mailbox       *mailbox
 	maxAssembling int64
 	tooBig        string // reason of a 1009
 	maxHandshakes int64
@@ -70,29 +71,19 @@ func newLoop(s *Server, index int) (*Loop, error) {
 		return nil, fmt.Errorf("loop %d: %w", index, err)
 	}
 	l := &Loop{
-		srv:           s,
-		cfg:           &s.cfg,
-		handler:       s.cfg.Handler,
-		index:         index,
-		mailbox:       newMailbox(poll.wake),
-		maxAssembling: max(s.cfg.MaxAssemblyMemory/int64(s.cfg.Loops), s.cfg.MaxMessageSize),
-		maxHandshakes: math.MaxInt64,
-		tooBig:        fmt.Sprintf("message over %d bytes", s.cfg.MaxMessageSize),
-		poll:          poll,
-		rbuf:          make([]byte, readSize),
-		cork:          make([]byte, 0, corkSize),
-		upgrader:      newUpgrader(),
+		srv:      s,
+		handler:  s.cfg.Handler,
+		index:    index,
+		mailbox:  newMailbox(poll.wake),
+		poll:     poll,
+		rbuf:     make([]byte, readSize),
+		cork:     make([]byte, 0, corkSize),
+		upgrader: newUpgrader(),
 	}
-	if s.cfg.MaxHandshaking > 0 {
-		l.maxHandshakes = int64((s.cfg.MaxHandshaking + s.cfg.Loops - 1) / s.cfg.Loops)
+	for kind := range l.deadlines {
+		l.deadlines[kind] = deadlineQueue{head: noSlot, tail: noSlot}
 	}
-	for kind, after := range map[deadlineKind]uint32{
-		handshakeDeadline: ticksFor(s.cfg.HandshakeTimeout),
-		writeDeadline:     ticksFor(s.cfg.WriteTimeout),
-		closeDeadline:     ticksFor(s.cfg.CloseTimeout),
-	} {
-		l.deadlines[kind] = deadlineQueue{head: noSlot, tail: noSlot, after: after}
-	}
+	l.configure(&s.cfg)
 	return l, nil
 }
 

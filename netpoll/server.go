@@ -56,7 +56,8 @@ type Config struct {
 
 // Server owns the listeners and the loops.
 type Server struct {
-	cfg       Config
+	cfg       Config                 // as New was given it
+	inForce   atomic.Pointer[Config] // as last reloaded; the loops have copies of this pointer
 	loops     []*Loop
 	acceptor  *acceptor
 	handedOff *handOffListener
@@ -74,6 +75,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, handedOff: newHandOffListener()}
+	s.inForce.Store(&s.cfg)
 	var err error
 	if s.acceptor, err = newAcceptor(s); err != nil {
 		return nil, err
@@ -223,7 +225,8 @@ func (s *Server) SetPressure(on bool) {
 // below Config.CompressionThreshold, or where nobody agreed. A connection for which
 // f is not prepared gets it uncompressed.
 func (s *Server) Compress(f *Frame) {
-	if !s.cfg.Compression || f.isControl() || len(f.encoded)-f.header < s.cfg.CompressionThreshold {
+	cfg := s.inForce.Load()
+	if !cfg.Compression || f.isControl() || len(f.encoded)-f.header < cfg.CompressionThreshold {
 		return
 	}
 	for bits := range s.deflating {
