@@ -61,6 +61,11 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r route, path, query []byte)
 		ctx.Response.Header.Set(fasthttp.HeaderAllow, r.allow())
 		return answerRefusal(ctx, refusal{fasthttp.StatusMethodNotAllowed, "this route answers " + r.allow()}, r.text())
 	}
+	if known, has := queries[r]; has {
+		if err := checkQuery(query, known); err != nil {
+			return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
+		}
+	}
 	switch r {
 	case routeSend:
 		return s.command(ctx, s.send)

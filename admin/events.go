@@ -79,6 +79,9 @@ func parseEventQuery(query []byte) (eventQuery, error) {
 		q.filter.Users = append(q.filter.Users, string(user))
 	}
 	for _, id := range args.PeekMulti("conn_id") {
+		if len(id) == 0 {
+			return eventQuery{}, errors.New("conn_id is empty: name a connection, or leave it out")
+		}
 		q.filter.Conns = append(q.filter.Conns, string(id))
 	}
 	for _, name := range args.PeekMulti("action") {
@@ -88,12 +91,14 @@ func parseEventQuery(query []byte) (eventQuery, error) {
 		}
 		q.filter.Actions = append(q.filter.Actions, a)
 	}
-	switch string(args.Peek("payload")) {
-	case "1", "true":
-		q.filter.Payload = true
-	case "", "0", "false":
-	default:
-		return eventQuery{}, errors.New("payload must be 1 or 0")
+	if args.Has("payload") {
+		switch string(args.Peek("payload")) {
+		case "1", "true":
+			q.filter.Payload = true
+		case "0", "false":
+		default:
+			return eventQuery{}, errors.New("payload must be 1 or 0")
+		}
 	}
 	if args.Has("rate") {
 		n, err := strconv.Atoi(string(args.Peek("rate")))

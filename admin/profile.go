@@ -31,6 +31,9 @@ func (s *Server) profile(ctx *fasthttp.RequestCtx, path, query []byte) outcome {
 		return s.profileCPU(ctx, query)
 	}
 	p := pprof.Lookup(name)
+	if err := checkQuery(query, nil); p != nil && err != nil {
+		return answerRefusal(ctx, refusal{fasthttp.StatusBadRequest, err.Error()}, true)
+	}
 	if p == nil {
 		return answerRefusal(ctx, refusal{fasthttp.StatusNotFound, "no such profile; there are profile (of the processor), heap, allocs, goroutine, threadcreate, block, mutex"}, true)
 	}
@@ -43,6 +46,9 @@ func (s *Server) profile(ctx *fasthttp.RequestCtx, path, query []byte) outcome {
 
 func (s *Server) profileCPU(ctx *fasthttp.RequestCtx, query []byte) outcome {
 	duration := usualProfile
+	if err := checkQuery(query, []parameter{{"seconds", false}}); err != nil {
+		return answerRefusal(ctx, refusal{fasthttp.StatusBadRequest, err.Error()}, true)
+	}
 	var args fasthttp.Args
 	args.ParseBytes(query)
 	if text := args.Peek("seconds"); len(text) > 0 {

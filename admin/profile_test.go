@@ -47,6 +47,8 @@ func TestAProfileThatCannotBeTakenIsRefusedWithTheReason(t *testing.T) {
 		text   string
 	}{
 		"cmdline":              {http.StatusNotFound, "no such profile"}, // arguments may hold a token
+		"heap?seconds=1":       {http.StatusBadRequest, "unknown query parameter seconds: this route takes none"},
+		"profile?second=1":     {http.StatusBadRequest, "unknown query parameter second: this route takes seconds alone"},
 		"profile?seconds=0":    {http.StatusBadRequest, "above 0"},
 		"profile?seconds=NaN":  {http.StatusBadRequest, "above 0"},
 		"profile?seconds=3600": {http.StatusBadRequest, "at most 50"},

@@ -108,21 +108,21 @@ func TestReadinessIsTheHubsUnlessConfigured(t *testing.T) {
 func TestRequestTargetsAreTakenAsSent(t *testing.T) {
 	r := newRig(t)
 	for target, want := range map[string]string{
-		"/ws/../tapr/ws/conn/list":             notFound,
-		"//tapr/ws/conn/list":                  notFound,
-		"/tapr//ws/conn/list":                  notFound,
-		"/tapr/ws/conn/./list":                 notFound,
-		"/tapr/ws/conn/%6cist":                 notFound,
-		"/tapr/ws/conn/list%2f":                notFound,
-		"/tapr/ws/conn/list%3flimit=1":         notFound,
-		"/tapr/ws/conn/list#fragment":          notFound,
-		"/tapr/ws/conn/list;a":                 notFound,
-		"http://localhost/tapr/ws/conn/list":   notFound,
-		"http://localhost/ws":                  notFound,
-		"/WS":                                  notFound,
-		"/?/tapr/ws/conn/list":                 notFound,
-		"/tapr/ws/conn/list?/../../elsewhere":  emptyList,
-		"/tapr/ws/conn/list?a=%2f..%2f&user=x": emptyList,
+		"/ws/../tapr/ws/conn/list":                notFound,
+		"//tapr/ws/conn/list":                     notFound,
+		"/tapr//ws/conn/list":                     notFound,
+		"/tapr/ws/conn/./list":                    notFound,
+		"/tapr/ws/conn/%6cist":                    notFound,
+		"/tapr/ws/conn/list%2f":                   notFound,
+		"/tapr/ws/conn/list%3flimit=1":            notFound,
+		"/tapr/ws/conn/list#fragment":             notFound,
+		"/tapr/ws/conn/list;a":                    notFound,
+		"http://localhost/tapr/ws/conn/list":      notFound,
+		"http://localhost/ws":                     notFound,
+		"/WS":                                     notFound,
+		"/?/tapr/ws/conn/list":                    notFound,
+		"/tapr/ws/conn/list?user=/../../else":     emptyList,
+		"/tapr/ws/conn/list?user=%2f..%2f&user=x": emptyList,
 	} {
 		// The first request brings the connection here, the second is the test.
 		w := r.wire().write("GET /tapr/ws/conn/count HTTP/1.1\r\nHost: localhost\r\n\r\n")

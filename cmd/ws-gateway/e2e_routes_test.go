@@ -14,7 +14,7 @@ import (
 func TestRoutesAreFoundInAnyCaseAndWithATrailingSlash(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	for _, target := range []string{listPath, listPath + "/", "/TAPR/WS/CONN/LIST", "/Tapr/ws/Conn/List/", listPath + "?x=1", listPath + "/?x=1"} {
+	for _, target := range []string{listPath, listPath + "/", "/TAPR/WS/CONN/LIST", "/Tapr/ws/Conn/List/", listPath + "?user=x", listPath + "/?limit=1&cursor="} {
 		if a := g.get(target); a.status != http.StatusOK || a.body != `{"code":0,"message":"success","data":[]}` {
 			t.Errorf("%s answered %d %q", target, a.status, a.body)
 		}
@@ -35,6 +35,42 @@ func TestTheListAnswersHEADWithoutABody(t *testing.T) {
 	// The connection is still in step.
 	if a := g.get(listPath); a.status != http.StatusOK {
 		t.Errorf("the next request answered %d", a.status)
+	}
+}
+
+func TestAnUnknownQueryParameterIsRefusedSoThatATypoDoesNotMeanEverybody(t *testing.T) {
+	t.Parallel()
+	g := startPushOnly(t)
+	g.dial(t, "al")
+	const lists = ": this route takes user, limit and cursor"
+	for target, why := range map[string]string{
+		listPath + "?usr=al":                           "unknown query parameter usr" + lists,
+		listPath + "?user=al&limt=1":                   "unknown query parameter limt" + lists,
+		listPath + "?limit=1&limit=2":                  "query parameter limit is there twice: give it once",
+		countPath + "?user=al":                         "unknown query parameter user: this route takes none",
+		getPath + "?id=x":                              "unknown query parameter id: this route takes conn_id alone",
+		getPath + "?conn_id=x&conn_id=y":               "query parameter conn_id is there twice: give it once",
+		"/tapr/ws/conn/events?users=al":                "unknown query parameter users: this route takes user, conn_id, action, payload and rate",
+		"/tapr/ws/conn/events?payload":                 "payload must be 1 or 0",
+		"/tapr/ws/status?verbose=1":                    "unknown query parameter verbose: this route takes none",
+		"/tapr/ws/config?" + strings.Repeat("x", 2000): "unknown query parameter " + strings.Repeat("x", 40) + "…: this route takes none",
+	} {
+		a := g.get(target)
+		if p := a.parse(t); a.status != http.StatusOK || p.Code != 400 || p.Message != why {
+			t.Errorf("%.60s: %d %s, want %q", target, a.status, a.body, why)
+		}
+		if a := g.request(http.MethodHead, target, ""); a.status != http.StatusOK || a.body != "" {
+			t.Errorf("HEAD %.60s: %d %q", target, a.status, a.body)
+		}
+	}
+	// What selects nothing, or says everything in its body, is not asked about its query.
+	for _, target := range []string{"/healthz?verbose", "/readyz?x=1", "/metrics?x=1", "/console/?x=1"} {
+		if a := g.get(target); a.status != http.StatusOK {
+			t.Errorf("%s answered %d %.80q", target, a.status, a.body)
+		}
+	}
+	if a := g.post(sendPath+"?users=al", `{"payload":1,"users":["nobody"],"someday":1}`); a.body != success {
+		t.Errorf("a send with a query: %s", a.body)
 	}
 }
 
