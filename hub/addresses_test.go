@@ -123,11 +123,11 @@ func TestWhoIsRefusedForAnotherReasonIsNotCountedForItsAddress(t *testing.T) {
 			t.Fatalf("got %d", got)
 		}
 	}
-	if addresses, _ := sim.addresses.counted(); addresses != 1 {
+	if addresses, _ := sim.loops[0].settings.addresses.counted(); addresses != 1 {
 		t.Errorf("%d addresses are counted", addresses)
 	}
 	sim.leave(id)
-	if addresses, _ := sim.addresses.counted(); addresses != 0 {
+	if addresses, _ := sim.loops[0].settings.addresses.counted(); addresses != 0 {
 		t.Errorf("%d addresses are left", addresses)
 	}
 }

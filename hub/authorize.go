@@ -30,16 +30,16 @@ type candidate struct {
 // ask has the app decide about a handshake, which is parked meanwhile.
 func (h *Hub) ask(ls *loopState, id netpoll.ID, p profile, r *netpoll.Request) netpoll.Verdict {
 	waiting := h.authorizing.Add(1)
-	if limit := int64(h.cfg.MaxConnections); limit > 0 && h.open.Load()+waiting > limit {
+	if limit := int64(ls.settings.maxConnections); limit > 0 && h.open.Load()+waiting > limit {
 		h.authorizing.Add(-1)
 		return h.refuseFor(full)
 	}
-	if waiting > int64(h.cfg.MaxPendingAuthorizations) {
+	if waiting > int64(ls.settings.maxAuthorizing) {
 		h.authorizing.Add(-1)
 		h.stats.refusedPending.Add(1)
 		return refuse(http.StatusServiceUnavailable, "too many handshakes wait for the app", retryAfter)
 	}
-	k := &candidate{id: id, profile: p, subprotocol: selectSubprotocol(r, h.cfg.Subprotocols)}
+	k := &candidate{id: id, profile: p, subprotocol: selectSubprotocol(r, ls.settings.subprotocols)}
 	h.cfg.Authorize(h.firstSource(ls, k), opening(p, r), func(a forward.Answer) { h.answered(ls, k, a) })
 	return netpoll.Verdict{Pending: true}
 }

@@ -13,7 +13,7 @@ const wheelBudget = 4096
 
 // Frame implements netpoll.Handler.
 func (h *Hub) Frame(c *netpoll.Conn, op ws.OpCode) {
-	if op == ws.OpPing || op == ws.OpPong || h.cfg.KeepaliveAny {
+	if op == ws.OpPing || op == ws.OpPong || h.loops[c.Loop().Index()].settings.keepaliveAny {
 		h.heard(c)
 	}
 	if op.IsControl() {
@@ -59,7 +59,7 @@ func (h *Hub) Resumed(c *netpoll.Conn) { h.heard(c) }
 func (h *Hub) heard(c *netpoll.Conn) {
 	id := c.ID()
 	ls := h.loops[id.Loop()]
-	ls.deadlines.Set(id.Slot(), h.deadline(ls.now))
+	ls.deadlines.Set(id.Slot(), ls.deadline())
 }
 
 // Closed implements netpoll.Handler.
@@ -91,10 +91,10 @@ func (h *Hub) Tick(l *netpoll.Loop, now uint32) (more bool) {
 	switch {
 	case ls.deadlines.Advance(now, wheelBudget, ls.timeOut):
 		return true
-	case h.serverPing > 0 && ls.pings.Advance(now, wheelBudget, ls.sendPing):
+	case ls.pings.Advance(now, wheelBudget, ls.sendPing):
 		return true
 	default:
-		return ls.meters != nil && ls.paused.Advance(now, wheelBudget, ls.goOn)
+		return ls.paused.Advance(now, wheelBudget, ls.goOn)
 	}
 }
 
@@ -105,7 +105,7 @@ func (h *Hub) timeOut(ls *loopState, slot uint32) {
 	switch {
 	case c == nil:
 	case c.Paused():
-		ls.deadlines.Set(slot, h.deadline(ls.now))
+		ls.deadlines.Set(slot, ls.deadline())
 	default:
 		c.Close(netpoll.PingTimeout, ws.StatusPolicyViolation, "ping timeout")
 	}
@@ -113,10 +113,10 @@ func (h *Hub) timeOut(ls *loopState, slot uint32) {
 
 func (h *Hub) sendPing(ls *loopState, slot uint32) {
 	c := ls.loop.At(slot)
-	if c == nil {
+	if c == nil || ls.settings.serverPing == 0 {
 		return
 	}
-	ls.pings.Set(slot, ls.now+h.serverPing)
+	ls.pings.Set(slot, ls.now+ls.settings.serverPing)
 	c.Send(h.ping)
 }
 

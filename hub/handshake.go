@@ -18,17 +18,17 @@ const retryAfter = 5 * time.Second
 // Upgrade implements netpoll.Handler. A connection that it accepts is listed,
 // and can be addressed, before its open event is on its way.
 func (h *Hub) Upgrade(c *netpoll.Conn, r *netpoll.Request) netpoll.Verdict {
-	user, refusal := h.identify(r)
+	id := c.ID()
+	ls := h.loops[id.Loop()]
+	user, refusal := h.identify(ls.settings, r)
 	if refusal.Status != 0 {
 		return refusal
 	}
-	id := c.ID()
-	ls := h.loops[id.Loop()]
 	p := profile{
 		user:   user,
-		cookie: h.passedOn(r),
+		cookie: ls.settings.passedOn(r),
 		agent:  field(r, "User-Agent"),
-		remote: h.proxies.client(r),
+		remote: ls.settings.proxies.client(r),
 	}
 	if h.cfg.Authorize != nil {
 		return h.ask(ls, id, p, r)
@@ -39,7 +39,7 @@ func (h *Hub) Upgrade(c *netpoll.Conn, r *netpoll.Request) netpoll.Verdict {
 	if f := h.cfg.Forwarder; f != nil {
 		f.Open(ls.source(h, id), opening(p, r))
 	}
-	return netpoll.Verdict{Subprotocol: selectSubprotocol(r, h.cfg.Subprotocols)}
+	return netpoll.Verdict{Subprotocol: selectSubprotocol(r, ls.settings.subprotocols)}
 }
 
 // opening is what the open event says of the handshake.
@@ -68,7 +68,7 @@ func (h *Hub) refuseFor(outcome admission) netpoll.Verdict {
 }
 
 // identify decides whether the client may connect, limits apart, and as whom.
-func (h *Hub) identify(r *netpoll.Request) (user string, refusal netpoll.Verdict) {
+func (h *Hub) identify(s *settings, r *netpoll.Request) (user string, refusal netpoll.Verdict) {
 	if h.draining.Load() {
 		h.stats.refusedDraining.Add(1)
 		return "", refuse(http.StatusServiceUnavailable, "shutting down", retryAfter)
@@ -81,20 +81,20 @@ func (h *Hub) identify(r *netpoll.Request) (user string, refusal netpoll.Verdict
 		h.stats.refusedOverload.Add(1)
 		return "", refuse(http.StatusServiceUnavailable, "overloaded", retryAfter)
 	}
-	name, count := r.Get(h.cfg.UserHeader)
+	name, count := r.Get(s.userHeader)
 	switch {
 	case count > 1:
-		refusal = refuse(http.StatusBadRequest, h.cfg.UserHeader+" is there more than once", 0)
+		refusal = refuse(http.StatusBadRequest, s.userHeader+" is there more than once", 0)
 	case !utf8.Valid(name):
-		refusal = refuse(http.StatusBadRequest, h.cfg.UserHeader+" is not UTF-8", 0)
-	case h.cfg.RequireUser && len(name) == 0:
-		refusal = refuse(http.StatusUnauthorized, h.cfg.UserHeader+" is missing", 0)
+		refusal = refuse(http.StatusBadRequest, s.userHeader+" is not UTF-8", 0)
+	case s.requireUser && len(name) == 0:
+		refusal = refuse(http.StatusUnauthorized, s.userHeader+" is missing", 0)
 	}
 	if refusal.Status != 0 {
 		h.stats.refusedUser.Add(1)
 		return "", refusal
 	}
-	if origin, count := r.Get("Origin"); count > 0 && !h.origins.allow(string(origin)) {
+	if origin, count := r.Get("Origin"); count > 0 && !s.origins.allow(string(origin)) {
 		h.stats.refusedOrigin.Add(1)
 		return "", refuse(http.StatusForbidden, "origin not allowed", 0)
 	}

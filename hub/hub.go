@@ -1,9 +1,9 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"net/netip"
 	"sync/atomic"
@@ -66,16 +66,14 @@ var _ netpoll.Handler = (*Hub)(nil)
 // Hub knows who is connected. It implements netpoll.Handler.
 type Hub struct {
 	// Static after construction.
-	cfg         Config
-	instance    instance
-	origins     originRules
-	proxies     proxies
-	limiter     limiter
-	clock       func() time.Duration // since the start
-	pingTimeout uint32               // ticks
-	serverPing  uint32               // ticks; 0: never
-	pong        *netpoll.Frame       // the answer to a ping message
-	ping        *netpoll.Frame       // an empty ping frame
+	cfg      Config // see settings for what of it can change
+	instance instance
+	clock    func() time.Duration // since the start
+	pong     *netpoll.Frame       // the answer to a ping message
+	ping     *netpoll.Frame       // an empty ping frame
+
+	// Of whoever calls New, Attach and Reload, one after the other.
+	settings *settings
 
 	// Static once attached.
 	loops    []*loopState
@@ -83,9 +81,8 @@ type Hub struct {
 
 	// Synchronised in itself.
 	directory   *directory
-	addresses   *addressCounts // nil where they are not limited
-	open        atomic.Int64   // connections, those included that are about to be listed
-	authorizing atomic.Int64   // handshakes that wait for the app
+	open        atomic.Int64 // connections, those included that are about to be listed
+	authorizing atomic.Int64 // handshakes that wait for the app
 	attached    atomic.Bool
 	overloaded  atomic.Bool
 	recovering  atomic.Bool
@@ -99,6 +96,7 @@ type Hub struct {
 // touches it, but for the slab, whose sessions have rules of their own.
 type loopState struct {
 	loop      *netpoll.Loop
+	settings  *settings // see Reload
 	sessions  netpoll.Slab[session]
 	now       uint32                // seconds, as the last Tick said
 	open      int                   // sessions
@@ -106,6 +104,7 @@ type loopState struct {
 	pings     wheel                 // server pings, by slot
 	paused    wheel                 // when to look again at those that are over their rate, by slot
 	meters    *netpoll.Slab[meters] // by slot; nil where there are no Rates
+	counted   uint32                // slots below are counted by address, where that is limited
 
 	slow      int           // connections that ended as slow consumers
 	timeOut   func(uint32)  // deadlines' fire
@@ -123,59 +122,29 @@ type loopState struct {
 
 // New checks cfg.
 func New(cfg Config) (*Hub, error) {
-	if cfg.PingTimeout == 0 {
-		cfg.PingTimeout = defaultPingTimeout
-	}
-	if cfg.UserHeader == "" {
-		cfg.UserHeader = defaultUserHeader
-	}
-	if cfg.MaxPendingAuthorizations == 0 {
-		cfg.MaxPendingAuthorizations = defaultPendingAuthorizations
-	}
-	switch {
-	case cfg.Authorize != nil && cfg.Forwarder == nil:
+	cfg = cfg.withDefaults()
+	if cfg.Authorize != nil && cfg.Forwarder == nil {
 		return nil, errors.New("hub: Authorize without a Forwarder")
-	case cfg.MaxPendingAuthorizations < 0:
-		return nil, errors.New("hub: a limit of pending authorizations is negative")
-	case cfg.PingTimeout < 0:
-		return nil, fmt.Errorf("hub: ping timeout %v is negative", cfg.PingTimeout)
-	case cfg.ServerPing < 0:
-		return nil, fmt.Errorf("hub: server ping interval %v is negative", cfg.ServerPing)
-	case cfg.MaxConnections < 0 || cfg.MaxConnectionsPerUser < 0 || cfg.MaxConnectionsPerAddress < 0:
-		return nil, errors.New("hub: a limit of connections is negative; 0 means none")
-	case !isToken(cfg.UserHeader):
-		return nil, fmt.Errorf("hub: %q cannot be the name of a header", cfg.UserHeader)
 	}
-	for _, p := range cfg.Subprotocols {
-		if !isToken(p) {
-			return nil, fmt.Errorf("hub: %q cannot be a subprotocol: RFC 6455 wants a token", p)
-		}
-	}
-	origins, err := parseOrigins(cfg.AllowedOrigins)
-	if err != nil {
-		return nil, err
-	}
-	trusted, err := newProxies(cfg.TrustedProxies)
-	if err != nil {
-		return nil, err
-	}
-	limiter, err := newLimiter(cfg.Rates)
+	s, err := newSettings(&cfg)
 	if err != nil {
 		return nil, err
 	}
 	started := time.Now()
-	h := &Hub{
-		cfg: cfg, instance: newInstance(), origins: origins, proxies: trusted,
-		limiter: limiter, clock: func() time.Duration { return time.Since(started) },
-		pingTimeout: ticks(cfg.PingTimeout), serverPing: ticks(cfg.ServerPing),
+	return &Hub{
+		cfg: cfg, settings: s, instance: newInstance(),
+		clock:     func() time.Duration { return time.Since(started) },
 		pong:      netpoll.NewFrame(ws.OpText, pongMessage),
 		ping:      netpoll.NewFrame(ws.OpPing, nil),
 		directory: newDirectory(),
-	}
-	if cfg.MaxConnectionsPerAddress > 0 {
-		h.addresses = newAddressCounts()
-	}
-	return h, nil
+	}, nil
+}
+
+func (cfg Config) withDefaults() Config {
+	cfg.PingTimeout = cmp.Or(cfg.PingTimeout, defaultPingTimeout)
+	cfg.UserHeader = cmp.Or(cfg.UserHeader, defaultUserHeader)
+	cfg.MaxPendingAuthorizations = cmp.Or(cfg.MaxPendingAuthorizations, defaultPendingAuthorizations)
+	return cfg
 }
 
 // ticks is d in seconds, rounded up, and never so many that adding them to a
@@ -194,9 +163,7 @@ func (h *Hub) attach(loops []*netpoll.Loop, compress func(*netpoll.Frame)) {
 		ls.timeOut = func(slot uint32) { h.timeOut(ls, slot) }
 		ls.sendPing = func(slot uint32) { h.sendPing(ls, slot) }
 		ls.goOn = func(slot uint32) { h.goOn(ls, slot) }
-		if h.limiter.limited() {
-			ls.meters = new(netpoll.Slab[meters])
-		}
+		ls.configure(h.settings, 0)
 		h.loops = append(h.loops, ls)
 		h.directory.slabs = append(h.directory.slabs, &ls.sessions)
 	}

@@ -27,21 +27,21 @@ const (
 
 // enter makes the session of a connection, lists it and arms its deadlines.
 func (h *Hub) enter(ls *loopState, id netpoll.ID, p profile) admission {
-	if !h.reserve() {
+	limits, slot := ls.settings, id.Slot()
+	if !h.reserve(limits.maxConnections) {
 		return full
 	}
-	if h.addresses != nil && !h.addresses.join(p.remote.Addr(), h.cfg.MaxConnectionsPerAddress) {
+	if ls.counts(slot) && !limits.addresses.join(p.remote.Addr(), limits.maxConnectionsPerAddress) {
 		h.open.Add(-1)
 		return addressFull
 	}
-	slot := id.Slot()
 	ls.sessions.Grow(slot)
 	s := ls.sessions.At(slot)
 	s.cookie, s.agent, s.seq = p.cookie, unique.Make(p.agent), 0
 	s.setRemote(p.remote)
-	if !h.directory.join(id, s, p.user, h.cfg.MaxConnectionsPerUser, time.Now().UnixNano()) {
+	if !h.directory.join(id, s, p.user, limits.maxConnectionsPerUser, time.Now().UnixNano()) {
 		s.release()
-		h.depart(p.remote.Addr())
+		h.depart(ls, slot, p.remote.Addr())
 		return userFull
 	}
 	ls.open++
@@ -49,11 +49,9 @@ func (h *Hub) enter(ls *loopState, id netpoll.ID, p profile) admission {
 		ls.meters.Grow(slot)
 		*ls.meters.At(slot) = meters{}
 	}
-	ls.deadlines.Set(slot, h.deadline(ls.now))
-	if h.serverPing > 0 {
-		// Spread by slot, so that connections that came together are not pinged
-		// together for ever.
-		ls.pings.Set(slot, ls.now+1+slot%h.serverPing)
+	ls.deadlines.Set(slot, ls.deadline())
+	if limits.serverPing > 0 {
+		ls.pings.Set(slot, ls.firstPing(slot))
 	}
 	if h.tapped() {
 		h.show(ls, id, TapEvent{Action: TapOpen, RemoteAddr: string(appendAddr(nil, p.remote))}, nil)
@@ -61,9 +59,9 @@ func (h *Hub) enter(ls *loopState, id netpoll.ID, p profile) admission {
 	return admitted
 }
 
-// reserve counts a connection in, unless there are MaxConnections of them.
-func (h *Hub) reserve() bool {
-	limit := int64(h.cfg.MaxConnections)
+// reserve counts a connection in, unless there are most of them; 0 is no limit.
+func (h *Hub) reserve(most int) bool {
+	limit := int64(most)
 	if limit == 0 {
 		h.open.Add(1)
 		return true
@@ -80,9 +78,9 @@ func (h *Hub) reserve() bool {
 }
 
 // depart counts a connection out.
-func (h *Hub) depart(addr netip.Addr) {
-	if h.addresses != nil {
-		h.addresses.leave(addr)
+func (h *Hub) depart(ls *loopState, slot uint32, addr netip.Addr) {
+	if ls.counts(slot) {
+		ls.settings.addresses.leave(addr)
 	}
 	h.open.Add(-1)
 }
@@ -93,18 +91,16 @@ func (h *Hub) exit(ls *loopState, id netpoll.ID) {
 	s := ls.sessions.At(slot)
 	ls.deadlines.Clear(slot)
 	ls.paused.Clear(slot)
-	if h.serverPing > 0 {
-		ls.pings.Clear(slot)
-	}
+	ls.pings.Clear(slot)
 	h.directory.leave(id, s)
 	s.release()
 	ls.open--
-	h.depart(netip.AddrFrom16(s.addr))
+	h.depart(ls, slot, s.remoteAddr())
 }
 
 // deadline is the tick by which a client must have been heard again. Now is cut
 // to the second: one more makes sure that the whole timeout passes.
-func (h *Hub) deadline(now uint32) uint32 { return now + h.pingTimeout + 1 }
+func (ls *loopState) deadline() uint32 { return ls.now + ls.settings.pingTimeout + 1 }
 
 // source describes the next event of a connection. Its ConnID is overwritten by
 // the next one of the loop.

@@ -12,13 +12,13 @@ import (
 // passedOn is what of a handshake's headers goes with each event of the connection:
 // the cookies, or what Config.ForwardHeaders names. A header that is not there is
 // left out; one that is there several times is put together (RFC 9110, 5.3).
-func (h *Hub) passedOn(r *netpoll.Request) string {
-	if len(h.cfg.ForwardHeaders) == 0 {
+func (s *settings) passedOn(r *netpoll.Request) string {
+	if len(s.forwardHeaders) == 0 {
 		return forward.PackHeaders(cookies(r), nil)
 	}
 	cookie := ""
 	var fields []forward.Field
-	for _, name := range h.cfg.ForwardHeaders {
+	for _, name := range s.forwardHeaders {
 		if strings.EqualFold(name, "Cookie") {
 			cookie = cookies(r)
 			continue

@@ -69,12 +69,13 @@ func (l *limiter) wait(m *meters, now time.Duration) (d time.Duration) {
 // spendMessage counts a message or control frame. It reports true where the
 // connection has been closed for it.
 func (h *Hub) spendMessage(c *netpoll.Conn) (closed bool) {
-	if !h.limiter.messages.Limited() {
+	ls := h.loops[c.Loop().Index()]
+	limit := &ls.settings.limiter.messages
+	if !limit.Limited() {
 		return false
 	}
-	now := h.clock()
-	ls, m := h.metersOf(c)
-	if !m.messages.Spend(&h.limiter.messages, now, 1) {
+	now, m := h.clock(), ls.meters.At(c.ID().Slot())
+	if !m.messages.Spend(limit, now, 1) {
 		return false
 	}
 	if !c.PausedFor(netpoll.RateLimit) {
@@ -85,12 +86,13 @@ func (h *Hub) spendMessage(c *netpoll.Conn) (closed bool) {
 
 // Received is netpoll.Config.Received; it is needed where Rates.Bytes is set.
 func (h *Hub) Received(c *netpoll.Conn, bytes int) {
-	if !h.limiter.bytes.Limited() {
+	ls := h.loops[c.Loop().Index()]
+	limit := &ls.settings.limiter.bytes
+	if !limit.Limited() {
 		return
 	}
-	now := h.clock()
-	ls, m := h.metersOf(c)
-	if !m.bytes.Spend(&h.limiter.bytes, now, bytes) {
+	now, m := h.clock(), ls.meters.At(c.ID().Slot())
+	if !m.bytes.Spend(limit, now, bytes) {
 		return
 	}
 	if !c.PausedFor(netpoll.RateLimit) {
@@ -99,20 +101,15 @@ func (h *Hub) Received(c *netpoll.Conn, bytes int) {
 	h.overRate(ls, c, m, now)
 }
 
-func (h *Hub) metersOf(c *netpoll.Conn) (*loopState, *meters) {
-	id := c.ID()
-	ls := h.loops[id.Loop()]
-	return ls, ls.meters.At(id.Slot())
-}
-
 // overRate stops or closes a connection that has spent too much.
 func (h *Hub) overRate(ls *loopState, c *netpoll.Conn, m *meters, now time.Duration) (closed bool) {
-	if h.limiter.close {
+	limiter := &ls.settings.limiter
+	if limiter.close {
 		c.Close(netpoll.RateLimited, ws.StatusPolicyViolation, "rate limit")
 		return true
 	}
 	c.Pause(netpoll.RateLimit)
-	ls.paused.Set(c.ID().Slot(), ls.now+ticks(h.limiter.wait(m, now)))
+	ls.paused.Set(c.ID().Slot(), ls.now+ticks(limiter.wait(m, now)))
 	return false
 }
 
@@ -122,9 +119,11 @@ func (h *Hub) goOn(ls *loopState, slot uint32) {
 	if c == nil {
 		return
 	}
-	if wait := h.limiter.wait(ls.meters.At(slot), h.clock()); wait > 0 {
-		ls.paused.Set(slot, ls.now+ticks(wait))
-		return
+	if limiter := &ls.settings.limiter; limiter.limited() {
+		if wait := limiter.wait(ls.meters.At(slot), h.clock()); wait > 0 {
+			ls.paused.Set(slot, ls.now+ticks(wait))
+			return
+		}
 	}
 	c.Resume(netpoll.RateLimit)
 }

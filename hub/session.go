@@ -65,6 +65,8 @@ func (s *session) setRemote(a netip.AddrPort) {
 	s.addr, s.port = a.Addr().As16(), a.Port()
 }
 
+func (s *session) remoteAddr() netip.Addr { return netip.AddrFrom16(s.addr) }
+
 // remote is a client's address, IPv4 unmapped.
 func remote(addr [16]byte, port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(addr).Unmap(), port)

@@ -57,7 +57,7 @@ func (sim *Simulation) Leave(id netpoll.ID) { sim.exit(sim.loops[id.Loop()], id)
 // Heard moves a session's deadline, as a ping does.
 func (sim *Simulation) Heard(loop int, slot uint32) {
 	ls := sim.loops[loop]
-	ls.deadlines.Set(slot, sim.deadline(ls.now))
+	ls.deadlines.Set(slot, ls.deadline())
 }
 
 // Tick is Hub.Tick for second now, a slice of its work; where more is true it is
