@@ -163,7 +163,7 @@ readme: ## Write what is generated into README.md and docs/
 # elsewhere it says what is missing.
 .PHONY: tools
 tools:
-	@for tool in node:nodejs npm:npm python3:python3 curl:curl; do $(call need,$${tool%%:*},$${tool##*:}); done
+	@for tool in node:nodejs npm:npm python3:python3 php:php-cli curl:curl; do $(call need,$${tool%%:*},$${tool##*:}); done
 
 .PHONY: browser-tools
 browser-tools: tools $(BROWSER)/node_modules/.installed $(CLIENT)/node_modules/.installed

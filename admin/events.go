@@ -206,7 +206,7 @@ func (e *eventStream) collect(now time.Time, last bool) {
 	var dropped uint64
 	e.events, dropped = e.tap.Take(e.events[:0])
 	for i := range e.events {
-		e.lines = appendEvent(e.lines, &e.events[i])
+		e.lines = appendEvent(e.lines, &e.events[i], e.server.cfg.JSONDepth)
 	}
 	clear(e.events)
 	e.dropped += dropped
@@ -242,7 +242,7 @@ func appendHeartbeat(b []byte, now time.Time) []byte {
 }
 
 // appendEvent adds a line.
-func appendEvent(b []byte, e *hub.TapEvent) []byte {
+func appendEvent(b []byte, e *hub.TapEvent, levels int) []byte {
 	b = append(b, `{"time":`...)
 	b = appendTime(b, e.Time)
 	b = append(b, `,"action":"`...)
@@ -265,20 +265,20 @@ func appendEvent(b []byte, e *hub.TapEvent) []byte {
 	default:
 		b = append(b, `,"size":`...)
 		b = strconv.AppendInt(b, int64(e.Size), 10)
-		b = appendPayload(b, e)
+		b = appendPayload(b, e, levels)
 	}
 	return append(b, "}\n"...)
 }
 
 // appendPayload adds a message's data, where it was asked for. JSON may hold line
 // breaks, which a line may not; they mean nothing there.
-func appendPayload(b []byte, e *hub.TapEvent) []byte {
+func appendPayload(b []byte, e *hub.TapEvent, levels int) []byte {
 	if e.Data == nil {
 		return b
 	}
 	b = append(b, `,"data":`...)
 	begin := len(b)
-	b, encoding := forward.AppendData(b, e.Data, e.Binary, e.Truncated)
+	b, encoding := forward.AppendData(b, e.Data, e.Binary, e.Truncated, levels)
 	for i := begin; i < len(b); i++ {
 		if b[i] == '\n' || b[i] == '\r' {
 			b[i] = ' '

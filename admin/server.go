@@ -42,6 +42,7 @@ type Config struct {
 	UserHeader   string // default "X-Bfl-User"; who sends it is a proxy
 	Token        string // "": loopback and unix peers are trusted, under the rules of the wire contract
 	MaxBodyBytes int    // of a command's body; default 16 MiB
+	JSONDepth    int    // forward.Config's, for the data of live events; default its default
 	Profiles     bool   // serve the Go runtime's profiles at /debug/pprof/
 	Version      string // for /metrics
 
@@ -99,6 +100,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.UserHeader == "" {
 		cfg.UserHeader = "X-Bfl-User"
+	}
+	if cfg.JSONDepth == 0 {
+		cfg.JSONDepth = forward.MaxJSONDepth
 	}
 	if cfg.MaxBodyBytes == 0 {
 		cfg.MaxBodyBytes = 16 << 20

@@ -301,7 +301,7 @@ func FuzzAnElementIsTheEventAndMore(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, binary bool, cookie, value string) {
 		src := alice
 		src.Headers = PackHeaders(cookie, []Field{{"X-A", value}})
-		var pool eventPool
+		pool := eventPool{levels: MaxJSONDepth}
 		e := pool.message(&src, data, binary)
 		b := batch{events: []*event{e, e}}
 		var elements []struct {

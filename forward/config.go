@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"ws-gateway/forward/portable"
 )
 
 // Config of a Forwarder. Zero values mean the defaults named beside them.
@@ -51,6 +53,11 @@ type Config struct {
 	// answers are read in turn. See train.
 	Pipeline int
 
+	// JSONDepth is how many levels of nesting the body of a POST has at most, so that
+	// the app's JSON parser takes it whatever a client has sent: data that is deeper
+	// is sent as text. Default and most: 500.
+	JSONDepth int
+
 	Secrets []string // sign each POST with all of these; none: no signature
 
 	// Reply is given what the app's 2xx answer to an event says to the event's
@@ -77,6 +84,9 @@ const (
 	maxConcurrency = 1 << 16
 	maxBatch       = 10_000
 	maxPipeline    = 256
+
+	MaxJSONDepth = portable.MaxDepth
+	MinJSONDepth = wrapping + 1 // what the gateway itself nests in a batch
 )
 
 // withDefaults checks c and puts in what was left out.
@@ -96,6 +106,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("callback pipeline %d: want 1 to %d", c.Pipeline, maxPipeline)
 	case c.Pipeline > 1 && (c.Batch > 1 || c.Reply != nil || c.Settles):
 		return c, errors.New("pipelined callbacks and batches, replies or authorization exclude each other")
+	case c.JSONDepth != 0 && (c.JSONDepth < MinJSONDepth || c.JSONDepth > MaxJSONDepth):
+		return c, fmt.Errorf("callback JSON depth %d: want %d to %d", c.JSONDepth, MinJSONDepth, MaxJSONDepth)
 	case c.RetryFor < 0:
 		return c, errors.New("callback retry time is negative")
 	case c.QueueEvents < 0 || c.QueueBytes < 0:
@@ -120,6 +132,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.Batch, 1)
 	setDefault(&c.Linger, 5*time.Millisecond)
 	setDefault(&c.Pipeline, 1)
+	setDefault(&c.JSONDepth, MaxJSONDepth)
 	setDefault(&c.QueueEvents, 256)
 	setDefault(&c.QueueBytes, 1<<20)
 	setDefault(&c.Memory, 256<<20)

@@ -17,7 +17,7 @@ func BenchmarkEncodeMessage(b *testing.B) {
 			buf := make([]byte, 0, 1<<10)
 			b.ReportAllocs()
 			for b.Loop() {
-				f := formOf(c.data, c.binary)
+				f := formOf(c.data, c.binary, MaxJSONDepth)
 				if messageSize(&alice, c.data, f) > cap(buf) {
 					b.Fatal("the buffer is too small")
 				}

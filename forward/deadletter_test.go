@@ -15,7 +15,7 @@ import (
 
 func TestTheDeadLetterFileIsForItsOwnerAloneAndAppendedTo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dead.jsonl")
-	var pool eventPool
+	pool := eventPool{levels: MaxJSONDepth}
 	for range 2 { // two runs of the gateway
 		d, err := openDeadLetters(path, 1<<20, 1, zerolog.Nop())
 		if err != nil {
@@ -57,7 +57,7 @@ func letters(t *testing.T, path string, maxSize int64, keep int, log *logBuffer)
 		t.Fatal(err)
 	}
 	t.Cleanup(d.close)
-	var pool eventPool
+	pool := eventPool{levels: MaxJSONDepth}
 	return d, func(n int) bool {
 		src := alice
 		src.Seq = uint32(n)
@@ -171,7 +171,7 @@ func TestAFullFileIsRenamedAndTheOldestRemoved(t *testing.T) {
 }
 
 func TestALetterKeepsEverything(t *testing.T) {
-	var pool eventPool
+	pool := eventPool{levels: MaxJSONDepth}
 	for _, test := range []struct {
 		name, cookie string
 		fields       []Field
@@ -231,7 +231,7 @@ func FuzzADeadLetterIsOneLineOfJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, binary bool, cookie string) {
 		src := alice
 		src.Headers = PackHeaders(cookie, nil)
-		var pool eventPool
+		pool := eventPool{levels: MaxJSONDepth}
 		e := pool.message(&src, data, binary)
 		line := appendDeadLetter(nil, e, Broken, 0, time.Now())
 		if strings.Count(string(line), "\n") != 1 || strings.Contains(string(line), "\r") {

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"strconv"
 	"unicode/utf8"
+
+	"ws-gateway/forward/portable"
 )
 
 // Source is what an event says of its connection. Its strings are kept, its
@@ -35,17 +37,23 @@ type End struct {
 type form uint8
 
 const (
-	formJSON   form = iota // as they are
+	formJSON   form = iota // as they are, a JSON value
 	formText               // as a JSON string
 	formBase64             // as a JSON string in base64
 )
 
-// formOf chooses the form that loses nothing.
-func formOf(data []byte, binary bool) form {
+// wrapping is how deep a message's data is nested in what is POSTed: in the event's
+// object, and that in a batch's array.
+const wrapping = 2
+
+// formOf chooses the form that loses nothing, and that no parser which takes bodies
+// of so many levels gives up on: one client's message must not make the app refuse
+// what others have sent.
+func formOf(data []byte, binary bool, levels int) form {
 	switch {
 	case binary:
 		return formBase64
-	case ValidJSON(data):
+	case portable.JSON(data, levels-wrapping):
 		return formJSON
 	case utf8.Valid(data):
 		return formText
@@ -162,11 +170,11 @@ func appendRequestID(dst []byte, src *Source) []byte {
 }
 
 // AppendData appends a message's bytes as the value of a JSON member, in the form
-// in which they go to the app. encoding says which that is: "", as they are;
-// "text"; "base64". cut says that they are the beginning of a longer message,
-// which is never taken for JSON.
-func AppendData(dst, data []byte, binary, cut bool) (_ []byte, encoding string) {
-	f := formOf(data, binary)
+// in which they go to the app; levels is Config.JSONDepth. encoding says which form
+// that is: "", as they are; "text"; "base64". cut says that they are the beginning of
+// a longer message, which is never taken for JSON.
+func AppendData(dst, data []byte, binary, cut bool, levels int) (_ []byte, encoding string) {
+	f := formOf(data, binary, levels)
 	if cut && f == formJSON {
 		f = formText
 	}

@@ -11,7 +11,7 @@ import (
 var alice = Source{Key: 7, Seq: 42, ConnID: []byte("c1"), User: "alice", Headers: "a=b"}
 
 func TestBodiesAreThoseOfTheContract(t *testing.T) {
-	var pool eventPool
+	pool := eventPool{levels: MaxJSONDepth}
 	for _, c := range []struct {
 		name, want string
 		event      *event
@@ -123,7 +123,7 @@ func FuzzBodiesDecodeToWhatWentIn(f *testing.F) {
 				t.Errorf("%s: %q became %q", what, in, got)
 			}
 		}
-		var pool eventPool
+		pool := eventPool{levels: MaxJSONDepth}
 		check := func(e *event, size int) decoded {
 			if len(e.buf) > size {
 				t.Errorf("%d bytes, %d were reckoned: %s", len(e.buf), size, e.buf)
@@ -133,7 +133,7 @@ func FuzzBodiesDecodeToWhatWentIn(f *testing.F) {
 			same("conn id", d.ConnID, id)
 			return d
 		}
-		form := formOf(data, binary)
+		form := formOf(data, binary, MaxJSONDepth)
 		if d := check(pool.message(&src, data, binary), messageSize(&src, data, form)); d.message(t) != strings.Trim(string(data), " \t\r\n") && d.message(t) != string(data) {
 			t.Errorf("message %q became %q", data, d.message(t))
 		}
@@ -166,7 +166,7 @@ func TestEncodingAllocatesNothing(t *testing.T) {
 	for _, data := range []string{`{"event":"chat","data":{"text":"hello"}}`, "not JSON: \"é\"", "\xff"} {
 		data := []byte(data)
 		if n := testing.AllocsPerRun(1000, func() {
-			f := formOf(data, false)
+			f := formOf(data, false, MaxJSONDepth)
 			if messageSize(&alice, data, f) > cap(buf) {
 				t.Fatal("the buffer is too small")
 			}
@@ -178,7 +178,7 @@ func TestEncodingAllocatesNothing(t *testing.T) {
 }
 
 func TestLargeBuffersAreLeftToTheCollector(t *testing.T) {
-	var pool eventPool
+	pool := eventPool{levels: MaxJSONDepth}
 	for size, want := range map[int]int{1: 1 << minClass, 1 << minClass: 1 << minClass, 1<<minClass + 1: 1 << (minClass + 1), 1 << maxClass: 1 << maxClass} {
 		e := pool.get(size)
 		if cap(e.buf) != want {

@@ -53,6 +53,7 @@ const (
 // eventPool keeps events for reuse, with their buffers, by buffer size: so a
 // small event never holds a large buffer while it waits.
 type eventPool struct {
+	levels  int // Config.JSONDepth
 	classes [numClasses]sync.Pool
 }
 
@@ -85,7 +86,7 @@ func (p *eventPool) open(src *Source, req *Request) *event {
 }
 
 func (p *eventPool) message(src *Source, data []byte, binary bool) *event {
-	f := formOf(data, binary)
+	f := formOf(data, binary, p.levels)
 	e := p.get(messageSize(src, data, f))
 	e.buf = appendMessage(e.buf, src, data, f)
 	return e.complete(src, actionMessage)

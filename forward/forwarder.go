@@ -75,6 +75,7 @@ func New(cfg Config) (*Forwarder, error) {
 		empty:   make(chan struct{}, 1),
 		lost:    make(chan struct{}, lostWindow),
 	}
+	f.events.levels = cfg.JSONDepth
 	f.histograms = newHistograms()
 	f.lanes.bounds = bounds{events: cfg.QueueEvents, bytes: cfg.QueueBytes}
 	f.lanes.batches = cfg.Batch > 1

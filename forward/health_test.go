@@ -64,8 +64,9 @@ func TestDataIsInTheFormOfCallbacks(t *testing.T) {
 		{`plain`, false, false, `"plain" text`},
 		{"\x01", true, false, `"AQ==" base64`},
 		{"1", true, true, `"MQ==" base64`},
+		{"1e400", false, false, `"1e400" text`},
 	} {
-		got, encoding := AppendData(nil, []byte(c.data), c.binary, c.cut)
+		got, encoding := AppendData(nil, []byte(c.data), c.binary, c.cut, MaxJSONDepth)
 		equal(t, c.data, string(got)+" "+encoding, c.want)
 	}
 }

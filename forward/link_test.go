@@ -105,7 +105,7 @@ func TestARequestIsOnTheWireAsTheContractHasIt(t *testing.T) {
 			l := testLink(t, url+"?a=b%20c")
 			src := alice
 			src.Headers = cookie
-			var pool eventPool
+			pool := eventPool{levels: MaxJSONDepth}
 			e := pool.message(&src, []byte(data), false)
 			if status, err := l.exchange(t, e); status != 200 || err != nil {
 				t.Fatalf("status %d, %v", status, err)
@@ -180,7 +180,7 @@ func TestTheStatusDecidesWhateverBecomesOfTheRest(t *testing.T) {
 			}
 		})
 		l := testLink(t, url)
-		var pool eventPool
+		pool := eventPool{levels: MaxJSONDepth}
 		status, err := l.exchange(t, pool.open(&alice, &Request{}))
 		if status != c.status || err != nil {
 			t.Errorf("%s: status %d, %v; want %d", c.name, status, err, c.status)
@@ -206,7 +206,7 @@ func TestWhatIsNoAnswerIsAnError(t *testing.T) {
 			_, _ = io.WriteString(conn, answer)
 		})
 		l := testLink(t, url)
-		var pool eventPool
+		pool := eventPool{levels: MaxJSONDepth}
 		status, err := l.exchange(t, pool.open(&alice, &Request{}))
 		if err == nil || classify(status, err) != Broken {
 			t.Errorf("%s: status %d, %v", name, status, err)
@@ -227,7 +227,7 @@ func TestAnAnswerBeforeTheRequestIsReadCounts(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
 	}) // closed with most of the body unread: the other side's write fails
 	l := testLink(t, url)
-	var pool eventPool
+	pool := eventPool{levels: MaxJSONDepth}
 	e := pool.message(&alice, make([]byte, 4<<20), true)
 	if status, err := l.exchange(t, e); status != 413 || err != nil {
 		t.Errorf("status %d, %v", status, err)
@@ -250,7 +250,7 @@ func TestAHangingAppTimesOut(t *testing.T) {
 		if err := l.connect(context.Background(), time.Now().Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		var pool eventPool
+		pool := eventPool{levels: MaxJSONDepth}
 		status, _, err := l.postEvent(pool.open(&alice, &Request{}), time.Now().Add(20*time.Millisecond))
 		if got := classify(status, err); got != TimedOut {
 			t.Errorf("%s: %v (%v)", name, got, err)
@@ -273,7 +273,7 @@ func TestAnInterruptedLinkStaysInterrupted(t *testing.T) {
 		<-received
 		l.interrupt()
 	}()
-	var pool eventPool
+	pool := eventPool{levels: MaxJSONDepth}
 	if _, err := l.exchange(t, pool.open(&alice, &Request{})); err == nil || !l.wasCut() {
 		t.Errorf("%v", err)
 	}

@@ -108,6 +108,7 @@ func (g *gateway) forwardConfig() forward.Config {
 		Batch:       c.CallbackBatch,
 		Linger:      linger(c.CallbackLinger),
 		Pipeline:    c.CallbackPipeline,
+		JSONDepth:   c.CallbackJSONDepth,
 		Drained:     func(key uint64) { g.hub.Resume(key) },
 		Pressure: func(on bool) {
 			g.hub.SetOverloaded(on)
@@ -215,6 +216,7 @@ func (g *gateway) adminConfig() admin.Config {
 		UserHeader:   c.UserHeader,
 		Token:        c.AdminToken,
 		MaxBodyBytes: int(c.MaxAPIBody),
+		JSONDepth:    c.CallbackJSONDepth,
 		Profiles:     c.Profiles,
 		Version:      version,
 		Log:          g.log,

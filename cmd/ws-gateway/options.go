@@ -64,6 +64,7 @@ type options struct {
 	CallbackBatch      int           `group:"callbacks" default:"1" min:"1" max:"10000" help:"Events, of any connections, in one POST. Above 1 its body is a JSON array."`
 	CallbackLinger     time.Duration `group:"callbacks" default:"5ms" min:"0s" max:"10s" help:"Time, from its first event, that a batch waits to be full."`
 	CallbackPipeline   int           `group:"callbacks" default:"1" min:"1" max:"256" help:"POSTs, each of another connection, that are written at once to one of the app's connections while all of --callback-concurrency are busy; their answers are read in turn. Above 1 the app must read pipelined requests, and a call that hangs holds up those behind it."`
+	CallbackJSONDepth  int           `group:"callbacks" name:"callback-json-depth" default:"500" min:"3" max:"500" help:"Levels of nesting that the app's JSON parser takes, the gateway's own included. A message that is deeper is sent as text. Ruby takes 100, .NET 64, Rust's serde_json 127."`
 	CallbackReply      bool          `group:"callbacks" help:"Send the body of a 2xx answer to the connection that caused the event; X-Ws-Close: 4001 reason closes it after that."`
 	CallbackSecret     []string      `group:"callbacks" secret:"true" sep:"\n" placeholder:"SECRET" help:"Sign callbacks with this secret (X-Ws-Signature). Repeatable, for rotation: each secret gives a signature."`
 	CallbackSecretFile string        `group:"callbacks" placeholder:"FILE" help:"File with such secrets, one a line."`
