@@ -260,8 +260,12 @@ func TestWithoutRatesNothingIsKeptOrMeasured(t *testing.T) {
 		t.Error("there are meters")
 	}
 	sim.leave(id)
-	g := start(t, Config{}, netpoll.Config{})
-	g.Hub.Received(nil, 1<<30)
+	g := start(t, Config{}, netpoll.Config{Loops: 1})
+	g.dial("alice")
+	g.on(0, func(l *netpoll.Loop) {
+		g.clock = nil
+		g.Received(l.At(0), 1<<30)
+	})
 }
 
 func TestRatesThatCannotBeKeptAreRefused(t *testing.T) {
