@@ -3,7 +3,6 @@ package forward
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strconv"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"ws-gateway/forward/linefile"
 )
 
 // ReplaySuffix is what package main's replay adds to the name of a dead-letter
@@ -33,11 +34,8 @@ type deadLetters struct {
 	written, errors atomic.Uint64
 
 	mu      sync.Mutex // guards the following, and the order of lines
-	file    *os.File
-	size    int64
-	regular bool // not a device or a pipe: can be rotated
+	file    *linefile.File
 	line    []byte
-	torn    bool      // the last line is incomplete
 	failing bool      // the last write failed
 	tried   time.Time // with failing: when the file was opened last
 }
@@ -46,51 +44,13 @@ func openDeadLetters(path string, maxSize int64, keep int, log zerolog.Logger) (
 	if path == "" {
 		return nil, nil
 	}
-	d := &deadLetters{path: path, maxSize: maxSize, keep: keep, log: log}
-	if err := d.open(); err != nil {
+	file, err := linefile.Open(path, func(what string) {
+		log.Warn().Msgf("the dead-letter file %s %s", path, what)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("dead-letter file: %w", err)
 	}
-	return d, nil
-}
-
-// open opens the file and looks at how it ends.
-func (d *deadLetters) open() error {
-	file, err := os.OpenFile(d.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	info, err := file.Stat()
-	if err != nil {
-		_ = file.Close() // nothing was written
-		return err
-	}
-	d.file, d.size, d.regular, d.torn = file, info.Size(), info.Mode().IsRegular(), false
-	if !d.regular {
-		return nil
-	}
-	if info.Mode().Perm() != 0o600 {
-		if err := file.Chmod(0o600); err != nil {
-			d.log.Warn().Err(err).Msgf("the dead-letter file %s holds payloads and cookies, and others may read it", d.path)
-		}
-	}
-	if d.size > 0 {
-		d.torn = lastByte(d.path, d.size) != '\n'
-	}
-	return nil
-}
-
-// lastByte is the last of a file's size bytes; 0 where it cannot be read.
-func lastByte(path string, size int64) byte {
-	file, err := os.Open(path)
-	if err != nil {
-		return 0
-	}
-	defer file.Close()
-	var b [1]byte
-	if _, err := file.ReadAt(b[:], size-1); err != nil && err != io.EOF {
-		return 0
-	}
-	return b[0]
+	return &deadLetters{path: path, maxSize: maxSize, keep: keep, log: log, file: file}, nil
 }
 
 // write appends e and reports whether the file has it.
@@ -126,38 +86,38 @@ func (d *deadLetters) write(e *event, o Outcome, status int, at time.Time) bool 
 func (d *deadLetters) append(now time.Time) error {
 	if d.failing && now.Sub(d.tried) >= reopenEvery {
 		d.tried = now
-		d.reopen()
+		_ = d.file.Reopen() // or goes on with what was there
 	}
-	if d.regular && d.size > 0 && d.size+int64(len(d.line)) > d.maxSize {
-		if err := d.rotate(); err != nil {
-			return err
-		}
+	if err := d.file.Check(now); err != nil {
+		return err
 	}
-	if d.torn {
-		n, err := io.WriteString(d.file, "\n")
-		d.size += int64(n)
+	if size := d.file.Size(); d.file.Regular() && size > 0 && size+int64(len(d.line)) > d.maxSize && d.file.Lock() {
+		err := d.rotate()
+		d.file.Unlock()
 		if err != nil {
 			return err
 		}
-		d.torn = false
+		if err := d.file.Reopen(); err != nil {
+			return err
+		}
 	}
-	n, err := d.file.Write(d.line)
-	d.size += int64(n)
-	d.torn = err != nil && n > 0
-	return err
+	return d.file.Append(d.line, now)
 }
 
-// reopen takes what is there under the file's name now; failing that, what was
-// there.
-func (d *deadLetters) reopen() {
-	old := d.file
-	if d.open() == nil {
-		_ = old.Close() // it could not be written to
+// Reopen looks whether the dead-letter file is still the one of its name, as it
+// does before each letter, and says so in the log.
+func (f *Forwarder) Reopen() {
+	if d := f.letters; d != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if err := d.file.Check(time.Now()); err != nil {
+			d.log.Error().Err(err).Msgf("the dead-letter file %s cannot be opened", d.path)
+		}
 	}
 }
 
-// rotate renames the files and begins a new one. What it cannot rename stays and
-// is tried again with the next letter.
+// rotate renames the files. What it cannot rename stays and is tried again with the
+// next letter.
 func (d *deadLetters) rotate() error {
 	oldest := d.name(d.keep)
 	if _, err := os.Lstat(oldest); err == nil {
@@ -174,7 +134,6 @@ func (d *deadLetters) rotate() error {
 			}
 		}
 	}
-	d.reopen()
 	return nil
 }
 

@@ -144,7 +144,7 @@ func TestAFullFileIsRenamedAndTheOldestRemoved(t *testing.T) {
 	path, log := filepath.Join(t.TempDir(), "dead.jsonl"), &logBuffer{}
 	d, write := letters(t, path, 1<<20, 2, log)
 	write(1)
-	d.maxSize = 2*d.size + 1 // two letters each
+	d.maxSize = 2*d.file.Size() + 1 // two letters each
 	if err := os.WriteFile(path+ReplaySuffix, []byte("progress"), 0o600); err != nil {
 		t.Fatal(err)
 	}

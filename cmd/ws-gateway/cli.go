@@ -9,10 +9,11 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"ws-gateway/cmd/ws-gateway/internal/signals"
 )
 
 // clientCommands are for people who ask a running gateway. They have nothing of a
@@ -129,23 +130,23 @@ type ender interface{ endsBySignal() }
 // order, unless there is a second signal, the others at once.
 func (p *process) interruptible(cancel func(), command clientCommand) (release func()) {
 	over, done := make(chan struct{}), make(chan struct{})
+	p.catchStops()
 	go func() {
 		defer close(done)
 		_, orderly := command.(ender)
+		var judge signals.Judge
 		for {
 			select {
 			case <-over:
 				return
 			case s := <-p.signals:
-				if !orderly {
-					code := exitFailure
-					if number, ok := s.(syscall.Signal); ok {
-						code = 128 + int(number)
-					}
-					p.exit(code)
+				intent := judge.Take(time.Now())
+				switch {
+				case !orderly, intent == signals.StopNow:
+					p.exit(signals.ExitCode(s))
+				case intent == signals.Stop:
+					cancel()
 				}
-				cancel()
-				orderly = false
 			}
 		}
 	}()

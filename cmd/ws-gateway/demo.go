@@ -15,6 +15,7 @@ import (
 // runDemo is the life of a gateway with the demo's app beside it, each talking to
 // the other over the loopback interface, as they would in a pod.
 func (p *process) runDemo(cfg *config, log zerolog.Logger) error {
+	p.serve()
 	appListener, err := net.Listen("tcp", cfg.AppListen)
 	if err != nil {
 		return listenError("app-listen", cfg.AppListen, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -222,9 +223,60 @@ func TestASecondSignalExitsAtOnce(t *testing.T) {
 	if _, ok := g.log.await(patience, func(l logLine) bool { return l.text("message") == "shutting down" }); !ok {
 		t.Fatal("the log does not say that the gateway shuts down")
 	}
+	poll(t, "the gateway to end", func() bool { // a signal within a second of the first is the same wish
+		if g.running() {
+			_ = g.cmd.Process.Signal(syscall.SIGTERM)
+		}
+		return !g.running()
+	})
+	if code := g.wait(patience); code != 143 {
+		t.Errorf("exit code %d, although events were left behind", code)
+	}
+}
+
+func TestSignalsThatComeTogetherAreOneWish(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	release := make(chan struct{})
+	app.respond(func(c *call) reply {
+		if c.event.Action == "close" {
+			return reply{hold: release}
+		}
+		return reply{}
+	})
+	g := startGateway(t, app, "--drain-period", "0s")
+	c := g.dial(t, "alice")
+	app.opened("alice")
+	g.signal(syscall.SIGSTOP) // so that all are there when the first is dealt with
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGCONT} {
+		g.signal(s)
+	}
+	c.closedWith(1001, "going away")
+	close(release)
+	if code := g.wait(patience); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	app.closedAs(t, "alice", 1001, "gateway")
+	if line := g.stopped(t); line.number("events_undelivered") != 0 {
+		t.Errorf("the last log line is %s", line.raw)
+	}
+}
+
+func TestSignalsThatAskForNothingDoNothing(t *testing.T) {
+	t.Parallel()
+	g := startPushOnly(t)
+	for _, s := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGVTALRM, syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGWINCH, syscall.SIGXFSZ, syscall.SIGXCPU, syscall.SIGPWR, syscall.SIGIO, syscall.Signal(40)} {
+		g.signal(s)
+	}
+	if _, ok := g.log.await(patience, func(l logLine) bool { return strings.HasPrefix(l.text("message"), "SIGHUP: ") }); !ok {
+		t.Error("SIGHUP is not in the log")
+	}
+	if a := g.get("/readyz"); a.status != http.StatusOK {
+		t.Errorf("readyz: %d", a.status)
+	}
 	g.signal(syscall.SIGTERM)
-	if code := g.wait(10 * time.Second); code == 0 {
-		t.Error("exit code 0, although events were left behind")
+	if code := g.wait(patience); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }
 

@@ -38,9 +38,11 @@ func main() {
 	tuneCollector()
 	signal.Ignore(syscall.SIGXFSZ) // a file that may not grow is an error of its writer, like a full disk
 	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	p := process{os.Args[1:], newEnvironment(os.Environ()), os.Stdout, os.Stderr, signals, os.Exit}
+	p := process{
+		args: os.Args[1:], env: newEnvironment(os.Environ()), stdout: os.Stdout, stderr: os.Stderr,
+		signals: make(chan os.Signal, 4), hangUps: make(chan os.Signal, 1), catch: signal.Notify,
+		exit: os.Exit,
+	}
 	os.Exit(p.main())
 }
 
@@ -49,8 +51,12 @@ type process struct {
 	args           []string
 	env            environment
 	stdout, stderr io.Writer
-	signals        <-chan os.Signal
 	exit           func(code int) // ends the process at once
+
+	// Signals, of those commands that catch them (signals.go).
+	signals chan os.Signal // to stop
+	hangUps chan os.Signal // SIGHUP; several that come at once are one
+	catch   func(c chan<- os.Signal, s ...os.Signal)
 }
 
 // main returns the exit code.
@@ -107,6 +113,7 @@ func (p *process) main() int {
 
 // run is the gateway's life.
 func (p *process) run(cfg *config, log zerolog.Logger) error {
+	p.serve()
 	sockets, err := inherit(activation.Files(true))
 	if err != nil {
 		return err
@@ -123,32 +130,4 @@ func (p *process) run(cfg *config, log zerolog.Logger) error {
 		return err
 	}
 	return p.untilSignal(g, log)
-}
-
-// untilSignal waits for the signal to stop, or for a failure, and shuts down. A
-// second signal ends the process at once.
-func (p *process) untilSignal(g *gateway, log zerolog.Logger) error {
-	var failure error
-	select {
-	case s := <-p.signals:
-		log.Info().Stringer("signal", s).Msg("shutting down")
-	case failure = <-g.failed:
-		log.Error().Err(failure).Msg("shutting down")
-	}
-	over := make(chan struct{})
-	defer close(over)
-	go func() {
-		select {
-		case s := <-p.signals:
-			log.Warn().Stringer("signal", s).Msg("second signal: exiting at once")
-			code := exitFailure
-			if number, ok := s.(syscall.Signal); ok {
-				code = 128 + int(number)
-			}
-			p.exit(code)
-		case <-over:
-		}
-	}()
-	g.shutdown(time.Now())
-	return failure
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -85,6 +86,7 @@ func (p *process) replay(cfg *config, log zerolog.Logger) error {
 	if cfg.replay.DryRun {
 		return r.rehearse()
 	}
+	p.catchStops(syscall.SIGHUP)
 	if r.events, err = forward.New(r.forwardConfig(cfg)); err != nil {
 		return err
 	}
@@ -107,6 +109,7 @@ func (r *replay) run() error {
 	stopMeter := r.meter.run(r.count)
 	r.finish(r.feed())
 	stopMeter()
+	r.p.dropStops()
 	remaining, err := r.remaining()
 	r.left += r.held + remaining
 	return errors.Join(err, r.summarise())

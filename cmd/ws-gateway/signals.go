@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"ws-gateway/cmd/ws-gateway/internal/signals"
+)
+
+// Who catches which signals:
+//
+//	gateway, demo             SIGTERM and SIGINT stop it in good order, SIGHUP reopens its files
+//	replay                    SIGTERM, SIGINT and SIGHUP end it in good order
+//	send, list, tail and so on  SIGTERM and SIGINT (cli.go)
+//	check, health             none: they end at once
+//
+// A gateway outlives the readers of its output, so that SIGPIPE is an error of the
+// write; the others end quietly where it goes to head or less. The rest is the Go
+// runtime's: SIGQUIT and SIGABRT (systemd's watchdog) print all goroutines and exit
+// with 2; SIGUSR1, SIGUSR2, SIGALRM and their like do nothing.
+
+// serve catches the signals of a gateway.
+func (p *process) serve() {
+	if p.catch == nil {
+		return // a test, in a process of its own
+	}
+	signal.Ignore(syscall.SIGPIPE)
+	p.catch(p.signals, os.Interrupt, syscall.SIGTERM)
+	p.catch(p.hangUps, syscall.SIGHUP)
+}
+
+// catchStops catches those signals that end a command in good order.
+func (p *process) catchStops(also ...os.Signal) {
+	if p.catch != nil {
+		p.catch(p.signals, append(also, os.Interrupt, syscall.SIGTERM)...)
+	}
+}
+
+// dropStops makes signals end the process at once, as it has nothing to lose any
+// more.
+func (p *process) dropStops() {
+	if p.catch != nil {
+		signal.Reset(syscall.SIGHUP, os.Interrupt, syscall.SIGTERM)
+	}
+}
+
+// untilSignal waits for a signal to stop, or for a failure, and shuts down. A
+// second wish to stop ends the process at once.
+func (p *process) untilSignal(g *gateway, log zerolog.Logger) error {
+	var judge signals.Judge
+	var failure error
+	serving, stopServing := context.WithCancel(g.beside)
+	defer stopServing()
+	g.serving.Go(func() { g.heedHangUps(serving, p.hangUps) })
+	select {
+	case s := <-p.signals:
+		judge.Take(time.Now())
+		log.Info().Stringer("signal", s).Msg("shutting down")
+	case failure = <-g.failed:
+		log.Error().Err(failure).Msg("shutting down")
+	}
+	stopServing()
+	over, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		p.watchForSecond(&judge, over, log)
+	}()
+	g.shutdown(time.Now())
+	close(over)
+	<-watched
+	return failure
+}
+
+// watchForSecond ends the process at the second wish to stop, until over is closed.
+func (p *process) watchForSecond(judge *signals.Judge, over <-chan struct{}, log zerolog.Logger) {
+	for {
+		select {
+		case s := <-p.signals:
+			switch judge.Take(time.Now()) {
+			case signals.StopNow:
+				log.Warn().Stringer("signal", s).Msg("second signal: exiting at once")
+				p.exit(signals.ExitCode(s))
+				return
+			case signals.Stop: // it stops already, because a part has failed
+				log.Info().Stringer("signal", s).Msg("shutting down")
+			}
+		case <-over:
+			return
+		}
+	}
+}
+
+// heedHangUps deals with each SIGHUP, one after the other, until ctx is done.
+func (g *gateway) heedHangUps(ctx context.Context, hangUps <-chan os.Signal) {
+	for {
+		select {
+		case <-hangUps:
+			g.hangUp()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// hangUp is what SIGHUP asks for.
+func (g *gateway) hangUp() {
+	g.reopen()
+	g.log.Info().Msg("SIGHUP: files reopened")
+}
+
+// reopen takes the files that are there now under the names of those that are
+// kept open. Each of them is looked at without that, too, whenever it is written
+// to.
+func (g *gateway) reopen() {
+	if g.events != nil {
+		g.events.Reopen()
+	}
+}
