@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 
 	"github.com/valyala/fasthttp"
 )
@@ -33,30 +34,51 @@ func peerOf(addr net.Addr) peer {
 }
 
 // HandOff returns the decision for netpoll.Config.HandOff, which turns strangers
-// away before they cost more than a request head. Where an admin token is
-// configured everybody is let through, to be asked for it here; otherwise only
-// loopback peers are, and whoever asks for /healthz or /readyz.
-func HandOff(token bool) func(peer netip.AddrPort, path []byte) bool {
+// away before they cost more than a request head. While there is an admin token
+// everybody is let through, to be asked for it here; otherwise only loopback peers
+// are, and whoever asks for /healthz or /readyz. hasToken is called for each such
+// request, on the loops: see [Server.HasToken].
+func HandOff(hasToken func() bool) func(peer netip.AddrPort, path []byte) bool {
 	return func(peer netip.AddrPort, path []byte) bool {
-		return token || peer.Addr().Unmap().IsLoopback() || routeOf(path).public()
+		return peer.Addr().Unmap().IsLoopback() || routeOf(path).public() || hasToken()
 	}
 }
 
 // guard decides who may use the management API.
 type guard struct {
-	hasToken bool
-	token    [sha256.Size]byte // of the token: what is compared has one length
-	identity string            // the header that carries the user's name
+	identity string                // the header that carries the user's name
+	own      bool                  // management has an address of its own
+	token    atomic.Pointer[token] // nil: there is none
 }
 
-func newGuard(token, identity string) (guard, error) {
-	for _, r := range token {
-		if r <= ' ' || r > '~' {
-			return guard{}, errors.New("admin: the token must be printable ASCII without blanks")
-		}
-	}
-	return guard{hasToken: token != "", token: sha256.Sum256([]byte(token)), identity: identity}, nil
+// token is the digest of an admin token: what is compared has one length.
+type token [sha256.Size]byte
+
+func newGuard(cfg *Config) (*guard, error) {
+	g := &guard{identity: cfg.UserHeader, own: cfg.OwnAddress}
+	return g, g.setToken(cfg.Token)
 }
+
+func (g *guard) setToken(text string) error {
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return errors.New("admin: the token must be printable ASCII without blanks")
+	}
+	if text == "" {
+		g.token.Store(nil)
+		return nil
+	}
+	digest := token(sha256.Sum256([]byte(text)))
+	g.token.Store(&digest)
+	return nil
+}
+
+// HasToken reports whether there is an admin token. It may be called at any time.
+func (s *Server) HasToken() bool { return s.guard.token.Load() != nil }
+
+// SetToken puts another admin token in the place of the one in force, or none for
+// "". Requests that have been let in go on. It may be called at any time; an error
+// changes nothing.
+func (s *Server) SetToken(text string) error { return s.guard.setToken(text) }
 
 // refusal is an HTTP status above 400 and one line for the caller. The zero
 // value refuses nothing.
@@ -65,7 +87,10 @@ type refusal struct {
 	why    string
 }
 
-const orToken = ", or start the gateway with an admin token and send it as Authorization: Bearer"
+const (
+	orToken = ", or start the gateway with an admin token and send it as Authorization: Bearer"
+	orOwn   = ", or give management an address of its own (--admin-listen)" + orToken
+)
 
 // check applies the access rules to the head of a request for r. With a token,
 // the token is the rule; the console's files, which hold no data, are served
@@ -74,9 +99,12 @@ const orToken = ", or start the gateway with an admin token and send it as Autho
 // on for somebody else: those who can make a process beside us send a request are
 // proxies, and browsers on web pages' behalf. The one page whose requests are
 // answered is the console itself, as served from here: see ownPage.
+//
+// On an address of its own there are no WebSockets for which a proxy would be set
+// up, and apps whose HTTP client looks like such a proxy are answered.
 func (g *guard) check(h *fasthttp.RequestHeader, from peer, r route) refusal {
-	if g.hasToken {
-		if r != routeConsole && !g.proven(h) {
+	if want := g.token.Load(); want != nil {
+		if r != routeConsole && !want.shownBy(h) {
 			return refusal{fasthttp.StatusUnauthorized, "admin token missing or wrong: send it as Authorization: Bearer"}
 		}
 		return refusal{}
@@ -95,52 +123,22 @@ func (g *guard) check(h *fasthttp.RequestHeader, from peer, r route) refusal {
 	if from != unixPeer && hostOf(h) == foreignHost {
 		return refusal{fasthttp.StatusForbidden, "header Host is neither an IP address nor localhost: call the gateway by one of these" + orToken}
 	}
+	if shown := recipe(h); shown != "" && !g.own {
+		return refusal{fasthttp.StatusForbidden, shown + " shows that a proxy passed this request on: call the gateway directly, with plain HTTP/1.1" + orOwn}
+	}
 	return refusal{}
 }
 
-// ownPage reports whether a header leaves it open that no page sent the request,
-// or shows that it was one of our own origin. Browsers add Origin to what could
-// change something, and Sec-Fetch-Site to everything; pages can set neither.
-//
-// Our own origin is http:// and the very Host that the request is for, where that
-// is this host's loopback: a page that was loaded from there came from here, or
-// through a tunnel that ends here, whose port may be another one. Addresses that
-// others can reach are not taken, for there a proxy may serve strangers' pages
-// under the same origin. A link to the console may stand on any page.
-func ownPage(h *fasthttp.RequestHeader, r route, name, value []byte) bool {
-	switch {
-	case named(name, fasthttp.HeaderOrigin):
-		return hostOf(h) == loopbackHost && string(value) == "http://"+string(h.Host())
-	case named(name, "Sec-Fetch-Site"):
-		return r == routeConsole || string(value) == "same-origin" || string(value) == "none"
-	}
-	return true
-}
-
-// proven reports whether the request carries the token.
-func (g *guard) proven(h *fasthttp.RequestHeader) bool {
+// shownBy reports whether the request carries the token. How long that takes does
+// not depend on how much of it is right.
+func (t *token) shownBy(h *fasthttp.RequestHeader) bool {
 	const scheme = "Bearer "
 	value := h.Peek(fasthttp.HeaderAuthorization)
 	if len(value) < len(scheme) || !strings.EqualFold(string(value[:len(scheme)]), scheme) {
 		return false
 	}
 	sum := sha256.Sum256(value[len(scheme):])
-	return subtle.ConstantTimeCompare(sum[:], g.token[:]) == 1
-}
-
-// passedOn returns the name of the header when it is one that proxies add, and
-// "" otherwise.
-func (g *guard) passedOn(name []byte) string {
-	const family = "X-Forwarded-"
-	if len(name) > len(family) && strings.EqualFold(string(name[:len(family)]), family) {
-		return family + "*"
-	}
-	for _, known := range [...]string{"Forwarded", "X-Real-Ip", "Via", g.identity} {
-		if named(name, known) {
-			return known
-		}
-	}
-	return ""
+	return subtle.ConstantTimeCompare(sum[:], t[:]) == 1
 }
 
 // named compares header names, which are ASCII, without case.

@@ -19,10 +19,11 @@ func FuzzGuard(f *testing.F) {
 		"Host: localhost\r\nx_forwarded_for: x", "Host: localhost\r\nOrigin : x", "Host: localhost\r\nA: b\r\n Origin: x", "Host: localhost\r\nHost: evil.test",
 		"Host: localhost:1\r\nOrigin: http://localhost:1", "Host: localhost:1\r\nOrigin: http://localhost:1\r\nOrigin: http://evil.test", "Host: localhost\r\nSec-Fetch-Site: cross-site", "Host: 10.0.0.1\r\nOrigin: http://10.0.0.1",
 		"Host: localhost\nVia: x", "Host: localhost\r\n\tX-Bfl-User: x", "Host: localhost.", "Host: 1", "Host: localhost:", "Host:", "Host: 127.0.0.1@evil.test",
+		"Host: localhost\r\nConnection: upgrade", "Host: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c", "Host: localhost:1\r\nReferer: http://localhost:1/", "Host: localhost\r\nConnection: close\r\nUpgrade: x",
 	} {
 		f.Add([]byte(seed))
 	}
-	g, err := newGuard("", "X-Bfl-User")
+	g, err := newGuard(&Config{UserHeader: "X-Bfl-User"})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -46,11 +47,14 @@ func FuzzGuard(f *testing.F) {
 			return
 		}
 		for name := range q.Header {
-			if name = strings.ToLower(name); strings.HasPrefix(name, "x-forwarded-") || name == "forwarded" || name == "x-real-ip" || name == "via" || name == "x-bfl-user" {
+			if name = strings.ToLower(name); strings.HasPrefix(name, "x-forwarded-") || name == "forwarded" || name == "x-real-ip" || name == "via" || strings.HasPrefix(name, "cf-") || name == "x-client-ip" || name == "x-bfl-user" {
 				t.Fatalf("%q is let through with %s", raw, name)
 			}
 			for _, value := range q.Header.Values(name) {
-				if name == "origin" && value != "http://"+q.Host || name == "sec-fetch-site" && value != "same-origin" && value != "none" {
+				if name == "connection" && hasToken([]byte(value), "upgrade") && !strings.EqualFold(strings.Join(q.Header.Values("Upgrade"), ","), "h2c") || name == "upgrade" && !strings.EqualFold(value, "h2c") {
+					t.Fatalf("%q is let through with %s %s", raw, name, value)
+				}
+				if name == "referer" && !strings.HasPrefix(value, "http://"+q.Host+"/") || name == "origin" && value != "http://"+q.Host || name == "sec-fetch-site" && value != "same-origin" && value != "none" {
 					t.Fatalf("%q is let through with %s %s", raw, name, value)
 				}
 			}

@@ -21,9 +21,9 @@ func head(t *testing.T, lines ...string) *fasthttp.RequestHeader {
 	return h
 }
 
-func newTestGuard(t *testing.T, token string) guard {
+func newTestGuard(t *testing.T, token string) *guard {
 	t.Helper()
-	g, err := newGuard(token, "X-Bfl-User")
+	g, err := newGuard(&Config{Token: token, UserHeader: "X-Bfl-User"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestWithATokenItIsTheOnlyRule(t *testing.T) {
 
 func TestATokenThatNoHeaderCanCarryIsAnError(t *testing.T) {
 	for _, token := range []string{"two words", "line\n", "täken", "tab\t", "\x00"} {
-		if _, err := newGuard(token, "X-Bfl-User"); err == nil {
+		if _, err := newGuard(&Config{Token: token, UserHeader: "X-Bfl-User"}); err == nil {
 			t.Errorf("token %q was taken", token)
 		}
 	}
@@ -198,10 +198,10 @@ func TestHandOffLetsThroughOnlyWhoCouldBeAnswered(t *testing.T) {
 		{"192.0.2.1:1", "/healthz/../metrics", false, true},
 	} {
 		peer := netip.MustParseAddrPort(c.peer)
-		if got := HandOff(false)(peer, []byte(c.path)); got != c.bare {
+		if got := HandOff(func() bool { return false })(peer, []byte(c.path)); got != c.bare {
 			t.Errorf("without a token, %s %s: %v", c.peer, c.path, got)
 		}
-		if got := HandOff(true)(peer, []byte(c.path)); got != c.underToken {
+		if got := HandOff(func() bool { return true })(peer, []byte(c.path)); got != c.underToken {
 			t.Errorf("with a token, %s %s: %v", c.peer, c.path, got)
 		}
 	}

@@ -29,7 +29,7 @@ func BenchmarkParseSend(b *testing.B) {
 }
 
 func BenchmarkAccessRules(b *testing.B) {
-	g, err := newGuard("", "X-Bfl-User")
+	g, err := newGuard(&Config{UserHeader: "X-Bfl-User"})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func newRig(t *testing.T, change ...func(*Config)) *rig {
 		t.Fatal(err)
 	}
 	sockets, err := netpoll.New(netpoll.Config{
-		Handler: h, Loops: 2, HandOff: HandOff(false), CloseTimeout: time.Second, Log: zerolog.Nop(),
+		Handler: h, Loops: 2, HandOff: HandOff(func() bool { return false }), CloseTimeout: time.Second, Log: zerolog.Nop(),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -40,7 +40,8 @@ type Config struct {
 
 	ClientPath   string // default "/ws"; requests for it are sent to a connection of their own
 	UserHeader   string // default "X-Bfl-User"; who sends it is a proxy
-	Token        string // "": loopback and unix peers are trusted, under the rules of the wire contract
+	Token        string // "": loopback and unix peers are trusted, under the rules of the wire contract; see SetToken
+	OwnAddress   bool   // management does not share the clients' port
 	MaxBodyBytes int    // of a command's body; default 16 MiB
 	JSONDepth    int    // forward.Config's, for the data of live events; default its default
 	Profiles     bool   // serve the Go runtime's profiles at /debug/pprof/
@@ -67,7 +68,7 @@ const (
 type Server struct {
 	// Static after New.
 	cfg      Config
-	guard    guard
+	guard    *guard
 	http     fasthttp.Server
 	registry *prometheus.Registry
 	ctx      context.Context // of calls to the hub; ends when Shutdown gives up
@@ -119,7 +120,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.eventWrite == 0 {
 		cfg.eventWrite = longestEventWrite
 	}
-	guard, err := newGuard(cfg.Token, cfg.UserHeader)
+	guard, err := newGuard(&cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -202,7 +202,7 @@ func (g *gateway) netpollConfig() netpoll.Config {
 		nc.Received = g.hub.Received
 	}
 	if c.AdminListen == "" {
-		nc.HandOff = admin.HandOff(c.AdminToken != "")
+		nc.HandOff = admin.HandOff(func() bool { return g.admin.HasToken() }) // set before the loops start
 	}
 	return nc
 }
@@ -215,6 +215,7 @@ func (g *gateway) adminConfig() admin.Config {
 		ClientPath:   c.Path,
 		UserHeader:   c.UserHeader,
 		Token:        c.AdminToken,
+		OwnAddress:   c.AdminListen != "",
 		MaxBodyBytes: int(c.MaxAPIBody),
 		JSONDepth:    c.CallbackJSONDepth,
 		Profiles:     c.Profiles,

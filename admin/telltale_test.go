@@ -1,0 +1,175 @@
+package admin
+
+import (
+	"bufio"
+	"strings"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+)
+
+// request parses a whole head.
+func request(t *testing.T, lines ...string) *fasthttp.RequestHeader {
+	t.Helper()
+	h := new(fasthttp.RequestHeader)
+	raw := strings.Join(lines, "\r\n") + "\r\n\r\n"
+	if err := h.Read(bufio.NewReader(strings.NewReader(raw))); err != nil {
+		t.Fatalf("parsing %q: %v", raw, err)
+	}
+	return h
+}
+
+func TestEveryHeaderThatOnlyProxiesAddIsATellTale(t *testing.T) {
+	g := newTestGuard(t, "")
+	for _, name := range []string{
+		"Forwarded", "X-Forwarded", "X-Forwarded-For", "x-forwarded-client-cert", "X-FORWARDED-PREFIX", "X-Real-IP", "Via", "Max-Forwards", "CDN-Loop",
+		"True-Client-IP", "X-Client-IP", "Client-IP", "X-Cluster-Client-IP", "X-ProxyUser-Ip", "Proxy-Client-IP", "WL-Proxy-Client-IP",
+		"X-Request-Start", "X-Queue-Start", "X-Envoy-External-Address", "x-envoy-attempt-count", "CF-Connecting-IP", "cf-ray", "CloudFront-Viewer-Address",
+		"Fastly-Client-IP", "X-Azure-ClientIP", "X-Original-URI", "X-Original-Forwarded-For", "X-Rewrite-URL", "X-ARR-LOG-ID", "X-AppEngine-User-IP",
+		"X-Varnish", "Front-End-Https", "Surrogate-Capability", "Tailscale-User-Login", "X-Bfl-User", "x-bfl-USER",
+	} {
+		for _, value := range []string{": x", ":", ": "} {
+			for _, r := range []route{routeSend, routeList, routeMetrics, routeConsole} {
+				if no := g.check(head(t, "Host: localhost", name+value), loopbackPeer, r); no.status != 403 || !strings.Contains(no.why, "proxy") {
+					t.Errorf("%s%s on %s: %+v", name, value, r, no)
+				}
+			}
+		}
+	}
+}
+
+func TestWhatAppsAndTheirInstrumentationSendIsNoTellTale(t *testing.T) {
+	g := newTestGuard(t, "")
+	for name, lines := range map[string][]string{
+		"Go":                   {"POST /tapr/ws/conn/send HTTP/1.1", "Host: 127.0.0.1:40010", "User-Agent: Go-http-client/1.1", "Content-Length: 2", "Accept-Encoding: gzip"},
+		"curl":                 {"GET /tapr/ws/conn/list HTTP/1.1", "Host: 127.0.0.1:40010", "User-Agent: curl/8.5.0", "Accept: */*"},
+		"curl, HTTP/1.0":       {"GET /tapr/ws/conn/list HTTP/1.0", "Host: 127.0.0.1:40010", "User-Agent: curl/8.5.0", "Accept: */*"},
+		"ab":                   {"GET /tapr/ws/conn/list HTTP/1.0", "Host: 127.0.0.1:40010", "User-Agent: ApacheBench/2.3", "Accept: */*"},
+		"ab -k":                {"GET /tapr/ws/conn/list HTTP/1.0", "Connection: Keep-Alive", "Host: 127.0.0.1:40010", "User-Agent: ApacheBench/2.3"},
+		"by hand":              {"GET /tapr/ws/conn/list HTTP/1.0"},
+		"by hand, to be ended": {"GET /tapr/ws/conn/list HTTP/1.0", "Connection: close"},
+		"PHP 8":                {"GET /tapr/ws/conn/list HTTP/1.1", "Host: 127.0.0.1:40010", "Connection: close"},
+		"Python's urllib":      {"POST /tapr/ws/conn/send HTTP/1.1", "Accept-Encoding: identity", "Content-Length: 2", "Host: 127.0.0.1:40010", "User-Agent: Python-urllib/3.12", "Connection: close"},
+		"Node's fetch":         {"POST /tapr/ws/conn/send HTTP/1.1", "host: 127.0.0.1:40010", "connection: keep-alive", "content-type: text/plain;charset=UTF-8", "accept: */*", "accept-language: *", "sec-fetch-mode: cors", "user-agent: node", "accept-encoding: gzip, deflate", "content-length: 2"},
+		"Java's HttpClient":    {"POST /tapr/ws/conn/send HTTP/1.1", "Connection: Upgrade, HTTP2-Settings", "Content-Length: 2", "Host: 127.0.0.1:40010", "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA", "Upgrade: h2c", "User-Agent: Java-http-client/21.0.2"},
+		"curl --http2":         {"GET /tapr/ws/conn/list HTTP/1.1", "Host: 127.0.0.1:40010", "User-Agent: curl/8.5.0", "Accept: */*", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA"},
+		"traces":               {"GET /tapr/ws/conn/list HTTP/1.1", "Host: 127.0.0.1:40010", "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "X-Request-Id: 1", "X-Amzn-Trace-Id: Root=1-5759e988-bd862e3fe1be46a994272793", "X-B3-TraceId: 80f198ee56343ba864fe8b2a57d3eff7", "X-Cloud-Trace-Context: 1/2;o=1"},
+		"names like ours":      {"GET /tapr/ws/conn/list HTTP/1.1", "Host: 127.0.0.1:40010", "X-Bfl-Users: a", "Cf: a", "X-Originals: a", "Viaduct: a", "X-A-Header-Name-That-Is-Long: a"},
+	} {
+		h := request(t, lines...)
+		if no := g.check(h, loopbackPeer, routeOf(h.RequestURI())); no.status != 0 {
+			t.Errorf("%s: %+v", name, no)
+		}
+	}
+}
+
+// What nginx sends on, with the two recipes for WebSockets of its manual and
+// without one; the client's own headers, as Upgrade where the recipe passes it on,
+// are the stranger's to choose.
+func TestAProxyThatIsSetUpForWebSocketsIsToldByWhatItAdds(t *testing.T) {
+	const get, host = "GET /tapr/ws/conn/list HTTP/1.1", "Host: 127.0.0.1:40010"
+	for name, lines := range map[string][]string{
+		"nginx":                           {get, host, "Connection: upgrade", "Accept: */*"},
+		"in other letters":                {get, host, "cONNECTION: uPGRADE"},
+		"in a list":                       {get, host, "Connection: keep-alive ,\tUpgrade"},
+		"in a second line":                {get, host, "Connection: keep-alive", "Connection: Upgrade"},
+		"beside close":                    {get, host, "Connection: upgrade, close"},
+		"the stranger offers WebSocket":   {get, host, "Upgrade: websocket", "Connection: upgrade"},
+		"the stranger offers HTTP/2":      {get, host, "Upgrade: h2c", "Connection: upgrade", "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA"},
+		"the stranger offers TLS":         {get, host, "Upgrade: TLS/1.2", "Connection: Upgrade"},
+		"an offer that was cut off":       {get, host, "Upgrade: websocket"},
+		"an empty offer":                  {get, host, "Upgrade:"},
+		"two offers":                      {get, host, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "Upgrade: websocket"},
+		"two offers, the other way round": {get, host, "Connection: Upgrade, HTTP2-Settings", "Upgrade: websocket", "Upgrade: h2c"},
+		"HTTP/2 with WebSocket in a list": {get, host, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c, websocket"},
+		"nginx without a recipe":          {"GET /tapr/ws/conn/list HTTP/1.0", host, "Connection: close", "User-Agent: curl/8"},
+		"the same, in other letters":      {"POST /tapr/ws/conn/send HTTP/1.0", "host: 127.0.0.1:40010", "CONNECTION:\tClose", "Content-Length: 0"},
+	} {
+		h := request(t, lines...)
+		for _, r := range []route{routeOf(h.RequestURI()), routeConsole, routeUnknown} {
+			for _, from := range []peer{loopbackPeer, unixPeer} {
+				shared := newTestGuard(t, "")
+				if no := shared.check(h, from, r); no.status != 403 || !strings.Contains(no.why, "proxy") || !strings.Contains(no.why, "--admin-listen") {
+					t.Errorf("%s: %+v", name, no)
+				}
+			}
+		}
+		own := newTestGuard(t, "")
+		own.own = true
+		if no := own.check(h, loopbackPeer, routeList); no.status != 0 {
+			t.Errorf("%s, on an address that no proxy of WebSockets knows: %+v", name, no)
+		}
+		token := newTestGuard(t, "right")
+		h.Set("Authorization", "Bearer right")
+		if no := token.check(h, remotePeer, routeList); no.status != 0 {
+			t.Errorf("%s, with the token: %+v", name, no)
+		}
+	}
+}
+
+func TestAForeignRefererIsAWebPages(t *testing.T) {
+	g := newTestGuard(t, "")
+	for _, c := range []struct {
+		host, referer string
+		r             route
+		allowed       bool
+	}{
+		{"localhost:40010", "http://localhost:40010/console/", routeList, true},
+		{"127.0.0.1:40010", "http://127.0.0.1:40010/", routeSend, true},
+		{"[::1]:40010", "http://[::1]:40010/console/main.js", routeList, true},
+		{"localhost", "https://wiki.example/page", routeConsole, true}, // a link
+		{"localhost:40010", "https://evil.example/", routeList, false},
+		{"localhost:40010", "http://localhost:3000/", routeList, false},
+		{"localhost:40010", "http://localhost:40010.evil.example/", routeList, false},
+		{"localhost:40010", "http://localhost:40010", routeList, false},
+		{"localhost:40010", "http://localhost:400100/", routeList, false},
+		{"localhost:40010", "https://localhost:40010/", routeList, false},
+		{"127.0.0.1:40010", "http://localhost:40010/", routeList, false},
+		{"10.1.2.3:40010", "http://10.1.2.3:40010/", routeList, false},
+		{"localhost:40010", "", routeList, false},
+		{"localhost:40010", "about:client", routeSend, false},
+	} {
+		no := g.check(head(t, "Host: "+c.host, "Referer: "+c.referer), loopbackPeer, c.r)
+		if (no.status == 0) != c.allowed || !c.allowed && (no.status != 403 || !strings.Contains(no.why, "Referer")) {
+			t.Errorf("%s asks %s %s: %+v", c.referer, c.host, c.r, no)
+		}
+	}
+}
+
+func TestAnotherTokenTakesThePlaceOfTheOneInForce(t *testing.T) {
+	r := newRig(t)
+	asks := func(token string) int {
+		return r.do("GET", "/tapr/ws/conn/count", "", "Authorization: Bearer "+token).status
+	}
+	if r.admin.HasToken() || asks("any") != 200 {
+		t.Fatal("there is a token from the start")
+	}
+	for _, token := range []string{"first", "second"} {
+		if err := r.admin.SetToken(token); err != nil || !r.admin.HasToken() {
+			t.Fatal(err)
+		}
+		if asks(token) != 200 || asks("any") != 401 {
+			t.Errorf("%s is not in force", token)
+		}
+	}
+	if err := r.admin.SetToken("two words"); err == nil || asks("second") != 200 {
+		t.Errorf("a token that cannot be has changed something: %v", err)
+	}
+	if err := r.admin.SetToken(""); err != nil || r.admin.HasToken() || asks("any") != 200 {
+		t.Errorf("the token is still asked for: %v", err)
+	}
+}
+
+func TestTellTalesCostARequestNoAllocation(t *testing.T) {
+	g := newTestGuard(t, "")
+	h := request(t, "POST /tapr/ws/conn/send HTTP/1.1", "Host: 127.0.0.1:40010", "User-Agent: Go-http-client/1.1", "Content-Length: 2", "Content-Type: application/json", "X-A-Header-Name-That-Is-Long: a", "Connection: keep-alive")
+	if n := testing.AllocsPerRun(100, func() {
+		for name, value := range h.All() {
+			if g.passedOn(name) != "" || !ownPage(h, routeSend, name, value) || recipe(h) != "" {
+				t.Fatal("refused")
+			}
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
