@@ -161,12 +161,14 @@ const (
 // attack.
 func hostOf(h *fasthttp.RequestHeader) hostKind {
 	host := string(h.Host())
-	if host == "" {
-		if h.IsHTTP11() {
-			return foreignHost
-		}
+	if host == "" && !h.IsHTTP11() {
 		return addressHost
 	}
+	return hostKindOf(host)
+}
+
+// hostKindOf tells it of a host with or without a port.
+func hostKindOf(host string) hostKind {
 	if name, port, ok := cutPort(host); ok && digits(port) {
 		host = name
 	}

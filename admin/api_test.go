@@ -232,15 +232,15 @@ func TestTheListCanBeFilteredAndPaged(t *testing.T) {
 		}
 	}
 	for query, want := range map[string]string{
-		"?limit=0":                    `{"code":400,"message":"limit must be a number from 1 to 100000"}`,
-		"?limit=100001":               `{"code":400,"message":"limit must be a number from 1 to 100000"}`,
-		"?limit=-1":                   `{"code":400,"message":"limit must be a number from 1 to 100000"}`,
-		"?limit=x":                    `{"code":400,"message":"limit must be a number from 1 to 100000"}`,
-		"?limit=":                     `{"code":400,"message":"limit must be a number from 1 to 100000"}`,
-		"?limit=1&cursor=nonsense":    `{"code":400,"message":"cursor is not one that this gateway gave out"}`,
-		"?cursor=%00":                 `{"code":400,"message":"cursor is not one that this gateway gave out"}`,
-		"?user=nobody&&user=%&":       `{"code":0,"message":"success","data":[]}`,
-		"?unknown=1&user=nobody":      `{"code":400,"message":"unknown query parameter unknown: this route takes user, limit and cursor"}`,
+		"?limit=0":                 `{"code":400,"message":"limit must be a number from 1 to 100000"}`,
+		"?limit=100001":            `{"code":400,"message":"limit must be a number from 1 to 100000"}`,
+		"?limit=-1":                `{"code":400,"message":"limit must be a number from 1 to 100000"}`,
+		"?limit=x":                 `{"code":400,"message":"limit must be a number from 1 to 100000"}`,
+		"?limit=":                  `{"code":400,"message":"limit must be a number from 1 to 100000"}`,
+		"?limit=1&cursor=nonsense": `{"code":400,"message":"cursor is not one that this gateway gave out"}`,
+		"?cursor=%00":              `{"code":400,"message":"cursor is not one that this gateway gave out"}`,
+		"?user=nobody&&user=%&":    `{"code":0,"message":"success","data":[]}`,
+		"?unknown=1&user=nobody":   `{"code":400,"message":"unknown query parameter unknown: this route takes user, limit and cursor"}`,
 	} {
 		if got := r.do("GET", listPath+query, ""); got.status != 200 || got.body != want {
 			t.Errorf("list%s answered %d %s, want %s", query, got.status, got.body, want)

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -11,8 +10,8 @@ import (
 
 // handle answers one request, on its connection's goroutine.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	path, query, _ := bytes.Cut(ctx.Request.Header.RequestURI(), []byte("?"))
-	r, began := routeOf(path), time.Now()
+	t, no := targetOf(&ctx.Request.Header)
+	r, began := routeOf(t.path), time.Now()
 	defer func() {
 		if p := recover(); p != nil {
 			s.logPanic(r, p)
@@ -25,7 +24,12 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		ctx.SetConnectionClose()
 	}
 	callerOf(ctx).unread = ctx.Request.IsBodyStream()
-	result := s.dispatch(ctx, r, path, query)
+	if no.status != 0 {
+		ctx.SetConnectionClose()
+		s.requests[r][answerRefusal(ctx, no, false)].Add(1)
+		return
+	}
+	result := s.dispatch(ctx, r, &t)
 	if result != streamed {
 		s.requests[r][result].Add(1)
 	}
@@ -36,7 +40,8 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 
 // dispatch lets a request through the gates, in the order that tells strangers
 // least, to its route's handler.
-func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r route, path, query []byte) outcome {
+func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r route, t *target) outcome {
+	path, query := t.path, t.query
 	if s.forClients(path) {
 		// A proxy has sent a client on a connection that it had used for
 		// management; a new one is upgraded where connections come in.
@@ -49,6 +54,8 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r route, path, query []byte)
 			ctx.SetConnectionClose() // strangers keep nothing
 		}
 	} else if no := s.guard.check(&ctx.Request.Header, from, r); no.status != 0 {
+		return answerRefusal(ctx, no, r.text())
+	} else if no := s.guard.checkAuthority(t.authority, &ctx.Request.Header, from); no.status != 0 {
 		return answerRefusal(ctx, no, r.text())
 	}
 	if r == routeUnknown || r == routeProfile && !s.cfg.Profiles {
@@ -107,7 +114,11 @@ func (s *Server) forClients(path []byte) bool {
 
 // handleMalformed answers what is not a request that handle could be given.
 func (s *Server) handleMalformed(ctx *fasthttp.RequestCtx, err error) {
-	s.requests[routeUnknown][answerRefusal(ctx, unreadable(err), false)].Add(1)
+	no := unreadable(err)
+	if other := callerOf(ctx).mistaken; other != nil {
+		no = refusal{other.Status, other.Text}
+	}
+	s.requests[routeUnknown][answerRefusal(ctx, no, false)].Add(1)
 }
 
 // logPanic is called where a panic was recovered: one request has failed, and

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"ws-gateway/netpoll"
 )
 
 // How many connections are served at a time. Peers of this host are counted
@@ -36,8 +38,19 @@ type caller struct {
 	net.Conn
 	from peer // immutable
 
-	busy   bool // a request is under way; guarded by the door's mu
-	unread bool // a body was left unread; for the connection's goroutine only
+	busy     bool                    // a request is under way; guarded by the door's mu
+	unread   bool                    // a body was left unread; for the connection's goroutine only, as the following
+	heard    bool                    // something has been read
+	mistaken *netpoll.HandshakeError // the first bytes were of another protocol
+}
+
+// Read notices whose first bytes are of another protocol than HTTP.
+func (c *caller) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && !c.heard {
+		c.heard, c.mistaken = true, netpoll.Mistaken(b[:n])
+	}
+	return n, err
 }
 
 func callerOf(ctx *fasthttp.RequestCtx) *caller { return ctx.Conn().(*caller) }

@@ -101,17 +101,17 @@ const maxHops = 32
 type hops struct {
 	nodes   [maxHops][]byte
 	count   int
-	present bool // there was such a header
+	present bool // there was such a header with an element
 }
 
 func (h *hops) add(node []byte) {
+	h.present = true // an empty list says as little as none
 	h.nodes[h.count%maxHops] = node
 	h.count++
 }
 
 // addForwardedFor adds the elements of an X-Forwarded-For header.
 func (h *hops) addForwardedFor(list []byte) {
-	h.present = true
 	for more := true; more; {
 		var node []byte
 		node, list, more = bytes.Cut(list, []byte{','})
@@ -125,7 +125,6 @@ const blanks = " \t"
 
 // addForwarded adds the "for" parameters of the elements of a Forwarded header.
 func (h *hops) addForwarded(list []byte) {
-	h.present = true
 	for {
 		if list = bytes.TrimLeft(list, blanks+","); len(list) == 0 {
 			return

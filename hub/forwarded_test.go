@@ -53,6 +53,8 @@ func TestTheClientIsWhoTheTrustedProxiesSayItIs(t *testing.T) {
 		"all trusted: the farthest":              {proxyPeer, []string{"X-Forwarded-For: 10.3.3.3, 10.2.2.2"}, "10.3.3.3"},
 		"over several lines":                     {proxyPeer, []string{"X-Forwarded-For: 1.2.3.4, 203.0.113.7", "X-Forwarded-For: 10.2.2.2"}, "203.0.113.7"},
 		"empty elements":                         {proxyPeer, []string{"X-Forwarded-For: ,203.0.113.7, ,\t,"}, "203.0.113.7"},
+		"an empty header beside Forwarded":       {proxyPeer, []string{"X-Forwarded-For:", "Forwarded: for=203.0.113.7"}, "203.0.113.7"},
+		"an empty Forwarded beside the other":    {proxyPeer, []string{"Forwarded: , ,", "X-Forwarded-For: 203.0.113.7", "X-Forwarded-For: ,"}, "203.0.113.7"},
 		"an empty header":                        {proxyPeer, []string{"X-Forwarded-For: "}, proxyPeer},
 		"nonsense ends the walk":                 {proxyPeer, []string{"X-Forwarded-For: 1.2.3.4, nonsense, 10.2.2.2"}, "10.2.2.2"},
 		"nonsense from the nearest":              {proxyPeer, []string{"X-Forwarded-For: 1.2.3.4, nonsense"}, proxyPeer},

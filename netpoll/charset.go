@@ -13,6 +13,7 @@ var (
 	tokenByte   = charsetOf(alphanumeric + "!#$%&'*+-.^_`|~") // RFC 9110, 5.6.2
 	digitByte   = charsetOf(digits)
 	hostByte    = charsetOf(alphanumeric + "-._~%!$&'()*+,;=:[]") // RFC 3986, 3.2.2 and 3.2.3
+	schemeByte  = charsetOf(alphanumeric + "+-.")                 // RFC 3986, 3.1
 	visibleByte = charsetRange(0x21, 0x7E)
 	fieldByte   = charsetRange(0x20, 0xFF).with('\t').without(0x7F) // RFC 9110, 5.5
 )

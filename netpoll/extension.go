@@ -28,26 +28,20 @@ const (
 // to answer client_max_window_bits (7.1.2.2): a message from a window of any size
 // can be decompressed.
 func negotiateDeflate(r *Request) (p deflateParams, response string, err *HandshakeError) {
-	offers, fields := 0, 0
 	for i := range r.Fields {
 		if !r.Fields[i].is("Sec-WebSocket-Extensions") {
 			continue
 		}
-		fields++
 		s := extensionScanner{r.Fields[i].Value}
 		for s.skipCommas(); len(s.rest) > 0; s.skipCommas() {
 			offer, ok := s.extension()
 			if !ok {
 				return deflateParams{}, "", errExtensions
 			}
-			offers++
 			if !p.agreed() && !offer.declined {
 				p.windowBits, response = offer.accept()
 			}
 		}
-	}
-	if fields > 0 && offers == 0 {
-		return deflateParams{}, "", errExtensions
 	}
 	return p, response, nil
 }

@@ -45,6 +45,9 @@ func TestOffersAreAnswered(t *testing.T) {
 		{"quoted, with a pair", []string{`permessage-deflate; server_max_window_bits="1\1"`}, answerOf(11)},
 		{"blanks everywhere", []string{"  permessage-deflate\t ; \tserver_max_window_bits = 12 ; client_max_window_bits , "}, answerOf(12)},
 		{"no blanks", []string{"permessage-deflate;server_no_context_takeover;server_max_window_bits=9"}, answerOf(9)},
+		{"commas alone", []string{" , ,"}, ""},
+		{"an empty field alone", []string{""}, ""},
+		{"two empty fields", []string{"", ","}, ""},
 		{"empty elements", []string{",, ,permessage-deflate,,"}, plainAnswer},
 		{"in the second field", []string{"mux; max-channels=4", "permessage-deflate; server_max_window_bits=14"}, answerOf(14)},
 		{"an empty field before", []string{"", "permessage-deflate"}, plainAnswer},
@@ -75,8 +78,6 @@ func TestOffersAreAnswered(t *testing.T) {
 		{"another name", []string{"permessage-deflate2"}, ""},
 		{"the name of a parameter", []string{"server_no_context_takeover"}, ""},
 
-		{"an empty field alone", []string{""}, malformed},
-		{"commas alone", []string{" , ,"}, malformed},
 		{"no name", []string{"; server_no_context_takeover"}, malformed},
 		{"no parameter", []string{"permessage-deflate;"}, malformed},
 		{"no parameter between", []string{"permessage-deflate;; client_max_window_bits"}, malformed},

@@ -16,6 +16,10 @@ func (l *Loop) handshake(c *Conn, b []byte) {
 		in.head = append(in.head, b...)
 		b = in.head
 	}
+	if e := Mistaken(b); e != nil {
+		l.refuse(c, e.appendTo(nil, nil), nil)
+		return
+	}
 	end := headEnd(b, from)
 	if end > l.cfg.MaxHeaderBytes || end < 0 && len(b) > l.cfg.MaxHeaderBytes {
 		l.refuse(c, appendRefusal(nil, http.StatusRequestHeaderFieldsTooLarge, "request head over the limit"), nil)

@@ -104,10 +104,9 @@ func skipEmptyLine(b []byte) []byte {
 
 // checkStart looks at the first byte of a request line.
 func checkStart(c byte) *HandshakeError {
-	const tlsHandshake = 0x16
 	switch {
 	case c == tlsHandshake:
-		return badRequest("this port speaks plain HTTP; TLS must end in front of it")
+		return errTLS
 	case c == '\r' || c == '\n':
 		return badRequest("empty request line")
 	case !tokenByte.has(c):
@@ -129,8 +128,7 @@ func cutLine(b []byte) (line, rest []byte, err *HandshakeError) {
 }
 
 // parseRequestLine: RFC 9112, 3: method SP request-target SP HTTP-version, with
-// nothing else between them. All forms of a target are let through; only the
-// origin form can equal the client path.
+// nothing else between them.
 func parseRequestLine(line []byte, r *Request) *HandshakeError {
 	first, last := bytes.IndexByte(line, ' '), bytes.LastIndexByte(line, ' ')
 	if first == last {
@@ -147,11 +145,12 @@ func parseRequestLine(line []byte, r *Request) *HandshakeError {
 	if i := visibleByte.firstNotIn(target); i >= 0 {
 		return badRequest(nameByte(target[i]) + " in the request target: it must be percent-encoded")
 	}
-	r.Target, r.Path = target, target
-	if i := bytes.IndexByte(target, '?'); i >= 0 {
-		r.Path = target[:i]
+	if err := parseVersion(version, r); err != nil {
+		return err
 	}
-	return parseVersion(version, r)
+	t, err := ParseTarget(method, target)
+	r.Target, r.Path = t.Origin, t.Path
+	return err
 }
 
 // parseVersion: RFC 9112, 2.3: "HTTP/" DIGIT "." DIGIT, case-sensitive.

@@ -70,9 +70,8 @@ func TestAValidHeadIsParsed(t *testing.T) {
 		{"two question marks", "GET /a?b?c HTTP/1.1\r\nHost: x\r\n\r\n", "GET", "/a?b?c", "/a", "Host=x", 1},
 		{"empty query", "GET /a? HTTP/1.1\r\nHost: x\r\n\r\n", "GET", "/a?", "/a", "Host=x", 1},
 		{"nothing is normalised", "GET /a/../ws//%77s HTTP/1.1\r\nHost: x\r\n\r\n", "GET", "/a/../ws//%77s", "/a/../ws//%77s", "Host=x", 1},
-		{"absolute form", "GET http://x/ws?a HTTP/1.1\r\nHost: x\r\n\r\n", "GET", "http://x/ws?a", "http://x/ws", "Host=x", 1},
-		{"asterisk form", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "OPTIONS", "*", "*", "Host=x", 1},
-		{"authority form", "CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n", "CONNECT", "x:443", "x:443", "Host=x:443", 1},
+		{"absolute form", "GET http://x/ws?a HTTP/1.1\r\nHost: y\r\n\r\n", "GET", "/ws?a", "/ws", "Host=y", 1},
+		{"absolute form without a path", "GET http://x?a HTTP/1.1\r\nHost: x\r\n\r\n", "GET", "/?a", "/", "Host=x", 1},
 		{"methods of one's own", "pr-1 / HTTP/1.1\r\nHost: x\r\n\r\n", "pr-1", "/", "/", "Host=x", 1},
 		{"a body announced", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n", "POST", "/", "/", "Host=x|Content-Length=5", 1},
 		{"a length said twice", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\ncontent-length: 5\r\n\r\n", "POST", "/", "/", "Host=x|Content-Length=5|content-length=5", 1},
@@ -137,6 +136,10 @@ func TestABadHeadIsRefusedWithWhatIsWrong(t *testing.T) {
 		{"tab in the target", "GET /\ta HTTP/1.1\r\nHost: x\r\n\r\n", 400, "tab in the request target"},
 		{"raw UTF-8 in the target", "GET /é HTTP/1.1\r\nHost: x\r\n\r\n", 400, "byte 0xc3 in the request target: it must be percent-encoded"},
 		{"DEL in the target", "GET /\x7f HTTP/1.1\r\nHost: x\r\n\r\n", 400, "byte 0x7f in the request target"},
+		{"CONNECT", "CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n", 400, "CONNECT is for proxies"},
+		{"asterisk form", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 400, "the target * asks about the server as a whole"},
+		{"authority form", "GET x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n", 400, `request target "x:443" is neither a path`},
+		{"a path without its slash", "GET ws HTTP/1.1\r\nHost: x\r\n\r\n", 400, `request target "ws" is neither a path`},
 		{"no version", "GET / \r\nHost: x\r\n\r\n", 400, `bad HTTP version ""`},
 		{"version in small letters", "GET / http/1.1\r\nHost: x\r\n\r\n", 400, `bad HTTP version "http/1.1"`},
 		{"version of one number", "GET / HTTP/1\r\nHost: x\r\n\r\n", 400, `bad HTTP version "HTTP/1"`},
@@ -259,7 +262,7 @@ func TestHopelessInputIsRefusedAtOnce(t *testing.T) {
 		{"a bare LF", "GET / HTTP/1.1\n", "bare LF"},
 		{"an SSH banner", "SSH-2.0-x\r\n", "without method, target and version"},
 		{"mail", "EHLO mail.example.org\r\n", "without method, target and version"},
-		{"HTTP/2", "PRI * HTTP/2.0\r\n", "not HTTP/2.0"},
+		{"HTTP/2 that nobody has found before", "PRI * HTTP/2.0\r\n", "not HTTP/2.0"},
 		{"a bad version", "GET / HTTP/one\r\n", "bad HTTP version"},
 	} {
 		for cut := range len(c.in) {
@@ -303,7 +306,7 @@ func FuzzParseHead(f *testing.F) {
 	f.Add([]byte(browserHead))
 	for _, seed := range []string{
 		"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\r\nGET / HTTP/1.0\r\n\r\n", "POST /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n",
-		"OPTIONS * HTTP/1.1\r\nhost: [::1]:1\r\nA:\t\r\n\r\n", "PRI * HTTP/2.0\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n",
+		"OPTIONS * HTTP/1.1\r\nhost: [::1]:1\r\nA:\t\r\n\r\n", "GET http://[::1]:80/ws?a HTTP/1.1\r\nHost: x\r\n\r\n", "GET http://x?a HTTP/1.1\r\nHost: x\r\n\r\n", "PRI * HTTP/2.0\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n",
 		"GET / HTTP/1.1\nHost: x\n\n", "GET http://x/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "\x16\x03\x01", "\r\n\r\n",
 	} {
 		f.Add([]byte(seed))
@@ -380,8 +383,14 @@ func checkGrammar(t *testing.T, r *Request) {
 
 func compareWithNetHTTP(t *testing.T, head []byte, r *Request) {
 	t.Helper()
-	if _, err := url.ParseRequestURI(string(r.Target)); err != nil || string(r.Method) == "CONNECT" {
+	line, _, _ := bytes.Cut(skipEmptyLine(head), []byte("\r"))
+	sent := string(bytes.Split(line, []byte(" "))[1])
+	parsed, err := url.ParseRequestURI(sent)
+	if err != nil {
 		return // net/http looks into the target, we do not
+	}
+	if target := strings.TrimPrefix(sent, parsed.Scheme+"://"+parsed.Host); strings.HasPrefix(sent, "http://") && "/"+strings.TrimPrefix(target, "/") != string(r.Target) {
+		t.Fatalf("%q: target %q, net/http has %q", head, r.Target, target)
 	}
 	if coding, n := r.Get("Transfer-Encoding"); n > 1 || n == 1 && !strings.EqualFold(string(coding), "chunked") {
 		return // net/http implements the codings, we do not
@@ -390,7 +399,7 @@ func compareWithNetHTTP(t *testing.T, head []byte, r *Request) {
 	if err != nil {
 		t.Fatalf("%q: taken, but net/http: %v", head, err)
 	}
-	if theirs.Method != string(r.Method) || theirs.RequestURI != string(r.Target) || theirs.ProtoMinor != r.Minor {
+	if theirs.Method != string(r.Method) || theirs.RequestURI != sent || theirs.ProtoMinor != r.Minor {
 		t.Fatalf("%q: got %q %q 1.%d, net/http has %q %q 1.%d", head,
 			r.Method, r.Target, r.Minor, theirs.Method, theirs.RequestURI, theirs.ProtoMinor)
 	}

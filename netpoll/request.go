@@ -10,7 +10,7 @@ import (
 type Request struct {
 	Remote netip.AddrPort // the TCP peer, IPv4 addresses unmapped
 	Method []byte
-	Target []byte // the request target as sent: path and query
+	Target []byte // path and query of the request target, as sent; of an absolute one without scheme and authority
 	Path   []byte // Target up to the query
 	Minor  int    // HTTP/1.Minor
 	Fields []Field

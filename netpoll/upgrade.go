@@ -115,18 +115,15 @@ func checkOrigin(r *Request) *HandshakeError {
 	return nil
 }
 
-// checkSubprotocols: RFC 6455, 4.1: 1#token.
+// checkSubprotocols: RFC 6455, 4.1: 1#token. A list without an element, which
+// proxies and libraries send, is taken for none.
 func checkSubprotocols(r *Request) *HandshakeError {
-	if _, n := r.Get("Sec-WebSocket-Protocol"); n == 0 {
-		return nil
-	}
-	offered, valid := 0, true
+	valid := true
 	r.EachSubprotocol(func(name []byte) bool {
-		offered++
 		valid = tokenByte.firstNotIn(name) < 0
 		return !valid
 	})
-	if !valid || offered == 0 {
+	if !valid {
 		return badRequest("Sec-WebSocket-Protocol is not a list of names")
 	}
 	return nil
