@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -210,6 +211,22 @@ func TestTheListCanBeFilteredAndPaged(t *testing.T) {
 	if got := fmt.Sprint(names(r.list("?user=bob&user=%61lice&user=nobody&user=bob"))); got != "[bob:3 alice:3]" {
 		t.Fatalf("two of them: %s", got)
 	}
+	if got := fmt.Sprint(names(r.list("?user_prefix=a"))); got != "[alice:3]" {
+		t.Fatalf("by prefix: %s", got)
+	}
+	own := r.list("?user=bob").Data[0].Conns[0].RemoteAddr
+	for remote, want := range map[string]int{
+		"127.0.0.1": 9, "127.0.0.0/8": 9, "::ffff:127.0.0.1": 9, "::ffff:127.0.0.0/104": 9, "10.0.0.0/8": 0, "::1": 0, "[::1]": 0, "::/0": 0,
+		own: 1, "127.0.0.1:1": 0,
+	} {
+		found := 0
+		for _, u := range r.list("?remote=" + url.QueryEscape(remote)).Data {
+			found += len(u.Conns)
+		}
+		if found != want {
+			t.Errorf("from %s: %d connections, want %d", remote, found, want)
+		}
+	}
 	if got := r.list(""); got.Cursor != "" || len(got.Data) != 3 {
 		t.Fatalf("without a limit: %+v", got)
 	}
@@ -237,6 +254,9 @@ func TestTheListCanBeFilteredAndPaged(t *testing.T) {
 		"?limit=-1":                `{"code":400,"message":"limit must be a number from 1 to 100000"}`,
 		"?limit=x":                 `{"code":400,"message":"limit must be a number from 1 to 100000"}`,
 		"?limit=":                  `{"code":400,"message":"limit must be a number from 1 to 100000"}`,
+		"?remote=localhost":        `{"code":400,"message":"remote must be an address, with or without its port, or a range such as 192.0.2.0/24"}`,
+		"?remote=":                 `{"code":400,"message":"remote must be an address, with or without its port, or a range such as 192.0.2.0/24"}`,
+		"?remote=10.0.0.0/33":      `{"code":400,"message":"remote must be an address, with or without its port, or a range such as 192.0.2.0/24"}`,
 		"?limit=1&cursor=nonsense": `{"code":400,"message":"cursor is not one that this gateway gave out"}`,
 		"?cursor=%00":              `{"code":400,"message":"cursor is not one that this gateway gave out"}`,
 		"?user=nobody&&user=%&":    `{"code":0,"message":"success","data":[]}`,

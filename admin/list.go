@@ -3,7 +3,9 @@ package admin
 import (
 	"errors"
 	"io"
+	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,7 +53,10 @@ func (s *Server) list(ctx *fasthttp.RequestCtx, query []byte) outcome {
 	return streamed
 }
 
-var errLimit = errors.New("limit must be a number from 1 to 100000")
+var (
+	errLimit  = errors.New("limit must be a number from 1 to 100000")
+	errRemote = errors.New("remote must be an address, with or without its port, or a range such as 192.0.2.0/24")
+)
 
 func parseQuery(query []byte) (hub.Query, error) {
 	args := fasthttp.AcquireArgs()
@@ -68,8 +73,36 @@ func parseQuery(query []byte) (hub.Query, error) {
 		}
 		q.Limit = int(n)
 	}
+	q.UserPrefix = string(args.Peek("user_prefix"))
+	if args.Has("remote") {
+		var ok bool
+		if q.Remote, q.RemotePort, ok = parseRemote(string(args.Peek("remote"))); !ok {
+			return hub.Query{}, errRemote
+		}
+	}
 	q.Cursor = string(args.Peek("cursor"))
 	return q, nil
+}
+
+// parseRemote reads who is meant: an address, one with a port as a list shows it, or
+// a range.
+func parseRemote(text string) (within netip.Prefix, port uint16, ok bool) {
+	if p, err := netip.ParsePrefix(text); err == nil {
+		if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
+			p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
+		}
+		return p, 0, true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	if err != nil {
+		with, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return netip.Prefix{}, 0, false
+		}
+		addr, port = with.Addr(), with.Port()
+	}
+	addr = addr.Unmap().WithZone("")
+	return netip.PrefixFrom(addr, addr.BitLen()), port, true
 }
 
 // listStream is a response body that is written as the hub is walked, so that

@@ -2,6 +2,8 @@ package hub
 
 import (
 	"hash/maphash"
+	"net/netip"
+	"strings"
 	"time"
 	"unique"
 
@@ -17,11 +19,49 @@ type Info struct {
 	ConnectedAt time.Time
 }
 
-// Query selects and pages a list.
+// Query selects and pages a list. What selects holds for each connection listed.
 type Query struct {
-	Users  []string // only these; nil: all
-	Limit  int      // connections at most; 0: all
-	Cursor string   // where the page before ended
+	Users      []string     // only these; nil: all
+	UserPrefix string       // only users whose name begins so
+	Remote     netip.Prefix // only addresses within, IPv4 unmapped; the zero Prefix: all
+	RemotePort uint16       // only this port; 0: all
+	Limit      int          // connections at most; 0: all
+	Cursor     string       // where the page before ended
+}
+
+// filtered reports whether connections are looked at that are not listed.
+func (q *Query) filtered() bool {
+	return q.UserPrefix != "" || q.Remote.IsValid() || q.RemotePort != 0
+}
+
+// selects reports whether the filters let a session pass.
+func (q *Query) selects(s *session) bool {
+	if !strings.HasPrefix(s.user, q.UserPrefix) || q.RemotePort != 0 && s.port != q.RemotePort {
+		return false
+	}
+	return !q.Remote.IsValid() || q.Remote.Contains(remote(s.addr, s.port).Addr())
+}
+
+// sum tells queries apart that select differently, so that a cursor is not used with
+// another query than its own. It is 0 for a query that selects all.
+func (q *Query) sum(seed maphash.Seed, names []string) uint64 {
+	if q.Users == nil && !q.filtered() {
+		return 0
+	}
+	var m maphash.Hash
+	m.SetSeed(seed)
+	for _, name := range names {
+		m.WriteString(name)
+		m.WriteByte(0xff) // in no name, names being UTF-8
+	}
+	if q.filtered() {
+		m.WriteByte(0xfe)
+		m.WriteString(q.UserPrefix)
+		m.WriteByte(0xff)
+		maphash.WriteComparable(&m, q.Remote)
+		maphash.WriteComparable(&m, q.RemotePort)
+	}
+	return m.Sum64() | 1
 }
 
 // listStep is how many sessions are copied for each holding of a stripe's lock,
@@ -48,14 +88,12 @@ func rowOf(r ref, s *session) row {
 // however long it takes. A connection that is there throughout is listed exactly
 // once. next is the cursor of the page that follows, or "".
 //
-// A page that follows must have the same Users, in the same order, as the page
-// before; otherwise its cursor is refused with ErrCursor.
+// A page that follows must select the same, with the Users in the same order, as
+// the page before; otherwise its cursor is refused with ErrCursor.
 func (h *Hub) List(q Query, yield func(user string, conns []Info) error) (next string, err error) {
 	l := lister{h: h, q: q, yield: yield, names: unrepeated(q.Users)}
 	l.named = q.Users != nil
-	if l.named {
-		l.sum = hashNames(h.directory.seed, l.names)
-	}
+	l.sum = q.sum(h.directory.seed, l.names)
 	first, from := uint32(0), place{}
 	if q.Cursor != "" {
 		c, err := h.decodeCursor(q.Cursor, l.sum)
@@ -147,6 +185,9 @@ func (l *lister) run(part uint32, w *walk) (done bool, err error) {
 		}
 		l.rows = l.rows[:0]
 		more = w.step(room, func(st *stripe, r ref, s *session) {
+			if !l.q.selects(s) {
+				return
+			}
 			l.rows = append(l.rows, rowOf(r, s))
 			if l.q.Limit > 0 {
 				l.last = cursor{part: part, names: l.sum, place: st.place(r, s, w.horizon)}
@@ -163,9 +204,12 @@ func (l *lister) run(part uint32, w *walk) (done bool, err error) {
 // full sets the next page's cursor if there is a connection that it would begin
 // with.
 func (l *lister) full(w *walk) bool {
-	found := false
+	found, step := false, 1
+	if l.q.filtered() {
+		step = listStep
+	}
 	for more := true; more && !found; {
-		more = w.step(1, func(*stripe, ref, *session) { found = true })
+		more = w.step(step, func(_ *stripe, _ ref, s *session) { found = found || l.q.selects(s) })
 	}
 	if found {
 		l.next = l.h.encodeCursor(l.last)
@@ -230,15 +274,4 @@ func unrepeated(names []string) []string {
 		}
 	}
 	return once
-}
-
-// hashNames tells lists of names apart. It is never 0.
-func hashNames(seed maphash.Seed, names []string) uint64 {
-	var m maphash.Hash
-	m.SetSeed(seed)
-	for _, name := range names {
-		m.WriteString(name)
-		m.WriteByte(0xff) // in no name, names being UTF-8
-	}
-	return m.Sum64() | 1
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"unsafe"
@@ -43,6 +45,63 @@ func TestPagesPutTogetherAreTheList(t *testing.T) {
 	if l := sim.list(t, []string{}, 0); len(l.ids) != 0 {
 		t.Errorf("of no users, %d are listed", len(l.ids))
 	}
+}
+
+func TestAListSelectsByPrefixAndAddressInPagesOfAnySize(t *testing.T) {
+	sim := simulate(t, 2, Config{})
+	type who struct {
+		user string
+		from netip.AddrPort
+	}
+	all := map[string]who{}
+	for i := range 900 {
+		w := who{fmt.Sprintf("team-%d/user-%d", i%3, i%50), netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i % 5), byte(i % 7)}), uint16(1000+i))}
+		if i%11 == 0 {
+			w.from = netip.AddrPortFrom(netip.MustParseAddr("2001:db8::7"), uint16(1000+i))
+		}
+		id := sim.Enter(i%2, uint32(i), w.user, "", w.from)
+		all[sim.public(id)] = w
+	}
+	for name, q := range map[string]Query{
+		"a prefix":                  {UserPrefix: "team-1/"},
+		"a prefix that nobody has":  {UserPrefix: "team-9"},
+		"the longest prefix":        {UserPrefix: "team-1/user-7"},
+		"an address":                {Remote: netip.MustParsePrefix("10.0.3.2/32")},
+		"a range":                   {Remote: netip.MustParsePrefix("10.0.3.0/24")},
+		"all of IPv4":               {Remote: netip.MustParsePrefix("0.0.0.0/0")},
+		"a range of IPv6":           {Remote: netip.MustParsePrefix("2001:db8::/32")},
+		"a port":                    {Remote: netip.MustParsePrefix("0.0.0.0/0"), RemotePort: 1012},
+		"both":                      {UserPrefix: "team-2", Remote: netip.MustParsePrefix("10.0.1.0/24")},
+		"users, and of them a part": {Users: []string{"team-1/user-1", "team-2/user-2"}, Remote: netip.MustParsePrefix("10.0.1.0/24")},
+	} {
+		want := map[string]string{}
+		for id, w := range all {
+			if strings.HasPrefix(w.user, q.UserPrefix) && (!q.Remote.IsValid() || q.Remote.Contains(w.from.Addr())) &&
+				(q.RemotePort == 0 || q.RemotePort == w.from.Port()) && (q.Users == nil || slices.Contains(q.Users, w.user)) {
+				want[id] = w.user
+			}
+		}
+		for _, limit := range []int{0, 1, 7, listStep, 1000} {
+			got, pages := newHeard(), 0
+			page := q
+			page.Limit = limit
+			for page.Cursor != "" || pages == 0 {
+				next, err := sim.List(page, got.yield)
+				if err != nil {
+					t.Fatalf("%s, pages of %d: %v", name, limit, err)
+				}
+				page.Cursor = next
+				pages++
+			}
+			if !maps.Equal(got.ids, want) {
+				t.Errorf("%s, pages of %d: %d listed, want %d", name, limit, len(got.ids), len(want))
+			}
+			if limit > 0 && pages != max(1, (len(want)+limit-1)/limit) {
+				t.Errorf("%s: %d pages of %d for %d connections", name, pages, limit, len(want))
+			}
+		}
+	}
+	sim.noWalks(t)
 }
 
 func TestAnEmptyGatewayListsNothing(t *testing.T) {
@@ -189,7 +248,8 @@ func TestAForeignCursorIsRefused(t *testing.T) {
 	own, _ := sim.List(Query{Limit: 1}, ignore)
 	foreign, _ := other.List(Query{Limit: 1}, ignore)
 	named, _ := sim.List(Query{Limit: 1, Users: []string{"a"}}, ignore)
-	if own == "" || foreign == "" || named == "" {
+	prefixed, _ := sim.List(Query{Limit: 1, UserPrefix: "a"}, ignore)
+	if own == "" || foreign == "" || named == "" || prefixed == "" {
 		t.Fatal("no cursor to try")
 	}
 	for name, q := range map[string]Query{
@@ -197,6 +257,9 @@ func TestAForeignCursorIsRefused(t *testing.T) {
 		"of other users":         {Cursor: named, Users: []string{"b"}},
 		"of a list of users":     {Cursor: named},
 		"of a list of all":       {Cursor: own, Users: []string{"a"}},
+		"of another prefix":      {Cursor: prefixed},
+		"of no prefix":           {Cursor: own, UserPrefix: "a"},
+		"of another address":     {Cursor: prefixed, UserPrefix: "a", Remote: netip.MustParsePrefix("10.0.0.0/8")},
 		"short":                  {Cursor: own[:len(own)-1]},
 		"long":                   {Cursor: own + "A"},
 		"changed":                {Cursor: flip(own)},
@@ -207,7 +270,7 @@ func TestAForeignCursorIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, q := range []Query{{Cursor: own}, {Cursor: named, Users: []string{"a"}}} {
+	for _, q := range []Query{{Cursor: own}, {Cursor: named, Users: []string{"a"}}, {Cursor: prefixed, UserPrefix: "a"}} {
 		if _, err := sim.List(q, ignore); err != nil {
 			t.Errorf("its own: %v", err)
 		}

@@ -45,9 +45,11 @@ export const status = async (signal) => (await call("/tapr/ws/status", undefined
 export const config = async () => (await call("/tapr/ws/config")).data;
 
 // page returns up to limit connections as a flat list, and the next page's cursor.
-export async function page({ user, cursor, limit }) {
+export async function page({ user, prefix, remote, cursor, limit }) {
   const query = new URLSearchParams({ limit });
   if (user !== undefined) query.set("user", user);
+  if (prefix !== undefined) query.set("user_prefix", prefix);
+  if (remote !== undefined) query.set("remote", remote);
   if (cursor) query.set("cursor", cursor);
   const answer = await call(`/tapr/ws/conn/list?${query}`);
   const conns = answer.data.flatMap(({ name, conns }) => conns.map((c) => ({ ...c, name })));

@@ -26,8 +26,8 @@ export function say(e, text, failed = false) {
 }
 
 // ask opens a dialog; its form's submission calls act, which may throw to keep it
-// open.
-export function ask(dialog, act, failed) {
+// open, and done when the dialog is closed again and the focus back where it was.
+export function ask(dialog, act, failed, done = () => {}) {
   const form = dialog.querySelector("form");
   form.onsubmit = async (event) => {
     event.preventDefault();
@@ -35,8 +35,9 @@ export function ask(dialog, act, failed) {
       await act();
       dialog.close();
     } catch (e) {
-      failed(e);
+      return failed(e);
     }
+    done();
   };
   dialog.querySelector(".cancel").onclick = () => dialog.close();
   dialog.showModal();

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import * as connections from "./connections.js";
 import { $, say, setText } from "./dom.js";
+import { clock } from "./format.js";
 import * as overview from "./overview.js";
 import * as send from "./send.js";
 import * as tail from "./tail.js";
@@ -13,6 +14,7 @@ let timer;
 let busy = false;
 let failures = 0;
 let open = false;
+let answered; // when the gateway last did, ms
 
 function showState(state, text) {
   $("state").dataset.state = state;
@@ -25,14 +27,20 @@ async function update() {
   if (busy || document.hidden) return;
   busy = true;
   try {
-    const status = await overview.refresh();
+    const { ready, why, app } = await overview.refresh();
     failures = 0;
-    showState(status.ready ? "good" : "bad", status.ready ? "Ready" : `Not ready: ${status.why}`);
-    if (!open) show();
+    answered = Date.now();
+    $("console").classList.remove("stale");
+    const wrong = [ready ? "" : `Not ready: ${why}`, app.headline ?? ""].filter(Boolean);
+    showState(wrong.length ? "bad" : "good", wrong.join("; ") || "Ready");
+    if (open) connections.age(overview.latest());
+    else show();
   } catch (e) {
     if (e instanceof api.Refused) return demand();
     failures++;
-    showState("bad", e instanceof api.Unwilling ? e.message : "No answer from the gateway");
+    const what = e instanceof api.Unwilling ? e.message : "No answer from the gateway";
+    $("console").classList.add("stale");
+    showState("bad", answered ? `${what}; what you see is of ${clock(answered)}` : what);
   } finally {
     busy = false;
   }
@@ -76,5 +84,5 @@ document.addEventListener("visibilitychange", update);
 overview.build();
 send.build();
 tail.build();
-connections.build({ choose: send.choose, watch: tail.watch });
+connections.build({ choose: send.choose, watch: tail.watch, turn: overview.turnover });
 update();

@@ -1,9 +1,10 @@
 // Figures and charts: two scrapes make a rate.
 
 import * as api from "./api.js";
+import { judge, showApp } from "./app.js";
 import { Chart } from "./chart.js";
 import { $, element, setText } from "./dom.js";
-import { clock, date, number, seconds, span } from "./format.js";
+import { date, number, seconds, span } from "./format.js";
 import { parse, quantile, rate, sum } from "./metrics.js";
 
 const period = 2; // seconds
@@ -16,7 +17,7 @@ const charts = {};
 const scrapes = [];
 
 export function build() {
-  for (const name of ["Connections", "Users", "Messages in /s", "Frames out /s", "Callbacks /s", "Callback p95", "Waiting events", "Up"]) {
+  for (const name of ["App", "Connections", "Users", "Messages in /s", "Frames out /s", "Callbacks /s", "Callback p95", "Waiting events"]) {
     tiles[name] = element("dd", { textContent: "–" });
     $("tiles").append(element("div", {}, element("dt", { textContent: name }), tiles[name]));
   }
@@ -32,7 +33,8 @@ export function build() {
   chart("loops", "Event loop turn", ["p50", "p99"], seconds);
 }
 
-// refresh scrapes once and shows what it says; it throws as api does.
+// refresh scrapes once, shows what it says and returns how gateway and app are; it
+// throws as api does.
 export async function refresh() {
   const signal = AbortSignal.timeout(patience);
   const [text, status] = await Promise.all([api.metrics(signal), api.status(signal)]);
@@ -41,9 +43,19 @@ export async function refresh() {
   scrapes.push(now);
   if (scrapes.length > window + 1) scrapes.shift();
   plot(now);
-  showStatus(status);
-  return status;
+  return showStatus(status);
 }
+
+// turnover is how many connections have opened and closed since the gateway's start.
+export async function turnover() {
+  const [text, status] = await Promise.all([api.metrics(), api.status()]);
+  return counted(parse(text), status);
+}
+
+// latest is turnover as the last refresh saw it.
+export const latest = () => counted(scrapes.at(-1).families, scrapes.at(-1));
+
+const counted = (families, { started }) => ({ started, opened: sum(families, "upgraded_total"), closed: sum(families, "closed_total") });
 
 function plot(now) {
   const before = scrapes.at(-2) ?? now;
@@ -75,37 +87,12 @@ function plot(now) {
 
 function showStatus(s) {
   const now = Date.parse(s.time);
-  setText(tiles.Up, span(now - Date.parse(s.started)));
-  setText($("about"), `Version ${s.version}, ${s.go}, started ${date(s.started)}.`);
-  if (!s.app) {
-    showApp("unknown", "None: this gateway only pushes", "Started with --no-callback.", []);
-    return;
-  }
-  const { down, since, url, failures } = s.app;
-  const heard = scrapes.at(-1).families.get("callback_outcomes_total")
-    ?.some(({ labels, value }) => value > 0 && ["delivered", "rejected", "unavailable"].includes(labels.outcome));
-  let text = "Not called yet";
-  if (down) text = `Down for ${span(now - Date.parse(since))}, since ${date(since)}`;
-  else if (since) text = `Up again for ${span(now - Date.parse(since))}, since ${date(since)}`;
-  else if (heard) text = "Up, no outage since the start";
-  const outages = sum(scrapes.at(-1).families, "app_outages_total");
-  const oldest = sum(scrapes.at(-1).families, "callback_oldest_event_seconds");
-  const detail = `Expected at ${url}. Outages: ${number(outages)}. ${oldest ? `The oldest waiting event is ${seconds(oldest)} old.` : "No event waits."}`;
-  showApp(down ? "bad" : heard || since ? "good" : "unknown", text, detail, failures);
-}
-
-function showApp(state, text, detail, failures) {
-  $("app-state").dataset.state = state;
-  setText($("app-state"), text);
-  setText($("app-detail"), detail);
-  $("failures-box").hidden = failures.length === 0;
-  const key = failures.map((f) => f.request_id + f.time).join();
-  if ($("failures").dataset.key === key) return;
-  $("failures").dataset.key = key;
-  const cell = (label, textContent, className = "") => element("td", { textContent, className, "data-label": label });
-  $("failures").replaceChildren(...failures.map((f) => element("tr", {},
-    cell("Time", clock(f.time)), cell("Event", f.action), cell("Reason", f.reason), cell("Status", f.status ? String(f.status) : "none"),
-    cell("Attempts", String(f.attempts)), cell("Request id", f.request_id, "code"))));
+  setText($("about"), `Version ${s.version}, ${s.go}, started ${date(s.started)}, ${span(now - Date.parse(s.started))} ago.`);
+  const app = judge(s, scrapes.at(-1).families);
+  setText(tiles.App, app.word);
+  tiles.App.dataset.state = app.state;
+  showApp(app);
+  return { ready: s.ready, why: s.why, app };
 }
 
 export { period };

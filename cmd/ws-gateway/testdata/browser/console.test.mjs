@@ -97,7 +97,7 @@ test("the console shows who is connected, sends, watches and closes", { timeout 
   // Nobody is there.
   await page.locator("#state[data-state=good]").waitFor();
   await page.getByRole("cell", { name: "No connection" }).waitFor();
-  await page.getByText("Not called yet").waitFor();
+  await page.locator("#app-state", { hasText: "Not called yet" }).waitFor();
   await picture(page, "console-none");
 
   // Two are; the list is asked for anew.
@@ -111,15 +111,15 @@ test("the console shows who is connected, sends, watches and closes", { timeout 
   await page.getByText("Up, no outage since the start").waitFor();
 
   // By user, by id, nobody.
-  await page.getByLabel("Exactly").fill("ada");
+  await page.getByLabel("Search for").fill("ada");
   await page.keyboard.press("Enter");
   await page.getByText("1 connection of ada, page 1").waitFor();
   const id = await page.locator("#list td.code").innerText();
   await page.getByLabel("Search by").selectOption("connection id");
-  await page.getByLabel("Exactly").fill("nobody");
+  await page.getByLabel("Search for").fill("nobody");
   await page.getByRole("button", { name: "Search" }).click();
   await page.getByRole("cell", { name: "No connection" }).waitFor();
-  await page.getByLabel("Exactly").fill(id);
+  await page.getByLabel("Search for").fill(id);
   await page.getByRole("button", { name: "Search" }).click();
   await page.getByText("1 connection, page 1").waitFor();
 
@@ -187,6 +187,81 @@ test("the console shows who is connected, sends, watches and closes", { timeout 
 
   await picture(page, "console-few");
   assert.equal(await page.evaluate(() => document.querySelectorAll("img").length), 0);
+  assert.deepEqual(complaints, []);
+});
+
+test("an app that is down is said where nobody can miss it", { timeout }, async (t) => {
+  const app = await startApp();
+  t.after(() => app.stop());
+  const gateway = await start(["--listen", "127.0.0.1:0", "--callback-url", app.url, "--callback-retry-for", "1s", "--drain-period", "0s"], "ready");
+  t.after(() => gateway.stop());
+  const address = gateway.lines.ready.listen;
+  const { page, complaints } = await open(await startBrowser(t), `http://${address}/console/`);
+  const first = page.locator("#tiles div").first();
+  await first.getByText("App").waitFor();
+  await page.locator("#state[data-state=good]", { hasText: /^Ready$/ }).waitFor();
+  app.stop();
+  await dial(t, address, "ada");
+  await page.locator("#state[data-state=bad]", { hasText: /App down since \d\d:\d\d:\d\d/ }).waitFor();
+  await first.locator("dd[data-state=bad]", { hasText: "Down" }).waitFor();
+  assert.ok((await page.locator("#state").boundingBox()).y < 100 && (await first.boundingBox()).y < 300, "it is below the fold");
+  await picture(page, "console-app-down");
+  assert.deepEqual(complaints, []);
+});
+
+test("a list says that it is no longer up to date, and the focus is never lost", { timeout }, async (t) => {
+  const address = await startGateway(t, undefined);
+  const sockets = [];
+  for (let i = 0; i < 5; i++) sockets.push(await dial(t, address, i < 3 ? `red-${i}` : `blue-${i}`));
+  const { page, complaints } = await open(await startBrowser(t), `http://${address}/console/`);
+  await page.getByText("5 connections, page 1, as of").waitFor();
+  assert.ok(await page.locator("#list-age").isHidden());
+  await dial(t, address, "late");
+  sockets.pop().close();
+  await page.getByText("Not up to date: since then 1 opened and 1 closed.").waitFor();
+  await page.getByRole("button", { name: "Refresh" }).click();
+  await page.getByText("5 connections, page 1, as of").waitFor();
+  await page.locator("#list-age", { hasText: /^$/ }).waitFor({ state: "hidden" });
+  await page.getByRole("cell", { name: "late", exact: true }).waitFor();
+
+  // By the beginning of a name, by address, by range.
+  const search = async (by, text, found) => {
+    await page.getByLabel("Search by").selectOption(by);
+    await page.getByLabel("Search for").fill(text);
+    await page.keyboard.press("Enter");
+    await page.locator("#list-status", { hasText: found }).waitFor();
+  };
+  await search("user name, its beginning", "red-", /^3 connections/);
+  await search("address or range", "127.0.0.0/8", /^5 connections/);
+  await search("address or range", "192.0.2.1", /^0 connections/);
+  await search("address or range", "elsewhere", /^remote must be an address/);
+  await search("user name, its beginning", "red-", /^3 connections/);
+
+  // One Tab stop; arrow keys go on from there, and closing leaves the focus in the list.
+  const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label") ?? document.activeElement.id);
+  assert.equal(await page.locator("#list button[tabindex='0']").count(), 1);
+  assert.equal(await page.locator("#list button[tabindex='-1']").count(), 8);
+  await page.locator("#list button[tabindex='0']").focus();
+  const rows = await page.locator("#list tr").count();
+  assert.equal(rows, 3);
+  const label = (row, column) => page.locator(`#list tr:nth-child(${row}) button:nth-child(${column})`).getAttribute("aria-label");
+  for (const [key, row, column] of [["ArrowRight", 1, 2], ["ArrowDown", 2, 2], ["End", 3, 2], ["ArrowDown", 3, 2], ["ArrowRight", 3, 3], ["ArrowRight", 3, 3], ["Home", 1, 3], ["ArrowUp", 1, 3], ["ArrowDown", 2, 3]]) {
+    await page.keyboard.press(key);
+    assert.equal(await focused(), await label(row, column), `${key} should lead to row ${row}, button ${column}`);
+  }
+  assert.equal(await page.locator("#list button[tabindex='0']").getAttribute("aria-label"), await label(2, 3));
+  const next = await label(3, 3);
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
+  await page.getByRole("dialog").waitFor({ state: "hidden" });
+  assert.equal(await focused(), next);
+  for (let left = 2; left > 0; left--) {
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
+    await page.getByRole("dialog").waitFor({ state: "hidden" });
+  }
+  await page.getByRole("cell", { name: "No connection" }).waitFor();
+  assert.equal(await focused(), "search-text");
   assert.deepEqual(complaints, []);
 });
 
@@ -278,7 +353,11 @@ test("the page says that the gateway is gone, and goes on when it is back", { ti
   await first.stop();
   await page.locator("#state", { hasText: "No answer from the gateway" }).waitFor();
   await page.locator("#tail-toggle", { hasText: "Start" }).waitFor();
+  await page.locator("#state", { hasText: /what you see is of \d\d:\d\d:\d\d/ }).waitFor();
+  await page.locator("#console.stale").waitFor();
   const second = await start(["--listen", address, "--no-callback", "--drain-period", "0s"], "ready");
   t.after(() => second.stop());
   await page.locator("#state[data-state=good]").waitFor();
+  await page.locator("#console:not(.stale)").waitFor();
+  await page.getByText("The gateway was started anew since").waitFor();
 });

@@ -1,0 +1,43 @@
+// What is known of the app: whether it takes its events, and the last that it did not.
+
+import { $, element, setText } from "./dom.js";
+import { clock, date, number, seconds, span } from "./format.js";
+import { sum } from "./metrics.js";
+
+const answered = ["delivered", "rejected", "unavailable"]; // outcomes with which an app has spoken
+
+// judge says how the app is: its state, a word for it, a headline where something is
+// wrong, and the whole in two sentences.
+export function judge(status, families) {
+  if (!status.app) {
+    return { state: "unknown", word: "None", text: "None: this gateway only pushes", detail: "Started with --no-callback.", failures: [] };
+  }
+  const { url, failures } = status.app;
+  const outages = sum(families, "app_outages_total");
+  const oldest = sum(families, "callback_oldest_event_seconds");
+  const waits = oldest ? `The oldest waiting event is ${seconds(oldest)} old.` : "No event waits.";
+  return { ...condition(status, families), detail: `Expected at ${url}. Outages: ${number(outages)}. ${waits}`, failures };
+}
+
+function condition({ app: { down, since }, time }, families) {
+  const lasting = () => `for ${span(Date.parse(time) - Date.parse(since))}, since ${date(since)}`;
+  if (down) return { state: "bad", word: "Down", headline: `App down since ${clock(since)}`, text: `Down ${lasting()}` };
+  if (since) return { state: "good", word: "Up", text: `Up again ${lasting()}` };
+  const heard = families.get("callback_outcomes_total")?.some(({ labels, value }) => value > 0 && answered.includes(labels.outcome));
+  return heard ? { state: "good", word: "Up", text: "Up, no outage since the start" } : { state: "unknown", word: "Not called yet", text: "Not called yet" };
+}
+
+// showApp fills the app's card.
+export function showApp({ state, text, detail, failures }) {
+  $("app-state").dataset.state = state;
+  setText($("app-state"), text);
+  setText($("app-detail"), detail);
+  $("failures-box").hidden = failures.length === 0;
+  const key = failures.map((f) => f.request_id + f.time).join();
+  if ($("failures").dataset.key === key) return;
+  $("failures").dataset.key = key;
+  const cell = (label, textContent, className = "") => element("td", { textContent, className, "data-label": label });
+  $("failures").replaceChildren(...failures.map((f) => element("tr", {},
+    cell("Time", clock(f.time)), cell("Event", f.action), cell("Reason", f.reason), cell("Status", f.status ? String(f.status) : "none"),
+    cell("Attempts", String(f.attempts)), cell("Request id", f.request_id, "code"))));
+}
