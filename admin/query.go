@@ -20,7 +20,7 @@ type parameter struct {
 // everybody. Routes that are not here select nothing, and their query does not
 // count, nor does that of a POST, whose body says everything.
 var queries = map[route][]parameter{
-	routeList:   {{"user", true}, {"limit", false}, {"cursor", false}},
+	routeList:   {{"user", true}, {"user_prefix", false}, {"remote", false}, {"limit", false}, {"cursor", false}},
 	routeCount:  {},
 	routeGet:    {{"conn_id", false}},
 	routeEvents: {{"user", true}, {"conn_id", true}, {"action", true}, {"payload", false}, {"rate", false}},

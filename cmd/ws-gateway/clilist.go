@@ -18,9 +18,11 @@ const listPage = 500
 
 // listOptions are what list has.
 type listOptions struct {
-	User  []string `sep:"none" placeholder:"NAME" help:"Only connections of this user. Repeatable."`
-	Limit int      `default:"0" min:"0" help:"So many connections at most. 0: all."`
-	JSON  bool     `name:"json" help:"Print each connection as a line of JSON."`
+	User   []string `sep:"none" placeholder:"NAME" help:"Only connections of this user. Repeatable."`
+	Prefix string   `name:"user-prefix" placeholder:"TEXT" help:"Only users whose name begins so."`
+	Remote string   `placeholder:"ADDRESS" help:"Only connections from this address, or this range such as 192.0.2.0/24."`
+	Limit  int      `default:"0" min:"0" help:"So many connections at most. 0: all."`
+	JSON   bool     `name:"json" help:"Print each connection as a line of JSON."`
 	gatewayOptions
 }
 
@@ -84,6 +86,12 @@ func (o *listOptions) page(ctx context.Context, m *manager, shown int, cursor st
 	query := url.Values{"limit": {strconv.Itoa(n)}}
 	if len(o.User) > 0 {
 		query["user"] = o.User
+	}
+	if o.Prefix != "" {
+		query.Set("user_prefix", o.Prefix)
+	}
+	if o.Remote != "" {
+		query.Set("remote", o.Remote)
 	}
 	if cursor != "" {
 		query.Set("cursor", cursor)

@@ -123,6 +123,14 @@ func TestListAndCountShowConnectionsAsFieldsAndAsJSON(t *testing.T) {
 		!strings.Contains(all.stdout, "\t"+c.local()+"\t"+`evil/\u009b31m`+"\n") {
 		t.Errorf("got %+v", all)
 	}
+	for remote, want := range map[string]int{c.local(): 1, "127.0.0.0/8": 2, "192.0.2.1": 0} {
+		if got := strings.Count(g.cli(t, "", "list", "--remote", remote).stdout, "\n"); got != want {
+			t.Errorf("%d connections from %s, want %d", got, remote, want)
+		}
+	}
+	if got := g.cli(t, "", "list", "--user-prefix", "bo").stdout; strings.Count(got, "\n") != 1 || !strings.Contains(got, id) {
+		t.Errorf("by prefix: %q", got)
+	}
 	for line := range strings.Lines(g.cli(t, "", "list", "--json").stdout) {
 		var conn struct{ ID, Name, UserAgent, ConnectedAt, RemoteAddr string }
 		if err := json.Unmarshal([]byte(line), &conn); err != nil || conn.ID == "" || conn.ConnectedAt == "" || conn.RemoteAddr == c.local() && conn.UserAgent != "evil/\u009b31m" {

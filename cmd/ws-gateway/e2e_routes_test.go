@@ -42,7 +42,7 @@ func TestAnUnknownQueryParameterIsRefusedSoThatATypoDoesNotMeanEverybody(t *test
 	t.Parallel()
 	g := startPushOnly(t)
 	g.dial(t, "al")
-	const lists = ": this route takes user, limit and cursor"
+	const lists = ": this route takes user, user_prefix, remote, limit and cursor"
 	for target, why := range map[string]string{
 		listPath + "?usr=al":                           "unknown query parameter usr" + lists,
 		listPath + "?user=al&limt=1":                   "unknown query parameter limt" + lists,
