@@ -161,7 +161,8 @@ func bubble(t *testing.T, cfg Config, test func(t *testing.T, f *Forwarder, a *f
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.dial = a.dial
+		f.dialer = func(target) dialFunc { return a.dial }
+		f.terms.Load().dial = a.dial
 		f.Start()
 		defer f.Drain(ended())
 		test(t, f, a, log)

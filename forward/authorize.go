@@ -39,7 +39,7 @@ type authorization struct {
 func (f *Forwarder) Authorize(src Source, req Request, done func(Answer)) {
 	now := f.now()
 	e := f.events.open(&src, &req)
-	e.queued, e.window = now, now+f.cfg.AuthorizeFor
+	e.queued, e.window = now, now+f.terms.Load().authorizeFor
 	l := &lane{
 		key: src.Key, head: e, tail: e, events: 1,
 		cost: laneCost + int64(len(e.cookie)+len(e.headers)),

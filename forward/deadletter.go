@@ -28,12 +28,12 @@ const reopenEvery = time.Second
 // their owner alone. A nil *deadLetters keeps nothing.
 type deadLetters struct {
 	path            string
-	maxSize         int64
-	keep            int // files besides path
 	log             zerolog.Logger
 	written, errors atomic.Uint64
 
 	mu      sync.Mutex // guards the following, and the order of lines
+	maxSize int64
+	keep    int // files besides path
 	file    *linefile.File
 	line    []byte
 	failing bool      // the last write failed

@@ -101,7 +101,7 @@ func TestDrainCutsOffConnectingToo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.dial = func(ctx context.Context) (net.Conn, error) {
+		f.terms.Load().dial = func(ctx context.Context) (net.Conn, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}

@@ -2,7 +2,6 @@ package forward
 
 import (
 	"context"
-	"crypto/tls"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -12,13 +11,12 @@ import (
 // Forwarder delivers events to the app.
 type Forwarder struct {
 	// Static after New.
-	cfg    Config
-	target target
-	dial   dialFunc
-	secure *tls.Config // nil: not secured
+	cfg    Config // see terms for what of it can change
+	dialer func(target) dialFunc
 	policy *policy
 	epoch  time.Time // instants count from here
 
+	terms    atomic.Pointer[terms]
 	events   eventPool
 	lanes    table
 	pool     *pool
@@ -50,15 +48,9 @@ func New(cfg Config) (*Forwarder, error) {
 	if err != nil {
 		return nil, err
 	}
-	to, err := parseTarget(cfg.URL)
+	t, err := newTerms(&cfg, target.dialer, nil)
 	if err != nil {
 		return nil, err
-	}
-	for _, field := range cfg.Headers {
-		to.head += field.Name + ": " + oneLine(field.Value) + "\r\n"
-	}
-	if cfg.Epoch != "" {
-		to.head += "X-Ws-Epoch: " + oneLine(cfg.Epoch) + "\r\n"
 	}
 	letters, err := openDeadLetters(cfg.DeadLetter, cfg.DeadLetterMaxSize, cfg.DeadLetterKeep, cfg.Log)
 	if err != nil {
@@ -66,20 +58,19 @@ func New(cfg Config) (*Forwarder, error) {
 	}
 	f := &Forwarder{
 		cfg:     cfg,
-		target:  to,
-		dial:    to.dialer(),
-		secure:  to.tlsConfig(cfg.TLS),
-		policy:  &policy{retryFor: cfg.RetryFor, random: rand.Float64},
+		dialer:  target.dialer,
+		policy:  &policy{random: rand.Float64},
 		epoch:   time.Now(),
 		letters: letters,
 		empty:   make(chan struct{}, 1),
 		lost:    make(chan struct{}, lostWindow),
 	}
 	f.events.levels = cfg.JSONDepth
+	f.terms.Store(t)
 	f.histograms = newHistograms()
 	f.lanes.bounds = bounds{events: cfg.QueueEvents, bytes: cfg.QueueBytes}
 	f.lanes.batches = cfg.Batch > 1
-	f.pool = newPool(f.policy, cfg.Concurrency, f.now, f.announce)
+	f.pool = newPool(f.policy, cfg.RetryFor, cfg.Concurrency, f.now, f.announce)
 	f.pool.sched.batching = newBatching(cfg.Batch, max(cfg.Linger, 0), f.lanes.available.Load)
 	f.pool.sched.pipeline(cfg.Pipeline)
 	f.pool.expire = f.expire
@@ -191,8 +182,9 @@ func (f *Forwarder) failed(e *event, o Outcome, status int) {
 func (f *Forwarder) announce(change shift) {
 	if change.closed {
 		f.counters.outages.Add(1)
-		f.cfg.Log.Warn().Err(change.cause).Stringer("retry_for", f.cfg.RetryFor).
-			Msgf("app unreachable at %s: is it running, and listening there? Callbacks wait meanwhile", f.target.name)
+		t := f.terms.Load()
+		f.cfg.Log.Warn().Err(change.cause).Stringer("retry_for", t.retryFor).
+			Msgf("app unreachable at %s: is it running, and listening there? Callbacks wait meanwhile", t.target.name)
 	}
 	if change.opened {
 		f.cfg.Log.Info().Msgf("app reachable again after %s", change.outage.Round(time.Millisecond))

@@ -26,7 +26,7 @@ type Health struct {
 
 // Health returns a snapshot.
 func (f *Forwarder) Health() Health {
-	h := Health{App: f.target.name, Failures: f.failures.latest()}
+	h := Health{App: f.terms.Load().target.name, Failures: f.failures.latest()}
 	if since := f.pool.lastShift(&h.Down); since > 0 {
 		h.Since = f.epoch.Add(since)
 	}

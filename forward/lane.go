@@ -49,9 +49,10 @@ const (
 // table finds the lane of a key. A stripe's lock is held for work on maps and
 // lists only.
 type table struct {
-	bounds  bounds
-	pool    sync.Pool // of *lane
-	batches bool      // lanes are taken in batches, so that available is of use
+	bounds  bounds                 // see limits
+	newer   atomic.Pointer[bounds] // set by rebound
+	pool    sync.Pool              // of *lane
+	batches bool                   // lanes are taken in batches, so that available is of use
 	stripes [1 << stripeBits]stripe
 
 	available atomic.Int64 // events that a batch could take
@@ -100,7 +101,7 @@ func (t *table) add(key uint64, e *event) (a added) {
 	l.events++
 	l.bytes += len(e.buf)
 	// Only who sends messages can be asked to stop; opens and closes pass.
-	if e.action == actionMessage && (l.events >= t.bounds.events || l.bytes >= t.bounds.bytes) {
+	if limit := t.limits(); e.action == actionMessage && (l.events >= limit.events || l.bytes >= limit.bytes) {
 		l.full = true
 	}
 	a.full = l.full
@@ -141,7 +142,7 @@ func (t *table) remove(l *lane) (r removed) {
 	}
 	l.events--
 	l.bytes -= len(e.buf)
-	if l.full && l.events <= t.bounds.events/2 && l.bytes <= t.bounds.bytes/2 {
+	if limit := t.limits(); l.full && l.events <= limit.events/2 && l.bytes <= limit.bytes/2 {
 		l.full = false
 		r.drained = true
 	}

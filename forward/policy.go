@@ -98,7 +98,6 @@ const (
 
 // policy decides when to try again.
 type policy struct {
-	retryFor time.Duration
 	random   func() float64 // in [0, 1)
 	deadline atomic.Int64   // an instant at which all ends; 0: none
 }

@@ -28,12 +28,12 @@ type pool struct {
 	stopped    bool
 }
 
-func newPool(p *policy, workers int, now func() time.Duration, shifted func(shift)) *pool {
+func newPool(p *policy, window time.Duration, workers int, now func() time.Duration, shifted func(shift)) *pool {
 	return &pool{
 		now:     now,
 		shifted: shifted,
 		kick:    make(chan struct{}, 1),
-		sched:   newScheduler(p, workers),
+		sched:   newScheduler(p, window, workers),
 		armed:   never,
 	}
 }

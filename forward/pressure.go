@@ -5,7 +5,7 @@ import "sync/atomic"
 // pressure watches how much memory the waiting events hold. One goroutine makes
 // the calls, so they follow one another and alternate.
 type pressure struct {
-	limit int64
+	limit atomic.Int64
 	call  func(on bool)
 
 	held atomic.Int64  // bytes
@@ -15,7 +15,9 @@ type pressure struct {
 }
 
 func newPressure(limit int64, call func(on bool)) *pressure {
-	return &pressure{limit: limit, call: call, look: make(chan struct{}, 1), quit: make(chan struct{})}
+	p := &pressure{call: call, look: make(chan struct{}, 1), quit: make(chan struct{})}
+	p.limit.Store(limit)
+	return p
 }
 
 // add counts n bytes more, or fewer.
@@ -31,9 +33,9 @@ func (p *pressure) add(n int64) {
 // crossed reports whether so many bytes call for a change.
 func (p *pressure) crossed(held int64, on bool) bool {
 	if on {
-		return held <= p.limit/2
+		return held <= p.limit.Load()/2
 	}
-	return held > p.limit
+	return held > p.limit.Load()
 }
 
 // watch makes the calls until quit is closed. It looks again after each: add

@@ -29,7 +29,7 @@ type job struct {
 // scheduler decides which lane is served next. It is a pure state machine: its
 // owner holds the lock and passes the time.
 type scheduler struct {
-	window   time.Duration // policy.retryFor
+	window   time.Duration // terms.retryFor
 	gate     gate
 	inFlight int
 
@@ -42,8 +42,8 @@ type scheduler struct {
 	parked  laneHeap // app down: by the end of their first event's window
 }
 
-func newScheduler(p *policy, workers int) scheduler {
-	return scheduler{window: p.retryFor, gate: newGate(p, workers), train: 1, batching: newBatching(1, 0, nil)}
+func newScheduler(p *policy, window time.Duration, workers int) scheduler {
+	return scheduler{window: window, gate: newGate(p, workers), train: 1, batching: newBatching(1, 0, nil)}
 }
 
 // add takes a lane that can be attempted.

@@ -10,7 +10,7 @@ const ms = time.Millisecond
 // testScheduler retries for 10 s and has no jitter: back-offs last 100 ms,
 // 200 ms, 400 ms and so on.
 func testScheduler(workers int) *scheduler {
-	s := newScheduler(&policy{retryFor: 10 * time.Second, random: func() float64 { return 0 }}, workers)
+	s := newScheduler(&policy{random: func() float64 { return 0 }}, 10*time.Second, workers)
 	return &s
 }
 

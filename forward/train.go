@@ -82,7 +82,7 @@ func (w *worker) pull(train []report) {
 // pipeline writes a train and reads the answers until the connection ends. It
 // returns how many of its events are concluded.
 func (w *worker) pipeline(train []report) (concluded int) {
-	deadline := time.Now().Add(w.f.cfg.Timeout)
+	deadline := time.Now().Add(w.terms.timeout)
 	w.link.vet()
 	if !w.link.connected() {
 		if err := w.link.connect(w.f.ctx, deadline); err != nil {
@@ -102,7 +102,7 @@ func (w *worker) pipeline(train []report) (concluded int) {
 		if !w.link.connected() {
 			return i
 		}
-		if i > 0 && w.link.limit(time.Now().Add(w.f.cfg.Timeout)) != nil {
+		if i > 0 && w.link.limit(time.Now().Add(w.terms.timeout)) != nil {
 			w.link.hangUp()
 			return i
 		}

@@ -7,9 +7,10 @@ import (
 
 // worker carries out jobs, one at a time, on a connection of its own.
 type worker struct {
-	f    *Forwarder
-	link link
-	wake chan struct{} // has one place: told that job is set
+	f     *Forwarder
+	terms *terms // that the next attempt is made by
+	link  link
+	wake  chan struct{} // has one place: told that job is set
 
 	body    []byte    // of the batch that is being attempted
 	single  [1]*event // of events
@@ -25,7 +26,6 @@ type worker struct {
 func newWorker(f *Forwarder) *worker {
 	w := &worker{
 		f:    f,
-		link: link{target: &f.target, dial: f.dial, secure: f.secure, signer: newSigner(f.cfg.Secrets)},
 		wake: make(chan struct{}, 1),
 	}
 	if f.cfg.Settles {
@@ -39,12 +39,14 @@ func (w *worker) run() {
 	defer w.link.hangUp()
 	j := w.f.pool.exchange(w, nil)
 	for j.kind != jobStop {
+		w.renew()
 		w.reports = w.uncouple(w.reports[:0], j)
 		if len(w.reports) > 1 {
 			w.pull(w.reports)
 		} else {
 			w.do(&w.reports[0])
 		}
+		w.renew() // so that an idle connection is of the route in force
 		j = w.f.pool.exchange(w, w.reports)
 	}
 }
@@ -85,7 +87,7 @@ func (w *worker) begin(r *report) {
 	r.began = w.f.now()
 	for _, each := range w.events(r.job.lane) { // no event of a batch fails before its own window ends
 		if each.window == 0 {
-			each.window = r.began + w.f.policy.retryFor
+			each.window = r.began + w.terms.retryFor
 		}
 		e.window = max(e.window, each.window)
 	}
@@ -195,7 +197,7 @@ func (w *worker) once(l *lane, probe bool) (status int, retryAfter time.Duration
 // timeout is how long an attempt may take: an authorization ends in time.
 func (w *worker) timeout(l *lane) time.Duration {
 	if l.auth == nil {
-		return w.f.cfg.Timeout
+		return w.terms.timeout
 	}
-	return min(w.f.cfg.Timeout, l.head.window-w.f.now())
+	return min(w.terms.timeout, l.head.window-w.f.now())
 }
