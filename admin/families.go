@@ -56,10 +56,10 @@ var metricTable = []family{
 	counter("upgraded_total", "Connections that became WebSocket connections.", func(s *snapshot) uint64 { return s.sockets.Upgraded }),
 	{
 		desc: describe("upgrades_refused_total", "Valid handshakes that were refused, by reason.", "reason"), kind: prometheus.CounterValue,
-		labels: []string{"user", "origin", "max_connections", "max_connections_per_user", "max_connections_per_ip", "overloaded", "draining", "max_pending_authorizations"},
+		labels: []string{"user", "origin", "max_connections", "max_connections_per_user", "max_connections_per_ip", "overloaded", "draining", "max_pending_authorizations", "header_memory"},
 		values: func(s *snapshot, to []float64) []float64 {
 			h := &s.hub
-			return appendCounts(to, h.RefusedUser, h.RefusedOrigin, h.RefusedLimit, h.RefusedUserLimit, h.RefusedAddressLimit, h.RefusedOverload, h.RefusedDraining, h.RefusedPending)
+			return appendCounts(to, h.RefusedUser, h.RefusedOrigin, h.RefusedLimit, h.RefusedUserLimit, h.RefusedAddressLimit, h.RefusedOverload, h.RefusedDraining, h.RefusedPending, h.RefusedHead)
 		},
 	},
 	{
@@ -103,6 +103,10 @@ var metricTable = []family{
 	gauge("paused_connections", "Connections that are not read at the moment.", func(s *snapshot) int64 { return s.sockets.Paused }),
 	gauge("pending_bytes", "Bytes that wait for clients to take them.", func(s *snapshot) int64 { return s.sockets.PendingBytes }),
 	gauge("assembly_bytes", "Bytes of messages that have arrived in part.", func(s *snapshot) int64 { return s.sockets.AssemblyBytes }),
+	gauge("kept_head_bytes", "Bytes of request heads that are kept with connections: user, cookie, forwarded headers, User-Agent.", func(s *snapshot) int64 { return s.hub.HeadBytes }),
+	byBudget("memory_used_bytes", "Bytes held of each budget: request heads over 4 KiB, what waits for clients, messages that have arrived in part, what the kernel holds for clients (looked at only where it may be much).", prometheus.GaugeValue, func(b *netpoll.BudgetStats) float64 { return float64(b.Used) }),
+	byBudget("memory_limit_bytes", "The budgets: --header-memory, --outbox-memory, --message-memory, --socket-memory; 0: none.", prometheus.GaugeValue, func(b *netpoll.BudgetStats) float64 { return float64(b.Limit) }),
+	byBudget("memory_gave_way_total", "Connections that were closed, or not opened, because a budget was used up and they held the most of it.", prometheus.CounterValue, func(b *netpoll.BudgetStats) float64 { return float64(b.GaveWay) }),
 	gauge("mailbox_tasks", "Tasks that wait for an event loop.", func(s *snapshot) int64 { return s.sockets.Tasks }),
 	bySendKind("sends_total", "Messages that the app sent, by whom they were for: connections named one by one, some users, everybody.", func(s *hub.Sends) uint64 { return s.Calls }),
 	bySendKind("send_targets_total", "Connections that these messages were for.", func(s *hub.Sends) uint64 { return s.Matched }),
@@ -179,6 +183,21 @@ func bySendKind(name, help string, count func(*hub.Sends) uint64) family {
 		values: func(s *snapshot, to []float64) []float64 {
 			for i := range s.hub.Sends {
 				to = append(to, float64(count(&s.hub.Sends[i])))
+			}
+			return to
+		}}
+}
+
+// byBudget is a metric of each of netpoll's budgets.
+func byBudget(name, help string, kind prometheus.ValueType, value func(*netpoll.BudgetStats) float64) family {
+	names := make([]string, netpoll.Budgets)
+	for i := range names {
+		names[i] = netpoll.Budget(i).String()
+	}
+	return family{desc: describe(name, help, "budget"), kind: kind, labels: names,
+		values: func(s *snapshot, to []float64) []float64 {
+			for i := range s.sockets.Budgets {
+				to = append(to, value(&s.sockets.Budgets[i]))
 			}
 			return to
 		}}

@@ -30,6 +30,10 @@ func (h *Hub) Upgrade(c *netpoll.Conn, r *netpoll.Request) netpoll.Verdict {
 		agent:  field(r, "User-Agent"),
 		remote: ls.settings.proxies.client(r),
 	}
+	if !c.Keep(p.size()) {
+		h.stats.refusedHead.Add(1)
+		return refuse(http.StatusRequestHeaderFieldsTooLarge, "cookie or forwarded headers too large at the moment: --header-memory is used up", 0)
+	}
 	if h.cfg.Authorize != nil {
 		return h.ask(ls, id, p, r)
 	}

@@ -113,7 +113,7 @@ func TestRefusalsAreCountedByTheirReason(t *testing.T) {
 	g.knock(t, "X-Bfl-User: d")
 	want := Stats{
 		Connections: 2, Users: 2, RefusedUser: 2, RefusedOrigin: 1, RefusedLimit: 1, RefusedUserLimit: 1,
-		RefusedOverload: 1, RefusedDraining: 1,
+		RefusedOverload: 1, RefusedDraining: 1, HeadBytes: 2, // two names
 	}
 	if got := g.Stats(); got != want {
 		t.Errorf("%+v, want %+v", got, want)

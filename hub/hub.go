@@ -113,6 +113,7 @@ type loopState struct {
 	connID    [idChars]byte // the id in the event under way; forward copies it
 	userPings atomic.Uint64 // see Stats.Pings
 	dropped   atomic.Uint64 // see Stats.Dropped
+	heads     atomic.Int64  // see Stats.HeadBytes
 
 	overMessages, overBytes atomic.Uint64 // see Stats.OverMessageRate
 

@@ -15,6 +15,9 @@ type profile struct {
 	remote              netip.AddrPort
 }
 
+// size is how many bytes of the handshake are kept.
+func (p *profile) size() int { return len(p.user) + len(p.cookie) + len(p.agent) }
+
 // admission is the outcome of enter.
 type admission uint8
 
@@ -45,6 +48,7 @@ func (h *Hub) enter(ls *loopState, id netpoll.ID, p profile) admission {
 		return userFull
 	}
 	ls.open++
+	ls.heads.Add(int64(p.size()))
 	if ls.meters != nil {
 		ls.meters.Grow(slot)
 		*ls.meters.At(slot) = meters{}
@@ -93,6 +97,7 @@ func (h *Hub) exit(ls *loopState, id netpoll.ID) {
 	ls.paused.Clear(slot)
 	ls.pings.Clear(slot)
 	h.directory.leave(id, s)
+	ls.heads.Add(-int64(s.kept()))
 	s.release()
 	ls.open--
 	h.depart(ls, slot, s.remoteAddr())

@@ -19,8 +19,10 @@ func (h *Hub) Send(ctx context.Context, t Targets, frame *netpoll.Frame, wait bo
 	sends.calls.Add(1)
 	h.awaitReplies(ctx, t)
 	h.compress(frame)
+	targets := h.resolve(t)
+	frame.For(h.size(&targets))
 	e := &errand{
-		aim:  h.resolve(t),
+		aim:  targets,
 		cost: sendCost,
 		do: func(ls *loopState, c *netpoll.Conn, r *Report) {
 			r.Matched++

@@ -81,6 +81,10 @@ func appendAddr(dst []byte, a netip.AddrPort) []byte {
 	return a.AppendTo(dst)
 }
 
+// kept is how many bytes of the handshake the session keeps. A User-Agent counts
+// with each session although those that are alike are kept once.
+func (s *session) kept() int { return len(s.user) + len(s.cookie) + len(s.agent.Value()) }
+
 // release drops what the session holds, so that an unused slot keeps nothing
 // alive.
 func (s *session) release() {

@@ -5,6 +5,7 @@ import "sync/atomic"
 // Stats are counters since the start, unless marked as a gauge.
 type Stats struct {
 	Connections, Users  int64 // gauges
+	HeadBytes           int64 // gauge: of handshakes, kept with their connections
 	Pings               uint64
 	Dropped             uint64 // messages that came while no Forwarder was configured
 	RefusedUser         uint64 // 400 and 401
@@ -15,6 +16,7 @@ type Stats struct {
 	RefusedOverload     uint64 // recovering included
 	RefusedDraining     uint64
 	RefusedPending      uint64 // MaxPendingAuthorizations
+	RefusedHead         uint64 // no room for what would be kept of the handshake: see netpoll.Conn.Keep
 	LateReplies         uint64 // replies of the app that found their connection gone, or full
 
 	Sends  [SendKinds]Sends
@@ -61,7 +63,7 @@ type sends struct{ calls, matched, queued, slow atomic.Uint64 }
 type counters struct {
 	refusedUser, refusedOrigin, refusedLimit, refusedUserLimit atomic.Uint64
 	refusedAddressLimit, refusedOverload, refusedDraining      atomic.Uint64
-	refusedPending                                             atomic.Uint64
+	refusedPending, refusedHead                                atomic.Uint64
 	sends                                                      [sendKinds]sends
 	lateReplies                                                atomic.Uint64
 }
@@ -81,6 +83,7 @@ func (h *Hub) Stats() Stats {
 		RefusedOverload:     c.refusedOverload.Load(),
 		RefusedDraining:     c.refusedDraining.Load(),
 		RefusedPending:      c.refusedPending.Load(),
+		RefusedHead:         c.refusedHead.Load(),
 		LateReplies:         c.lateReplies.Load(),
 	}
 	s.TapEvents, s.TapDropped, s.TapsRefused = h.taps.events.Load(), h.taps.dropped.Load(), h.taps.refused.Load()
@@ -95,6 +98,7 @@ func (h *Hub) Stats() Stats {
 		ls.closes.addTo(&s.Closes)
 		s.WheelLag = max(s.WheelLag, ls.lag.Load())
 		s.Pings += ls.userPings.Load()
+		s.HeadBytes += ls.heads.Load()
 		s.Dropped += ls.dropped.Load()
 		s.OverMessageRate += ls.overMessages.Load()
 		s.OverByteRate += ls.overBytes.Load()

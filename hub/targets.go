@@ -72,6 +72,17 @@ func (h *Hub) addConn(a *aim, public string, among owners) {
 	}
 }
 
+// size is how many connections a has, those included that may be gone.
+func (h *Hub) size(a *aim) (connections int) {
+	if a.all {
+		return int(h.open.Load())
+	}
+	for _, ids := range a.ids {
+		connections += len(ids)
+	}
+	return connections
+}
+
 // parse reads the public id of a connection of one of the loops.
 func (h *Hub) parse(s string) (netpoll.ID, bool) {
 	id, ok := h.instance.parseID(s)

@@ -91,11 +91,10 @@ func newAcceptor(s *Server) (*acceptor, error) {
 	return a, nil
 }
 
-// listen binds addr. Accepted sockets inherit TCP_NODELAY from the listener,
-// which saves a system call for each.
+// listen binds addr.
 func (a *acceptor) listen(addr string) (net.Addr, error) {
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
-		control := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) })
+		control := raw.Control(func(fd uintptr) { err = a.prepare(int(fd)) })
 		return errors.Join(control, err)
 	}}
 	ln, err := config.Listen(context.Background(), "tcp", addr)
@@ -105,13 +104,24 @@ func (a *acceptor) listen(addr string) (net.Addr, error) {
 	return ln.Addr(), a.watch(ln.(*net.TCPListener))
 }
 
+// prepare sets what accepted sockets inherit from their listener, which saves
+// system calls for each: no delay, and the bounds of what the kernel holds.
+func (a *acceptor) prepare(fd int) error {
+	err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if n := a.srv.cfg.SocketBuffer; n > 0 {
+		err = errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, n),
+			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, n))
+	}
+	return err
+}
+
 // inherit takes a listener that another process has bound.
 func (a *acceptor) inherit(ln *net.TCPListener) error {
 	raw, err := ln.SyscallConn()
 	if err != nil {
 		return err
 	}
-	control := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) })
+	control := raw.Control(func(fd uintptr) { err = a.prepare(int(fd)) })
 	if err = errors.Join(control, err); err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ func (c *Conn) Loop() *Loop { return c.loop }
 // has been closed as a SlowConsumer. A frame of any size is taken while nothing
 // waits.
 func (c *Conn) Send(f *Frame) bool {
-	return c.state == stateOpen && c.put(f.bytesFor(c.deflate), true) == nil
+	return c.state == stateOpen && c.put(f.bytesFor(c.deflate), f) == nil
 }
 
 // Reply is Send for a message to this connection alone; payload is copied.
@@ -90,14 +90,18 @@ func (c *Conn) Reply(op ws.OpCode, payload []byte) bool {
 	if c.deflate.agreed() && !op.IsControl() && len(payload) >= l.cfg.CompressionThreshold {
 		scratch := l.scratch[:0:min(cap(l.scratch), cap(l.cork))] // so that what is larger has memory of its own
 		if b := packedFrame(scratch, &l.srv.deflater, c.deflate, op, payload); b != nil {
-			return c.put(b, len(b) > cap(l.cork)) == nil // a large one is kept instead of copied
+			var own *Frame
+			if len(b) > cap(l.cork) { // a large one is kept instead of copied
+				own = &Frame{encoded: b}
+			}
+			return c.put(b, own) == nil
 		}
 	}
 	if len(payload)+maxServerHeader > cap(l.cork) {
 		return c.Send(NewFrame(op, payload))
 	}
 	l.scratch = append(appendFrameHeader(l.scratch[:0], op, len(payload)), payload...)
-	return c.put(l.scratch, false) == nil
+	return c.put(l.scratch, nil) == nil
 }
 
 // Close ends the connection: the Handler's Closed is called before Close
@@ -117,6 +121,7 @@ func (c *Conn) Close(cause Cause, code ws.StatusCode, reason string) {
 	c.end(next, End{Cause: cause, Code: code, Reason: reason})
 	if cause == SlowConsumer && c.out != nil {
 		c.loop.stats.PendingBytes -= int64(c.out.dropWhole())
+		c.rank()
 	}
 	c.finish(NewCloseFrame(code, reason))
 }
@@ -133,12 +138,13 @@ func (c *Conn) end(next connState, end End) {
 	l.stats.Closing++
 	l.stats.Closed[end.Cause]++
 	if c.in != nil {
-		c.in.dropMessage(l)
+		c.dropMessage()
 		l.stats.BytesUnread += uint64(len(c.in.held))
 		if next == stateLingering { // nobody will decode it
-			c.in.unhold(l)
+			c.unhold()
 		}
 	}
+	c.letGo()
 	l.handler.Closed(c, end)
 }
 
@@ -148,7 +154,7 @@ func (c *Conn) finish(last *Frame) {
 	l := c.loop
 	l.await(c, closeDeadline)
 	c.unpause()
-	if c.put(last.bytes(), true) != nil {
+	if c.put(last.bytes(), last) != nil {
 		return
 	}
 	c.watch()
@@ -287,6 +293,7 @@ func (c *Conn) release() {
 	l.stats.Descriptors--
 	l.unawait(c)
 	c.unpause()
+	c.letGo()
 	if l.corked == c {
 		l.corked, l.cork = nil, l.cork[:0]
 	}

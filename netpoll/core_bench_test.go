@@ -29,11 +29,12 @@ func BenchmarkNewFrame(b *testing.B) {
 // BenchmarkOutbox is output that the kernel takes in two pieces.
 func BenchmarkOutbox(b *testing.B) {
 	var o outbox
-	frame := NewFrame(ws.OpText, make([]byte, 512)).bytes()
+	shared := NewFrame(ws.OpText, make([]byte, 512))
+	frame := shared.bytes()
 	b.ReportAllocs()
 	for b.Loop() {
-		o.begin(frame, 100, true)
-		o.share(frame)
+		o.begin(frame, 100, shared)
+		o.share(frame, shared)
 		for o.bytes > 0 {
 			o.wrote(min(len(o.next()), 300))
 		}

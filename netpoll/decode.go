@@ -52,21 +52,17 @@ func (c *Conn) decode(b []byte) {
 	}
 }
 
-// hold keeps b until reading goes on. Where too much is kept already, of all the
-// loop's connections, this one ends.
+// hold keeps b until reading goes on.
 func (c *Conn) hold(b []byte) {
 	in := c.loop.inboxOf(c)
 	in.held = append([]byte(nil), b...)
-	c.loop.assembling += int64(cap(in.held))
-	if c.loop.assembling > c.loop.maxAssembling {
-		c.Close(OverCapacity, statusTryAgain, "try again later")
-	}
+	c.weigh()
 }
 
 // decodeHeld decodes what was held.
 func (c *Conn) decodeHeld() {
 	if c.in != nil && c.in.held != nil {
-		c.decode(c.in.unhold(c.loop))
+		c.decode(c.unhold())
 	}
 }
 
@@ -143,7 +139,7 @@ func (c *Conn) whole(h *header, payload []byte) {
 	default:
 		in := c.loop.inboxOf(c)
 		in.begin(h)
-		if c.collect(in, payload) && h.fin {
+		if c.collect(in, payload, 0) && h.fin {
 			c.complete(in)
 		}
 	}
@@ -171,25 +167,22 @@ func (c *Conn) payload(in *inbox, b []byte) []byte {
 	case c.state == stateClosing: // nobody waits for messages any more
 	default:
 		in.begin(h)
-		if c.collect(in, p) && done && h.fin {
+		if c.collect(in, p, h.length-in.got) && done && h.fin {
 			c.complete(in)
 		}
 	}
 	return b[n:]
 }
 
-// collect appends p to the message under way. It reports false where the
-// connection had to be closed for it: text that cannot become UTF-8 is refused as
-// soon as that shows.
-func (c *Conn) collect(in *inbox, p []byte) bool {
+// collect appends p to the message under way, whose frame has so many bytes more.
+// It reports false where the connection had to be closed for it: text that cannot
+// become UTF-8 is refused as soon as that shows.
+func (c *Conn) collect(in *inbox, p []byte, missing int64) bool {
 	if in.op == ws.OpText && !in.packed && !in.text.feed(p) {
 		c.notUTF8()
 		return false
 	}
-	if !in.extend(c.loop, p) {
-		c.Close(OverCapacity, statusTryAgain, "try again later")
-		return false
-	}
+	c.extend(p, missing)
 	return true
 }
 
@@ -205,7 +198,7 @@ func (c *Conn) complete(in *inbox) {
 		c.deliver(in.op, in.msg)
 	}
 	if c.state == stateOpen { // otherwise it has been dropped already
-		in.dropMessage(c.loop)
+		c.dropMessage()
 	}
 }
 

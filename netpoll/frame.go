@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"encoding/binary"
+	"sync/atomic"
 
 	"github.com/gobwas/ws"
 )
@@ -12,6 +13,41 @@ type Frame struct {
 	encoded []byte
 	header  int                        // bytes of it
 	packed  *[maxWindowBits + 1][]byte // compressed, by the window's bits; see Server.Compress
+	meant   int64                      // connections that it is for; see For
+
+	// waiting counts the outboxes that it is in. It is touched only where output
+	// waits, never by what is written at once.
+	waiting atomic.Int32
+}
+
+// For says that f, which must not have been sent yet, is for so many connections:
+// where output has to give way, each of them answers for its share. Without it, f
+// is taken to be for one.
+func (f *Frame) For(connections int) { f.meant = int64(connections) }
+
+func (f *Frame) targets() int64 { return max(1, f.meant) }
+
+// retain counts f's memory once, however many connections it waits for.
+func (f *Frame) retain(b *budget) {
+	if f.waiting.Add(1) == 1 {
+		b.add(f.memory())
+	}
+}
+
+func (f *Frame) release(b *budget) {
+	if f.waiting.Add(-1) == 0 {
+		b.add(-f.memory())
+	}
+}
+
+func (f *Frame) memory() int64 {
+	n := cap(f.encoded)
+	if f.packed != nil {
+		for _, b := range f.packed {
+			n += cap(b)
+		}
+	}
+	return int64(n)
 }
 
 // NewFrame builds an unfragmented frame and copies payload. A control frame's

@@ -83,12 +83,13 @@ const (
 	OverCapacity               // a limit of the whole process was reached (1013)
 	GoingAway                  // the gateway shuts down (1001)
 	RateLimited                // the client sent more than it may (1008)
+	HeadTooLarge               // what is kept of its request head had to give way to others' (1008)
 	causes
 )
 
 var causeNames = [causes]string{
 	"peer_closed", "disconnected", "app_closed", "ping_timeout", "slow_consumer", "protocol_error",
-	"invalid_utf8", "message_too_big", "over_capacity", "going_away", "rate_limited",
+	"invalid_utf8", "message_too_big", "over_capacity", "going_away", "rate_limited", "head_too_large",
 }
 
 // Causes is how many causes there are; Cause(0) to Cause(Causes-1) are all of them.

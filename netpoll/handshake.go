@@ -15,6 +15,7 @@ func (l *Loop) handshake(c *Conn, b []byte) {
 	if from > 0 {
 		in.head = append(in.head, b...)
 		b = in.head
+		c.weighHead()
 	}
 	if e := Mistaken(b); e != nil {
 		l.refuse(c, e.appendTo(nil, nil), nil)
@@ -36,6 +37,7 @@ func (l *Loop) handshake(c *Conn, b []byte) {
 	}
 	if from == 0 {
 		in.head = append(in.head, b...)
+		c.weighHead()
 	}
 }
 
@@ -100,7 +102,7 @@ func (l *Loop) open(c *Conn, deflate deflateParams, response, rest []byte) {
 	}
 	in := c.in
 	c.in = nil
-	if c.put(response, false) == nil {
+	if c.put(response, nil) == nil {
 		c.decode(rest)
 		c.watch()
 	}
@@ -115,6 +117,7 @@ func (l *Loop) park(c *Conn, head, rest []byte) {
 		in.head = append(append(in.head, head...), rest...)
 	}
 	in.end = len(head)
+	c.weighHead()
 	l.stats.Handshaking--
 	l.stats.Parked++
 	c.state = stateParked
@@ -173,12 +176,13 @@ func (l *Loop) refuse(c *Conn, response, rest []byte) {
 // follow, the input is drained for a while: closing would destroy the answer.
 func (l *Loop) refused(c *Conn, response, rest []byte) {
 	l.decided(c)
+	c.letGo()
 	l.stats.Closing++
 	c.state = stateLingering
 	c.watch()
 	c.thenClose = rest != nil && len(rest) == 0
 	l.await(c, closeDeadline)
-	c.put(response, false)
+	c.put(response, nil)
 }
 
 // handOff gives a request that is not for us, with all that has been read, to

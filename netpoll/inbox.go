@@ -30,6 +30,8 @@ type inbox struct {
 	text   utf8State // of a message that is not compressed
 
 	held []byte // read, not decoded: reading was stopped
+
+	headHeld, msgHeld holder // what head, and msg and held, are in the budgets
 }
 
 const (
@@ -50,34 +52,64 @@ func (in *inbox) begin(h *header) {
 }
 
 // dropMessage forgets the message under way, so that it counts no longer.
-func (in *inbox) dropMessage(l *Loop) {
-	l.assembling -= int64(cap(in.msg))
+func (c *Conn) dropMessage() {
+	in := c.in
 	in.op, in.packed, in.text = 0, false, utf8State{}
 	if cap(in.msg) > maxPooledData {
 		in.msg = nil
 	}
 	in.msg = in.msg[:0]
-	l.assembling += int64(cap(in.msg))
+	c.weigh()
 }
 
 // unhold takes the held bytes out.
-func (in *inbox) unhold(l *Loop) []byte {
-	held := in.held
-	in.held = nil
-	l.assembling -= int64(cap(held))
+func (c *Conn) unhold() []byte {
+	held := c.in.held
+	c.in.held = nil
+	c.weigh()
 	return held
 }
 
-// extend appends p to the message under way. It reports false where that would
-// exceed the loop's share of MaxAssemblyMemory.
-func (in *inbox) extend(l *Loop, p []byte) bool {
-	before := cap(in.msg)
-	if grown := len(in.msg) + len(p); grown > before && l.assembling+int64(grown-before) > l.maxAssembling {
-		return false
+// extend appends p to the message under way, whose frame has so many bytes more:
+// no more room is made than for these or, if further frames may follow, a quarter.
+func (c *Conn) extend(p []byte, missing int64) {
+	in := c.in
+	if need := len(in.msg) + len(p); need > cap(in.msg) {
+		if missing == 0 {
+			missing = int64(need / 4)
+		}
+		room := max(int64(need), min(2*int64(cap(in.msg)), int64(need)+missing))
+		in.msg = append(make([]byte, 0, room), in.msg...)
 	}
 	in.msg = append(in.msg, p...)
-	l.assembling += int64(cap(in.msg) - before)
-	return true
+	c.weigh()
+}
+
+// weigh counts what is held of a message, or of what has been read behind a point
+// at which reading was stopped.
+func (c *Conn) weigh() {
+	if c.state == stateHandshake || c.state == stateParked { // memory that an inbox brings along from its last owner
+		return
+	}
+	c.loop.hold(MessageBudget, &c.in.msgHeld, c, cap(c.in.msg)+cap(c.in.held))
+}
+
+// weighHead counts what is held of a request head. Heads of usual size belong to
+// what a connection takes in any case.
+func (c *Conn) weighHead() {
+	bytes := cap(c.in.head)
+	if bytes <= UsualHead {
+		bytes = 0
+	}
+	c.loop.hold(HeaderBudget, &c.in.headHeld, c, bytes)
+}
+
+// dropHead forgets a request head that will not be answered any more.
+func (c *Conn) dropHead() {
+	if c.in != nil {
+		c.in.head = nil
+		c.weighHead()
+	}
 }
 
 // inboxOf returns c's inbox, giving it one if need be.
@@ -88,7 +120,7 @@ func (l *Loop) inboxOf(c *Conn) *inbox {
 	if n := len(l.inboxes); n > 0 {
 		c.in = l.inboxes[n-1]
 		l.inboxes = l.inboxes[:n-1]
-		l.assembling += int64(cap(c.in.msg))
+		c.weigh()
 	} else {
 		c.in = new(inbox)
 	}
@@ -104,8 +136,9 @@ func (l *Loop) putInbox(c *Conn) {
 
 // reclaim empties an inbox for its next owner.
 func (l *Loop) reclaim(in *inbox) {
-	in.unhold(l)
-	l.assembling -= int64(cap(in.msg))
+	l.hold(HeaderBudget, &in.headHeld, nil, 0)
+	l.hold(MessageBudget, &in.msgHeld, nil, 0)
+	in.held = nil
 	if len(l.inboxes) == maxPooled {
 		return
 	}

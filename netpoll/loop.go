@@ -27,7 +27,6 @@ type Loop struct {
 
 	// Owned by run, set by configure.
 	cfg           *Config
-	maxAssembling int64
 	tooBig        string // reason of a 1009
 	maxHandshakes int64
 
@@ -39,25 +38,29 @@ type Loop struct {
 	now       uint32   // seconds since the start
 	ticking   bool     // the work of this second is not done
 	stopping  bool     // ends as soon as no connection is left
+	settling  bool     // more connections have to give way
 	tasks     []task   // taken from the mailbox
 	nextTask  int
 	deadlines [deadlineKinds]deadlineQueue
 	pressed   []ID // connections that were found readable under pressure
 
-	rbuf       []byte
-	cork       []byte // output of corked
-	corked     *Conn
-	scratch    []byte
-	upgrader   *upgrader
-	request    Request
-	inboxes    []*inbox
-	outboxes   []*outbox
-	assembling int64
-	inflater   inflater
-	inflated   []byte // a message that was compressed
-	stats      Stats
-	turns      int
-	began      time.Time // the present turn
+	rbuf        []byte
+	cork        []byte // output of corked
+	corked      *Conn
+	scratch     []byte
+	upgrader    *upgrader
+	request     Request
+	inboxes     []*inbox
+	outboxes    []*outbox
+	purses      [purses]purse
+	kernel      kernelWatch
+	kernelShown int64              // of kernel.held, in the budget
+	kept        map[uint32]*holder // by slot, of connections that keep a large request head; see Conn.Keep
+	inflater    inflater
+	inflated    []byte // a message that was compressed
+	stats       Stats
+	turns       int
+	began       time.Time // the present turn
 
 	shown struct {
 		sync.Mutex
@@ -82,6 +85,9 @@ func newLoop(s *Server, index int) (*Loop, error) {
 	}
 	for kind := range l.deadlines {
 		l.deadlines[kind] = deadlineQueue{head: noSlot, tail: noSlot}
+	}
+	for i := range l.purses {
+		l.purses[i] = purse{budget: &s.ledger.all[i], loop: index, aged: Budget(i) == MessageBudget}
 	}
 	l.configure(&s.cfg)
 	return l, nil
@@ -137,15 +143,24 @@ func (l *Loop) run() {
 			l.cfg.Failed(fmt.Errorf("event loop %d: %w", l.index, err))
 			return
 		}
-		for i := range events {
-			l.dispatch(&events[i])
-		}
-		l.runTasks()
-		if l.ticking {
-			l.tick()
-		}
-		l.uncork()
+		l.turn(events)
 	}
+}
+
+// turn serves what there is to do.
+func (l *Loop) turn(events []unix.EpollEvent) {
+	for i := range events {
+		l.dispatch(&events[i])
+		l.settle()
+	}
+	l.runTasks()
+	ticking := l.ticking
+	if ticking {
+		l.tick()
+	}
+	l.watchSockets(ticking)
+	l.settling = l.settle()
+	l.uncork()
 }
 
 // wait returns the next events; it blocks only if nothing else is to be done.
@@ -153,7 +168,7 @@ func (l *Loop) wait() ([]unix.EpollEvent, error) {
 	l.stats.Turns++
 	l.turns++
 	l.stats.TurnTimes.observe(time.Since(l.began))
-	block := !l.ticking && l.nextTask == len(l.tasks) && l.mailbox.sleep()
+	block := !l.ticking && !l.settling && !l.kernel.looking && l.nextTask == len(l.tasks) && l.mailbox.sleep()
 	if block || l.turns%publishEvery == 0 {
 		l.publish()
 	}
@@ -272,7 +287,9 @@ func (l *Loop) runTasks() {
 		l.tasks, l.nextTask = l.mailbox.take(l.tasks[:0]), 0
 	}
 	for n := 0; n < tasksPerTurn && l.nextTask < len(l.tasks); n++ {
-		if l.tasks[l.nextTask](l) {
+		more := l.tasks[l.nextTask](l)
+		l.settle()
+		if more {
 			return
 		}
 		l.tasks[l.nextTask] = nil
@@ -344,7 +361,7 @@ func (l *Loop) end() {
 func (l *Loop) publish() {
 	l.shown.Lock()
 	l.shown.stats = l.stats
-	l.shown.stats.AssemblyBytes = l.assembling
+	l.shown.stats.AssemblyBytes = l.purses[MessageBudget].held
 	l.shown.Unlock()
 }
 

@@ -11,7 +11,7 @@ import (
 // as a task.
 func (w *world) audit(l *Loop) {
 	var want Stats
-	var assembling int64
+	var held [Budgets]int64
 	used := uint32(0)
 	descriptors := map[int32]bool{}
 	for slot := range l.slots {
@@ -45,19 +45,14 @@ func (w *world) audit(l *Loop) {
 		if c.out != nil {
 			want.PendingBytes += int64(c.out.bytes)
 		}
-		if c.in != nil {
-			assembling += int64(cap(c.in.msg) + cap(c.in.held))
-		}
+		w.auditHeld(c, &held)
 	}
 	got := Stats{Descriptors: l.stats.Descriptors, Open: l.stats.Open, Handshaking: l.stats.Handshaking, Parked: l.stats.Parked, Closing: l.stats.Closing,
 		Paused: l.stats.Paused, PendingBytes: l.stats.PendingBytes}
 	if got != want {
 		w.t.Errorf("the gauges say %+v, counted: %+v", got, want)
 	}
-	// What is held counts when it is read: one connection may go over the bound, and ends.
-	if l.assembling != assembling || assembling > fuzzAssembly+readSize {
-		w.t.Errorf("%d bytes of messages in part, counted: %d", l.assembling, assembling)
-	}
+	w.auditBudgets(l, &held)
 	free := slices.Sorted(slices.Values(l.free))
 	if len(free)+int(used) != int(l.slots) || len(slices.Compact(free)) != len(l.free) {
 		w.t.Errorf("%d slots, %d in use, free: %d", l.slots, used, l.free)

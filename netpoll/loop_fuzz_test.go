@@ -26,6 +26,8 @@ const (
 	fuzzMessage  = 32 << 10 // Config.MaxMessageSize
 	fuzzAssembly = 40 << 10 // Config.MaxAssemblyMemory
 	fuzzPending  = 24 << 10 // Config.MaxPendingBytes
+	fuzzOutboxes = 48 << 10 // Config.OutboxMemory
+	fuzzHeaders  = 8 << 10  // Config.HeaderMemory
 	fuzzTimeout  = 5        // seconds, of all deadlines
 	fuzzClients  = 5        // at one time
 	fuzzSteps    = 400
@@ -112,6 +114,7 @@ func newWorld(t *testing.T, running, tcp bool) *world {
 	var err error
 	w.srv, err = New(Config{
 		Handler: w.told, Loops: 1, MaxMessageSize: fuzzMessage, MaxAssemblyMemory: fuzzAssembly, MaxPendingBytes: fuzzPending,
+		OutboxMemory: fuzzOutboxes, HeaderMemory: fuzzHeaders,
 		HandshakeTimeout: fuzzTimeout * time.Second, WriteTimeout: fuzzTimeout * time.Second, CloseTimeout: fuzzTimeout * time.Second,
 		MaxHeaderBytes: 1 << 10, Compression: true, Received: w.told.received,
 	})
@@ -206,14 +209,7 @@ func (w *world) turn() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	for i := range events {
-		l.dispatch(&events[i])
-	}
-	l.runTasks()
-	if l.ticking {
-		l.tick()
-	}
-	l.uncork()
+	l.turn(events)
 	w.audit(l)
 }
 

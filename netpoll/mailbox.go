@@ -52,6 +52,17 @@ func (m *mailbox) post(t task) error {
 	return nil
 }
 
+// nudge wakes the loop if it sleeps. It never waits.
+func (m *mailbox) nudge() {
+	m.mu.Lock()
+	wake := m.asleep
+	m.asleep = false
+	m.mu.Unlock()
+	if wake {
+		m.wake()
+	}
+}
+
 // take hands over all tasks in exchange for an empty slice.
 func (m *mailbox) take(empty []task) []task {
 	m.mu.Lock()

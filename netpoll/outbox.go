@@ -11,44 +11,84 @@ const ownedChunk = 4 << 10
 // always be found (dropWhole).
 type outbox struct {
 	segments []segment
-	head     int // first segment that is not written in full
-	off      int // bytes of it that the kernel has
-	bytes    int // waiting
-	unsent   int // bytes that the kernel had not got rid of when the write deadline was last set
+	head     int     // first segment that is not written in full
+	off      int     // bytes of it that the kernel has
+	bytes    int     // waiting
+	weight   int64   // bytes of memory that would be free without it: see segment.weight
+	budget   *budget // that the memory counts in; nil: none
+	held     holder  // the place that weight gives it
+	unsent   int     // bytes that the kernel had not got rid of when the write deadline was last set
 }
 
-// segment is either a frame shared with other connections, which nobody may
-// change, or copied bytes of whole frames, to which more may be appended.
+// segment is either bytes of a frame that may be shared with other connections,
+// which nobody may change, or copied bytes of whole frames, to which more may be
+// appended.
 type segment struct {
-	b     []byte
-	owned bool
+	b      []byte
+	shared *Frame // nil: copied
 }
 
-// share appends b without copying it.
-func (o *outbox) share(b []byte) {
-	o.segments = append(o.segments, segment{b: b})
+// weight is the memory of the segment: of a shared frame the share that is this
+// connection's.
+func (s *segment) weight() int64 {
+	if s.shared != nil {
+		return int64(len(s.b)) / s.shared.targets()
+	}
+	return int64(cap(s.b))
+}
+
+// push appends a segment. Its memory counts: a frame's with the first connection
+// for which it waits.
+func (o *outbox) push(s segment) {
+	o.segments = append(o.segments, s)
+	o.weight += s.weight()
+	if s.shared != nil {
+		s.shared.retain(o.budget)
+	} else {
+		o.budget.add(int64(cap(s.b)))
+	}
+}
+
+// drop forgets segment i and its memory.
+func (o *outbox) drop(i int) {
+	s := &o.segments[i]
+	if s.b == nil {
+		return
+	}
+	o.weight -= s.weight()
+	if s.shared != nil {
+		s.shared.release(o.budget)
+	} else {
+		o.budget.add(-int64(cap(s.b)))
+	}
+	*s = segment{}
+}
+
+// share appends b, which is f's, without copying it.
+func (o *outbox) share(b []byte, f *Frame) {
 	o.bytes += len(b)
+	o.push(segment{b: b, shared: f})
 }
 
 // copy appends a copy of b, which must consist of whole frames.
 func (o *outbox) copy(b []byte) {
 	o.bytes += len(b)
 	if n := len(o.segments); n > o.head {
-		if last := &o.segments[n-1]; last.owned && cap(last.b)-len(last.b) >= len(b) {
+		if last := &o.segments[n-1]; last.shared == nil && cap(last.b)-len(last.b) >= len(b) {
 			last.b = append(last.b, b...)
 			return
 		}
 	}
 	own := append(make([]byte, 0, max(ownedChunk, len(b))), b...)
-	o.segments = append(o.segments, segment{b: own, owned: true})
+	o.push(segment{b: own})
 }
 
 // begin makes b the first segment of an empty outbox: whole frames of which the
-// kernel has taken the first written bytes. Shared says whether b may be kept; it
-// is copied otherwise, less the frames that are through.
-func (o *outbox) begin(b []byte, written int, shared bool) {
-	if shared {
-		o.share(b)
+// kernel has taken the first written bytes. Those of a Frame, shared, are kept; they
+// are copied otherwise, less the frames that are through.
+func (o *outbox) begin(b []byte, written int, shared *Frame) {
+	if shared != nil {
+		o.share(b, shared)
 	} else {
 		start := frameStart(b, written)
 		written -= start
@@ -68,7 +108,7 @@ func (o *outbox) wrote(n int) {
 	o.bytes -= n
 	o.off += n
 	if o.off == len(o.segments[o.head].b) {
-		o.segments[o.head] = segment{}
+		o.drop(o.head)
 		o.head++
 		o.off = 0
 	}
@@ -86,27 +126,38 @@ func (o *outbox) dropWhole() (dropped int) {
 	if o.bytes == 0 {
 		return 0
 	}
-	first := o.segments[o.head].b
-	end := frameEnd(first, o.off)
+	end := frameEnd(o.segments[o.head].b, o.off)
 	was := o.bytes
-	clear(o.segments)
-	o.segments, o.head = o.segments[:0], 0
 	o.bytes = end - o.off
+	keep := o.head
+	if o.bytes > 0 {
+		keep++
+	}
+	for i := keep; i < len(o.segments); i++ {
+		o.drop(i)
+	}
+	o.segments = o.segments[:keep]
 	if o.bytes == 0 {
-		o.off = 0
-	} else {
-		o.segments = append(o.segments, segment{b: first[:end]})
+		o.head, o.off = 0, 0
+		o.segments = o.segments[:0]
+	} else if first := &o.segments[o.head]; end < len(first.b) {
+		o.weight -= first.weight()
+		first.b = first.b[:end]
+		o.weight += first.weight()
 	}
 	return was - o.bytes
 }
 
 // reset empties the outbox for its next owner.
 func (o *outbox) reset() {
-	clear(o.segments)
+	for i := range o.segments {
+		o.drop(i)
+	}
 	if cap(o.segments) > 64 {
 		o.segments = nil
 	}
-	*o = outbox{segments: o.segments[:0]}
+	o.segments = o.segments[:0]
+	o.head, o.off, o.bytes, o.weight, o.unsent = 0, 0, 0, 0, 0
 }
 
 // frameStart is the last start of a frame at or before off, and frameEnd the

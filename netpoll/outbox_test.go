@@ -29,10 +29,10 @@ func TestAnOutboxGivesBackEveryByteInOrder(t *testing.T) {
 			switch b := f.bytes(); {
 			case o.bytes == 0 && len(o.segments) == 0:
 				written := random.IntN(len(b))
-				o.begin(b, written, random.IntN(2) == 0)
+				o.begin(b, written, []*Frame{nil, f}[random.IntN(2)])
 				want = append(want, b[written:]...)
 			case random.IntN(2) == 0:
-				o.share(b)
+				o.share(b, f)
 				want = append(want, b...)
 			default:
 				o.copy(b)
@@ -61,7 +61,7 @@ func TestACopiedFrameIsIndependentAndASharedOneIsNeverWrittenTo(t *testing.T) {
 	before := bytes.Clone(shared)
 	mine := bytes.Clone(NewFrame(ws.OpText, []byte("mine")).bytes())
 	var o outbox
-	o.begin(shared[:len(shared):cap(shared)], 3, true)
+	o.begin(shared[:len(shared):cap(shared)], 3, new(Frame))
 	o.copy(mine)
 	want := append(bytes.Clone(shared[3:]), mine...)
 	clear(mine)
@@ -74,11 +74,11 @@ func TestDroppingWholeFramesLeavesTheOneUnderWay(t *testing.T) {
 	a, b, c := NewFrame(ws.OpText, []byte("first")).bytes(), NewFrame(ws.OpText, make([]byte, 300)).bytes(), NewFrame(ws.OpText, []byte("third")).bytes()
 	corked := bytes.Join([][]byte{a, b, c}, nil)
 	for written := range len(corked) {
-		for _, shared := range []bool{false, true} {
+		for _, shared := range []*Frame{nil, new(Frame)} {
 			var o outbox
 			o.begin(corked, written, shared)
 			o.copy(c)
-			o.share(b)
+			o.share(b, new(Frame))
 			waiting := o.bytes
 			dropped := o.dropWhole()
 			rest := taken(&o, 7)
@@ -98,7 +98,7 @@ func TestDroppingWholeFramesLeavesTheOneUnderWay(t *testing.T) {
 func TestTheAnswerToAHandshakeIsNeverCut(t *testing.T) {
 	answer := append([]byte("HTTP/1.1 101 Switching Protocols\r\n\r\n"), NewFrame(ws.OpText, []byte("x")).bytes()...)
 	var o outbox
-	o.begin(answer, 5, false)
+	o.begin(answer, 5, nil)
 	o.dropWhole()
 	if got := taken(&o, 100); !bytes.Equal(got, answer[5:]) {
 		t.Errorf("left: %q", got)

@@ -20,9 +20,9 @@ var (
 	errSlow = errors.New("too much waits for the connection")
 )
 
-// put sends whole frames. Shared bytes may be kept, others are copied. After an
+// put sends whole frames. Bytes of a Frame, shared, are kept, others are copied. After an
 // error the connection is no longer what it was: gone, or closed as too slow.
-func (c *Conn) put(b []byte, shared bool) error {
+func (c *Conn) put(b []byte, shared *Frame) error {
 	l := c.loop
 	l.stats.FramesOut++
 	if l.corked != c || len(l.cork)+len(b) > cap(l.cork) {
@@ -44,18 +44,19 @@ func (c *Conn) put(b []byte, shared bool) error {
 }
 
 // enqueue appends to the outbox.
-func (c *Conn) enqueue(b []byte, shared bool) error {
+func (c *Conn) enqueue(b []byte, shared *Frame) error {
 	l := c.loop
 	if c.state == stateOpen && c.out.bytes+len(b) > l.cfg.MaxPendingBytes {
 		c.Close(SlowConsumer, statusPolicy, "slow consumer")
 		return errSlow
 	}
 	l.stats.PendingBytes += int64(len(b))
-	if shared && len(b) >= ownedChunk {
-		c.out.share(b)
+	if shared != nil && len(b) >= ownedChunk {
+		c.out.share(b, shared)
 	} else {
 		c.out.copy(b)
 	}
+	c.rank()
 	return nil
 }
 
@@ -68,11 +69,11 @@ func (l *Loop) uncork() {
 	l.corked = nil
 	b := l.cork
 	l.cork = l.cork[:0]
-	c.transmit(b, false)
+	c.transmit(b, nil)
 }
 
 // transmit writes b, before which nothing waits, and keeps what is left.
-func (c *Conn) transmit(b []byte, shared bool) error {
+func (c *Conn) transmit(b []byte, shared *Frame) error {
 	written := 0
 	for written < len(b) {
 		n, errno := c.write(b[written:])
@@ -94,11 +95,12 @@ func (c *Conn) transmit(b []byte, shared bool) error {
 }
 
 // keep opens the outbox with the rest of b.
-func (c *Conn) keep(b []byte, written int, shared bool) {
+func (c *Conn) keep(b []byte, written int, shared *Frame) {
 	l := c.loop
 	c.out = l.getOutbox()
 	c.out.begin(b, written, shared)
 	l.stats.PendingBytes += int64(c.out.bytes)
+	c.rank()
 	c.expectProgress()
 	c.watch()
 }
@@ -135,6 +137,7 @@ func (c *Conn) writable() {
 			return
 		}
 		c.out.wrote(n)
+		c.rank()
 		l.stats.PendingBytes -= int64(n)
 		if c.out.bytes == 0 {
 			l.putOutbox(c)
@@ -167,7 +170,12 @@ func (l *Loop) getOutbox() *outbox {
 		l.outboxes = l.outboxes[:n-1]
 		return o
 	}
-	return new(outbox)
+	return &outbox{budget: l.purses[OutboxBudget].budget}
+}
+
+// rank places the connection among those for which output waits.
+func (c *Conn) rank() {
+	c.loop.purses[OutboxBudget].set(&c.out.held, c.slot, c.out.weight, c.loop.now)
 }
 
 // putOutbox takes c's outbox back.
@@ -176,6 +184,7 @@ func (l *Loop) putOutbox(c *Conn) {
 	c.out = nil
 	l.stats.PendingBytes -= int64(o.bytes)
 	o.reset()
+	l.purses[OutboxBudget].set(&o.held, c.slot, 0, l.now)
 	if len(l.outboxes) < maxPooled {
 		l.outboxes = append(l.outboxes, o)
 	}

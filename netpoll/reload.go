@@ -27,6 +27,7 @@ func (s *Server) Reload(cfg Config) (apply func(), err error) {
 func (s *Server) reload(cfg *Config) {
 	s.inForce.Store(cfg)
 	s.acceptor.pace.Store(newPace(cfg))
+	s.ledger.configure(cfg)
 	var loops sync.WaitGroup
 	for _, l := range s.loops {
 		loops.Add(1)
@@ -48,7 +49,7 @@ func (s *Server) reload(cfg *Config) {
 // configure makes cfg the configuration that the loop works by.
 func (l *Loop) configure(cfg *Config) {
 	l.cfg = cfg
-	l.maxAssembling = max(cfg.MaxAssemblyMemory/int64(cfg.Loops), cfg.MaxMessageSize)
+	l.kernel.configure(cfg)
 	l.tooBig = fmt.Sprintf("message over %d bytes", cfg.MaxMessageSize)
 	l.maxHandshakes = math.MaxInt64
 	if cfg.MaxHandshaking > 0 {

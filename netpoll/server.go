@@ -27,7 +27,11 @@ type Config struct {
 	MaxHandshaking    int           // request heads that may be incomplete; one more drops the oldest; shared out evenly among the loops; 0: no limit
 	HandshakeTimeout  time.Duration // for a whole request head; default 10 s
 	MaxMessageSize    int64         // bytes of a message; default 1 MiB
-	MaxAssemblyMemory int64         // bytes of messages that have arrived in part, whole process; default 256 MiB
+	MaxAssemblyMemory int64         // MessageBudget; default 256 MiB
+	HeaderMemory      int64         // HeaderBudget; default 128 MiB
+	OutboxMemory      int64         // OutboxBudget; default 256 MiB
+	SocketMemory      int64         // SocketBudget; 0: no limit but the kernel's
+	SocketBuffer      int           // bytes that the kernel may hold for a client in each direction, its overhead apart; 0: as it likes
 	MaxPendingBytes   int           // bytes that wait for one connection; default 1 MiB
 	WriteTimeout      time.Duration // in which some of these must leave; default 30 s
 	CloseTimeout      time.Duration // from our close frame to the end of TCP; default 5 s
@@ -63,6 +67,7 @@ type Server struct {
 	handedOff *handOffListener
 	pressure  atomic.Bool
 	deflater  deflater
+	ledger    ledger
 	deflating [maxWindowBits + 1]atomic.Int64 // open connections that agreed on compression, by the window's bits
 
 	running sync.WaitGroup // the loops' goroutines
@@ -76,6 +81,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, handedOff: newHandOffListener()}
 	s.inForce.Store(&s.cfg)
+	s.ledger.init(s)
 	var err error
 	if s.acceptor, err = newAcceptor(s); err != nil {
 		return nil, err
@@ -101,6 +107,8 @@ func (cfg *Config) complete() error {
 	cfg.HandshakeTimeout = cmp.Or(cfg.HandshakeTimeout, 10*time.Second)
 	cfg.MaxMessageSize = cmp.Or(cfg.MaxMessageSize, 1<<20)
 	cfg.MaxAssemblyMemory = cmp.Or(cfg.MaxAssemblyMemory, 256<<20)
+	cfg.HeaderMemory = cmp.Or(cfg.HeaderMemory, 128<<20)
+	cfg.OutboxMemory = cmp.Or(cfg.OutboxMemory, 256<<20)
 	cfg.MaxPendingBytes = cmp.Or(cfg.MaxPendingBytes, 1<<20)
 	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, 30*time.Second)
 	cfg.CloseTimeout = cmp.Or(cfg.CloseTimeout, 5*time.Second)
@@ -114,7 +122,7 @@ func (cfg *Config) complete() error {
 		return fmt.Errorf("netpoll: %d loops; there can be 1 to %d", cfg.Loops, MaxLoops)
 	case cfg.Path[0] != '/':
 		return fmt.Errorf("netpoll: path %q does not begin with a slash", cfg.Path)
-	case cfg.MaxHeaderBytes < 0 || cfg.MaxMessageSize < 0 || cfg.MaxAssemblyMemory < 0 || cfg.MaxPendingBytes < 0 ||
+	case cfg.MaxHeaderBytes < 0 || cfg.MaxMessageSize < 0 || cfg.MaxAssemblyMemory < 0 || cfg.HeaderMemory < 0 || cfg.OutboxMemory < 0 || cfg.SocketMemory < 0 || cfg.SocketBuffer < 0 || cfg.MaxPendingBytes < 0 ||
 		cfg.CompressionThreshold < 0:
 		return errors.New("netpoll: a size below 0")
 	case cfg.AcceptRate < 0 || cfg.AcceptBurst < 0:
@@ -252,6 +260,9 @@ func (s *Server) Stats() Stats {
 	for _, l := range s.loops {
 		t := l.snapshot()
 		sum.add(&t)
+	}
+	for i := range sum.Budgets {
+		sum.Budgets[i] = s.ledger.all[i].stats()
 	}
 	return sum
 }

@@ -27,6 +27,8 @@ type Stats struct {
 	PendingBytes, AssemblyBytes    int64  // gauges: outboxes; messages in part
 	Tasks                          int64  // gauge: in mailboxes
 
+	Budgets [Budgets]BudgetStats // of the whole server
+
 	Handshakes Histogram // from accepting a connection to its upgrade
 	TurnTimes  Histogram // of the loops' turns, without waiting
 }

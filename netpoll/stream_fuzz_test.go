@@ -372,8 +372,8 @@ func (s *subject) decode(t *testing.T, stream, pieces []byte) outcome {
 	}
 	c.broken()
 	drain()
-	if st := &l.stats; s.ends != 1 || st.Descriptors != 0 || st.Open != 0 || st.Closing != 0 || st.PendingBytes != 0 || l.assembling != 0 || c.in != nil || c.out != nil {
-		t.Fatalf("ended %d times, %d bytes in part, %+v", s.ends, l.assembling, *st)
+	if st := &l.stats; s.ends != 1 || st.Descriptors != 0 || st.Open != 0 || st.Closing != 0 || st.PendingBytes != 0 || l.srv.ledger.all[MessageBudget].used.Load() != 0 || l.srv.ledger.all[OutboxBudget].used.Load() != 0 || c.in != nil || c.out != nil {
+		t.Fatalf("ended %d times, %d bytes in part, %+v", s.ends, l.purses[MessageBudget].held, *st)
 	}
 	s.pongs, s.answers = answersIn(t, out)
 	return s.outcome
