@@ -132,13 +132,19 @@ func (g *guard) check(h *fasthttp.RequestHeader, from peer, r route) refusal {
 // shownBy reports whether the request carries the token. How long that takes does
 // not depend on how much of it is right.
 func (t *token) shownBy(h *fasthttp.RequestHeader) bool {
+	sum := sha256.Sum256(bearer(h))
+	return subtle.ConstantTimeCompare(sum[:], t[:]) == 1
+}
+
+// bearer returns the token that the request offers, right or wrong; nil where it
+// offers none.
+func bearer(h *fasthttp.RequestHeader) []byte {
 	const scheme = "Bearer "
 	value := h.Peek(fasthttp.HeaderAuthorization)
 	if len(value) < len(scheme) || !strings.EqualFold(string(value[:len(scheme)]), scheme) {
-		return false
+		return nil
 	}
-	sum := sha256.Sum256(value[len(scheme):])
-	return subtle.ConstantTimeCompare(sum[:], t[:]) == 1
+	return value[len(scheme):]
 }
 
 // named compares header names, which are ASCII, without case.

@@ -68,7 +68,7 @@ func answerRefusal(ctx *fasthttp.RequestCtx, r refusal, text bool) outcome {
 		ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, `Bearer realm="ws-gateway"`)
 		ctx.SetConnectionClose()
 		return refused
-	case fasthttp.StatusForbidden:
+	case fasthttp.StatusForbidden, fasthttp.StatusTooManyRequests:
 		ctx.SetConnectionClose()
 		return refused
 	}

@@ -53,7 +53,7 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r route, t *target) outcome 
 		if from == remotePeer {
 			ctx.SetConnectionClose() // strangers keep nothing
 		}
-	} else if no := s.guard.check(&ctx.Request.Header, from, r); no.status != 0 {
+	} else if no := s.admit(ctx, r); no.status != 0 {
 		return answerRefusal(ctx, no, r.text())
 	} else if no := s.guard.checkAuthority(t.authority, &ctx.Request.Header, from); no.status != 0 {
 		return answerRefusal(ctx, no, r.text())

@@ -69,6 +69,9 @@ func (c gatewayCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- apiRequests
 	out <- apiConnections
 	out <- apiRefused
+	out <- apiWrongTokens
+	out <- apiThrottled
+	out <- apiHeldBack
 	for _, h := range socketHistograms {
 		out <- h.desc
 	}
@@ -105,6 +108,9 @@ func (c gatewayCollector) collectOwn(out chan<- prometheus.Metric) {
 	send(apiConnections, prometheus.GaugeValue, float64(local), "local")
 	send(apiConnections, prometheus.GaugeValue, float64(remote), "remote")
 	send(apiRefused, prometheus.CounterValue, float64(turnedAway))
+	send(apiWrongTokens, prometheus.CounterValue, float64(c.s.guesses.wrong.Load()))
+	send(apiThrottled, prometheus.CounterValue, float64(c.s.guesses.throttled.Load()))
+	send(apiHeldBack, prometheus.GaugeValue, float64(c.s.guesses.held()))
 }
 
 func oneIf(on bool) float64 {
@@ -120,6 +126,9 @@ var (
 	apiRequests    = describe("api_requests_total", "Management requests by route and result: served; invalid (answered with a code other than 0); refused (the caller may not); failed (any other error status).", "route", "result")
 	apiConnections = describe("api_connections", "Connections of management callers, on this host (local) and elsewhere (remote).", "peer")
 	apiRefused     = describe("api_connections_refused_total", "Management connections turned away because too many were open, or at shutdown.")
+	apiWrongTokens = describe("api_wrong_tokens_total", "Management requests with a wrong admin token.")
+	apiThrottled   = describe("api_throttled_total", "Management requests answered with 429 because of wrong admin tokens from the same address: the token was not looked at, or too many wait.")
+	apiHeldBack    = describe("api_wrong_tokens_waiting", "Answers to wrong admin tokens that are held back.")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {

@@ -163,7 +163,7 @@ func TestMetricsAreNamedAsPrometheusAsks(t *testing.T) {
 			}
 		}
 	}
-	if want := len(metricTable) + len(socketHistograms) + 5; own != want {
+	if want := len(metricTable) + len(socketHistograms) + 8; own != want {
 		t.Errorf("%d metrics of our own, want %d", own, want)
 	}
 }

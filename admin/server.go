@@ -69,6 +69,7 @@ type Server struct {
 	// Static after New.
 	cfg      Config
 	guard    *guard
+	guesses  *guesses
 	http     fasthttp.Server
 	registry *prometheus.Registry
 	ctx      context.Context // of calls to the hub; ends when Shutdown gives up
@@ -125,6 +126,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, guard: guard, started: time.Now(), closing: make(chan struct{})}
+	s.guesses = newGuesses(cfg.Log, s.closing)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.times = newRequestTimes()
 	s.registry = newRegistry(s)

@@ -89,8 +89,10 @@ func sampleOf(t *testing.T, v value) sample {
 		text = [2]string{writeTemp(t, "a.yaml", manifest), writeTemp(t, "b.yaml", manifest)}
 	case "callback-ca", "callback-cert", "callback-key":
 		text = [2]string{"testdata/tls/client.pem", "./testdata/tls/client.pem"}
+	case "admin-token":
+		text = [2]string{"the-first-token", "the-second-token"}
 	case "admin-token-file", "callback-secret-file":
-		text = [2]string{writeTemp(t, "a", "token\n"), writeTemp(t, "b", "token\n")}
+		text = [2]string{writeTemp(t, "a", "the-token\n"), writeTemp(t, "b", "the-token\n")}
 	}
 	return sample{text, [2]any{text[0], text[1]}}
 }
@@ -286,8 +288,20 @@ func TestABadTokenIsNotShown(t *testing.T) {
 	}
 }
 
+func TestATokenThatCanBeGuessedIsRefusedWhereverItComesFrom(t *testing.T) {
+	for _, args := range [][]string{{"--admin-token", "1234567"}, {"--admin-token-file", writeTemp(t, "token", "1234567\n")}, {"--admin-token-file", writeTemp(t, "token", "   1234567   \r\n\r\n")}} {
+		_, err := parse(append([]string{"--no-callback"}, args...))
+		if err == nil || !strings.Contains(err.Error(), args[0]) || !strings.Contains(err.Error(), "at least 8 characters, this one has 7") || strings.Contains(err.Error(), "123456") {
+			t.Errorf("%s: %v", args[0], err)
+		}
+	}
+	if c := mustParse(t, []string{"--no-callback", "--admin-token", "12345678"}); c.AdminToken != "12345678" {
+		t.Errorf("got %q", c.AdminToken)
+	}
+}
+
 func TestTheTokenIsReadFromItsFile(t *testing.T) {
-	if c := mustParse(t, []string{"--no-callback", "--admin-token-file", writeTemp(t, "token", "abc\n")}); c.AdminToken != "abc" {
+	if c := mustParse(t, []string{"--no-callback", "--admin-token-file", writeTemp(t, "token", " just-enough\r\n\n")}); c.AdminToken != "just-enough" {
 		t.Errorf("got %q", c.AdminToken)
 	}
 	if _, err := parse([]string{"--no-callback", "--admin-token-file", writeTemp(t, "token", "\n")}); err == nil {
@@ -317,7 +331,7 @@ func TestNoOptionIsCalledLikeAVariableThatKubernetesSets(t *testing.T) {
 
 func TestThePrintedConfigurationIsTheOneInForceAndCanBeFedBack(t *testing.T) {
 	manifest := writeTemp(t, "OlaresManifest.yaml", "options: {websocket: {port: 8888, url: /ws/message}}")
-	c := mustParse(t, []string{"--manifest", manifest, "--admin-token=hide-me", "--allowed-origins=https://a.example,null", "--max-message-size=1025"},
+	c := mustParse(t, []string{"--manifest", manifest, "--admin-token=hide-me-well", "--allowed-origins=https://a.example,null", "--max-message-size=1025"},
 		"WS_GATEWAY_PATH=/a\"b\\c:'", "WS_GATEWAY_REQUIRE_USER=1")
 	var printed bytes.Buffer
 	if err := printConfig(&printed, c); err != nil {

@@ -197,8 +197,18 @@ func (c *config) checkToken() error {
 	if strings.ContainsFunc(c.AdminToken, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return c.reject(option, "(or hold) printable ASCII without blanks")
 	}
+	if n := len(c.AdminToken); n > 0 && n < shortestToken {
+		return c.reject(option, fmt.Sprintf("(or hold) at least %d characters, this one has %d: it can be guessed; openssl rand -hex 16 makes one", shortestToken, n))
+	}
 	return nil
 }
+
+// An admin token that is shorter is refused, or warned about: what can be tried out
+// over a network must not be found so.
+const (
+	shortestToken = 8
+	enoughToken   = 16
+)
 
 // checkTogether checks what options say about each other.
 func (c *config) checkTogether() error {
