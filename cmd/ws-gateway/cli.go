@@ -55,6 +55,8 @@ type clientIO struct {
 	outTerminal bool
 	color       bool
 	width       int // of the terminal, in columns; 0 where there is none
+
+	notesTerminal bool // somebody reads the notes
 }
 
 // clientLine is what kong parses for them.
@@ -92,6 +94,8 @@ func exitCodeOf(err error) int {
 		return exitUsage
 	case refused:
 		return exitRefused
+	case errors.Is(err, errNobody):
+		return exitNobody
 	}
 	return exitFailure
 }
@@ -157,7 +161,7 @@ func (p *process) interruptible(cancel func(), command clientCommand) (release f
 }
 
 func newClientIO(p *process) *clientIO {
-	s := &clientIO{env: p.env, in: os.Stdin, out: p.stdout, notes: p.stderr, outTerminal: isTerminal(p.stdout)}
+	s := &clientIO{env: p.env, in: os.Stdin, out: p.stdout, notes: p.stderr, outTerminal: isTerminal(p.stdout), notesTerminal: isTerminal(p.stderr)}
 	if s.outTerminal {
 		s.width = terminalWidth(p.stdout)
 		s.color = p.env["NO_COLOR"] == "" && p.env["TERM"] != "dumb"
@@ -180,7 +184,8 @@ func parseClient(args []string, env environment, out io.Writer) (clientCommand, 
 		kong.KindMapper(reflect.String, kong.MapperFunc(verbatim)),
 		kong.Name("ws-gateway"),
 		kong.ExplicitGroups([]kong.Group{clientGroup}),
-		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 120}),
+		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: helpWidth}),
+		printHelp(out, env),
 		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
 		kong.Writers(out, io.Discard),
 		kong.Resolvers(resolver),

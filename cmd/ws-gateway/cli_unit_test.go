@@ -11,6 +11,8 @@ import (
 	"unicode"
 
 	"github.com/alecthomas/kong"
+
+	"ws-gateway/cmd/ws-gateway/internal/layout"
 )
 
 func TestNothingThatATerminalActsUponIsPrinted(t *testing.T) {
@@ -46,23 +48,6 @@ func TestPrintableJSONIsTheSameValueWithoutWhatATerminalActsUpon(t *testing.T) {
 	}
 }
 
-func TestTextIsCutAndPaddedByTheColumnsThatItTakes(t *testing.T) {
-	for _, test := range []struct {
-		in   string
-		to   int
-		want string
-	}{
-		{"abc", 3, "abc"}, {"abcd", 3, "ab…"}, {"张三丰", 6, "张三丰"}, {"张三丰", 5, "张三…"}, {"张三丰", 4, "张…"}, {"ée", 1, "…"}, {"e\u0301", 1, "e\u0301"},
-	} {
-		if got := cutTo(test.in, test.to); got != test.want {
-			t.Errorf("%q cut to %d: %q, want %q", test.in, test.to, got, test.want)
-		}
-	}
-	if got := padTo("张", 4) + "|" + padTo("long", 2); got != "张  |long" {
-		t.Errorf("padded: %q", got)
-	}
-}
-
 func TestATableTakesNoMoreThanTheTerminalHasWhileItsColumnsCanGiveWay(t *testing.T) {
 	columns := []column{{"A", 3}, {"ID", 0}, {"LAST", 4}}
 	rows := [][]string{{"aaaaaaaa", "0123456789", strings.Repeat("x", 20)}}
@@ -77,7 +62,7 @@ func TestATableTakesNoMoreThanTheTerminalHasWhileItsColumnsCanGiveWay(t *testing
 			t.Errorf("width %d: %v, want %v", test.width, got, test.want)
 		}
 		line := strings.TrimSuffix(tableLine(columns, got, rows[0]), "\n")
-		if n := columnsOf(line); test.width >= 21 && n > test.width || !strings.Contains(line, "0123456789") {
+		if n := layout.Columns(line); test.width >= 21 && n > test.width || !strings.Contains(line, "0123456789") {
 			t.Errorf("width %d: the line %q takes %d", test.width, line, n)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"ws-gateway/cmd/ws-gateway/internal/layout"
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
 )
 
@@ -242,7 +243,7 @@ func firstLine(body io.Reader) string {
 		return printable(known.Message)
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-	return printable(cutTo(line, 300))
+	return printable(layout.Cut(line, 300))
 }
 
 // answered is what the API answers.

@@ -94,8 +94,8 @@ func propose(words []string) (proposals []proposal, files bool) {
 		for _, f := range flags {
 			proposals = append(proposals, proposal{"--" + f.Name, f.Help})
 		}
-	case node.Parent == nil:
-		for _, child := range node.Children {
+	case node.Parent == nil, node.Name == "help":
+		for _, child := range parser.Model.Children {
 			if !child.Hidden {
 				proposals = append(proposals, proposal{child.Name, child.Help})
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,20 +23,51 @@ const maxPayload = 1 << 30
 type sendOptions struct {
 	Payload *string  `arg:"" optional:"" help:"The message; without it the file, or standard input, is the message. What begins with { or [ must be JSON."`
 	File    string   `short:"f" placeholder:"FILE" help:"Take the message from this file. Of text a line break at the end is dropped."`
-	Conn    string   `placeholder:"ID" help:"To this connection; with --user, if it is that user's."`
+	Conn    []string `sep:"none" placeholder:"ID" help:"To this connection; with --user, if it is that user's. Repeatable."`
 	User    []string `sep:"none" placeholder:"NAME" help:"To all connections of this user. Repeatable."`
 	All     bool     `help:"To every connection."`
 	Exclude []string `sep:"none" placeholder:"ID" help:"But not to this connection. Repeatable."`
 	Text    bool     `xor:"kind" help:"Send text as it is, also if it looks like JSON and is none."`
 	Binary  bool     `xor:"kind" help:"Send a binary message."`
-	Report  bool     `help:"Say how many connections were meant, how many take it at once, and for how many it waits."`
-	JSON    bool     `name:"json" help:"Print the gateway's answer as it is."`
+	Report  bool     `help:"Say how many connections were meant, how many took it, and how many were closed because too much waited for them."`
+	nobodyOptions
+	JSON bool `name:"json" help:"Print the gateway's answer as it is."`
 	gatewayOptions
+}
+
+// nobodyOptions are for commands that may be for nobody.
+type nobodyOptions struct {
+	FailIfNone bool `help:"Exit code 4 if no connection is meant."`
+}
+
+// exitNobody is the exit code for that.
+const exitNobody = 4
+
+// errNobody is what --fail-if-none makes of it.
+var errNobody = errors.New("matched 0: no such connection is open; list shows those that are")
+
+// wantsReport is whether the gateway is asked how many were meant: on a terminal
+// somebody would like to know if that is nobody.
+func (o *nobodyOptions) wantsReport(s *clientIO, asked, asJSON bool) bool {
+	return asked || o.FailIfNone || s.notesTerminal && !asJSON
+}
+
+// judge tells the user that nobody was meant, unless that has been said.
+func (o *nobodyOptions) judge(s *clientIO, matched int, said bool) error {
+	switch {
+	case matched > 0:
+	case o.FailIfNone:
+		return errNobody
+	case s.notesTerminal && !said:
+		s.note("%v", errNobody)
+	}
+	return nil
 }
 
 // sendRequest is the body of the API's send call.
 type sendRequest struct {
 	Conn     string   `json:"conn_id,omitempty"`
+	Conns    []string `json:"conns,omitempty"`
 	Users    []string `json:"users,omitempty"`
 	All      bool     `json:"all,omitempty"`
 	Exclude  []string `json:"exclude,omitempty"`
@@ -46,9 +78,9 @@ type sendRequest struct {
 
 func (o *sendOptions) run(ctx context.Context, s *clientIO) error {
 	switch {
-	case o.All && (o.Conn != "" || len(o.User) > 0):
+	case o.All && (len(o.Conn) > 0 || len(o.User) > 0):
 		return usagef("--all means everybody: leave --conn and --user out, or --all")
-	case !o.All && o.Conn == "" && len(o.User) == 0:
+	case !o.All && len(o.Conn) == 0 && len(o.User) == 0:
 		return usagef("to whom? --user NAME, --conn ID or --all")
 	}
 	m, err := o.manager(s.env)
@@ -59,34 +91,64 @@ func (o *sendOptions) run(ctx context.Context, s *clientIO) error {
 	if err != nil {
 		return err
 	}
-	request := sendRequest{Conn: o.Conn, Users: o.User, All: o.All, Exclude: o.Exclude, Report: o.Report, Encoding: "text", Payload: string(message)}
+	request := sendRequest{
+		Users: o.User, All: o.All, Exclude: o.Exclude, Report: o.wantsReport(s, o.Report, o.JSON),
+		Encoding: "text", Payload: string(message),
+	}
+	if request.Conns = o.Conn; len(o.Conn) == 1 {
+		request.Conn, request.Conns = o.Conn[0], nil // gateways of before conns know it too
+	}
 	if o.Binary {
 		request.Encoding, request.Payload = "base64", base64.StdEncoding.EncodeToString(message)
 	}
 	a, err := m.ask(ctx, http.MethodPost, "/tapr/ws/conn/send", nil, request)
-	if err != nil || !o.Report && !o.JSON {
+	if err != nil {
 		return err
 	}
-	return o.report(s, a)
+	return o.conclude(s, a, request.Report, o.JSON, func(r *clientReport) string {
+		if !o.Report {
+			return ""
+		}
+		return fmt.Sprintf("matched %d, queued %d, slow %d", r.Matched, r.Queued, r.Slow)
+	})
 }
 
-func (o *sendOptions) report(s *clientIO, a *answered) error {
-	if o.JSON {
-		_, err := fmt.Fprintln(s.out, printableJSON(bytes.TrimSpace(a.raw)))
-		return err
+// clientReport is what the gateway says about those who were meant.
+type clientReport struct{ Matched, Queued, Slow int }
+
+// conclude prints what came of a command, the whole answer or the line that text
+// makes of the report, and judges whether anybody was meant.
+func (o *nobodyOptions) conclude(s *clientIO, a *answered, reported, asJSON bool, text func(*clientReport) string) error {
+	if asJSON {
+		if _, err := fmt.Fprintln(s.out, printableJSON(bytes.TrimSpace(a.raw))); err != nil {
+			return err
+		}
 	}
-	var counts struct{ Matched, Queued, Slow int }
-	if err := json.Unmarshal(a.Data, &counts); err != nil {
+	if !reported {
+		return nil
+	}
+	var r clientReport
+	if a.Data == nil && !o.FailIfNone && text(&r) == "" {
+		return nil // nobody has asked, and a gateway of another version does not say
+	}
+	if err := json.Unmarshal(a.Data, &r); err != nil {
 		return fmt.Errorf("the gateway's report cannot be read: %w", err)
 	}
-	_, err := fmt.Fprintf(s.out, "matched %d, queued %d, slow %d\n", counts.Matched, counts.Queued, counts.Slow)
-	return err
+	line := text(&r)
+	if line != "" && !asJSON {
+		if _, err := fmt.Fprintln(s.out, line); err != nil {
+			return err
+		}
+	}
+	return o.judge(s, r.Matched, line != "")
 }
 
 // message reads what is to be sent.
 func (o *sendOptions) message(in *os.File) ([]byte, error) {
 	message, err := o.read(in)
 	switch {
+	case err == nil && len(message) == 0 && o.Payload == nil:
+		return nil, usagef("the message is empty: %s has nothing in it; to send an empty message, give '' as the message", o.origin())
 	case err != nil || o.Binary:
 		return message, err
 	case !utf8.Valid(message):
@@ -98,6 +160,14 @@ func (o *sendOptions) message(in *os.File) ([]byte, error) {
 		return nil, usagef("the message looks like JSON and is none; mind the shell's quotes, or send it as it is with --text")
 	}
 	return message, nil
+}
+
+// origin is where a message that was not typed comes from.
+func (o *sendOptions) origin() string {
+	if o.File == "" || o.File == "-" {
+		return "standard input"
+	}
+	return "--file " + o.File
 }
 
 func (o *sendOptions) read(in *os.File) ([]byte, error) {
@@ -138,7 +208,9 @@ type closeOptions struct {
 	Exclude []string `sep:"none" placeholder:"ID" help:"But not this connection. Repeatable."`
 	Code    int      `default:"1000" help:"Close code: 1000, or 3000 to 4999."`
 	Reason  string   `placeholder:"TEXT" help:"Reason, at most 123 bytes."`
-	JSON    bool     `name:"json" help:"Print the gateway's answer as it is."`
+	Report  bool     `help:"Say how many connections were meant."`
+	nobodyOptions
+	JSON bool `name:"json" help:"Print the gateway's answer as it is."`
 	gatewayOptions
 }
 
@@ -150,6 +222,7 @@ type closeRequest struct {
 	Exclude []string `json:"exclude,omitempty"`
 	Code    int      `json:"code"`
 	Reason  string   `json:"reason,omitempty"`
+	Report  bool     `json:"report,omitempty"`
 }
 
 func (o *closeOptions) run(ctx context.Context, s *clientIO) error {
@@ -163,10 +236,15 @@ func (o *closeOptions) run(ctx context.Context, s *clientIO) error {
 	if err != nil {
 		return err
 	}
-	a, err := m.ask(ctx, http.MethodPost, "/tapr/ws/conn/close", nil, closeRequest{o.Conn, o.User, o.All, o.Exclude, o.Code, o.Reason})
-	if err != nil || !o.JSON {
+	request := closeRequest{o.Conn, o.User, o.All, o.Exclude, o.Code, o.Reason, o.wantsReport(s, o.Report, o.JSON)}
+	a, err := m.ask(ctx, http.MethodPost, "/tapr/ws/conn/close", nil, request)
+	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(s.out, printableJSON(bytes.TrimSpace(a.raw)))
-	return err
+	return o.conclude(s, a, request.Report, o.JSON, func(r *clientReport) string {
+		if !o.Report {
+			return ""
+		}
+		return fmt.Sprintf("matched %d", r.Matched)
+	})
 }

@@ -4,6 +4,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"ws-gateway/cmd/ws-gateway/internal/layout"
 )
 
 // column is one of a table for terminals.
@@ -15,15 +17,27 @@ type column struct {
 // gap separates columns.
 const gap = "  "
 
+// leastWidth is what the columns take whose cells are cut as far as they may be.
+func leastWidth(columns []column, rows [][]string) int {
+	total := len(gap) * (len(columns) - 1)
+	for i, w := range fit(columns, rows, 0) {
+		if least := columns[i].least; least > 0 {
+			w = min(w, least)
+		}
+		total += w
+	}
+	return total
+}
+
 // fit returns the columns' widths: what their cells need, or where that is more
 // than width, less, the last column giving way first. A width of 0 is no limit.
 func fit(columns []column, rows [][]string, width int) []int {
 	widths := make([]int, len(columns))
 	total := len(gap) * (len(columns) - 1)
 	for i, c := range columns {
-		widths[i] = columnsOf(c.title)
+		widths[i] = layout.Columns(c.title)
 		for _, row := range rows {
-			widths[i] = max(widths[i], columnsOf(row[i]))
+			widths[i] = max(widths[i], layout.Columns(row[i]))
 		}
 		total += widths[i]
 	}
@@ -43,12 +57,12 @@ func tableLine(columns []column, widths []int, row []string) string {
 	var b strings.Builder
 	for i, cell := range row {
 		if columns[i].least > 0 {
-			cell = cutTo(cell, widths[i])
+			cell = layout.Cut(cell, widths[i])
 		}
 		if i > 0 {
 			b.WriteString(gap)
 		}
-		b.WriteString(padTo(cell, widths[i]))
+		b.WriteString(layout.Pad(cell, widths[i]))
 	}
 	return strings.TrimRight(b.String(), " ") + "\n"
 }
@@ -57,11 +71,12 @@ var connColumns = []column{{"USER", 8}, {"ID", 0}, {"SINCE", 0}, {"ADDRESS", 10}
 
 // connTable is a table of connections, which come in pages. The first page
 // decides the widths, but for that of the last column: it has what the terminal
-// leaves.
+// leaves. Where it does not fit, each connection is a block of lines.
 type connTable struct {
 	width  int // of the terminal; 0: any
 	now    time.Time
 	widths []int
+	blocks bool
 }
 
 func (t *connTable) write(out io.Writer, conns []listed) error {
@@ -73,25 +88,63 @@ func (t *connTable) write(out io.Writer, conns []listed) error {
 		return nil
 	}
 	if t.widths == nil {
-		t.widths = fit(connColumns, rows, t.width)
-		titles := make([]string, len(connColumns))
-		taken := 0
-		for i, c := range connColumns {
-			titles[i] = c.title
-			taken += t.widths[i] + len(gap)
-		}
-		last := len(connColumns) - 1
-		if rest := t.width - (taken - t.widths[last] - len(gap)); rest > t.widths[last] {
-			t.widths[last] = rest
-		}
-		rows = append([][]string{titles}, rows...)
+		rows = t.begin(rows)
 	}
 	for _, row := range rows {
-		if _, err := io.WriteString(out, tableLine(connColumns, t.widths, row)); err != nil {
+		if _, err := io.WriteString(out, t.row(row)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// begin decides how the rows are laid out, and puts the titles above them.
+func (t *connTable) begin(rows [][]string) [][]string {
+	t.widths = fit(connColumns, rows, t.width)
+	if t.blocks = t.width > 0 && leastWidth(connColumns, rows) > t.width; t.blocks {
+		return rows
+	}
+	titles := make([]string, len(connColumns))
+	taken := 0
+	for i, c := range connColumns {
+		titles[i] = c.title
+		taken += t.widths[i] + len(gap)
+	}
+	last := len(connColumns) - 1
+	if rest := t.width - (taken - t.widths[last] - len(gap)); rest > t.widths[last] {
+		t.widths[last] = rest
+	}
+	return append([][]string{titles}, rows...)
+}
+
+func (t *connTable) row(row []string) string {
+	if t.blocks {
+		return block(row, t.width)
+	}
+	line := tableLine(connColumns, t.widths, row)
+	if t.width > 0 {
+		// A later page may have a longer cell among those that are not cut.
+		line = layout.Cut(strings.TrimSuffix(line, "\n"), t.width) + "\n"
+	}
+	return line
+}
+
+// block is a row whose first cell is the heading of the others. None is cut.
+func block(row []string, width int) string {
+	var b strings.Builder
+	for i, cell := range row {
+		indent := gap
+		if i == 0 {
+			indent = ""
+		}
+		if cell == "" {
+			continue
+		}
+		for _, line := range layout.Wrap(cell, width, indent, gap) {
+			b.WriteString(line + "\n")
+		}
+	}
+	return b.String()
 }
 
 // since is a time of the past as somebody would say it who has now on the clock.

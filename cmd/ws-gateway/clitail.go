@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ws-gateway/cmd/ws-gateway/internal/layout"
 )
 
 const (
@@ -185,7 +187,8 @@ var actionColors = map[string]string{"open": green, "message": cyan, "send": blu
 // describe is an event as a line for people.
 func (s *clientIO) describe(e *liveEvent) string {
 	if e.Dropped > 0 {
-		return s.paint(dim, fmt.Sprintf("… %s left out; --rate shows more", plural(int(e.Dropped), "event")))
+		text := fmt.Sprintf("… %s left out; --rate shows more", plural(int(e.Dropped), "event"))
+		return s.paint(dim, strings.Join(layout.Wrap(text, s.width, "", gap), "\n"))
 	}
 	clock := e.Time.Format("2006-01-02T15:04:05.000Z07:00")
 	if s.outTerminal {
@@ -195,8 +198,20 @@ func (s *clientIO) describe(e *liveEvent) string {
 	if e.Action == "close" && (e.Initiator == "gateway" || e.Initiator == "network") {
 		color = red
 	}
-	return fmt.Sprintf("%s %s %s %s %s", s.paint(dim, clock), s.paint(color, padTo(printable(e.Action), 7)),
-		padTo(shownUser(e.User), 12), s.paint(dim, printable(e.Conn)), e.detail())
+	head := s.paint(dim, clock) + " " + s.paint(color, layout.Pad(printable(e.Action), 7))
+	if s.width > 0 && s.width < tailLine {
+		return head + s.below(shownUser(e.User)) + s.below(printable(e.Conn)) + s.below(e.detail())
+	}
+	return fmt.Sprintf("%s %s %s %s", head, layout.Pad(shownUser(e.User), 12), s.paint(dim, printable(e.Conn)), e.detail())
+}
+
+// tailLine is what an event takes in one line, but for its payload. On terminals
+// that are narrower each part has lines of its own.
+const tailLine = 80
+
+// below is text in lines of its own.
+func (s *clientIO) below(text string) string {
+	return "\n" + strings.Join(layout.Wrap(text, s.width, gap, gap), "\n")
 }
 
 // detail is what is particular to the event's action.

@@ -11,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
-	"golang.org/x/text/width"
 )
 
 // printable returns s with everything escaped, as Go does it, that a terminal
@@ -65,47 +64,6 @@ func shownUser(name string) string {
 		return `""`
 	}
 	return printable(name)
-}
-
-// columnsOf is the room that printable text takes on a terminal.
-func columnsOf(s string) (n int) {
-	for _, r := range s {
-		n += runeColumns(r)
-	}
-	return n
-}
-
-func runeColumns(r rune) int {
-	if r < utf8.RuneSelf {
-		return 1
-	}
-	if unicode.In(r, unicode.Mn, unicode.Me) {
-		return 0
-	}
-	if k := width.LookupRune(r).Kind(); k == width.EastAsianWide || k == width.EastAsianFullwidth {
-		return 2
-	}
-	return 1
-}
-
-// cutTo returns s in at most so many columns, with an ellipsis where something is
-// missing.
-func cutTo(s string, columns int) string {
-	if columnsOf(s) <= columns {
-		return s
-	}
-	room := columns - 1
-	for i, r := range s {
-		if room -= runeColumns(r); room < 0 {
-			return s[:i] + "…"
-		}
-	}
-	return s
-}
-
-// padTo fills s with blanks up to so many columns.
-func padTo(s string, columns int) string {
-	return s + strings.Repeat(" ", max(0, columns-columnsOf(s)))
 }
 
 // terminalWidth asks the terminal; 0 if it does not say.

@@ -76,7 +76,7 @@ func parseConfig(args []string, env environment, out io.Writer) (*config, error)
 		return cfg, errors.Join(errHelp, err)
 	case trace.Error != nil:
 		return cfg, resolver.explain(trace.Error)
-	case isClientCommand(cfg.command):
+	case isClientCommand(cfg.command), cfg.command == "help", cfg.command == "version":
 		return cfg, fmt.Errorf("%s takes none of the gateway's options: it must be the first word", cfg.command)
 	}
 	values := optionsOf(trace)
@@ -111,7 +111,8 @@ func newParser(cli *commandLine, resolver *resolver, out io.Writer) (*kong.Kong,
 		kong.Name("ws-gateway"),
 		kong.Description(description),
 		kong.ExplicitGroups(groups),
-		kong.ConfigureHelp(kong.HelpOptions{NoAppDescFormat: true, NoExpandSubcommands: true, WrapUpperBound: 120}),
+		kong.ConfigureHelp(kong.HelpOptions{NoAppDescFormat: true, NoExpandSubcommands: true, WrapUpperBound: helpWidth}),
+		printHelp(out, resolver.env),
 		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
 		kong.Writers(out, io.Discard),
 		kong.Resolvers(resolver),

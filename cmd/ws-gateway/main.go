@@ -10,11 +10,9 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -61,6 +59,12 @@ type process struct {
 
 // main returns the exit code.
 func (p *process) main() int {
+	args, err := plainly(p.args)
+	if err != nil {
+		p.complain(err)
+		return exitUsage
+	}
+	p.args = args
 	switch {
 	case len(p.args) == 0:
 	case isClientCommand(p.args[0]):
@@ -75,9 +79,7 @@ func (p *process) main() int {
 	case err != nil && cfg != nil && cfg.command == "check":
 		return p.misconfigured(cfg.checking.JSON, err)
 	case err != nil:
-		for message := range strings.Lines(err.Error()) {
-			fmt.Fprintf(p.stderr, "ws-gateway: %s\n", strings.TrimSpace(message))
-		}
+		p.complain(err)
 		return exitUsage
 	}
 	if cfg.command == "check" && !cfg.PrintConfig {

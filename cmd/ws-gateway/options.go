@@ -121,4 +121,6 @@ type commandLine struct {
 	Health healthOptions `cmd:"" help:"Ask a running gateway whether it is well; exit code 0 if it is."`
 	Replay replayOptions `cmd:"" help:"Send the events of a dead-letter file to the app again."`
 	clientCommands
+	Help    helpOptions `cmd:"" help:"Show this, or help about a command."`
+	Version struct{}    `cmd:"" help:"Print the version."`
 }
