@@ -123,6 +123,9 @@ func (g *guard) check(h *fasthttp.RequestHeader, from peer, r route) refusal {
 	if from != unixPeer && hostOf(h) == foreignHost {
 		return refusal{fasthttp.StatusForbidden, "header Host is neither an IP address nor localhost: call the gateway by one of these" + orToken}
 	}
+	if r == routeUnknown && len(h.Peek("Sec-WebSocket-Key")) > 0 {
+		return refusal{} // a client that hears what is wrong with its path
+	}
 	if shown := recipe(h); shown != "" && !g.own {
 		return refusal{fasthttp.StatusForbidden, shown + " shows that a proxy passed this request on: call the gateway directly, with plain HTTP/1.1" + orOwn}
 	}
