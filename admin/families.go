@@ -128,7 +128,7 @@ var metricTable = []family{
 	ofCallbacks(gauge("authorizations_pending", "Upgrades about which the app has not decided yet.", func(s *snapshot) int64 { return s.callbacks.Authorizing })),
 	ofCallbacks(counter("replies_total", "Answers of the app that were passed on to clients.", func(s *snapshot) uint64 { return s.callbacks.Replies })),
 	{
-		desc: describe("replies_spoilt_total", "Answers of the app that could not be passed on as they were meant: over 64 KiB or cut short, and so not at all; text that is not UTF-8, as binary; X-Ws-Close without a usable code, without closing.", "reason"), kind: prometheus.CounterValue,
+		desc: describe("replies_spoilt_total", "Answers of the app that could not be passed on as they were meant: over --callback-reply-max or cut short, and so not at all; text that is not UTF-8, as binary; X-Ws-Close without a usable code, without closing.", "reason"), kind: prometheus.CounterValue,
 		labels: []string{"too_long", "not_text", "bad_close"}, callback: true,
 		values: func(s *snapshot, to []float64) []float64 {
 			return appendCounts(to, s.callbacks.RepliesRefused, s.callbacks.RepliesNotText, s.callbacks.RepliesBadClose)

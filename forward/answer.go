@@ -16,7 +16,7 @@ type completeness uint8
 const (
 	unread completeness = iota // there is none, or nobody wanted it
 	whole
-	excessive // more than maxAnswerBody
+	excessive // more than is taken
 	cutShort  // the connection ended within it
 )
 
@@ -27,7 +27,7 @@ func (l *link) body() []byte { return l.answer.Body() }
 // carry another request: nothing may be left of this one, for it would be taken
 // for an answer to the next. Where the connection ends with the answer anyway,
 // the body is read only if it is wanted.
-func (l *link) readBody(wanted bool) (reusable bool) {
+func (l *link) readBody(wanted int) (reusable bool) {
 	header := &l.answer.Header
 	l.completeness, l.start = unread, nil
 	switch status := header.StatusCode(); {
@@ -37,18 +37,25 @@ func (l *link) readBody(wanted bool) (reusable bool) {
 		return !header.ConnectionClose() && l.expected()
 	}
 	ends := header.ConnectionClose() || header.ContentLength() < -1 // the body goes up to the end of the connection
-	if ends && !wanted {
+	if ends && wanted == 0 {
 		return false
 	}
 	chunked := header.ContentLength() == -1
-	err := l.answer.ReadBody(l.reader, maxAnswerBody)
+	if wanted == 0 && (chunked || header.ContentLength() > l.reader.Buffered()) {
+		l.hasten()
+	}
+	limit := wanted
+	if wanted == 0 {
+		limit = maxAnswerBody
+	}
+	err := l.answer.ReadBody(l.reader, limit)
 	switch {
 	case err == nil:
 		l.completeness = whole
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		l.completeness = excessive
 		l.start = l.body()
-		if length := header.ContentLength(); wanted && length > 0 { // nothing has been read
+		if length := header.ContentLength(); wanted > 0 && length > 0 { // nothing has been read
 			l.start = make([]byte, min(length, maxExcerpt))
 			n, _ := io.ReadFull(l.reader, l.start) // or what there is
 			l.start = l.start[:n]
@@ -61,6 +68,9 @@ func (l *link) readBody(wanted bool) (reusable bool) {
 	}
 	return l.expected()
 }
+
+// forget gives back what a large body took.
+func (l *link) forget() { l.answer.ReleaseBody(maxAnswerBody) }
 
 // expected reports whether what has been read beyond the answer may be there.
 func (l *link) expected() bool { return l.behind > 0 || l.reader.Buffered() == 0 }

@@ -53,7 +53,7 @@ func FuzzAnswer(f *testing.F) {
 		if err := l.connect(context.Background(), time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		status, retryAfter, err := l.post(&parcel{id: []byte("id-1"), body: []byte("{}"), attempt: 1, wanted: true}, time.Now().Add(time.Hour))
+		status, retryAfter, err := l.post(&parcel{id: []byte("id-1"), body: []byte("{}"), attempt: 1, wanted: maxAnswerBody}, time.Now().Add(time.Hour))
 		if err == nil && (status < 101 || status > 999) || retryAfter < 0 || retryAfter > 24*time.Hour {
 			t.Fatalf("%q: status %d, retry after %v, %v", answer, status, retryAfter, err)
 		}

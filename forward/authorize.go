@@ -70,10 +70,14 @@ func (w *worker) authorize(r *report) {
 		}
 	}
 	a := Answer{Status: status, Err: r.outcome}
-	if err == nil {
+	switch {
+	case err == nil && r.outcome == Delivered && w.link.salvaged:
+		a = Answer{Err: Broken} // who the user is may be in what could not be read
+	case err == nil:
 		w.read(&a, e)
 	}
 	f.conclude(l, a)
+	w.link.forget()
 }
 
 // read takes what matters from the answer that the link has read last.

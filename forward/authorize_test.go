@@ -54,6 +54,10 @@ func TestTheAnswerToAnOpenDecidesOverTheUpgrade(t *testing.T) {
 			w.WriteHeader(404)
 			_, _ = io.WriteString(w, "gone")
 		}, asked{Answer: Answer{Status: 404, Err: Rejected, ContentType: "text/plain"}, body: "gone"}},
+		{"yes, in a head that cannot be read", func(w http.ResponseWriter) {
+			w.Header().Set("X-Big", big)
+			w.Header().Set("X-Ws-User", "bob")
+		}, asked{Answer: Answer{Err: Broken}}},
 		{"busy", func(w http.ResponseWriter) { w.WriteHeader(503) }, asked{Answer: Answer{Status: 503, Err: Unavailable}}},
 		{"elsewhere", func(w http.ResponseWriter) { w.WriteHeader(302) }, asked{Answer: Answer{Status: 302, Err: Rejected}}},
 	} {

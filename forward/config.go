@@ -66,6 +66,10 @@ type Config struct {
 	// which waits for it.
 	Reply func(key uint64, r Reply)
 
+	// ReplyMax is how many bytes an answer's body may have to be a reply, default
+	// 64 KiB. Each worker holds as much while it reads one.
+	ReplyMax int
+
 	// Settles makes Settle work; Reply implies it.
 	Settles bool
 
@@ -110,6 +114,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("callback JSON depth %d: want %d to %d", c.JSONDepth, MinJSONDepth, MaxJSONDepth)
 	case c.RetryFor < 0:
 		return c, errors.New("callback retry time is negative")
+	case c.ReplyMax < 0:
+		return c, errors.New("the limit of replies is negative")
 	case c.QueueEvents < 0 || c.QueueBytes < 0:
 		return c, errors.New("callback queue bound is negative")
 	case c.DeadLetterMaxSize < 0 || c.DeadLetterKeep < 0:
@@ -133,6 +139,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.Linger, 5*time.Millisecond)
 	setDefault(&c.Pipeline, 1)
 	setDefault(&c.JSONDepth, MaxJSONDepth)
+	setDefault(&c.ReplyMax, maxAnswerBody)
 	setDefault(&c.QueueEvents, 256)
 	setDefault(&c.QueueBytes, 1<<20)
 	setDefault(&c.Memory, 256<<20)

@@ -76,7 +76,7 @@ func New(cfg Config) (*Forwarder, error) {
 	f.pool.expire = f.expire
 	f.pressure = newPressure(cfg.Memory, cfg.Pressure)
 	f.failures = newFailures(cfg.Log, f.now)
-	f.replies.log = cfg.Log
+	f.replies.log, f.replies.limit = cfg.Log, cfg.ReplyMax
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f, nil
 }

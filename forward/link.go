@@ -17,13 +17,16 @@ import (
 )
 
 const (
-	// Answers of more than this are cut off: the connection is closed instead of
-	// reading them.
+	// Answers of which nothing is wanted are cut off past this: the connection is
+	// closed instead of reading them.
 	maxAnswerBody = 64 << 10
 	// Of an answer with a longer head only the status line is understood.
 	maxAnswerHead = 8 << 10
 	// Bodies up to this size leave together with the head, in one write.
 	maxJoined = 32 << 10
+	// How long the rest of an answer may take that has its status and of which nothing
+	// else is wanted. A connection is then closed instead.
+	restLimit = time.Second
 	// 1xx answers before the final one.
 	maxInterim = 8
 )
@@ -49,12 +52,16 @@ type link struct {
 	unasked unasked
 	answer  fasthttp.Response
 	behind  int // answers that follow the one that is read
+	bare    bareHead
 	out     []byte
 	vectors [2][]byte
 
-	// Of the last answer's body.
+	// Of the last answer.
+	salvaged     bool // of its head only the status is known
 	completeness completeness
 	start        []byte // of an excessive one, where it was wanted
+
+	until time.Time // of the exchange
 
 	mu   sync.Mutex
 	conn net.Conn // guarded by mu for interrupt's sake
@@ -130,10 +137,20 @@ func (l *link) limit(deadline time.Time) error {
 	if l.cut {
 		return errCutOff
 	}
+	l.until = deadline
 	if err := l.conn.SetDeadline(deadline); err != nil {
 		return errNoAnswer // it has ended already
 	}
 	return nil
+}
+
+// hasten gives the rest of an answer restLimit.
+func (l *link) hasten() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if rest := time.Now().Add(restLimit); !l.cut && rest.Before(l.until) {
+		_ = l.conn.SetReadDeadline(rest) // fails where it has ended, as the read will
+	}
 }
 
 func (l *link) wasCut() bool {
@@ -158,14 +175,15 @@ func (l *link) post(p *parcel, deadline time.Time) (status int, retryAfter time.
 }
 
 // read reads the answer to a request of which the writing ended with wrote.
-func (l *link) read(wrote error, wanted bool) (status int, retryAfter time.Duration, err error) {
+func (l *link) read(wrote error, wanted int) (status int, retryAfter time.Duration, err error) {
 	if wrote != nil && isTimeout(wrote) {
 		l.hangUp()
 		return 0, 0, wrote
 	}
 	// An app that refuses a request before it has read all of it answers and
 	// closes; so there may be an answer after a failed write.
-	status, err = l.readHead()
+	l.salvaged = false
+	status, err = l.readHead(wanted > 0)
 	if err != nil {
 		l.hangUp()
 		return status, 0, err
@@ -226,9 +244,9 @@ func appendField[S string | []byte](dst []byte, name string, value S) []byte {
 }
 
 // readHead reads up to the body of the final answer and returns its status.
-func (l *link) readHead() (status int, err error) {
+func (l *link) readHead(wanted bool) (status int, err error) {
 	for interim := range maxInterim + 1 {
-		err = l.answer.Header.Read(l.reader)
+		err = l.readFields(wanted)
 		if err != nil {
 			status, err = l.salvage(err)
 			if err == errNoAnswer && interim > 0 {
@@ -261,6 +279,7 @@ func (l *link) salvage(err error) (status int, _ error) {
 		return 0, err
 	}
 	if status, ok := parseStatusLine(head); ok && status >= 200 {
+		l.salvaged = true
 		l.answer.Header.SetConnectionClose()
 		return status, nil
 	}

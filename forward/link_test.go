@@ -57,7 +57,7 @@ func (l *link) exchange(t *testing.T, e *event) (status int, err error) {
 		}
 	}
 	e.attempts++
-	status, _, err = l.postEvent(e, time.Now().Add(5*time.Second))
+	status, _, err = l.postEvent(e, time.Now().Add(time.Hour)) // nothing here waits for its end
 	return status, err
 }
 
@@ -168,6 +168,29 @@ func TestTheStatusDecidesWhateverBecomesOfTheRest(t *testing.T) {
 		{"a head over the limit", "HTTP/1.1 503 Busy\r\nX-A: " + strings.Repeat("a", maxAnswerHead) + "\r\n\r\n", 503, false},
 		{"a malformed head", "HTTP/1.1 404 Not Found\r\n\x00: b\r\n\r\n", 404, false},
 		{"two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 200, false},
+		{"bare line feeds", "HTTP/1.1 200 OK\nContent-Length: 5\nX-A: b\n\nhello", 200, true},
+		{"bare line feeds, no field", "HTTP/1.1 204 No Content\n\n", 204, true},
+		{"some bare line feeds", "HTTP/1.1 200 OK\r\nContent-Length: 5\n\r\nhello", 200, true},
+		{"a bare line feed at the end", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\n", 200, true},
+		{"interim answers with bare line feeds", "HTTP/1.1 100 Continue\n\nHTTP/1.1 200 OK\nContent-Length: 0\n\n", 200, true},
+		{"empty lines first", "\n\r\nHTTP/1.1 200 OK\nContent-Length: 0\n\n", 200, true},
+		{"more behind bare line feeds", "HTTP/1.1 200 OK\nContent-Length: 2\n\nHTTP/1.1 200 OK\nContent-Length: 0\n\n", 200, false},
+		{"chunks with bare line feeds", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5\nhello\n0\n\n", 200, false},
+		{"a bare line feed behind the last chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\n", 200, false},
+		{"a trailer with bare line feeds", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-A: b\n\n", 200, false},
+		{"a carriage return in a line", "HTTP/1.1 200 OK\r\nX-A: b\rc\r\nContent-Length: 0\r\n\r\n", 200, false},
+		{"a NUL in a value", "HTTP/1.1 200 OK\r\nX-A: b\x00c\r\nContent-Length: 0\r\n\r\n", 200, false},
+		{"a folded line", "HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nContent-Length: 0\r\n\r\n", 200, true},
+		{"a folded line with bare line feeds", "HTTP/1.1 200 OK\nX-A: b\n c\nContent-Length: 0\n\n", 200, true},
+		{"a signed length", "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok", 200, false},
+		{"a list of lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok", 200, false},
+		{"chunked twice", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, false},
+		{"chunked, chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 200, false},
+		{"204 with a body", "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok", 204, false},
+		{"HTTP/1.0 kept alive without length", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\nok", 200, false},
+		{"fields without end", "HTTP/1.1 200 OK\r\n" + strings.Repeat("X-A: b\r\n", 5_000), 200, false},
+		{"fields with bare line feeds without end", "HTTP/1.1 503 Busy\n" + strings.Repeat("X-A: b\n", 5_000), 503, false},
+		{"short fields with bare line feeds", "HTTP/1.1 200 OK\n" + strings.Repeat("A:\n", 2_500) + "Content-Length: 0\n\n", 200, true},
 		{"a head cut short", "HTTP/1.1 200 OK\r\nContent-", 200, false},
 	} {
 		url := rawApp(t, func(_ int, conn net.Conn) {
@@ -175,9 +198,7 @@ func TestTheStatusDecidesWhateverBecomesOfTheRest(t *testing.T) {
 			_, length := readHeadBytes(r)
 			_, _ = io.CopyN(io.Discard, r, int64(length))
 			_, _ = io.WriteString(conn, c.answer)
-			if c.reusable {
-				_, _ = r.ReadByte() // until the other side ends it
-			}
+			_, _ = r.ReadByte() // until the other side ends it
 		})
 		l := testLink(t, url)
 		pool := eventPool{levels: MaxJSONDepth}
@@ -195,15 +216,19 @@ func TestTheStatusDecidesWhateverBecomesOfTheRest(t *testing.T) {
 func TestWhatIsNoAnswerIsAnError(t *testing.T) {
 	for name, answer := range map[string]string{
 		"nothing": "", "part of a status line": "HTTP/1.1 20", "another protocol": "SSH-2.0-OpenSSH_9.6\r\n",
-		"no digits": "HTTP/1.1 abc OK\r\n\r\n", "a long status": "HTTP/1.1 2000 OK\r\n\r\n",
+		"no digits": "HTTP/1.1 abc OK\r\n\r\n", "no number": "HTTP/1.1 OK\r\n", "a long status": "HTTP/1.1 2000 OK\r\n\r\n",
 		"a low status": "HTTP/1.1 042 OK\r\n\r\n", "HTTP/2": "HTTP/2 200\r\n\r\n",
-		"interim answers without end": strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 100),
+		"carriage returns alone": "HTTP/1.1 200 OK\rContent-Length: 0\r\r", "empty lines without end": strings.Repeat("\r\n", 10_000), "a status line without end": "HTTP/1.1 200 " + strings.Repeat("O", 20_000),
+		"NUL": "HTTP/1.1\x00200 OK\r\n\r\n", "interim answers without end": strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 100),
 	} {
 		url := rawApp(t, func(_ int, conn net.Conn) {
 			r := bufio.NewReader(conn)
 			_, length := readHeadBytes(r)
 			_, _ = io.CopyN(io.Discard, r, int64(length))
 			_, _ = io.WriteString(conn, answer)
+			if ended := name == "nothing" || name == "part of a status line"; !ended {
+				_, _ = r.ReadByte() // until the other side ends it
+			}
 		})
 		l := testLink(t, url)
 		pool := eventPool{levels: MaxJSONDepth}
@@ -287,16 +312,19 @@ func TestAnInterruptedLinkStaysInterrupted(t *testing.T) {
 
 func TestCallbackURLs(t *testing.T) {
 	for raw, want := range map[string]target{
-		"http://127.0.0.1:8888/ws/message": {"tcp", "127.0.0.1:8888", false, "127.0.0.1", "POST /ws/message HTTP/1.1\r\nHost: 127.0.0.1:8888\r\n", "http://127.0.0.1:8888/ws/message"},
-		"http://app":                       {"tcp", "app:80", false, "app", "POST / HTTP/1.1\r\nHost: app\r\n", "http://app"},
-		"HTTP://app/a%2Fb?token=x":         {"tcp", "app:80", false, "app", "POST /a%2Fb?token=x HTTP/1.1\r\nHost: app\r\n", "http://app/a%2Fb"},
-		"http://[::1]:3010/a b":            {"tcp", "[::1]:3010", false, "::1", "POST /a%20b HTTP/1.1\r\nHost: [::1]:3010\r\n", "http://[::1]:3010/a%20b"},
-		"http://[fe80::1%25eth0]:3010/":    {"tcp", "[fe80::1%eth0]:3010", false, "fe80::1%eth0", "POST / HTTP/1.1\r\nHost: [fe80::1]:3010\r\n", "http://[fe80::1%eth0]:3010/"},
-		"http://[fe80::1%25eth0]/":         {"tcp", "[fe80::1%eth0]:80", false, "fe80::1%eth0", "POST / HTTP/1.1\r\nHost: [fe80::1]\r\n", "http://[fe80::1%eth0]/"},
-		"https://app/x":                    {"tcp", "app:443", true, "app", "POST /x HTTP/1.1\r\nHost: app\r\n", "https://app/x"},
-		"https://app:8443":                 {"tcp", "app:8443", true, "app", "POST / HTTP/1.1\r\nHost: app:8443\r\n", "https://app:8443"},
-		"unix:/run/app.sock":               {"unix", "/run/app.sock", false, "", "POST / HTTP/1.1\r\nHost: localhost\r\n", "unix:/run/app.sock:/"},
-		"unix:/run/a b.sock:/ws/m?t=x:y":   {"unix", "/run/a b.sock", false, "", "POST /ws/m?t=x:y HTTP/1.1\r\nHost: localhost\r\n", "unix:/run/a b.sock:/ws/m"},
+		"http://127.0.0.1:8888/ws/message":  {"tcp", "127.0.0.1:8888", false, "127.0.0.1", "POST /ws/message HTTP/1.1\r\nHost: 127.0.0.1:8888\r\n", "http://127.0.0.1:8888/ws/message"},
+		"http://app":                        {"tcp", "app:80", false, "app", "POST / HTTP/1.1\r\nHost: app\r\n", "http://app"},
+		"HTTP://app/a%2Fb?token=x":          {"tcp", "app:80", false, "app", "POST /a%2Fb?token=x HTTP/1.1\r\nHost: app\r\n", "http://app/a%2Fb"},
+		"http://[::1]:3010/a b":             {"tcp", "[::1]:3010", false, "::1", "POST /a%20b HTTP/1.1\r\nHost: [::1]:3010\r\n", "http://[::1]:3010/a%20b"},
+		"http://[fe80::1%25eth0]:3010/":     {"tcp", "[fe80::1%eth0]:3010", false, "fe80::1%eth0", "POST / HTTP/1.1\r\nHost: [fe80::1]:3010\r\n", "http://[fe80::1%eth0]:3010/"},
+		"http://[fe80::1%25eth0]/":          {"tcp", "[fe80::1%eth0]:80", false, "fe80::1%eth0", "POST / HTTP/1.1\r\nHost: [fe80::1]\r\n", "http://[fe80::1%eth0]/"},
+		"https://app/x":                     {"tcp", "app:443", true, "app", "POST /x HTTP/1.1\r\nHost: app\r\n", "https://app/x"},
+		"https://app:8443":                  {"tcp", "app:8443", true, "app", "POST / HTTP/1.1\r\nHost: app:8443\r\n", "https://app:8443"},
+		"http://app/?a b=\"c\"&é=<%20>%zz%": {"tcp", "app:80", false, "app", "POST /?a%20b=%22c%22&%C3%A9=%3C%20%3E%25zz%25 HTTP/1.1\r\nHost: app\r\n", "http://app/"},
+		"http://app/é \"{|}\\^`/x?":         {"tcp", "app:80", false, "app", "POST /%C3%A9%20%22%7B%7C%7D%5C%5E%60/x? HTTP/1.1\r\nHost: app\r\n", "http://app/%C3%A9%20%22%7B%7C%7D%5C%5E%60/x"},
+		"unix:/a:/p q?x y":                  {"unix", "/a", false, "", "POST /p%20q?x%20y HTTP/1.1\r\nHost: localhost\r\n", "unix:/a:/p%20q"},
+		"unix:/run/app.sock":                {"unix", "/run/app.sock", false, "", "POST / HTTP/1.1\r\nHost: localhost\r\n", "unix:/run/app.sock:/"},
+		"unix:/run/a b.sock:/ws/m?t=x:y":    {"unix", "/run/a b.sock", false, "", "POST /ws/m?t=x:y HTTP/1.1\r\nHost: localhost\r\n", "unix:/run/a b.sock:/ws/m"},
 	} {
 		got, err := parseTarget(raw)
 		want.head += "User-Agent: ws-gateway\r\nContent-Type: application/json\r\n"
@@ -325,6 +353,10 @@ func TestCallbackURLsThatAreRefused(t *testing.T) {
 		"http://app:port/":                  "invalid port",
 		"http://bücher.example/":            "Host header",
 		"http://app/\r\nX-Evil: ":           "invalid control character",
+		"http://app/?u:p\t":                 "invalid control character",
+		"http://app/?u:p\x00":               "invalid control character",
+		"http://app/u:p\x7f":                "invalid control character",
+		"http://app/%zz":                    "invalid URL escape",
 	} {
 		_, err := parseTarget(raw)
 		if err == nil || !strings.Contains(err.Error(), reason) {

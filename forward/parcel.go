@@ -8,7 +8,7 @@ type parcel struct {
 	cookie  string // "" for none
 	headers string // further header lines, complete; see PackHeaders
 	body    []byte
-	wanted  bool // the body of the answer is
+	wanted  int // bytes of the body of the answer that are, at most; 0: none
 }
 
 // parcel is the event by itself.

@@ -23,12 +23,13 @@ type Reply struct {
 // kind: an app that does it once does it always.
 type replies struct {
 	log      zerolog.Logger
+	limit    int // bytes of a body
 	sent     atomic.Uint64
 	refused  atomic.Uint64 // too long, or cut short
 	unworthy atomic.Uint64 // text that is not UTF-8
 	misspelt atomic.Uint64 // X-Ws-Close that says nothing
 
-	longOnce, textOnce, closeOnce sync.Once
+	longOnce, cutOnce, textOnce, closeOnce sync.Once
 }
 
 // read makes a Reply of the answer that l has read last. Its Body is valid until
@@ -37,11 +38,17 @@ func (r *replies) read(l *link, id []byte) (reply Reply, ok bool) {
 	switch l.completeness {
 	case whole:
 		reply.Body = l.body()
-	case excessive, cutShort:
+	case excessive:
 		r.refused.Add(1)
 		r.longOnce.Do(func() {
-			r.log.Warn().Bytes("request_id", id).Int("limit", maxAnswerBody).
-				Msg("an answer's body is longer than the limit, or was cut short: such are not sent to clients; said once")
+			r.log.Warn().Bytes("request_id", id).Int("limit", r.limit).
+				Msg("an answer's body is longer than --callback-reply-max: such are not sent to clients; raise it, or send by the API; said once")
+		})
+	case cutShort:
+		r.refused.Add(1)
+		r.cutOnce.Do(func() {
+			r.log.Warn().Bytes("request_id", id).
+				Msg("an answer's body was cut short by the app: such are not sent to clients; said once")
 		})
 	}
 	if len(reply.Body) > 0 {

@@ -36,7 +36,7 @@ type Stats struct {
 
 	// With Config.Reply.
 	Replies         uint64 // passed on, those that only close included
-	RepliesRefused  uint64 // not passed on: longer than 64 KiB, or cut short
+	RepliesRefused  uint64 // not passed on: longer than Config.ReplyMax, or cut short
 	RepliesNotText  uint64 // called text, passed on as binary for not being UTF-8
 	RepliesBadClose uint64 // X-Ws-Close without a usable code
 

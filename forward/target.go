@@ -44,7 +44,11 @@ func parseTarget(raw string) (target, error) {
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		return target{}, fmt.Errorf("callback URL: %w", err)
+		var bad *url.Error
+		if errors.As(err, &bad) {
+			err = bad.Err // without the URL, which may hold a token
+		}
+		return target{}, fmt.Errorf("callback URL: %w: %s", err, wantTarget)
 	}
 	if reason := unsupported(u); reason != "" {
 		return target{}, fmt.Errorf("callback URL %q: %s: %s", u.Redacted(), reason, wantTarget)
@@ -63,7 +67,7 @@ func parseTarget(raw string) (target, error) {
 		address: net.JoinHostPort(host, port),
 		secure:  secure,
 		server:  host,
-		head:    head(u.RequestURI(), hostField(u)),
+		head:    head(requestURI(u), hostField(u)),
 		name:    u.Scheme + "://" + u.Host + u.EscapedPath(),
 	}, nil
 }
@@ -85,10 +89,36 @@ func parseSocket(raw string) (target, error) {
 	return target{
 		network: "unix",
 		address: socket,
-		head:    head(u.RequestURI(), "localhost"),
+		head:    head(requestURI(u), "localhost"),
 		name:    "unix:" + socket + ":" + u.EscapedPath(),
 	}, nil
 }
+
+// requestURI is the path and query to ask for. The URL parser escapes what a path
+// cannot hold, and leaves a query as it was written.
+func requestURI(u *url.URL) string {
+	escaped := *u
+	escaped.RawQuery = escapeQuery(u.RawQuery)
+	return escaped.RequestURI()
+}
+
+// escapeQuery escapes what a query cannot hold (RFC 3986, section 3.4): a blank
+// would end the request's target. What is escaped already stays.
+func escapeQuery(query string) string {
+	var b strings.Builder
+	for i := range len(query) {
+		switch c := query[i]; {
+		case 'a' <= c|0x20 && c|0x20 <= 'z', '0' <= c && c <= '9', strings.IndexByte("-._~!$&'()*+,;=:@/?", c) >= 0,
+			c == '%' && len(query) > i+2 && isHex(query[i+1]) && isHex(query[i+2]):
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+func isHex(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
 const maxSocketPath = 107 // what a unix(7) address holds
 

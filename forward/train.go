@@ -107,7 +107,7 @@ func (w *worker) pipeline(train []report) (concluded int) {
 			return i
 		}
 		w.link.behind = len(train) - 1 - i
-		status, retryAfter, err := w.link.read(wrote, false)
+		status, retryAfter, err := w.link.read(wrote, 0)
 		w.link.behind = 0
 		if errors.Is(err, errNoAnswer) {
 			return i

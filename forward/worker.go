@@ -110,6 +110,7 @@ func (w *worker) conclude(r *report, status int, retryAfter time.Duration, err e
 			if reply, ok := f.replies.read(&w.link, e.requestID()); ok {
 				f.cfg.Reply(r.job.lane.key, reply)
 			}
+			w.link.forget()
 		}
 		for _, each := range events {
 			f.counters.delivered[each.action].Add(1)
@@ -190,7 +191,12 @@ func (w *worker) once(l *lane, probe bool) (status int, retryAfter time.Duration
 		w.f.pressure.add(held)
 		defer w.f.pressure.add(-held)
 	}
-	p.wanted = l.auth != nil || w.f.cfg.Reply != nil
+	switch {
+	case w.f.cfg.Reply != nil:
+		p.wanted = w.f.cfg.ReplyMax
+	case l.auth != nil:
+		p.wanted = maxAnswerBody
+	}
 	return w.link.post(&p, deadline)
 }
 

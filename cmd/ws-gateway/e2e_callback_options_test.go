@@ -61,6 +61,41 @@ func TestAnAnswerSpeaksToTheClientOnlyWhenAskedTo(t *testing.T) {
 	}
 }
 
+func TestRepliesOfAnySizeUpToALimitReachTheClientAndOthersAreSaidOnce(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	app.respond(func(c *call) reply {
+		var n int
+		if c.event.Action != "message" || json.Unmarshal(c.event.Data, &n) != nil {
+			return reply{}
+		}
+		return reply{header: map[string]string{"Content-Type": "text/plain"}, body: strings.Repeat("x", n)}
+	})
+	for _, c := range []struct {
+		max   string
+		limit int
+	}{{"", 64 << 10}, {"--callback-reply-max=1MiB", 1 << 20}, {"--callback-reply-max=10", 10}} {
+		args := []string{"--callback-reply"}
+		if c.max != "" {
+			args = append(args, c.max)
+		}
+		g := startGateway(t, app, args...)
+		alice := g.connect(t, visitor{user: "alice" + c.max})
+		alice.ws.SetReadLimit(2 << 20)
+		for _, n := range []int{c.limit, c.limit + 1, 3 * c.limit, 1} { // one after the other
+			alice.send(fmt.Sprint(n))
+		}
+		alice.receive(strings.Repeat("x", c.limit))
+		alice.receive("x")
+		if n := g.metric(t, `ws_gateway_replies_spoilt_total{reason="too_long"}`); n != 2 {
+			t.Errorf("%s: %v replies too long", c.max, n)
+		}
+		if n := strings.Count(g.log.tail(1000), "--callback-reply-max"); n != 1 {
+			t.Errorf("%s: said %d times", c.max, n)
+		}
+	}
+}
+
 // hasty is an app that answers a message with a reply and then, at once, calls the
 // management API, for as long as clients talk to it.
 type hasty struct {

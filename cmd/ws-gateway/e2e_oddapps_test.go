@@ -148,13 +148,21 @@ func TestEveryFormOfAnHTTPAnswerIsUnderstood(t *testing.T) {
 		"a body of a megabyte":    "HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n" + strings.Repeat("x", 1<<20),
 		"a megabyte of chunks":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat("400\r\n"+strings.Repeat("x", 1024)+"\r\n", 1024) + "0\r\n\r\n",
 		"many fields":             "HTTP/1.1 200 OK\r\n" + strings.Repeat("Set-Cookie: a=b\r\n", 100) + "Content-Length: 0\r\n\r\n",
+		"bare line feeds":         "HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+		"mixed line ends":         "HTTP/1.1 200 OK\r\nX: a\nContent-Length: 2\r\n\nok",
+		"stray carriage returns":  "HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 0\r\n\r\n",
+		"a body that never ends":  "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort",
+		"a head that never ends":  "HTTP/1.1 200 OK\r\nX: a",
+		"two lengths":             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nok",
+		"a NUL":                   "HTTP/1.1 200 OK\r\nX: \x00\r\nContent-Length: 0\r\n\r\n",
 		"a body that is cut":      "HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\ncut" + hangUp,
 		"a chunk that is garbage": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + hangUp,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			odd := startOddApp(t, func(int) string { return answer })
-			g := odd.gateway(t, "--drain-period", "0s")
+			// An attempt may take so long that none of these may wait for its end.
+			g := odd.gateway(t, "--drain-period", "0s", "--callback-timeout", "1h")
 			c := g.dial(t, "alice")
 			const messages = 5
 			for n := range messages {
@@ -195,6 +203,9 @@ func TestAnAppThatSpeaksBrokenHTTPIsTriedAgainAndHarmsNobody(t *testing.T) {
 		"no status":         "HTTP/1.1 \r\n\r\n",
 		"a status of words": "HTTP/1.1 OK\r\n\r\n",
 		"a status too far":  "HTTP/1.1 2000000000000000000000 OK\r\n\r\n",
+		"carriage returns":  "HTTP/1.1 200 OK\rContent-Length: 0\r\r",
+		"empty lines":       strings.Repeat("\r\n", 10_000),
+		"another protocol":  "SSH-2.0-OpenSSH_9.6\r\n",
 		"an endless head":   "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20) + hangUp,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -205,7 +216,7 @@ func TestAnAppThatSpeaksBrokenHTTPIsTriedAgainAndHarmsNobody(t *testing.T) {
 				}
 				return plainOK
 			})
-			g := odd.gateway(t, "--drain-period", "0s")
+			g := odd.gateway(t, "--drain-period", "0s", "--callback-timeout", "1h")
 			c := g.dial(t, "alice")
 			c.send(`{}`)
 			if err := pingWhileReading(c); err != nil {
@@ -221,6 +232,36 @@ func TestAnAppThatSpeaksBrokenHTTPIsTriedAgainAndHarmsNobody(t *testing.T) {
 				t.Errorf("the last log line is %s", line.raw)
 			}
 		})
+	}
+}
+
+func TestWhatAURLCannotHoldIsEscaped(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ given, want string }{
+		{"/p q/é?a b=\"c\"&d=%20%zz", "/p%20q/%C3%A9?a%20b=%22c%22&d=%20%25zz"},
+		{"/x?[]{}|^`<>\\é\xff", "/x?%5B%5D%7B%7D%7C%5E%60%3C%3E%5C%C3%A9%FF"},
+	} {
+		app := startPostApp(t, nil)
+		base := app.server.URL
+		g := launch{args: []string{"--callback-url", base + c.given}}.start(t)
+		g.dial(t, "alice")
+		app.awaitThat(t, "the open event", func() bool { return len(app.posts) == 1 })
+		if got := app.posts[0].query; got != c.want {
+			t.Errorf("%s was asked for as %s, want %s", c.given, got, c.want)
+		}
+		port := base[strings.LastIndexByte(base, ':')+1:]
+		g = launch{env: []string{"WS_PORT=" + port, "WS_URL=" + c.given}}.start(t)
+		g.dial(t, "bob")
+		app.awaitThat(t, "the open event", func() bool { return len(app.posts) == 2 })
+		if got := app.posts[1].query; got != c.want {
+			t.Errorf("WS_URL %s was asked for as %s, want %s", c.given, got, c.want)
+		}
+	}
+	for _, given := range []string{"/a\tb", "/a?b\nc", "/a\x7f"} {
+		code, _, stderr := launch{args: []string{"--callback-url", "http://127.0.0.1:1" + given}}.runToEnd(t)
+		if code == 0 || !strings.Contains(stderr, "--callback-url") {
+			t.Errorf("%q: exit code %d:\n%s", given, code, stderr)
+		}
 	}
 }
 

@@ -122,6 +122,7 @@ func (g *gateway) forwardConfig() forward.Config {
 	}
 	fc.Settles = c.CallbackOpen == "authorize" // a connection is open only once the answer has been dealt with
 	if c.CallbackReply {
+		fc.ReplyMax = int(c.CallbackReplyMax)
 		fc.Reply = func(key uint64, r forward.Reply) { g.hub.Reply(key, r) }
 	}
 	return fc

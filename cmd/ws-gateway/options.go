@@ -66,6 +66,7 @@ type options struct {
 	CallbackPipeline   int           `group:"callbacks" default:"1" min:"1" max:"256" help:"POSTs, each of another connection, that are written at once to one of the app's connections while all of --callback-concurrency are busy; their answers are read in turn. Above 1 the app must read pipelined requests, and a call that hangs holds up those behind it."`
 	CallbackJSONDepth  int           `group:"callbacks" name:"callback-json-depth" default:"500" min:"3" max:"500" help:"Levels of nesting that the app's JSON parser takes, the gateway's own included. A message that is deeper is sent as text. Ruby takes 100, .NET 64, Rust's serde_json 127."`
 	CallbackReply      bool          `group:"callbacks" help:"Send the body of a 2xx answer to the connection that caused the event; X-Ws-Close: 4001 reason closes it after that."`
+	CallbackReplyMax   size          `group:"callbacks" default:"64KiB" min:"1" max:"64MiB" help:"Bytes of such a body. A longer one is not sent; the log says so once. Up to --callback-concurrency of them are in memory at a time."`
 	CallbackSecret     []string      `group:"callbacks" secret:"true" sep:"\n" placeholder:"SECRET" help:"Sign callbacks with this secret (X-Ws-Signature). Repeatable, for rotation: each secret gives a signature."`
 	CallbackSecretFile string        `group:"callbacks" placeholder:"FILE" help:"File with such secrets, one a line."`
 	AdminListen        string        `group:"management" placeholder:"ADDR" help:"Address of its own for the management API: host:port or unix:/path."`
