@@ -46,16 +46,17 @@ func HandOff(hasToken func() bool) func(peer netip.AddrPort, path []byte) bool {
 
 // guard decides who may use the management API.
 type guard struct {
-	identity string                // the header that carries the user's name
-	own      bool                  // management has an address of its own
-	token    atomic.Pointer[token] // nil: there is none
+	identity atomic.Pointer[string] // the header that carries the user's name
+	own      bool                   // management has an address of its own
+	token    atomic.Pointer[token]  // nil: there is none
 }
 
 // token is the digest of an admin token: what is compared has one length.
 type token [sha256.Size]byte
 
 func newGuard(cfg *Config) (*guard, error) {
-	g := &guard{identity: cfg.UserHeader, own: cfg.OwnAddress}
+	g := &guard{own: cfg.OwnAddress}
+	g.identity.Store(&cfg.UserHeader)
 	return g, g.setToken(cfg.Token)
 }
 
@@ -74,11 +75,6 @@ func (g *guard) setToken(text string) error {
 
 // HasToken reports whether there is an admin token. It may be called at any time.
 func (s *Server) HasToken() bool { return s.guard.token.Load() != nil }
-
-// SetToken puts another admin token in the place of the one in force, or none for
-// "". Requests that have been let in go on. It may be called at any time; an error
-// changes nothing.
-func (s *Server) SetToken(text string) error { return s.guard.setToken(text) }
 
 // refusal is an HTTP status above 400 and one line for the caller. The zero
 // value refuses nothing.

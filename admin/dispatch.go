@@ -58,7 +58,7 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r route, t *target) outcome 
 	} else if no := s.guard.checkAuthority(t.authority, &ctx.Request.Header, from); no.status != 0 {
 		return answerRefusal(ctx, no, r.text())
 	}
-	if r == routeUnknown || r == routeProfile && !s.cfg.Profiles {
+	if r == routeUnknown || r == routeProfile && !s.settings.Load().profiles {
 		// On a proxy's pooled connection a stranger's wrong path must not bring the
 		// next client here.
 		ctx.SetConnectionClose()

@@ -52,12 +52,16 @@ func (s *Server) events(ctx *fasthttp.RequestCtx, query []byte) outcome {
 	if ctx.IsHead() {
 		return answer(ctx, linesType, nil)
 	}
+	revoked, no := s.letIn(ctx, routeEvents)
+	if no.status != 0 {
+		return answerRefusal(ctx, no, false)
+	}
 	tap, err := s.cfg.Hub.Tap(q.filter)
 	if err != nil {
 		return answerRefusal(ctx, refusal{fasthttp.StatusServiceUnavailable, "too many streams of events are open, " + strconv.Itoa(hub.MaxTaps) + " at most: end another one"}, false)
 	}
 	setHead(ctx, linesType)
-	ctx.Response.SetBodyStream(&eventStream{server: s, tap: tap, conn: ctx.Conn(), rate: q.rate}, -1)
+	ctx.Response.SetBodyStream(&eventStream{server: s, tap: tap, conn: ctx.Conn(), rate: q.rate, revoked: revoked}, -1)
 	return streamed
 }
 
@@ -118,6 +122,8 @@ type eventStream struct {
 	conn   net.Conn
 	rate   int
 
+	revoked <-chan struct{} // another token is in force
+
 	events  []hub.TapEvent
 	lines   []byte
 	owed    time.Duration // of a share of the rate
@@ -165,6 +171,8 @@ func (e *eventStream) WriteTo(w io.Writer) (n int64, err error) {
 		select {
 		case <-gone:
 			return n, errReaderGone
+		case <-e.revoked:
+			return n, e.flush(w, &n)
 		case <-e.server.closing:
 			e.collect(time.Now(), true)
 			return n, e.flush(w, &n)
@@ -206,7 +214,7 @@ func (e *eventStream) collect(now time.Time, last bool) {
 	var dropped uint64
 	e.events, dropped = e.tap.Take(e.events[:0])
 	for i := range e.events {
-		e.lines = appendEvent(e.lines, &e.events[i], e.server.cfg.JSONDepth)
+		e.lines = appendEvent(e.lines, &e.events[i], e.server.settings.Load().jsonDepth)
 	}
 	clear(e.events)
 	e.dropped += dropped

@@ -16,7 +16,7 @@ func (s *Server) command(ctx *fasthttp.RequestCtx, run func(*fasthttp.RequestCtx
 	if s.retiring.Load() {
 		return answerStopped(ctx)
 	}
-	body, no := readBody(ctx, s.cfg.MaxBodyBytes)
+	body, no := readBody(ctx, s.settings.Load().maxBodyBytes)
 	if no.status != 0 {
 		return answerRefusal(ctx, no, false)
 	}

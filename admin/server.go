@@ -30,6 +30,9 @@ type Config struct {
 	// Configuration returns the configuration in force for people to read, without its
 	// secrets; nil: it is not shown.
 	Configuration func() string
+	// LastReload is what became of the last reload of it; nil: there is none to ask
+	// about. ok is false where there has been none yet.
+	LastReload func() (r LastReload, ok bool)
 
 	// Collectors are further metrics.
 	Collectors []prometheus.Collector
@@ -40,7 +43,7 @@ type Config struct {
 
 	ClientPath   string // default "/ws"; requests for it are sent to a connection of their own
 	UserHeader   string // default "X-Bfl-User"; who sends it is a proxy
-	Token        string // "": loopback and unix peers are trusted, under the rules of the wire contract; see SetToken
+	Token        string // "": loopback and unix peers are trusted, under the rules of the wire contract
 	OwnAddress   bool   // management does not share the clients' port
 	MaxBodyBytes int    // of a command's body; default 16 MiB
 	JSONDepth    int    // forward.Config's, for the data of live events; default its default
@@ -68,12 +71,14 @@ const (
 type Server struct {
 	// Static after New.
 	cfg      Config
-	guard    *guard
+	guard    *guard // its token and its identity can change
 	guesses  *guesses
 	http     fasthttp.Server
 	registry *prometheus.Registry
 	ctx      context.Context // of calls to the hub; ends when Shutdown gives up
 	cancel   context.CancelFunc
+
+	settings atomic.Pointer[settings]
 
 	door     door
 	started  time.Time
@@ -88,38 +93,8 @@ type Server struct {
 
 // New checks cfg. Nothing runs before Serve.
 func New(cfg Config) (*Server, error) {
-	if cfg.Hub == nil || cfg.Sockets == nil {
-		return nil, errors.New("admin: Config.Hub and Config.Sockets are required")
-	}
-	if cfg.Ready == nil {
-		cfg.Ready = cfg.Hub.Ready
-	}
-	if cfg.ClientPath == "" {
-		cfg.ClientPath = "/ws"
-	}
-	if r := routeOf([]byte(cfg.ClientPath)); r != routeUnknown {
-		return nil, fmt.Errorf("admin: the client path %q is the path of the management route %s: choose another", cfg.ClientPath, r)
-	}
-	if cfg.UserHeader == "" {
-		cfg.UserHeader = "X-Bfl-User"
-	}
-	if cfg.JSONDepth == 0 {
-		cfg.JSONDepth = forward.MaxJSONDepth
-	}
-	if cfg.MaxBodyBytes == 0 {
-		cfg.MaxBodyBytes = 16 << 20
-	}
-	if cfg.MaxBodyBytes < 0 {
-		return nil, fmt.Errorf("admin: Config.MaxBodyBytes is %d: it must be positive", cfg.MaxBodyBytes)
-	}
-	if cfg.readTimeout == 0 {
-		cfg.readTimeout = longestRead
-	}
-	if cfg.heartbeats == 0 {
-		cfg.heartbeats = usualHeartbeats
-	}
-	if cfg.eventWrite == 0 {
-		cfg.eventWrite = longestEventWrite
+	if err := cfg.complete(); err != nil {
+		return nil, err
 	}
 	guard, err := newGuard(&cfg)
 	if err != nil {
@@ -127,6 +102,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, guard: guard, started: time.Now(), closing: make(chan struct{})}
 	s.guesses = newGuesses(cfg.Log, s.closing)
+	s.settings.Store(newSettings(&cfg, make(chan struct{})))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.times = newRequestTimes()
 	s.registry = newRegistry(s)
@@ -153,6 +129,44 @@ func New(cfg Config) (*Server, error) {
 		NoDefaultContentType:  true,
 	}
 	return s, nil
+}
+
+// complete fills in defaults and refuses what cannot work.
+func (cfg *Config) complete() error {
+	if cfg.Hub == nil || cfg.Sockets == nil {
+		return errors.New("admin: Config.Hub and Config.Sockets are required")
+	}
+	if cfg.Ready == nil {
+		cfg.Ready = cfg.Hub.Ready
+	}
+	if cfg.ClientPath == "" {
+		cfg.ClientPath = "/ws"
+	}
+	if r := routeOf([]byte(cfg.ClientPath)); r != routeUnknown {
+		return fmt.Errorf("admin: the client path %q is the path of the management route %s: choose another", cfg.ClientPath, r)
+	}
+	if cfg.UserHeader == "" {
+		cfg.UserHeader = "X-Bfl-User"
+	}
+	if cfg.JSONDepth == 0 {
+		cfg.JSONDepth = forward.MaxJSONDepth
+	}
+	if cfg.MaxBodyBytes == 0 {
+		cfg.MaxBodyBytes = 16 << 20
+	}
+	if cfg.MaxBodyBytes < 0 {
+		return fmt.Errorf("admin: Config.MaxBodyBytes is %d: it must be positive", cfg.MaxBodyBytes)
+	}
+	if cfg.readTimeout == 0 {
+		cfg.readTimeout = longestRead
+	}
+	if cfg.heartbeats == 0 {
+		cfg.heartbeats = usualHeartbeats
+	}
+	if cfg.eventWrite == 0 {
+		cfg.eventWrite = longestEventWrite
+	}
+	return nil
 }
 
 // RefuseMutations answers send and close calls with 503 from now on: the first

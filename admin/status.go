@@ -31,6 +31,12 @@ func (s *Server) status(ctx *fasthttp.RequestCtx) outcome {
 	b = strconv.AppendInt(b, int64(connections), 10)
 	b = append(b, `,"users":`...)
 	b = strconv.AppendInt(b, int64(users), 10)
+	if s.cfg.LastReload != nil {
+		if r, ok := s.cfg.LastReload(); ok {
+			b = append(b, `,"reload":`...)
+			b = appendReload(b, &r)
+		}
+	}
 	if s.cfg.Health != nil {
 		h := s.cfg.Health()
 		b = append(b, `,"app":`...)
@@ -67,6 +73,23 @@ func appendHealth(b []byte, h *forward.Health) []byte {
 		b = append(b, `,"reason":`...)
 		b = appendString(b, f.Reason.String())
 		b = append(b, '}')
+	}
+	return append(b, "]}"...)
+}
+
+func appendReload(b []byte, r *LastReload) []byte {
+	b = append(b, `{"time":`...)
+	b = appendTime(b, r.Time)
+	b = append(b, `,"ok":`...)
+	b = strconv.AppendBool(b, r.Error == "")
+	b = append(b, `,"error":`...)
+	b = appendString(b, r.Error)
+	b = append(b, `,"needs_restart":[`...)
+	for i, option := range r.NeedRestart {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, option)
 	}
 	return append(b, "]}"...)
 }

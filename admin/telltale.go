@@ -41,8 +41,8 @@ func nameSet(names ...string) map[string]string {
 // "" otherwise. A header that is there and empty counts: a proxy that means to say
 // nothing of the user has said that it is one.
 func (g *guard) passedOn(name []byte) string {
-	if named(name, g.identity) {
-		return g.identity
+	if identity := *g.identity.Load(); named(name, identity) {
+		return identity
 	}
 	for _, family := range proxyFamilies {
 		if len(name) > len(family) && strings.EqualFold(string(name[:len(family)]), family) {

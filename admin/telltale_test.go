@@ -145,17 +145,17 @@ func TestAnotherTokenTakesThePlaceOfTheOneInForce(t *testing.T) {
 		t.Fatal("there is a token from the start")
 	}
 	for _, token := range []string{"first", "second"} {
-		if err := r.admin.SetToken(token); err != nil || !r.admin.HasToken() {
+		if err := r.reload(token); err != nil || !r.admin.HasToken() {
 			t.Fatal(err)
 		}
 		if asks(token) != 200 || asks("any") != 401 {
 			t.Errorf("%s is not in force", token)
 		}
 	}
-	if err := r.admin.SetToken("two words"); err == nil || asks("second") != 200 {
+	if err := r.reload("two words"); err == nil || asks("second") != 200 {
 		t.Errorf("a token that cannot be has changed something: %v", err)
 	}
-	if err := r.admin.SetToken(""); err != nil || r.admin.HasToken() || asks("any") != 200 {
+	if err := r.reload(""); err != nil || r.admin.HasToken() || asks("any") != 200 {
 		t.Errorf("the token is still asked for: %v", err)
 	}
 }
