@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"unicode"
@@ -68,7 +67,7 @@ func shownUser(name string) string {
 
 // terminalWidth asks the terminal; 0 if it does not say.
 func terminalWidth(out io.Writer) int {
-	file, ok := out.(*os.File)
+	file, ok := out.(interface{ Fd() uintptr })
 	if !ok {
 		return 0
 	}

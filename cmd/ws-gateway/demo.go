@@ -25,7 +25,7 @@ func (p *process) runDemo(cfg *config, log zerolog.Logger) error {
 	if cfg.from("listen") == "default" {
 		cfg.Listen = "127.0.0.1" + cfg.Listen // the chat is nobody else's business
 	}
-	g, err := newGateway(cfg, log)
+	g, err := newGateway(cfg, log, p.logCollectors()...)
 	if err != nil {
 		return err
 	}
@@ -37,12 +37,25 @@ func (p *process) runDemo(cfg *config, log zerolog.Logger) error {
 
 	if err = g.start(); err == nil {
 		log.Info().Stringer("app", appListener.Addr()).Msg("demo")
-		fmt.Fprint(p.stdout, welcome(g, appListener.Addr()))
+		p.say(welcome(g, appListener.Addr()))
 		err = p.untilSignal(g, log)
 	} else {
 		g.shutdown(time.Now())
 	}
 	return errors.Join(err, endDemo(server, served))
+}
+
+// say writes to standard output, and waits a moment at most for whoever reads it.
+func (p *process) say(text string) {
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		fmt.Fprint(p.stdout, text)
+	}()
+	select {
+	case <-said:
+	case <-time.After(time.Second): // the process is the goroutine's owner
+	}
 }
 
 // endDemo ends the app, after the gateway: it has taken the last events.

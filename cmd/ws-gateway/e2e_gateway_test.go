@@ -28,6 +28,7 @@ type launch struct {
 	env         []string
 	descriptors int        // soft and hard limit of descriptors; 0: as many as the test has
 	sockets     []*os.File // passed on as systemd does it
+	stderr      *os.File   // instead of the logbook
 }
 
 // gateway is a running process.
@@ -93,9 +94,15 @@ func (l launch) run(t testing.TB) *gateway {
 	// The race detector would hold up each exit for a second.
 	g.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + g.cmd.Dir, "GORACE=atexit_sleep_ms=20"}, l.env...)
 	g.cmd.Stdout = &g.out
-	stderr, err := g.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
+	var stderr io.Reader = strings.NewReader("")
+	if l.stderr != nil {
+		g.cmd.Stderr = l.stderr
+	} else {
+		pipe, err := g.cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stderr = pipe
 	}
 	if err := g.cmd.Start(); err != nil {
 		t.Fatal(err)

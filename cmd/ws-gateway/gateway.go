@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"ws-gateway/admin"
@@ -36,7 +37,8 @@ type gateway struct {
 	around         surroundings
 	maxConnections int
 	supervisor     *supervisor
-	beside         context.Context // of goroutines that only look
+	collectors     []prometheus.Collector // of metrics that none of the packages has
+	beside         context.Context        // of goroutines that only look
 	endBeside      context.CancelFunc
 
 	serving sync.WaitGroup
@@ -45,8 +47,8 @@ type gateway struct {
 
 // newGateway builds a gateway and binds its addresses; nothing runs before
 // start. An error leaves nothing behind.
-func newGateway(cfg *config, log zerolog.Logger) (*gateway, error) {
-	g := &gateway{cfg: cfg, log: log, supervisor: newSupervisor(log), failed: make(chan error, 1)}
+func newGateway(cfg *config, log zerolog.Logger, collectors ...prometheus.Collector) (*gateway, error) {
+	g := &gateway{cfg: cfg, log: log, supervisor: newSupervisor(log), failed: make(chan error, 1), collectors: collectors}
 	g.beside, g.endBeside = context.WithCancel(context.Background())
 	for _, step := range []func() error{g.limitConnections, g.build, g.listen} {
 		if err := step(); err != nil {
@@ -224,8 +226,10 @@ func (g *gateway) adminConfig() admin.Config {
 		Log:          g.log,
 	}
 	ac.Configuration = func() string { return configText(c, withoutQuery(c.callback)) }
+	ac.Collectors = g.collectors
 	if g.events != nil {
-		ac.Callbacks, ac.Collectors = g.callbackStats, g.events.Collectors()
+		ac.Callbacks = g.callbackStats
+		ac.Collectors = append(ac.Collectors, g.events.Collectors()...)
 		ac.Health = g.events.Health
 	}
 	return ac

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	stdlog "log"
 	"os"
@@ -8,25 +9,65 @@ import (
 	"time"
 
 	"github.com/mattn/go-isatty"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+
+	"ws-gateway/cmd/ws-gateway/internal/logqueue"
 )
 
 // newLogger logs to out: JSON, or lines for people where out is a terminal. level
 // and format are checked options.
 func newLogger(out io.Writer, level, format string) zerolog.Logger {
+	return newLoggerFor(out, isTerminal(out), level, format)
+}
+
+func newLoggerFor(out io.Writer, terminal bool, level, format string) zerolog.Logger {
 	parsed, err := zerolog.ParseLevel(level)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
-	if format == "console" || format == "auto" && isTerminal(out) {
-		out = zerolog.ConsoleWriter{Out: out, TimeFormat: time.TimeOnly, NoColor: !isTerminal(out) || os.Getenv("NO_COLOR") != ""}
+	if format == "console" || format == "auto" && terminal {
+		out = zerolog.ConsoleWriter{Out: out, TimeFormat: time.TimeOnly, NoColor: !terminal || os.Getenv("NO_COLOR") != ""}
 	}
 	return zerolog.New(out).Level(parsed).With().Timestamp().Logger()
 }
 
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := w.(interface{ Fd() uintptr }) // a file, or the queue before it
 	return ok && isatty.IsTerminal(f.Fd())
+}
+
+// logFlush is how long the process waits at its end for whoever reads its log, and
+// logGlance where it is to end at once.
+const (
+	logFlush  = time.Second
+	logGlance = 100 * time.Millisecond
+)
+
+// queueLog puts a queue between this process and standard error: from now on
+// nothing that is written there waits for its reader. The function that it returns
+// writes what is left.
+func (p *process) queueLog(level, format string) (end func()) {
+	q := logqueue.New(p.stderr, func(lines uint64) []byte {
+		var line bytes.Buffer
+		log := newLoggerFor(&line, isTerminal(p.stderr), level, format)
+		log.WithLevel(zerolog.WarnLevel).Uint64("lines", lines).
+			Msg("log lines are missing here: whoever reads the log did not take them, or there was no room for them")
+		return line.Bytes()
+	})
+	p.stderr, p.queue = q, q
+	return func() { q.Close(logFlush) }
+}
+
+// logCollectors are the metrics of the log.
+func (p *process) logCollectors() []prometheus.Collector {
+	if p.queue == nil {
+		return nil
+	}
+	return []prometheus.Collector{prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "ws_gateway_log_lines_lost_total",
+		Help: "Log lines that were not written, because whoever reads standard error did not take them or there was no room for them.",
+	}, func() float64 { return float64(p.queue.Lost()) })}
 }
 
 // quietly is for libraries that log what a single connection made them notice.

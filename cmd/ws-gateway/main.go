@@ -18,6 +18,8 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/rs/zerolog"
+
+	"ws-gateway/cmd/ws-gateway/internal/logqueue"
 )
 
 // Exit codes. A process that a second signal ended exits with 128 and the
@@ -49,7 +51,8 @@ type process struct {
 	args           []string
 	env            environment
 	stdout, stderr io.Writer
-	exit           func(code int) // ends the process at once
+	queue          *logqueue.Queue // is stderr, once a command that must not wait for it runs
+	exit           func(code int)  // ends the process at once
 
 	// Signals, of those commands that catch them (signals.go).
 	signals chan os.Signal // to stop
@@ -84,6 +87,9 @@ func (p *process) main() int {
 	}
 	if cfg.command == "check" && !cfg.PrintConfig {
 		return p.check(cfg)
+	}
+	if !cfg.PrintConfig && cfg.command != "health" {
+		defer p.queueLog(cfg.LogLevel, cfg.LogFormat)()
 	}
 	log := newLogger(p.stderr, cfg.LogLevel, cfg.LogFormat)
 	for _, warning := range cfg.warnings {
@@ -123,7 +129,7 @@ func (p *process) run(cfg *config, log zerolog.Logger) error {
 	for _, warning := range cfg.takeOver(sockets) {
 		log.Warn().Msg(warning)
 	}
-	g, err := newGateway(cfg, log)
+	g, err := newGateway(cfg, log, p.logCollectors()...)
 	if err != nil {
 		return err
 	}

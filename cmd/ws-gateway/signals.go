@@ -84,6 +84,9 @@ func (p *process) watchForSecond(judge *signals.Judge, over <-chan struct{}, log
 			switch judge.Take(time.Now()) {
 			case signals.StopNow:
 				log.Warn().Stringer("signal", s).Msg("second signal: exiting at once")
+				if p.queue != nil {
+					p.queue.Flush(logGlance)
+				}
 				p.exit(signals.ExitCode(s))
 				return
 			case signals.Stop: // it stops already, because a part has failed
