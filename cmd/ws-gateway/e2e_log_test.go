@@ -195,7 +195,7 @@ func TestALogOnAFullDiskIsCountedAndHoldsUpNothing(t *testing.T) {
 
 func TestATerminalThatShowsNothingHoldsUpNothing(t *testing.T) {
 	t.Parallel()
-	master, terminal := openTerminal(t)
+	master, terminal := deafTerminal(t)
 	app := refuseEverything(t)
 	port := listen(t, "tcp", "127.0.0.1:0")
 	g := launch{
@@ -216,8 +216,8 @@ func TestATerminalThatShowsNothingHoldsUpNothing(t *testing.T) {
 	}
 }
 
-// openTerminal makes a pseudoterminal.
-func openTerminal(t *testing.T) (master, terminal *os.File) {
+// deafTerminal makes a pseudoterminal whose master only the test reads.
+func deafTerminal(t *testing.T) (master, terminal *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
