@@ -1,0 +1,68 @@
+//go:build proxies
+
+package proxies
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+
+	"ws-gateway/bench/load"
+)
+
+func TestFiveThousandAtOnce(t *testing.T) {
+	const crowd = 5000
+	each(t, func(t *testing.T, k kind) {
+		a := startApp(t)
+		g := startGateway(t, plainGateway, a)
+		s := setting{app: a, gateway: g, proxy: startProxy(t, k, g.addr, g, a, false)}
+		s.ready(t)
+		until(t, "whoever asked first to leave", func() bool { opened, closed := a.counts(); return opened > 0 && opened == closed })
+		before, _ := a.counts()
+
+		flock, err := load.NewFlock(load.FlockConfig{
+			Target: netip.MustParseAddrPort(s.proxy.addr), Conns: crowd, Window: 256, Backoff: 100 * time.Millisecond, Patience: patience,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer flock.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+		defer cancel()
+		came, err := flock.Gather(ctx, 0)
+		if err != nil {
+			t.Fatalf("%d of %d came in: %v; %+v", flock.Open(), crowd, err, came.Answers)
+		}
+		if came.Refused() > 0 || came.Ended > 0 {
+			t.Errorf("refused %v, ended %d, failed %d: %s", came.Answers, came.Ended, came.Failed, came.Failure)
+		}
+
+		if status, answer := g.call("POST", "/tapr/ws/conn/send", `{"all":true,"payload":"to everybody"}`); status != http.StatusOK {
+			t.Fatalf("send answered %d %s", status, answer)
+		}
+		reading, stop := context.WithCancel(ctx)
+		read := make(chan error, 1)
+		go func() {
+			_, err := flock.Churn(reading, 0)
+			read <- err
+		}()
+		until(t, "everybody to have the message", func() bool { return flock.Messages() >= crowd })
+		stop()
+		if err := <-read; err != nil {
+			t.Fatal(err)
+		}
+		if flock.Messages() != crowd || flock.Open() != crowd {
+			t.Errorf("%d messages for %d connections", flock.Messages(), flock.Open())
+		}
+
+		if stuck, err := flock.Leave(ctx); err != nil || stuck > 0 {
+			t.Errorf("%d connections did not end, error %v", stuck, err)
+		}
+		until(t, "every close event", func() bool { _, closed := a.counts(); return closed == before+crowd })
+		if opened, _ := a.counts(); opened != before+crowd {
+			t.Errorf("%d open events, want %d", opened-before, crowd)
+		}
+	})
+}
