@@ -30,17 +30,16 @@ func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte) outcome {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
 	frame := netpoll.NewFrame(cmd.op, cmd.payload)
-	if !cmd.report {
-		if _, err = s.cfg.Hub.Send(s.ctx, cmd.targets, frame, false); err != nil {
-			return s.answerFault(ctx, err, "")
-		}
-		return answerSuccess(ctx)
-	}
-	wait, cancel := context.WithTimeout(s.ctx, longestHub)
-	defer cancel()
-	report, err := s.cfg.Hub.Send(wait, cmd.targets, frame, true)
-	if err != nil {
+	wait := &hubContext{Context: s.ctx, limit: s.cfg.hubTimeout}
+	defer wait.release()
+	report, err := s.cfg.Hub.Send(wait, cmd.targets, frame, cmd.report)
+	switch {
+	case err != nil && !cmd.report:
+		return s.answerFault(ctx, err, "an event loop that has targets did not take the message in time; others may have")
+	case err != nil:
 		return s.answerFault(ctx, err, "the message is on its way, but not every event loop has taken it in time")
+	case !cmd.report:
+		return answerSuccess(ctx)
 	}
 	return answerReport(ctx, report)
 }
@@ -51,8 +50,8 @@ func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte) outcome {
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
-	wait, cancel := context.WithTimeout(s.ctx, longestHub)
-	defer cancel()
+	wait := &hubContext{Context: s.ctx, limit: s.cfg.hubTimeout}
+	defer wait.release()
 	report, err := s.cfg.Hub.Close(wait, cmd.targets, cmd.code, cmd.reason)
 	switch {
 	case err != nil:

@@ -142,6 +142,18 @@ type reply struct {
 	close  bool
 }
 
+// ownListener makes the requests that follow go to a listener that no event loop
+// serves.
+func (r *rig) ownListener() {
+	r.t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.serve(ln)
+	r.addr = ln.Addr().String()
+}
+
 // do makes a request; headers are "Name: value".
 func (r *rig) do(method, target, body string, headers ...string) reply {
 	r.t.Helper()

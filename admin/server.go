@@ -54,6 +54,7 @@ type Config struct {
 
 	readTimeout time.Duration // of a whole request; default below, tests have less time
 	heartbeats  time.Duration // between lines of a stream of events; as above
+	hubTimeout  time.Duration // for the loops to take a command; as above
 	eventWrite  time.Duration // for a reader of it to take what is written at a time; as above
 }
 
@@ -162,6 +163,9 @@ func (cfg *Config) complete() error {
 	}
 	if cfg.heartbeats == 0 {
 		cfg.heartbeats = usualHeartbeats
+	}
+	if cfg.hubTimeout == 0 {
+		cfg.hubTimeout = longestHub
 	}
 	if cfg.eventWrite == 0 {
 		cfg.eventWrite = longestEventWrite

@@ -69,7 +69,7 @@ func (h *Hub) answered(ls *loopState, k *candidate, a forward.Answer) {
 			k.profile.user = a.User
 		}
 	}
-	err := ls.loop.Post(func(l *netpoll.Loop) bool {
+	err := ls.loop.PostContext(h.ctx, func(l *netpoll.Loop) bool {
 		h.authorizing.Add(-1)
 		h.conclude(ls, k, accepted, refusal)
 		return false

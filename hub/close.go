@@ -30,7 +30,7 @@ func (h *Hub) Close(ctx context.Context, t Targets, code ws.StatusCode, reason s
 		},
 		sum: new(sum),
 	}
-	if err := h.dispatch(e); err != nil {
+	if err := h.dispatch(ctx, e); err != nil {
 		return Report{}, err
 	}
 	return e.sum.wait(ctx)

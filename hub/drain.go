@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"math"
 	"time"
 
@@ -44,15 +45,18 @@ func (h *Hub) Drain(ctx context.Context, period time.Duration) error {
 func drainOnce(ctx context.Context, drains []*loopDrain, left, period time.Duration) (open int, err error) {
 	remain := make(chan int, len(drains))
 	for _, d := range drains {
-		err := d.ls.loop.Post(func(l *netpoll.Loop) bool {
+		err := d.ls.loop.PostContext(ctx, func(l *netpoll.Loop) bool {
 			more := d.closeDue(l, left, period)
 			if !more {
 				remain <- d.ls.open
 			}
 			return more
 		})
-		if err != nil {
+		if errors.Is(err, netpoll.ErrStopped) {
 			return 0, ErrStopped
+		}
+		if err != nil {
+			return 0, err
 		}
 	}
 	for range drains {

@@ -44,9 +44,10 @@ type sum struct {
 	done                  chan struct{} // closed with the last report
 }
 
-// dispatch posts the errand to each loop that owns a target. The error is nil or
-// ErrStopped.
-func (h *Hub) dispatch(e *errand) (err error) {
+// dispatch posts the errand to each loop that owns a target. The error is nil,
+// ErrStopped, or ctx's where a loop's mailbox had no room for as long as that lasted;
+// the other loops have the errand then.
+func (h *Hub) dispatch(ctx context.Context, e *errand) (err error) {
 	if e.sum != nil {
 		e.sum.done = make(chan struct{})
 		e.sum.loops.Store(int32(len(h.loops)))
@@ -61,9 +62,11 @@ func (h *Hub) dispatch(e *errand) (err error) {
 		}
 		if !e.all && len(t.ids) == 0 {
 			t.finish()
-		} else if ls.loop.Post(t.run) != nil {
+		} else if failed := ls.loop.PostContext(ctx, t.run); failed != nil {
 			t.finish()
-			err = ErrStopped
+			if err = ctx.Err(); errors.Is(failed, netpoll.ErrStopped) {
+				err = ErrStopped
+			}
 		}
 	}
 	return err

@@ -128,7 +128,7 @@ func (h *Hub) Resume(key uint64) {
 		return
 	}
 	// A loop that has ended has nothing to resume, so the error says nothing.
-	_ = h.loops[id.Loop()].loop.Post(func(l *netpoll.Loop) bool {
+	_ = h.loops[id.Loop()].loop.PostContext(h.ctx, func(l *netpoll.Loop) bool {
 		if c := l.Lookup(id); c != nil {
 			c.Resume(netpoll.BackPressure)
 		}

@@ -79,6 +79,9 @@ type Hub struct {
 	loops    []*loopState
 	compress func(*netpoll.Frame)
 
+	ctx    context.Context // of those who wait for loops on the app's behalf
+	giveUp context.CancelFunc
+
 	// Synchronised in itself.
 	directory   *directory
 	open        atomic.Int64 // connections, those included that are about to be listed
@@ -132,8 +135,9 @@ func New(cfg Config) (*Hub, error) {
 		return nil, err
 	}
 	started := time.Now()
+	ctx, giveUp := context.WithCancel(context.Background())
 	return &Hub{
-		cfg: cfg, settings: s, instance: newInstance(),
+		cfg: cfg, settings: s, instance: newInstance(), ctx: ctx, giveUp: giveUp,
 		clock:     func() time.Duration { return time.Since(started) },
 		pong:      netpoll.NewFrame(ws.OpText, pongMessage),
 		ping:      netpoll.NewFrame(ws.OpPing, nil),
@@ -170,6 +174,11 @@ func (h *Hub) attach(loops []*netpoll.Loop, compress func(*netpoll.Frame)) {
 	}
 	h.attached.Store(true)
 }
+
+// GiveUp ends the waiting of Reply, Resume and of the answers to Authorize for event
+// loops, and that of all later calls: what is over by then is for nobody any more. It
+// is the last resort of a shutdown, so that a loop that hangs holds up no callback.
+func (h *Hub) GiveUp() { h.giveUp() }
 
 // SetOverloaded refuses upgrades with 503 while on.
 func (h *Hub) SetOverloaded(on bool) { h.overloaded.Store(on) }

@@ -19,25 +19,40 @@ const maxReplies = 256
 // zero value is empty.
 type room struct {
 	mu   sync.Mutex
-	free sync.Cond // signalled when used falls; L is set by enter
+	free chan struct{} // closed when used falls; nil while nobody waits for that
 	used int
 }
 
-func (r *room) enter(limit int) {
+// enter waits for room, as long as ctx lasts.
+func (r *room) enter(ctx context.Context, limit int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.free.L = &r.mu
 	for r.used >= limit {
-		r.free.Wait()
+		if r.free == nil {
+			r.free = make(chan struct{})
+		}
+		free := r.free
+		r.mu.Unlock()
+		select {
+		case <-free:
+			r.mu.Lock()
+		case <-ctx.Done():
+			r.mu.Lock()
+			return ctx.Err()
+		}
 	}
 	r.used++
+	return nil
 }
 
 func (r *room) leave() {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.used--
-	r.mu.Unlock()
-	r.free.Signal()
+	if r.free != nil {
+		close(r.free)
+		r.free = nil
+	}
 }
 
 // Reply gives a connection what the app's answer to one of its events says; it is
@@ -50,8 +65,10 @@ func (h *Hub) Reply(key uint64, r forward.Reply) {
 		return
 	}
 	r.Body = bytes.Clone(r.Body)
-	h.replies.enter(maxReplies)
-	err := h.loops[id.Loop()].loop.Post(func(l *netpoll.Loop) bool {
+	if h.replies.enter(h.ctx, maxReplies) != nil {
+		return // nobody waits for loops any more
+	}
+	err := h.loops[id.Loop()].loop.PostContext(h.ctx, func(l *netpoll.Loop) bool {
 		h.reply(l.Lookup(id), r)
 		h.replies.leave()
 		return false

@@ -16,7 +16,7 @@ func TestOnlySoManyRepliesAreOnTheirWay(t *testing.T) {
 		entered := 0
 		for range 5 {
 			go func() {
-				r.enter(3)
+				r.enter(t.Context(), 3)
 				entered++
 			}()
 			synctest.Wait()
@@ -30,6 +30,29 @@ func TestOnlySoManyRepliesAreOnTheirWay(t *testing.T) {
 			if entered != want {
 				t.Errorf("after one has left %d have been in, want %d", entered, want)
 			}
+		}
+	})
+}
+
+func TestWhoWaitsForRoomForAReplyIsLetGoWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r room
+		ctx, cancel := context.WithCancel(t.Context())
+		ends := make(chan error, 3)
+		for range 3 {
+			go func() { ends <- r.enter(ctx, 1) }()
+			synctest.Wait()
+		}
+		if len(ends) != 1 {
+			t.Fatalf("%d are in, want 1", len(ends))
+		}
+		cancel()
+		if first, second, third := <-ends, <-ends, <-ends; first != nil || second == nil || third == nil || r.used != 1 {
+			t.Errorf("%v, %v, %v; %d places are taken", first, second, third, r.used)
+		}
+		r.leave()
+		if err := r.enter(ctx, 1); err != nil {
+			t.Errorf("with room: %v", err)
 		}
 	})
 }

@@ -43,7 +43,7 @@ func (h *Hub) Send(ctx context.Context, t Targets, frame *netpoll.Frame, wait bo
 	if wait {
 		e.sum = new(sum)
 	}
-	if err := h.dispatch(e); err != nil || !wait {
+	if err := h.dispatch(ctx, e); err != nil || !wait {
 		return Report{}, err
 	}
 	return e.sum.wait(ctx)

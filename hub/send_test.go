@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/gobwas/ws"
 
+	"ws-gateway/forward"
 	"ws-gateway/netpoll"
 )
 
@@ -290,6 +291,68 @@ func TestAWaitEndsWithItsContext(t *testing.T) {
 	}
 	close(release)
 	g.app.count(t, "close", 1) // what was ordered happens all the same
+}
+
+// A loop that does nothing, with as much in its mailbox as there may be.
+func (g *gateway) stopLoop(t *testing.T) (release func()) {
+	t.Helper()
+	held, over := make(chan struct{}), make(chan struct{})
+	loop := g.server.Loops()[0]
+	loop.Post(func(*netpoll.Loop) bool { close(held); <-over; return false })
+	<-held
+	full, cancel := context.WithCancel(t.Context())
+	cancel()
+	for loop.PostContext(full, func(*netpoll.Loop) bool { return false }) == nil {
+	}
+	return sync.OnceFunc(func() { close(over) })
+}
+
+func TestAWaitForAFullMailboxEndsWithItsContext(t *testing.T) {
+	g := start(t, Config{}, netpoll.Config{Loops: 1})
+	c := g.dial("a")
+	id, _ := g.instance.parseID(c.id)
+	release := g.stopLoop(t)
+	defer release()
+	ctx, cancel := context.WithCancel(t.Context())
+	waits := map[string]func() error{
+		"send":          func() error { _, err := g.Send(ctx, Targets{All: true}, text("x"), false); return err },
+		"send and wait": func() error { _, err := g.Send(ctx, Targets{All: true}, text("x"), true); return err },
+		"send to one":   func() error { _, err := g.Send(ctx, Targets{Conn: c.id}, text("x"), false); return err },
+		"close":         func() error { _, err := g.Close(ctx, Targets{All: true}, 1000, ""); return err },
+		"drain":         func() error { return g.Drain(ctx, 0) },
+		"resume":        func() error { g.Resume(uint64(id)); return context.Canceled },
+		"reply":         func() error { g.Reply(uint64(id), forward.Reply{Body: []byte("x")}); return context.Canceled },
+	}
+	type result struct {
+		name string
+		err  error
+	}
+	ended := make(chan result, len(waits))
+	for name, wait := range waits {
+		go func() { ended <- result{name, wait()} }()
+	}
+	select {
+	case r := <-ended:
+		t.Errorf("%s did not wait: %v", r.name, r.err)
+	case <-time.After(20 * time.Millisecond): // none of them has a reason to end, ever
+	}
+	cancel()
+	g.GiveUp()
+	for range waits {
+		select {
+		case r := <-ended:
+			if !errors.Is(r.err, context.Canceled) {
+				t.Errorf("%s: %v", r.name, r.err)
+			}
+		case <-time.After(patience):
+			t.Fatal("somebody waits for a loop that does nothing, after its context has ended")
+		}
+	}
+	release()
+	g.on(0, func(*netpoll.Loop) {})
+	if connections, _ := g.Count(); connections != 1 {
+		t.Errorf("%d connections: what was not taken must not happen", connections)
+	}
 }
 
 func TestADrainClosesEverybodyAndRefusesNewcomers(t *testing.T) {

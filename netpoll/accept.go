@@ -30,8 +30,10 @@ type acceptor struct {
 	srv   *Server
 	epoll *netpoll.Epoll
 
-	clock func() time.Duration // since the start
-	pace  atomic.Pointer[pace]
+	clock  func() time.Duration // since the start
+	ctx    context.Context      // of waiting for a loop's mailbox; ends with stop
+	cancel context.CancelFunc
+	pace   atomic.Pointer[pace]
 
 	// Owned by the epoll's goroutine.
 	next    int // loop that gets the next connection
@@ -87,6 +89,7 @@ func newAcceptor(s *Server) (*acceptor, error) {
 		clock:   func() time.Duration { return time.Since(started) },
 		batches: make([][]accepted, s.cfg.Loops),
 	}
+	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.pace.Store(newPace(&s.cfg))
 	return a, nil
 }
@@ -167,7 +170,7 @@ func (a *acceptor) ready(l *listener) {
 	err := a.drain(l)
 	if err == unix.EMFILE || err == unix.ENFILE {
 		for _, loop := range a.srv.loops {
-			loop.Post((*Loop).shed) // fails where the loop has ended, which is as well
+			loop.PostContext(a.ctx, (*Loop).shed) // fails where the loop has ended, which is as well
 		}
 	}
 	for i, batch := range a.batches {
@@ -230,7 +233,7 @@ func (a *acceptor) drain(l *listener) error {
 
 // deal gives a batch to its loop.
 func (a *acceptor) deal(l *Loop, batch []accepted) {
-	err := l.Post(func(l *Loop) bool {
+	err := l.PostContext(a.ctx, func(l *Loop) bool {
 		for _, c := range batch {
 			l.adopt(c.fd, c.peer)
 		}
@@ -286,6 +289,7 @@ func (a *acceptor) stop() error {
 		return nil
 	}
 	a.closed = true
+	a.cancel()
 	for _, l := range a.listeners {
 		if l.paused != nil {
 			l.paused.Stop()

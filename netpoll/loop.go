@@ -1,9 +1,11 @@
 package netpoll
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -62,6 +64,8 @@ type Loop struct {
 	turns       int
 	began       time.Time // the present turn
 
+	abandoned atomic.Bool // set by others: the loop is to end, whatever is left
+
 	shown struct {
 		sync.Mutex
 		stats Stats
@@ -99,13 +103,22 @@ func (l *Loop) Index() int { return l.index }
 // Now is the current tick: seconds since the server's start.
 func (l *Loop) Now() uint32 { return l.now }
 
-// Post runs task on the loop's goroutine. Tasks run in the order of posting; a
+// Post is PostContext for those whom nobody waits for: it waits for room as long as
+// the loop runs.
+func (l *Loop) Post(task func(*Loop) (more bool)) error {
+	return l.mailbox.post(context.Background(), task)
+}
+
+// PostContext runs task on the loop's goroutine. Tasks run in the order of posting; a
 // task that returns true has more to do, is called again after other events had
-// their turn, and holds back those behind it. Post may be called from any
-// goroutine but a loop's; it waits while the mailbox is full (16,384 tasks) and
-// returns ErrStopped once the loop has ended. A task whose posting succeeded runs,
-// even if the loop ends meanwhile; it then finds no connection.
-func (l *Loop) Post(task func(*Loop) (more bool)) error { return l.mailbox.post(task) }
+// their turn, and holds back those behind it. It may be called from any
+// goroutine but a loop's; it waits while the mailbox is full (16,384 tasks), until
+// ctx is done, whose error it then returns, or ErrStopped once the loop has ended. A
+// task whose posting succeeded runs, even if the loop ends meanwhile; it then finds
+// no connection. One whose posting failed never does.
+func (l *Loop) PostContext(ctx context.Context, task func(*Loop) (more bool)) error {
+	return l.mailbox.post(ctx, task)
+}
 
 // Lookup returns the open connection that id names, or nil.
 func (l *Loop) Lookup(id ID) *Conn {
@@ -137,7 +150,7 @@ func (l *Loop) At(slot uint32) *Conn {
 func (l *Loop) run() {
 	defer l.end()
 	l.began = time.Now()
-	for !l.stopping || l.stats.Descriptors > 0 {
+	for (!l.stopping || l.stats.Descriptors > 0) && !l.abandoned.Load() {
 		events, err := l.wait()
 		if err != nil {
 			l.cfg.Failed(fmt.Errorf("event loop %d: %w", l.index, err))
@@ -300,6 +313,9 @@ func (l *Loop) runTasks() {
 // tick does the work of a second, or a slice of it.
 func (l *Loop) tick() {
 	more := l.handler.Tick(l, l.now)
+	if len(l.pressed) > 0 && !l.srv.pressure.Load() {
+		more = l.relieve() || more // the mailbox had no room for SetPressure's task
+	}
 	l.ticking = l.expire(expiryBudget) || more
 }
 

@@ -32,7 +32,7 @@ func TestAViolationAfterOurCloseFrameDoesNotLoseIt(t *testing.T) {
 
 func TestAStoppedMailboxCountsNoTasks(t *testing.T) {
 	m := newMailbox(func() {})
-	if err := m.post(noTask); err != nil {
+	if err := m.post(t.Context(), noTask); err != nil {
 		t.Fatal(err)
 	}
 	if left := m.stop(); len(left) != 1 || m.len() != 0 {

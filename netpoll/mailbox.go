@@ -1,6 +1,7 @@
 package netpoll
 
 import (
+	"context"
 	"errors"
 	"sync"
 )
@@ -8,9 +9,9 @@ import (
 // ErrStopped is returned by Post once the loop has ended.
 var ErrStopped = errors.New("netpoll: loop has stopped")
 
-// maxTasks bounds a mailbox. Whoever posts to a full one waits: posters are
-// requests of the management API, callback workers and the acceptor, and for all
-// of them waiting is the right kind of pressure.
+// maxTasks bounds a mailbox. Whoever posts to a full one waits, as long as its
+// context lasts: posters are requests of the management API, callback workers and
+// the acceptor, and for all of them waiting is the right kind of pressure.
 const maxTasks = 16 << 10
 
 type task = func(*Loop) (more bool)
@@ -20,23 +21,30 @@ type mailbox struct {
 	wake func() // wakes the loop's wait
 
 	mu      sync.Mutex
-	room    sync.Cond // signalled when tasks have been taken
+	room    chan struct{} // closed when tasks have been taken; nil while nobody waits for that
 	tasks   []task
 	asleep  bool // the loop waits, or is about to: the next post must wake it
 	stopped bool
 }
 
-func newMailbox(wake func()) *mailbox {
-	m := &mailbox{wake: wake}
-	m.room.L = &m.mu
-	return m
-}
+func newMailbox(wake func()) *mailbox { return &mailbox{wake: wake} }
 
-// post appends t. It costs a system call only if the loop is asleep.
-func (m *mailbox) post(t task) error {
+// post appends t. It costs a system call only if the loop is asleep. Where there is
+// no room before ctx is done it returns ctx's error.
+func (m *mailbox) post(ctx context.Context, t task) error {
 	m.mu.Lock()
 	for len(m.tasks) >= maxTasks && !m.stopped {
-		m.room.Wait()
+		if m.room == nil {
+			m.room = make(chan struct{})
+		}
+		room := m.room
+		m.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		m.mu.Lock()
 	}
 	if m.stopped {
 		m.mu.Unlock()
@@ -68,11 +76,17 @@ func (m *mailbox) take(empty []task) []task {
 	m.mu.Lock()
 	tasks := m.tasks
 	m.tasks = empty
-	if len(tasks) >= maxTasks {
-		m.room.Broadcast()
-	}
+	m.madeRoomLocked()
 	m.mu.Unlock()
 	return tasks
+}
+
+// madeRoomLocked lets go of those who wait for room.
+func (m *mailbox) madeRoomLocked() {
+	if m.room != nil {
+		close(m.room)
+		m.room = nil
+	}
 }
 
 // sleep reports whether the loop may wait: from then on a post wakes it.
@@ -102,7 +116,7 @@ func (m *mailbox) stop() []task {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.stopped = true
-	m.room.Broadcast()
+	m.madeRoomLocked()
 	tasks := m.tasks
 	m.tasks = nil
 	return tasks

@@ -12,7 +12,7 @@ func noTask(*Loop) bool { return false }
 func TestAPostWakesOnlyALoopThatSleeps(t *testing.T) {
 	wakes := 0
 	m := newMailbox(func() { wakes++ })
-	m.post(noTask)
+	m.post(t.Context(), noTask)
 	if m.sleep() || wakes != 0 {
 		t.Fatalf("sleeps with a task waiting, or was woken %d times while awake", wakes)
 	}
@@ -20,15 +20,15 @@ func TestAPostWakesOnlyALoopThatSleeps(t *testing.T) {
 	if !m.sleep() {
 		t.Fatal("does not sleep with nothing to do")
 	}
-	m.post(noTask)
-	m.post(noTask)
+	m.post(t.Context(), noTask)
+	m.post(t.Context(), noTask)
 	if wakes != 1 {
 		t.Errorf("woken %d times by two posts", wakes)
 	}
 	m.take(nil)
 	m.sleep()
 	m.awake()
-	m.post(noTask)
+	m.post(t.Context(), noTask)
 	if wakes != 1 {
 		t.Errorf("woken although awake")
 	}
@@ -37,7 +37,7 @@ func TestAPostWakesOnlyALoopThatSleeps(t *testing.T) {
 func TestAFullMailboxMakesPostersWaitAndAStoppedOneRefuses(t *testing.T) {
 	m := newMailbox(func() {})
 	for range maxTasks {
-		if err := m.post(noTask); err != nil {
+		if err := m.post(t.Context(), noTask); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -45,7 +45,7 @@ func TestAFullMailboxMakesPostersWaitAndAStoppedOneRefuses(t *testing.T) {
 	var refused atomic.Int64
 	for range 10 {
 		posters.Go(func() {
-			if err := m.post(noTask); errors.Is(err, ErrStopped) {
+			if err := m.post(t.Context(), noTask); errors.Is(err, ErrStopped) {
 				refused.Add(1)
 			}
 		})
@@ -60,7 +60,7 @@ func TestAFullMailboxMakesPostersWaitAndAStoppedOneRefuses(t *testing.T) {
 	if n := len(m.stop()); n != 10 || refused.Load() != 0 {
 		t.Errorf("%d tasks were left, %d refused", n, refused.Load())
 	}
-	if err := m.post(noTask); !errors.Is(err, ErrStopped) {
+	if err := m.post(t.Context(), noTask); !errors.Is(err, ErrStopped) {
 		t.Errorf("post after stop: %v", err)
 	}
 }

@@ -174,9 +174,16 @@ func (s *Server) StopAccepting() {
 	}
 }
 
+// ErrStuck is part of what Stop returns where a loop does not end.
+var ErrStuck = errors.New("netpoll: an event loop hangs")
+
+// stuckAfter is how long a loop that is to end at once has for that.
+const stuckAfter = 2 * time.Second
+
 // Stop ends all connections that are left, with a close frame, then the loops. It
 // returns when their goroutines are gone; with ctx's error if it had to drop
-// connections whose close handshake was not through. It implies StopAccepting, and
+// connections whose close handshake was not through; with ErrStuck two seconds later
+// if a loop hangs in a call of the Handler or a task. It implies StopAccepting, and
 // ends the listener of HandedOff.
 func (s *Server) Stop(ctx context.Context) error {
 	s.StopAccepting()
@@ -189,7 +196,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	}
 	for _, l := range s.loops {
 		var slot uint32
-		l.Post(func(l *Loop) bool { return l.shut(&slot) }) // fails where the loop has ended, which is as well
+		l.PostContext(ctx, func(l *Loop) bool { return l.shut(&slot) }) // fails where the loop has ended, or is abandoned in a moment
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -202,10 +209,17 @@ func (s *Server) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	for _, l := range s.loops {
-		l.Post(func(l *Loop) bool { l.abandon(); return false })
+		l.abandoned.Store(true)
+		l.poll.wake()
 	}
-	<-ended
-	return ctx.Err()
+	grace := time.NewTimer(stuckAfter)
+	defer grace.Stop()
+	select {
+	case <-ended:
+		return ctx.Err()
+	case <-grace.C:
+		return errors.Join(ctx.Err(), ErrStuck)
+	}
 }
 
 // HandedOff is the listener that yields the connections that HandOff let
@@ -215,6 +229,13 @@ func (s *Server) HandedOff() net.Listener { return s.handedOff }
 // Loops returns the loops, by index.
 func (s *Server) Loops() []*Loop { return s.loops }
 
+// atOnce is the context of those who do not wait.
+var atOnce = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
 // SetPressure stops the reading of all open connections, or lets it go on. It may
 // be called from any goroutine but a loop's.
 func (s *Server) SetPressure(on bool) {
@@ -223,7 +244,7 @@ func (s *Server) SetPressure(on bool) {
 		return
 	}
 	for _, l := range s.loops {
-		l.Post((*Loop).relieve)
+		l.PostContext(atOnce, (*Loop).relieve) // where there is no room the next tick does it
 	}
 }
 

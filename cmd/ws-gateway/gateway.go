@@ -384,6 +384,7 @@ func (g *gateway) shutdown(now time.Time) {
 	var left forward.Leftover
 	if g.events != nil {
 		before(end.Add(-2*margin), func(ctx context.Context) error {
+			defer context.AfterFunc(ctx, g.hub.GiveUp)() // or a callback could wait for a loop that hangs
 			left = g.events.Drain(ctx)
 			return nil
 		})

@@ -49,6 +49,9 @@ func (p *process) dropStops() {
 	}
 }
 
+// lastResort is how much longer than --shutdown-timeout a shutdown may take.
+const lastResort = 5 * time.Second
+
 // untilSignal waits for a signal to stop, or for a failure, and shuts down. A
 // second wish to stop ends the process at once.
 func (p *process) untilSignal(g *gateway, log zerolog.Logger) error {
@@ -70,6 +73,13 @@ func (p *process) untilSignal(g *gateway, log zerolog.Logger) error {
 		defer close(watched)
 		p.watchForSecond(&judge, over, log)
 	}()
+	// Each step of the shutdown ends in time, unless a system call does not: on a disk
+	// that does not answer, for example.
+	hangs := time.AfterFunc(g.cfg.ShutdownTimeout+lastResort, func() {
+		log.Error().Msg("shutdown: something does not end, perhaps a disk does not answer; exiting at once")
+		p.exit(exitFailure)
+	})
+	defer hangs.Stop()
 	g.shutdown(time.Now())
 	close(over)
 	<-watched

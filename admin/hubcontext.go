@@ -1,0 +1,40 @@
+package admin
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// hubContext bounds the time that one command waits for the event loops. Nearly
+// none does, so its timer is made when somebody asks for Done. It is for one
+// goroutine and those that this one waits for.
+type hubContext struct {
+	context.Context // ends when the server gives up
+
+	limit   time.Duration
+	once    sync.Once
+	limited context.Context
+	cancel  context.CancelFunc
+}
+
+// Done is closed when the time, which begins with the first call, is over.
+func (c *hubContext) Done() <-chan struct{} {
+	c.once.Do(func() { c.limited, c.cancel = context.WithTimeout(c.Context, c.limit) })
+	return c.limited.Done()
+}
+
+// Err says why Done is closed.
+func (c *hubContext) Err() error {
+	if c.limited == nil {
+		return c.Context.Err()
+	}
+	return c.limited.Err()
+}
+
+// release frees the timer, where there is one.
+func (c *hubContext) release() {
+	if c.cancel != nil {
+		c.cancel()
+	}
+}
