@@ -1,12 +1,10 @@
 package journal
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
 	"os"
 
-	"github.com/prometheus/prometheus/tsdb/wlog"
+	"ws-gateway/forward/journal/wal"
 )
 
 const (
@@ -30,8 +28,7 @@ type compaction struct {
 	closed     map[string]struct{}
 	before     int64 // the journal's size when it began
 
-	file   *os.File // being read; nil between segments
-	reader *wlog.Reader
+	segment *wal.Reader // being read; nil between segments
 
 	synced chan error // once all is copied: whether the copy is on the disk for good
 }
@@ -66,11 +63,11 @@ func (w *writer) compact(written int) (more bool) {
 }
 
 func (w *writer) beginCompaction() error {
-	first, _, err := wlog.Segments(w.path)
+	first, _, err := wal.Segments(w.path)
 	if err != nil {
 		return err
 	}
-	cut, err := w.wal.NextSegment()
+	cut, err := w.wal.Next()
 	if err != nil {
 		return err
 	}
@@ -90,7 +87,7 @@ func (w *writer) stepCompaction(c *compaction, bytes int) (done bool, err error)
 			// What cannot be read now cannot be read after a crash either.
 			w.j.log.Warn().Err(err).Msg("journal: damaged; close events may be missing or sent twice after a crash")
 		case !end:
-			read += len(record) + overhead
+			read += len(record) + wal.FrameSize
 			w.sift(c, record)
 		case c.copying:
 			done = true
@@ -105,33 +102,33 @@ func (w *writer) stepCompaction(c *compaction, bytes int) (done bool, err error)
 // end comes after the last.
 func (c *compaction) read(path string) (record []byte, end bool, err error) {
 	for {
-		if c.file == nil {
+		if c.segment == nil {
 			if c.next == c.cut {
 				return nil, true, nil
 			}
-			name := wlog.SegmentName(path, c.next)
+			if c.segment, err = wal.Open(wal.Name(path, c.next)); err != nil {
+				c.segment = nil
+			}
 			c.next++
-			if c.file, err = os.Open(name); err != nil {
+			if err != nil {
 				return nil, false, err
 			}
-			c.reader = wlog.NewReader(bufio.NewReaderSize(c.file, 64<<10))
 		}
-		if c.reader.Next() {
-			return c.reader.Record(), false, nil
+		if c.segment.Next() {
+			return c.segment.Record(), false, nil
 		}
-		if err := c.reader.Err(); err != nil {
-			err = fmt.Errorf("%s: %w", c.file.Name(), err)
-			c.closeFile()
+		err := c.segment.Err()
+		c.closeFile()
+		if err != nil {
 			return nil, false, err
 		}
-		c.closeFile()
 	}
 }
 
 func (c *compaction) closeFile() {
-	if c.file != nil {
-		_ = c.file.Close() // it was read
-		c.file, c.reader = nil, nil
+	if c.segment != nil {
+		_ = c.segment.Close() // it was read
+		c.segment = nil
 	}
 }
 
@@ -166,7 +163,7 @@ func (w *writer) noteClosed(b *batch) {
 // syncCopy begins to sync the segments that have come after the cut, apart from
 // the writer, which must not wait for it.
 func (w *writer) syncCopy(c *compaction) error {
-	_, last, err := wlog.Segments(w.path)
+	_, last, err := wal.Segments(w.path)
 	if err != nil {
 		return err
 	}
@@ -174,7 +171,7 @@ func (w *writer) syncCopy(c *compaction) error {
 	go func() { // endCompaction or abandonCompaction waits for it
 		var errs []error
 		for i := c.cut; i <= last; i++ {
-			errs = append(errs, syncFile(wlog.SegmentName(w.path, i)))
+			errs = append(errs, syncFile(wal.Name(w.path, i)))
 		}
 		c.synced <- errors.Join(errs...)
 		w.j.queue.signal()

@@ -13,8 +13,7 @@
 // theirs, oldest first, and compaction does the same within a run. Whatever is
 // interrupted leaves records twice, which is harmless.
 //
-// The log itself, its framing, checksums and segments, is Prometheus's
-// (tsdb/wlog). Each batch of records is one write(2): they survive the death of
+// The log itself, its framing, checksums and segments, is package wal below. Each batch of records is one write(2): they survive the death of
 // the process, however sudden. They are synced when a segment is full, so a
 // power failure or a kernel crash may take the last few, or damage them; then
 // connections are missing from Lost, or are there although they were closed.

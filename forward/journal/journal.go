@@ -3,14 +3,13 @@ package journal
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
 
-	"github.com/prometheus/prometheus/tsdb/wlog"
-	"github.com/prometheus/prometheus/util/compression"
 	"github.com/rs/zerolog"
+
+	"ws-gateway/forward/journal/wal"
 )
 
 // segmentSize is how much is lost to damage at most, and how often is synced.
@@ -74,13 +73,13 @@ func open(dir string, held *os.File, log zerolog.Logger) (*Journal, error) {
 	if err := os.Mkdir(path, 0o700); err != nil {
 		return nil, err
 	}
-	wal, err := wlog.NewSize(slog.New(zerolog.NewSlogHandler(log)), nil, path, segmentSize, compression.None)
+	end, err := wal.Create(path, segmentSize)
 	if err != nil {
 		return nil, err
 	}
 	j := &Journal{log: log, lock: held, lost: readRuns(runs, log).entries()}
 	j.queue.wake = make(chan struct{}, 1)
-	j.writer = writer{j: j, wal: wal, path: path}
+	j.writer = writer{j: j, wal: end, path: path}
 	if err := j.writer.carryOver(j.lost); err != nil {
 		log.Error().Err(err).Msg("journal: cannot be written; the folders of earlier runs stay until the next start")
 	} else {

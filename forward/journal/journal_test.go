@@ -2,11 +2,14 @@ package journal
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -360,6 +363,57 @@ func TestManyGoroutinesRecordAtOnce(t *testing.T) {
 	j, _ = journal(t, dir)
 	if n := len(j.Lost()); n != 8*250 {
 		t.Errorf("%d are lost", n)
+	}
+}
+
+// The file is a segment that the journal wrote when its log was Prometheus's: 40
+// connections, every third closed, with records that span pages.
+func TestAJournalOfAnEarlierGatewayIsRead(t *testing.T) {
+	packed, err := os.Open("testdata/prometheus-wlog-segment.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packed.Close()
+	unpacked, err := gzip.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	segment, err := io.ReadAll(unpacked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for i := range 40 {
+		if i%3 != 0 {
+			want = append(want, fmt.Sprintf("old-%02d", i))
+		}
+	}
+	for _, cut := range []int{0, 1, 4000} {
+		dir := t.TempDir()
+		if err := os.Mkdir(runPath(dir, 1), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(runPath(dir, 1), "00000000"), segment[:len(segment)-cut], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for life := range 2 { // the second reads what the first has carried over
+			j, log := journal(t, dir)
+			lost := j.Lost()
+			var got []string
+			for _, e := range lost {
+				got = append(got, e.ID)
+				if n, _ := strconv.Atoi(e.ID[len("old-"):]); !bytes.Equal(e.State, bytes.Repeat([]byte("s"), 1000*n)) {
+					t.Errorf("state of %s: %d bytes", e.ID, len(e.State))
+				}
+			}
+			if cut == 0 && !slices.Equal(got, want) || len(got) < len(want)-1 {
+				t.Errorf("%d bytes less, life %d: lost %q", cut, life, got)
+			}
+			if damaged := log.count("damaged") > 0; damaged != (cut > 0 && life == 0) {
+				t.Errorf("%d bytes less, life %d: damaged: %v", cut, life, damaged)
+			}
+			dir = crashed(t, dir)
+		}
 	}
 }
 

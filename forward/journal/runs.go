@@ -1,11 +1,8 @@
 package journal
 
 import (
-	"bufio"
-	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,9 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/prometheus/tsdb/wlog"
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
+
+	"ws-gateway/forward/journal/wal"
 )
 
 const (
@@ -145,37 +143,17 @@ func readRun(path string, apply func([]byte) error) (failures []error) {
 }
 
 func readSegment(path string, apply func([]byte) error) error {
-	file, err := os.Open(path)
+	r, err := wal.Open(path)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	r := wlog.NewReader(bufio.NewReaderSize(file, 64<<10))
-	end := int64(0) // of the last record
+	defer r.Close()
 	for r.Next() {
-		end = r.Offset()
 		if err := apply(r.Record()); err != nil {
-			return fmt.Errorf("%s, before byte %d: %w", path, end, err)
+			return fmt.Errorf("%s, before byte %d: %w", path, r.Offset(), err)
 		}
 	}
-	if err := cmp.Or(r.Err(), tornAt(file, end)); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
-}
-
-// tornAt reports whether a record begins where the last one has ended. The
-// reader does not mind one that is cut off within or right after its head.
-func tornAt(file *os.File, end int64) error {
-	var head [1]byte
-	switch _, err := file.ReadAt(head[:], end); {
-	case err == io.EOF || err == nil && head[0] == 0: // the rest of a page may be zeros
-		return nil
-	case err != nil:
-		return err
-	default:
-		return fmt.Errorf("the record at byte %d is torn", end)
-	}
+	return r.Err()
 }
 
 // retire removes runs whose open connections are recorded elsewhere. Damaged

@@ -3,19 +3,16 @@ package journal
 import (
 	"time"
 
-	"github.com/prometheus/prometheus/tsdb/wlog"
+	"ws-gateway/forward/journal/wal"
 )
 
 // retryEvery is how long the writer waits after a failure.
 const retryEvery = time.Second
 
-// overhead is what the log adds to a record, about.
-const overhead = 7
-
 // writer brings batches to the disk. Its goroutine owns it.
 type writer struct {
 	j    *Journal
-	wal  *wlog.WL
+	wal  *wal.Log
 	path string // of the run's folder
 
 	batch   batch
@@ -114,10 +111,10 @@ func (w *writer) write(b *batch) error {
 		return nil
 	}
 	w.records = b.records(w.records[:0])
-	err := w.wal.Log(w.records...)
+	err := w.wal.Append(w.records)
 	if err == nil {
 		w.j.written.Add(uint64(len(w.records)))
-		w.j.bytes.Add(int64(len(b.buf) + overhead*len(w.records)))
+		w.j.bytes.Add(int64(len(b.buf) + wal.FrameSize*len(w.records)))
 	}
 	clear(w.records)
 	return err
@@ -142,7 +139,7 @@ func (w *writer) postpone() {
 func (w *writer) recover() {
 	w.tried = time.Now()
 	if w.torn {
-		if _, err := w.wal.NextSegment(); err != nil {
+		if _, err := w.wal.Next(); err != nil {
 			return
 		}
 		w.torn = false
