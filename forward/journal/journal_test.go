@@ -75,14 +75,32 @@ func wantLost(t *testing.T, j *Journal, want ...string) {
 }
 
 // crashed returns a copy of a journal's folder as a process would leave it that
-// ended at this moment.
+// ended at this moment. Copying takes a while: if segments come or go meanwhile, which
+// would make a copy of no moment at all, it is begun anew.
 func crashed(t testing.TB, dir string) string {
 	t.Helper()
-	to := t.TempDir()
-	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+	for {
+		before := segments(t, dir)
+		to := t.TempDir()
+		err := os.CopyFS(to, os.DirFS(dir))
+		if !slices.Equal(segments(t, dir), before) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return to
+	}
+}
+
+// segments names all files of a journal.
+func segments(t testing.TB, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	return to
+	return files
 }
 
 func TestWhatWasOpenedAndNotClosedIsLostUntilItIsClosed(t *testing.T) {
