@@ -86,6 +86,7 @@ func (c *config) checkSecrets() error {
 	if err != nil {
 		return c.reject(option, "a file that can be read: "+withoutPath(err).Error())
 	}
+	c.contents[option] = digestOf(string(data))
 	before := len(c.secrets)
 	for line := range strings.Lines(string(data)) {
 		if line = strings.TrimSpace(line); line != "" {

@@ -28,6 +28,7 @@ func (c *config) readAuthorities() error {
 	if err != nil {
 		return c.reject("callback-ca", "a file that can be read: "+withoutPath(err).Error())
 	}
+	c.contents["callback-ca"] = digestOf(string(pem))
 	c.callbackTLS.RootCAs = x509.NewCertPool()
 	if !c.callbackTLS.RootCAs.AppendCertsFromPEM(pem) {
 		return c.reject("callback-ca", "a file with certificates in PEM")
@@ -46,12 +47,14 @@ func (c *config) readCertificate() error {
 	if err != nil {
 		return c.reject("callback-cert", "a file that can be read: "+withoutPath(err).Error())
 	}
+	c.contents["callback-cert"] = digestOf(string(certificate))
 	key := certificate
 	if c.CallbackKey != "" {
 		if key, err = textfile.Read(c.CallbackKey); err != nil {
 			return c.reject("callback-key", "a file that can be read: "+withoutPath(err).Error())
 		}
 	}
+	c.contents["callback-key"] = digestOf(string(key))
 	pair, err := tls.X509KeyPair(certificate, key)
 	if err != nil {
 		return c.reject("callback-cert", "a certificate in PEM with its key in the same file or in --callback-key: "+strings.TrimPrefix(err.Error(), "tls: "))

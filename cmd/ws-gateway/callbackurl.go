@@ -30,11 +30,12 @@ func (c *config) resolveCallback(env environment) (err error) {
 	switch {
 	case c.CallbackURL != "":
 		if !isCallbackURL(c.CallbackURL) {
-			return c.reject("callback-url", wantCallbackURL)
+			return invalid("callback-url", withoutSecrets(c.CallbackURL), c.from("callback-url"), wantCallbackURL)
 		}
 		c.callback = c.CallbackURL
 	case c.Manifest != "":
 		c.callback, err = manifestCallback(c.Manifest)
+		c.contents["manifest"] = digestOf(c.callback)
 		c.sources["callback-url"] = source(filepath.Base(c.Manifest))
 	case env.ofService("WS_PORT"):
 		return fmt.Errorf("WS_PORT %q is what Kubernetes sets for a Service that is called ws, and no port: give --callback-url URL, "+
@@ -46,6 +47,17 @@ func (c *config) resolveCallback(env environment) (err error) {
 		return errNoCallback
 	}
 	return err
+}
+
+// withoutSecrets cuts from what may be a URL what may be a secret. Errors go to the
+// log, too: that of a reload.
+func withoutSecrets(url string) string {
+	url = withoutQuery(url)
+	scheme, rest, found := strings.Cut(url, "://")
+	if _, host, user := strings.Cut(rest, "@"); found && user {
+		return scheme + "://…@" + host
+	}
+	return url
 }
 
 func (c *config) checkNoCallback() error {

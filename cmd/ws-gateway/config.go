@@ -17,9 +17,12 @@ import (
 
 // config is what the command line, the environment and the file add up to.
 type config struct {
-	options
+	*options
 	demoOptions
 	actions
+
+	args []string // that it was made of
+	env  environment
 
 	command     string // run, demo, replay, check, health
 	demo        bool   // the command is demo
@@ -28,11 +31,15 @@ type config struct {
 	inherited   inherited         // listeners from systemd, instead of --listen and --admin-listen
 	replay      replayOptions     // its File is empty unless the command is replay
 	callback    string            // callback URL in force; "" for none
+	token       string            // of the management API; "" for none
 	callbackTLS *tls.Config       // for callbacks over https; nil: nothing special
 	headers     []forward.Field   // sent with each callback
 	secrets     []string          // that sign callbacks
 	values      []value           // the options, in the table's order
 	sources     map[string]source // by option; an option at its default is not there
+	contents    map[string]digest // of the files that options name, by option
+	fileKeys    int               // settings in the file of --config
+	pending     []pendingChange   // what a reload could not change
 	warnings    []string          // what is odd but no error
 }
 
@@ -66,7 +73,7 @@ func parseConfig(args []string, env environment, out io.Writer) (*config, error)
 		return nil, err
 	}
 	given := givenFlags(trace)
-	cfg := &config{command: commandOf(trace)}
+	cfg := &config{command: commandOf(trace), options: &cli.options, args: args, env: env}
 	cfg.checking.JSON = given["json"]
 	switch {
 	case given["help"]:
@@ -92,9 +99,9 @@ func parseConfig(args []string, env environment, out io.Writer) (*config, error)
 		}
 	}
 	cfg = &config{
-		options: cli.options, demoOptions: cli.Demo, actions: cli.actions, command: cfg.command,
+		options: &cli.options, demoOptions: cli.Demo, actions: cli.actions, command: cfg.command, args: args, env: env,
 		demo: cfg.command == "demo", replay: cli.Replay, checking: cli.Check, asking: cli.Health,
-		values: values, sources: resolver.sources,
+		values: values, sources: resolver.sources, contents: map[string]digest{}, fileKeys: len(resolver.file),
 		warnings: env.unknown(slices.Concat(names(values), []string{"config"}, clientVariables)),
 	}
 	return cfg, cfg.finish(env)

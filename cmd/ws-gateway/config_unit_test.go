@@ -295,14 +295,14 @@ func TestATokenThatCanBeGuessedIsRefusedWhereverItComesFrom(t *testing.T) {
 			t.Errorf("%s: %v", args[0], err)
 		}
 	}
-	if c := mustParse(t, []string{"--no-callback", "--admin-token", "12345678"}); c.AdminToken != "12345678" {
-		t.Errorf("got %q", c.AdminToken)
+	if c := mustParse(t, []string{"--no-callback", "--admin-token", "12345678"}); c.token != "12345678" {
+		t.Errorf("got %q", c.token)
 	}
 }
 
 func TestTheTokenIsReadFromItsFile(t *testing.T) {
-	if c := mustParse(t, []string{"--no-callback", "--admin-token-file", writeTemp(t, "token", " just-enough\r\n\n")}); c.AdminToken != "just-enough" {
-		t.Errorf("got %q", c.AdminToken)
+	if c := mustParse(t, []string{"--no-callback", "--admin-token-file", writeTemp(t, "token", " just-enough\r\n\n")}); c.token != "just-enough" {
+		t.Errorf("got %q", c.token)
 	}
 	if _, err := parse([]string{"--no-callback", "--admin-token-file", writeTemp(t, "token", "\n")}); err == nil {
 		t.Error("an empty file is taken")

@@ -21,14 +21,12 @@ func (p *process) runDemo(cfg *config, log zerolog.Logger) error {
 		return listenError("app-listen", cfg.AppListen, err)
 	}
 	defer appListener.Close()
-	cfg.callback = "http://" + appListener.Addr().String() + callbackPath
-	if cfg.from("listen") == "default" {
-		cfg.Listen = "127.0.0.1" + cfg.Listen // the chat is nobody else's business
-	}
+	cfg.beDemo("http://" + appListener.Addr().String() + callbackPath)
 	g, err := newGateway(cfg, log, p.logCollectors()...)
 	if err != nil {
 		return err
 	}
+	g.level = p.level
 	app := newDemoApp(demoGateway(g), log)
 	server := &http.Server{Handler: app.handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: quietly(log)}
 	server.RegisterOnShutdown(app.feed.end)
@@ -55,6 +53,14 @@ func (p *process) say(text string) {
 	select {
 	case <-said:
 	case <-time.After(time.Second): // the process is the goroutine's owner
+	}
+}
+
+// beDemo makes c the configuration of a demo whose app takes its events there.
+func (c *config) beDemo(callback string) {
+	c.callback = callback
+	if c.from("listen") == "default" {
+		c.Listen = "127.0.0.1" + c.Listen // the chat is nobody else's business
 	}
 }
 
@@ -87,7 +93,7 @@ func demoGateway(g *gateway) gatewayPlace {
 		path:       g.cfg.Path,
 		userHeader: g.cfg.UserHeader,
 		api:        "http://" + dialable(g.address),
-		token:      g.cfg.AdminToken,
+		token:      g.cfg.token,
 	}
 	if g.cfg.AdminListen != "" {
 		place.api = "http://" + dialable(g.management.Addr())

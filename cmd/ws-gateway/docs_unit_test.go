@@ -27,11 +27,19 @@ func TestTheDocsHaveTheTableOfOptions(t *testing.T) {
 	for _, v := range mustParse(t, nil, "WS_GATEWAY_NO_CALLBACK=1").values {
 		if v.Group.Title != group {
 			group = v.Group.Title
-			fmt.Fprintf(&table, "\n## %s\n\n| option | default | | bounds |\n|---|---|---|---|\n", strings.TrimSuffix(group, ":"))
+			fmt.Fprintf(&table, "\n## %s\n\n| option | default | | bounds | reload |\n|---|---|---|---|---|\n", strings.TrimSuffix(group, ":"))
 		}
-		table.WriteString(strings.TrimSuffix(optionRow(v), "\n") + " " + boundsOf(v) + " |\n")
+		table.WriteString(strings.TrimSuffix(optionRow(v), "\n") + " " + boundsOf(v) + " | " + reloadOf(v) + " |\n")
 	}
 	checkSection(t, "../../docs/configuration.md", "options", table.String()+"\n")
+}
+
+// reloadOf says whether SIGHUP is enough to change an option.
+func reloadOf(v value) string {
+	if v.reloads() {
+		return "yes"
+	}
+	return "restart"
 }
 
 // boundsOf says what an option may be.

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"ws-gateway/admin"
+	"ws-gateway/cmd/ws-gateway/internal/reload"
 	"ws-gateway/forward"
 	"ws-gateway/hub"
 	"ws-gateway/netpoll"
@@ -24,8 +27,9 @@ import (
 // passes through them.
 type gateway struct {
 	// Static after newGateway.
-	cfg        *config
+	cfg        *config // of the start; see config for what is in force
 	log        zerolog.Logger
+	level      *logLevel // of log; nil: it cannot be changed
 	sockets    *netpoll.Server
 	hub        *hub.Hub
 	events     *forward.Forwarder // nil: push only
@@ -34,12 +38,14 @@ type gateway struct {
 	address    net.Addr     // of the clients
 	management net.Listener // the clients' own, or the one of --admin-listen
 
-	around         surroundings
-	maxConnections int
-	supervisor     *supervisor
-	collectors     []prometheus.Collector // of metrics that none of the packages has
-	beside         context.Context        // of goroutines that only look
-	endBeside      context.CancelFunc
+	around     surroundings
+	supervisor *supervisor
+	collectors []prometheus.Collector // of metrics that none of the packages has
+	beside     context.Context        // of goroutines that only look
+	endBeside  context.CancelFunc
+
+	inForce atomic.Pointer[config] // set by reload, see config
+	record  *reload.Record
 
 	serving sync.WaitGroup
 	failed  chan error // the first part that ended by itself, and why
@@ -48,7 +54,9 @@ type gateway struct {
 // newGateway builds a gateway and binds its addresses; nothing runs before
 // start. An error leaves nothing behind.
 func newGateway(cfg *config, log zerolog.Logger, collectors ...prometheus.Collector) (*gateway, error) {
-	g := &gateway{cfg: cfg, log: log, supervisor: newSupervisor(log), failed: make(chan error, 1), collectors: collectors}
+	g := &gateway{cfg: cfg, log: log, supervisor: newSupervisor(log), failed: make(chan error, 1), record: reload.NewRecord(time.Now())}
+	g.collectors = append(collectors, g.record)
+	g.inForce.Store(cfg)
 	g.beside, g.endBeside = context.WithCancel(context.Background())
 	for _, step := range []func() error{g.limitConnections, g.build, g.listen} {
 		if err := step(); err != nil {
@@ -64,7 +72,6 @@ func (g *gateway) limitConnections() (err error) {
 		return err
 	}
 	g.around.memory.apply()
-	g.maxConnections = connectionLimit(g.around.descriptors, g.cfg.MaxConnections, g.cfg.CallbackConcurrent)
 	return g.warnOfLimits()
 }
 
@@ -77,23 +84,22 @@ func (g *gateway) build() (err error) {
 		}
 	}
 	if g.cfg.callback != "" {
-		if g.events, err = forward.New(g.forwardConfig()); err != nil {
+		if g.events, err = forward.New(g.forwardConfig(g.cfg)); err != nil {
 			return err
 		}
 	}
-	if g.hub, err = hub.New(g.hubConfig()); err != nil {
+	if g.hub, err = hub.New(g.hubConfig(g.cfg)); err != nil {
 		return err
 	}
-	if g.sockets, err = netpoll.New(g.netpollConfig()); err != nil {
+	if g.sockets, err = netpoll.New(g.netpollConfig(g.cfg)); err != nil {
 		return err
 	}
 	g.hub.Attach(g.sockets)
-	g.admin, err = admin.New(g.adminConfig())
+	g.admin, err = admin.New(g.adminConfig(g.cfg))
 	return err
 }
 
-func (g *gateway) forwardConfig() forward.Config {
-	c := g.cfg
+func (g *gateway) forwardConfig(c *config) forward.Config {
 	fc := forward.Config{
 		URL:         c.callback,
 		Concurrency: c.CallbackConcurrent,
@@ -138,8 +144,7 @@ func linger(d time.Duration) time.Duration {
 	return d
 }
 
-func (g *gateway) hubConfig() hub.Config {
-	c := g.cfg
+func (g *gateway) hubConfig(c *config) hub.Config {
 	hc := hub.Config{
 		PingTimeout:              c.PingTimeout,
 		KeepaliveAny:             c.Keepalive == "any",
@@ -149,7 +154,7 @@ func (g *gateway) hubConfig() hub.Config {
 		AllowedOrigins:           c.AllowedOrigins,
 		ForwardHeaders:           c.ForwardHeader,
 		Subprotocols:             c.Subprotocols,
-		MaxConnections:           g.maxConnections,
+		MaxConnections:           g.connectionLimit(c),
 		MaxConnectionsPerUser:    c.MaxPerUser,
 		MaxConnectionsPerAddress: c.MaxPerIP,
 		Log:                      g.log,
@@ -178,8 +183,7 @@ func (g *gateway) hubConfig() hub.Config {
 	return hc
 }
 
-func (g *gateway) netpollConfig() netpoll.Config {
-	c := g.cfg
+func (g *gateway) netpollConfig(c *config) netpoll.Config {
 	nc := netpoll.Config{
 		Handler:           g.hub,
 		Loops:             c.Loops,
@@ -210,14 +214,13 @@ func (g *gateway) netpollConfig() netpoll.Config {
 	return nc
 }
 
-func (g *gateway) adminConfig() admin.Config {
-	c := g.cfg
+func (g *gateway) adminConfig(c *config) admin.Config {
 	ac := admin.Config{
 		Hub:          g.hub,
 		Sockets:      g.sockets.Stats,
 		ClientPath:   c.Path,
 		UserHeader:   c.UserHeader,
-		Token:        c.AdminToken,
+		Token:        c.token,
 		OwnAddress:   c.AdminListen != "",
 		MaxBodyBytes: int(c.MaxAPIBody),
 		JSONDepth:    c.CallbackJSONDepth,
@@ -225,8 +228,9 @@ func (g *gateway) adminConfig() admin.Config {
 		Version:      version,
 		Log:          g.log,
 	}
-	ac.Configuration = func() string { return configText(c, withoutQuery(c.callback)) }
-	ac.Collectors = g.collectors
+	ac.Configuration = func() string { return configText(g.config(), withoutQuery(g.config().callback)) }
+	ac.LastReload = g.lastReload
+	ac.Collectors = slices.Clip(g.collectors)
 	if g.events != nil {
 		ac.Callbacks = g.callbackStats
 		ac.Collectors = append(ac.Collectors, g.events.Collectors()...)
@@ -363,19 +367,20 @@ func withoutQuery(url string) string {
 // close frame, or an app that is not there, must not make this fail. What could
 // not be delivered is in the last log line.
 func (g *gateway) shutdown(now time.Time) {
-	end := now.Add(g.cfg.ShutdownTimeout)
-	margin := min(g.cfg.ShutdownTimeout/20, 500*time.Millisecond)
+	c := g.config()
+	end := now.Add(c.ShutdownTimeout)
+	margin := min(c.ShutdownTimeout/20, 500*time.Millisecond)
 
-	g.supervisor.stop(g.cfg.ShutdownTimeout)
+	g.supervisor.stop(c.ShutdownTimeout)
 	g.hub.SetDraining()
 	if g.recovery != nil {
 		g.recovery.stop()
 	}
 	before(end.Add(-4*margin), func(ctx context.Context) error {
-		return wait(ctx, g.cfg.DrainDelay)
+		return wait(ctx, c.DrainDelay)
 	})
 	if err := before(end.Add(-3*margin), func(ctx context.Context) error {
-		return g.hub.Drain(ctx, g.cfg.DrainPeriod)
+		return g.hub.Drain(ctx, c.DrainPeriod)
 	}); err != nil {
 		// Whoever is left must give a close event before the lanes end.
 		g.cut("closing connections", err)

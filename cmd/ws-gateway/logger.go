@@ -6,6 +6,7 @@ import (
 	stdlog "log"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/mattn/go-isatty"
@@ -31,6 +32,34 @@ func newLoggerFor(out io.Writer, terminal bool, level, format string) zerolog.Lo
 	}
 	return zerolog.New(out).Level(parsed).With().Timestamp().Logger()
 }
+
+// logLevel is the least level that is logged. It can be changed while others log.
+type logLevel struct{ least atomic.Int32 }
+
+// newLogLevel begins with a level by its name, which is a checked option.
+func newLogLevel(name string) *logLevel {
+	l := new(logLevel)
+	l.set(name)
+	return l
+}
+
+// set changes the level. A nil *logLevel has none.
+func (l *logLevel) set(name string) {
+	if l == nil {
+		return
+	}
+	parsed, err := zerolog.ParseLevel(name)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	l.least.Store(int32(parsed))
+}
+
+// of returns log with this level.
+func (l *logLevel) of(log zerolog.Logger) zerolog.Logger { return log.Sample(l) }
+
+// Sample implements zerolog.Sampler, which is asked for each line.
+func (l *logLevel) Sample(level zerolog.Level) bool { return level >= zerolog.Level(l.least.Load()) }
 
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(interface{ Fd() uintptr }) // a file, or the queue before it

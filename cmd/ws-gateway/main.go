@@ -52,6 +52,7 @@ type process struct {
 	env            environment
 	stdout, stderr io.Writer
 	queue          *logqueue.Queue // is stderr, once a command that must not wait for it runs
+	level          *logLevel       // of the log
 	exit           func(code int)  // ends the process at once
 
 	// Signals, of those commands that catch them (signals.go).
@@ -91,7 +92,8 @@ func (p *process) main() int {
 	if !cfg.PrintConfig && cfg.command != "health" {
 		defer p.queueLog(cfg.LogLevel, cfg.LogFormat)()
 	}
-	log := newLogger(p.stderr, cfg.LogLevel, cfg.LogFormat)
+	p.level = newLogLevel(cfg.LogLevel)
+	log := p.level.of(newLogger(p.stderr, "trace", cfg.LogFormat))
 	for _, warning := range cfg.warnings {
 		log.Warn().Msg(warning)
 	}
@@ -133,6 +135,7 @@ func (p *process) run(cfg *config, log zerolog.Logger) error {
 	if err != nil {
 		return err
 	}
+	g.level = p.level
 	if err := g.start(); err != nil {
 		g.shutdown(time.Now())
 		return err

@@ -9,77 +9,78 @@ import "time"
 //
 // Beside kong's tags there are ours: min and max bound a number, a size or a
 // duration; oneof lists the only values; secret hides the value wherever the
-// configuration is shown.
+// configuration is shown; reload says that a reload changes the option while
+// connections are open, where the others need a restart (see reload.go).
 type options struct {
 	Listen             string        `group:"clients" default:":40010" help:"Address for clients and, unless --admin-listen moves it, the management API. Port 0 takes a free one."`
 	Path               string        `group:"clients" default:"/ws" help:"Path at which clients connect."`
-	UserHeader         string        `group:"clients" default:"X-Bfl-User" help:"Request header that names the user. Whatever is in front of the gateway must set or remove it."`
-	RequireUser        bool          `group:"clients" help:"Answer 401 to a handshake without the user header; otherwise its user is called \"\"."`
-	AllowedOrigins     []string      `group:"clients" placeholder:"ORIGIN" help:"Origins that may connect, such as https://app.example.org, https://*.example.org or null. Default: any. Repeatable."`
-	TrustedProxies     []string      `group:"clients" placeholder:"CIDR" help:"Peers whose Forwarded or X-Forwarded-For says who the client is, for remoteAddr and limits, such as 10.0.0.0/8 or ::1. Default: nobody's does. Where both headers are there, they must agree. Repeatable."`
-	Subprotocols       []string      `group:"clients" placeholder:"NAME" help:"Subprotocols to choose from. Default: the first one that the client offers. Repeatable."`
-	MaxHeaderBytes     size          `group:"clients" default:"32KiB" min:"1KiB" max:"16MiB" help:"Largest request head; 431 above it."`
-	HandshakeTimeout   time.Duration `group:"clients" default:"10s" min:"10ms" help:"Time in which a request head must arrive."`
-	MaxMessageSize     size          `group:"clients" default:"1MiB" min:"1" max:"1GiB" help:"Largest message from a client; close code 1009 above it."`
-	Compression        bool          `group:"clients" help:"Agree on permessage-deflate (RFC 7692) with clients that offer it; nothing is kept between messages."`
-	CompressThreshold  size          `group:"clients" name:"compression-threshold" default:"256" min:"1" max:"1GiB" help:"Smallest message to a client that is compressed."`
-	PingTimeout        time.Duration `group:"clients" default:"75s" min:"1s" help:"A client that sends no ping for this long is closed with 1008."`
-	Keepalive          string        `group:"clients" default:"ping" oneof:"ping,any" help:"What moves the ping timeout: pings and pongs (ping), or every frame (any)."`
-	ServerPing         time.Duration `group:"clients" default:"0s" min:"0s" help:"Send ping frames at this interval; 0s sends none."`
-	CloseTimeout       time.Duration `group:"clients" default:"5s" min:"10ms" help:"Time from the close frame to the end of the TCP connection."`
-	MaxConnections     int           `group:"limits" default:"0" min:"0" max:"1000000000" help:"Open connections; 503 above it. 0: as many as the descriptor limit leaves room for."`
-	MaxPerUser         int           `group:"limits" name:"max-connections-per-user" default:"0" min:"0" max:"1000000000" help:"Open connections of one user; 429 above it. 0: no limit."`
-	MaxPerIP           int           `group:"limits" name:"max-connections-per-ip" default:"0" min:"0" max:"1000000000" help:"Open connections from one address, as --trusted-proxies makes it known; 429 above it. IPv6 is counted by /64. 0: no limit."`
-	MaxHandshaking     int           `group:"limits" default:"0" min:"0" max:"1000000000" help:"Connections whose request head is not complete; one more drops the oldest of them. 0: a quarter of what the descriptor limit leaves room for, at most 4096."`
-	AcceptRate         int           `group:"limits" default:"0" min:"0" max:"1000000" help:"Connections a second that are taken from the listener, management requests among them unless --admin-listen moves these; the others wait in the backlog. 0: no limit."`
-	AcceptBurst        int           `group:"limits" default:"0" min:"0" max:"1000000" help:"Connections that are taken at once. 0: one second's worth."`
-	MessageRate        int           `group:"limits" default:"0" min:"0" max:"1000000" help:"Messages a second that one client may send, pings of both kinds included. 0: no limit."`
-	MessageBurst       int           `group:"limits" default:"0" min:"0" max:"10000000" help:"Messages that it may send at once, at least one second's worth. 0: two seconds' worth."`
-	ByteRate           size          `group:"limits" default:"0" min:"0" max:"1GiB" help:"Bytes a second that one client may send. 0: no limit."`
-	ByteBurst          size          `group:"limits" default:"0" min:"0" max:"16GiB" help:"Bytes that it may send at once, at least one second's worth. 0: two seconds' worth, and with --rate-policy=close a largest message at the least."`
-	RatePolicy         string        `group:"limits" default:"pause" oneof:"pause,close" help:"A client that sends more is not read until it is within its rate again, to the second (pause), or closed with 1008 (close)."`
-	MaxPendingBytes    size          `group:"limits" default:"1MiB" min:"1KiB" max:"1GiB" help:"Bytes that may wait for a slow client before it is closed with 1008."`
-	WriteTimeout       time.Duration `group:"limits" default:"30s" min:"10ms" help:"Time in which some of what waits for a slow client must leave."`
-	MessageMemory      size          `group:"limits" default:"256MiB" min:"1" max:"1TiB" help:"Bytes of messages that have arrived in part, of all connections together."`
-	CallbackURL        string        `group:"callbacks" placeholder:"URL" help:"Where open, message and close events are POSTed, such as http://127.0.0.1:8888/ws/message, https://app.example.org/ws or unix:/run/app.sock:/ws/message."`
-	Manifest           string        `group:"callbacks" placeholder:"FILE" help:"OlaresManifest.yaml to take the callback URL from (options.websocket.port and url)."`
+	UserHeader         string        `group:"clients" reload:"yes" default:"X-Bfl-User" help:"Request header that names the user. Whatever is in front of the gateway must set or remove it."`
+	RequireUser        bool          `group:"clients" reload:"yes" help:"Answer 401 to a handshake without the user header; otherwise its user is called \"\"."`
+	AllowedOrigins     []string      `group:"clients" reload:"yes" placeholder:"ORIGIN" help:"Origins that may connect, such as https://app.example.org, https://*.example.org or null. Default: any. Repeatable."`
+	TrustedProxies     []string      `group:"clients" reload:"yes" placeholder:"CIDR" help:"Peers whose Forwarded or X-Forwarded-For says who the client is, for remoteAddr and limits, such as 10.0.0.0/8 or ::1. Default: nobody's does. Where both headers are there, they must agree. Repeatable."`
+	Subprotocols       []string      `group:"clients" reload:"yes" placeholder:"NAME" help:"Subprotocols to choose from. Default: the first one that the client offers. Repeatable."`
+	MaxHeaderBytes     size          `group:"clients" reload:"yes" default:"32KiB" min:"1KiB" max:"16MiB" help:"Largest request head; 431 above it."`
+	HandshakeTimeout   time.Duration `group:"clients" reload:"yes" default:"10s" min:"10ms" help:"Time in which a request head must arrive."`
+	MaxMessageSize     size          `group:"clients" reload:"yes" default:"1MiB" min:"1" max:"1GiB" help:"Largest message from a client; close code 1009 above it."`
+	Compression        bool          `group:"clients" reload:"yes" help:"Agree on permessage-deflate (RFC 7692) with clients that offer it; nothing is kept between messages."`
+	CompressThreshold  size          `group:"clients" reload:"yes" name:"compression-threshold" default:"256" min:"1" max:"1GiB" help:"Smallest message to a client that is compressed."`
+	PingTimeout        time.Duration `group:"clients" reload:"yes" default:"75s" min:"1s" help:"A client that sends no ping for this long is closed with 1008."`
+	Keepalive          string        `group:"clients" reload:"yes" default:"ping" oneof:"ping,any" help:"What moves the ping timeout: pings and pongs (ping), or every frame (any)."`
+	ServerPing         time.Duration `group:"clients" reload:"yes" default:"0s" min:"0s" help:"Send ping frames at this interval; 0s sends none."`
+	CloseTimeout       time.Duration `group:"clients" reload:"yes" default:"5s" min:"10ms" help:"Time from the close frame to the end of the TCP connection."`
+	MaxConnections     int           `group:"limits" reload:"yes" default:"0" min:"0" max:"1000000000" help:"Open connections; 503 above it. 0: as many as the descriptor limit leaves room for."`
+	MaxPerUser         int           `group:"limits" reload:"yes" name:"max-connections-per-user" default:"0" min:"0" max:"1000000000" help:"Open connections of one user; 429 above it. 0: no limit."`
+	MaxPerIP           int           `group:"limits" reload:"yes" name:"max-connections-per-ip" default:"0" min:"0" max:"1000000000" help:"Open connections from one address, as --trusted-proxies makes it known; 429 above it. IPv6 is counted by /64. 0: no limit."`
+	MaxHandshaking     int           `group:"limits" reload:"yes" default:"0" min:"0" max:"1000000000" help:"Connections whose request head is not complete; one more drops the oldest of them. 0: a quarter of what the descriptor limit leaves room for, at most 4096."`
+	AcceptRate         int           `group:"limits" reload:"yes" default:"0" min:"0" max:"1000000" help:"Connections a second that are taken from the listener, management requests among them unless --admin-listen moves these; the others wait in the backlog. 0: no limit."`
+	AcceptBurst        int           `group:"limits" reload:"yes" default:"0" min:"0" max:"1000000" help:"Connections that are taken at once. 0: one second's worth."`
+	MessageRate        int           `group:"limits" reload:"yes" default:"0" min:"0" max:"1000000" help:"Messages a second that one client may send, pings of both kinds included. 0: no limit."`
+	MessageBurst       int           `group:"limits" reload:"yes" default:"0" min:"0" max:"10000000" help:"Messages that it may send at once, at least one second's worth. 0: two seconds' worth."`
+	ByteRate           size          `group:"limits" reload:"yes" default:"0" min:"0" max:"1GiB" help:"Bytes a second that one client may send. 0: no limit."`
+	ByteBurst          size          `group:"limits" reload:"yes" default:"0" min:"0" max:"16GiB" help:"Bytes that it may send at once, at least one second's worth. 0: two seconds' worth, and with --rate-policy=close a largest message at the least."`
+	RatePolicy         string        `group:"limits" reload:"yes" default:"pause" oneof:"pause,close" help:"A client that sends more is not read until it is within its rate again, to the second (pause), or closed with 1008 (close)."`
+	MaxPendingBytes    size          `group:"limits" reload:"yes" default:"1MiB" min:"1KiB" max:"1GiB" help:"Bytes that may wait for a slow client before it is closed with 1008."`
+	WriteTimeout       time.Duration `group:"limits" reload:"yes" default:"30s" min:"10ms" help:"Time in which some of what waits for a slow client must leave."`
+	MessageMemory      size          `group:"limits" reload:"yes" default:"256MiB" min:"1" max:"1TiB" help:"Bytes of messages that have arrived in part, of all connections together."`
+	CallbackURL        string        `group:"callbacks" reload:"yes" placeholder:"URL" help:"Where open, message and close events are POSTed, such as http://127.0.0.1:8888/ws/message, https://app.example.org/ws or unix:/run/app.sock:/ws/message."`
+	Manifest           string        `group:"callbacks" reload:"yes" placeholder:"FILE" help:"OlaresManifest.yaml to take the callback URL from (options.websocket.port and url)."`
 	NoCallback         bool          `group:"callbacks" help:"Push only: no events are sent to the app."`
 	CallbackOpen       string        `group:"callbacks" default:"notify" oneof:"notify,authorize" help:"Tell the app of each connection that has opened (notify), or have it decide about each upgrade (authorize): 2xx accepts, and X-Ws-User in the answer names the user; 4xx refuses and is passed on; anything else, or nothing within --callback-timeout, is 503."`
-	MaxPendingAuths    int           `group:"callbacks" name:"max-pending-authorizations" default:"10000" min:"1" max:"16000000" help:"Handshakes that may wait for the app's decision; 503 above it."`
-	CallbackTimeout    time.Duration `group:"callbacks" default:"10s" min:"10ms" help:"Time for one attempt to deliver an event."`
-	CallbackRetryFor   time.Duration `group:"callbacks" default:"1m" min:"1ms" help:"Time for which an event is tried again: from its first attempt or, while the app is unreachable, from when that would have been."`
+	MaxPendingAuths    int           `group:"callbacks" reload:"yes" name:"max-pending-authorizations" default:"10000" min:"1" max:"16000000" help:"Handshakes that may wait for the app's decision; 503 above it."`
+	CallbackTimeout    time.Duration `group:"callbacks" reload:"yes" default:"10s" min:"10ms" help:"Time for one attempt to deliver an event."`
+	CallbackRetryFor   time.Duration `group:"callbacks" reload:"yes" default:"1m" min:"1ms" help:"Time for which an event is tried again: from its first attempt or, while the app is unreachable, from when that would have been."`
 	CallbackConcurrent int           `group:"callbacks" name:"callback-concurrency" default:"64" min:"1" max:"65536" help:"Events in flight at a time; those of one connection go one after the other."`
-	CallbackQueue      int           `group:"callbacks" default:"256" min:"1" max:"1000000" help:"Events of one connection that may wait before it is no longer read."`
-	CallbackQueueBytes size          `group:"callbacks" default:"1MiB" min:"1KiB" max:"1GiB" help:"Bytes of these events."`
-	CallbackMemory     size          `group:"callbacks" default:"256MiB" min:"64KiB" max:"1TiB" help:"Bytes of all waiting events; above it no connection is read and upgrades get 503."`
+	CallbackQueue      int           `group:"callbacks" reload:"yes" default:"256" min:"1" max:"1000000" help:"Events of one connection that may wait before it is no longer read."`
+	CallbackQueueBytes size          `group:"callbacks" reload:"yes" default:"1MiB" min:"1KiB" max:"1GiB" help:"Bytes of these events."`
+	CallbackMemory     size          `group:"callbacks" reload:"yes" default:"256MiB" min:"64KiB" max:"1TiB" help:"Bytes of all waiting events; above it no connection is read and upgrades get 503."`
 	DeadLetter         string        `group:"callbacks" placeholder:"FILE" help:"File to which events that failed for good are appended, payload included, one JSON object a line; ws-gateway replay sends them again."`
-	DeadLetterMaxSize  size          `group:"callbacks" default:"100MiB" min:"1KiB" max:"1TiB" help:"Size at which the dead-letter file is renamed to FILE.1, that to FILE.2 and so on, and begun anew."`
-	DeadLetterKeep     int           `group:"callbacks" default:"5" min:"1" max:"1000" help:"How many of these older files are kept."`
+	DeadLetterMaxSize  size          `group:"callbacks" reload:"yes" default:"100MiB" min:"1KiB" max:"1TiB" help:"Size at which the dead-letter file is renamed to FILE.1, that to FILE.2 and so on, and begun anew."`
+	DeadLetterKeep     int           `group:"callbacks" reload:"yes" default:"5" min:"1" max:"1000" help:"How many of these older files are kept."`
 	Journal            string        `group:"callbacks" placeholder:"DIR" help:"Folder that remembers which connections are open: when the gateway has died without a word, the next start sends their close events before it takes clients."`
-	CallbackHeader     []string      `group:"callbacks" secret:"true" sep:"\n" placeholder:"'NAME: VALUE'" help:"Header to send with each POST. Repeatable."`
-	ForwardHeader      []string      `group:"callbacks" placeholder:"NAME" help:"Header of the handshake to send with each of the connection's events. Default: Cookie, which must be named too where others are. Repeatable."`
-	CallbackCA         string        `group:"callbacks" name:"callback-ca" placeholder:"FILE" help:"Certificates (PEM) of the authorities that an https app is trusted for, instead of the system's."`
-	CallbackCert       string        `group:"callbacks" placeholder:"FILE" help:"Client certificate (PEM) to show to an https app; with its key, unless that is in --callback-key."`
-	CallbackKey        string        `group:"callbacks" placeholder:"FILE" help:"Key (PEM) of --callback-cert."`
+	CallbackHeader     []string      `group:"callbacks" reload:"yes" secret:"true" sep:"\n" placeholder:"'NAME: VALUE'" help:"Header to send with each POST. Repeatable."`
+	ForwardHeader      []string      `group:"callbacks" reload:"yes" placeholder:"NAME" help:"Header of the handshake to send with each of the connection's events. Default: Cookie, which must be named too where others are. Repeatable."`
+	CallbackCA         string        `group:"callbacks" reload:"yes" name:"callback-ca" placeholder:"FILE" help:"Certificates (PEM) of the authorities that an https app is trusted for, instead of the system's."`
+	CallbackCert       string        `group:"callbacks" reload:"yes" placeholder:"FILE" help:"Client certificate (PEM) to show to an https app; with its key, unless that is in --callback-key."`
+	CallbackKey        string        `group:"callbacks" reload:"yes" placeholder:"FILE" help:"Key (PEM) of --callback-cert."`
 	CallbackBatch      int           `group:"callbacks" default:"1" min:"1" max:"10000" help:"Events, of any connections, in one POST. Above 1 its body is a JSON array."`
-	CallbackLinger     time.Duration `group:"callbacks" default:"5ms" min:"0s" max:"10s" help:"Time, from its first event, that a batch waits to be full."`
+	CallbackLinger     time.Duration `group:"callbacks" reload:"yes" default:"5ms" min:"0s" max:"10s" help:"Time, from its first event, that a batch waits to be full."`
 	CallbackPipeline   int           `group:"callbacks" default:"1" min:"1" max:"256" help:"POSTs, each of another connection, that are written at once to one of the app's connections while all of --callback-concurrency are busy; their answers are read in turn. Above 1 the app must read pipelined requests, and a call that hangs holds up those behind it."`
 	CallbackJSONDepth  int           `group:"callbacks" name:"callback-json-depth" default:"500" min:"3" max:"500" help:"Levels of nesting that the app's JSON parser takes, the gateway's own included. A message that is deeper is sent as text. Ruby takes 100, .NET 64, Rust's serde_json 127."`
 	CallbackReply      bool          `group:"callbacks" help:"Send the body of a 2xx answer to the connection that caused the event; X-Ws-Close: 4001 reason closes it after that."`
 	CallbackReplyMax   size          `group:"callbacks" default:"64KiB" min:"1" max:"64MiB" help:"Bytes of such a body. A longer one is not sent; the log says so once. Up to --callback-concurrency of them are in memory at a time."`
-	CallbackSecret     []string      `group:"callbacks" secret:"true" sep:"\n" placeholder:"SECRET" help:"Sign callbacks with this secret (X-Ws-Signature). Repeatable, for rotation: each secret gives a signature."`
-	CallbackSecretFile string        `group:"callbacks" placeholder:"FILE" help:"File with such secrets, one a line."`
+	CallbackSecret     []string      `group:"callbacks" reload:"yes" secret:"true" sep:"\n" placeholder:"SECRET" help:"Sign callbacks with this secret (X-Ws-Signature). Repeatable, for rotation: each secret gives a signature."`
+	CallbackSecretFile string        `group:"callbacks" reload:"yes" placeholder:"FILE" help:"File with such secrets, one a line."`
 	AdminListen        string        `group:"management" placeholder:"ADDR" help:"Address of its own for the management API: host:port or unix:/path."`
-	AdminToken         string        `group:"management" secret:"true" placeholder:"TOKEN" help:"Token that every management request must present; without one only loopback is served."`
-	AdminTokenFile     string        `group:"management" placeholder:"FILE" help:"File that holds the token."`
-	MaxAPIBody         size          `group:"management" name:"max-api-body" default:"16MiB" min:"1KiB" max:"1GiB" help:"Largest body of a management request; 413 above it."`
-	Profiles           bool          `group:"management" name:"pprof" help:"Serve profiles of the process at /debug/pprof/, for go tool pprof: heap, goroutine, profile?seconds=10 (of the processor) and others."`
-	DrainDelay         time.Duration `group:"process" default:"0s" min:"0s" help:"On SIGTERM, time from refusing upgrades to closing the first connection."`
-	DrainPeriod        time.Duration `group:"process" default:"5s" min:"0s" help:"Time over which the closing of connections is spread."`
-	ShutdownTimeout    time.Duration `group:"process" default:"30s" min:"100ms" help:"Time for the whole shutdown, the two above and undelivered events included."`
+	AdminToken         string        `group:"management" reload:"yes" secret:"true" placeholder:"TOKEN" help:"Token that every management request must present; without one only loopback is served."`
+	AdminTokenFile     string        `group:"management" reload:"yes" placeholder:"FILE" help:"File that holds the token."`
+	MaxAPIBody         size          `group:"management" reload:"yes" name:"max-api-body" default:"16MiB" min:"1KiB" max:"1GiB" help:"Largest body of a management request; 413 above it."`
+	Profiles           bool          `group:"management" reload:"yes" name:"pprof" help:"Serve profiles of the process at /debug/pprof/, for go tool pprof: heap, goroutine, profile?seconds=10 (of the processor) and others."`
+	DrainDelay         time.Duration `group:"process" reload:"yes" default:"0s" min:"0s" help:"On SIGTERM, time from refusing upgrades to closing the first connection."`
+	DrainPeriod        time.Duration `group:"process" reload:"yes" default:"5s" min:"0s" help:"Time over which the closing of connections is spread."`
+	ShutdownTimeout    time.Duration `group:"process" reload:"yes" default:"30s" min:"100ms" help:"Time for the whole shutdown, the two above and undelivered events included."`
 	MemoryShare        int           `group:"process" default:"90" min:"0" max:"100" help:"Percent of the cgroup's memory limit that the Go runtime keeps below, as GOMEMLIMIT would have it; that variable, where it is set, counts instead. 0: no limit."`
 	Loops              int           `group:"process" default:"0" min:"0" max:"256" help:"Event loops. 0: one for each processor."`
-	LogLevel           string        `group:"process" default:"info" oneof:"debug,info,warn,error" help:"What is logged: debug, info, warn or error."`
+	LogLevel           string        `group:"process" reload:"yes" default:"info" oneof:"debug,info,warn,error" help:"What is logged: debug, info, warn or error."`
 	LogFormat          string        `group:"process" default:"auto" oneof:"auto,json,console" help:"json, console, or auto: console on a terminal, json elsewhere."`
 }
 

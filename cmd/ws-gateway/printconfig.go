@@ -27,9 +27,19 @@ func configText(c *config, url string) string {
 			fmt.Fprintf(&b, "# %s: %q  # %s; not shown\n", v.Name, masked, c.from(v.Name))
 			continue
 		}
-		fmt.Fprintf(&b, "%s: %s  # %s\n", v.Name, text, c.from(v.Name))
+		fmt.Fprintf(&b, "%s: %s  # %s\n", v.Name, text, c.from(v.Name)+c.pendingNote(v.Name))
 	}
 	return b.String()
+}
+
+// pendingNote is what is to be said of an option that waits for a restart.
+func (c *config) pendingNote(option string) source {
+	for _, p := range c.pending {
+		if p.option == option {
+			return source(fmt.Sprintf("; %q from %s needs a restart", p.shown, p.from))
+		}
+	}
+	return ""
 }
 
 func yamlText(v any) string {

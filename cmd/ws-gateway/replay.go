@@ -96,7 +96,7 @@ func (p *process) replay(cfg *config, log zerolog.Logger) error {
 // forwardConfig is the gateway's own, without what ties it to a gateway: there
 // are no connections to answer to, and no epoch, for none begins.
 func (r *replay) forwardConfig(cfg *config) forward.Config {
-	fc := (&gateway{cfg: cfg, log: r.log}).forwardConfig()
+	fc := (&gateway{cfg: cfg, log: r.log}).forwardConfig(cfg)
 	fc.Drained, fc.Pressure, fc.Reply, fc.Settles = nil, nil, nil, false
 	fc.Epoch, fc.Journal, fc.DeadLetter = "", nil, ""
 	fc.Done = r.settle

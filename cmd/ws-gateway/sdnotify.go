@@ -9,6 +9,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 )
 
 // leastWatchdog is the shortest WatchdogSec= that makes sense: loops turn once a
@@ -23,6 +24,7 @@ type supervisor struct {
 	tell     func(state string) error
 	watchdog time.Duration // WatchdogSec=; 0: none
 
+	isReady  atomic.Bool
 	stopping atomic.Bool
 }
 
@@ -56,7 +58,31 @@ func (s *supervisor) recovering(most time.Duration) {
 	s.say(fmt.Sprintf("STATUS=sending the close events of the last run\nEXTEND_TIMEOUT_USEC=%d", (most + 10*time.Second).Microseconds()))
 }
 
-func (s *supervisor) ready(status string) { s.say("READY=1\nSTATUS=" + status) }
+func (s *supervisor) ready(status string) {
+	s.isReady.Store(true)
+	s.say("READY=1\nSTATUS=" + status)
+}
+
+// reloading says that the configuration is read anew, which reloaded ends, whatever
+// has come of it. A gateway that is not ready yet has said nothing that this would
+// change.
+func (s *supervisor) reloading() {
+	if !s.isReady.Load() {
+		return
+	}
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		s.log.Warn().Err(err).Msg("systemd: notification not sent")
+		return
+	}
+	s.say(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d\nSTATUS=reloading the configuration", now.Nano()/1000))
+}
+
+func (s *supervisor) reloaded(status string) {
+	if s.isReady.Load() && !s.stopping.Load() {
+		s.say("READY=1\nSTATUS=" + status)
+	}
+}
 
 // stop says that the end has begun, and how long it may take. The watchdog is
 // kept quiet from now on, as the loops end before everything else has.

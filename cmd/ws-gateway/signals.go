@@ -14,7 +14,8 @@ import (
 
 // Who catches which signals:
 //
-//	gateway, demo             SIGTERM and SIGINT stop it in good order, SIGHUP reopens its files
+//	gateway, demo             SIGTERM and SIGINT stop it in good order, SIGHUP reloads its
+//	                          configuration and reopens its files (reload.go)
 //	replay                    SIGTERM, SIGINT and SIGHUP end it in good order
 //	send, list, tail and so on  SIGTERM and SIGINT (cli.go)
 //	check, health             none: they end at once
@@ -113,17 +114,11 @@ func (g *gateway) heedHangUps(ctx context.Context, hangUps <-chan os.Signal) {
 	for {
 		select {
 		case <-hangUps:
-			g.hangUp()
+			g.hangUp(ctx)
 		case <-ctx.Done():
 			return
 		}
 	}
-}
-
-// hangUp is what SIGHUP asks for.
-func (g *gateway) hangUp() {
-	g.reopen()
-	g.log.Info().Msg("SIGHUP: files reopened")
 }
 
 // reopen takes the files that are there now under the names of those that are

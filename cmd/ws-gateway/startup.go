@@ -12,7 +12,7 @@ import (
 
 // logReady is the one line that says what has started, and under which limits.
 func (g *gateway) logReady() {
-	c := g.cfg
+	c := g.config()
 	e := g.log.Info().Stringer("listen", g.address)
 	if c.AdminListen != "" {
 		e = e.Str("admin", g.adminAddress())
@@ -20,7 +20,7 @@ func (g *gateway) logReady() {
 	if c.callback != "" {
 		e = e.Str("callback", withoutQuery(c.callback))
 	}
-	e = e.Int("max_connections", g.maxConnections).
+	e = e.Int("max_connections", g.connectionLimit(c)).
 		Stringer("max_message_size", c.MaxMessageSize).
 		Stringer("ping_timeout", c.PingTimeout).
 		Int("loops", len(g.sockets.Loops())).
@@ -39,7 +39,7 @@ func (g *gateway) logReady() {
 // status is the line that systemctl status shows.
 func (g *gateway) status() string {
 	sockets := g.sockets.Stats()
-	text := fmt.Sprintf("%d connections of %d", sockets.Open, g.maxConnections)
+	text := fmt.Sprintf("%d connections of %d", sockets.Open, g.connectionLimit(g.config()))
 	if g.events == nil {
 		return text
 	}
@@ -53,7 +53,7 @@ func (g *gateway) status() string {
 
 // warnOfLimits logs what is too small for the configuration.
 func (g *gateway) warnOfLimits() error {
-	for _, f := range g.around.judge(g.cfg, g.maxConnections) {
+	for _, f := range g.around.judge(g.cfg, g.connectionLimit(g.cfg)) {
 		switch f.State {
 		case stateWarn:
 			g.log.Warn().Str("fix", f.Fix).Msg(f.Name + ": " + f.Message)
@@ -70,7 +70,8 @@ const reachTimeout = 5 * time.Second
 // lookForApp says once whether somebody listens at the callback URL. It ends with
 // ctx.
 func (g *gateway) lookForApp(ctx context.Context) {
-	f := appFinding(ctx, g.cfg.callback, g.cfg.callbackTLS)
+	c := g.config()
+	f := appFinding(ctx, c.callback, c.callbackTLS)
 	if ctx.Err() != nil {
 		return
 	}

@@ -180,6 +180,7 @@ func parsePrefix(s string) (netip.Prefix, bool) {
 // checkToken checks the admin token and takes it from its file.
 func (c *config) checkToken() error {
 	option := "admin-token"
+	c.token = c.AdminToken
 	if c.AdminTokenFile != "" {
 		if c.AdminToken != "" {
 			return fmt.Errorf("--admin-token (from %s) and --admin-token-file (from %s): only one of them can be used",
@@ -190,14 +191,15 @@ func (c *config) checkToken() error {
 		if err != nil {
 			return c.reject(option, "a file that can be read: "+withoutPath(err).Error())
 		}
-		if c.AdminToken = strings.TrimSpace(string(data)); c.AdminToken == "" {
+		if c.token = strings.TrimSpace(string(data)); c.token == "" {
 			return c.reject(option, "a file with the token in it; this one is empty")
 		}
 	}
-	if strings.ContainsFunc(c.AdminToken, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	c.contents[option] = digestOf(c.token)
+	if strings.ContainsFunc(c.token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return c.reject(option, "(or hold) printable ASCII without blanks")
 	}
-	if n := len(c.AdminToken); n > 0 && n < shortestToken {
+	if n := len(c.token); n > 0 && n < shortestToken {
 		return c.reject(option, fmt.Sprintf("(or hold) at least %d characters, this one has %d: it can be guessed; openssl rand -hex 16 makes one", shortestToken, n))
 	}
 	return nil

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"ws-gateway/admin"
+	"ws-gateway/cmd/ws-gateway/internal/reload"
+)
+
+// A reload resolves the configuration anew, from the same command line and
+// environment and from the files as they are now, and checks it as a start does.
+// Options that cannot be changed while the process runs (those without reload in
+// the table) keep their values; what comes out is checked once more, and by each
+// part. Only then it is put into force. Until then nothing has changed.
+
+// digest tells the content of a file from another.
+type digest [sha256.Size]byte
+
+func digestOf(text string) digest { return sha256.Sum256([]byte(text)) }
+
+// pendingChange is a value that an option has now, and that a restart puts into
+// force.
+type pendingChange struct {
+	option, shown string
+	from          source
+}
+
+// reloads reports whether the option can be changed while the gateway runs.
+func (v value) reloads() bool { return v.Tag.Has("reload") }
+
+// compared is what a reload compares of a configuration.
+func (c *config) compared() (options []reload.Option) {
+	for _, v := range c.values {
+		o := reload.Option{Name: v.Name, Value: v.Target.Interface(), Can: v.reloads()}
+		if content, ok := c.contents[v.Name]; ok && !v.Target.IsZero() {
+			o.Content = content
+		}
+		options = append(options, o)
+	}
+	return options
+}
+
+// again resolves the configuration of a gateway that runs with c.
+func (c *config) again() (*config, error) {
+	next, err := parseConfig(c.args, c.env, io.Discard)
+	if next != nil && c.fileKeys > 0 && next.fileKeys == 0 && (err == nil || next.values != nil) {
+		return nil, fmt.Errorf("--config %q: the file has no options in it, where it had %d: is it being written? Put a finished file in its place (mv)", c.Config, c.fileKeys)
+	}
+	if err != nil {
+		return nil, err
+	}
+	next.takeOver(c.inherited)
+	if c.demo {
+		next.beDemo(c.callback)
+	}
+	return next, nil
+}
+
+// hold gives the options that need a restart the values that they have in old, and
+// checks the result.
+func (c *config) hold(old *config, options []string) error {
+	if len(options) == 0 {
+		return nil
+	}
+	for _, v := range c.values {
+		if !slices.Contains(options, v.Name) {
+			continue
+		}
+		c.pending = append(c.pending, pendingChange{v.Name, v.shown(), c.from(v.Name)})
+		i := slices.IndexFunc(old.values, func(o value) bool { return o.Name == v.Name })
+		v.Target.Set(old.values[i].Target)
+		delete(c.sources, v.Name)
+		if from, ok := old.sources[v.Name]; ok {
+			c.sources[v.Name] = from
+		}
+	}
+	c.warnings = nil
+	if err := c.finish(c.env); err != nil {
+		return fmt.Errorf("with --%s as before, for which a restart is needed: %w", strings.Join(options, " and --"), err)
+	}
+	if c.demo {
+		c.callback = old.callback
+	}
+	return nil
+}
+
+// hangUp is what SIGHUP asks for: files are opened anew, the configuration is
+// reloaded.
+func (g *gateway) hangUp(ctx context.Context) {
+	g.reopen()
+	g.log.Info().Msg("SIGHUP: files reopened")
+	g.supervisor.reloading()
+	changed, err := g.reload(ctx)
+	if ctx.Err() != nil {
+		return // it stops
+	}
+	defer func() { g.supervisor.reloaded(g.status()) }()
+	if err != nil {
+		message := strings.Join(strings.Split(err.Error(), "\n"), "; ")
+		g.record.Add(reload.Outcome{At: time.Now(), Error: message})
+		g.log.Error().Str("error", message).Msg("SIGHUP: the configuration is wrong: nothing of it is taken, what was in force stays")
+		return
+	}
+	restart := pendingOptions(g.config().pending)
+	g.record.Add(reload.Outcome{At: time.Now(), Restart: restart})
+	switch {
+	case len(changed) > 0:
+		g.log.Info().Strs("changed", changed).Msg("SIGHUP: reloaded")
+	case len(restart) == 0:
+		g.log.Info().Msg("SIGHUP: nothing has changed in the configuration")
+	}
+	if len(restart) > 0 {
+		g.log.Warn().Strs("options", restart).Msg("SIGHUP: options have been changed that need a restart: they stay as they were until then")
+	}
+}
+
+// reload puts into force what has changed and can be changed. An error changes
+// nothing.
+func (g *gateway) reload(ctx context.Context) (changed []string, err error) {
+	old := g.config()
+	next, err := readAgain(ctx, old)
+	if err != nil {
+		return nil, err
+	}
+	changed, restart := reload.Compare(old.compared(), next.compared())
+	if err := next.hold(old, restart); err != nil {
+		return nil, err
+	}
+	app := []string{"callback-url", "manifest", "callback-ca", "callback-cert", "callback-key"}
+	anotherApp := slices.ContainsFunc(changed, func(option string) bool { return slices.Contains(app, option) })
+	if !anotherApp {
+		next.callbackTLS = old.callbackTLS // connections that are made by it stay
+	}
+	if err := g.warnOfNewLimits(old, next); err != nil {
+		return nil, err
+	}
+	apply, err := g.prepare(next)
+	if err != nil {
+		return nil, err
+	}
+	for _, warning := range next.warnings {
+		if !slices.Contains(old.warnings, warning) {
+			g.log.Warn().Msg(warning)
+		}
+	}
+	if len(changed) > 0 {
+		apply()
+	}
+	g.inForce.Store(next)
+	if anotherApp && next.callback != "" {
+		g.serving.Go(func() { g.lookForApp(ctx) })
+	}
+	return changed, nil
+}
+
+// readAgain is old.again, unless ctx ends first: files may be on a disk that hangs.
+// Then the reading is left to itself, and ends with the process.
+func readAgain(ctx context.Context, old *config) (*config, error) {
+	type result struct {
+		next *config
+		err  error
+	}
+	read := make(chan result, 1)
+	go func() {
+		next, err := old.again()
+		read <- result{next, err}
+	}()
+	select {
+	case r := <-read:
+		return r.next, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// warnOfNewLimits is warnOfLimits for what old did not have.
+func (g *gateway) warnOfNewLimits(old, next *config) error {
+	before := g.around.judge(old, g.connectionLimit(old))
+	for _, f := range g.around.judge(next, g.connectionLimit(next)) {
+		switch {
+		case f.State == stateFail:
+			return errors.New(f.Name + ": " + f.Message + "; " + f.Fix)
+		case f.State == stateWarn && !slices.Contains(before, f):
+			g.log.Warn().Str("fix", f.Fix).Msg(f.Name + ": " + f.Message)
+		}
+	}
+	return nil
+}
+
+// prepare has each part check what it would get, and returns what puts it into
+// force.
+func (g *gateway) prepare(next *config) (apply func(), err error) {
+	var steps []func()
+	add := func(step func(), stepErr error) {
+		steps, err = append(steps, step), errors.Join(err, stepErr)
+	}
+	if g.events != nil {
+		add(g.events.Reload(g.forwardConfig(next)))
+	}
+	add(g.hub.Reload(g.hubConfig(next)))
+	add(g.sockets.Reload(g.netpollConfig(next)))
+	add(g.admin.Reload(g.adminConfig(next)))
+	add(func() { g.level.set(next.LogLevel) }, nil)
+	return func() {
+		for _, step := range steps {
+			step()
+		}
+	}, err
+}
+
+// config is the configuration in force.
+func (g *gateway) config() *config { return g.inForce.Load() }
+
+// connectionLimit is how many connections c allows.
+func (g *gateway) connectionLimit(c *config) int {
+	return connectionLimit(g.around.descriptors, c.MaxConnections, c.CallbackConcurrent)
+}
+
+// lastReload is admin.Config.LastReload.
+func (g *gateway) lastReload() (admin.LastReload, bool) {
+	o, ok := g.record.Last()
+	return admin.LastReload{Time: o.At, Error: o.Error, NeedRestart: o.Restart}, ok
+}
+
+func pendingOptions(pending []pendingChange) (names []string) {
+	for _, p := range pending {
+		names = append(names, p.option)
+	}
+	return names
+}
