@@ -110,14 +110,13 @@ func (g *gateway) hangUp(ctx context.Context) {
 	}
 	restart := pendingOptions(g.config().pending)
 	g.record.Add(reload.Outcome{At: time.Now(), Restart: restart})
-	switch {
-	case len(changed) > 0:
-		g.log.Info().Strs("changed", changed).Msg("SIGHUP: reloaded")
-	case len(restart) == 0:
-		g.log.Info().Msg("SIGHUP: nothing has changed in the configuration")
-	}
 	if len(restart) > 0 {
 		g.log.Warn().Strs("options", restart).Msg("SIGHUP: options have been changed that need a restart: they stay as they were until then")
+	}
+	if len(changed) > 0 {
+		g.log.Info().Strs("changed", changed).Msg("SIGHUP: reloaded")
+	} else {
+		g.log.Info().Msg("SIGHUP: nothing has changed that can be reloaded")
 	}
 }
 
