@@ -67,7 +67,7 @@ func (s *supervisor) ready(status string) {
 // has come of it. A gateway that is not ready yet has said nothing that this would
 // change.
 func (s *supervisor) reloading() {
-	if !s.isReady.Load() {
+	if !s.isReady.Load() || s.stopping.Load() {
 		return
 	}
 	var now unix.Timespec

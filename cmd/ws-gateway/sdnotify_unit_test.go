@@ -54,6 +54,30 @@ func TestALoopThatDoesNotTurnStopsTheWatchdogsPings(t *testing.T) {
 	}
 }
 
+func TestAReloadBeforeItIsReadyOrAtTheEndIsNotTold(t *testing.T) {
+	var log bytes.Buffer
+	s, said := told(&log)
+	reload := func(want ...string) {
+		t.Helper()
+		*said = nil
+		s.reloading()
+		s.reloaded("fine")
+		if len(*said) != len(want) {
+			t.Fatalf("it says %q", *said)
+		}
+		for i, prefix := range want {
+			if !strings.HasPrefix((*said)[i], prefix) {
+				t.Errorf("it says %q", *said)
+			}
+		}
+	}
+	reload()
+	s.ready("fine")
+	reload("RELOADING=1\nMONOTONIC_USEC=", "READY=1\nSTATUS=fine")
+	s.stop(time.Second)
+	reload()
+}
+
 func TestWithoutAWatchdogNobodyLooks(t *testing.T) {
 	var log bytes.Buffer
 	s, said := told(&log)

@@ -40,6 +40,9 @@ func (g *gateway) logReady() {
 func (g *gateway) status() string {
 	sockets := g.sockets.Stats()
 	text := fmt.Sprintf("%d connections of %d", sockets.Open, g.connectionLimit(g.config()))
+	if last, ok := g.record.Last(); ok && last.Error != "" {
+		text = "the last reload failed; " + text
+	}
 	if g.events == nil {
 		return text
 	}
