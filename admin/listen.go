@@ -41,12 +41,21 @@ func Listen(addr string) (net.Listener, error) {
 // maxSocketPath is what struct sockaddr_un holds, with its final zero.
 const maxSocketPath = 107
 
-func listenUnix(path string) (net.Listener, error) {
+// CheckSocketPath says what keeps a path from being a socket's, on whatever machine;
+// nil for nothing.
+func CheckSocketPath(path string) error {
 	switch {
 	case !filepath.IsAbs(path):
-		return nil, errors.New("the path of the socket must be absolute") // not an abstract socket either: these have no permissions
+		return errors.New("the path of the socket must be absolute") // not an abstract socket either: these have no permissions
 	case len(path) > maxSocketPath:
-		return nil, fmt.Errorf("the path of a socket has at most %d bytes, this one has %d", maxSocketPath, len(path))
+		return fmt.Errorf("the path of a socket has at most %d bytes, this one has %d", maxSocketPath, len(path))
+	}
+	return nil
+}
+
+func listenUnix(path string) (net.Listener, error) {
+	if err := CheckSocketPath(path); err != nil {
+		return nil, err
 	}
 	unlock, err := lockFolder(filepath.Dir(path))
 	if err != nil {

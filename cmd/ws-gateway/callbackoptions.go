@@ -20,31 +20,33 @@ func (c *config) checkCallbacks() error {
 func (c *config) checkHeaders() error {
 	c.CallbackHeader = withoutEmpty(c.CallbackHeader)
 	c.headers = nil
+	var errs []error
 	for _, line := range c.CallbackHeader {
 		name, value, found := strings.Cut(line, ":")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		reason := forward.CheckHeader(name)
 		switch {
 		case !found:
-			return c.reject("callback-header", "a header such as 'X-Name: value'")
+			errs = append(errs, c.reject("callback-header", "a header such as 'X-Name: value'"))
 		case reason != "":
-			return invalid("callback-header", name, c.from("callback-header"), "the name of another header: "+reason)
+			errs = append(errs, invalid("callback-header", name, c.from("callback-header"), "the name of another header: "+reason))
 		case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
-			return invalid("callback-header", name, c.from("callback-header"), "a header without control characters in its value")
+			errs = append(errs, invalid("callback-header", name, c.from("callback-header"), "a header without control characters in its value"))
 		}
 		c.headers = append(c.headers, forward.Field{Name: name, Value: value})
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (c *config) checkForwarded() error {
 	c.ForwardHeader = withoutEmpty(c.ForwardHeader)
+	var errs []error
 	for _, name := range c.ForwardHeader {
 		if reason := forward.CheckHeader(name); reason != "" && !strings.EqualFold(name, "Cookie") {
-			return invalid("forward-header", name, c.from("forward-header"), "the name of another header: "+reason)
+			errs = append(errs, invalid("forward-header", name, c.from("forward-header"), "the name of another header: "+reason))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // checkExclusive refuses ways of calling the app that cannot be used together.
@@ -56,6 +58,7 @@ func (c *config) checkExclusive() error {
 	batch, reply := use{"callback-batch", c.CallbackBatch > 1}, use{"callback-reply", c.CallbackReply}
 	pipeline := use{"callback-pipeline", c.CallbackPipeline > 1}
 	authorize := use{"callback-open", c.CallbackOpen == "authorize"}
+	var errs []error
 	for _, pair := range []struct {
 		a, b use
 		why  string
@@ -65,12 +68,12 @@ func (c *config) checkExclusive() error {
 		{pipeline, reply, "what the app sends while it answers must wait for that answer alone"},
 		{pipeline, authorize, "what the app sends while it answers must wait for that answer alone"},
 	} {
-		if pair.a.used && pair.b.used {
-			return fmt.Errorf("--%s (from %s) and --%s (from %s) cannot be used together: %s",
-				pair.a.option, c.from(pair.a.option), pair.b.option, c.from(pair.b.option), pair.why)
+		if pair.a.used && pair.b.used && c.mistakes.certain(pair.a.option, pair.b.option) {
+			errs = append(errs, fmt.Errorf("--%s (from %s) and --%s (from %s) cannot be used together: %s",
+				pair.a.option, c.from(pair.a.option), pair.b.option, c.from(pair.b.option), pair.why))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // checkSecrets puts together the secrets of callbacks: those given one by one,

@@ -43,16 +43,23 @@ func (c *config) readCertificate() error {
 	case c.CallbackCert == "":
 		return fmt.Errorf("--callback-key (from %s) is of no use without --callback-cert", c.from("callback-key"))
 	}
-	certificate, err := textfile.Read(c.CallbackCert)
-	if err != nil {
-		return c.reject("callback-cert", "a file that can be read: "+withoutPath(err).Error())
+	read := func(option, path string) (text []byte, bad error) {
+		text, err := textfile.Read(path)
+		if err != nil {
+			bad = c.reject(option, "a file that can be read: "+withoutPath(err).Error())
+		}
+		return text, bad
 	}
+	certificate, bad := read("callback-cert", c.CallbackCert)
 	c.contents["callback-cert"] = digestOf(string(certificate))
 	key := certificate
 	if c.CallbackKey != "" {
-		if key, err = textfile.Read(c.CallbackKey); err != nil {
-			return c.reject("callback-key", "a file that can be read: "+withoutPath(err).Error())
-		}
+		var badKey error
+		key, badKey = read("callback-key", c.CallbackKey)
+		bad = errors.Join(bad, badKey)
+	}
+	if bad != nil {
+		return bad
 	}
 	c.contents["callback-key"] = digestOf(string(key))
 	pair, err := tls.X509KeyPair(certificate, key)

@@ -43,7 +43,7 @@ func (c *config) resolveCallback(env environment) (err error) {
 	case env["WS_PORT"] != "" || env["WS_URL"] != "":
 		c.callback, err = environmentCallback(env)
 		c.sources["callback-url"] = "WS_PORT and WS_URL"
-	default:
+	case c.mistakes.certain("callback-url", "manifest", "no-callback"):
 		return errNoCallback
 	}
 	return err
@@ -61,18 +61,19 @@ func withoutSecrets(url string) string {
 }
 
 func (c *config) checkNoCallback() error {
+	var errs []error
 	for _, v := range c.values {
 		if (v.Name == "callback-url" || v.Name == "manifest") && !v.Target.IsZero() {
-			return fmt.Errorf("--no-callback (from %s) and --%s (from %s): only one of them can be used", c.from("no-callback"), v.Name, c.from(v.Name))
+			errs = append(errs, fmt.Errorf("--no-callback (from %s) and --%s (from %s): only one of them can be used", c.from("no-callback"), v.Name, c.from(v.Name)))
 		}
 	}
 	if c.CallbackOpen == "authorize" {
-		return fmt.Errorf("--no-callback (from %s) and --callback-open=authorize (from %s): without callbacks nobody can authorise", c.from("no-callback"), c.from("callback-open"))
+		errs = append(errs, fmt.Errorf("--no-callback (from %s) and --callback-open=authorize (from %s): without callbacks nobody can authorise", c.from("no-callback"), c.from("callback-open")))
 	}
 	if c.Journal != "" {
 		c.warnings = append(c.warnings, fmt.Sprintf("--journal (from %s) does nothing with --no-callback: there is no app to tell", c.from("journal")))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // isCallbackURL reports whether package forward can POST to s.

@@ -120,8 +120,11 @@ func (p *process) client() int {
 	return exitCodeOf(err)
 }
 
-// complain writes each line of an error.
+// complain writes each line of an error, if there is one.
 func (p *process) complain(err error) {
+	if err == nil {
+		return
+	}
 	for message := range strings.Lines(err.Error()) {
 		fmt.Fprintf(p.stderr, "ws-gateway: %s\n", printable(strings.TrimSpace(message)))
 	}
@@ -178,8 +181,9 @@ func (s *clientIO) note(format string, args ...any) {
 // environment. Each line of an error is a message of its own.
 func parseClient(args []string, env environment, out io.Writer) (clientCommand, error) {
 	var line clientLine
-	resolver := &resolver{env: env, sources: map[string]source{}}
-	options := append(mappers(),
+	m := newMistakes()
+	resolver := &resolver{env: env, sources: map[string]source{}, mistakes: m}
+	options := append(mappers(m),
 		// What is sent and whom to, is taken as it was typed.
 		kong.KindMapper(reflect.String, kong.MapperFunc(verbatim)),
 		kong.Name("ws-gateway"),
@@ -203,20 +207,20 @@ func parseClient(args []string, env environment, out io.Writer) (clientCommand, 
 		return nil, errors.Join(errHelp, trace.PrintUsage(false))
 	}
 	if trace.Error != nil {
-		return nil, resolver.explain(trace.Error)
+		return nil, errors.Join(m.found(resolver), trace.Error)
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		return nil, resolver.explain(err)
+		return nil, errors.Join(m.found(resolver), err)
 	}
-	checked := &config{sources: resolver.sources}
+	checked := &config{sources: resolver.sources, mistakes: m}
 	for _, f := range parsed.Flags() {
 		if given[f.Name] {
 			resolver.sources[f.Name] = sourceFlag
 		}
 		checked.values = append(checked.values, value{f})
 	}
-	var errs []error
+	errs := []error{m.found(resolver)}
 	for _, v := range checked.values {
 		errs = append(errs, checked.checkClientTags(v))
 	}

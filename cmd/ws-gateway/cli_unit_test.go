@@ -136,7 +136,7 @@ func TestWordsAreCompletedWithWhatCanStandThere(t *testing.T) {
 
 func TestTheGatewayWarnsOfNoVariableOfItsClients(t *testing.T) {
 	var line clientLine
-	parser, err := kong.New(&line, mappers()...)
+	parser, err := kong.New(&line, mappers(newMistakes())...)
 	if err != nil {
 		t.Fatal(err)
 	}

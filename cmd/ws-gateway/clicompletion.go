@@ -70,7 +70,7 @@ func (p *process) complete(words []string) int {
 
 // propose returns what the last of words can be; files means the name of any file.
 func propose(words []string) (proposals []proposal, files bool) {
-	parser, err := newParser(&commandLine{}, &resolver{}, io.Discard)
+	parser, err := newParser(&commandLine{}, &resolver{mistakes: newMistakes()}, io.Discard)
 	if err != nil || len(words) == 0 {
 		return nil, false
 	}

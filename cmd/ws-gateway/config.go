@@ -41,6 +41,7 @@ type config struct {
 	fileKeys    int               // settings in the file of --config
 	pending     []pendingChange   // what a reload could not change
 	warnings    []string          // what is odd but no error
+	mistakes    *mistakes
 }
 
 // value is one option and where it is kept.
@@ -58,22 +59,24 @@ const sourceFlag source = "flag"
 var errHelp = errors.New("help was printed")
 
 // parseConfig reads the command line, the environment and the file, in falling
-// precedence, and checks the result. Each line of an error is a message of its
-// own. Help and version go to out, with errHelp. What comes with an error says only
-// which command was meant.
+// precedence, and checks the result. Each line of an error is a mistake of its own,
+// and all that there are. Help and version go to out, with errHelp. What comes with
+// an error can be looked at, not run.
 func parseConfig(args []string, env environment, out io.Writer) (*config, error) {
 	var cli commandLine
-	resolver := &resolver{env: env, sources: map[string]source{}}
+	m := newMistakes()
+	resolver := &resolver{env: env, sources: map[string]source{}, mistakes: m}
 	parser, err := newParser(&cli, resolver, out)
 	if err != nil {
 		return nil, fmt.Errorf("BUG: %w", err)
 	}
+	args = m.place(parser.Model.Node, args)
 	trace, err := kong.Trace(parser, args)
 	if err != nil {
 		return nil, err
 	}
 	given := givenFlags(trace)
-	cfg := &config{command: commandOf(trace), options: &cli.options, args: args, env: env}
+	cfg := &config{command: commandOf(trace), options: &cli.options, args: args, env: env, mistakes: m}
 	cfg.checking.JSON = given["json"]
 	switch {
 	case given["help"]:
@@ -81,17 +84,15 @@ func parseConfig(args []string, env environment, out io.Writer) (*config, error)
 	case given["version"]:
 		_, err := io.WriteString(out, versionText())
 		return cfg, errors.Join(errHelp, err)
-	case trace.Error != nil:
-		return cfg, resolver.explain(trace.Error)
 	case isClientCommand(cfg.command), cfg.command == "help", cfg.command == "version":
 		return cfg, fmt.Errorf("%s takes none of the gateway's options: it must be the first word", cfg.command)
+	case trace.Error != nil:
+		return cfg, errors.Join(m.found(resolver), trace.Error)
 	}
 	values := optionsOf(trace)
-	if err := resolver.readFile(configPath(trace, env), names(values)); err != nil {
-		return cfg, err
-	}
+	resolver.readFile(configPath(trace, env), names(values))
 	if _, err := parser.Parse(args); err != nil {
-		return cfg, resolver.explain(err)
+		return cfg, errors.Join(m.found(resolver), err)
 	}
 	for _, v := range values {
 		if given[v.Name] {
@@ -101,10 +102,11 @@ func parseConfig(args []string, env environment, out io.Writer) (*config, error)
 	cfg = &config{
 		options: &cli.options, demoOptions: cli.Demo, actions: cli.actions, command: cfg.command, args: args, env: env,
 		demo: cfg.command == "demo", replay: cli.Replay, checking: cli.Check, asking: cli.Health,
-		values: values, sources: resolver.sources, contents: map[string]digest{}, fileKeys: len(resolver.file),
+		values: values, sources: resolver.sources, contents: map[string]digest{}, fileKeys: len(resolver.file), mistakes: m,
 		warnings: env.unknown(slices.Concat(names(values), []string{"config"}, clientVariables)),
 	}
-	return cfg, cfg.finish(env)
+	found := m.found(resolver)
+	return cfg, errors.Join(found, cfg.finish(env))
 }
 
 // commandOf returns the name of the chosen command; "" where there is none.
@@ -114,7 +116,7 @@ func commandOf(trace *kong.Context) string {
 }
 
 func newParser(cli *commandLine, resolver *resolver, out io.Writer) (*kong.Kong, error) {
-	options := append(mappers(),
+	options := append(mappers(resolver.mistakes),
 		kong.Name("ws-gateway"),
 		kong.Description(description),
 		kong.ExplicitGroups(groups),
@@ -173,14 +175,14 @@ type resolver struct {
 	fileName string
 	file     map[string]setting
 	sources  map[string]source
+	mistakes *mistakes
 }
 
-func (r *resolver) readFile(path string, allowed []string) (err error) {
+func (r *resolver) readFile(path string, allowed []string) {
 	if path != "" {
 		r.fileName = filepath.Base(path)
-		r.file, err = readConfigFile(path, allowed)
+		r.file = readConfigFile(path, allowed, r.mistakes)
 	}
-	return err
 }
 
 // Validate has nothing to do: readFile has checked the keys.
@@ -205,7 +207,8 @@ func (r *resolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 		return kong.JoinEscaped(s.texts, flag.Tag.Sep), nil
 	}
 	if s.list {
-		return nil, &valueError{flag.Name, strings.Join(s.texts, ", "), "one value, not a list"}
+		r.mistakes.unfit(flag.Name, &valueError{flag.Name, strings.Join(s.texts, ", "), "one value, not a list"})
+		return nil, nil
 	}
 	return s.texts[0], nil
 }
@@ -227,8 +230,13 @@ func invalid(option, value string, from source, want string) error {
 	return fmt.Errorf("--%s %q (from %s): must be %s", option, value, from, want)
 }
 
-// reject is the error about the value that option has.
+// reject is the error about the value that option has; nil if there is a mistake
+// about it already.
 func (c *config) reject(option, want string) error {
+	if c.mistakes.doubt[option] {
+		return nil
+	}
+	c.mistakes.doubt[option] = true
 	i := slices.IndexFunc(c.values, func(v value) bool { return v.Name == option })
 	return invalid(option, c.values[i].shown(), c.from(option), want)
 }

@@ -271,8 +271,9 @@ func TestEveryBadValueIsOneLineThatNamesOptionValueAndSource(t *testing.T) {
 		{"--config=" + file, "", `--ping-timeout "75" (from g.yaml line 2): must be a duration such as`},
 		{"--ping-timeout", "", `--ping-timeout: needs a duration such as`},
 		{"--listen", "", `--listen: needs a value`},
-		{"--lisen=:1", "", `unknown flag --lisen, did you mean "--listen"?`},
-		{"surprise", "", `unexpected argument surprise`},
+		{"--lisen=:1", "", `unknown flag --lisen, did you mean --listen?`},
+		{"surprise", "", `unknown command "surprise": ws-gateway help lists those that there are`},
+		{"check surprise", "", `unexpected argument "surprise": check takes none like it`},
 	} {
 		_, err := parse(append([]string{"--no-callback"}, strings.Fields(test.args)...), test.env)
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Count(err.Error(), "\n") != 0 {

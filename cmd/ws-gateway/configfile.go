@@ -21,43 +21,68 @@ type setting struct {
 	line  int
 }
 
-// readConfigFile reads the file of --config. allowed are the options' names; any
-// other key is an error.
-func readConfigFile(path string, allowed []string) (map[string]setting, error) {
+// readConfigFile reads the file of --config and notes what is wrong with it. allowed
+// are the options' names; any other key is a mistake.
+func readConfigFile(path string, allowed []string, m *mistakes) map[string]setting {
 	data, err := textfile.Read(path)
 	if err != nil {
-		return nil, fmt.Errorf("--config %q: %w", path, withoutPath(err))
+		m.blind = true
+		m.names = append(m.names, fmt.Errorf("--config %q: %w", path, withoutPath(err)))
+		return nil
 	}
 	settings, err := parseConfigFile(data, allowed)
-	if err != nil {
-		return nil, fmt.Errorf("%s%w", filepath.Base(path), err)
+	base := filepath.Base(path)
+	several, ok := err.(interface{ Unwrap() []error })
+	if err != nil && !ok {
+		m.blind = true
+		m.names = append(m.names, fmt.Errorf("%s%w", base, err))
 	}
-	return settings, nil
+	if ok {
+		for _, err := range several.Unwrap() {
+			about, _ := errors.AsType[*keyError](err)
+			m.misnamed(fmt.Errorf("%s%w", base, err), about.key, allowed)
+		}
+	}
+	return settings
 }
 
+// keyError is what is wrong with a key of the file.
+type keyError struct {
+	line int
+	key  string
+	text string
+}
+
+func (e *keyError) Error() string { return fmt.Sprintf(":%d: %s", e.line, e.text) }
+
 // parseConfigFile returns the settings in data. Its errors begin with the
-// position, ":<line>: ", or with ": " where there is none.
+// position, ":<line>: ", or with ": " where there is none. Where it understands the
+// file but for some keys, each of these has a *keyError, joined, and the others are
+// in the settings.
 func parseConfigFile(data []byte, allowed []string) (map[string]setting, error) {
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		return nil, yamlError(err)
 	}
 	settings := map[string]setting{}
+	var errs []error
 	for i, doc := range file.Docs {
 		switch {
 		case doc.Body == nil:
 		case i > 0:
 			return nil, fmt.Errorf(":%d: only one YAML document is allowed", line(doc.Body))
 		default:
-			if err := addSettings(settings, doc.Body, allowed); err != nil {
+			if errs, err = addSettings(settings, doc.Body, allowed); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return settings, nil
+	return settings, errors.Join(errs...)
 }
 
-func addSettings(settings map[string]setting, body ast.Node, allowed []string) error {
+// addSettings adds the keys of a document. The first errors are about keys, the
+// last one is about the whole.
+func addSettings(settings map[string]setting, body ast.Node, allowed []string) (errs []error, _ error) {
 	var pairs []*ast.MappingValueNode
 	switch body := body.(type) {
 	case *ast.MappingNode:
@@ -65,27 +90,32 @@ func addSettings(settings map[string]setting, body ast.Node, allowed []string) e
 	case *ast.MappingValueNode:
 		pairs = []*ast.MappingValueNode{body}
 	case *ast.NullNode, *ast.CommentGroupNode:
-		return nil
+		return nil, nil
 	default:
-		return fmt.Errorf(":%d: must be a mapping of option names to values, such as listen: \":40010\"", line(body))
+		return nil, fmt.Errorf(":%d: must be a mapping of option names to values, such as listen: \":40010\"", line(body))
 	}
 	for _, pair := range pairs {
 		key, at := pair.Key.GetToken().Value, line(pair.Key)
+		wrong := func(format string, args ...any) {
+			errs = append(errs, &keyError{at, key, fmt.Sprintf(format, args...)})
+		}
 		if !slices.Contains(allowed, key) {
-			return fmt.Errorf(":%d: unknown key %q%s", at, key, didYouMean(key, allowed))
+			wrong("unknown key %q%s", key, didYouMean(key, allowed))
+			continue
 		}
 		if _, twice := settings[key]; twice {
-			return fmt.Errorf(":%d: key %q is there twice", at, key)
+			wrong("key %q is there twice", key)
+			continue
 		}
 		s, err := settingOf(pair.Value)
 		if err != nil {
-			return fmt.Errorf(":%d: %s: %w", at, key, err)
+			wrong("%s: %v", key, err)
 		}
-		if s.line = at; s.texts != nil {
+		if s.line = at; err == nil && s.texts != nil {
 			settings[key] = s
 		}
 	}
-	return nil
+	return errs, nil
 }
 
 // settingOf takes a scalar or a list of scalars; null is the same as no setting.

@@ -3,16 +3,21 @@ package main
 // didYouMean ends a message about an unknown name: with the known name that is
 // closest to it, or with nothing where none is close.
 func didYouMean(name string, known []string) string {
+	if best := closest(name, known); best != "" {
+		return ", did you mean " + best + "?"
+	}
+	return ""
+}
+
+// closest is the known name that may have been meant; "" where none is close.
+func closest(name string, known []string) string {
 	best, bestDistance := "", 4
 	for _, k := range known {
 		if d := editDistance(name, k); d < bestDistance && d <= len(k)/2 {
 			best, bestDistance = k, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return ", did you mean " + best + "?"
+	return best
 }
 
 // editDistance counts the bytes to insert, delete or replace to get from a to b.

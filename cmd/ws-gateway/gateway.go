@@ -4,13 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,10 +52,7 @@ type gateway struct {
 // newGateway builds a gateway and binds its addresses; nothing runs before
 // start. An error leaves nothing behind.
 func newGateway(cfg *config, log zerolog.Logger, collectors ...prometheus.Collector) (*gateway, error) {
-	g := &gateway{cfg: cfg, log: log, supervisor: newSupervisor(log), failed: make(chan error, 1), record: reload.NewRecord(time.Now())}
-	g.collectors = append(collectors, g.record)
-	g.inForce.Store(cfg)
-	g.beside, g.endBeside = context.WithCancel(context.Background())
+	g := emptyGateway(cfg, log, collectors)
 	for _, step := range []func() error{g.limitConnections, g.build, g.listen} {
 		if err := step(); err != nil {
 			g.discard()
@@ -65,6 +60,15 @@ func newGateway(cfg *config, log zerolog.Logger, collectors ...prometheus.Collec
 		}
 	}
 	return g, nil
+}
+
+// emptyGateway has no parts yet.
+func emptyGateway(cfg *config, log zerolog.Logger, collectors []prometheus.Collector) *gateway {
+	g := &gateway{cfg: cfg, log: log, supervisor: newSupervisor(log), failed: make(chan error, 1), record: reload.NewRecord(time.Now())}
+	g.collectors = append(collectors, g.record)
+	g.inForce.Store(cfg)
+	g.beside, g.endBeside = context.WithCancel(context.Background())
+	return g
 }
 
 func (g *gateway) limitConnections() (err error) {
@@ -277,21 +281,6 @@ func (g *gateway) listenForClients() (err error) {
 		err = errors.Join(err, g.sockets.Inherit(ln))
 	}
 	return err
-}
-
-// listenError says what to do about an address that cannot be bound.
-func listenError(option, addr string, err error) error {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("address %s is taken by another process; choose another with --%s or stop it", addr, option)
-	case errors.Is(err, syscall.EACCES) && strings.HasPrefix(addr, "unix:"):
-		return fmt.Errorf("address %s: no permission to make the socket there; choose another with --%s", addr, option)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("address %s: no permission, ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another with --%s", addr, option)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("address %s is not an address of this machine; choose another with --%s", addr, option)
-	}
-	return fmt.Errorf("cannot listen on %s (%w); choose another with --%s", addr, err, option)
 }
 
 // start sets the parts running, those that others call first. After an error, too,

@@ -169,7 +169,7 @@ func TestWhatCannotBeBoundIsOneLineThatSaysWhatToDo(t *testing.T) {
 }
 
 func TestAWrongConfigurationEndsWithCode2(t *testing.T) {
-	for _, args := range [][]string{{}, {"--lisen"}, {"--no-callback", "--loops=x"}, {"demo", "--app-listen=0.0.0.0:80"}} {
+	for _, args := range [][]string{{}, {"--no-callback", "--lisen"}, {"--no-callback", "--loops=x"}, {"demo", "--app-listen=0.0.0.0:80"}} {
 		p := start(t, args...)
 		if code := p.wait(t); code != exitUsage || !strings.HasPrefix(p.log.String(), "ws-gateway: ") || strings.Count(p.log.String(), "\n") != 1 {
 			t.Errorf("%q: exit code %d:\n%s", args, code, p.log)

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -81,9 +82,12 @@ func (p *process) main() int {
 	case errors.Is(err, errHelp):
 		return exitOK
 	case err != nil && cfg != nil && cfg.command == "check":
-		return p.misconfigured(cfg.checking.JSON, err)
+		return p.misconfigured(cfg, err)
 	case err != nil:
 		p.complain(err)
+		if cfg != nil && cfg.values != nil && cfg.command == "run" {
+			p.complain(failures(fileFindings(cfg)))
+		}
 		return exitUsage
 	}
 	if cfg.command == "check" && !cfg.PrintConfig {
@@ -115,7 +119,9 @@ func (p *process) main() int {
 		err = p.run(cfg, log)
 	}
 	if err != nil {
-		log.Error().Msg(err.Error())
+		for line := range strings.Lines(err.Error()) {
+			log.Error().Msg(strings.TrimSpace(line))
+		}
 		return exitFailure
 	}
 	return exitOK
@@ -133,7 +139,7 @@ func (p *process) run(cfg *config, log zerolog.Logger) error {
 	}
 	g, err := newGateway(cfg, log, p.logCollectors()...)
 	if err != nil {
-		return err
+		return startFailures(cfg, err)
 	}
 	g.level = p.level
 	if err := g.start(); err != nil {

@@ -50,7 +50,7 @@ func (c *config) compared() (options []reload.Option) {
 // again resolves the configuration of a gateway that runs with c.
 func (c *config) again() (*config, error) {
 	next, err := parseConfig(c.args, c.env, io.Discard)
-	if next != nil && c.fileKeys > 0 && next.fileKeys == 0 && (err == nil || next.values != nil) {
+	if next != nil && next.values != nil && c.fileKeys > 0 && next.fileKeys == 0 && !next.mistakes.blind {
 		return nil, fmt.Errorf("--config %q: the file has no options in it, where it had %d: is it being written? Put a finished file in its place (mv)", c.Config, c.fileKeys)
 	}
 	if err != nil {

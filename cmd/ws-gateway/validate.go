@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -25,7 +26,7 @@ func (c *config) finish(env environment) error {
 	for _, v := range c.values {
 		errs = append(errs, c.checkTags(v))
 	}
-	errs = append(errs, c.checkAddresses(), c.checkClients(), c.checkToken(), c.checkTogether(), c.checkCallbacks())
+	errs = append(errs, c.checkBindings(env["LISTEN_FDS"] != ""), c.checkPaths(), c.checkClients(), c.checkToken(), c.checkTogether(), c.checkCallbacks())
 	if c.demo || c.command == "health" {
 		return errors.Join(errs...)
 	}
@@ -42,6 +43,9 @@ func withoutEmpty(list []string) []string {
 
 // checkTags checks a value against the min, max and oneof of the table.
 func (c *config) checkTags(v value) error {
+	if c.mistakes.doubt[v.Name] {
+		return nil // it holds nothing that was meant
+	}
 	if oneof := v.Tag.Get("oneof"); oneof != "" && !slices.Contains(strings.Split(oneof, ","), v.Target.String()) {
 		return c.reject(v.Name, strings.ReplaceAll(oneof, ",", " or "))
 	}
@@ -74,22 +78,6 @@ func (v value) parseBound(text string) int64 {
 		}
 		return int64(n)
 	}
-}
-
-func (c *config) checkAddresses() error {
-	const want = "an address such as :40010, 127.0.0.1:40010 or [::1]:40010, with a port from 0 to 65535"
-	var errs []error
-	if !isTCPAddress(c.Listen) {
-		errs = append(errs, c.reject("listen", want))
-	}
-	path, unix := strings.CutPrefix(c.AdminListen, "unix:")
-	if c.AdminListen != "" && (unix && path == "" || !unix && !isTCPAddress(c.AdminListen)) {
-		errs = append(errs, c.reject("admin-listen", want+", or unix:/path"))
-	}
-	if c.demo && !isLoopbackAddress(c.AppListen) {
-		errs = append(errs, c.reject("app-listen", "an address of this machine alone, such as 127.0.0.1:8080"))
-	}
-	return errors.Join(errs...)
 }
 
 func isTCPAddress(addr string) bool {
@@ -183,6 +171,7 @@ func (c *config) checkToken() error {
 	c.token = c.AdminToken
 	if c.AdminTokenFile != "" {
 		if c.AdminToken != "" {
+			c.mistakes.doubt["admin-token"] = true
 			return fmt.Errorf("--admin-token (from %s) and --admin-token-file (from %s): only one of them can be used",
 				c.from("admin-token"), c.from("admin-token-file"))
 		}
@@ -215,25 +204,27 @@ const (
 // checkTogether checks what options say about each other.
 func (c *config) checkTogether() error {
 	var errs []error
-	if c.MaxMessageSize > c.MessageMemory {
-		errs = append(errs, c.reject("max-message-size", fmt.Sprintf("at most --message-memory, which is %v", c.MessageMemory)))
+	check := func(wrong bool, option, want string, value any, others ...string) {
+		if wrong && c.mistakes.certain(append(others, option)...) {
+			errs = append(errs, c.reject(option, fmt.Sprintf(want, value)))
+		}
 	}
-	if c.CallbackQueueBytes > c.CallbackMemory {
-		errs = append(errs, c.reject("callback-queue-bytes", fmt.Sprintf("at most --callback-memory, which is %v", c.CallbackMemory)))
-	}
-	if c.MessageBurst > 0 && c.MessageBurst < c.MessageRate {
-		errs = append(errs, c.reject("message-burst", fmt.Sprintf("at least --message-rate, which is %d", c.MessageRate)))
-	}
-	if c.ByteBurst > 0 && c.ByteBurst < c.ByteRate {
-		errs = append(errs, c.reject("byte-burst", fmt.Sprintf("at least --byte-rate, which is %v", c.ByteRate)))
-	}
-	if c.ServerPing > 0 && c.ServerPing >= c.PingTimeout {
-		errs = append(errs, c.reject("server-ping", fmt.Sprintf("shorter than --ping-timeout, which is %v", c.PingTimeout)))
-	}
-	if c.DrainDelay+c.DrainPeriod >= c.ShutdownTimeout {
-		errs = append(errs, c.reject("shutdown-timeout", fmt.Sprintf("longer than --drain-delay and --drain-period together, which are %v", c.DrainDelay+c.DrainPeriod)))
-	}
+	check(c.MaxMessageSize > c.MessageMemory, "max-message-size", "at most --message-memory, which is %v", c.MessageMemory, "message-memory")
+	check(c.CallbackQueueBytes > c.CallbackMemory, "callback-queue-bytes", "at most --callback-memory, which is %v", c.CallbackMemory, "callback-memory")
+	check(c.MessageBurst > 0 && c.MessageBurst < c.MessageRate, "message-burst", "at least --message-rate, which is %d", c.MessageRate, "message-rate")
+	check(c.ByteBurst > 0 && c.ByteBurst < c.ByteRate, "byte-burst", "at least --byte-rate, which is %v", c.ByteRate, "byte-rate")
+	check(c.ServerPing > 0 && c.ServerPing >= c.PingTimeout, "server-ping", "shorter than --ping-timeout, which is %v", c.PingTimeout, "ping-timeout")
+	check(c.DrainDelay+c.DrainPeriod >= c.ShutdownTimeout, "shutdown-timeout", "longer than --drain-delay and --drain-period together, which are %v",
+		c.DrainDelay+c.DrainPeriod, "drain-delay", "drain-period")
 	return errors.Join(errs...)
+}
+
+// checkPaths refuses one path for two things.
+func (c *config) checkPaths() error {
+	if c.Journal != "" && c.DeadLetter != "" && filepath.Clean(c.Journal) == filepath.Clean(c.DeadLetter) && c.mistakes.certain("journal", "dead-letter") {
+		return c.reject("dead-letter", "another path than --journal, which is a folder")
+	}
+	return nil
 }
 
 // byteBurst is --byte-burst, or what stands for it: with the policy that closes,

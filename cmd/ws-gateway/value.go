@@ -64,11 +64,12 @@ const (
 	wantDuration = "a duration such as 500ms, 75s or 1m30s"
 )
 
-// mappers make kong read the kinds of options in our syntax, with errors that
-// say what is allowed.
-func mappers() []kong.Option {
+// mappers make kong read the kinds of options in our syntax. What is no value is
+// noted, with what is allowed, and leaves the option as it was.
+func mappers(m *mistakes) []kong.Option {
+	scalar := func(want string, parse func(string) (any, bool)) kong.MapperFunc { return scalar(m, want, parse) }
 	return []kong.Option{
-		kong.KindMapper(reflect.Bool, boolMapper{}),
+		kong.KindMapper(reflect.Bool, boolMapper{m}),
 		kong.KindMapper(reflect.String, scalar(wantText, func(s string) (any, bool) { return s, true })),
 		kong.KindMapper(reflect.Int, scalar(wantInt, func(s string) (any, bool) {
 			n, err := strconv.Atoi(s)
@@ -85,27 +86,29 @@ func mappers() []kong.Option {
 	}
 }
 
-func scalar(want string, parse func(string) (any, bool)) kong.MapperFunc {
+func scalar(m *mistakes, want string, parse func(string) (any, bool)) kong.MapperFunc {
 	return func(ctx *kong.DecodeContext, target reflect.Value) error {
 		if !ctx.Scan.Peek().IsValue() {
-			return fmt.Errorf("needs %s", want)
+			m.unfit(ctx.Value.Name, fmt.Errorf("--%s: needs %s", ctx.Value.Name, want))
+			return nil
 		}
 		text := ctx.Scan.Pop().String()
 		v, ok := parse(strings.TrimSpace(text))
 		if !ok {
-			return &valueError{ctx.Value.Name, text, want}
+			m.unfit(ctx.Value.Name, &valueError{ctx.Value.Name, text, want})
+			return nil
 		}
 		target.Set(reflect.ValueOf(v))
 		return nil
 	}
 }
 
-type boolMapper struct{}
+type boolMapper struct{ *mistakes }
 
 // IsBool lets the flag stand without a value.
 func (boolMapper) IsBool() bool { return true }
 
-func (boolMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
+func (m boolMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	if ctx.Scan.Peek().Type != kong.FlagValueToken {
 		target.SetBool(true)
 		return nil
@@ -113,7 +116,8 @@ func (boolMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	text := ctx.Scan.Pop().String()
 	v, err := strconv.ParseBool(strings.ToLower(strings.TrimSpace(text)))
 	if err != nil {
-		return &valueError{ctx.Value.Name, text, wantBool}
+		m.unfit(ctx.Value.Name, &valueError{ctx.Value.Name, text, wantBool})
+		return nil
 	}
 	target.SetBool(v)
 	return nil

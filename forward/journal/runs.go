@@ -45,6 +45,23 @@ func lock(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// InUse says what keeps this process from having the journal in dir for itself; nil
+// if it is free, or not there. It changes nothing.
+func InUse(dir string) error {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return fmt.Errorf("journal: %s is in use by another process", dir)
+	}
+	return nil // and the lock goes with the descriptor
+}
+
 // run is the folder that one life of a process has written to.
 type run struct {
 	number  int
