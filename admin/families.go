@@ -123,6 +123,15 @@ var metricTable = []family{
 		labels: outcomesOfCallbacks(), callback: true,
 		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.callbacks.Outcomes[:]...) },
 	},
+	ofCallbacks(counter("batches_divided_total", "Times that a batch was divided to find the event that the app does not take.", func(s *snapshot) uint64 { return s.callbacks.Divided })),
+	ofCallbacks(counter("batches_partial_total", "Answers that said that the app has taken part of a batch.", func(s *snapshot) uint64 { return s.callbacks.Partial })),
+	{
+		desc: describe("batches_partial_spoilt_total", "What was wrong with such answers: not readable, so that the whole batch was sent again; ids that were not in the batch.", "reason"), kind: prometheus.CounterValue,
+		labels: []string{"unreadable", "unknown_id"}, callback: true,
+		values: func(s *snapshot, to []float64) []float64 {
+			return appendCounts(to, s.callbacks.PartialUnreadable, s.callbacks.PartialUnknown)
+		},
+	},
 	ofCallbacks(counter("authorizations_refused_total", "Upgrades that the app refused.", func(s *snapshot) uint64 { return s.callbacks.AuthorizationsRefused })),
 	ofCallbacks(counter("authorizations_unanswered_total", "Upgrades about which the app gave no usable answer in time: these clients got 503.", func(s *snapshot) uint64 { return s.callbacks.AuthorizationsUnanswered })),
 	ofCallbacks(gauge("authorizations_pending", "Upgrades about which the app has not decided yet.", func(s *snapshot) int64 { return s.callbacks.Authorizing })),

@@ -65,7 +65,7 @@ func (w *worker) authorize(r *report) {
 	switch r.outcome {
 	case Unreachable, Broken, Starved:
 		if due := now + f.policy.backoff(e.attempts); due < e.window {
-			r.back, r.due = l, due
+			r.again, r.due = l, due
 			return
 		}
 	}

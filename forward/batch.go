@@ -9,16 +9,19 @@ import (
 // larger: an estimate, which escapes in cookies can exceed.
 const maxBatchBytes = 1 << 20
 
-// batch is several events that are POSTed, and succeed or fail, together. It is
-// made when its lanes are first attempted and never changes: a batch that is tried
-// again has the same bytes. Its first lane stands for it in the scheduler's queues,
-// and that lane's first event keeps the count of attempts and the window; the
-// other lanes are in no queue until the batch is done with.
+// batch is several events that are POSTed together. It is made when its lanes are
+// first attempted, and is tried again with the same bytes, until it is divided
+// (divide.go) or the app takes part of it (partial.go). Its first lane stands for it in
+// the scheduler's queues, and that lane's first event has its window; the other lanes
+// are in no queue until the batch is done with.
 //
 // It belongs to whoever has its first lane in flight.
 type batch struct {
 	lanes  []share
 	events []*event // in the order of the body
+	tried  []*event // what is attempted of these
+	one    [1]*event
+	doubt
 }
 
 // share is what of a lane is in a batch.
@@ -26,6 +29,8 @@ type share struct {
 	lane   *lane
 	waits  int    // events that the lane had when it was taken
 	count  int    // of these, how many are in the batch
+	tried  int    // of these, how many are attempted
+	done   int    // of these, how many are delivered or have failed for good
 	cursor *event // the next to be taken
 }
 
@@ -35,6 +40,7 @@ var batches = sync.Pool{New: func() any { return new(batch) }}
 // each that has more, and so on, up to limit events.
 func (t *table) form(chain *lane, limit int) *batch {
 	b := batches.Get().(*batch)
+	defer b.whole()
 	for l := chain; l != nil; {
 		next := l.next
 		l.next = nil
@@ -66,14 +72,14 @@ func (t *table) form(chain *lane, limit int) *batch {
 func (b *batch) recycle() {
 	clear(b.lanes)
 	clear(b.events)
-	b.lanes, b.events = b.lanes[:0], b.events[:0]
+	*b = batch{lanes: b.lanes[:0], events: b.events[:0]}
 	batches.Put(b)
 }
 
-// appendBody appends the array that is POSTed (PROTOCOL 4.3).
+// appendBody appends the array that is POSTed (PROTOCOL 4.3): of what is tried.
 func (b *batch) appendBody(dst []byte) []byte {
 	dst = append(dst, '[')
-	for i, e := range b.events {
+	for i, e := range b.tried {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -143,7 +149,8 @@ func (t *table) release(l *lane) {
 }
 
 // pack readies what a job POSTs: it forms the batch where there is to be one and
-// none yet, and writes its body.
+// none yet, or looks at what is to be done with the one that there is, and writes the
+// body.
 func (w *worker) pack(j job) {
 	f, l := w.f, j.lane
 	if f.cfg.Batch == 1 || l.auth != nil {
@@ -156,6 +163,8 @@ func (w *worker) pack(j job) {
 		}
 		l.batch = f.lanes.form(l, limit)
 		f.pool.formed()
+	} else if other := f.look(l); other != nil {
+		f.put(other, f.now())
 	}
 	if cap(w.body) > 4*maxJoined { // not kept while idle
 		w.body = nil
@@ -166,32 +175,8 @@ func (w *worker) pack(j job) {
 // events are those that l's job is about: the first, or those of its batch.
 func (w *worker) events(l *lane) []*event {
 	if l.batch != nil {
-		return l.batch.events
+		return l.batch.tried
 	}
 	w.single[0] = l.head
 	return w.single[:]
-}
-
-// advanceAll takes the events of l's job, which have been dealt with, off their
-// lanes and returns those lanes that have more, as a chain.
-func (f *Forwarder) advanceAll(l *lane) (chain *lane) {
-	b := l.batch
-	if b == nil {
-		return f.advance(l)
-	}
-	l.batch = nil
-	for i := len(b.lanes) - 1; i >= 0; i-- {
-		s := b.lanes[i]
-		var more *lane
-		for range s.count {
-			more = f.advance(s.lane)
-		}
-		if more != nil {
-			f.lanes.release(more)
-			more.next = chain
-			chain = more
-		}
-	}
-	b.recycle()
-	return chain
 }

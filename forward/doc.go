@@ -18,7 +18,8 @@
 //
 // Three things go beside the lanes' plain way. A batch (batch.go, batching.go) is
 // made of the first events of several ready lanes; its first lane stands for it
-// from then on. An authorization (authorize.go) is an open event whose answer
+// from then on. One that the app does not take is divided (divide.go), or the app says
+// which of its events it has not taken (partial.go). An authorization (authorize.go) is an open event whose answer
 // somebody waits for: a lane of its own, in no table, that ends in time whatever
 // the workers do. A reply (reply.go) is what an answer says to the client; Settle
 // (settle.go) lets who acts for the app wait until the answers that have arrived

@@ -16,16 +16,18 @@ type Forwarder struct {
 	policy *policy
 	epoch  time.Time // instants count from here
 
-	terms    atomic.Pointer[terms]
-	events   eventPool
-	lanes    table
-	pool     *pool
-	pressure *pressure
-	failures *failures
-	replies  replies
-	letters  *deadLetters
-	lost     chan struct{} // has a place for each lost connection whose close event waits
-	counters counters
+	terms     atomic.Pointer[terms]
+	events    eventPool
+	lanes     table
+	pool      *pool
+	pressure  *pressure
+	failures  *failures
+	replies   replies
+	partials  partials
+	divisions divisions
+	letters   *deadLetters
+	lost      chan struct{} // has a place for each lost connection whose close event waits
+	counters  counters
 
 	histograms histograms
 
@@ -76,6 +78,7 @@ func New(cfg Config) (*Forwarder, error) {
 	f.pool.expire = f.expire
 	f.pressure = newPressure(cfg.Memory, cfg.Pressure)
 	f.failures = newFailures(cfg.Log, f.now)
+	f.partials.log, f.divisions.log = cfg.Log, cfg.Log
 	f.replies.log, f.replies.limit = cfg.Log, cfg.ReplyMax
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f, nil

@@ -50,7 +50,7 @@ func (h *histograms) attempted(l *lane, o Outcome, took time.Duration) {
 		action = authorizeAction
 	case l.batch != nil:
 		action = batchAction
-		h.batches.Observe(float64(len(l.batch.events)))
+		h.batches.Observe(float64(len(l.batch.tried)))
 	}
 	h.attempts.WithLabelValues(action, o.Label()).Observe(took.Seconds())
 }

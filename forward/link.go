@@ -53,11 +53,13 @@ type link struct {
 	answer  fasthttp.Response
 	behind  int // answers that follow the one that is read
 	bare    bareHead
+	batch   bool // what is POSTed is one: its answer may be partial
 	out     []byte
 	vectors [2][]byte
 
 	// Of the last answer.
 	salvaged     bool // of its head only the status is known
+	partial      bool // it says that the app has taken part of a batch
 	completeness completeness
 	start        []byte // of an excessive one, where it was wanted
 
@@ -190,6 +192,9 @@ func (l *link) read(wrote error, wanted int) (status int, retryAfter time.Durati
 	}
 	if wish := l.answer.Header.Peek(fasthttp.HeaderRetryAfter); len(wish) > 0 {
 		retryAfter = parseRetryAfter(wish, time.Now())
+	}
+	if l.partial = l.batch && !l.salvaged && l.isPartial(); l.partial {
+		wanted = maxPartial
 	}
 	if wrote != nil || !l.readBody(wanted) {
 		l.hangUp()

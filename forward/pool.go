@@ -59,8 +59,9 @@ type report struct {
 	outcome Outcome       // of an attempt or probe
 	err     error         // where it got no answer
 	began   time.Duration // when that began
-	back    *lane         // the lane, where it has events left
-	due     time.Duration // when back can be attempted; 0: now
+	back    *lane         // lanes, as a chain, that have events left and can be attempted now
+	again   *lane         // the lane, where what it was about is to be attempted again
+	due     time.Duration // when that can be; 0: now
 }
 
 // exchange takes w's reports, none at first, for its next job. It waits until
@@ -103,12 +104,15 @@ func (p *pool) settleLocked(r *report, now time.Duration) (change shift) {
 	for l := r.back; l != nil; {
 		next := l.next
 		l.next = nil
-		if r.due > now {
-			p.sched.addLater(l, r.due)
-		} else {
-			p.sched.add(l, now)
-		}
+		p.sched.add(l, now)
 		l = next
+	}
+	switch l := r.again; {
+	case l == nil:
+	case r.due > now:
+		p.sched.addLater(l, r.due)
+	default:
+		p.sched.add(l, now)
 	}
 	return change
 }

@@ -51,7 +51,7 @@ var mutable = map[string]struct {
 func TestEveryFieldOfTheConfigurationIsReloadedOrSaidToBeStatic(t *testing.T) {
 	static := []string{
 		"Concurrency", "DeadLetter", "Epoch", "Journal", "Done", "JSONDepth", "Batch", "Pipeline",
-		"Reply", "Settles", "Drained", "Pressure", "Log",
+		"Reply", "ReplyMax", "Settles", "Drained", "Pressure", "Log",
 	}
 	fields := reflect.TypeFor[Config]()
 	for i := range fields.NumField() {

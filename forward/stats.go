@@ -40,6 +40,12 @@ type Stats struct {
 	RepliesNotText  uint64 // called text, passed on as binary for not being UTF-8
 	RepliesBadClose uint64 // X-Ws-Close without a usable code
 
+	// With Config.Batch.
+	Divided           uint64 // times that a batch was divided, to find the event that the app does not take
+	Partial           uint64 // answers that said that the app has taken part of a batch
+	PartialUnreadable uint64 // of these, those that could not be read: the whole batch was sent again
+	PartialUnknown    uint64 // ids in them that were not in the batch
+
 	DeadLetters, DeadLetterErrors uint64
 
 	Journal JournalStats // for whoever made the Config.Journal to fill in
@@ -74,6 +80,11 @@ func (f *Forwarder) Stats() Stats {
 		RepliesRefused:  f.replies.refused.Load(),
 		RepliesNotText:  f.replies.unworthy.Load(),
 		RepliesBadClose: f.replies.misspelt.Load(),
+
+		Divided:           f.divisions.count.Load(),
+		Partial:           f.partials.count.Load(),
+		PartialUnreadable: f.partials.unreadable.Load(),
+		PartialUnknown:    f.partials.unknown.Load(),
 
 		Waiting:  int64(g.waiting),
 		Pressure: f.pressure.on.Load(),

@@ -133,7 +133,7 @@ func (w *worker) send(train []report) error {
 
 func (w *worker) depart(r *report) {
 	w.begin(r)
-	w.count(r.job.lane.head)
+	w.count(w.events(r.job.lane))
 }
 
 func (w *worker) arrive(r *report, status int, retryAfter time.Duration, err error) {

@@ -63,10 +63,12 @@ func (w *worker) do(r *report) {
 		}
 		w.link.watch.end()
 	case jobExpire:
-		for _, e := range w.events(l) {
-			w.f.failed(e, Unreachable, 0)
+		r.outcome = Unreachable
+		if l.batch != nil {
+			w.settleBatch(r, 0)
+		} else {
+			w.fail(r, 0)
 		}
-		r.back = w.f.advanceAll(l)
 	case jobHangUp:
 		w.link.hangUp()
 	}
@@ -96,15 +98,13 @@ func (w *worker) begin(r *report) {
 // conclude deals with the outcome of an attempt.
 func (w *worker) conclude(r *report, status int, retryAfter time.Duration, err error) {
 	f, e := w.f, r.job.lane.head
-	events := w.events(r.job.lane)
 	r.outcome, r.err = classify(status, err), err
 	f.counters.outcomes[r.outcome].Add(1)
-	for _, each := range events[1:] {
-		each.attempts = e.attempts
-	}
 	now := f.now()
 	f.histograms.attempted(r.job.lane, r.outcome, now-r.began)
 	switch {
+	case r.job.lane.batch != nil:
+		w.concludeBatch(r, status, retryAfter)
 	case r.outcome == Delivered:
 		if f.cfg.Reply != nil {
 			if reply, ok := f.replies.read(&w.link, e.requestID()); ok {
@@ -112,48 +112,44 @@ func (w *worker) conclude(r *report, status int, retryAfter time.Duration, err e
 			}
 			w.link.forget()
 		}
-		for _, each := range events {
-			f.counters.delivered[each.action].Add(1)
-			f.over(each, Delivered, status, false)
-		}
-		r.back = f.advanceAll(r.job.lane)
+		f.settle(e, Delivered, status)
+		r.back = f.advance(r.job.lane)
 	case r.outcome == CutOff: // Drain finds the event where it is
 	case r.outcome.retryable():
 		due, again := f.policy.retryAt(now, e.window, e.attempts, retryAfter)
 		if !again {
-			w.fail(r, events, status)
+			w.fail(r, status)
 			return
 		}
-		r.back = r.job.lane
+		r.again = r.job.lane
 		if r.outcome != Unreachable { // the gate decides when, for all of them
 			r.due = due
 		}
 	default:
-		w.fail(r, events, status)
+		w.fail(r, status)
 	}
 }
 
-// fail gives up a job's events.
-func (w *worker) fail(r *report, events []*event, status int) {
-	for _, e := range events {
-		w.f.failed(e, r.outcome, status)
-	}
-	r.back = w.f.advanceAll(r.job.lane)
+// fail gives up a job's event.
+func (w *worker) fail(r *report, status int) {
+	w.f.failed(r.job.lane.head, r.outcome, status)
+	r.back = w.f.advance(r.job.lane)
 }
 
 // attempt POSTs the first event of l, or its batch. An app closes connections that
 // it finds idle, and now and then one that is just being used: then the event goes
 // out again at once on a new connection, once in its life.
 func (w *worker) attempt(l *lane, probe bool) (status int, retryAfter time.Duration, err error) {
-	e := l.head
+	events := w.events(l)
+	e := events[0]
 	if probe { // is to find out whether the app takes connections
 		w.link.hangUp()
 	}
 	w.link.vet()
 	for {
-		w.count(e)
+		attempt := w.count(events)
 		used := w.link.connected()
-		status, retryAfter, err = w.once(l, probe)
+		status, retryAfter, err = w.once(l, attempt, probe)
 		if !used || e.redialed || !errors.Is(err, errNoAnswer) {
 			break
 		}
@@ -165,16 +161,20 @@ func (w *worker) attempt(l *lane, probe bool) (status int, retryAfter time.Durat
 	return status, retryAfter, err
 }
 
-// count counts an attempt at e.
-func (w *worker) count(e *event) {
-	e.attempts++
+// count counts an attempt at events, and returns how many there were at most.
+func (w *worker) count(events []*event) (most int) {
+	for _, e := range events {
+		e.attempts++
+		most = max(most, e.attempts)
+	}
 	w.f.counters.attempts.Add(1)
-	if e.attempts > 1 {
+	if most > 1 {
 		w.f.counters.retries.Add(1)
 	}
+	return most
 }
 
-func (w *worker) once(l *lane, probe bool) (status int, retryAfter time.Duration, err error) {
+func (w *worker) once(l *lane, attempt int, probe bool) (status int, retryAfter time.Duration, err error) {
 	deadline := time.Now().Add(w.timeout(l))
 	if !w.link.connected() {
 		if err := w.link.connect(w.f.ctx, deadline); err != nil {
@@ -184,7 +184,9 @@ func (w *worker) once(l *lane, probe bool) (status int, retryAfter time.Duration
 			w.f.pool.reached()
 		}
 	}
-	p := l.head.parcel()
+	p := w.events(l)[0].parcel()
+	p.attempt = attempt
+	w.link.batch = l.batch != nil
 	if l.batch != nil {
 		p.cookie, p.headers, p.body = "", "", w.body
 		held := int64(cap(w.body))

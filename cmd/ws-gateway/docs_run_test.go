@@ -103,7 +103,7 @@ func (p *play) run() {
 			answer := plainly
 			if i+1 < len(steps) && steps[i+1].kind == "answer" {
 				i++
-				answer = onTheWire(steps[i].text)
+				answer = onTheWire(p.real(steps[i].text))
 			}
 			p.app.say(h, answer)
 		default:

@@ -1,0 +1,147 @@
+package forward
+
+import (
+	"bytes"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/tidwall/gjson"
+)
+
+// An app that has taken part of a batch may say so: a 2xx answer with
+//
+//	X-Ws-Batch: partial
+//
+//	{"failed":[{"request_id":"…"},{"request_id":"…","retry":false}]}
+//
+// names the events that it has not taken, and which of them not to send again. The
+// header is what asks for its body to be read: apps answer with bodies of all kinds.
+const (
+	partialField = "X-Ws-Batch"
+	partialWord  = "partial"
+
+	// maxPartial is how long such a body may be: 10,000 ids and as much again.
+	maxPartial = 1 << 20
+)
+
+// partials counts such answers, and says once for each kind what is wrong with them.
+type partials struct {
+	log        zerolog.Logger
+	count      atomic.Uint64
+	unreadable atomic.Uint64 // the whole batch is sent again
+	unknown    atomic.Uint64 // ids that were not in the batch
+
+	unreadableOnce, unknownOnce sync.Once
+}
+
+// isPartial reports whether the answer that l reads says that it is partial.
+func (l *link) isPartial() bool {
+	value, found := l.field(partialField)
+	return found && bytes.EqualFold(bytes.TrimSpace(value), []byte(partialWord))
+}
+
+// read returns the ids that the answer names, and whether each is to be sent again.
+// ok is false where it cannot be read.
+func (p *partials) read(l *link, tried []*event) (failed map[string]bool, ok bool) {
+	p.count.Add(1)
+	if l.completeness == whole {
+		failed, ok = parsePartial(l.body())
+	}
+	if !ok {
+		p.unreadable.Add(1)
+		p.unreadableOnce.Do(func() {
+			p.log.Warn().Bytes("request_id", tried[0].requestID()).
+				Msg(`an answer with X-Ws-Batch: partial has no body such as {"failed":[{"request_id":"…"}]}: the whole batch is sent again; said once`)
+		})
+		return nil, false
+	}
+	known := 0
+	for _, e := range tried {
+		if _, named := failed[string(e.requestID())]; named {
+			known++
+		}
+	}
+	if unknown := len(failed) - known; unknown > 0 {
+		p.unknown.Add(uint64(unknown))
+		p.unknownOnce.Do(func() {
+			p.log.Warn().Bytes("request_id", tried[0].requestID()).
+				Msg("an answer with X-Ws-Batch: partial names a request_id that was not in the batch: such are ignored; said once")
+		})
+	}
+	return failed, true
+}
+
+// parsePartial reads the body of a partial answer. Of an id that comes twice the
+// last counts.
+func parsePartial(body []byte) (failed map[string]bool, ok bool) {
+	if !ValidJSON(body) {
+		return nil, false
+	}
+	list := gjson.GetBytes(body, "failed")
+	if !list.IsArray() || !gjson.ParseBytes(body).IsObject() {
+		return nil, false
+	}
+	failed = make(map[string]bool)
+	list.ForEach(func(_, element gjson.Result) bool {
+		id, retry := element.Get("request_id"), element.Get("retry")
+		ok = element.IsObject() && id.Type == gjson.String && (!retry.Exists() || retry.IsBool())
+		failed[id.Str] = retry.Type != gjson.False
+		return ok
+	})
+	return failed, ok || len(failed) == 0
+}
+
+// settlePartly ends those events of a batch that the app has taken or does not want
+// again. Of a connection the first that is to be sent again holds up what stands
+// behind it, whatever the answer says of that: its order is more than what is saved.
+func (w *worker) settlePartly(r *report, status int, retryAfter time.Duration) {
+	f, b, now := w.f, r.job.lane.batch, w.f.now()
+	failed, ok := f.partials.read(&w.link, b.tried)
+	w.link.forget()
+	if !ok {
+		r.outcome = Broken
+		w.postpone(r, status, retryAfter)
+		return
+	}
+	failures, ends := b.failures+1, never
+	for i := range b.lanes {
+		s := &b.lanes[i]
+		e := s.lane.head
+		if s.tried > 0 && b.trial {
+			e = b.tried[0]
+		}
+		for s.done < s.tried {
+			retry, named := failed[string(e.requestID())]
+			if named && retry && now < e.window {
+				ends = min(ends, e.window)
+				break
+			}
+			switch {
+			case !named:
+				f.divisions.took(now)
+				f.settle(e, Delivered, status)
+			case retry:
+				f.settle(e, Unavailable, status)
+			default:
+				f.settle(e, Rejected, status)
+			}
+			if s.done++; s.done < s.tried {
+				e = e.next
+			}
+		}
+	}
+	trial := b.trial || len(b.tried) < len(b.events)
+	r.back, r.again = f.shrink(r.job.lane)
+	if r.again == nil {
+		return
+	}
+	r.again.batch.failures = failures
+	if trial {
+		r.again.batch.strikes, r.again.batch.since = patience-1, r.began
+	}
+	if ends < never { // one that is to be sent again holds up the rest
+		r.due, _ = f.policy.retryAt(now, ends, failures, retryAfter)
+	}
+}
