@@ -3,6 +3,7 @@ package forward
 import (
 	"math/bits"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 )
@@ -53,7 +54,8 @@ const (
 // eventPool keeps events for reuse, with their buffers, by buffer size: so a
 // small event never holds a large buffer while it waits.
 type eventPool struct {
-	levels  int // Config.JSONDepth
+	levels  int          // Config.JSONDepth, see depth
+	newer   atomic.Int64 // the same as last reloaded; 0: it has not been
 	classes [numClasses]sync.Pool
 }
 
@@ -86,7 +88,7 @@ func (p *eventPool) open(src *Source, req *Request) *event {
 }
 
 func (p *eventPool) message(src *Source, data []byte, binary bool) *event {
-	f := formOf(data, binary, p.levels)
+	f := formOf(data, binary, p.depth())
 	e := p.get(messageSize(src, data, f))
 	e.buf = appendMessage(e.buf, src, data, f)
 	return e.complete(src, actionMessage)

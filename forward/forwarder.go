@@ -79,7 +79,8 @@ func New(cfg Config) (*Forwarder, error) {
 	f.pressure = newPressure(cfg.Memory, cfg.Pressure)
 	f.failures = newFailures(cfg.Log, f.now)
 	f.partials.log, f.divisions.log = cfg.Log, cfg.Log
-	f.replies.log, f.replies.limit = cfg.Log, cfg.ReplyMax
+	f.replies.log = cfg.Log
+	f.replies.limit.Store(int64(cfg.ReplyMax))
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f, nil
 }

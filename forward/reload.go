@@ -18,6 +18,7 @@ type terms struct {
 	timeout      time.Duration
 	authorizeFor time.Duration
 	retryFor     time.Duration
+	replyMax     int
 }
 
 // route is where connections to the app go, and how they are secured.
@@ -41,7 +42,7 @@ func newTerms(cfg *Config, dialer func(target) dialFunc, old *terms) (*terms, er
 	}
 	t := &terms{
 		target: to, secrets: cfg.Secrets,
-		timeout: cfg.Timeout, authorizeFor: cfg.AuthorizeFor, retryFor: cfg.RetryFor,
+		timeout: cfg.Timeout, authorizeFor: cfg.AuthorizeFor, retryFor: cfg.RetryFor, replyMax: cfg.ReplyMax,
 	}
 	if r := (route{cfg.URL, cfg.TLS}); old != nil && *old.route == r {
 		t.route, t.dial, t.secure = old.route, old.dial, old.secure
@@ -56,8 +57,8 @@ func newTerms(cfg *Config, dialer func(target) dialFunc, old *terms) (*terms, er
 // once Drain has been called.
 //
 // It takes over URL, TLS, Headers, Secrets, Timeout, AuthorizeFor, RetryFor,
-// QueueEvents, QueueBytes, Memory, Linger, DeadLetterMaxSize and DeadLetterKeep; the
-// rest stays as it is. Whatever waits goes out by the new configuration, from its
+// QueueEvents, QueueBytes, Memory, JSONDepth, Linger, ReplyMax, DeadLetterMaxSize and
+// DeadLetterKeep; the rest stays as it is. Whatever waits goes out by the new configuration, from its
 // next attempt on; what is under way ends as it began, and an event that has been
 // attempted keeps the end of its time. TLS is another one if it is another pointer:
 // then, as with another URL, idle connections to the app are closed, and others
@@ -76,6 +77,8 @@ func (f *Forwarder) Reload(cfg Config) (apply func(), err error) {
 		f.terms.Store(t)
 		f.lanes.rebound(bounds{events: cfg.QueueEvents, bytes: cfg.QueueBytes})
 		f.pressure.move(cfg.Memory)
+		f.events.newer.Store(int64(cfg.JSONDepth))
+		f.replies.limit.Store(int64(cfg.ReplyMax))
 		f.letters.resize(cfg.DeadLetterMaxSize, cfg.DeadLetterKeep)
 		f.pool.renew(cfg.RetryFor, max(cfg.Linger, 0), t.route != old.route)
 		if t.target.name != old.target.name {
@@ -125,6 +128,14 @@ func (t *table) limits() bounds {
 		return *b
 	}
 	return t.bounds
+}
+
+// depth is the Config.JSONDepth in force.
+func (p *eventPool) depth() int {
+	if n := p.newer.Load(); n > 0 {
+		return int(n)
+	}
+	return p.levels
 }
 
 // move sets another limit.

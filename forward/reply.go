@@ -23,7 +23,7 @@ type Reply struct {
 // kind: an app that does it once does it always.
 type replies struct {
 	log      zerolog.Logger
-	limit    int // bytes of a body
+	limit    atomic.Int64 // bytes of a body
 	sent     atomic.Uint64
 	refused  atomic.Uint64 // too long, or cut short
 	unworthy atomic.Uint64 // text that is not UTF-8
@@ -41,7 +41,7 @@ func (r *replies) read(l *link, id []byte) (reply Reply, ok bool) {
 	case excessive:
 		r.refused.Add(1)
 		r.longOnce.Do(func() {
-			r.log.Warn().Bytes("request_id", id).Int("limit", r.limit).
+			r.log.Warn().Bytes("request_id", id).Int64("limit", r.limit.Load()).
 				Msg("an answer's body is longer than --callback-reply-max: such are not sent to clients; raise it, or send by the API; said once")
 		})
 	case cutShort:

@@ -195,7 +195,7 @@ func (w *worker) once(l *lane, attempt int, probe bool) (status int, retryAfter 
 	}
 	switch {
 	case w.f.cfg.Reply != nil:
-		p.wanted = w.f.cfg.ReplyMax
+		p.wanted = w.terms.replyMax
 	case l.auth != nil:
 		p.wanted = maxAnswerBody
 	}

@@ -2,11 +2,10 @@ package reload
 
 import (
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 func TestCompareNamesWhatDiffersByWhetherItCanBeChanged(t *testing.T) {
@@ -32,31 +31,35 @@ func TestARecordShowsTheLastReloadAndSinceWhenTheConfigurationIsInForce(t *testi
 	if _, ok := r.Last(); ok {
 		t.Error("there has been a reload")
 	}
-	want := func(lines string) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(r)
+	want := func(ok, at, restart float64) {
 		t.Helper()
-		if err := testutil.CollectAndCompare(r, strings.NewReader(lines), "ws_gateway_config_last_reload_successful",
-			"ws_gateway_config_last_reload_success_timestamp_seconds", "ws_gateway_config_restart_options"); err != nil {
-			t.Error(err)
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			value := f.GetMetric()[0].GetGauge().GetValue()
+			if want, known := map[string]float64{
+				"ws_gateway_config_last_reload_successful":                ok,
+				"ws_gateway_config_last_reload_success_timestamp_seconds": at,
+				"ws_gateway_config_restart_options":                       restart,
+			}[f.GetName()]; known && value != want {
+				t.Errorf("%s is %v, want %v", f.GetName(), value, want)
+			}
+		}
+		if len(families) != 4 {
+			t.Errorf("%d metrics", len(families))
 		}
 	}
-	metrics := func(ok, at, restart string) string {
-		return `# HELP ws_gateway_config_last_reload_success_timestamp_seconds Unix time at which a configuration last came into force, by a reload or the start.
-# TYPE ws_gateway_config_last_reload_success_timestamp_seconds gauge
-ws_gateway_config_last_reload_success_timestamp_seconds ` + at + `
-# HELP ws_gateway_config_last_reload_successful 1 while the configuration that was last read is in force, the options apart that need a restart; 0 after a reload (SIGHUP) that failed.
-# TYPE ws_gateway_config_last_reload_successful gauge
-ws_gateway_config_last_reload_successful ` + ok + `
-# HELP ws_gateway_config_restart_options Options that have been changed and need a restart.
-# TYPE ws_gateway_config_restart_options gauge
-ws_gateway_config_restart_options ` + restart + "\n"
-	}
-	want(metrics("1", "1000", "0"))
+	want(1, 1000, 0)
 	r.Add(Outcome{At: time.Unix(2000, 0), Restart: []string{"listen"}})
-	want(metrics("1", "2000", "1"))
+	want(1, 2000, 1)
 	r.Add(Outcome{At: time.Unix(3000, 0), Error: "wrong"})
-	want(metrics("0", "2000", "1")) // what is in force still waits for a restart
+	want(0, 2000, 1) // what is in force still waits for a restart
 	r.Add(Outcome{At: time.Unix(4000, 0)})
-	want(metrics("1", "4000", "0"))
+	want(1, 4000, 0)
 	if last, ok := r.Last(); !ok || last.Error != "" || !last.At.Equal(time.Unix(4000, 0)) {
 		t.Errorf("%+v", last)
 	}
