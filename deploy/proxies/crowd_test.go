@@ -15,10 +15,8 @@ import (
 func TestFiveThousandAtOnce(t *testing.T) {
 	const crowd = 5000
 	each(t, func(t *testing.T, k kind) {
-		a := startApp(t)
-		g := startGateway(t, plainGateway, a)
-		s := setting{app: a, gateway: g, proxy: startProxy(t, k, g.addr, g, a, false)}
-		s.ready(t)
+		s := setUpBare(t, k, false, plainGateway)
+		a, g := s.app, s.gateway
 		until(t, "whoever asked first to leave", func() bool { opened, closed := a.counts(); return opened > 0 && opened == closed })
 		before, _ := a.counts()
 

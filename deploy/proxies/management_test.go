@@ -3,6 +3,7 @@
 package proxies
 
 import (
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -95,4 +96,57 @@ func (s setting) attack(t *testing.T, method, path, lines, body string) {
 	if strings.Contains(answer, `"code"`) {
 		t.Errorf("%s %s: management answered %.100q", method, path, answer)
 	}
+}
+
+// What stands behind a handshake that is refused, or in a body that it should not
+// have, is nothing that anybody answers as a request of its own.
+func TestNothingIsSmuggledBehindAHandshake(t *testing.T) {
+	const inner = "GET /tapr/ws/conn/list HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+	noUpgrade := "GET /ws HTTP/1.1\r\nHost: " + siteName + "\r\n"
+	chunked := "Transfer-Encoding: chunked\r\n"
+	inChunk := strconv.FormatInt(int64(len(inner)), 16) + "\r\n" + inner + "\r\n0\r\n\r\n"
+	length := "Content-Length: " + strconv.Itoa(len(inner)) + "\r\n"
+	requests := map[string]func(signIn string) string{
+		"behind an upgrade":      func(s string) string { return upgrade("/ws") + s + "\r\n" + inner },
+		"behind a wrong version": func(s string) string { return strings.Replace(upgrade("/ws"), ": 13", ": 12", 1) + s + "\r\n" + inner },
+		"behind no upgrade":      func(s string) string { return noUpgrade + s + "\r\n" + inner },
+		"behind another protocol": func(s string) string {
+			return noUpgrade + "Upgrade: h2c\r\nConnection: Upgrade\r\n" + s + "\r\n" + inner
+		},
+		"in an upgrade's body":         func(s string) string { return upgrade("/ws") + length + s + "\r\n" + inner },
+		"in an upgrade's chunk":        func(s string) string { return upgrade("/ws") + chunked + s + "\r\n" + inChunk },
+		"in a body":                    func(s string) string { return noUpgrade + length + s + "\r\n" + inner },
+		"in a chunk":                   func(s string) string { return noUpgrade + chunked + s + "\r\n" + inChunk },
+		"behind two lengths":           func(s string) string { return noUpgrade + "Content-Length: 0\r\n" + length + s + "\r\n" + inner },
+		"behind an end that is no end": func(s string) string { return noUpgrade + length + chunked + s + "\r\n0\r\n\r\n" + inner },
+		"behind a strange coding":      func(s string) string { return noUpgrade + "Transfer-Encoding: x, chunked\r\n" + s + "\r\n" + inChunk },
+		"in a line that ends in LF": func(s string) string {
+			return upgrade("/ws") + s + "X: a\n\nGET /tapr/ws/conn/list HTTP/1.1\nHost: 127.0.0.1\r\n\r\n"
+		},
+		"behind a handshake of HTTP/1.0": func(s string) string {
+			return strings.Replace(upgrade("/ws"), "HTTP/1.1", "HTTP/1.0", 1) + s + "\r\n" + inner
+		},
+	}
+	each(t, func(t *testing.T, k kind) {
+		s := setUp(t, k, true)
+		for name, request := range requests {
+			t.Run(name, func(t *testing.T) {
+				c := dial(t, s.proxy.addr)
+				if _, err := io.WriteString(c, request(k.signIn("alice"))); err != nil {
+					t.Fatal(err)
+				}
+				// The proxy may wait for more; that this is all it tells everybody.
+				if err := c.CloseWrite(); err != nil {
+					t.Fatal(err)
+				}
+				said, err := io.ReadAll(c.in)
+				if err != nil && timedOut(err) {
+					t.Fatalf("the connection does not end after %.300q", said)
+				}
+				if strings.Contains(string(said), `"code"`) {
+					t.Errorf("management answered: %.500q", said)
+				}
+			})
+		}
+	})
 }

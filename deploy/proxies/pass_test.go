@@ -28,6 +28,16 @@ func setUp(t *testing.T, k kind, signIn bool, args ...string) setting {
 	return s
 }
 
+// setUpBare has no wire: where the gateway is away, the proxy is refused.
+func setUpBare(t *testing.T, k kind, signIn bool, binary string, args ...string) setting {
+	t.Helper()
+	a := startApp(t)
+	g := startGateway(t, binary, a, args...)
+	s := setting{app: a, gateway: g, proxy: startProxy(t, k, g.addr, g, a, signIn)}
+	s.ready(t)
+	return s
+}
+
 // ready waits until the proxy finds its gateway: one that checks it takes a while.
 func (s setting) ready(t *testing.T) {
 	t.Helper()
@@ -192,6 +202,11 @@ func TestTheGatewayLearnsTheClientsAddressAndTheHost(t *testing.T) {
 				connect(t, s.proxy.addr, uri, k.signIn("alice")+lines("Origin: https://"+siteName)+with)
 				if got := s.app.open(t, uri).Request; got.Remote != clientAddr || got.Origin != "https://"+siteName {
 					t.Errorf("the gateway knows the client as %s from %q", got.Remote, got.Origin)
+				}
+				// Apache adds to what it is given, and the gateway would still find the right
+				// one; but nothing of the client's is to arrive.
+				if got := values(s.wire.headOf(t, uri), "x[-_]forwarded[-_]for|forwarded"); !slices.Equal(got, []string{clientAddr}) {
+					t.Errorf("the proxy says that it speaks for %q", got)
 				}
 				if got := values(s.wire.headOf(t, uri), "host"); !slices.Equal(got, []string{siteName}) {
 					t.Errorf("Host is %q, want %s", got, siteName)

@@ -35,7 +35,7 @@ func TestWhenTheProxyEndsSoDoConnectionsAndTheAppIsTold(t *testing.T) {
 
 func TestAfterARestartOfTheGatewayClientsComeBackThroughTheProxy(t *testing.T) {
 	each(t, func(t *testing.T, k kind) {
-		s := setUp(t, k, true, "--drain-period", "0s", "--close-timeout", "100ms")
+		s := setUpBare(t, k, true, checkedGateway, "--drain-period", "0s", "--close-timeout", "100ms")
 		uri := target()
 		c := connect(t, s.proxy.addr, uri, k.signIn("alice"))
 		open := s.app.open(t, uri)
