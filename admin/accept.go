@@ -24,7 +24,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		switch {
 		case err == nil:
 			wait.over()
-			s.door.enter(c, s.serveConn)
+			s.door.enter(c, s.cfg.Clock, s.serveConn)
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		case !passing(err):

@@ -42,22 +42,16 @@ type caller struct {
 	unread   bool                    // a body was left unread; for the connection's goroutine only, as the following
 	heard    bool                    // something has been read
 	mistaken *netpoll.HandshakeError // the first bytes were of another protocol
-}
 
-// Read notices whose first bytes are of another protocol than HTTP.
-func (c *caller) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if n > 0 && !c.heard {
-		c.heard, c.mistaken = true, netpoll.Mistaken(b[:n])
-	}
-	return n, err
+	clock            func() time.Duration // Config.Clock; nil: the wall's
+	reading, writing allowance
 }
 
 func callerOf(ctx *fasthttp.RequestCtx) *caller { return ctx.Conn().(*caller) }
 
 // enter runs serve for c on a goroutine of its own, or turns c away.
-func (d *door) enter(conn net.Conn, serve func(*caller)) {
-	c := &caller{Conn: conn, from: peerOf(conn.RemoteAddr())}
+func (d *door) enter(conn net.Conn, clock func() time.Duration, serve func(*caller)) {
+	c := &caller{Conn: conn, from: peerOf(conn.RemoteAddr()), clock: clock}
 	d.mu.Lock()
 	count, limit := d.places(c.from)
 	if d.closed.Load() || *count >= limit {

@@ -50,6 +50,10 @@ type Config struct {
 	Profiles     bool   // serve the Go runtime's profiles at /debug/pprof/
 	Version      string // for /metrics
 
+	// Clock is the time in which the process runs, from some instant on: what must
+	// happen in a time has so much of it. Default: the wall's clock.
+	Clock func() time.Duration
+
 	Log zerolog.Logger
 
 	readTimeout time.Duration // of a whole request; default below, tests have less time

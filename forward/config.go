@@ -81,6 +81,12 @@ type Config struct {
 	Drained  func(key uint64)
 	Pressure func(on bool)
 
+	// Clock is the time in which the process runs, from some instant on, and never
+	// goes back: what is given up after a time is given up after so much of it.
+	// Default: the wall's clock, by which a process that was stopped for a while judges
+	// what came meanwhile as too late.
+	Clock func() time.Duration
+
 	Log zerolog.Logger
 }
 

@@ -14,7 +14,7 @@ type Forwarder struct {
 	cfg    Config // see terms for what of it can change
 	dialer func(target) dialFunc
 	policy *policy
-	epoch  time.Time // instants count from here
+	epoch  time.Time // instants count from here, without Config.Clock
 
 	terms     atomic.Pointer[terms]
 	events    eventPool
@@ -98,7 +98,13 @@ func (f *Forwarder) Start() {
 	}
 }
 
-func (f *Forwarder) now() time.Duration { return time.Since(f.epoch) }
+// now is the present instant, by Config.Clock.
+func (f *Forwarder) now() time.Duration {
+	if f.cfg.Clock != nil {
+		return f.cfg.Clock()
+	}
+	return time.Since(f.epoch)
+}
 
 // Open, Message and Close append an event to its connection's lane. They copy
 // data, never block, and may be called from any goroutine; the calls for one Key

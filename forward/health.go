@@ -28,7 +28,7 @@ type Health struct {
 func (f *Forwarder) Health() Health {
 	h := Health{App: f.terms.Load().target.name, Failures: f.failures.latest()}
 	if since := f.pool.lastShift(&h.Down); since > 0 {
-		h.Since = f.epoch.Add(since)
+		h.Since = time.Now().Add(since - f.now())
 	}
 	return h
 }

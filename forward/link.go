@@ -63,7 +63,9 @@ type link struct {
 	completeness completeness
 	start        []byte // of an excessive one, where it was wanted
 
-	until time.Time // of the exchange
+	until   time.Time            // of the exchange
+	clock   func() time.Duration // Config.Clock; nil: there is none
+	allowed allowance            // of the exchange, by that clock
 
 	mu   sync.Mutex
 	conn net.Conn // guarded by mu for interrupt's sake
@@ -92,10 +94,11 @@ func (l *link) connect(ctx context.Context, deadline time.Time) error {
 		}
 		conn = secured
 	}
+	source := &patientReader{l, conn}
 	if l.reader == nil {
-		l.reader = bufio.NewReaderSize(conn, maxAnswerHead)
+		l.reader = bufio.NewReaderSize(source, maxAnswerHead)
 	} else {
-		l.reader.Reset(conn)
+		l.reader.Reset(source)
 	}
 	l.mu.Lock()
 	l.conn = conn
@@ -140,6 +143,7 @@ func (l *link) limit(deadline time.Time) error {
 		return errCutOff
 	}
 	l.until = deadline
+	l.allow(time.Until(deadline))
 	if err := l.conn.SetDeadline(deadline); err != nil {
 		return errNoAnswer // it has ended already
 	}
@@ -151,6 +155,7 @@ func (l *link) hasten() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if rest := time.Now().Add(restLimit); !l.cut && rest.Before(l.until) {
+		l.allow(restLimit)
 		_ = l.conn.SetReadDeadline(rest) // fails where it has ended, as the read will
 	}
 }

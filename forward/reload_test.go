@@ -53,7 +53,7 @@ var mutable = map[string]struct {
 func TestEveryFieldOfTheConfigurationIsReloadedOrSaidToBeStatic(t *testing.T) {
 	static := []string{
 		"Concurrency", "DeadLetter", "Epoch", "Journal", "Done", "Batch", "Pipeline",
-		"Reply", "Settles", "Drained", "Pressure", "Log",
+		"Clock", "Reply", "Settles", "Drained", "Pressure", "Log",
 	}
 	fields := reflect.TypeFor[Config]()
 	for i := range fields.NumField() {

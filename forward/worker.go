@@ -28,6 +28,7 @@ func newWorker(f *Forwarder) *worker {
 		f:    f,
 		wake: make(chan struct{}, 1),
 	}
+	w.link.clock = f.cfg.Clock
 	if f.cfg.Settles {
 		w.link.watch = new(watch)
 	}

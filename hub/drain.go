@@ -26,8 +26,12 @@ func (h *Hub) Drain(ctx context.Context, period time.Duration) error {
 	}
 	tick := time.NewTicker(drainStep)
 	defer tick.Stop()
-	for start := time.Now(); ; {
-		left := max(period-time.Since(start), 0)
+	left, last := period, time.Now()
+	for {
+		// A process that was stopped meanwhile goes on where it was, instead of
+		// closing everybody at once.
+		now := time.Now()
+		left, last = max(left-min(now.Sub(last), time.Second), 0), now
 		open, err := drainOnce(ctx, drains, left, period)
 		if err != nil || open == 0 {
 			return err

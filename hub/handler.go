@@ -87,6 +87,11 @@ func (h *Hub) Closed(c *netpoll.Conn, end netpoll.End) {
 func (h *Hub) Tick(l *netpoll.Loop, now uint32) (more bool) {
 	ls := h.loops[l.Index()]
 	ls.now = max(ls.now, now)
+	if missed := l.Missed(); missed > 0 {
+		// What clients have sent meanwhile, and what their hosts send again since
+		// nobody confirmed it, comes in about the same time.
+		ls.grace = now + min(missed, ls.settings.pingTimeout)
+	}
 	ls.lag.Store(ls.deadlines.lag(now))
 	switch {
 	case ls.deadlines.Advance(now, wheelBudget, ls.timeOut):
@@ -104,6 +109,8 @@ func (h *Hub) timeOut(ls *loopState, slot uint32) {
 	c := ls.loop.At(slot)
 	switch {
 	case c == nil:
+	case ls.now < ls.grace:
+		ls.deadlines.Set(slot, ls.grace)
 	case c.Paused():
 		ls.deadlines.Set(slot, ls.deadline())
 	default:

@@ -102,6 +102,7 @@ type loopState struct {
 	settings  *settings // see Reload
 	sessions  netpoll.Slab[session]
 	now       uint32                // seconds, as the last Tick said
+	grace     uint32                // tick before which nobody is closed for want of pings
 	open      int                   // sessions
 	deadlines wheel                 // ping timeouts, by slot
 	pings     wheel                 // server pings, by slot

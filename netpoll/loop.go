@@ -37,11 +37,12 @@ type Loop struct {
 	conns     Slab[Conn]
 	slots     uint32   // slots ever used
 	free      []uint32 // slots without a connection
-	now       uint32   // seconds since the start
-	ticking   bool     // the work of this second is not done
-	stopping  bool     // ends as soon as no connection is left
-	settling  bool     // more connections have to give way
-	tasks     []task   // taken from the mailbox
+	now       uint32   // seconds since the start in which the loop ran: see seconds.go
+	seconds   seconds
+	ticking   bool   // the work of this second is not done
+	stopping  bool   // ends as soon as no connection is left
+	settling  bool   // more connections have to give way
+	tasks     []task // taken from the mailbox
 	nextTask  int
 	deadlines [deadlineKinds]deadlineQueue
 	pressed   []ID // connections that were found readable under pressure
@@ -100,8 +101,13 @@ func newLoop(s *Server, index int) (*Loop, error) {
 // Index is the loop's place in Server.Loops.
 func (l *Loop) Index() int { return l.index }
 
-// Now is the current tick: seconds since the server's start.
+// Now is the current tick: seconds since the server's start, without those in which
+// the loop could not run.
 func (l *Loop) Now() uint32 { return l.now }
+
+// Missed is how many seconds before the current tick the loop could not run, as the
+// process was stopped or had no processor. They are not in Now.
+func (l *Loop) Missed() uint32 { return l.seconds.missed }
 
 // Post is PostContext for those whom nobody waits for: it waits for room as long as
 // the loop runs.
@@ -166,6 +172,10 @@ func (l *Loop) turn(events []unix.EpollEvent) {
 		l.dispatch(&events[i])
 		l.settle()
 	}
+	if l.seconds.due && l.seconds.caughtUp(len(events)) {
+		l.now++
+		l.ticking = true
+	}
 	l.runTasks()
 	ticking := l.ticking
 	if ticking {
@@ -181,7 +191,7 @@ func (l *Loop) wait() ([]unix.EpollEvent, error) {
 	l.stats.Turns++
 	l.turns++
 	l.stats.TurnTimes.observe(time.Since(l.began))
-	block := !l.ticking && !l.settling && !l.kernel.looking && l.nextTask == len(l.tasks) && l.mailbox.sleep()
+	block := !l.ticking && !l.seconds.due && !l.settling && !l.kernel.looking && l.nextTask == len(l.tasks) && l.mailbox.sleep()
 	if block || l.turns%publishEvery == 0 {
 		l.publish()
 	}
@@ -202,9 +212,8 @@ func (l *Loop) dispatch(ev *unix.EpollEvent) {
 		return
 	case timerID:
 		if n := l.poll.ticks(); n > 0 {
-			l.now += n
 			l.stats.PausedSeconds += uint64(n) * uint64(max(l.stats.Paused, 0))
-			l.ticking = true
+			l.seconds.passed(n, l.stats.Descriptors)
 		}
 		return
 	}

@@ -15,6 +15,9 @@ const (
 	timerID    = ID(1) << 32
 )
 
+// maxEvents is how many events one wait returns at most.
+const maxEvents = 256
+
 // poller is the epoll of one loop, with the eventfd that wakes it and the
 // timerfd that ticks. Only wake may be called from another goroutine.
 //
@@ -30,7 +33,7 @@ type poller struct {
 	poll   func(uintptr) bool // fills events; made once, so that waiting allocates nothing
 	n      int
 	errno  syscall.Errno
-	events [256]unix.EpollEvent
+	events [maxEvents]unix.EpollEvent
 }
 
 func newPoller() (*poller, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"ws-gateway/admin"
+	"ws-gateway/cmd/ws-gateway/internal/awake"
 	"ws-gateway/cmd/ws-gateway/internal/reload"
 	"ws-gateway/forward"
 	"ws-gateway/hub"
@@ -37,6 +38,7 @@ type gateway struct {
 	management net.Listener // the clients' own, or the one of --admin-listen
 
 	around     surroundings
+	clock      *awake.Clock // by which what takes too long is given up
 	supervisor *supervisor
 	collectors []prometheus.Collector // of metrics that none of the packages has
 	beside     context.Context        // of goroutines that only look
@@ -64,7 +66,7 @@ func newGateway(cfg *config, log zerolog.Logger, collectors ...prometheus.Collec
 
 // emptyGateway has no parts yet.
 func emptyGateway(cfg *config, log zerolog.Logger, collectors []prometheus.Collector) *gateway {
-	g := &gateway{cfg: cfg, log: log, supervisor: newSupervisor(log), failed: make(chan error, 1), record: reload.NewRecord(time.Now())}
+	g := &gateway{cfg: cfg, log: log, clock: awake.New(), supervisor: newSupervisor(log), failed: make(chan error, 1), record: reload.NewRecord(time.Now())}
 	g.collectors = append(collectors, g.record)
 	g.inForce.Store(cfg)
 	g.beside, g.endBeside = context.WithCancel(context.Background())
@@ -127,6 +129,9 @@ func (g *gateway) forwardConfig(c *config) forward.Config {
 			g.sockets.SetPressure(on)
 		},
 		Log: g.log,
+	}
+	if g.clock != nil { // replay has none
+		fc.Clock = g.clock.Now
 	}
 	fc.DeadLetterMaxSize, fc.DeadLetterKeep = int64(c.DeadLetterMaxSize), c.DeadLetterKeep
 	if g.recovery != nil {
@@ -230,6 +235,7 @@ func (g *gateway) adminConfig(c *config) admin.Config {
 		JSONDepth:    c.CallbackJSONDepth,
 		Profiles:     c.Profiles,
 		Version:      version,
+		Clock:        g.clock.Now,
 		Log:          g.log,
 	}
 	ac.Configuration = func() string { return configText(g.config(), withoutQuery(g.config().callback)) }
@@ -292,6 +298,7 @@ func (g *gateway) start() error {
 	if g.recovery != nil {
 		g.recovery.prepare()
 	}
+	g.serving.Go(func() { g.clock.Run(g.beside, g.slept) })
 	g.serving.Go(func() { trim(g.beside) })
 	g.serving.Go(func() {
 		if err := g.admin.Serve(g.management); err != nil {
@@ -314,6 +321,17 @@ func (g *gateway) start() error {
 		g.logReady()
 	}
 	return nil
+}
+
+// notedSleep is from which length on the log tells of a time in which the process
+// did not run. What is shorter is a busy machine.
+const notedSleep = 3 * time.Second
+
+func (g *gateway) slept(d time.Duration) {
+	if d >= notedSleep {
+		g.log.Warn().Stringer("for", d.Round(100*time.Millisecond)).
+			Msg("the process did not run for a while: was it stopped, or its virtual machine paused? What clients and the app have sent meanwhile still counts")
+	}
 }
 
 // fail ends the gateway because a part has ended. Of several failures the first
@@ -357,7 +375,7 @@ func withoutQuery(url string) string {
 // not be delivered is in the last log line.
 func (g *gateway) shutdown(now time.Time) {
 	c := g.config()
-	end := now.Add(c.ShutdownTimeout)
+	end := g.clock.Now() + c.ShutdownTimeout
 	margin := min(c.ShutdownTimeout/20, 500*time.Millisecond)
 
 	g.supervisor.stop(c.ShutdownTimeout)
@@ -365,27 +383,27 @@ func (g *gateway) shutdown(now time.Time) {
 	if g.recovery != nil {
 		g.recovery.stop()
 	}
-	before(end.Add(-4*margin), func(ctx context.Context) error {
+	g.before(end-4*margin, func(ctx context.Context) error {
 		return wait(ctx, c.DrainDelay)
 	})
-	if err := before(end.Add(-3*margin), func(ctx context.Context) error {
+	if err := g.before(end-3*margin, func(ctx context.Context) error {
 		return g.hub.Drain(ctx, c.DrainPeriod)
 	}); err != nil {
 		// Whoever is left must give a close event before the lanes end.
 		g.cut("closing connections", err)
-		before(end.Add(-3*margin), g.sockets.Stop)
+		g.before(end-3*margin, g.sockets.Stop)
 	}
 	var left forward.Leftover
 	if g.events != nil {
-		before(end.Add(-2*margin), func(ctx context.Context) error {
+		g.before(end-2*margin, func(ctx context.Context) error {
 			defer context.AfterFunc(ctx, g.hub.GiveUp)() // or a callback could wait for a loop that hangs
 			left = g.events.Drain(ctx)
 			return nil
 		})
 	}
 	g.admin.RefuseMutations()
-	g.cut("waiting for clients to answer the close frame", before(end.Add(-margin), g.sockets.Stop))
-	g.cut("finishing management requests", before(end, g.admin.Shutdown))
+	g.cut("waiting for clients to answer the close frame", g.before(end-margin, g.sockets.Stop))
+	g.cut("finishing management requests", g.before(end, g.admin.Shutdown))
 	g.endBeside()
 	g.serving.Wait()
 	if g.recovery != nil {
@@ -395,8 +413,8 @@ func (g *gateway) shutdown(now time.Time) {
 }
 
 // before runs a step of which ctx must make an end at the deadline.
-func before(deadline time.Time, step func(ctx context.Context) error) error {
-	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+func (g *gateway) before(deadline time.Duration, step func(ctx context.Context) error) error {
+	ctx, cancel := g.clock.Before(deadline)
 	defer cancel()
 	return step(ctx)
 }

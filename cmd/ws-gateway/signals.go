@@ -76,11 +76,12 @@ func (p *process) untilSignal(g *gateway, log zerolog.Logger) error {
 	}()
 	// Each step of the shutdown ends in time, unless a system call does not: on a disk
 	// that does not answer, for example.
-	hangs := time.AfterFunc(g.cfg.ShutdownTimeout+lastResort, func() {
+	end, ended := g.clock.Before(g.clock.Now() + g.config().ShutdownTimeout + lastResort)
+	defer ended()
+	defer context.AfterFunc(end, func() {
 		log.Error().Msg("shutdown: something does not end, perhaps a disk does not answer; exiting at once")
 		p.exit(exitFailure)
-	})
-	defer hangs.Stop()
+	})()
 	g.shutdown(time.Now())
 	close(over)
 	<-watched

@@ -126,6 +126,14 @@ func (q *queue) stall() {
 		q.mu.Unlock()
 		return
 	}
+	if time.Since(q.began) >= 2*patience {
+		// The timer that calls this is late by as much as it waits for: the process was
+		// stopped, and the disk has not had its second.
+		q.began = time.Now()
+		q.mu.Unlock()
+		time.AfterFunc(patience, q.stall)
+		return
+	}
 	recorded := append(append([]func(){}, q.writing...), q.waiting.recorded...)
 	q.writing, q.stalled = nil, true
 	clear(q.waiting.recorded)

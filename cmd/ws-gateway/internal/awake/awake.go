@@ -1,0 +1,123 @@
+// Package awake counts the time in which the process runs. Deadlines that are judged
+// by it do not pass while the process is stopped: by SIGSTOP, with its virtual
+// machine, or for want of a processor.
+package awake
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// beat is how often a running process shows that it runs. What is between two beats
+// counts up to that length.
+const beat = time.Second
+
+// Clock counts. Its methods may be called from any goroutine.
+type Clock struct {
+	epoch time.Time
+	state atomic.Pointer[state]
+}
+
+// state is what the last beat has found out.
+type state struct {
+	beating bool          // false: all time counts
+	last    time.Duration // when it was, since the epoch
+	slept   time.Duration // how much of the time up to then does not count
+}
+
+// New returns a clock by which all time counts until Run is called.
+func New() *Clock {
+	c := &Clock{epoch: time.Now()}
+	c.state.Store(new(state))
+	return c
+}
+
+// Now is the time in which the process ran since New. It never goes back.
+func (c *Clock) Now() time.Duration {
+	s := c.state.Load() // first: an older state than the time counts no less
+	return s.at(time.Since(c.epoch))
+}
+
+func (s *state) at(t time.Duration) time.Duration {
+	if s.beating {
+		t = min(t, s.last+beat)
+	}
+	return t - s.slept
+}
+
+// Run keeps the clock going until ctx is done. Slept is told of each time that does
+// not count, after it.
+func (c *Clock) Run(ctx context.Context, slept func(time.Duration)) {
+	ticker := time.NewTicker(beat)
+	defer ticker.Stop()
+	s := *c.state.Load()
+	s.beating, s.last = true, time.Since(c.epoch)
+	for {
+		next := s
+		c.state.Store(&next)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			next = s
+			next.beating = false
+			next.slept += max(0, time.Since(c.epoch)-s.last-beat)
+			c.state.Store(&next)
+			return
+		}
+		var missed time.Duration
+		if s, missed = s.beat(time.Since(c.epoch)); missed > 0 {
+			slept(missed)
+		}
+	}
+}
+
+// beat is the state after a beat at t, and how much of the time since the last one
+// does not count.
+func (s state) beat(t time.Duration) (next state, missed time.Duration) {
+	missed = max(0, t-s.last-beat)
+	s.last = t
+	s.slept += missed
+	return s, missed
+}
+
+// Before returns a context that is done with DeadlineExceeded when Now reaches end.
+func (c *Clock) Before(end time.Duration) (context.Context, context.CancelFunc) {
+	inner, cancel := context.WithCancelCause(context.Background())
+	ctx := &limited{inner, c, end}
+	var timer *time.Timer
+	started := make(chan struct{})
+	timer = time.AfterFunc(end-c.Now(), func() {
+		<-started
+		if left := end - c.Now(); left > 0 { // the process has slept meanwhile
+			timer.Reset(left)
+			return
+		}
+		cancel(context.DeadlineExceeded)
+	})
+	close(started)
+	return ctx, func() {
+		timer.Stop()
+		cancel(context.Canceled)
+	}
+}
+
+// limited is what Before returns.
+type limited struct {
+	context.Context
+	clock *Clock
+	end   time.Duration
+}
+
+// Deadline is when the time is over unless the process sleeps before.
+func (c *limited) Deadline() (time.Time, bool) {
+	return time.Now().Add(c.end - c.clock.Now()), true
+}
+
+// Err is DeadlineExceeded when the time is over.
+func (c *limited) Err() error {
+	if c.Context.Err() == nil {
+		return nil
+	}
+	return context.Cause(c.Context)
+}
