@@ -28,6 +28,12 @@ func TestTheOlaresExampleNamesTheAppsHandler(t *testing.T) {
 	}
 }
 
+func TestTheSystemdUnitReloadsBySIGHUP(t *testing.T) {
+	if unit := readDeploy(t, "systemd/ws-gateway.service"); !strings.Contains(unit, "\nExecReload=/bin/kill -HUP $MAINPID\n") || !strings.Contains(unit, "\nType=notify\n") {
+		t.Error("systemctl reload does not work")
+	}
+}
+
 func TestTheKubernetesExampleFitsItsOwnLimits(t *testing.T) {
 	deployment, _, _ := strings.Cut(readDeploy(t, "kubernetes/sidecar.yaml"), "\n---\n")
 	var parsed struct {

@@ -394,4 +394,11 @@ func TestTheDemoIsReloadedToo(t *testing.T) {
 	if end := s.hangUp(); end.text("message") != "SIGHUP: nothing has changed that can be reloaded" || end.text("level") != "info" {
 		t.Errorf("once more: %s", end.raw)
 	}
+	s.put("max-connections: 1", "admin-token: "+secret+"token") // its app has none
+	if end := s.hangUp(); end.text("message") != "SIGHUP: nothing has changed that can be reloaded" || len(s.log.matching(`"options":["admin-token"]`)) != 1 {
+		t.Errorf("a token: %s", end.raw)
+	}
+	if n := g.connections(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
 }

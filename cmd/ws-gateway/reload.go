@@ -35,10 +35,13 @@ type pendingChange struct {
 // reloads reports whether the option can be changed while the gateway runs.
 func (v value) reloads() bool { return v.Tag.Has("reload") }
 
+// knownToDemo are options that the demo's app learns of when it starts.
+var knownToDemo = []string{"user-header", "admin-token", "admin-token-file"}
+
 // compared is what a reload compares of a configuration.
 func (c *config) compared() (options []reload.Option) {
 	for _, v := range c.values {
-		o := reload.Option{Name: v.Name, Value: v.Target.Interface(), Can: v.reloads()}
+		o := reload.Option{Name: v.Name, Value: v.Target.Interface(), Can: v.reloads() && !(c.demo && slices.Contains(knownToDemo, v.Name))}
 		if content, ok := c.contents[v.Name]; ok && !v.Target.IsZero() {
 			o.Content = content
 		}
