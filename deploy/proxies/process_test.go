@@ -5,6 +5,7 @@ package proxies
 import (
 	"errors"
 	"net"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -115,4 +116,15 @@ func freePort(t testing.TB) string {
 	}
 	defer listener.Close()
 	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+}
+
+// children returns the process ids of its workers.
+func (p *process) children(t testing.TB) []string {
+	t.Helper()
+	pid := strconv.Itoa(p.cmd.Process.Pid)
+	list, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(list))
 }

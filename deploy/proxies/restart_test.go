@@ -4,6 +4,8 @@ package proxies
 
 import (
 	"net/http"
+	"slices"
+	"syscall"
 	"testing"
 )
 
@@ -52,4 +54,28 @@ func TestAfterARestartOfTheGatewayClientsComeBackThroughTheProxy(t *testing.T) {
 		}
 		s.ready(t)
 	})
+}
+
+func TestAReloadOfTheProxyLetsConnectionsBe(t *testing.T) {
+	signals := map[string]syscall.Signal{"nginx": syscall.SIGHUP, "apache": syscall.SIGUSR1}
+	for _, k := range kinds {
+		signal, reloads := signals[k.language]
+		if !reloads {
+			continue // HAProxy does so as a new process, and Caddy closes them
+		}
+		t.Run(k.name, func(t *testing.T) {
+			s := setUp(t, k, true)
+			c := connect(t, s.proxy.addr, target(), k.signIn("alice"))
+			before := s.proxy.children(t)
+			if err := s.proxy.cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "new workers", func() bool {
+				return slices.ContainsFunc(s.proxy.children(t), func(child string) bool { return !slices.Contains(before, child) })
+			})
+			s.ready(t)
+			c.say(`{"event":"ping"}`)
+			c.expect(`{"event":"pong"}`)
+		})
+	}
 }
