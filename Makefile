@@ -29,6 +29,7 @@ build: ## Build bin/ws-gateway, and bin/ws-bench
 .PHONY: dist
 dist: | tools ## Build tarballs, Debian packages, the packed client, bills of materials and checksums into dist/
 	@$(call need,dpkg-deb,dpkg)
+	@$(call need,mandoc,mandoc)
 	VERSION='$(VERSION)' COMMIT='$(COMMIT)' LDFLAGS='$(LDFLAGS)' deploy/package/dist.sh
 
 .PHONY: client

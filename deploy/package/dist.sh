@@ -35,6 +35,22 @@ licences() {
   done
 }
 
+# documents DIR puts what is to be read there, and what is to be copied into examples.
+documents() {
+  install -D -m 644 -t "$1" README.md
+  install -D -m 644 -t "$1/docs" docs/*.md
+  install -D -m 644 -t "$1/examples/prometheus" deploy/prometheus/*.yaml
+  install -D -m 644 -t "$1/examples/grafana" deploy/grafana/*.json
+  install -D -m 644 -t "$1/examples/kubernetes" deploy/kubernetes/*.yaml
+}
+
+# completions DIR-OF-BASH DIR-OF-ZSH DIR-OF-FISH puts them where each shell looks.
+completions() {
+  install -D -m 644 cmd/ws-gateway/completion/bash "$1/ws-gateway"
+  install -D -m 644 cmd/ws-gateway/completion/zsh "$2/_ws-gateway"
+  install -D -m 644 cmd/ws-gateway/completion/fish "$3/ws-gateway.fish"
+}
+
 # stage DIR ARCH lays out the Debian package.
 stage() {
   local root=$1 arch=$2 doc=$1/usr/share/doc/ws-gateway
@@ -42,12 +58,11 @@ stage() {
   install -D -m 644 -t "$root/lib/systemd/system" deploy/systemd/ws-gateway.service deploy/systemd/ws-gateway.socket
   install -D -m 644 deploy/package/gateway.yaml "$root/etc/ws-gateway/gateway.yaml"
   install -D -m 644 deploy/package/lintian-overrides "$root/usr/share/lintian/overrides/ws-gateway"
-  install -D -m 644 cmd/ws-gateway/completion/bash "$root/usr/share/bash-completion/completions/ws-gateway"
-  install -D -m 644 cmd/ws-gateway/completion/zsh "$root/usr/share/zsh/vendor-completions/_ws-gateway"
-  install -D -m 644 cmd/ws-gateway/completion/fish "$root/usr/share/fish/vendor_completions.d/ws-gateway.fish"
+  completions "$root/usr/share/bash-completion/completions" "$root/usr/share/zsh/vendor-completions" "$root/usr/share/fish/vendor_completions.d"
   install -d "$doc" "$root/usr/share/man/man8" "$root/DEBIAN"
   gzip -9n <deploy/package/ws-gateway.8 >"$root/usr/share/man/man8/ws-gateway.8.gz"
-  gzip -9n <README.md >"$doc/README.md.gz"
+  documents "$doc"
+  find "$doc" -name '*.md' -exec gzip -9n {} +
   gzip -9n <dist/licences >"$doc/licences.gz"
   install -m 644 deploy/package/copyright "$doc/copyright"
   printf 'ws-gateway (%s) unstable; urgency=medium\n\n  * Built from commit %s.\n\n -- %s  %s\n' \
@@ -62,7 +77,10 @@ stage() {
 tarball() {
   local name=ws-gateway-$VERSION-linux-$1
   mkdir -p "$work/$name"
-  cp "dist/linux-$1/ws-gateway" deploy/systemd/ws-gateway.{service,socket} deploy/package/gateway.yaml README.md "$work/$name"
+  cp "dist/linux-$1/ws-gateway" deploy/systemd/ws-gateway.{service,socket} deploy/package/gateway.yaml "$work/$name"
+  documents "$work/$name"
+  completions "$work/$name/completions/bash" "$work/$name/completions/zsh" "$work/$name/completions/fish"
+  install -D -m 644 -t "$work/$name/man" deploy/package/ws-gateway.8
   cp dist/licences "$work/$name/LICENCES-OF-PARTS"
   tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -c "$name" | gzip -9n >"dist/$name.tar.gz"
 }
@@ -83,4 +101,5 @@ for arch in amd64 arm64; do
   dpkg-deb --root-owner-group -Zxz -z3 --build "$work/$arch" "dist/ws-gateway_${version}_$arch.deb" >/dev/null
 done
 npm pack --silent --pack-destination "$PWD/dist" ./client >/dev/null
+deploy/package/check.sh dist
 (cd dist && sha256sum ./*-linux-*.tar.gz ./ws-gateway-client-*.tgz ./*.deb ./*.cdx.json | sed 's|\./||' >SHA256SUMS && cat SHA256SUMS)

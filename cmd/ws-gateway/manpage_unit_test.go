@@ -1,0 +1,151 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"ws-gateway/cmd/ws-gateway/internal/layout"
+)
+
+const manPage = "../../deploy/package/ws-gateway.8"
+
+// roff escapes text for a man page: blanks and line breaks mean nothing there, but a
+// dash is a hyphen unless it is escaped, and a dot at the beginning a command.
+func roff(text string) string {
+	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n", " ", "…", "...", "“", `"`, "”", `"`).Replace(text)
+	lines := layout.Wrap(text, 79, "", "")
+	for i, line := range lines {
+		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
+			lines[i] = `\&` + line
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// roffOption is an option, or an argument, and what it does.
+func roffOption(name string, v *kong.Value, placeholder string) string {
+	head := `.B ` + roff(name)
+	if placeholder != "" && !v.IsBool() {
+		head = fmt.Sprintf(`\fB%s\fR \fI%s\fR`, roff(name), roff(placeholder))
+	}
+	text := roff(v.Help)
+	if v.HasDefault && v.Default != "" && !v.IsBool() {
+		text += "\n" + roff("Default: "+v.Default+".")
+	}
+	return ".TP\n" + head + "\n" + text + "\n"
+}
+
+func roffFlag(f *kong.Flag) string {
+	name := "--" + f.Name
+	if f.Short != 0 {
+		name = "-" + string(f.Short) + ", " + name
+	}
+	placeholder := f.PlaceHolder
+	if placeholder == "" {
+		placeholder = "VALUE"
+	}
+	return roffOption(name, f.Value, placeholder)
+}
+
+// manOptions are the options of run, by their groups, and what else the gateway takes.
+func manOptions(root *kong.Node) string {
+	var b strings.Builder
+	group := ""
+	for _, f := range root.Flags {
+		if f.Group == nil {
+			continue
+		}
+		if f.Group.Title != group {
+			group = f.Group.Title
+			fmt.Fprintf(&b, ".SS %s\n", roff(strings.TrimSuffix(group, ":")))
+		}
+		b.WriteString(roffFlag(f))
+	}
+	return b.String()
+}
+
+// manCommands are the commands with what is their own.
+func manCommands(root *kong.Node) string {
+	var b strings.Builder
+	for _, command := range root.Children {
+		if command.Hidden {
+			continue
+		}
+		fmt.Fprintf(&b, ".SS %s\n%s\n", roff(command.Name), roff(command.Help))
+		for _, line := range strings.FieldsFunc(command.Detail, func(r rune) bool { return r == '\n' }) {
+			fmt.Fprintf(&b, ".PP\n%s\n", roff(line))
+		}
+		for _, argument := range command.Positional {
+			b.WriteString(roffOption(argument.Summary(), argument, ""))
+		}
+		for _, f := range command.Flags {
+			if f.Group == nil || f.Group.Key != clientGroup.Key {
+				b.WriteString(roffFlag(f))
+			}
+		}
+	}
+	return b.String()
+}
+
+// manClientOptions are those that all commands have that ask a gateway.
+func manClientOptions(root *kong.Node) string {
+	var b strings.Builder
+	for _, f := range childOf(root, "send").Flags {
+		if f.Group != nil && f.Group.Key == clientGroup.Key {
+			b.WriteString(roffFlag(f))
+		}
+	}
+	return b.String()
+}
+
+func TestTheDocsHaveTheManPageWithAllCommandsAndOptions(t *testing.T) {
+	parser, err := newParser(&commandLine{}, &resolver{mistakes: newMistakes()}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := parser.Model.Node
+	text, err := os.ReadFile(manPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(text)
+	for name, want := range map[string]string{"options": manOptions(root), "commands": manCommands(root), "client options": manClientOptions(root)} {
+		begin, end := `.\" `+name+"\n", `.\" /`+name+"\n"
+		before, rest, ok := strings.Cut(page, begin)
+		got, after, ok2 := strings.Cut(rest, end)
+		switch {
+		case !ok || !ok2:
+			t.Fatalf("the man page has no section %s", name)
+		case got == want:
+		case os.Getenv("UPDATE_README") != "":
+			page = before + begin + want + end + after
+		default:
+			t.Errorf("section %s of the man page is out of date: run make readme", name)
+		}
+	}
+	if page != string(text) {
+		if err := os.WriteFile(manPage, []byte(page), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, v := range mustParse(t, []string{"demo"}).values {
+		if !strings.Contains(page, `\fB`+roff("--"+v.Name)+`\fR`) && !strings.Contains(page, ".B "+roff("--"+v.Name)+"\n") {
+			t.Errorf("the man page has no --%s", v.Name)
+		}
+	}
+	for _, command := range commandNames {
+		if !strings.Contains(page, "\n.SS "+command+"\n") {
+			t.Errorf("the man page has no %s", command)
+		}
+	}
+	for _, code := range []int{exitOK, exitFailure, exitUsage, exitRefused, exitNobody} {
+		if !strings.Contains(page, fmt.Sprintf("\n.B %d\n", code)) {
+			t.Errorf("the man page does not say what exit code %d is", code)
+		}
+	}
+}
