@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/goccy/go-yaml"
 )
 
 func TestTheGatewayTakesTheOptionsOfThePage(t *testing.T) {
@@ -16,6 +18,20 @@ func TestTheGatewayTakesTheOptionsOfThePage(t *testing.T) {
 	command := adapt(t, strings.TrimSpace(shell[0]), map[string]string{"ws-gateway ": plainGateway + " "})
 	if out, err := exec.Command("sh", "-c", command+" --print-config").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// What is not run can at least be read.
+func TestTheBlocksThatAreNotRunAreYAML(t *testing.T) {
+	found := blocks(t, "yaml")
+	if len(found) != 3 {
+		t.Errorf("%d blocks of YAML, want those of Traefik, Envoy and ingress-nginx", len(found))
+	}
+	for _, b := range found {
+		var anything any
+		if err := yaml.Unmarshal([]byte(b), &anything); err != nil {
+			t.Errorf("%v in\n%s", err, b)
+		}
 	}
 }
 
