@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"encoding/json"
 	"io/fs"
 	"net/http"
@@ -72,7 +73,10 @@ func TestStatusTellsOfTheGatewayAndItsApp(t *testing.T) {
 		cfg.Version = "v<1>"
 		cfg.Ready = func() (bool, string) { return false, "draining" }
 		cfg.Health = func() forward.Health {
-			return forward.Health{App: "http://app/ws", Down: true, Since: at, Failures: []forward.Failure{
+			return forward.Health{App: "http://app/ws", Down: true, Since: at, Trouble: &forward.Trouble{
+				Since: at, Kind: "failing", Text: `it answers "500"`, Fix: "mend it", Waiting: 7, GivenUp: 9,
+				Answers: []forward.AnswerCount{{Label: "500", Count: 12}, {Label: "timeout", Count: 1}},
+			}, Failures: []forward.Failure{
 				{Time: at, RequestID: "c-2", Action: "message", Attempts: 3, Status: 500, Reason: forward.Unavailable},
 				{Time: at, RequestID: "c-1", Action: "open", Attempts: 1, Reason: forward.TimedOut},
 			}}
@@ -93,6 +97,7 @@ func TestStatusTellsOfTheGatewayAndItsApp(t *testing.T) {
 				Down     bool             `json:"down"`
 				Since    time.Time        `json:"since"`
 				Failures []map[string]any `json:"failures"`
+				Trouble  map[string]any   `json:"trouble"`
 			} `json:"app"`
 		} `json:"data"`
 	}
@@ -107,6 +112,10 @@ func TestStatusTellsOfTheGatewayAndItsApp(t *testing.T) {
 	}
 	if f := d.App.Failures[0]; f["reason"] != "unavailable" || f["status"] != 500.0 || f["attempts"] != 3.0 || f["request_id"] != "c-2" || f["action"] != "message" {
 		t.Error(f)
+	}
+	if tr := d.App.Trouble; tr["kind"] != "failing" || tr["message"] != `it answers "500"` || tr["fix"] != "mend it" || tr["waiting"] != 7.0 || tr["given_up"] != 9.0 ||
+		tr["since"] != "2026-05-04T03:02:01.000Z" || fmt.Sprint(tr["answers"]) != "map[500:12 timeout:1]" {
+		t.Error(tr)
 	}
 	if text := newRig(t).do("GET", "/tapr/ws/status", "").body; strings.Contains(text, "app") || !json.Valid([]byte(text)) {
 		t.Errorf("a gateway without an app says %s", text)

@@ -112,6 +112,7 @@ var metricTable = []family{
 	bySendKind("send_targets_total", "Connections that these messages were for.", func(s *hub.Sends) uint64 { return s.Matched }),
 	bySendKind("send_queued_total", "Of these, connections that took the message.", func(s *hub.Sends) uint64 { return s.Queued }),
 	bySendKind("send_slow_total", "Of these, connections that were closed because too much waited for them.", func(s *hub.Sends) uint64 { return s.Slow }),
+	counter("log_lines_lost_total", "Log lines that were not written, because whoever reads standard error did not take them or there was no room for them.", func(s *snapshot) uint64 { return s.logLost }),
 	gauge("wheel_lag_seconds", "Seconds by which the slowest loop is behind with ping deadlines.", func(s *snapshot) int64 { return s.hub.WheelLag }),
 	byAction("callbacks_delivered_total", "Events that the app took, by action.", func(s *snapshot) []uint64 { return s.callbacks.Delivered[:] }),
 	byAction("callbacks_failed_total", "Events given up for good, by action: the app will never see them.", func(s *snapshot) []uint64 { return s.callbacks.Failed[:] }),
@@ -159,6 +160,8 @@ var metricTable = []family{
 	ofCallbacks(gauge("callbacks_in_flight", "Callback requests under way.", func(s *snapshot) int64 { return s.callbacks.InFlight })),
 	ofCallbacks(gauge("callback_oldest_event_seconds", "Age of the event that waits longest: how far the app is behind.", func(s *snapshot) float64 { return s.callbacks.Oldest.Seconds() })),
 	ofCallbacks(gauge("callback_pressure", "1 while so much waits for the app that no client is read.", func(s *snapshot) float64 { return oneIf(s.callbacks.Pressure) })),
+	ofCallbacks(counter("app_troubles_total", "Times that the app began not to take events: it could not be reached, did not answer, failed, or refused every client.", func(s *snapshot) uint64 { return s.callbacks.Troubles })),
+	ofCallbacks(gauge("app_trouble", "1 while the app does not take events, for whatever reason; GET /tapr/ws/status and the log say what it is.", func(s *snapshot) float64 { return oneIf(s.callbacks.InTrouble) })),
 	ofCallbacks(gauge("app_down", "1 while the app refuses connections.", func(s *snapshot) float64 { return oneIf(s.callbacks.AppDown) })),
 }
 

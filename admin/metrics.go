@@ -53,6 +53,7 @@ type snapshot struct {
 	hub       hub.Stats
 	callbacks forward.Stats
 	pushOnly  bool
+	logLost   uint64
 }
 
 // gatewayCollector reads the counters that the packages keep for themselves, so
@@ -84,6 +85,9 @@ func (c gatewayCollector) Collect(out chan<- prometheus.Metric) {
 	now := snapshot{sockets: cfg.Sockets(), hub: cfg.Hub.Stats(), pushOnly: cfg.Callbacks == nil}
 	if !now.pushOnly {
 		now.callbacks = cfg.Callbacks()
+	}
+	if cfg.LogLost != nil {
+		now.logLost = cfg.LogLost()
 	}
 	collectFamilies(&now, out)
 	collectCloses(&now.hub.Closes, out)

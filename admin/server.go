@@ -34,6 +34,9 @@ type Config struct {
 	// about. ok is false where there has been none yet.
 	LastReload func() (r LastReload, ok bool)
 
+	// LogLost is how many lines of the log could not be written; nil: none.
+	LogLost func() uint64
+
 	// Collectors are further metrics.
 	Collectors []prometheus.Collector
 

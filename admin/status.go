@@ -54,6 +54,8 @@ func appendHealth(b []byte, h *forward.Health) []byte {
 		b = append(b, `,"since":`...)
 		b = appendTime(b, h.Since)
 	}
+	b = append(b, `,"trouble":`...)
+	b = appendTrouble(b, h.Trouble)
 	b = append(b, `,"failures":[`...)
 	for i := range h.Failures {
 		f := &h.Failures[i]
@@ -92,6 +94,34 @@ func appendReload(b []byte, r *LastReload) []byte {
 		b = appendString(b, option)
 	}
 	return append(b, "]}"...)
+}
+
+func appendTrouble(b []byte, t *forward.Trouble) []byte {
+	if t == nil {
+		return append(b, "null"...)
+	}
+	b = append(b, `{"since":`...)
+	b = appendTime(b, t.Since)
+	b = append(b, `,"kind":`...)
+	b = appendString(b, t.Kind)
+	b = append(b, `,"message":`...)
+	b = appendString(b, t.Text)
+	b = append(b, `,"fix":`...)
+	b = appendString(b, t.Fix)
+	b = append(b, `,"answers":{`...)
+	for i, a := range t.Answers {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, a.Label)
+		b = append(b, ':')
+		b = strconv.AppendUint(b, a.Count, 10)
+	}
+	b = append(b, `},"waiting":`...)
+	b = strconv.AppendInt(b, int64(t.Waiting), 10)
+	b = append(b, `,"given_up":`...)
+	b = strconv.AppendUint(b, t.GivenUp, 10)
+	return append(b, '}')
 }
 
 // config answers with the configuration in force, secrets masked.

@@ -58,7 +58,12 @@ func (w *worker) authorize(r *report) {
 	e := l.head
 	r.began = f.now()
 	status, _, err := w.attempt(l, r.job.kind == jobProbe)
-	r.outcome, r.err = classify(status, err), err
+	r.outcome, r.err = w.judge(status, err), err
+	if err == nil && status/100 == 4 && r.outcome != SignatureRefused {
+		f.observer.refused(status)
+	} else {
+		f.observer.attempt(l.key, r.outcome, status, err)
+	}
 	f.counters.outcomes[r.outcome].Add(1)
 	now := f.now()
 	f.histograms.attempted(l, r.outcome, now-r.began)
@@ -73,6 +78,8 @@ func (w *worker) authorize(r *report) {
 	switch {
 	case err == nil && r.outcome == Delivered && w.link.salvaged:
 		a = Answer{Err: Broken} // who the user is may be in what could not be read
+	case r.outcome == SignatureRefused:
+		a.Status = 0 // it is no answer to the question
 	case err == nil:
 		w.read(&a, e)
 	}

@@ -26,6 +26,7 @@ func (f *Forwarder) Drain(ctx context.Context) Leftover {
 		f.lanes.close(f.abandon)
 		close(f.pressure.quit)
 		close(f.failures.quit)
+		close(f.observer.quit)
 		f.witnesses.Wait()
 		f.letters.close()
 	})

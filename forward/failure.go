@@ -7,22 +7,25 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Of the failures in one second so many are logged; of the others, how many.
-const loggedPerSecond = 10
+// Of the failures in ten seconds so many are logged; of the others, how many.
+const (
+	loggedAtATime = 10
+	loggedEvery   = 10 * time.Second
+)
 
-// throttle lets a number of lines through in each second and counts the rest.
+// throttle lets a number of lines through in each ten seconds and counts the rest.
 type throttle struct {
-	second     time.Duration // when the current second began
+	since      time.Duration // when the current ones began
 	passed     int
 	suppressed int
 }
 
 // pass reports whether a line may be written at now.
 func (t *throttle) pass(now time.Duration) bool {
-	if t.passed == 0 || now-t.second >= time.Second {
-		t.second, t.passed = now, 0
+	if t.passed == 0 || now-t.since >= loggedEvery {
+		t.since, t.passed = now, 0
 	}
-	if t.passed < loggedPerSecond {
+	if t.passed < loggedAtATime {
 		t.passed++
 		return true
 	}
@@ -31,12 +34,13 @@ func (t *throttle) pass(now time.Duration) bool {
 }
 
 // failures logs the events that failed for good: what names them and why, never
-// what is in them.
+// what is in them. While the app takes none, its observer sums them up.
 type failures struct {
-	log  zerolog.Logger
-	now  func() time.Duration
-	held chan struct{} // has one place: a line has been held back
-	quit chan struct{}
+	summedUp func() bool
+	log      zerolog.Logger
+	now      func() time.Duration
+	held     chan struct{} // has one place: a line has been held back
+	quit     chan struct{}
 
 	mu       sync.Mutex
 	throttle throttle // guarded by mu, as the following
@@ -45,12 +49,16 @@ type failures struct {
 }
 
 func newFailures(log zerolog.Logger, now func() time.Duration) *failures {
-	return &failures{log: log, now: now, held: make(chan struct{}, 1), quit: make(chan struct{})}
+	return &failures{log: log, now: now, summedUp: func() bool { return false }, held: make(chan struct{}, 1), quit: make(chan struct{})}
 }
 
 func (f *failures) report(e *event, o Outcome, status int) {
 	f.mu.Lock()
 	f.rememberLocked(e, o, status)
+	if f.summedUp() {
+		f.mu.Unlock()
+		return
+	}
 	pass := f.throttle.pass(f.now())
 	f.mu.Unlock()
 	if !pass {
@@ -69,7 +77,7 @@ func (f *failures) report(e *event, o Outcome, status int) {
 	line.Msg("callback failed for good")
 }
 
-// summarise logs how many lines were held back, once a second at most, until
+// summarise logs how many lines were held back, once in ten seconds at most, until
 // quit is closed.
 func (f *failures) summarise() {
 	for {
@@ -79,12 +87,12 @@ func (f *failures) summarise() {
 			f.logSuppressed()
 			return
 		}
-		second := time.NewTimer(time.Second)
+		pause := time.NewTimer(loggedEvery)
 		select {
-		case <-second.C:
+		case <-pause.C:
 		case <-f.quit:
 		}
-		second.Stop()
+		pause.Stop()
 		f.logSuppressed()
 	}
 }
@@ -96,6 +104,17 @@ func (f *failures) logSuppressed() {
 	if n > 0 {
 		f.log.Warn().Int("suppressed", n).Msg("more callbacks failed for good than are logged one by one")
 	}
+}
+
+// name adds what names the last failure.
+func (f *failures) name(line *zerolog.Event) *zerolog.Event {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.count == 0 {
+		return line
+	}
+	last := &f.recent[(f.count-1)%keptFailures]
+	return line.Str("last_request_id", last.RequestID).Str("last_action", last.Action).Int("last_attempts", last.Attempts)
 }
 
 // take returns how many lines were held back since it was last called.

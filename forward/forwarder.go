@@ -22,6 +22,7 @@ type Forwarder struct {
 	pool      *pool
 	pressure  *pressure
 	failures  *failures
+	observer  *observer
 	replies   replies
 	partials  partials
 	divisions divisions
@@ -77,7 +78,9 @@ func New(cfg Config) (*Forwarder, error) {
 	f.pool.sched.pipeline(cfg.Pipeline)
 	f.pool.expire = f.expire
 	f.pressure = newPressure(cfg.Memory, cfg.Pressure)
+	f.observer = newObserver(f)
 	f.failures = newFailures(cfg.Log, f.now)
+	f.failures.summedUp = f.observer.active.Load
 	f.partials.log, f.divisions.log = cfg.Log, cfg.Log
 	f.replies.log = cfg.Log
 	f.replies.limit.Store(int64(cfg.ReplyMax))
@@ -90,6 +93,7 @@ func (f *Forwarder) Start() {
 	f.started = true
 	f.witnesses.Go(f.pressure.watch)
 	f.witnesses.Go(f.failures.summarise)
+	f.witnesses.Go(f.observer.watch)
 	f.delivery.Go(f.pool.keep)
 	for range f.cfg.Concurrency {
 		w := newWorker(f)
@@ -188,15 +192,10 @@ func (f *Forwarder) failed(e *event, o Outcome, status int) {
 	f.over(e, o, status, f.letters.write(e, o, status, time.Now()))
 }
 
-// announce logs that the app went away or is back.
+// announce counts that the app went away, and has the log say so.
 func (f *Forwarder) announce(change shift) {
 	if change.closed {
 		f.counters.outages.Add(1)
-		t := f.terms.Load()
-		f.cfg.Log.Warn().Err(change.cause).Stringer("retry_for", t.retryFor).
-			Msgf("app unreachable at %s: is it running, and listening there? Callbacks wait meanwhile", t.target.name)
-	}
-	if change.opened {
-		f.cfg.Log.Info().Msgf("app reachable again after %s", change.outage.Round(time.Millisecond))
+		f.observer.wake()
 	}
 }

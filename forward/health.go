@@ -21,12 +21,13 @@ type Health struct {
 	App      string    // where it is expected
 	Down     bool      // it refuses connections
 	Since    time.Time // the beginning of the outage; else the end of the last one, zero if there was none
+	Trouble  *Trouble  // nil: it takes events, as far as is known
 	Failures []Failure // the newest first, at most 16
 }
 
 // Health returns a snapshot.
 func (f *Forwarder) Health() Health {
-	h := Health{App: f.terms.Load().target.name, Failures: f.failures.latest()}
+	h := Health{App: f.terms.Load().target.name, Failures: f.failures.latest(), Trouble: f.observer.state()}
 	if since := f.pool.lastShift(&h.Down); since > 0 {
 		h.Since = time.Now().Add(since - f.now())
 	}

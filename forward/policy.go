@@ -15,14 +15,15 @@ import (
 type Outcome uint8
 
 const (
-	Delivered   Outcome = iota // 2xx
-	Rejected                   // a status that another attempt would not change, redirects included
-	Unavailable                // 408, 425, 429 or 5xx
-	TimedOut                   // no answer within Config.Timeout
-	Unreachable                // no connection to the app
-	Broken                     // the connection ended without an answer, or the answer was not HTTP
-	Starved                    // the gateway has no descriptor or port left for a connection
-	CutOff                     // ended by Drain
+	Delivered        Outcome = iota // 2xx
+	Rejected                        // a status that another attempt would not change, redirects included
+	Unavailable                     // 408, 425, 429 or 5xx
+	TimedOut                        // no answer within Config.Timeout
+	Unreachable                     // no connection to the app
+	Broken                          // the connection ended without an answer, or the answer was not HTTP
+	Starved                         // the gateway has no descriptor or port left for a connection
+	CutOff                          // ended by Drain
+	SignatureRefused                // the app says that it is the gateway's signature that it does not accept
 	outcomes
 )
 
@@ -32,7 +33,7 @@ const Outcomes = int(outcomes)
 
 var outcomeNames = [outcomes]string{
 	"delivered", "rejected", "unavailable", "timeout", "app unreachable", "connection broken",
-	"gateway out of descriptors or ports", "gateway stopped",
+	"gateway out of descriptors or ports", "gateway stopped", "signature refused",
 }
 
 // String returns the outcome's name in logs and dead letters.
@@ -86,6 +87,13 @@ func classifyError(err error) Outcome {
 		return TimedOut
 	}
 	return Broken
+}
+
+// blamesUs reports whether an answer that is not 2xx says that the mistake is the
+// gateway's: X-Ws-Error: signature. Whatever its status, it is no word about the
+// event or the client, and the event is sent again.
+func blamesUs(o Outcome, value []byte) bool {
+	return (o == Rejected || o == Unavailable) && strings.EqualFold(string(value), "signature")
 }
 
 // retryable reports whether another attempt may end differently.

@@ -223,16 +223,16 @@ func TestParkedLanesComeBeforeThoseThatWereReadyLater(t *testing.T) {
 
 func TestAThrottleCountsWhatItHoldsBack(t *testing.T) {
 	var th throttle
-	for second := range 3 {
-		now := time.Duration(second) * time.Second
+	for turn := range 3 {
+		now := time.Duration(turn) * loggedEvery
 		passed := 0
 		for range 1000 {
 			if th.pass(now) {
 				passed++
 			}
 		}
-		if held := th.take(); passed != loggedPerSecond || held != 1000-loggedPerSecond {
-			t.Errorf("second %d: %d passed, %d held back", second, passed, held)
+		if held := th.take(); passed != loggedAtATime || held != 1000-loggedAtATime {
+			t.Errorf("turn %d: %d passed, %d held back", turn, passed, held)
 		}
 	}
 	if th.take() != 0 {

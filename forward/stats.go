@@ -26,6 +26,7 @@ type Stats struct {
 	Retries   uint64           // attempts that were not their event's first
 	Outcomes  [Outcomes]uint64 // attempts, by Outcome; one repeated at once on a new connection counts once
 	Outages   uint64           // times that the app became unreachable
+	Troubles  uint64           // times that it began not to take events, for whatever reason
 	Pipelined uint64           // attempts that were written behind another one's, its answer not awaited
 
 	// Opens that Authorize delivered: those that the app acknowledged are among
@@ -53,7 +54,7 @@ type Stats struct {
 	Lanes, Events, Bytes, InFlight int64         // gauges
 	Waiting                        int64         // gauge: lanes that wait for a back-off to pass
 	Oldest                         time.Duration // gauge: age of the event that waits longest
-	Pressure, AppDown              bool          // gauges
+	Pressure, AppDown, InTrouble   bool          // gauges
 }
 
 // Stats returns a snapshot. It looks at each lane, holding up nobody for long.
@@ -64,6 +65,7 @@ func (f *Forwarder) Stats() Stats {
 		Attempts: c.attempts.Load(),
 		Retries:  c.retries.Load(),
 		Outages:  c.outages.Load(),
+		Troubles: f.observer.begun.Load(),
 
 		Pipelined: c.pipelined.Load(),
 
@@ -89,6 +91,8 @@ func (f *Forwarder) Stats() Stats {
 		Waiting:  int64(g.waiting),
 		Pressure: f.pressure.on.Load(),
 		AppDown:  g.down,
+
+		InTrouble: f.observer.active.Load(),
 	}
 	for a := range actions {
 		s.Delivered[a] = c.delivered[a].Load()

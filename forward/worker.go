@@ -99,7 +99,8 @@ func (w *worker) begin(r *report) {
 // conclude deals with the outcome of an attempt.
 func (w *worker) conclude(r *report, status int, retryAfter time.Duration, err error) {
 	f, e := w.f, r.job.lane.head
-	r.outcome, r.err = classify(status, err), err
+	r.outcome, r.err = w.judge(status, err), err
+	f.observer.attempt(r.job.lane.key, r.outcome, status, err)
 	f.counters.outcomes[r.outcome].Add(1)
 	now := f.now()
 	f.histograms.attempted(r.job.lane, r.outcome, now-r.began)
@@ -129,6 +130,17 @@ func (w *worker) conclude(r *report, status int, retryAfter time.Duration, err e
 	default:
 		w.fail(r, status)
 	}
+}
+
+// judge is classify, with what the answer's head says.
+func (w *worker) judge(status int, err error) Outcome {
+	o := classify(status, err)
+	if o == Rejected || o == Unavailable {
+		if value, ok := w.link.field("X-Ws-Error"); ok && blamesUs(o, value) {
+			return SignatureRefused
+		}
+	}
+	return o
 }
 
 // fail gives up a job's event.

@@ -22,7 +22,7 @@ func (p *process) runDemo(cfg *config, log zerolog.Logger) error {
 	}
 	defer appListener.Close()
 	cfg.beDemo("http://" + appListener.Addr().String() + callbackPath)
-	g, err := newGateway(cfg, log, p.logCollectors()...)
+	g, err := newGateway(cfg, log, p.logLost)
 	if err != nil {
 		return err
 	}

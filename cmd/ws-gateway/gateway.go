@@ -40,6 +40,7 @@ type gateway struct {
 	around     surroundings
 	clock      *awake.Clock // by which what takes too long is given up
 	supervisor *supervisor
+	logLost    func() uint64
 	collectors []prometheus.Collector // of metrics that none of the packages has
 	beside     context.Context        // of goroutines that only look
 	endBeside  context.CancelFunc
@@ -53,8 +54,8 @@ type gateway struct {
 
 // newGateway builds a gateway and binds its addresses; nothing runs before
 // start. An error leaves nothing behind.
-func newGateway(cfg *config, log zerolog.Logger, collectors ...prometheus.Collector) (*gateway, error) {
-	g := emptyGateway(cfg, log, collectors)
+func newGateway(cfg *config, log zerolog.Logger, logLost func() uint64) (*gateway, error) {
+	g := emptyGateway(cfg, log, logLost)
 	for _, step := range []func() error{g.limitConnections, g.build, g.listen} {
 		if err := step(); err != nil {
 			g.discard()
@@ -65,9 +66,9 @@ func newGateway(cfg *config, log zerolog.Logger, collectors ...prometheus.Collec
 }
 
 // emptyGateway has no parts yet.
-func emptyGateway(cfg *config, log zerolog.Logger, collectors []prometheus.Collector) *gateway {
-	g := &gateway{cfg: cfg, log: log, clock: awake.New(), supervisor: newSupervisor(log), failed: make(chan error, 1), record: reload.NewRecord(time.Now())}
-	g.collectors = append(collectors, g.record)
+func emptyGateway(cfg *config, log zerolog.Logger, logLost func() uint64) *gateway {
+	g := &gateway{cfg: cfg, log: log, clock: awake.New(), supervisor: newSupervisor(log), failed: make(chan error, 1), logLost: logLost, record: reload.NewRecord(time.Now())}
+	g.collectors = []prometheus.Collector{g.record}
 	g.inForce.Store(cfg)
 	g.beside, g.endBeside = context.WithCancel(context.Background())
 	return g
@@ -239,11 +240,10 @@ func (g *gateway) adminConfig(c *config) admin.Config {
 		Log:          g.log,
 	}
 	ac.Configuration = func() string { return configText(g.config(), withoutQuery(g.config().callback)) }
-	ac.LastReload = g.lastReload
+	ac.LogLost, ac.LastReload = g.logLost, g.lastReload
 	ac.Collectors = slices.Clip(g.collectors)
 	if g.events != nil {
-		ac.Callbacks = g.callbackStats
-		ac.Collectors = append(ac.Collectors, g.events.Collectors()...)
+		ac.Callbacks, ac.Collectors = g.callbackStats, append(ac.Collectors, g.events.Collectors()...)
 		ac.Health = g.events.Health
 	}
 	return ac

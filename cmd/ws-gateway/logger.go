@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/mattn/go-isatty"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"ws-gateway/cmd/ws-gateway/internal/logqueue"
@@ -88,15 +87,12 @@ func (p *process) queueLog(level, format string) (end func()) {
 	return func() { q.Close(logFlush) }
 }
 
-// logCollectors are the metrics of the log.
-func (p *process) logCollectors() []prometheus.Collector {
+// logLost is how many lines of the log are lost.
+func (p *process) logLost() uint64 {
 	if p.queue == nil {
-		return nil
+		return 0
 	}
-	return []prometheus.Collector{prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "ws_gateway_log_lines_lost_total",
-		Help: "Log lines that were not written, because whoever reads standard error did not take them or there was no room for them.",
-	}, func() float64 { return float64(p.queue.Lost()) })}
+	return p.queue.Lost()
 }
 
 // quietly is for libraries that log what a single connection made them notice.

@@ -137,7 +137,7 @@ func (p *process) run(cfg *config, log zerolog.Logger) error {
 	for _, warning := range cfg.takeOver(sockets) {
 		log.Warn().Msg(warning)
 	}
-	g, err := newGateway(cfg, log, p.logCollectors()...)
+	g, err := newGateway(cfg, log, p.logLost)
 	if err != nil {
 		return startFailures(cfg, err)
 	}

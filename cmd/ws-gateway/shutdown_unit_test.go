@@ -14,7 +14,7 @@ func TestAShutdownThatHangsEndsTheProcess(t *testing.T) {
 	t.Parallel()
 	log := newLogs()
 	cfg := mustParse(t, []string{"--no-callback", "--listen=127.0.0.1:0", "--shutdown-timeout=100ms", "--drain-period=0s"})
-	g, err := newGateway(cfg, zerolog.New(log))
+	g, err := newGateway(cfg, zerolog.New(log), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,8 +48,11 @@ func (g *gateway) status() string {
 	}
 	events := g.events.Stats()
 	text += fmt.Sprintf(", %d events wait for the app", events.Waiting)
-	if events.AppDown {
+	switch {
+	case events.AppDown:
 		text += ", which is down"
+	case events.InTrouble:
+		text += ", which does not take them: see the log"
 	}
 	return text
 }

@@ -38,7 +38,8 @@ func main() {
 	http.HandleFunc("/ws/message", func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil || !verify(r.Header.Get("X-Ws-Signature"), body, time.Now()) {
-			w.WriteHeader(http.StatusUnauthorized)
+			w.Header().Set("X-Ws-Error", "signature") // the gateway's mistake, not the client's
+			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
 	http.ListenAndServe("127.0.0.1:8888", nil)

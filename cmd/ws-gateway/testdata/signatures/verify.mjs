@@ -19,5 +19,8 @@ function verify(header = "", body, now = Date.now() / 1000) {
 
 createServer(async (request, response) => {
   const body = await buffer(request);
-  response.writeHead(verify(request.headers["x-ws-signature"], body) ? 200 : 401).end();
+  if (!verify(request.headers["x-ws-signature"], body)) {
+    response.writeHead(503, { "X-Ws-Error": "signature" }); // the gateway's mistake, not the client's
+  }
+  response.end();
 }).listen(8888, "127.0.0.1");

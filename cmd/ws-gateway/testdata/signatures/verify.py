@@ -19,7 +19,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         signed = verify(self.headers.get("X-Ws-Signature", ""), body, time.time())
-        self.send_response(200 if signed else 401)
+        self.send_response(200 if signed else 503)
+        if not signed:
+            self.send_header("X-Ws-Error", "signature")  # the gateway's mistake, not the client's
         self.send_header("Content-Length", "0")
         self.end_headers()
 

@@ -1,0 +1,333 @@
+// Package trouble decides when an operator is told that the app does not take
+// events, how things stand, and that it is over. It is a pure state machine: who
+// counts what the app answers passes it, and the time.
+//
+//	well ──▶ trouble: one report at once ──▶ one every 10 s ──▶ one when it is over
+//
+// It is trouble when
+//
+//   - no connection comes about (Sample.Down),
+//   - something is under way and nothing at all has come back for Machine.Patience,
+//   - at least three attempts of the last ten seconds have failed and none succeeded,
+//   - or a quarter of them failed, of more than one connection,
+//   - or every client of the last ten seconds was refused, and there were ten.
+//
+// The event of one connection that fails alone, while those of others are taken,
+// is none: that it is given up says a line of its own.
+//
+// It is over when hardly anything has failed for a second and something has
+// succeeded. An app that is in trouble again within a minute has to be well for
+// ten seconds, then for twenty, up to a minute: one that flaps is one trouble.
+package trouble
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+const (
+	// Every is how often it is told how things stand.
+	Every = 10 * time.Second
+
+	seconds  = 10 // that are looked back at, for the beginning
+	recently = 2  // and for the end
+	fewest   = 3  // failures
+
+	shortCalm = time.Second
+	longCalm  = 10 * time.Second
+	mostCalm  = time.Minute
+	relapse   = time.Minute // after the end of one trouble the next one is the same again
+	forgotten = time.Minute // without a word from the app nothing is known of it
+	allOfThem = 10          // refused clients, and no other
+
+	// Labels is how many kinds of answers are told apart; the rest are OtherLabel.
+	Labels     = 16
+	OtherLabel = "other"
+)
+
+// Kind is what is wrong.
+type Kind uint8
+
+const (
+	None        Kind = iota
+	Unreachable      // no connection comes about
+	Silent           // nothing comes back
+	Failing          // attempts fail
+	Refusing         // every client is refused
+)
+
+// Failures are attempts that failed.
+type Failures struct {
+	By   map[string]uint64 // by what came of them: "500", "timeout"
+	Key  uint64            // the connection of one of them
+	Many bool              // they are of more than one connection
+}
+
+// Add counts one.
+func (f *Failures) Add(label string, key uint64) {
+	if f.By == nil {
+		f.By = make(map[string]uint64)
+	}
+	f.Many = f.Many || len(f.By) > 0 && f.Key != key
+	f.Key = key
+	f.count(label, 1)
+}
+
+func (f *Failures) count(label string, n uint64) {
+	if _, known := f.By[label]; !known && len(f.By) >= Labels {
+		label = OtherLabel
+	}
+	f.By[label] += n
+}
+
+func (f *Failures) sum() (n uint64) {
+	for _, each := range f.By {
+		n += each
+	}
+	return n
+}
+
+// Sample is what has happened since the last one, and how things stand.
+type Sample struct {
+	Now time.Duration // since some instant
+
+	Delivered uint64   // attempts that the app took
+	Refused   uint64   // clients that the app refused, as it may
+	Failed    Failures // all other attempts that have ended
+	GivenUp   uint64   // events that failed for good
+
+	Down     bool // no connection comes about
+	InFlight int  // attempts under way
+	Waiting  int  // events
+}
+
+// Report is what is to be told.
+type Report struct {
+	Kind    Kind
+	Begins  bool
+	Over    bool
+	Unknown bool // with Over: nothing has been sent for a minute
+
+	For      time.Duration // since it began
+	Answers  Answers       // since it began
+	Recently Answers       // since the last report
+	Waiting  int           // events
+	GivenUp  uint64        // events, since it began
+}
+
+// Answers are what came of attempts.
+type Answers struct {
+	Delivered, Refused uint64
+	Failed             map[string]uint64
+}
+
+func (a *Answers) add(s *Sample) {
+	a.Delivered += s.Delivered
+	a.Refused += s.Refused
+	if len(s.Failed.By) == 0 {
+		return
+	}
+	f := Failures{By: a.Failed}
+	if f.By == nil {
+		f.By = make(map[string]uint64)
+	}
+	for label, n := range s.Failed.By {
+		f.count(label, n)
+	}
+	a.Failed = f.By
+}
+
+func (a *Answers) any() bool { return a.Delivered+a.Refused > 0 || len(a.Failed) > 0 }
+
+// Main is the label of most failures, "" if there are none.
+func (a *Answers) Main() (label string) {
+	for _, each := range slices.Sorted(maps.Keys(a.Failed)) {
+		if label == "" || a.Failed[each] > a.Failed[label] {
+			label = each
+		}
+	}
+	return label
+}
+
+func (a *Answers) copy() Answers {
+	return Answers{a.Delivered, a.Refused, maps.Clone(a.Failed)}
+}
+
+// bucket is a second.
+type bucket struct {
+	second                     int64
+	delivered, refused, failed uint64
+	key                        uint64
+	many                       bool
+}
+
+// Machine is the state. Its zero value, with Patience set, is well.
+type Machine struct {
+	// Patience is how long something may be under way with nothing coming back.
+	Patience time.Duration
+
+	past     [seconds]bucket
+	progress time.Duration // when something came back last, or nothing was under way
+
+	kind            Kind
+	since, told     time.Duration // when it began, when it was reported last
+	bad             time.Duration // when it was last as bad as that
+	heard           time.Duration // when the app was last heard of, or tried
+	good            bool          // since then something has succeeded
+	calm            time.Duration // that it takes to be over
+	ended           time.Duration // when the last one was over; with calm
+	answers, latest Answers
+	waiting         int
+	givenUp         uint64
+}
+
+// Look takes a sample and returns what is to be told, if anything is.
+func (m *Machine) Look(s *Sample) (r Report, tell bool) {
+	m.count(s)
+	kind := m.judge(s)
+	if m.kind == None {
+		if kind == None {
+			return Report{}, false
+		}
+		m.begin(s, kind)
+		return m.report(s, func(r *Report) { r.Begins = true }), true
+	}
+	m.answers.add(s)
+	m.latest.add(s)
+	m.givenUp += s.GivenUp
+	m.waiting = s.Waiting
+	if kind != None {
+		m.kind = kind
+	}
+	switch over, unknown := m.over(s); {
+	case over:
+		r = m.report(s, func(r *Report) { r.Over, r.Unknown = true, unknown })
+		m.end(s)
+		return r, true
+	case s.Now-m.told >= Every && (s.Waiting > 0 || m.latest.any()): // otherwise there is nothing to tell
+		return m.report(s, nil), true
+	}
+	return Report{}, false
+}
+
+// Finish is Look for the last time, and what is to be told then.
+func (m *Machine) Finish(s *Sample) (r Report, tell bool) {
+	if r, tell = m.Look(s); tell || m.kind == None {
+		return r, tell
+	}
+	return m.report(s, func(r *Report) { r.Over = m.good }), true
+}
+
+// State is how things stand, as in the next report; false: all is well.
+func (m *Machine) State(now time.Duration) (Report, bool) {
+	if m.kind == None {
+		return Report{}, false
+	}
+	return Report{
+		Kind: m.kind, For: now - m.since, Answers: m.answers.copy(), Recently: m.latest.copy(),
+		Waiting: m.waiting, GivenUp: m.givenUp,
+	}, true
+}
+
+// count puts a sample into its second.
+func (m *Machine) count(s *Sample) {
+	second := int64(s.Now / time.Second)
+	b := &m.past[second%seconds]
+	if b.second != second {
+		*b = bucket{second: second}
+	}
+	failed := s.Failed.sum()
+	if failed > 0 {
+		b.many = b.many || s.Failed.Many || b.failed > 0 && b.key != s.Failed.Key
+		b.key = s.Failed.Key
+	}
+	b.delivered += s.Delivered
+	b.refused += s.Refused
+	b.failed += failed
+	if failed+s.Delivered+s.Refused > 0 || s.InFlight == 0 {
+		m.progress = s.Now
+	}
+	if failed+s.Delivered+s.Refused > 0 || s.InFlight > 0 || s.Waiting > 0 || s.Down {
+		m.heard = s.Now
+	}
+}
+
+// sum is of the last n seconds.
+func (m *Machine) sum(now time.Duration, n int64) (all bucket) {
+	second := int64(now / time.Second)
+	for _, b := range m.past {
+		if b.second > second-n {
+			if b.failed > 0 {
+				all.many = all.many || b.many || all.failed > 0 && all.key != b.key
+				all.key = b.key
+			}
+			all.delivered += b.delivered
+			all.refused += b.refused
+			all.failed += b.failed
+		}
+	}
+	return all
+}
+
+// judge says whether it is trouble.
+func (m *Machine) judge(s *Sample) Kind {
+	past := m.sum(s.Now, seconds)
+	well := past.delivered + past.refused
+	switch {
+	case s.Down:
+		return Unreachable
+	case s.InFlight > 0 && s.Now-m.progress >= m.Patience:
+		return Silent
+	case past.failed >= fewest && (well == 0 || past.many && 4*past.failed >= past.failed+well):
+		return Failing
+	case past.refused >= allOfThem && past.delivered+past.failed == 0:
+		return Refusing
+	}
+	return None
+}
+
+func (m *Machine) begin(s *Sample, kind Kind) {
+	calm := shortCalm
+	if m.calm > 0 && s.Now-m.ended < relapse {
+		calm = min(max(2*m.calm, longCalm), mostCalm)
+	}
+	past, ended, progress, heard := m.past, m.ended, m.progress, m.heard
+	*m = Machine{Patience: m.Patience, past: past, ended: ended, progress: progress, heard: heard}
+	m.kind, m.since, m.bad, m.calm = kind, s.Now, s.Now, calm
+	m.waiting, m.givenUp = s.Waiting, s.GivenUp
+	m.answers.add(s)
+	m.latest.add(s)
+}
+
+// over reports whether it is, or, unknown, whether it cannot be known any more.
+func (m *Machine) over(s *Sample) (over, unknown bool) {
+	now := m.sum(s.Now, recently)
+	fails := now.failed > 0 && 8*now.failed >= now.failed+now.delivered+now.refused
+	refuses := m.kind == Refusing && s.Delivered == 0
+	switch {
+	case s.Down, s.InFlight > 0 && s.Now-m.progress >= m.Patience, fails, refuses && s.Refused > 0:
+		m.bad, m.good = s.Now, false
+	case s.Delivered > 0, !refuses && s.Refused > 0:
+		m.good = true
+	}
+	if s.Now-m.heard >= forgotten {
+		return true, true
+	}
+	return m.good && s.Now-m.bad >= m.calm, false
+}
+
+func (m *Machine) end(s *Sample) {
+	m.kind, m.ended = None, s.Now
+	m.past = [seconds]bucket{}
+	m.answers, m.latest = Answers{}, Answers{}
+}
+
+func (m *Machine) report(s *Sample, with func(*Report)) Report {
+	r, _ := m.State(s.Now)
+	m.told, m.latest = s.Now, Answers{}
+	if with != nil {
+		with(&r)
+	}
+	return r
+}
