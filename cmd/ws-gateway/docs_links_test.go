@@ -101,3 +101,74 @@ func checkLink(t *testing.T, document, target string) {
 		t.Errorf("%s links to %s, and there is no such heading", document, target)
 	}
 }
+
+// contents are the links that a document has to its own headings before the first of
+// them.
+func contents(lines []string) map[string]bool {
+	found := map[string]bool{}
+	for _, line := range lines {
+		if strings.HasPrefix(line, "## ") {
+			break
+		}
+		for _, m := range link.FindAllStringSubmatch(line, -1) {
+			if anchor, own := strings.CutPrefix(m[1], "#"); own {
+				found[anchor] = true
+			}
+		}
+	}
+	return found
+}
+
+// manyHeadings is from how many a document must have contents.
+const manyHeadings = 10
+
+func TestContentsNameEveryHeading(t *testing.T) {
+	documents, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := 0
+	for _, document := range documents {
+		lines := prose(t, document)
+		have := contents(lines)
+		var missing []string
+		headings := 0
+		for _, line := range lines {
+			m := heading.FindStringSubmatch(line)
+			if m == nil || strings.HasPrefix(line, "# ") {
+				continue
+			}
+			if headings++; !have[anchorOf(m[1])] {
+				missing = append(missing, m[1])
+			}
+		}
+		if headings < manyHeadings {
+			continue
+		}
+		listed++
+		if len(missing) > 0 {
+			t.Errorf("the contents of %s lack %q", document, missing)
+		}
+	}
+	if listed < 3 {
+		t.Errorf("only %d documents were found that are long enough", listed)
+	}
+}
+
+// Rows that a blank line has cut off their table are shown as text.
+func TestNoTableIsBroken(t *testing.T) {
+	documents, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := func(line string) bool { return strings.HasPrefix(line, "|") }
+	for _, document := range append(documents, "../../README.md", "../../ARCHITECTURE.md", "../../CONTRIBUTING.md", "../../client/README.md") {
+		lines := prose(t, document)
+		for i, line := range lines {
+			begins := row(line) && (i == 0 || !row(lines[i-1]))
+			if begins && (i+1 == len(lines) || !strings.HasPrefix(lines[i+1], "|-") && !strings.HasPrefix(lines[i+1], "| -")) {
+				t.Errorf("%s: a row without a head: %.80s", document, line)
+			}
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -238,6 +239,44 @@ func TestTheDocsHaveWhatWarningsAndErrorsMean(t *testing.T) {
 	for _, c := range all {
 		if !strings.Contains(string(content), "`"+c.text) {
 			t.Errorf("docs/operations.md does not say what to do about %q of %s", c.text, c.file)
+		}
+	}
+}
+
+// Measured figures are in the README alone, so that they cannot differ; what is
+// reckoned with is in the program, and the documents say the same.
+func TestOneFactHasOneFigure(t *testing.T) {
+	content, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(content), "## Sizing\n")
+	sizing, _, ok := strings.Cut(rest, "\n## ")
+	if !ok {
+		t.Fatal("docs/operations.md has no Sizing")
+	}
+	want := fmt.Sprintf("Reckon %.1f KiB for each connection and %d MiB for the process: 100,000 connections are %s.",
+		float64(idleConnection)/1024, idleProcess>>20, mebibytes(idleProcess+100_000*idleConnection))
+	if !strings.Contains(sizing, want) {
+		t.Errorf("Sizing does not say %q", want)
+	}
+	if want := fmt.Sprintf("one for each connection, one for each of `--callback-concurrency`, and %d:", fixedDescriptors); !strings.Contains(sizing, want) {
+		t.Errorf("Sizing does not say %q", want)
+	}
+	if measured := regexp.MustCompile(`\d+ B\b|[\d.]+ s (of CPU )?for a (thousand|million)`).FindAllString(sizing, -1); measured != nil {
+		t.Errorf("Sizing has measured figures, which are the README's: %q", measured)
+	}
+	documents, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, document := range documents {
+		content, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := regexp.MustCompile(`\d+ B[^|.;]{0,40} (for (a|each)|each) (idle )?connection|[\d.]+ s [^|.;]{0,20}for a (thousand|million) `).FindAllString(string(content), -1); found != nil {
+			t.Errorf("%s has measured figures, which are the README's: %q", document, found)
 		}
 	}
 }

@@ -96,6 +96,42 @@ func TestTheAppDecidesAboutUpgradesAndNamesTheUser(t *testing.T) {
 	}
 }
 
+func TestWithoutAProxyTheAppNamesUsersByTheirCookiesWhateverTheyClaim(t *testing.T) {
+	t.Parallel()
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if !strings.Contains(string(body), `"action":"open"`) {
+			return
+		}
+		session, err := r.Cookie("session")
+		if err != nil || session.Value != "1234" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("X-Ws-User", "alice")
+	}))
+	t.Cleanup(app.Close)
+	g := launch{args: []string{"--callback-url", app.URL + "/", "--callback-open", "authorize", "--allowed-origins", "https://app.example.org"}}.start(t)
+	page := map[string]string{"Origin": "https://app.example.org"}
+	g.connect(t, visitor{user: "mallory", cookie: "session=1234", header: page})
+	if users, _ := g.list(""); len(users) != 1 || len(users["alice"]) != 1 {
+		t.Errorf("listed are %v", users)
+	}
+	for _, v := range []visitor{
+		{user: "alice", header: page},
+		{user: "alice", cookie: "session=stolen", header: page},
+		{cookie: "session=1234", header: map[string]string{"Origin": "https://evil.example"}},
+	} {
+		want := http.StatusUnauthorized
+		if v.header["Origin"] != page["Origin"] {
+			want = http.StatusForbidden
+		}
+		if _, response, err := g.tryConnect(t, v); err == nil || response == nil || response.StatusCode != want {
+			t.Errorf("%+v: %v, %v, want %d", v, response, err, want)
+		}
+	}
+}
+
 func TestAnAppThatCannotDecideMeans503(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})

@@ -152,8 +152,9 @@ func (s *surroundings) judgePorts(c *config) finding {
 	return finding{name, stateOK, fmt.Sprintf("a proxy on this host has %d ports to connect from", ports), ""}
 }
 
-// What a gateway takes, the kernel's part included, which counts in a cgroup: 311
-// to 520 B for a connection (ws-bench idle), and about 4 KB for its socket.
+// What a gateway takes, the kernel's part included, which counts in a cgroup: what
+// the README's table has for a connection (ws-bench idle), and about 4 KB for its
+// socket.
 const (
 	idleProcess    = 32 << 20
 	idleConnection = 4608
