@@ -39,7 +39,7 @@ var mutable = map[string]struct {
 	"Secrets":           {[]string{"other"}, func(f *Forwarder) any { return fmt.Sprint(f.terms.Load().secrets) }},
 	"Timeout":           {7 * time.Second, func(f *Forwarder) any { return f.terms.Load().timeout }},
 	"AuthorizeFor":      {7 * time.Second, func(f *Forwarder) any { return f.terms.Load().authorizeFor }},
-	"RetryFor":          {7 * time.Second, func(f *Forwarder) any { return [...]any{f.terms.Load().retryFor, f.pool.sched.window} }},
+	"RetryFor":          {7 * time.Second, func(f *Forwarder) any { return f.pool.sched.window }},
 	"QueueEvents":       {7, func(f *Forwarder) any { return f.lanes.limits().events }},
 	"QueueBytes":        {7, func(f *Forwarder) any { return f.lanes.limits().bytes }},
 	"Memory":            {int64(7), func(f *Forwarder) any { return f.pressure.limit.Load() }},

@@ -131,7 +131,7 @@ func TestALimitByAddressThatIsTurnedOnCountsThoseWhoAreThere(t *testing.T) {
 	for range perTurn + 50 {
 		clients = append(clients, g.dialUnread(""))
 	}
-	cfg := Config{MaxConnectionsPerAddress: perTurn + 50}
+	cfg := Config{MaxConnectionsPerAddress: perTurn + 48}
 	s, err := newSettings(new(cfg.withDefaults()))
 	if err != nil {
 		t.Fatal(err)
@@ -151,11 +151,11 @@ func TestALimitByAddressThatIsTurnedOnCountsThoseWhoAreThere(t *testing.T) {
 	if !more {
 		t.Fatal("all were counted in one turn")
 	}
-	leave(clients[0])               // has been counted
-	leave(clients[len(clients)-1])  // has not been counted
-	g.app.count(t, "close", 2)      // their slots are free
-	g.dialUnread("")                // takes one of them,
-	g.dialUnread("")                // and the other
+	leave(clients[0])              // has been counted,
+	leave(clients[1])              // this one, too
+	leave(clients[len(clients)-1]) // has not been counted
+	g.app.count(t, "close", 3)
+	g.dialUnread("")                // in the place of one of them
 	g.on(0, func(l *netpoll.Loop) { // and the rest are counted
 		for settling.run(l) {
 		}
@@ -163,8 +163,8 @@ func TestALimitByAddressThatIsTurnedOnCountsThoseWhoAreThere(t *testing.T) {
 	if got := g.knock(t).StatusCode; got != http.StatusTooManyRequests {
 		t.Errorf("one more than the limit: %d", got)
 	}
-	leave(clients[1])
-	g.app.count(t, "close", 3)
+	leave(clients[2])
+	g.app.count(t, "close", 4)
 	if got := g.knock(t).StatusCode; got != http.StatusSwitchingProtocols {
 		t.Errorf("within the limit again: %d", got)
 	}
