@@ -375,6 +375,35 @@ func TestAReloadThatHangsAndOneDuringTheEndHoldUpNoStop(t *testing.T) {
 	s.stopped(t)
 }
 
+// The gateway waits for its configuration, SIGHUP comes, the configuration comes.
+func TestSIGHUPDoesNotEndAGatewayThatIsJustStarting(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "gateway.yaml")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := launch{args: []string{"--config", pipe}}.run(t)
+	config, err := os.OpenFile(pipe, os.O_WRONLY, 0) // once it reads
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.signal(syscall.SIGHUP)
+	if _, err := config.WriteString("no-callback: true\nlisten: 127.0.0.1:0\n"); err != nil {
+		t.Fatal(err)
+	}
+	config.Close()
+	if _, ok := g.log.await(patience, func(l logLine) bool { return l.text("message") == "ready" }); !ok {
+		t.Fatal("it does not get ready")
+	}
+	if _, ok := g.log.await(patience, func(l logLine) bool { return strings.HasPrefix(l.text("message"), "SIGHUP: ") }); !ok {
+		t.Error("SIGHUP is forgotten")
+	}
+	g.signal(syscall.SIGTERM)
+	if code := g.wait(patience); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 func TestTheDemoIsReloadedToo(t *testing.T) {
 	t.Parallel()
 	file := writeFile(t, "gateway.yaml", "listen: 127.0.0.1:0\n")

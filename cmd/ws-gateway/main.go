@@ -77,7 +77,11 @@ func (p *process) main() int {
 	case p.args[0] == completeCommand:
 		return p.complete(p.args[1:])
 	}
+	p.keepHangUps()
 	cfg, err := parseConfig(p.args, p.env, p.stdout)
+	if err != nil || cfg.PrintConfig || cfg.command != "run" && cfg.command != "demo" {
+		p.dropHangUps()
+	}
 	switch {
 	case errors.Is(err, errHelp):
 		return exitOK

@@ -32,7 +32,29 @@ func (p *process) serve() {
 	}
 	signal.Ignore(syscall.SIGPIPE)
 	p.catch(p.signals, os.Interrupt, syscall.SIGTERM)
-	p.catch(p.hangUps, syscall.SIGHUP)
+}
+
+// keepHangUps catches SIGHUP before it is known whether this is to be a gateway: one
+// that is just starting must not be ended by it. To systemd that would be an end in
+// good order, after which it does not start the gateway again.
+func (p *process) keepHangUps() {
+	if p.catch != nil {
+		p.catch(p.hangUps, syscall.SIGHUP)
+	}
+}
+
+// dropHangUps lets SIGHUP end the process, since it is no gateway, as one does that
+// has come meanwhile.
+func (p *process) dropHangUps() {
+	if p.catch == nil {
+		return
+	}
+	signal.Reset(syscall.SIGHUP)
+	select {
+	case s := <-p.hangUps:
+		p.exit(signals.ExitCode(s))
+	default:
+	}
 }
 
 // catchStops catches those signals that end a command in good order.
