@@ -130,20 +130,22 @@ func (a *audit) say(format string, args ...any) {
 
 // gather sorts attempts and dead letters by event, and events by connection.
 func (a *audit) gather() {
-	batches := make(map[string]string) // the batch that an event is in
+	batches := make(map[string]*Post) // the batch that an event is in, as it was when it was whole
 	for i := range a.Posts {
 		p := &a.Posts[i]
-		key := p.key()
 		for _, e := range p.Events {
 			a.Attempts++
 			h := a.history(e)
 			if h == nil {
 				continue
 			}
-			if batch, known := batches[e.ID]; known && batch != key {
-				a.say("%s came in the batch of %s, and before in that of %s", e.ID, shorten(key), shorten(batch))
+			batch := batches[e.ID]
+			if batch != nil && !nested(batch, p) {
+				a.say("%s came in the batch of %s, and before in that of %s", e.ID, shorten(p.key()), shorten(batch.key()))
 			}
-			batches[e.ID] = key
+			if batch == nil || len(batch.Events) < len(p.Events) {
+				batches[e.ID] = p
+			}
 			h.attempts = append(h.attempts, attempt{i, p})
 		}
 	}
@@ -152,6 +154,22 @@ func (a *audit) gather() {
 			h.letters = append(h.letters, l)
 		}
 	}
+}
+
+// nested reports whether one of two Posts has all the events of the other: the same
+// batch, or what has become of it. One that fails is divided, or a single event of it
+// is attempted in its place and then the whole again.
+func nested(p, q *Post) bool {
+	small, large := p.Events, q.Events
+	if len(small) > len(large) {
+		small, large = large, small
+	}
+	for _, e := range small {
+		if !slices.ContainsFunc(large, func(other Event) bool { return other.ID == e.ID }) {
+			return false
+		}
+	}
+	return true
 }
 
 func shorten(batch string) string {
@@ -220,9 +238,13 @@ func (a *audit) repetition(h *history) {
 		if settled {
 			a.faults[at.post] = true
 		}
-		settled = at.Answer == Acked || at.Answer == Refused
+		settled = at.Answer == Acked || at.refused()
 	}
 }
+
+// refused reports whether an attempt was answered for good: a batch that is refused is
+// divided, and its events come again.
+func (at *attempt) refused() bool { return at.Answer == Refused && len(at.Events) == 1 }
 
 // late holds the Posts that came again after they were settled against the timeouts
 // that the App has not caused on purpose.
@@ -248,7 +270,7 @@ func (a *audit) letter(h *history) {
 	}
 	last := h.last()
 	if len(h.letters) == 0 {
-		if last != nil && last.Answer == Refused {
+		if last != nil && last.refused() {
 			a.say("%s was refused and has no dead letter", h.ID)
 		}
 		return
@@ -335,7 +357,7 @@ func (a *audit) unseen() {
 			counted[key] = true
 		}
 		before, number := a.precedes(h), 0
-		byNumber := slices.SortedFunc(slices.Values(h.attempts), func(x, y attempt) int { return cmp.Compare(x.Number, y.Number) })
+		byNumber := slices.SortedFunc(slices.Values(a.ofBatch(h)), func(x, y attempt) int { return cmp.Compare(x.Number, y.Number) })
 		for _, at := range byNumber {
 			if missing := at.Number - number - 1; missing > 0 {
 				a.Unseen += missing
@@ -349,6 +371,18 @@ func (a *audit) unseen() {
 	if unexplained > a.Blind {
 		a.say("%d attempts were counted that the app has not read, and its connections ended under %d at most", unexplained, a.Blind)
 	}
+}
+
+// ofBatch is what there was of attempts at an event and at those that were first sent
+// together with it: they are counted together as long as the batch is whole, and then
+// in each part of it.
+func (a *audit) ofBatch(h *history) (attempts []attempt) {
+	for _, e := range h.attempts[0].Events {
+		if other := a.events[e.ID]; other != nil {
+			attempts = append(attempts, other.attempts...)
+		}
+	}
+	return attempts
 }
 
 // precedes is the Post after which the first attempt at an event was made; -1 for

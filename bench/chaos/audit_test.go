@@ -208,16 +208,27 @@ func batched() Evidence {
 	}
 }
 
-func TestBatchesAreTriedAgainWhole(t *testing.T) {
+func TestBatchesAreTriedAgainWholeOrInParts(t *testing.T) {
 	if f := Audit(batched()); len(f.Broken) > 0 || f.Duplicates != 2 {
 		t.Errorf("%+v", f)
+	}
+	refused := batched() // is divided, and each part goes its own way
+	refused.Posts[0].Answer = Refused
+	first, second := post(1, 2, Refused, refused.Posts[0].Events[0]), post(2, 2, Acked, refused.Posts[0].Events[1])
+	refused.Posts = []Post{refused.Posts[0], first, second, refused.Posts[2]}
+	refused.Letters = []Letter{{Event: first.Events[0], Attempts: 2, At: second.At}}
+	if f := Audit(refused); len(f.Broken) > 0 {
+		t.Errorf("divided: %q", f.Broken)
 	}
 	for _, c := range []struct {
 		name, want string
 		spoil      func(e *Evidence)
 	}{
-		{"in part", "came in the batch of a-2, and before in that of a-1 a-2", func(e *Evidence) { e.Posts[1].Events = e.Posts[1].Events[1:] }},
-		{"in another order", "and before in that of", func(e *Evidence) { slices.Reverse(e.Posts[1].Events) }},
+		{"in part", "a-1 is lost", func(e *Evidence) { e.Posts[1].Events = e.Posts[1].Events[1:] }},
+		{"among others", "came in the batch of a-2 a-3, and before in that of a-1 a-2", func(e *Evidence) {
+			e.Posts[1].Events = []Event{e.Posts[1].Events[1], e.Posts[2].Events[0]}
+		}},
+		{"in another order", "a-1 came after a-2", func(e *Evidence) { slices.Reverse(e.Posts[1].Events) }},
 		{"before it was settled", "a-3 came before a-2 was settled", func(e *Evidence) { swap(e, 1, 2) }},
 		{"out of order from the first", "a-4 came before event 2", func(e *Evidence) { slices.Reverse(e.Posts[2].Events[:2]) }},
 		{"after it was taken", "came again, as attempt 2", func(e *Evidence) { e.Posts[0].Answer = Acked }},

@@ -19,7 +19,7 @@ func (a *audit) order() {
 			}
 			before, together := last[e.Conn], at[e.Conn] == i
 			switch {
-			case before != nil && !together && a.Posts[at[e.Conn]].key() == p.key(): // the same again, from its first event on
+			case before != nil && !together && nested(&a.Posts[at[e.Conn]], p): // the same again, or a part of it, from its first event on
 			case before != nil && h.seq <= before.seq:
 				a.misplaced("%s came after %s", h.ID, before.ID)
 			default:

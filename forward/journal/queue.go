@@ -53,13 +53,14 @@ func (b *batch) reset() {
 type queue struct {
 	wake chan struct{} // has one place: there is something, or it has ended
 
-	mu      sync.Mutex // guards the following
-	waiting batch
-	writing []func()  // recorded of the batch that is being written
-	began   time.Time // when the writer looked last; zero while it rests
-	stalled bool      // writing takes too long: nobody is kept waiting for it
-	dropped uint64    // records for which there was no room
-	ended   bool
+	mu       sync.Mutex    // guards the following
+	patience time.Duration // the constant's value; tests that do not look at it have more
+	waiting  batch
+	writing  []func()  // recorded of the batch that is being written
+	began    time.Time // when the writer looked last; zero while it rests
+	stalled  bool      // writing takes too long: nobody is kept waiting for it
+	dropped  uint64    // records for which there was no room
+	ended    bool
 }
 
 // put takes a record. recorded, which may be nil, is called once it is written,
@@ -122,7 +123,7 @@ func (q *queue) rest() {
 // stall lets everybody go if writing takes too long.
 func (q *queue) stall() {
 	q.mu.Lock()
-	if q.began.IsZero() || time.Since(q.began) < patience {
+	if q.began.IsZero() || time.Since(q.began) < q.patience {
 		q.mu.Unlock()
 		return
 	}
