@@ -23,7 +23,7 @@ type Config struct {
 	RetryFor     time.Duration // from an event's first attempt, default 60 s
 	QueueEvents  int           // events waiting for one connection, default 256
 	QueueBytes   int           // bytes of these, default 1 MiB
-	Memory       int64         // bytes of all waiting events, what holds them included; default 256 MiB
+	Memory       int64         // bytes of all waiting events, what holds them included; default 256 MiB. See pressure
 	DeadLetter   string        // file for events that failed for good; "" for none
 
 	DeadLetterMaxSize int64 // size at which that is renamed to FILE.1 and begun anew, default 100 MiB
@@ -74,12 +74,12 @@ type Config struct {
 	Settles bool
 
 	// Drained is told that a lane whose Message call had answered full is down to
-	// half of its bounds. Pressure is told when Memory is exceeded, and when half
-	// of it is free again. Both are called on a goroutine of the Forwarder's own,
-	// with no lock held; calls of Pressure follow one another and alternate.
-	// Neither is called once Drain has returned.
+	// half of its bounds. Pressure is told how much of Memory is taken when that
+	// calls for something else: that no connection is read, or taken. Both are called
+	// on a goroutine of the Forwarder's own, with no lock held; calls of Pressure
+	// follow one another. Neither is called once Drain has returned.
 	Drained  func(key uint64)
-	Pressure func(on bool)
+	Pressure func(Level)
 
 	// Clock is the time in which the process runs, from some instant on, and never
 	// goes back: what is given up after a time is given up after so much of it.
@@ -156,7 +156,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Drained = func(uint64) {}
 	}
 	if c.Pressure == nil {
-		c.Pressure = func(bool) {}
+		c.Pressure = func(Level) {}
 	}
 	return c, nil
 }

@@ -78,6 +78,7 @@ func New(cfg Config) (*Forwarder, error) {
 	f.pool.sched.pipeline(cfg.Pipeline)
 	f.pool.expire = f.expire
 	f.pressure = newPressure(cfg.Memory, cfg.Pressure)
+	f.lanes.memory = f.pressure
 	f.observer = newObserver(f)
 	f.failures = newFailures(cfg.Log, f.now)
 	f.failures.summedUp = f.observer.active.Load
@@ -91,7 +92,7 @@ func New(cfg Config) (*Forwarder, error) {
 // Start runs the workers.
 func (f *Forwarder) Start() {
 	f.started = true
-	f.witnesses.Go(f.pressure.watch)
+	f.witnesses.Go(func() { f.pressure.watch(func() bool { return f.lanes.sweep(f.cfg.Drained) }) })
 	f.witnesses.Go(f.failures.summarise)
 	f.witnesses.Go(f.observer.watch)
 	f.delivery.Go(f.pool.keep)
@@ -144,6 +145,9 @@ func (f *Forwarder) append(key uint64, e *event) (full bool) {
 		f.counters.failed[e.action].Add(1)
 		f.failures.report(e, CutOff, 0)
 		return false
+	}
+	if a.over {
+		f.pressure.wake()
 	}
 	if a.lane != nil {
 		f.counters.lanes.Add(1)

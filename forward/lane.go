@@ -17,7 +17,9 @@ type lane struct {
 	events     int
 	bytes      int   // of these events' buffers
 	cost       int64 // memory of the lane itself, in bytes
+	held       int64 // memory of these events
 	full       bool  // Message has answered full, and Drained has not been called since
+	squeezed   bool  // with full: for its share of all memory, and not for a bound of its own
 
 	available bool // its events are counted in table.available; guarded by the stripe
 
@@ -33,8 +35,8 @@ type lane struct {
 // the map.
 const laneCost = int64(unsafe.Sizeof(lane{})) + 40
 
-// bounds of a lane: at either of the two it is full, at half of both it is
-// drained.
+// bounds of a lane: at either of the two, or at its share of all memory, it is full; at
+// half of all three, or when it is empty, it is drained.
 type bounds struct {
 	events, bytes int
 }
@@ -52,10 +54,14 @@ type table struct {
 	bounds  bounds                 // see limits
 	newer   atomic.Pointer[bounds] // set by rebound
 	pool    sync.Pool              // of *lane
+	memory  *pressure              // nil: no lane has a share
 	batches bool                   // lanes are taken in batches, so that available is of use
 	stripes [1 << stripeBits]stripe
 
 	available atomic.Int64 // events that a batch could take
+
+	squeezed atomic.Int64  // lanes that are full for their share
+	squeezes atomic.Uint64 // times that one became so
 }
 
 type stripe struct {
@@ -75,6 +81,7 @@ type added struct {
 	lane   *lane // set where the event is the lane's first: the lane is now ready
 	cost   int64 // memory that the lane holds, with lane
 	full   bool  // the lane is at its bounds, and a Drained call will follow
+	over   bool  // it is now, for its share
 	waits  int64 // so many events are available to batches now; 0 where that does not change
 	closed bool  // the event was not taken
 }
@@ -100,9 +107,16 @@ func (t *table) add(key uint64, e *event) (a added) {
 	}
 	l.events++
 	l.bytes += len(e.buf)
+	l.held += e.cost()
 	// Only who sends messages can be asked to stop; opens and closes pass.
-	if limit := t.limits(); e.action == actionMessage && (l.events >= limit.events || l.bytes >= limit.bytes) {
-		l.full = true
+	if e.action == actionMessage && !l.full {
+		limit := t.limits()
+		l.full = l.events >= limit.events || l.bytes >= limit.bytes
+		if !l.full && l.held >= t.memory.share() {
+			l.full, l.squeezed, a.over = true, true, true
+			t.squeezed.Add(1)
+			t.squeezes.Add(1)
+		}
 	}
 	a.full = l.full
 	return a
@@ -142,10 +156,8 @@ func (t *table) remove(l *lane) (r removed) {
 	}
 	l.events--
 	l.bytes -= len(e.buf)
-	if limit := t.limits(); l.full && l.events <= limit.events/2 && l.bytes <= limit.bytes/2 {
-		l.full = false
-		r.drained = true
-	}
+	l.held -= e.cost()
+	r.drained = l.full && t.drain(l)
 	r.event, r.cost, r.more = e, e.cost(), l.head != nil
 	if !r.more {
 		r.cost += l.cost
@@ -160,6 +172,44 @@ func (t *table) remove(l *lane) (r removed) {
 		t.pool.Put(l)
 	}
 	return r
+}
+
+// drain ends that l is full, if it is down to half of its bounds. The caller holds
+// the stripe's lock.
+func (t *table) drain(l *lane) bool {
+	limit := t.limits()
+	if l.events > 0 && (l.events > limit.events/2 || l.bytes > limit.bytes/2 || l.held > t.memory.share()/2) {
+		return false
+	}
+	if l.squeezed {
+		t.squeezed.Add(-1)
+	}
+	l.full, l.squeezed = false, false
+	return true
+}
+
+// sweep calls drained, no lock held, for each lane that is no longer over its share
+// though nothing of it has gone out. It reports whether there are others.
+func (t *table) sweep(drained func(key uint64)) (more bool) {
+	var keys []uint64
+	for i := range t.stripes {
+		if t.squeezed.Load() == 0 {
+			return false
+		}
+		s := &t.stripes[i]
+		keys = keys[:0]
+		s.mu.Lock()
+		for key, l := range s.lanes {
+			if l.squeezed && t.drain(l) {
+				keys = append(keys, key)
+			}
+		}
+		s.mu.Unlock()
+		for _, key := range keys {
+			drained(key)
+		}
+	}
+	return t.squeezed.Load() > 0
 }
 
 // close ends the taking of events and calls leftover with every lane that is

@@ -173,7 +173,7 @@ func TestMemoryStaysUnderItsBoundAsMeasured(t *testing.T) {
 			<-release
 			_, _ = c.Write([]byte("HTTP/1.1 204 No Content\r\n\r\n"))
 		})
-		f, err := New(Config{URL: url, Batch: batch, Memory: limit, Pressure: func(on bool) { pressed <- on }})
+		f, err := New(Config{URL: url, Batch: batch, Memory: limit, Pressure: func(l Level) { pressed <- l >= Stopped }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -141,10 +141,7 @@ func (p *eventPool) depth() int {
 // move sets another limit.
 func (p *pressure) move(limit int64) {
 	p.limit.Store(limit)
-	select {
-	case p.look <- struct{}{}:
-	default:
-	}
+	p.wake()
 }
 
 // resize sets other bounds for the files.

@@ -180,10 +180,10 @@ func TestAnotherURLIsTriedAtOnceByWhatTheAppBeforeDidNotTake(t *testing.T) {
 
 func TestBoundsAndTimesOfAReloadCountFromNowOn(t *testing.T) {
 	var mu sync.Mutex
-	drained, pressed := 0, []bool(nil)
+	drained, pressed := 0, []Level(nil)
 	cfg := Config{RetryFor: time.Hour, QueueEvents: 4}
 	cfg.Drained = func(uint64) { mu.Lock(); drained++; mu.Unlock() }
-	cfg.Pressure = func(on bool) { mu.Lock(); pressed = append(pressed, on); mu.Unlock() }
+	cfg.Pressure = func(l Level) { mu.Lock(); pressed = append(pressed, l); mu.Unlock() }
 	bubble(t, cfg, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
 		f.cfg.Memory = 1 << 20
 		a.serve = func(_ post, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }
@@ -194,10 +194,10 @@ func TestBoundsAndTimesOfAReloadCountFromNowOn(t *testing.T) {
 		equal(t, "full", full, true)
 		synctest.Wait()
 		reload(t, f, func(cfg *Config) { cfg.QueueEvents, cfg.RetryFor, cfg.Memory = 100, 10*time.Second, 500 })
-		equal(t, "another connection's lane is full", f.Message(source(2, 0), []byte("1"), false), false)
+		equal(t, "another connection is over its share", f.Message(source(2, 0), []byte("1"), false), true)
 		synctest.Wait()
 		mu.Lock()
-		equal(t, "pressure", fmt.Sprint(pressed), "[true]")
+		equal(t, "pressure", fmt.Sprint(pressed), fmt.Sprint([]Level{Full}))
 		mu.Unlock()
 		time.Sleep(time.Minute)
 		s := f.Stats()
@@ -206,7 +206,7 @@ func TestBoundsAndTimesOfAReloadCountFromNowOn(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		mu.Lock()
 		defer mu.Unlock()
-		equal(t, "drained", drained, 1)
-		equal(t, "pressure", fmt.Sprint(pressed), "[true false]")
+		equal(t, "drained", drained, 2)
+		equal(t, "pressure", fmt.Sprint(pressed), fmt.Sprint([]Level{Full, Relaxed}))
 	})
 }

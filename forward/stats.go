@@ -51,6 +51,9 @@ type Stats struct {
 
 	Journal JournalStats // for whoever made the Config.Journal to fill in
 
+	Squeezed                       int64         // gauge: lanes that are full for their share of Memory
+	Squeezes                       uint64        // times that a lane became so
+	Share                          int64         // gauge: bytes of that share
 	Lanes, Events, Bytes, InFlight int64         // gauges
 	Waiting                        int64         // gauge: lanes that wait for a back-off to pass
 	Oldest                         time.Duration // gauge: age of the event that waits longest
@@ -88,8 +91,12 @@ func (f *Forwarder) Stats() Stats {
 		PartialUnreadable: f.partials.unreadable.Load(),
 		PartialUnknown:    f.partials.unknown.Load(),
 
+		Squeezed: f.lanes.squeezed.Load(),
+		Squeezes: f.lanes.squeezes.Load(),
+		Share:    f.pressure.share(),
+
 		Waiting:  int64(g.waiting),
-		Pressure: f.pressure.on.Load(),
+		Pressure: Level(f.pressure.level.Load()) >= Stopped,
 		AppDown:  g.down,
 
 		InTrouble: f.observer.active.Load(),

@@ -153,32 +153,79 @@ func TestTheCloseEventHasRoomWhenTheQueueIsFull(t *testing.T) {
 	}
 }
 
-func TestWhenCallbackMemoryIsFullUpgradesAreRefusedUntilItIsNot(t *testing.T) {
+func TestWhoFillsCallbackMemoryCostsNobodyElseTheirConnectionOrMessages(t *testing.T) {
 	t.Parallel()
+	const busy, newcomers, limit = 100, 20, 2 << 20
 	app := startApp(t)
 	release := make(chan struct{})
 	app.respond(func(c *call) reply {
-		if c.event.Action == "message" {
+		if c.event.Action == "message" && strings.HasPrefix(c.event.User, "busy") {
 			return reply{hold: release}
 		}
 		return reply{}
 	})
-	g := startGateway(t, app, "--callback-memory", "2MiB", "--callback-timeout", "60s")
-	if a := g.get("/readyz"); a.status != http.StatusOK {
-		t.Fatalf("readyz answered %d", a.status)
-	}
+	g := startGateway(t, app, "--callback-memory", "2MiB", "--callback-concurrency", "200", "--callback-timeout", "10m")
 	early := g.dial(t, "early")
-	stream, want := bulky(120, 60<<10)
-	var flooding []*raw
-	var rests []string
-	for u := range 3 {
-		flooding = append(flooding, g.rawClient(t, fmt.Sprint("flood", u)))
+	stream, want := bulky(64, 1<<10) // more than three times the memory, of all of them
+	for n := range busy {
+		g.rawClient(t, fmt.Sprint("busy", n)).say(stream)
 	}
-	for _, r := range flooding {
-		rests = append(rests, r.flood(stream))
+	g.awaitMetric(t, "ws_gateway_callback_share_exceeded_total", busy/2) // the first have said all they have to
+	for n := range newcomers {
+		user := fmt.Sprint("late", n)
+		c := g.dial(t, user)
+		for i := range 5 {
+			c.send(numbered(i))
+		}
+		app.inOrder(t, user, 5)
+		c.send(`{"event":"ping"}`)
+		c.receive(`{"event":"pong"}`)
+	}
+	early.send(numbered(0))
+	app.inOrder(t, "early", 1)
+	if a := g.get("/readyz"); a.status != http.StatusOK {
+		t.Errorf("readyz answered %d", a.status)
+	}
+	if held := g.metric(t, "ws_gateway_callback_queue_bytes"); held < limit/4 || held > limit {
+		t.Errorf("%v bytes wait, of %d", held, limit)
+	}
+	close(release)
+	for n := range busy {
+		app.arrived(t, fmt.Sprint("busy", n), want)
+	}
+	poll(t, "nobody to be over its share", func() bool { return g.metric(t, "ws_gateway_callback_lanes_over_share") == 0 })
+}
+
+func TestOnlyWhenNothingIsLeftOfCallbackMemoryAreUpgradesRefused(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	release := make(chan struct{})
+	app.respond(func(c *call) reply { return reply{hold: release} })
+	g := startGateway(t, app, "--callback-memory", "256KiB", "--callback-queue-bytes", "64KiB", "--callback-timeout", "10m")
+	early := g.dial(t, "early")
+	stream, want := bulky(40, 10<<10)
+	const busy = 40
+	for n := range busy {
+		g.rawClient(t, fmt.Sprint("busy", n)).say(stream)
+	}
+	g.awaitMetric(t, "ws_gateway_callback_pressure", 1)
+	// Nobody is read any more, but there is room for who comes.
+	taken := 0
+	for ; ; taken++ {
+		c, response, err := g.tryConnect(t, visitor{user: fmt.Sprint("late", taken)})
+		if err == nil {
+			t.Cleanup(func() { _ = c.ws.CloseNow() })
+			continue
+		}
+		if response == nil || response.StatusCode != http.StatusServiceUnavailable {
+			t.Fatal(err)
+		}
+		break
+	}
+	if taken < 5 || taken > 500 {
+		t.Errorf("%d were taken", taken)
 	}
 	poll(t, "readyz to say 503", func() bool { return g.get("/readyz").status == http.StatusServiceUnavailable })
-	g.refuses(t, visitor{user: "late"}, http.StatusServiceUnavailable)
 	if a := g.get("/healthz"); a.status != http.StatusOK {
 		t.Errorf("healthz answered %d", a.status)
 	}
@@ -186,15 +233,12 @@ func TestWhenCallbackMemoryIsFullUpgradesAreRefusedUntilItIsNot(t *testing.T) {
 	early.receive(`"still"`)
 
 	close(release)
-	for u, r := range flooding {
-		r.say(rests[u])
-	}
-	for u := range flooding {
-		app.arrived(t, fmt.Sprint("flood", u), want)
+	for n := range busy {
+		app.arrived(t, fmt.Sprint("busy", n), want)
 	}
 	poll(t, "readyz to say 200", func() bool { return g.get("/readyz").status == http.StatusOK })
-	g.dial(t, "late")
-	app.opened("late")
+	g.dial(t, "last")
+	app.opened("last")
 }
 
 // payloadOf is a send to users of a string of size bytes.

@@ -125,9 +125,9 @@ func (g *gateway) forwardConfig(c *config) forward.Config {
 		Pipeline:    c.CallbackPipeline,
 		JSONDepth:   c.CallbackJSONDepth,
 		Drained:     func(key uint64) { g.hub.Resume(key) },
-		Pressure: func(on bool) {
-			g.hub.SetOverloaded(on)
-			g.sockets.SetPressure(on)
+		Pressure: func(l forward.Level) {
+			g.hub.SetOverloaded(l == forward.Full)
+			g.sockets.SetPressure(l >= forward.Stopped)
 		},
 		Log: g.log,
 	}

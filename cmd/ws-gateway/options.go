@@ -52,7 +52,7 @@ type options struct {
 	CallbackConcurrent int           `group:"callbacks" name:"callback-concurrency" default:"64" min:"1" max:"65536" help:"Events in flight at a time; those of one connection go one after the other."`
 	CallbackQueue      int           `group:"callbacks" reload:"yes" default:"256" min:"1" max:"1000000" help:"Events of one connection that may wait before it is no longer read."`
 	CallbackQueueBytes size          `group:"callbacks" reload:"yes" default:"1MiB" min:"1KiB" max:"1GiB" help:"Bytes of these events."`
-	CallbackMemory     size          `group:"callbacks" reload:"yes" default:"256MiB" min:"64KiB" max:"1TiB" help:"Bytes of all waiting events; above it no connection is read and upgrades get 503."`
+	CallbackMemory     size          `group:"callbacks" reload:"yes" default:"256MiB" min:"64KiB" max:"1TiB" help:"Bytes of all waiting events, shared out among the busy connections: one that has more than its share is not read; at 7/8 none is; when all is used up upgrades get 503."`
 	DeadLetter         string        `group:"callbacks" placeholder:"FILE" help:"File to which events that failed for good are appended, payload included, one JSON object a line; ws-gateway replay sends them again."`
 	DeadLetterMaxSize  size          `group:"callbacks" reload:"yes" default:"100MiB" min:"1KiB" max:"1TiB" help:"Size at which the dead-letter file is renamed to FILE.1, that to FILE.2 and so on, and begun anew."`
 	DeadLetterKeep     int           `group:"callbacks" reload:"yes" default:"5" min:"1" max:"1000" help:"How many of these older files are kept."`
