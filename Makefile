@@ -127,6 +127,7 @@ bench-core-save: ## Save them as the new baseline
 .PHONY: check-metrics
 check-metrics: build ## Check metrics and alerts with promtool
 	@$(call need,promtool,prometheus)
+	promtool check config deploy/prometheus/prometheus.yaml
 	promtool check rules deploy/prometheus/alerts.yaml
 	promtool test rules deploy/prometheus/alerts_test.yaml
 	deploy/prometheus/scrape.sh bin/ws-gateway | promtool check metrics

@@ -14,6 +14,11 @@ import (
 // no error, or Shutdown. It may be called for several listeners at a time, and
 // closes ln.
 func (s *Server) Serve(ln net.Listener) error {
+	return s.accept(ln, &s.door, s.http.ServeConn)
+}
+
+// accept lets ln's connections in through a door.
+func (s *Server) accept(ln net.Listener, d *door, serve func(net.Conn) error) error {
 	defer ln.Close()
 	if !s.open(ln) {
 		return nil
@@ -24,7 +29,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		switch {
 		case err == nil:
 			wait.over()
-			s.door.enter(c, s.cfg.Clock, s.serveConn)
+			d.enter(c, s.cfg.Clock, func(c *caller) { s.serveConn(c, serve) })
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		case !passing(err):
@@ -37,8 +42,8 @@ func (s *Server) Serve(ln net.Listener) error {
 
 // serveConn serves a connection to its end. What ended it is of interest to
 // nobody else: whoever can connect can make it fail.
-func (s *Server) serveConn(c *caller) {
-	if err := s.http.ServeConn(c); err != nil {
+func (s *Server) serveConn(c *caller, serve func(net.Conn) error) {
+	if err := serve(c); err != nil {
 		s.cfg.Log.Debug().Err(err).Msg("a management connection ended")
 	}
 }

@@ -12,6 +12,9 @@
 // therefore hold no more than one of a bounded number of connections, for a
 // bounded time.
 //
+// What there is to look at, metrics and health, can be served on a listener of its
+// own as well ([Server.ServeMetrics]): to everybody, through a door of its own.
+//
 // The console is a page among these routes: its files (folder console) are served
 // as they are, and its script asks the others, as any caller does.
 //

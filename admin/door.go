@@ -23,11 +23,14 @@ const (
 // door is where connections come in: it bounds them, knows them all and shows
 // them out. The zero value is open.
 type door struct {
+	most int // connections, whoever they are from; 0: those above. Static.
+
 	closed atomic.Bool    // written with mu held
 	empty  sync.WaitGroup // a goroutine for each connection inside
 
 	mu      sync.Mutex // guards following
 	inside  map[*caller]struct{}
+	entered uint64
 	local   int
 	remote  int
 	refused uint64
@@ -36,9 +39,11 @@ type door struct {
 // caller is a connection that is inside.
 type caller struct {
 	net.Conn
-	from peer // immutable
+	from peer   // immutable
+	nth  uint64 // in the order of entering; immutable
 
-	busy     bool                    // a request is under way; guarded by the door's mu
+	shown    bool                    // out, for others; guarded by the door's mu, as the following
+	busy     bool                    // a request is under way
 	unread   bool                    // a body was left unread; for the connection's goroutine only, as the following
 	heard    bool                    // something has been read
 	mistaken *netpoll.HandshakeError // the first bytes were of another protocol
@@ -54,7 +59,7 @@ func (d *door) enter(conn net.Conn, clock func() time.Duration, serve func(*call
 	c := &caller{Conn: conn, from: peerOf(conn.RemoteAddr()), clock: clock}
 	d.mu.Lock()
 	count, limit := d.places(c.from)
-	if d.closed.Load() || *count >= limit {
+	if d.closed.Load() || *count >= limit && !d.showOut() {
 		d.refused++
 		d.mu.Unlock()
 		turnAway(conn)
@@ -64,6 +69,8 @@ func (d *door) enter(conn net.Conn, clock func() time.Duration, serve func(*call
 	if d.inside == nil {
 		d.inside = make(map[*caller]struct{})
 	}
+	d.entered++
+	c.nth = d.entered
 	d.inside[c] = struct{}{}
 	d.empty.Go(func() {
 		defer d.leave(c)
@@ -74,15 +81,47 @@ func (d *door) enter(conn net.Conn, clock func() time.Duration, serve func(*call
 
 // places returns the count and the limit that hold for a peer. mu is held.
 func (d *door) places(from peer) (count *int, limit int) {
-	if from == remotePeer {
+	switch {
+	case d.most > 0:
+		return &d.local, d.most
+	case from == remotePeer:
 		return &d.remote, maxRemote
 	}
 	return &d.local, maxLocal
 }
 
+// showOut makes a place by ending the oldest connection without a request, where
+// all have the same right to one. It returns false where there is none. mu is held.
+func (d *door) showOut() bool {
+	var oldest *caller
+	if d.most == 0 {
+		return false
+	}
+	for c := range d.inside {
+		if !c.busy && (oldest == nil || c.nth < oldest.nth) {
+			oldest = c
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	d.remove(oldest)
+	d.refused++
+	oldest.Conn.Close()
+	return true
+}
+
 func (d *door) leave(c *caller) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if !c.shown {
+		d.remove(c)
+	}
+}
+
+// remove takes a connection off the books. mu is held.
+func (d *door) remove(c *caller) {
+	c.shown = true
 	count, _ := d.places(c.from)
 	*count--
 	delete(d.inside, c)

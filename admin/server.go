@@ -89,6 +89,9 @@ type Server struct {
 	settings atomic.Pointer[settings]
 
 	door     door
+	scrapes  *fasthttp.Server
+	scrapers door
+	scraping sync.Mutex // one answer with metrics at a time, for those who only look
 	started  time.Time
 	closing  chan struct{} // closed by Shutdown
 	retiring atomic.Bool   // commands are refused
@@ -136,6 +139,8 @@ func New(cfg Config) (*Server, error) {
 		NoDefaultDate:         true,
 		NoDefaultContentType:  true,
 	}
+	s.scrapers.most = maxScrapes
+	s.scrapes = newScrapes(s)
 	return s, nil
 }
 
@@ -192,9 +197,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.RefuseMutations()
 	s.closeListeners()
 	s.door.shut()
+	s.scrapers.shut()
 	gone := make(chan struct{})
 	go func() {
 		s.door.empty.Wait()
+		s.scrapers.empty.Wait()
 		close(gone)
 	}()
 	defer s.cancel()
@@ -205,6 +212,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.cancel() // ends the waiting for loops; what else a handler waits for, its connection, ends with this:
 	s.door.cut()
+	s.scrapers.cut()
 	<-gone
 	return ctx.Err()
 }

@@ -15,6 +15,7 @@ import (
 type inherited struct {
 	clients []*net.TCPListener
 	admin   net.Listener // nil: none
+	metrics net.Listener // nil: none
 }
 
 // inherit makes listeners of what systemd has passed. FileDescriptorName= of the
@@ -36,8 +37,10 @@ func (in *inherited) take(f *os.File) error {
 	switch {
 	case name == "admin" && in.admin == nil:
 		in.admin = ln
-	case name == "admin":
-		return errors.New(`systemd has passed two sockets with FileDescriptorName=admin: there can be one`)
+	case name == "metrics" && in.metrics == nil:
+		in.metrics = ln
+	case name == "admin", name == "metrics":
+		return fmt.Errorf("systemd has passed two sockets with FileDescriptorName=%s: there can be one", name)
 	case name == "clients", isUnnamed(name):
 		tcp, ok := ln.(*net.TCPListener)
 		if !ok {
@@ -45,7 +48,7 @@ func (in *inherited) take(f *os.File) error {
 		}
 		in.clients = append(in.clients, tcp)
 	default:
-		return fmt.Errorf("socket %q from systemd: FileDescriptorName must be clients or admin", name)
+		return fmt.Errorf("socket %q from systemd: FileDescriptorName must be clients, admin or metrics", name)
 	}
 	return nil
 }
@@ -65,7 +68,7 @@ func listenerOf(f *os.File) (net.Listener, error) {
 	return net.FileListener(f)
 }
 
-// takeOver makes inherited listeners what --listen and --admin-listen say, and
+// takeOver makes inherited listeners what --listen, --admin-listen and --metrics-listen say, and
 // returns warnings about what these said before.
 func (c *config) takeOver(in inherited) (warnings []string) {
 	const systemd source = "systemd"
@@ -85,6 +88,9 @@ func (c *config) takeOver(in inherited) (warnings []string) {
 	}
 	if in.admin != nil {
 		replace("admin-listen", &c.AdminListen, in.admin.Addr())
+	}
+	if in.metrics != nil {
+		replace("metrics-listen", &c.MetricsListen, in.metrics.Addr())
 	}
 	return warnings
 }

@@ -33,6 +33,7 @@ func (p *process) check(cfg *config) int {
 	if cfg.callback != "" {
 		found = append(found, appFinding(context.Background(), cfg.callback, cfg.callbackTLS))
 	}
+	found = append(found, cfg.securityFindings()...)
 	return p.report(cfg.checking.JSON, found, exitFailure)
 }
 

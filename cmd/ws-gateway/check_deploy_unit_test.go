@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"ws-gateway/cmd/ws-gateway/internal/exposure"
 )
 
 const deploy = "../../deploy/"
@@ -43,6 +45,7 @@ func TestTheKubernetesExampleFitsItsOwnLimits(t *testing.T) {
 					Containers []struct {
 						Name      string
 						Args      []string
+						Env       []struct{ Name, Value string }
 						Resources struct{ Limits struct{ Memory string } }
 					}
 				}
@@ -57,7 +60,15 @@ func TestTheKubernetesExampleFitsItsOwnLimits(t *testing.T) {
 	if container.Name != "ws-gateway" || !ok || limit == 0 {
 		t.Fatalf("got %+v", container)
 	}
-	c := mustParse(t, container.Args)
+	var env []string
+	for _, e := range container.Env {
+		env = append(env, e.Name+"="+e.Value)
+	}
+	c := mustParse(t, container.Args, env...)
+	mustNotShare(t, c)
+	if !strings.HasPrefix(c.AdminListen, "127.0.0.1:") || exposure.Beyond(c.AdminListen) || !exposure.Beyond(c.MetricsListen) {
+		t.Errorf("the app manages at %q, the node's probes ask at %q", c.AdminListen, c.MetricsListen)
+	}
 	s := roomy
 	s.memory.limit = int64(limit)
 	for _, f := range s.judge(c, c.MaxConnections) {
@@ -72,9 +83,31 @@ func TestEveryOptionInTheDebianPackagesConfigurationIsOne(t *testing.T) {
 	if _, err := parse([]string{"--config", writeTemp(t, "gateway.yaml", text)}); err == nil || err.Error() != errNoCallback.Error() {
 		t.Errorf("as it is delivered: %v", err)
 	}
+	mustNotShare(t, mustParse(t, []string{"--config", writeTemp(t, "gateway.yaml", text), "--callback-url", "http://127.0.0.1:8888/"}))
 	all := regexp.MustCompile(`(?m)^#([a-z-]+: )`).ReplaceAllString(text, "$1")
-	if c := mustParse(t, []string{"--config", writeTemp(t, "gateway.yaml", all)}); c.callback == "" || c.MaxConnections == 0 || c.AdminListen == "" {
+	if c := mustParse(t, []string{"--config", writeTemp(t, "gateway.yaml", all)}); c.callback == "" || c.MaxConnections == 0 || c.AdminListen == "" || c.MetricsListen == "" {
 		t.Errorf("the options that are commented out are not all there:\n%s", all)
+	}
+}
+
+// mustNotShare requires that a proxy which is given the clients' port is not given
+// management.
+func mustNotShare(t *testing.T, c *config) {
+	t.Helper()
+	if c.exposure().Open() {
+		t.Error("management is on the clients' port")
+	}
+	for _, f := range c.securityFindings() {
+		if f.Name == "security: management" && f.State != stateOK {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+func TestOlaresSharesThePortAsItsContractSays(t *testing.T) {
+	c := mustParse(t, []string{"--manifest", deploy + "olares/OlaresManifest.yaml"})
+	if c.AdminListen != "" || c.AdminToken != "" || portOf(c.Listen) != 40010 || !c.ofOlares() {
+		t.Errorf("it listens at %q and %q", c.Listen, c.AdminListen)
 	}
 }
 

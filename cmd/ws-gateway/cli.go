@@ -30,7 +30,7 @@ type clientCommands struct {
 
 // gatewayOptions say which gateway is asked.
 type gatewayOptions struct {
-	Gateway   string        `group:"gateway" placeholder:"URL" help:"Where the gateway's management API is: http://127.0.0.1:40010 or unix:/path. Default: where a gateway with this environment would have it, with its token."`
+	Gateway   string        `group:"gateway" placeholder:"URL" help:"Where the gateway's management API is: http://127.0.0.1:40010 or unix:/path. Default: where a gateway with this environment, or with --config, would have it, with its token."`
 	Token     string        `group:"gateway" secret:"true" placeholder:"TOKEN" help:"The gateway's admin token. Other users of the host can see it here: prefer the file or the variable."`
 	TokenFile string        `group:"gateway" placeholder:"FILE" help:"File that holds the token."`
 	Timeout   time.Duration `group:"gateway" default:"10s" min:"10ms" help:"Time for an answer."`
@@ -62,6 +62,7 @@ type clientIO struct {
 // clientLine is what kong parses for them.
 type clientLine struct {
 	clientCommands
+	Config string `group:"gateway" placeholder:"FILE" help:"Configuration file of the gateway, for where it is and its token. Default: /etc/ws-gateway/gateway.yaml, if that is there and no variable says where the gateway is."`
 }
 
 // isClientCommand reports whether name is one of them.
@@ -212,6 +213,9 @@ func parseClient(args []string, env environment, out io.Writer) (clientCommand, 
 	parsed, err := parser.Parse(args)
 	if err != nil {
 		return nil, errors.Join(m.found(resolver), err)
+	}
+	if line.Config != "" && env != nil {
+		env[envName("config")] = line.Config // of which the rest is asked
 	}
 	checked := &config{sources: resolver.sources, mistakes: m}
 	for _, f := range parsed.Flags() {

@@ -197,7 +197,7 @@ func TestTheGatewayOfTheEnvironmentIsFoundWithItsTokenAndOnlyThere(t *testing.T)
 		{gatewayOptions{Gateway: "[::]:7"}, environment{}, "http://[::1]:7", ""},
 		{gatewayOptions{Gateway: "[::1]:7"}, environment{}, "http://[::1]:7", ""},
 	} {
-		where, token, err := test.o.locate(test.env)
+		where, token, err := test.o.locate(test.env, "/nonexistent/gateway.yaml")
 		if err != nil || where != test.where || token != test.token {
 			t.Errorf("%+v %v: %q, %q, %v", test.o, test.env, where, token, err)
 		}

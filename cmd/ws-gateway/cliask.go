@@ -46,7 +46,7 @@ func (e *refusedError) passing() bool { return e.status >= 500 }
 
 // manager finds the gateway and its token.
 func (o *gatewayOptions) manager(env environment) (*manager, error) {
-	where, token, err := o.locate(env)
+	where, token, err := o.locate(env, standardConfig)
 	if err != nil {
 		return nil, err
 	}
@@ -80,35 +80,6 @@ func (o *gatewayOptions) manager(env environment) (*manager, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return m, nil
-}
-
-// locate says where the gateway is, and with which token it is asked. The
-// environment of a gateway tells both: inside its container nothing need be typed.
-// Its token is for this gateway alone.
-func (o *gatewayOptions) locate(env environment) (where, token string, err error) {
-	token, err = tokenFrom(o.Token, o.TokenFile, "--token", "--token-file")
-	if err != nil || o.Gateway != "" {
-		if err == nil {
-			where, err = gatewayURL(o.Gateway)
-		}
-		return where, token, err
-	}
-	addr := env[envName("admin-listen")]
-	if addr == "" {
-		addr = env[envName("listen")]
-	}
-	if addr == "" {
-		addr = ":40010"
-	}
-	if strings.HasPrefix(addr, "unix:") {
-		where = addr
-	} else if where = managementURL(addr); !isTCPAddress(addr) {
-		return "", "", usagef("%s or %s %q is no address: name the gateway with --gateway", envName("admin-listen"), envName("listen"), addr)
-	}
-	if token == "" {
-		token, err = tokenFrom(env[envName("admin-token")], env[envName("admin-token-file")], envName("admin-token"), envName("admin-token-file"))
-	}
-	return where, token, err
 }
 
 // gatewayURL completes what --gateway says: an address as --listen has it is

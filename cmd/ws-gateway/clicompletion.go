@@ -140,8 +140,13 @@ func walk(root *kong.Node, words []string) (node *kong.Node, flags []*kong.Flag,
 				node, flags = child, child.Flags
 				if !isClientCommand(word) {
 					flags = append(slices.Clone(child.Flags), root.Flags...)
-				} else if help := root.Flags[0]; help.Name == "help" {
-					flags = append(slices.Clone(child.Flags), help)
+					continue
+				}
+				flags = slices.Clone(child.Flags)
+				for _, f := range root.Flags {
+					if f.Name == "help" || f.Name == "config" {
+						flags = append(flags, f)
+					}
 				}
 			}
 		}

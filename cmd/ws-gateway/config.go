@@ -28,6 +28,7 @@ type config struct {
 	demo        bool   // the command is demo
 	checking    checkOptions
 	asking      healthOptions
+	file        string            // of --config; "": none
 	inherited   inherited         // listeners from systemd, instead of --listen and --admin-listen
 	replay      replayOptions     // its File is empty unless the command is replay
 	callback    string            // callback URL in force; "" for none
@@ -89,8 +90,11 @@ func parseConfig(args []string, env environment, out io.Writer) (*config, error)
 	case trace.Error != nil:
 		return cfg, errors.Join(m.found(resolver), trace.Error)
 	}
-	values := optionsOf(trace)
-	resolver.readFile(configPath(trace, env), names(values))
+	values, file := optionsOf(trace), configPath(trace, env)
+	if cfg.command == "health" && !given["listen"] && !given["admin-listen"] && !given["url"] && file == "" {
+		file = standardIn(env, standardConfig) // it asks a gateway that is there
+	}
+	resolver.readFile(file, names(values))
 	if _, err := parser.Parse(args); err != nil {
 		return cfg, errors.Join(m.found(resolver), err)
 	}
@@ -102,7 +106,7 @@ func parseConfig(args []string, env environment, out io.Writer) (*config, error)
 	cfg = &config{
 		options: &cli.options, demoOptions: cli.Demo, actions: cli.actions, command: cfg.command, args: args, env: env,
 		demo: cfg.command == "demo", replay: cli.Replay, checking: cli.Check, asking: cli.Health,
-		values: values, sources: resolver.sources, contents: map[string]digest{}, fileKeys: len(resolver.file), mistakes: m,
+		values: values, file: file, sources: resolver.sources, contents: map[string]digest{}, fileKeys: len(resolver.file), mistakes: m,
 		warnings: env.unknown(slices.Concat(names(values), []string{"config"}, clientVariables)),
 	}
 	found := m.found(resolver)

@@ -78,8 +78,12 @@ func sampleOf(t *testing.T, v value) sample {
 		text = [2]string(strings.Split(oneof, ",")[:2])
 	}
 	switch v.Name {
-	case "listen", "admin-listen", "app-listen":
+	case "listen", "app-listen":
 		text = [2]string{"127.0.0.1:1", "127.0.0.1:2"}
+	case "admin-listen":
+		text = [2]string{"127.0.0.1:3", "127.0.0.1:4"}
+	case "metrics-listen":
+		text = [2]string{"127.0.0.1:5", "127.0.0.1:6"}
 	case "path":
 		text = [2]string{"/one", "/two"}
 	case "callback-url":

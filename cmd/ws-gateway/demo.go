@@ -97,7 +97,7 @@ func demoGateway(g *gateway) gatewayPlace {
 	}
 	if g.cfg.AdminListen != "" {
 		place.api = "http://" + dialable(g.management.Addr())
-		if path, unix := strings.CutPrefix(g.adminAddress(), "unix:"); unix {
+		if path, unix := strings.CutPrefix(addressOf(g.management), "unix:"); unix {
 			place.api, place.socket = "http://localhost", path
 		}
 	}

@@ -161,7 +161,7 @@ func TestEveryOptionIsReloadedOrNamedAsNeedingARestartAsTheDocumentsSay(t *testi
 		"dead-letter": filepath.Join(t.TempDir(), "letters"), "journal": filepath.Join(t.TempDir(), "journal"),
 		"callback-header": "'X-Key: 1'", "forward-header": "X-Room", "callback-ca": cert, "callback-cert": cert, "callback-key": cert,
 		"callback-secret": "a-secret", "callback-secret-file": writeFile(t, "secrets", "a-secret\n"),
-		"admin-listen": "127.0.0.1:0", "admin-token": "a-good-token", "admin-token-file": writeFile(t, "token", "a-good-token\n"),
+		"admin-listen": "127.0.0.1:0", "metrics-listen": "127.0.0.1:0", "admin-token": "a-good-token", "admin-token-file": writeFile(t, "token", "a-good-token\n"),
 		"shutdown-timeout": "31s", "listen": "127.0.0.2:0", "drain-period": "1s", "socket-buffer": "64KiB",
 	}
 	beside := map[string]string{"callback-key": "callback-cert: " + cert}

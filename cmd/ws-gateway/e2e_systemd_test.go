@@ -165,9 +165,10 @@ func TestASocketThatCannotBeUsedIsRefusedInOneLine(t *testing.T) {
 		names string
 		want  string
 	}{
-		{filesOf(t, tcp), "metrics", "must be clients or admin"},
+		{filesOf(t, tcp), "metric", "must be clients, admin or metrics"},
 		{filesOf(t, local), "clients", "need a TCP socket"},
 		{filesOf(t, tcp, local), "admin:admin", "two sockets with FileDescriptorName=admin"},
+		{filesOf(t, tcp, local), "metrics:metrics", "two sockets with FileDescriptorName=metrics"},
 		{[]*os.File{udp}, "clients", "does not listen"},
 	} {
 		code, _, stderr := launch{args: []string{"--no-callback"}, sockets: test.files, env: []string{"LISTEN_FDNAMES=" + test.names}}.runToEnd(t)

@@ -36,6 +36,7 @@ type gateway struct {
 	admin      *admin.Server
 	address    net.Addr     // of the clients
 	management net.Listener // the clients' own, or the one of --admin-listen
+	metrics    net.Listener // nil: no --metrics-listen
 
 	around     surroundings
 	clock      *awake.Clock // by which what takes too long is given up
@@ -261,18 +262,28 @@ func (g *gateway) listen() (err error) {
 	if err = g.listenForClients(); err != nil {
 		return err
 	}
-	switch {
-	case g.cfg.AdminListen == "":
+	c := g.cfg
+	if g.management, err = listenBeside("admin-listen", c.AdminListen, c.inherited.admin); err != nil {
+		return err
+	}
+	if c.AdminListen == "" {
 		g.management = g.sockets.HandedOff()
-		return nil
-	case g.cfg.inherited.admin != nil:
-		g.management = g.cfg.inherited.admin
-		return nil
 	}
-	if g.management, err = admin.Listen(g.cfg.AdminListen); err != nil {
-		return listenError("admin-listen", g.cfg.AdminListen, err)
+	g.metrics, err = listenBeside("metrics-listen", c.MetricsListen, c.inherited.metrics)
+	return err
+}
+
+// listenBeside makes the listener of an option for those who are no clients; nil
+// without one.
+func listenBeside(option, addr string, inherited net.Listener) (net.Listener, error) {
+	if addr == "" || inherited != nil {
+		return inherited, nil
 	}
-	return nil
+	ln, err := admin.Listen(addr)
+	if err != nil {
+		return nil, listenError(option, addr, err)
+	}
+	return ln, nil
 }
 
 func (g *gateway) listenForClients() (err error) {
@@ -305,6 +316,13 @@ func (g *gateway) start() error {
 			g.fail(err)
 		}
 	})
+	if g.metrics != nil {
+		g.serving.Go(func() {
+			if err := g.admin.ServeMetrics(g.metrics); err != nil {
+				g.fail(err)
+			}
+		})
+	}
 	if err := g.sockets.Start(); err != nil {
 		return err
 	}
@@ -343,9 +361,9 @@ func (g *gateway) fail(err error) {
 	}
 }
 
-// adminAddress is where the management API answers, as --admin-listen writes it.
-func (g *gateway) adminAddress() string {
-	addr := g.management.Addr()
+// addressOf is where a listener is, as --admin-listen and --metrics-listen write it.
+func addressOf(ln net.Listener) string {
+	addr := ln.Addr()
 	if addr.Network() == "unix" {
 		return "unix:" + addr.String()
 	}
@@ -457,6 +475,11 @@ func (g *gateway) discard() {
 	cancel()
 	if g.sockets != nil {
 		g.sockets.Stop(over)
+	}
+	for _, ln := range []net.Listener{g.management, g.metrics} {
+		if ln != nil {
+			ln.Close() // and its socket file
+		}
 	}
 	if g.events != nil {
 		g.events.Drain(over)

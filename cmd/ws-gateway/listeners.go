@@ -24,6 +24,9 @@ func (c *config) bindings() []binding {
 	if c.AdminListen != "" {
 		all = append(all, binding{"admin-listen", c.AdminListen, c.inherited.admin != nil})
 	}
+	if c.MetricsListen != "" {
+		all = append(all, binding{"metrics-listen", c.MetricsListen, c.inherited.metrics != nil})
+	}
 	if c.demo {
 		all = append(all, binding{"app-listen", c.AppListen, false})
 	}

@@ -71,6 +71,7 @@ type options struct {
 	CallbackSecret     []string      `group:"callbacks" reload:"yes" secret:"true" sep:"\n" placeholder:"SECRET" help:"Sign callbacks with this secret (X-Ws-Signature). Repeatable, for rotation: each secret gives a signature."`
 	CallbackSecretFile string        `group:"callbacks" reload:"yes" placeholder:"FILE" help:"File with such secrets, one a line."`
 	AdminListen        string        `group:"management" placeholder:"ADDR" help:"Address of its own for the management API: host:port or unix:/path."`
+	MetricsListen      string        `group:"management" placeholder:"ADDR" help:"Address for those who only look: /metrics, /healthz and /readyz, without a token, and nothing else; host:port or unix:/path."`
 	AdminToken         string        `group:"management" reload:"yes" secret:"true" placeholder:"TOKEN" help:"Token that every management request must present; without one only loopback is served."`
 	AdminTokenFile     string        `group:"management" reload:"yes" placeholder:"FILE" help:"File that holds the token."`
 	MaxAPIBody         size          `group:"management" reload:"yes" name:"max-api-body" default:"16MiB" min:"1KiB" max:"1GiB" help:"Largest body of a management request; 413 above it."`

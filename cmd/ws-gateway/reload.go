@@ -156,6 +156,9 @@ func (g *gateway) reload(ctx context.Context) (changed []string, err error) {
 		apply()
 	}
 	g.inForce.Store(next)
+	if next.exposure().Open() && !old.exposure().Open() { // the token is gone
+		g.sayWhoManages()
+	}
 	if anotherApp && next.callback != "" {
 		g.serving.Go(func() { g.lookForApp(ctx) })
 	}

@@ -13,9 +13,13 @@ import (
 // logReady is the one line that says what has started, and under which limits.
 func (g *gateway) logReady() {
 	c := g.config()
-	e := g.log.Info().Stringer("listen", g.address)
+	g.sayWhoManages()
+	e := g.log.Info().Stringer("listen", g.address).Str("manage", g.whoManages())
 	if c.AdminListen != "" {
-		e = e.Str("admin", g.adminAddress())
+		e = e.Str("admin", addressOf(g.management))
+	}
+	if c.MetricsListen != "" {
+		e = e.Str("metrics", addressOf(g.metrics))
 	}
 	if c.callback != "" {
 		e = e.Str("callback", withoutQuery(c.callback))

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -168,6 +169,33 @@ func TestProbesAndServiceNameAPortThatIsThere(t *testing.T) {
 	for _, mount := range gateway.VolumeMounts {
 		if !slices.ContainsFunc(d.Spec.Template.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name }) {
 			t.Errorf("no volume %s", mount.Name)
+		}
+	}
+}
+
+func TestTheIngressIsNotGivenThePortOfManagement(t *testing.T) {
+	d, service := sidecar(t)
+	gateway := container(t, d, "ws-gateway")
+	i := slices.IndexFunc(gateway.Env, func(e corev1.EnvVar) bool { return e.Name == "WS_GATEWAY_ADMIN_LISTEN" })
+	if i < 0 || !strings.HasPrefix(gateway.Env[i].Value, "127.0.0.1:") {
+		t.Fatal("management has no loopback address of its own")
+	}
+	_, management, _ := strings.Cut(gateway.Env[i].Value, ":")
+	for _, port := range gateway.Ports {
+		if strconv.Itoa(int(port.ContainerPort)) == management {
+			t.Errorf("the port %s is management's", port.Name)
+		}
+		if port.Name == "metrics" && !slices.Contains(gateway.Args, "--metrics-listen=:"+strconv.Itoa(int(port.ContainerPort))) {
+			t.Errorf("nobody listens at the port %d", port.ContainerPort)
+		}
+	}
+	if to := service.Spec.Ports[0].TargetPort.StrVal; to != "websocket" || len(service.Spec.Ports) != 1 {
+		t.Errorf("the service leads to %s", to)
+	}
+	reserved := d.Spec.Template.Spec.SecurityContext.Sysctls[0].Value
+	for _, port := range []string{"40010", "40012"} {
+		if !strings.Contains(reserved, port) || management < "40010" || management > "40012" {
+			t.Errorf("%s are reserved, and the gateway needs %s and %s", reserved, port, management)
 		}
 	}
 }

@@ -1,0 +1,88 @@
+package admin
+
+import (
+	"net"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// How many connections are served beside management's, for those who only look:
+// Prometheus, and an orchestrator's probes. One more takes the place of the oldest
+// whose request has not arrived, so that nobody can hold them all.
+const maxScrapes = 64
+
+// How long one of them may take.
+const (
+	longestScrapeRead  = 5 * time.Second // from its accepting to the end of its head
+	longestScrapeWrite = 10 * time.Second
+)
+
+// newScrapes returns the server of what is there to look at.
+func newScrapes(s *Server) *fasthttp.Server {
+	return &fasthttp.Server{
+		Handler:        s.handleScrape,
+		ErrorHandler:   s.handleMalformed,
+		Logger:         quietLogger{s.cfg.Log},
+		Concurrency:    2 * maxScrapes, // never reached: the door is narrower
+		ReadBufferSize: maxHeadBytes,
+		ReadTimeout:    longestScrapeRead,
+		WriteTimeout:   longestScrapeWrite,
+
+		StreamRequestBody:            true, // and nobody reads it
+		DisableKeepalive:             true, // who keeps a connection keeps others out
+		DisablePreParseMultipartForm: true,
+		SecureErrorLogMessage:        true,
+		NoDefaultServerHeader:        true,
+		NoDefaultDate:                true,
+		NoDefaultContentType:         true,
+	}
+}
+
+// ServeMetrics answers /metrics, /healthz and /readyz, and nothing else, to
+// everybody who connects to ln, without a token. It ends as Serve does, and may be
+// called beside it.
+func (s *Server) ServeMetrics(ln net.Listener) error {
+	return s.accept(ln, &s.scrapers, s.scrapes.ServeConn)
+}
+
+// handleScrape answers one request.
+func (s *Server) handleScrape(ctx *fasthttp.RequestCtx) {
+	c := callerOf(ctx)
+	s.scrapers.busy(c, true) // its place is its own now
+	c.unread = ctx.Request.IsBodyStream()
+	t, no := targetOf(&ctx.Request.Header)
+	r, began := routeOf(t.path), time.Now()
+	defer func() {
+		if p := recover(); p != nil {
+			s.logPanic(r, p)
+			ctx.ResetBody()
+			s.requests[r][answerRefusal(ctx, refusal{fasthttp.StatusInternalServerError, "internal error"}, true)].Add(1)
+		}
+	}()
+	switch {
+	case no.status != 0:
+	case r != routeHealth && r != routeReady && r != routeMetrics:
+		r, no = routeUnknown, refusal{fasthttp.StatusNotFound, "no such route: here are /metrics, /healthz and /readyz alone"}
+	case !r.takes(ctx.Method()):
+		ctx.Response.Header.Set(fasthttp.HeaderAllow, r.allow())
+		no = refusal{fasthttp.StatusMethodNotAllowed, "this route answers " + r.allow()}
+	}
+	result := served
+	switch {
+	case no.status != 0:
+		result = answerRefusal(ctx, no, true)
+	case r == routeHealth:
+		result = answer(ctx, textType, []byte("ok\n"))
+	case r == routeReady:
+		result = s.ready(ctx)
+	default:
+		s.scraping.Lock() // many at once must not take the processors
+		defer s.scraping.Unlock()
+		result = s.writeMetrics(ctx)
+	}
+	s.requests[r][result].Add(1)
+	if result == served {
+		s.took(r, began)
+	}
+}

@@ -1,0 +1,149 @@
+// Package exposure says who can reach what of a gateway with a given
+// configuration: for the line "ready", for a warning at the start and for the
+// findings of ws-gateway check. It decides nothing and looks at nothing but the
+// configuration and the modes of files.
+package exposure
+
+import (
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+// Config is what of a gateway's configuration decides that.
+type Config struct {
+	Listen        string
+	AdminListen   string      // "": management shares the clients' port
+	SocketMode    fs.FileMode // of AdminListen's unix socket; 0: not known
+	MetricsListen string      // "": none
+	Path          string      // of the clients
+
+	Token       bool // there is an admin token
+	TokenLength int
+	EnoughToken int // the length from which on a token is long enough
+
+	AnyOrigin  bool
+	UserHeader string
+	Authorize  bool // the app decides about each upgrade
+	Profiles   bool
+}
+
+// Finding is one look at it. State is "ok" or "warn".
+type Finding struct {
+	Name, State, Message, Fix string
+}
+
+const (
+	ok   = "ok"
+	warn = "warn"
+)
+
+// Manage says in a few words who may use the management API.
+func (c *Config) Manage() string {
+	socket, unix := strings.CutPrefix(c.AdminListen, "unix:")
+	if c.SocketMode != 0 {
+		socket += fmt.Sprintf(" (mode %04o)", c.SocketMode.Perm())
+	}
+	where := ", at " + c.AdminListen
+	if c.AdminListen == "" {
+		where = ", on the clients' port"
+	}
+	switch {
+	case unix && c.Token:
+		return "who may open the unix socket " + socket + " and has the token"
+	case unix:
+		return "who may open the unix socket " + socket + ", without a token"
+	case c.Token:
+		return "who has the token" + where
+	}
+	return "loopback without a token" + where
+}
+
+// Open reports whether a proxy on this host that adds nothing to what it passes on
+// would let strangers manage: nothing but the peer's address is asked for, on the
+// port that proxies are given.
+func (c *Config) Open() bool { return c.AdminListen == "" && !c.Token }
+
+// OpenMessage is what is said of such a gateway.
+const OpenMessage = "a proxy on this host that passes on everything, and adds nothing by which it can be told, opens it to its clients"
+
+// OpenFix says what to do about it.
+func (c *Config) OpenFix() string {
+	return "--admin-listen 127.0.0.1:40011, or --admin-token-file; or let the proxy pass on " + c.Path + " alone, see docs/proxies.md"
+}
+
+// Judge returns the findings that the configuration itself gives.
+func (c *Config) Judge() []Finding {
+	found := []Finding{c.management(), c.token(), c.origins(), c.users()}
+	if c.Profiles {
+		found = append(found, c.profiles())
+	}
+	if c.MetricsListen != "" {
+		found = append(found, c.metrics())
+	}
+	return found
+}
+
+func (c *Config) management() Finding {
+	const name = "security: management"
+	switch {
+	case c.Open() && Beyond(c.Listen):
+		return Finding{name, warn, c.Manage() + ": " + OpenMessage, c.OpenFix()}
+	case c.Open():
+		return Finding{name, ok, c.Manage() + ": " + OpenMessage, c.OpenFix()}
+	case c.AdminListen != "" && !c.Token && Beyond(c.AdminListen):
+		return Finding{name, warn, "may be used by " + c.Manage() + "; others reach the address and are refused", "listen on loopback, or set --admin-token-file"}
+	}
+	return Finding{name, ok, "may be used by " + c.Manage(), ""}
+}
+
+func (c *Config) token() Finding {
+	const name = "security: token"
+	switch {
+	case !c.Token && c.AdminListen == "":
+		return Finding{name, ok, "none: who is on this host, or looks as if, may manage", ""}
+	case !c.Token:
+		return Finding{name, ok, "none, and management has an address of its own", ""}
+	case c.TokenLength < c.EnoughToken:
+		return Finding{name, warn, fmt.Sprintf("the admin token has %d characters: over years it may be guessed", c.TokenLength),
+			fmt.Sprintf("take at least %d; openssl rand -hex 16 makes one", c.EnoughToken)}
+	}
+	return Finding{name, ok, "long enough; wrong ones are answered later and later", ""}
+}
+
+func (c *Config) origins() Finding {
+	const name = "security: origins"
+	if c.AnyOrigin {
+		return Finding{name, warn, "pages of any origin may connect, and browsers add the visitor's cookies to it", "--allowed-origins https://app.example.org"}
+	}
+	return Finding{name, ok, "pages of the named origins alone may connect", ""}
+}
+
+func (c *Config) users() Finding {
+	const name = "security: users"
+	believed := c.UserHeader + " is believed from everybody who connects"
+	switch {
+	case c.Authorize:
+		return Finding{name, ok, "the app decides about each client; it must not take " + c.UserHeader + " for proof if clients can set it", ""}
+	case Beyond(c.Listen):
+		return Finding{name, warn, believed + " at " + c.Listen + ": the gateway cannot verify who is in front, and a client that gets there is whoever it says",
+			"let nobody reach that address but the proxy that sets or removes the header, or --callback-open=authorize; see docs/proxies.md"}
+	}
+	return Finding{name, ok, believed + ", which on " + c.Listen + " is this host alone: the proxy must set or remove it", ""}
+}
+
+func (c *Config) profiles() Finding {
+	const name = "security: profiles"
+	if c.Open() {
+		return Finding{name, warn, "--pprof shows profiles to whoever may manage, without a token", "turn it off when they have been taken, or set --admin-token-file"}
+	}
+	return Finding{name, ok, "--pprof shows profiles to whoever may manage", ""}
+}
+
+func (c *Config) metrics() Finding {
+	const name = "security: metrics"
+	if Beyond(c.MetricsListen) {
+		return Finding{name, ok, "everybody who reaches " + c.MetricsListen + " may read figures and health there, without a token, and nothing else", ""}
+	}
+	return Finding{name, ok, c.MetricsListen + " is for this host alone", ""}
+}

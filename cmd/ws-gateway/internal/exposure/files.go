@@ -1,0 +1,59 @@
+package exposure
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// File is a file or a folder that only the gateway's user should be able to read.
+type File struct {
+	Option string // that names it
+	Path   string
+	Holds  string // what is in it
+}
+
+// JudgeFiles looks at the modes of files: one finding for each that others can
+// read or change, or one for all if there is none. A file that is not there is not
+// judged.
+func JudgeFiles(files []File) []Finding {
+	const name = "security: files"
+	var found []Finding
+	for _, f := range files {
+		if what := f.open(); what != "" {
+			found = append(found, Finding{name, warn, fmt.Sprintf("%s of --%s holds %s, and %s", f.Path, f.Option, f.Holds, what), "chmod o-rwx " + f.Path})
+		}
+		if folder := filepath.Dir(f.Path); othersMay(folder, 0o002) {
+			found = append(found, Finding{name, warn, fmt.Sprintf("other users may put a file in the place of %s of --%s: its folder is theirs to write", f.Path, f.Option), "choose a folder of the gateway's own, or chmod o-w " + folder})
+		}
+	}
+	if len(files) > 0 && len(found) == 0 {
+		return []Finding{{name, ok, "no other user can read what is secret", ""}}
+	}
+	return found
+}
+
+// open says what others may do with a file; "" is nothing.
+func (f *File) open() string {
+	switch {
+	case othersMay(f.Path, 0o006):
+		return "other users may read and change it"
+	case othersMay(f.Path, 0o002):
+		return "other users may change it"
+	case othersMay(f.Path, 0o004):
+		return "other users may read it"
+	}
+	return ""
+}
+
+// othersMay reports whether users who are neither the owner nor of the group have
+// all these rights; a folder where only owners can remove files gives nobody the
+// right to replace them.
+func othersMay(path string, rights fs.FileMode) bool {
+	info, err := os.Stat(path)
+	if err != nil || info.IsDir() && rights == 0o002 && info.Mode()&fs.ModeSticky != 0 {
+		return false
+	}
+	return info.Mode().Perm()&rights == rights
+}
