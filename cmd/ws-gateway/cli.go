@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 
@@ -249,11 +250,19 @@ func (c *config) checkClientTags(v value) error {
 	return nil
 }
 
+// inJSON are options whose values go into JSON, which has UTF-8 alone: other bytes
+// would become another name on the way.
+var inJSON = []string{"conn", "user", "exclude", "reason"}
+
 // verbatim takes a value as it is, blanks and all.
 func verbatim(ctx *kong.DecodeContext, target reflect.Value) error {
 	if !ctx.Scan.Peek().IsValue() {
 		return errors.New("needs " + wantText)
 	}
-	target.SetString(ctx.Scan.Pop().String())
+	text := ctx.Scan.Pop().String()
+	if slices.Contains(inJSON, ctx.Value.Name) && !utf8.ValidString(text) {
+		return fmt.Errorf("must be UTF-8, not %q", text)
+	}
+	target.SetString(text)
 	return nil
 }

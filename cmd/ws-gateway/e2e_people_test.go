@@ -140,6 +140,17 @@ func TestWhoeverMeansNobodyIsToldOnATerminalAndByTheExitCodeOnRequest(t *testing
 	c.closedWith(1000, "")
 }
 
+func TestNamesThatAreNoUTF8AreRefusedInsteadOfChanged(t *testing.T) {
+	t.Parallel()
+	g := startPushOnly(t)
+	for _, args := range [][]string{
+		{"send", "--user", "al\xff", "x"}, {"send", "--conn", "\xff", "x"}, {"close", "--user", "\xff"}, {"close", "--all", "--exclude", "\xff"},
+		{"close", "--all", "--reason", "\xff"}, {"list", "--user", "\xff"}, {"tail", "--user", "\xff"},
+	} {
+		g.cli(t, "", args...).failed(t, 78, `must be UTF-8, not "`)
+	}
+}
+
 func TestSendTakesSeveralConnections(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
