@@ -127,12 +127,8 @@ func (g *gateway) hangUp(ctx context.Context) {
 // nothing.
 func (g *gateway) reload(ctx context.Context) (changed []string, err error) {
 	old := g.config()
-	next, err := readAgain(ctx, old)
+	next, changed, err := readAgain(ctx, old)
 	if err != nil {
-		return nil, err
-	}
-	changed, restart := reload.Compare(old.compared(), next.compared())
-	if err := next.hold(old, restart); err != nil {
 		return nil, err
 	}
 	app := []string{"callback-url", "manifest", "callback-ca", "callback-cert", "callback-key"}
@@ -165,23 +161,39 @@ func (g *gateway) reload(ctx context.Context) (changed []string, err error) {
 	return changed, nil
 }
 
-// readAgain is old.again, unless ctx ends first: files may be on a disk that hangs.
-// Then the reading is left to itself, and ends with the process.
-func readAgain(ctx context.Context, old *config) (*config, error) {
+// readAgain resolves the configuration anew, with what needs a restart as it is in
+// old, and returns what has changed. When ctx ends first the reading is left to
+// itself, and ends with the process: files may be on a disk that hangs. Nor does a
+// file on which a parser fails end a gateway that has connections.
+func readAgain(ctx context.Context, old *config) (next *config, changed []string, err error) {
 	type result struct {
-		next *config
-		err  error
+		next    *config
+		changed []string
+		err     error
 	}
 	read := make(chan result, 1)
 	go func() {
-		next, err := old.again()
-		read <- result{next, err}
+		var r result
+		defer func() {
+			if p := recover(); p != nil {
+				r.err = fmt.Errorf("a file cannot be read: %v", p)
+			}
+			read <- r
+		}()
+		if r.next, r.err = old.again(); r.err != nil {
+			return
+		}
+		_, restart := reload.Compare(old.compared(), r.next.compared())
+		if r.err = r.next.hold(old, restart); r.err != nil {
+			return
+		}
+		r.changed, _ = reload.Compare(old.compared(), r.next.compared()) // hold has read files once more
 	}()
 	select {
 	case r := <-read:
-		return r.next, r.err
+		return r.next, r.changed, r.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
 }
 
