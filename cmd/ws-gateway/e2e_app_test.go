@@ -30,6 +30,7 @@ type app struct {
 	answers  func(*call) reply
 	handling int // requests
 	down     bool
+	killed   bool // gateways are killed at any moment
 }
 
 // call is one attempt to deliver one event.

@@ -111,6 +111,8 @@ func TestAfterAKillTheNextStartClosesExactlyWhatWasOpenBeforeAnythingElse(t *tes
 	for i := closed; i < n; i++ {
 		app.message(fmt.Sprintf("first-%d", i), 1)
 	}
+	const records = `ws_gateway_journal_records_total` // the app knows of a close a moment before the journal does
+	g.awaitMetric(t, records, n+closed)
 	g.kill()
 	before := app.count()
 
@@ -123,6 +125,7 @@ func TestAfterAKillTheNextStartClosesExactlyWhatWasOpenBeforeAnythingElse(t *tes
 			t.Errorf("%s %s came after the close events", c.event.Action, c.requestID)
 		}
 	}
+	g.awaitMetric(t, records, 2*(n-closed)+3) // carried over, closed, opened
 	g.kill()
 	before = app.count()
 
