@@ -69,7 +69,12 @@ func TestStrangersCannotTakeTheAppsPlaces(t *testing.T) {
 	r.serve(ln)
 	guests := make([]*wire, maxRemote)
 	for i := range guests {
-		guests[i] = ln.from(t, fmt.Sprintf("192.0.2.7:%d", i+1))
+		guests[i] = ln.from(t, fmt.Sprintf("192.0.2.%d:%d", i/maxPeer, i+1))
+		if i+1 == maxPeer { // one address has its part
+			if got := ln.from(t, "192.0.2.0:9999").read("GET"); got.status != 503 {
+				t.Fatalf("one address takes more than %d places: %d", maxPeer, got.status)
+			}
+		}
 	}
 	const request = "GET " + countPath + " HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	if got := ln.from(t, "198.51.100.1:1").read("GET"); got.status != 503 || !got.close || got.body != `{"code":503,"message":"too many management connections"}` {
@@ -78,7 +83,7 @@ func TestStrangersCannotTakeTheAppsPlaces(t *testing.T) {
 	if got := ln.from(t, "127.0.0.1:1").write(request).read("GET"); got.body != emptyCount {
 		t.Errorf("the app: %d %s", got.status, got.body)
 	}
-	if local, remote, refused := r.admin.door.counts(); local != 1 || remote != maxRemote || refused != 1 {
+	if local, remote, refused := r.admin.door.counts(); local != 1 || remote != maxRemote || refused != 2 {
 		t.Errorf("counted %d local, %d remote, %d refused", local, remote, refused)
 	}
 	guests[0].Close()

@@ -17,7 +17,8 @@ const atOnce = 64 << 10
 //
 // fasthttp does not tell when the connection ends after a whole chunk that is
 // not the last one. A body cut short there is no valid JSON, or it lacks nothing.
-func readBody(ctx *fasthttp.RequestCtx, limit int) ([]byte, refusal) {
+// What it takes counts in at, twice: a message of about its size will be made of it.
+func readBody(ctx *fasthttp.RequestCtx, limit int, at *place) ([]byte, refusal) {
 	stream := ctx.RequestBodyStream()
 	if stream == nil {
 		return nil, refusal{}
@@ -31,10 +32,16 @@ func readBody(ctx *fasthttp.RequestCtx, limit int) ([]byte, refusal) {
 	if declared < 0 {
 		size = bytesPerRead
 	}
+	if !at.grow(2 * int64(max(declared, size))) {
+		return nil, noRoom(ctx)
+	}
 	body := make([]byte, 0, size)
 	for {
 		if len(body) == cap(body) {
 			body = append(body, 0)[:len(body)]
+			if more := 2*int64(cap(body)) - at.held; declared < 0 && more > 0 && !at.grow(more) {
+				return nil, noRoom(ctx)
+			}
 		}
 		n, err := stream.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
@@ -54,6 +61,14 @@ func readBody(ctx *fasthttp.RequestCtx, limit int) ([]byte, refusal) {
 }
 
 const bytesPerRead = 4 << 10
+
+// noRoom is the answer where other commands hold what there is.
+func noRoom(ctx *fasthttp.RequestCtx) refusal {
+	callerOf(ctx).unread = true
+	ctx.SetConnectionClose()
+	ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
+	return refusal{fasthttp.StatusServiceUnavailable, "other requests hold all of --api-memory: try again"}
+}
 
 func tooLarge(ctx *fasthttp.RequestCtx) refusal {
 	callerOf(ctx).unread = true

@@ -1,8 +1,8 @@
 package admin
 
 import (
-	"fmt"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"regexp"

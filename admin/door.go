@@ -3,6 +3,7 @@ package admin
 import (
 	"io"
 	"net"
+	"net/netip"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,10 @@ import (
 const (
 	maxLocal  = 4096
 	maxRemote = 1024
+
+	// maxPeer is how many of the strangers' places one address may have: nobody can
+	// take them all.
+	maxPeer = maxRemote / 4
 )
 
 // door is where connections come in: it bounds them, knows them all and shows
@@ -33,6 +38,7 @@ type door struct {
 	entered uint64
 	local   int
 	remote  int
+	from    map[netip.Addr]int // strangers, by address
 	refused uint64
 }
 
@@ -59,13 +65,14 @@ func (d *door) enter(conn net.Conn, clock func() time.Duration, serve func(*call
 	c := &caller{Conn: conn, from: peerOf(conn.RemoteAddr()), clock: clock}
 	d.mu.Lock()
 	count, limit := d.places(c.from)
-	if d.closed.Load() || *count >= limit && !d.showOut() {
+	if d.closed.Load() || d.crowded(c) || *count >= limit && !d.showOut() {
 		d.refused++
 		d.mu.Unlock()
 		turnAway(conn)
 		return
 	}
 	*count++
+	d.countIn(c)
 	if d.inside == nil {
 		d.inside = make(map[*caller]struct{})
 	}
@@ -124,7 +131,43 @@ func (d *door) remove(c *caller) {
 	c.shown = true
 	count, _ := d.places(c.from)
 	*count--
+	d.countOut(c)
 	delete(d.inside, c)
+}
+
+// crowded reports whether c is a stranger whose address has maxPeer places already.
+// mu is held.
+func (d *door) crowded(c *caller) bool {
+	a, ok := addressOf(c)
+	return ok && d.from[a] >= maxPeer
+}
+
+// countIn counts a stranger by address. mu is held.
+func (d *door) countIn(c *caller) {
+	if a, ok := addressOf(c); ok {
+		if d.from == nil {
+			d.from = make(map[netip.Addr]int)
+		}
+		d.from[a]++
+	}
+}
+
+// countOut undoes countIn. mu is held.
+func (d *door) countOut(c *caller) {
+	if a, ok := addressOf(c); ok {
+		if d.from[a]--; d.from[a] == 0 {
+			delete(d.from, a)
+		}
+	}
+}
+
+// addressOf is the address of a stranger.
+func addressOf(c *caller) (netip.Addr, bool) {
+	a, ok := c.RemoteAddr().(*net.TCPAddr)
+	if !ok || c.from != remotePeer {
+		return netip.Addr{}, false
+	}
+	return a.AddrPort().Addr().Unmap(), true
 }
 
 // busy notes whether c has a request under way. Once the door is closed a

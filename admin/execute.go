@@ -12,27 +12,32 @@ import (
 )
 
 // command reads the body of a call that changes something and runs it.
-func (s *Server) command(ctx *fasthttp.RequestCtx, run func(*fasthttp.RequestCtx, []byte) outcome) outcome {
+func (s *Server) command(ctx *fasthttp.RequestCtx, run func(*fasthttp.RequestCtx, []byte, *place) outcome) outcome {
 	if s.retiring.Load() {
 		return answerStopped(ctx)
 	}
-	body, no := readBody(ctx, s.settings.Load().maxBodyBytes)
+	at := &place{room: &s.room}
+	body, no := readBody(ctx, s.settings.Load().maxBodyBytes, at)
 	if no.status != 0 {
+		at.leave()
 		return answerRefusal(ctx, no, false)
 	}
-	return run(ctx, body)
+	return run(ctx, body, at)
 }
 
-// send gives one frame, built once, to the targets' loops.
-func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte) outcome {
+// send gives one frame, built once, to the targets' loops. Until these are through
+// with it, it has its place.
+func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte, at *place) outcome {
 	cmd, err := parseSend(body)
 	if err != nil {
+		at.leave()
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
 	frame := netpoll.NewFrame(cmd.op, cmd.payload)
+	at.keep(int64(frame.Len()))
 	wait := &hubContext{Context: s.ctx, limit: s.cfg.hubTimeout}
 	defer wait.release()
-	report, err := s.cfg.Hub.Send(wait, cmd.targets, frame, cmd.report)
+	report, err := s.cfg.Hub.SendThen(wait, cmd.targets, frame, cmd.report, at.leave)
 	switch {
 	case err != nil && !cmd.report:
 		return s.answerFault(ctx, err, "an event loop that has targets did not take the message in time; others may have")
@@ -45,7 +50,8 @@ func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte) outcome {
 }
 
 // close closes the targets and answers when they are off the list.
-func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte) outcome {
+func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte, at *place) outcome {
+	defer at.leave()
 	cmd, err := parseClose(body)
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())

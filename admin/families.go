@@ -104,9 +104,9 @@ var metricTable = []family{
 	gauge("pending_bytes", "Bytes that wait for clients to take them.", func(s *snapshot) int64 { return s.sockets.PendingBytes }),
 	gauge("assembly_bytes", "Bytes of messages that have arrived in part.", func(s *snapshot) int64 { return s.sockets.AssemblyBytes }),
 	gauge("kept_head_bytes", "Bytes of request heads that are kept with connections: user, cookie, forwarded headers, User-Agent.", func(s *snapshot) int64 { return s.hub.HeadBytes }),
-	byBudget("memory_used_bytes", "Bytes held of each budget: request heads over 4 KiB, what waits for clients, messages that have arrived in part, what the kernel holds for clients (looked at only where it may be much).", prometheus.GaugeValue, func(b *netpoll.BudgetStats) float64 { return float64(b.Used) }),
-	byBudget("memory_limit_bytes", "The budgets: --header-memory, --outbox-memory, --message-memory, --socket-memory; 0: none.", prometheus.GaugeValue, func(b *netpoll.BudgetStats) float64 { return float64(b.Limit) }),
-	byBudget("memory_gave_way_total", "Connections that were closed, or not opened, because a budget was used up and they held the most of it.", prometheus.CounterValue, func(b *netpoll.BudgetStats) float64 { return float64(b.GaveWay) }),
+	byBudget("memory_used_bytes", "Bytes held of each budget: request heads over 4 KiB, what waits for clients, messages that have arrived in part, what the kernel holds for clients (looked at only where it may be much), management requests.", prometheus.GaugeValue, func(b *netpoll.BudgetStats) float64 { return float64(b.Used) }),
+	byBudget("memory_limit_bytes", "The budgets: --header-memory, --outbox-memory, --message-memory, --socket-memory, --api-memory; 0: none.", prometheus.GaugeValue, func(b *netpoll.BudgetStats) float64 { return float64(b.Limit) }),
+	byBudget("memory_gave_way_total", "Connections that were closed, or not opened, because a budget was used up and they held the most of it; management requests refused.", prometheus.CounterValue, func(b *netpoll.BudgetStats) float64 { return float64(b.GaveWay) }),
 	gauge("mailbox_tasks", "Tasks that wait for an event loop.", func(s *snapshot) int64 { return s.sockets.Tasks }),
 	bySendKind("sends_total", "Messages that the app sent, by whom they were for: connections named one by one, some users, everybody.", func(s *hub.Sends) uint64 { return s.Calls }),
 	bySendKind("send_targets_total", "Connections that these messages were for.", func(s *hub.Sends) uint64 { return s.Matched }),
@@ -203,18 +203,19 @@ func bySendKind(name, help string, count func(*hub.Sends) uint64) family {
 		}}
 }
 
-// byBudget is a metric of each of netpoll's budgets.
+// byBudget is a metric of each of netpoll's budgets, and of that for commands.
 func byBudget(name, help string, kind prometheus.ValueType, value func(*netpoll.BudgetStats) float64) family {
-	names := make([]string, netpoll.Budgets)
+	names := make([]string, netpoll.Budgets, netpoll.Budgets+1)
 	for i := range names {
 		names[i] = netpoll.Budget(i).String()
 	}
+	names = append(names, "api")
 	return family{desc: describe(name, help, "budget"), kind: kind, labels: names,
 		values: func(s *snapshot, to []float64) []float64 {
 			for i := range s.sockets.Budgets {
 				to = append(to, value(&s.sockets.Budgets[i]))
 			}
-			return to
+			return append(to, value(&s.api))
 		}}
 }
 

@@ -52,6 +52,7 @@ type snapshot struct {
 	sockets   netpoll.Stats
 	hub       hub.Stats
 	callbacks forward.Stats
+	api       netpoll.BudgetStats // of commands
 	pushOnly  bool
 	logLost   uint64
 }
@@ -82,7 +83,7 @@ func (c gatewayCollector) Describe(out chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c gatewayCollector) Collect(out chan<- prometheus.Metric) {
 	cfg := &c.s.cfg
-	now := snapshot{sockets: cfg.Sockets(), hub: cfg.Hub.Stats(), pushOnly: cfg.Callbacks == nil}
+	now := snapshot{sockets: cfg.Sockets(), hub: cfg.Hub.Stats(), api: c.s.room.stats(), pushOnly: cfg.Callbacks == nil}
 	if !now.pushOnly {
 		now.callbacks = cfg.Callbacks()
 	}

@@ -29,7 +29,7 @@ func newSettings(cfg *Config, revoked chan struct{}) *settings {
 // Reload checks cfg as New does and returns what puts it into force; until that is
 // called nothing changes. Calls of apply must not overlap.
 //
-// It takes over Token, UserHeader, MaxBodyBytes, JSONDepth and Profiles. With
+// It takes over Token, UserHeader, MaxBodyBytes, Memory, JSONDepth and Profiles. With
 // another token, or none where there was one, streams of events that have been let
 // in before end: whoever is still allowed to asks again. Other requests that are
 // under way go on.
@@ -43,6 +43,7 @@ func (s *Server) Reload(cfg Config) (apply func(), err error) {
 	}
 	return func() {
 		old := s.settings.Load()
+		s.room.limit.Store(cfg.Memory)
 		s.guard.identity.Store(other.identity.Load())
 		if before, now := s.guard.token.Load(), other.token.Load(); before == now || before != nil && now != nil && *before == *now {
 			s.settings.Store(newSettings(&cfg, old.revoked))

@@ -24,7 +24,7 @@ func (r *rig) reload(token string, change ...func(*Config)) error {
 }
 
 func TestEveryFieldOfTheConfigurationIsReloadedOrSaidToBeStatic(t *testing.T) {
-	reloaded := map[string]any{"Token": "a-token", "UserHeader": "X-Who", "MaxBodyBytes": 7, "JSONDepth": 7, "Profiles": true}
+	reloaded := map[string]any{"Token": "a-token", "UserHeader": "X-Who", "MaxBodyBytes": 7, "Memory": int64(7), "JSONDepth": 7, "Profiles": true}
 	static := []string{
 		"Hub", "Sockets", "Callbacks", "Health", "Configuration", "LastReload", "LogLost", "Collectors", "Ready", "ClientPath", "OwnAddress", "Version", "Clock", "Log",
 	}
@@ -43,7 +43,7 @@ func TestEveryFieldOfTheConfigurationIsReloadedOrSaidToBeStatic(t *testing.T) {
 			continue
 		}
 		shown := func() any {
-			return []any{*r.admin.settings.Load(), *r.admin.guard.identity.Load(), r.admin.HasToken()}
+			return []any{*r.admin.settings.Load(), r.admin.room.limit.Load(), *r.admin.guard.identity.Load(), r.admin.HasToken()}
 		}
 		before := shown()
 		if err := r.reload("", func(cfg *Config) { reflect.ValueOf(cfg).Elem().Field(i).Set(reflect.ValueOf(value)) }); err != nil {

@@ -49,6 +49,7 @@ type Config struct {
 	Token        string // "": loopback and unix peers are trusted, under the rules of the wire contract
 	OwnAddress   bool   // management does not share the clients' port
 	MaxBodyBytes int    // of a command's body; default 16 MiB
+	Memory       int64  // bytes of all bodies, and of messages on their way to the loops; default 128 MiB
 	JSONDepth    int    // forward.Config's, for the data of live events; default its default
 	Profiles     bool   // serve the Go runtime's profiles at /debug/pprof/
 	Version      string // for /metrics
@@ -92,6 +93,7 @@ type Server struct {
 	scrapes  *fasthttp.Server
 	scrapers door
 	scraping sync.Mutex // one answer with metrics at a time, for those who only look
+	room     room       // of commands
 	started  time.Time
 	closing  chan struct{} // closed by Shutdown
 	retiring atomic.Bool   // commands are refused
@@ -112,6 +114,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, guard: guard, started: time.Now(), closing: make(chan struct{})}
+	s.room.limit.Store(cfg.Memory)
 	s.guesses = newGuesses(cfg.Log, s.closing)
 	s.settings.Store(newSettings(&cfg, make(chan struct{})))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -169,6 +172,12 @@ func (cfg *Config) complete() error {
 	}
 	if cfg.MaxBodyBytes < 0 {
 		return fmt.Errorf("admin: Config.MaxBodyBytes is %d: it must be positive", cfg.MaxBodyBytes)
+	}
+	if cfg.Memory == 0 {
+		cfg.Memory = 128 << 20
+	}
+	if cfg.Memory < 0 {
+		return fmt.Errorf("admin: Config.Memory is %d: it must be positive", cfg.Memory)
 	}
 	if cfg.readTimeout == 0 {
 		cfg.readTimeout = longestRead

@@ -35,6 +35,9 @@ type errand struct {
 	do   func(ls *loopState, c *netpoll.Conn, r *Report)
 	each func(Report) // told by each loop what became of its share; may be nil
 	sum  *sum         // nil where nobody waits
+	done func()       // called once, when the last loop is through; may be nil
+
+	left atomic.Int32 // loops that are not through
 }
 
 // sum collects the loops' reports for the one who waits.
@@ -48,6 +51,10 @@ type sum struct {
 // ErrStopped, or ctx's where a loop's mailbox had no room for as long as that lasted;
 // the other loops have the errand then.
 func (h *Hub) dispatch(ctx context.Context, e *errand) (err error) {
+	e.left.Store(int32(len(h.loops)))
+	if len(h.loops) == 0 && e.done != nil {
+		e.done()
+	}
 	if e.sum != nil {
 		e.sum.done = make(chan struct{})
 		e.sum.loops.Store(int32(len(h.loops)))
@@ -143,6 +150,9 @@ func (t *share) finish() {
 	t.finished = true
 	if t.each != nil {
 		t.each(t.report)
+	}
+	if t.left.Add(-1) == 0 && t.done != nil {
+		t.done()
 	}
 	s := t.sum
 	if s == nil {

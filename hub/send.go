@@ -15,6 +15,13 @@ import (
 // are gone match nothing, which is no error. It holds memory for its targets,
 // 8 bytes each, until their loops are through with them; for All, none.
 func (h *Hub) Send(ctx context.Context, t Targets, frame *netpoll.Frame, wait bool) (Report, error) {
+	return h.SendThen(ctx, t, frame, wait, nil)
+}
+
+// SendThen is Send that calls done once, on any goroutine, when the last loop is
+// through with frame: from then on it is only held where it is in an outbox. done
+// must not block.
+func (h *Hub) SendThen(ctx context.Context, t Targets, frame *netpoll.Frame, wait bool, done func()) (Report, error) {
 	sends := &h.stats.sends[t.kind()]
 	sends.calls.Add(1)
 	h.awaitReplies(ctx, t)
@@ -39,6 +46,7 @@ func (h *Hub) Send(ctx context.Context, t Targets, frame *netpoll.Frame, wait bo
 			}
 		},
 		each: sends.add,
+		done: done,
 	}
 	if wait {
 		e.sum = new(sum)

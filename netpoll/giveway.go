@@ -37,7 +37,7 @@ func (g *ledger) configure(cfg *Config) {
 		HeaderBudget:  cfg.HeaderMemory,
 		OutboxBudget:  cfg.OutboxMemory,
 		SocketBudget:  cfg.SocketMemory,
-		MessageBudget: max(cfg.MaxAssemblyMemory, cfg.MaxMessageSize/4*5+readSize), // the largest message fits in any case
+		MessageBudget: max(cfg.MaxAssemblyMemory, cfg.MaxMessageSize),
 	} {
 		b := &g.all[i]
 		b.limit.Store(limit)
@@ -71,7 +71,7 @@ func (l *Loop) settleUp(g *ledger) (more bool) {
 		for n := 0; p.over(); n++ {
 			h, score := p.largest(l.now)
 			p.tops[l.index].Store(score)
-			if h == nil || !p.isLargest(l.index, score) {
+			if h == nil || !p.isLargest(l.index, score) || p.aged && h.bytes == p.used.Load() { // alone, a message of any permitted size fits
 				break
 			}
 			if n == expiryBudget {

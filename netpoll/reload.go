@@ -12,7 +12,8 @@ import (
 // configuration, or has ended. Calls of it must not overlap, and must not come
 // from a loop.
 //
-// What a server is built on stays as it is: Handler, Loops, Path, Failed and Log.
+// What a server is built on stays as it is: Handler, Loops, Path, SocketBuffer, Failed
+// and Log.
 // No connection ends because of a reload. Sizes count from the next frame on; a
 // timeout that has become shorter counts for those who wait already, a longer one
 // from their next wait on; compression is what was agreed on in the handshake.
@@ -20,7 +21,7 @@ func (s *Server) Reload(cfg Config) (apply func(), err error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	cfg.Handler, cfg.Loops, cfg.Path, cfg.Failed, cfg.Log = s.cfg.Handler, s.cfg.Loops, s.cfg.Path, s.cfg.Failed, s.cfg.Log
+	cfg.Handler, cfg.Loops, cfg.Path, cfg.SocketBuffer, cfg.Failed, cfg.Log = s.cfg.Handler, s.cfg.Loops, s.cfg.Path, s.cfg.SocketBuffer, s.cfg.Failed, s.cfg.Log
 	return func() { s.reload(&cfg) }, nil
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // What a server is built on.
-var static = []string{"Handler", "Loops", "Path", "Failed", "Log"}
+var static = []string{"Handler", "Loops", "Path", "SocketBuffer", "Failed", "Log"}
 
 // another returns a value of a field's type that is not v.
 func another(t *testing.T, name string, v reflect.Value) reflect.Value {

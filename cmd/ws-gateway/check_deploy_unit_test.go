@@ -71,6 +71,7 @@ func TestTheKubernetesExampleFitsItsOwnLimits(t *testing.T) {
 	}
 	s := roomy
 	s.memory.limit = int64(limit)
+	c.fit(s.memory.limit) // as main does
 	for _, f := range s.judge(c, c.MaxConnections) {
 		if f.State != stateOK {
 			t.Errorf("%+v", f)

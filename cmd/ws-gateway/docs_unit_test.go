@@ -20,6 +20,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	budgets "ws-gateway/cmd/ws-gateway/internal/sizing"
 )
 
 func TestTheDocsHaveTheTableOfOptions(t *testing.T) {
@@ -256,7 +258,7 @@ func TestOneFactHasOneFigure(t *testing.T) {
 		t.Fatal("docs/operations.md has no Sizing")
 	}
 	want := fmt.Sprintf("Reckon %.1f KiB for each connection and %d MiB for the process: 100,000 connections are %s.",
-		float64(idleConnection)/1024, idleProcess>>20, mebibytes(idleProcess+100_000*idleConnection))
+		float64(budgets.Connection)/1024, budgets.Process>>20, mebibytes(budgets.Process+100_000*budgets.Connection))
 	if !strings.Contains(sizing, want) {
 		t.Errorf("Sizing does not say %q", want)
 	}

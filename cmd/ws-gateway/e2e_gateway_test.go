@@ -3,6 +3,7 @@ package main_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,7 +24,8 @@ const secret = "SECRET-"
 
 // launch says how a gateway is started.
 type launch struct {
-	app         *app // its URL becomes --callback-url; nil leaves that to args
+	app         *app   // its URL becomes --callback-url; nil leaves that to args
+	binary      string // "": the one with the race detector
 	args        []string
 	env         []string
 	descriptors int        // soft and hard limit of descriptors; 0: as many as the test has
@@ -88,7 +90,7 @@ func (l launch) run(t testing.TB) *gateway {
 		g.cmd = exec.Command("sh", append([]string{"-c", script, gatewayBinary}, l.args...)...)
 		g.cmd.ExtraFiles = l.sockets
 	} else {
-		g.cmd = exec.Command(gatewayBinary, l.args...)
+		g.cmd = exec.Command(cmp.Or(l.binary, gatewayBinary), l.args...)
 	}
 	g.cmd.Dir = t.TempDir()
 	// The race detector would hold up each exit for a second.

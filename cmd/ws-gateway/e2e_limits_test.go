@@ -292,6 +292,29 @@ func TestEveryLimitHasAMetricThatTellsWhenItWasReached(t *testing.T) {
 				g.rawClient(t, "part").say(frame(opText, strings.Repeat("x", 40<<10)))
 			}
 		}, `closed_total{cause="over_capacity"}`},
+		{"--header-memory 64KiB", func(t *testing.T, g *gateway) {
+			for range 3 {
+				knock("Cookie: "+strings.Repeat("c", 30<<10))(t, g)
+			}
+		}, `memory_gave_way_total{budget="headers"}`},
+		{"--header-memory 64KiB --max-handshaking 100", func(t *testing.T, g *gateway) {
+			for range 4 {
+				g.raw(t).say(g.handshake("Cookie: " + strings.Repeat("c", 20<<10)))
+			}
+		}, `memory_gave_way_total{budget="headers"}`},
+		{"--outbox-memory 1MiB --max-pending-bytes 64MiB --socket-buffer 64KiB", stuck, `memory_gave_way_total{budget="outboxes"}`},
+		{"--socket-memory 1MiB --max-pending-bytes 64MiB --outbox-memory 1GiB", stuck, `memory_gave_way_total{budget="sockets"}`},
+		{"--message-memory 64KiB --max-message-size 64KiB", func(t *testing.T, g *gateway) {
+			for range 4 { // of different loops
+				g.rawClient(t, "part").say(frame(opText, strings.Repeat("x", 40<<10)))
+			}
+		}, `memory_gave_way_total{budget="messages"}`},
+		{"--api-memory 64KiB", func(t *testing.T, g *gateway) {
+			for range 2 {
+				r := g.raw(t)
+				r.say("POST " + sendPath + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40000\r\n\r\n" + strings.Repeat("x", 20_000))
+			}
+		}, `memory_gave_way_total{budget="api"}`},
 	} {
 		t.Run(strings.ReplaceAll(limit.args, "--", ""), func(t *testing.T) {
 			t.Parallel()

@@ -79,6 +79,7 @@ func (g *gateway) limitConnections() (err error) {
 	if g.around, err = lookAround(g.cfg.MemoryShare); err != nil {
 		return err
 	}
+	g.around.memory.leave(planOf(g.cfg, g.connectionLimit(g.cfg)).KernelPart())
 	g.around.memory.apply()
 	return g.warnOfLimits()
 }
@@ -206,6 +207,10 @@ func (g *gateway) netpollConfig(c *config) netpoll.Config {
 		HandshakeTimeout:  c.HandshakeTimeout,
 		MaxMessageSize:    int64(c.MaxMessageSize),
 		MaxAssemblyMemory: int64(c.MessageMemory),
+		HeaderMemory:      int64(c.HeaderMemory),
+		OutboxMemory:      int64(c.OutboxMemory),
+		SocketMemory:      int64(c.SocketMemory),
+		SocketBuffer:      int(c.SocketBuffer),
 		MaxPendingBytes:   int(c.MaxPendingBytes),
 		WriteTimeout:      c.WriteTimeout,
 		CloseTimeout:      c.CloseTimeout,
@@ -234,6 +239,7 @@ func (g *gateway) adminConfig(c *config) admin.Config {
 		Token:        c.token,
 		OwnAddress:   c.AdminListen != "",
 		MaxBodyBytes: int(c.MaxAPIBody),
+		Memory:       int64(c.APIMemory),
 		JSONDepth:    c.CallbackJSONDepth,
 		Profiles:     c.Profiles,
 		Version:      version,

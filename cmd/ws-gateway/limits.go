@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
+
+	"ws-gateway/cmd/ws-gateway/internal/sizing"
 )
 
 // surroundings is what the machine allows, as far as it bounds the number of
@@ -152,52 +154,43 @@ func (s *surroundings) judgePorts(c *config) finding {
 	return finding{name, stateOK, fmt.Sprintf("a proxy on this host has %d ports to connect from", ports), ""}
 }
 
-// What a gateway takes, the kernel's part included, which counts in a cgroup: what
-// the README's table has for a connection (ws-bench idle), and about 4 KB for its
-// socket.
-const (
-	idleProcess    = 32 << 20
-	idleConnection = 4608
-)
+// connections is how many are allowed: --max-connections or, with 0, as many as the
+// descriptor limit and the memory limit leave room for.
+func (s *surroundings) connections(c *config) int {
+	limit := connectionLimit(s.descriptors, c.MaxConnections, c.CallbackConcurrent)
+	if fit := sizing.Connections(s.memory.limit); c.MaxConnections == 0 && fit > 0 {
+		limit = min(limit, fit)
+	}
+	return limit
+}
 
+// judgeMemory adds up all that connections and budgets may hold.
 func (s *surroundings) judgeMemory(c *config, connections int) finding {
 	const name = "memory"
-	limit := s.memory.limit
-	idle := int64(idleProcess) + int64(connections)*idleConnection
-	bounds := int64(c.MessageMemory)
-	held := "--message-memory"
-	if c.callback != "" {
-		bounds += int64(c.CallbackMemory)
-		held = "--callback-memory and --message-memory"
-	}
+	limit, plan := s.memory.limit, planOf(c, connections)
+	idle, held := plan.Idle(), plan.Held()
+	takes := fmt.Sprintf("%d idle connections take about %s, and they, their request heads and all that is under way may hold %s more",
+		connections, mebibytes(idle), mebibytes(held))
 	switch {
 	case s.memoryError != nil && s.memory.runtime == 0 && c.MemoryShare > 0:
 		return finding{name, stateWarn, s.memoryError.Error(), "set GOMEMLIMIT, or --memory-share=0"}
 	case limit == 0:
-		return finding{name, stateOK, fmt.Sprintf("no limit; %d idle connections take about %s, %s up to %s more", connections, mebibytes(idle), held, mebibytes(bounds)), ""}
-	case idle > limit:
-		fits := max(0, limit-idleProcess) / idleConnection / 2
-		return finding{name, stateWarn, fmt.Sprintf("the limit is %s, and %d idle connections alone take about %s", mebibytes(limit), connections, mebibytes(idle)),
-			fmt.Sprintf("raise the memory limit to %s, or --max-connections %d", mebibytes(idle+bounds), fits)}
-	case idle+bounds > limit:
-		return finding{name, stateWarn, fmt.Sprintf("the limit is %s; %d idle connections take about %s, and %s may hold %s more when the app or clients are slow",
-			mebibytes(limit), connections, mebibytes(idle), held, mebibytes(bounds)), s.fitMemory(c, idle, bounds)}
+		return finding{name, stateOK, "no limit; " + takes, ""}
+	case idle+held <= limit:
+		return finding{name, stateOK, fmt.Sprintf("the limit is %s, and the Go runtime keeps below %s; %s", mebibytes(limit), orNone(s.memory.runtime), takes), ""}
 	}
-	return finding{name, stateOK, fmt.Sprintf("the limit is %s, and the Go runtime keeps below %s", mebibytes(limit), orNone(s.memory.runtime)), ""}
-}
-
-// fitMemory says how to fit the bounds into what is left beside idle connections.
-func (s *surroundings) fitMemory(c *config, idle, bounds int64) string {
-	raise := "raise the memory limit to " + mebibytes(idle+bounds)
-	const mebibyte = 1 << 20
-	share := (s.memory.limit - idle) / 2 / mebibyte * mebibyte
-	switch {
-	case share < max(mebibyte, int64(c.MaxMessageSize), int64(c.CallbackQueueBytes)):
-		return raise + ", or lower --max-connections"
-	case c.callback == "":
-		return fmt.Sprintf("%s, or --message-memory=%v", raise, size(2*share))
+	fix := "raise the memory limit to " + mebibytes(idle+held+1<<20-1)
+	switch option, to := plan.Largest(limit); option {
+	case "":
+	case "max-connections":
+		fix += fmt.Sprintf(", or --max-connections=%d", to)
+	default:
+		fix += fmt.Sprintf(", or --%s=%v", option, size(to))
 	}
-	return fmt.Sprintf("%s, or --callback-memory=%v --message-memory=%v", raise, size(share), size(share))
+	if idle > limit {
+		return finding{name, stateWarn, fmt.Sprintf("the limit is %s, and %d idle connections alone take about %s", mebibytes(limit), connections, mebibytes(idle)), fix}
+	}
+	return finding{name, stateWarn, fmt.Sprintf("the limit is %s; %s", mebibytes(limit), takes), fix}
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }

@@ -42,9 +42,13 @@ func TestWhatIsTooSmallIsFoundWithTheCommandThatHelps(t *testing.T) {
 		{"ip_local_port_range", nil, func(s *surroundings) { s.firstPort, s.lastPort = 0, 0 }, stateOK, "not known", ""},
 		{"memory", nil, func(*surroundings) {}, stateOK, "no limit", ""},
 		{"memory", []string{"--max-connections=10000"}, func(s *surroundings) { s.memory = memory{700 << 20, 630 << 20} }, stateOK, "keeps below 630 MiB", ""},
-		{"memory", []string{"--max-connections=10000"}, func(s *surroundings) { s.memory.limit = 256 << 20 }, stateWarn, "512 MiB more", "raise the memory limit to 587 MiB, or --callback-memory=90MiB --message-memory=90MiB"},
-		{"memory", []string{"--max-connections=10000", "--max-message-size=100MiB"}, func(s *surroundings) { s.memory.limit = 256 << 20 }, stateWarn, "512 MiB more", "or lower --max-connections"},
-		{"memory", []string{"--max-connections=100000"}, func(s *surroundings) { s.memory.limit = 256 << 20 }, stateWarn, "alone take about 471 MiB", "--max-connections 25486"},
+		{"memory", nil, func(s *surroundings) { s.memory.limit = 128 << 20 }, stateOK, "idle connections take about", ""},
+		{"memory", []string{"--max-connections=9000"}, func(s *surroundings) { s.memory.limit = 256 << 20 }, stateOK, "9000 idle connections take about 71 MiB", ""},
+		{"memory", []string{"--max-connections=10000"}, func(s *surroundings) { s.memory.limit = 256 << 20 }, stateWarn, "may hold 183 MiB more", "raise the memory limit to 260 MiB, or --max-connections=9637"},
+		{"memory", []string{"--max-connections=9000", "--outbox-memory=300MiB"}, func(s *surroundings) { s.memory.limit = 256 << 20 }, stateWarn, "may hold 447 MiB more", "or --outbox-memory=37MiB"},
+		{"memory", []string{"--max-connections=9000", "--callback-memory=300MiB", "--message-memory=64MiB"}, func(s *surroundings) { s.memory.limit = 256 << 20 }, stateWarn, "more", "or --callback-memory=32MiB"},
+		{"memory", []string{"--max-connections=9000", "--max-api-body=64MiB"}, func(s *surroundings) { s.memory.limit = 256 << 20 }, stateWarn, "more", "or --api-memory"},
+		{"memory", []string{"--max-connections=100000"}, func(s *surroundings) { s.memory.limit = 256 << 20 }, stateWarn, "alone take about 471 MiB", "--max-connections=9637"},
 		{"memory", nil, func(s *surroundings) { s.memoryError = errors.New("no such cgroup") }, stateWarn, "no such cgroup", "GOMEMLIMIT"},
 		{"memory", []string{"--memory-share=0"}, func(s *surroundings) { s.memoryError = errors.New("no such cgroup") }, stateOK, "no limit", ""},
 		{"memory", nil, func(s *surroundings) { s.memoryError, s.memory.runtime = errors.New("no such cgroup"), 1<<30 }, stateOK, "no limit", ""},
@@ -52,7 +56,8 @@ func TestWhatIsTooSmallIsFoundWithTheCommandThatHelps(t *testing.T) {
 		c := mustParse(t, append(test.args, "--callback-url=http://127.0.0.1:1/"))
 		s := roomy
 		test.change(&s)
-		found := s.judge(c, connectionLimit(s.descriptors, c.MaxConnections, c.CallbackConcurrent))
+		c.fit(s.memory.limit) // as main does
+		found := s.judge(c, s.connections(c))
 		i := slices.IndexFunc(found, func(f finding) bool { return f.Name == test.name })
 		if got := found[i]; got.State != test.state || !strings.Contains(got.Message, test.message) || !strings.Contains(got.Fix, test.fix) || (got.Fix == "") != (test.fix == "") {
 			t.Errorf("%q: got %+v, want %s, %q, %q", test.args, got, test.state, test.message, test.fix)
@@ -99,11 +104,11 @@ func TestTheRuntimeIsToldAShareOfTheMemoryLimitUnlessItHasBeenTold(t *testing.T)
 		{90, false, memlimit.Limit(1000 * mib), memory{1000 * mib, 1000 * mib / 100 * 90}, false},
 		{50, false, memlimit.Limit(1000 * mib), memory{1000 * mib, 1000 * mib / 100 * 50}, false},
 		{0, false, memlimit.Limit(1000 * mib), memory{1000 * mib, 0}, false},
-		{90, true, memlimit.Limit(1000 * mib), memory{1000 * mib, 77 * mib}, false},
+		{90, true, memlimit.Limit(1000 * mib), memory{77 * mib, 77 * mib}, false},
 		{90, false, func() (uint64, error) { return 0, memlimit.ErrNoLimit }, memory{}, false},
 		{90, false, func() (uint64, error) { return 0, memlimit.ErrNoCgroup }, memory{}, false},
 		{90, false, func() (uint64, error) { return 0, failing }, memory{}, true},
-		{90, true, func() (uint64, error) { return 0, failing }, memory{0, 77 * mib}, true},
+		{90, true, func() (uint64, error) { return 0, failing }, memory{77 * mib, 77 * mib}, true},
 	} {
 		debug.SetMemoryLimit(77 * mib)
 		got, err := readMemory(test.share, test.told, test.provider)

@@ -94,6 +94,7 @@ func (p *process) main() int {
 		}
 		return exitUsage
 	}
+	cfg.fitMemory()
 	if cfg.command == "check" && !cfg.PrintConfig {
 		return p.check(cfg)
 	}

@@ -25,7 +25,7 @@ func tuneCollector() {
 
 // memory is what the process may use.
 type memory struct {
-	limit   int64 // bytes that the cgroup allows, kernel memory included; 0: no limit
+	limit   int64 // bytes that the cgroup allows, kernel memory included, or that GOMEMLIMIT says; 0: no limit
 	runtime int64 // bytes that the Go runtime keeps below, if it can; 0: no limit
 }
 
@@ -52,7 +52,18 @@ func readMemory(share int, told bool, limit memlimit.Provider) (memory, error) {
 	if m.runtime == math.MaxInt64 {
 		m.runtime = 0
 	}
+	if told && m.runtime > 0 && (m.limit == 0 || m.runtime < m.limit) {
+		m.limit = m.runtime
+	}
 	return m, err
+}
+
+// leave lets the runtime keep below what the kernel leaves of the limit. A
+// GOMEMLIMIT, which then is the limit, stays as it is.
+func (m *memory) leave(kernel int64) {
+	if m.runtime > 0 && m.runtime < m.limit {
+		m.runtime = min(m.runtime, max(m.limit-kernel, m.limit/4))
+	}
 }
 
 // apply tells the runtime.

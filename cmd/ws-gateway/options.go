@@ -28,7 +28,7 @@ type options struct {
 	Keepalive          string        `group:"clients" reload:"yes" default:"ping" oneof:"ping,any" help:"What moves the ping timeout: pings and pongs (ping), or every frame (any)."`
 	ServerPing         time.Duration `group:"clients" reload:"yes" default:"0s" min:"0s" help:"Send ping frames at this interval; 0s sends none."`
 	CloseTimeout       time.Duration `group:"clients" reload:"yes" default:"5s" min:"10ms" help:"Time from the close frame to the end of the TCP connection."`
-	MaxConnections     int           `group:"limits" reload:"yes" default:"0" min:"0" max:"1000000000" help:"Open connections; 503 above it. 0: as many as the descriptor limit leaves room for."`
+	MaxConnections     int           `group:"limits" reload:"yes" default:"0" min:"0" max:"1000000000" help:"Open connections; 503 above it. 0: as many as the descriptor limit and, if there is one, the memory limit leave room for."`
 	MaxPerUser         int           `group:"limits" reload:"yes" name:"max-connections-per-user" default:"0" min:"0" max:"1000000000" help:"Open connections of one user; 429 above it. 0: no limit."`
 	MaxPerIP           int           `group:"limits" reload:"yes" name:"max-connections-per-ip" default:"0" min:"0" max:"1000000000" help:"Open connections from one address, as --trusted-proxies makes it known; 429 above it. IPv6 is counted by /64. 0: no limit."`
 	MaxHandshaking     int           `group:"limits" reload:"yes" default:"0" min:"0" max:"1000000000" help:"Connections whose request head is not complete; one more drops the oldest of them. 0: a quarter of what the descriptor limit leaves room for, at most 4096."`
@@ -41,7 +41,11 @@ type options struct {
 	RatePolicy         string        `group:"limits" reload:"yes" default:"pause" oneof:"pause,close" help:"A client that sends more is not read until it is within its rate again, to the second (pause), or closed with 1008 (close)."`
 	MaxPendingBytes    size          `group:"limits" reload:"yes" default:"1MiB" min:"1KiB" max:"1GiB" help:"Bytes that may wait for a slow client before it is closed with 1008."`
 	WriteTimeout       time.Duration `group:"limits" reload:"yes" default:"30s" min:"10ms" help:"Time in which some of what waits for a slow client must leave."`
-	MessageMemory      size          `group:"limits" reload:"yes" default:"256MiB" min:"1" max:"1TiB" help:"Bytes of messages that have arrived in part, of all connections together."`
+	HeaderMemory       size          `group:"limits" reload:"yes" default:"128MiB" min:"64KiB" max:"1TiB" help:"Bytes of request heads larger than 4 KiB, incomplete ones and what is kept of them with the connection, of all together. Past it the largest give way: 431, or 1008 if it is open."`
+	OutboxMemory       size          `group:"limits" reload:"yes" default:"256MiB" min:"64KiB" max:"1TiB" help:"Bytes that wait for clients, of all together; a message that waits for many counts once. Past it those for which most waits are closed with 1008."`
+	MessageMemory      size          `group:"limits" reload:"yes" default:"256MiB" min:"1" max:"1TiB" help:"Bytes of messages that have arrived in part, of all connections together. Past it the largest and oldest are given up: 1013."`
+	SocketMemory       size          `group:"limits" reload:"yes" default:"0" min:"0" max:"1TiB" help:"Bytes that the kernel may hold for clients, of all together: not taken by them, or not read by us. Past it those that take nothing are closed, the largest first. 0: as much as the kernel likes."`
+	SocketBuffer       size          `group:"limits" default:"0" min:"0" max:"1GiB" help:"Bytes that the kernel may hold for one client in each direction; its own overhead can double that. 0: as much as it likes (net.ipv4.tcp_wmem, tcp_rmem)."`
 	CallbackURL        string        `group:"callbacks" reload:"yes" placeholder:"URL" help:"Where open, message and close events are POSTed, such as http://127.0.0.1:8888/ws/message, https://app.example.org/ws or unix:/run/app.sock:/ws/message."`
 	Manifest           string        `group:"callbacks" reload:"yes" placeholder:"FILE" help:"OlaresManifest.yaml to take the callback URL from (options.websocket.port and url)."`
 	NoCallback         bool          `group:"callbacks" help:"Push only: no events are sent to the app."`
@@ -75,6 +79,7 @@ type options struct {
 	AdminToken         string        `group:"management" reload:"yes" secret:"true" placeholder:"TOKEN" help:"Token that every management request must present; without one only loopback is served."`
 	AdminTokenFile     string        `group:"management" reload:"yes" placeholder:"FILE" help:"File that holds the token."`
 	MaxAPIBody         size          `group:"management" reload:"yes" name:"max-api-body" default:"16MiB" min:"1KiB" max:"1GiB" help:"Largest body of a management request; 413 above it."`
+	APIMemory          size          `group:"management" reload:"yes" name:"api-memory" default:"128MiB" min:"64KiB" max:"1TiB" help:"Bytes of request bodies, and of messages made of them that are on their way to the connections, of all requests together; 503 above it. One request always has room."`
 	Profiles           bool          `group:"management" reload:"yes" name:"pprof" help:"Serve profiles of the process at /debug/pprof/, for go tool pprof: heap, goroutine, profile?seconds=10 (of the processor) and others."`
 	DrainDelay         time.Duration `group:"process" reload:"yes" default:"0s" min:"0s" help:"On SIGTERM, time from refusing upgrades to closing the first connection."`
 	DrainPeriod        time.Duration `group:"process" reload:"yes" default:"5s" min:"0s" help:"Time over which the closing of connections is spread."`

@@ -19,7 +19,7 @@ import (
 // nothing behind. What it passes can start; what it finds is also what a start that
 // has failed says, so that everything can be mended at once.
 func preflight(c *config, around *surroundings) []finding {
-	connections := connectionLimit(around.descriptors, c.MaxConnections, c.CallbackConcurrent)
+	connections := around.connections(c)
 	found := addressFindings(c)
 	found = append(found, around.judge(c, connections)...)
 	found = append(found, fileFindings(c)...)

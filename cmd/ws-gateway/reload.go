@@ -59,6 +59,7 @@ func (c *config) again() (*config, error) {
 	if err != nil {
 		return nil, err
 	}
+	next.fitMemory()
 	next.takeOver(c.inherited)
 	if c.demo {
 		next.beDemo(c.callback)
@@ -237,7 +238,7 @@ func (g *gateway) config() *config { return g.inForce.Load() }
 
 // connectionLimit is how many connections c allows.
 func (g *gateway) connectionLimit(c *config) int {
-	return connectionLimit(g.around.descriptors, c.MaxConnections, c.CallbackConcurrent)
+	return g.around.connections(c)
 }
 
 // lastReload is admin.Config.LastReload.

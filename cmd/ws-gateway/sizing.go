@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+
+	"ws-gateway/cmd/ws-gateway/internal/sizing"
+)
+
+// fitMemory fits what bounds memory to the memory limit, where there is one: what
+// nobody has set becomes a share of it. It must follow parseConfig wherever the
+// configuration is read to be used or shown.
+func (c *config) fitMemory() {
+	m, _ := readMemory(0, os.Getenv("GOMEMLIMIT") != "", memlimit.FromCgroup) // the start says why it cannot be read
+	c.fit(m.limit)
+}
+
+func (c *config) fit(limit int64) {
+	if limit == 0 {
+		return
+	}
+	for i := range sizing.Budgets {
+		b := &sizing.Budgets[i]
+		c.setDefault(b.Option, size(max(b.Default(limit), c.least(b.Option))), limit)
+	}
+	c.setDefault("max-api-body", size(sizing.Body(limit)), limit)
+	c.setDefault("socket-buffer", size(sizing.SocketBuffer(limit)), limit)
+}
+
+// least is what other options want a budget to hold.
+func (c *config) least(option string) int64 {
+	switch option {
+	case "header-memory":
+		return int64(c.MaxHeaderBytes)
+	case "message-memory":
+		return int64(c.MaxMessageSize)
+	case "callback-memory":
+		return int64(c.CallbackQueueBytes)
+	}
+	return 0
+}
+
+// setDefault gives an option that nobody has set a value that follows from the
+// memory limit.
+func (c *config) setDefault(option string, to size, limit int64) {
+	if _, given := c.sources[option]; given {
+		return
+	}
+	for _, v := range c.values {
+		if v.Name == option {
+			*c.budget(option) = to
+			v.Target.Set(reflect.ValueOf(to)) // what is shown
+			c.sources[option] = source(fmt.Sprintf("default under a memory limit of %v", size(limit)))
+		}
+	}
+}
+
+// budget is the field of an option that fit may set.
+func (c *config) budget(option string) *size {
+	switch option {
+	case "header-memory":
+		return &c.HeaderMemory
+	case "outbox-memory":
+		return &c.OutboxMemory
+	case "message-memory":
+		return &c.MessageMemory
+	case "callback-memory":
+		return &c.CallbackMemory
+	case "api-memory":
+		return &c.APIMemory
+	case "socket-memory":
+		return &c.SocketMemory
+	case "max-api-body":
+		return &c.MaxAPIBody
+	case "socket-buffer":
+		return &c.SocketBuffer
+	}
+	panic("BUG: no budget " + option)
+}
+
+// planOf is what a gateway with this configuration may hold.
+func planOf(c *config, connections int) *sizing.Plan {
+	p := &sizing.Plan{Connections: connections, Values: map[string]int64{}}
+	for i := range sizing.Budgets {
+		option := sizing.Budgets[i].Option
+		if option != "callback-memory" || c.callback != "" {
+			p.Values[option] = int64(*c.budget(option))
+		}
+	}
+	p.Values["api-memory"] = max(p.Values["api-memory"], 2*int64(c.MaxAPIBody)) // one always has room
+	if c.callback == "" {
+		return p
+	}
+	if c.CallbackReply {
+		p.Fixed += replies
+	}
+	if c.Journal != "" {
+		p.Fixed += journalRecords
+	}
+	return p
+}
+
+const (
+	replies        = 16 << 20 // on their way to the loops: hub.Reply
+	journalRecords = 16 << 20 // that wait for the disk: package journal
+)
