@@ -238,6 +238,7 @@ func TestEveryBadValueIsOneLineThatNamesOptionValueAndSource(t *testing.T) {
 	}{
 		{"--loops=x", "", `--loops "x" (from flag): must be a whole number`},
 		{"--loops=-1", "", `--loops "-1" (from flag): must be at least 0`},
+		{"--loops -1", "", `--loops "-1" (from flag): must be at least 0`},
 		{"--loops=257", "", `--loops "257" (from flag): must be at most 256`},
 		{"--callback-concurrency=0", "", `--callback-concurrency "0" (from flag): must be at least 1`},
 		{"--max-header-bytes=1", "", `--max-header-bytes "1" (from flag): must be at least 1KiB`},

@@ -42,7 +42,11 @@ func (c *config) checkBindings(fromSystemd bool) error {
 		errs = append(errs, c.checkBinding(b))
 		for _, other := range all[:i] {
 			if c.mistakes.certain(b.option, other.option) && !fromSystemd && address.Clash(other.addr, b.addr) {
-				errs = append(errs, c.reject(b.option, fmt.Sprintf("another address than that of --%s, which is %s", other.option, other.addr)))
+				wrong, right := b, other
+				if c.from(b.option) == "default" {
+					wrong, right = other, b
+				}
+				errs = append(errs, c.reject(wrong.option, fmt.Sprintf("another address than that of --%s, which is %s", right.option, right.addr)))
 			}
 		}
 	}

@@ -75,7 +75,10 @@ func (m *mistakes) place(root *kong.Node, args []string) (placed []string) {
 				}
 				continue
 			}
-			if hasNext && !flags[at].IsBool() {
+			if !assigned && i+1 < len(args) && isNegative(args[i+1]) && !flags[at].IsBool() {
+				word += "=" + args[i+1] // a number, not a flag
+				i++
+			} else if hasNext && !flags[at].IsBool() {
 				placed = append(placed, word)
 				i++
 				word = args[i]
@@ -95,6 +98,11 @@ func (m *mistakes) place(root *kong.Node, args []string) (placed []string) {
 		placed = append(placed, word)
 	}
 	return placed
+}
+
+// isNegative reports whether a word begins as a negative number does.
+func isNegative(word string) bool {
+	return len(word) > 1 && word[0] == '-' && '0' <= word[1] && word[1] <= '9'
 }
 
 func strayWord(node, root *kong.Node, word string) error {
