@@ -430,7 +430,7 @@ func TestNothingIsLostOrReorderedWhateverTheAppTakes(t *testing.T) {
 		bubble(t, Config{Batch: 40, Linger: 20 * time.Millisecond, Concurrency: 4, RetryFor: 24 * time.Hour}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
 			picky := &pickyApp{t: t, taken: map[string]int{}, at: map[string]time.Duration{}}
 			random := newChaos(seed, 0)
-			refused := map[string]bool{}
+			refused, attempts := map[string]bool{}, map[string]int{}
 			a.serve = func(p post, w http.ResponseWriter, _ *http.Request) {
 				var all []pickyEvent
 				if err := json.Unmarshal([]byte(p.body), &all); err != nil {
@@ -438,6 +438,12 @@ func TestNothingIsLostOrReorderedWhateverTheAppTakes(t *testing.T) {
 				}
 				random.mu.Lock()
 				defer random.mu.Unlock()
+				for _, e := range all {
+					if p.attempt <= attempts[e.ID] {
+						t.Errorf("%s came as attempt %d after %d", e.ID, p.attempt, attempts[e.ID])
+					}
+					attempts[e.ID] = p.attempt
+				}
 				fault := random.random.IntN(12)
 				switch {
 				case fault == 0:

@@ -174,11 +174,15 @@ func (w *worker) attempt(l *lane, probe bool) (status int, retryAfter time.Durat
 	return status, retryAfter, err
 }
 
-// count counts an attempt at events, and returns how many there were at most.
+// count counts an attempt at events, and returns its number. It is the same for all
+// of them, and above any that one of them has had: in a batch that was tried in part
+// some skip numbers.
 func (w *worker) count(events []*event) (most int) {
 	for _, e := range events {
-		e.attempts++
-		most = max(most, e.attempts)
+		most = max(most, e.attempts+1)
+	}
+	for _, e := range events {
+		e.attempts = most
 	}
 	w.f.counters.attempts.Add(1)
 	if most > 1 {
