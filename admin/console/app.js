@@ -19,13 +19,29 @@ export function judge(status, families) {
   return { ...condition(status, families), detail: `Expected at ${url}. Outages: ${number(outages)}. ${waits}`, failures };
 }
 
-function condition({ app: { down, since }, time }, families) {
-  const lasting = () => `for ${span(Date.parse(time) - Date.parse(since))}, since ${date(since)}`;
-  if (down) return { state: "bad", word: "Down", headline: `App down since ${clock(since)}`, text: `Down ${lasting()}` };
-  if (since) return { state: "good", word: "Up", text: `Up again ${lasting()}` };
+// troubles are the kinds of trouble, in a word for the tile and one for the header.
+const troubles = {
+  unreachable: ["Down", "down"],
+  silent: ["Silent", "does not answer"],
+  failing: ["Failing", "fails"],
+  refusing: ["Refusing", "refuses every client"],
+};
+
+function condition({ app: { down, since, trouble }, time }, families) {
+  const lasting = (from) => `for ${span(Date.parse(time) - Date.parse(from))}, since ${date(from)}`;
+  if (trouble) {
+    const [word, what] = troubles[trouble.kind] ?? ["Trouble", "does not take events"];
+    const figures = `${number(trouble.waiting)} events wait, ${number(trouble.given_up)} were given up.`;
+    return { state: "bad", word, headline: `App ${what} since ${clock(trouble.since)}`, text: `${sentence(trouble.message)} ${word} ${lasting(trouble.since)}; ${figures} ${sentence(trouble.fix)}` };
+  }
+  if (down) return { state: "bad", word: "Down", headline: `App down since ${clock(since)}`, text: `Down ${lasting(since)}` };
+  if (since) return { state: "good", word: "Up", text: `Up again ${lasting(since)}` };
   const heard = families.get("callback_outcomes_total")?.some(({ labels, value }) => value > 0 && answered.includes(labels.outcome));
   return heard ? { state: "good", word: "Up", text: "Up, no outage since the start" } : { state: "unknown", word: "Not called yet", text: "Not called yet" };
 }
+
+// sentence gives words that came in one the look of one.
+const sentence = (s) => (s ? `${s[0].toUpperCase()}${s.slice(1)}.`.replace(/\.\.$/, ".") : "");
 
 // showApp fills the app's card.
 export function showApp({ state, text, detail, failures }) {

@@ -174,7 +174,7 @@ type Machine struct {
 	since, told     time.Duration // when it began, when it was reported last
 	bad             time.Duration // when it was last as bad as that
 	heard           time.Duration // when the app was last heard of, or tried
-	good            bool          // since then something has succeeded
+	good            bool          // of what came back last something had succeeded
 	calm            time.Duration // that it takes to be over
 	ended           time.Duration // when the last one was over; with calm
 	answers, latest Answers
@@ -305,11 +305,14 @@ func (m *Machine) over(s *Sample) (over, unknown bool) {
 	now := m.sum(s.Now, recently)
 	fails := now.failed > 0 && 8*now.failed >= now.failed+now.delivered+now.refused
 	refuses := m.kind == Refusing && s.Delivered == 0
-	switch {
-	case s.Down, s.InFlight > 0 && s.Now-m.progress >= m.Patience, fails, refuses && s.Refused > 0:
-		m.bad, m.good = s.Now, false
+	if s.Down || s.InFlight > 0 && s.Now-m.progress >= m.Patience || fails || refuses && s.Refused > 0 {
+		m.bad = s.Now
+	}
+	switch { // which is apart from that: what succeeds right behind failures may be the last for a while
 	case s.Delivered > 0, !refuses && s.Refused > 0:
 		m.good = true
+	case s.Down, s.Refused > 0, s.Failed.sum() > 0:
+		m.good = false
 	}
 	if s.Now-m.heard >= forgotten {
 		return true, true

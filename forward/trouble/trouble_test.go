@@ -73,6 +73,22 @@ func TestWhatIsToldOfAnApp(t *testing.T) {
 				s.Delivered = 1
 			}
 		}, ""},
+		{"is back, takes one event at once, and has no more", 30 * second, func(at time.Duration, s *Sample) {
+			switch {
+			case at < second:
+				fail(s, "500", uint64(at))
+			case at == second+3*tenth:
+				s.Delivered = 1
+			}
+		}, "0.2 begins failing|2.9 over failing"},
+		{"takes one event in the middle of failures", 30 * second, func(at time.Duration, s *Sample) {
+			switch {
+			case at == second+3*tenth:
+				s.Delivered = 1
+			case at < 2*second:
+				fail(s, "500", uint64(at))
+			}
+		}, "0.2 begins failing|10.2 goes on failing"},
 		{"fails at half of the events", 15 * second, func(at time.Duration, s *Sample) {
 			s.Delivered = 1
 			fail(s, "500", uint64(at))

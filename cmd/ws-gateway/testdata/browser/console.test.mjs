@@ -205,7 +205,24 @@ test("an app that is down is said where nobody can miss it", { timeout }, async 
   await page.locator("#state[data-state=bad]", { hasText: /App down since \d\d:\d\d:\d\d/ }).waitFor();
   await first.locator("dd[data-state=bad]", { hasText: "Down" }).waitFor();
   assert.ok((await page.locator("#state").boundingBox()).y < 100 && (await first.boundingBox()).y < 300, "it is below the fold");
+  await page.locator("#app-state", { hasText: /Down for \d+ s/ }).waitFor();
   await picture(page, "console-app-down");
+  assert.deepEqual(complaints, []);
+});
+
+test("an app that answers 500 to everything is no green Ready either", { timeout }, async (t) => {
+  const app = await startApp();
+  app.status = 500;
+  const address = await startGateway(t, app, "--callback-retry-for", "1s");
+  const { page, complaints } = await open(await startBrowser(t), `http://${address}/console/`);
+  for (let i = 0; i < 5; i++) await dial(t, address, `user-${i}`);
+  await page.locator("#state[data-state=bad]", { hasText: /App fails since \d\d:\d\d:\d\d/ }).waitFor();
+  await page.locator("#tiles dd[data-state=bad]", { hasText: "Failing" }).waitFor();
+  await page.locator("#app-state[data-state=bad]", { hasText: "500" }).waitFor();
+  await picture(page, "console-app-fails");
+  app.status = 200;
+  await dial(t, address, "better");
+  await page.locator("#state[data-state=good]", { hasText: /^Ready$/ }).waitFor();
   assert.deepEqual(complaints, []);
 });
 
