@@ -45,6 +45,15 @@ func series(t *testing.T) (names map[string]bool, labels map[string]map[string]b
 	for _, c := range f.Collectors() {
 		add(c.Describe)
 	}
+	// Those of the program's own part are not known here, but to the table of the
+	// documents, which a test of the program holds against what it answers.
+	table, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(ws_gateway_\\w+)` \\|").FindAllSubmatch(table, -1) {
+		names[string(row[1])] = true
+	}
 	know := func(label string, values ...string) {
 		if labels[label] == nil {
 			labels[label] = make(map[string]bool)

@@ -19,7 +19,9 @@ func TestNoTestLibraryIsLinkedIntoTheProgram(t *testing.T) {
 	}
 	forTests := []string{"github.com/stretchr/", "github.com/google/go-cmp/", "go.uber.org/goleak", "github.com/kylelemons/", "github.com/nats-io/nats-server/"}
 	for _, p := range packages {
-		if slices.ContainsFunc(forTests, func(prefix string) bool { return p == prefix || strings.HasSuffix(prefix, "/") && strings.HasPrefix(p, prefix) }) {
+		if slices.ContainsFunc(forTests, func(prefix string) bool {
+			return p == prefix || strings.HasSuffix(prefix, "/") && strings.HasPrefix(p, prefix)
+		}) {
 			t.Errorf("%s is linked into the program", p)
 		}
 	}
