@@ -108,7 +108,9 @@ func (g *guard) check(h *fasthttp.RequestHeader, from peer, r route) refusal {
 	if from == remotePeer {
 		return refusal{fasthttp.StatusForbidden, "management is for this host only: call it over loopback" + orToken}
 	}
+	offer := !h.IsHTTP11()
 	for name, value := range h.All() {
+		offer = offer || named(name, fasthttp.HeaderConnection) || named(name, fasthttp.HeaderUpgrade)
 		if shown := g.passedOn(name); shown != "" {
 			return refusal{fasthttp.StatusForbidden, "header " + shown + " shows that a proxy passed this request on: call the gateway directly" + orToken}
 		}
@@ -122,7 +124,10 @@ func (g *guard) check(h *fasthttp.RequestHeader, from peer, r route) refusal {
 	if r == routeUnknown && len(h.Peek("Sec-WebSocket-Key")) > 0 {
 		return refusal{} // a client that hears what is wrong with its path
 	}
-	if shown := recipe(h); shown != "" && !g.own {
+	if g.own || !offer {
+		return refusal{}
+	}
+	if shown := recipe(h); shown != "" {
 		return refusal{fasthttp.StatusForbidden, shown + " shows that a proxy passed this request on: call the gateway directly, with plain HTTP/1.1" + orOwn}
 	}
 	return refusal{}

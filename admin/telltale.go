@@ -25,6 +25,31 @@ var proxyFamilies = [...]string{"X-Forwarded-", "X-Original-", "X-Envoy-", "Cf-"
 // longestName is that of proxyHeaders' names.
 const longestName = 20
 
+// beginnings has, for each first letter in lower case, the second ones of all these
+// names: what an app sends is none of them, and need not be looked up.
+var beginnings = func() (set [128][2]uint64) {
+	add := func(name string) {
+		first, second := name[0]|0x20, name[1]|0x20
+		set[first][second>>6] |= 1 << (second & 63)
+	}
+	for name := range proxyHeaders {
+		add(name)
+	}
+	for _, family := range proxyFamilies {
+		add(family)
+	}
+	return set
+}()
+
+// mayBeAProxys reports whether a name begins as one of the tables' does.
+func mayBeAProxys(name []byte) bool {
+	if len(name) < 2 || name[0]|name[1] >= 0x80 {
+		return false
+	}
+	second := name[1] | 0x20
+	return beginnings[name[0]|0x20][second>>6]&(1<<(second&63)) != 0
+}
+
 // nameSet maps names in lower case to how they are written.
 func nameSet(names ...string) map[string]string {
 	set := make(map[string]string, len(names))
@@ -43,6 +68,9 @@ func nameSet(names ...string) map[string]string {
 func (g *guard) passedOn(name []byte) string {
 	if identity := *g.identity.Load(); named(name, identity) {
 		return identity
+	}
+	if !mayBeAProxys(name) {
+		return ""
 	}
 	for _, family := range proxyFamilies {
 		if len(name) > len(family) && strings.EqualFold(string(name[:len(family)]), family) {
