@@ -80,7 +80,7 @@ func open(dir string, held *os.File, log zerolog.Logger) (*Journal, error) {
 	j := &Journal{log: log, lock: held, lost: readRuns(runs, log).entries()}
 	j.queue.wake = make(chan struct{}, 1)
 	j.queue.patience = patience
-	j.writer = writer{j: j, wal: end, path: path}
+	j.writer = writer{j: j, every: lookEvery, wal: end, path: path}
 	if err := j.writer.carryOver(j.lost); err != nil {
 		log.Error().Err(err).Msg("journal: cannot be written; the folders of earlier runs stay until the next start")
 	} else {

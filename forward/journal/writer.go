@@ -24,6 +24,10 @@ type writer struct {
 	torn    bool // the segment may end in the middle of a record
 	tried   time.Time
 
+	every  time.Duration // lookEvery
+	looked time.Time     // at the files, whether they are still there
+	told   bool          // that they are not, and cannot be made
+
 	compaction *compaction // under way; nil for none
 	compactAt  int64       // size at which the next one begins
 }
@@ -88,6 +92,9 @@ func (w *writer) run() {
 // flush writes the batch. After a failure it joins the backlog, which is tried
 // now and then, and at the end.
 func (w *writer) flush(end bool) {
+	if w.failing || !w.batch.empty() {
+		w.look(time.Now())
+	}
 	if w.failing {
 		w.postpone()
 		if end || time.Since(w.tried) >= retryEvery {

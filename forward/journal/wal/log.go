@@ -116,6 +116,17 @@ func (l *Log) settle() error {
 	return err
 }
 
+// Whole reports whether the segment that is written to is still the file of its
+// name, and has all that was written to it.
+func (l *Log) Whole() bool {
+	is, err := l.file.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(Name(l.dir, l.number))
+	return err == nil && os.SameFile(is, named) && is.Size() >= l.written
+}
+
 // Sync makes sure of all that has been appended.
 func (l *Log) Sync() error { return errors.Join(l.settle(), l.file.Sync()) }
 
