@@ -24,6 +24,17 @@ func (s *Server) accept(ln net.Listener, d *door, serve func(net.Conn) error) er
 		return nil
 	}
 	defer s.forget(ln)
+	if file, ok := ln.(*SocketFile); ok {
+		stop, kept := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(kept)
+			s.keepSocket(file, stop)
+		}()
+		defer func() {
+			close(stop)
+			<-kept
+		}()
+	}
 	for wait := (patience{log: s.cfg.Log, cancel: s.closing}); ; {
 		c, err := ln.Accept()
 		switch {

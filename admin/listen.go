@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -65,17 +64,7 @@ func listenUnix(path string) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
-	ln, err := bindPrivate(path)
-	if err != nil {
-		return nil, err
-	}
-	ln.SetUnlinkOnClose(false)
-	info, err := os.Lstat(path)
-	if err != nil {
-		ln.Close()
-		return nil, err
-	}
-	return &socketFile{UnixListener: ln, path: path, file: info}, nil
+	return bindSocket(path)
 }
 
 // bindPrivate makes the socket file with mode 0600 from its first moment on: the
@@ -135,22 +124,4 @@ func lockFolder(folder string) (unlock func(), err error) {
 		return nil, fmt.Errorf("cannot lock %s, perhaps another gateway starts right now: %w", folder, err)
 	}
 	return func() { f.Close() }, nil
-}
-
-// socketFile is a listener that removes its file, unless that has meanwhile
-// been replaced by another's.
-type socketFile struct {
-	*net.UnixListener
-	path string
-	file fs.FileInfo
-	once sync.Once
-}
-
-func (l *socketFile) Close() error {
-	l.once.Do(func() {
-		if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.file) {
-			os.Remove(l.path)
-		}
-	})
-	return l.UnixListener.Close()
 }
