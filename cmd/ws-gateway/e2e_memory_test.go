@@ -354,3 +354,52 @@ func (g *gateway) sample(limit int64) {
 		g.t.Fatalf("the process held %d MiB and the kernel %d, the limit is %d", process>>20, kernel>>20, limit>>20)
 	}
 }
+
+// TestMessagesThatAreNeverFinishedKeepNobodyOut: clients that leave 1 MiB, or less,
+// unfinished fill --message-memory; others' messages come in two segments, small ones
+// and the largest that may be.
+func TestMessagesThatAreNeverFinishedKeepNobodyOut(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		size func(attacker int) int
+	}{
+		{"large ones", func(int) int { return 1<<20 - 100 }},
+		{"half of what may be", func(int) int { return 512 << 10 }},
+		{"smaller and smaller", func(i int) int { return max(1<<20>>(i/8), 1<<10) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := startGateway(t, startApp(t), "--message-memory=16MiB", "--loops=2")
+			victim := g.rawClient(t, "victim")
+			large := frame(fin|opText, `"`+strings.Repeat("l", 1<<20-10)+`"`)
+			for i := range 60 {
+				conn, code := g.hostile(t, g.handshake("X-Bfl-User: hostile")+"\r\n")
+				if code != http.StatusSwitchingProtocols {
+					t.Fatalf("answered with %d", code)
+				}
+				part := string(frameHead(fin|opText, 0x80, 1<<20)) + "\x00\x00\x00\x00" + strings.Repeat("x", test.size(i))
+				_, _ = io.WriteString(conn, part) // it may have had to give way already
+				if i%4 == 0 {
+					victim.say(frame(fin|opText, `{"event":`)[:5])
+					victim.say(frame(fin|opText, `{"event":`)[5:])
+				}
+			}
+			uploader := g.rawClient(t, "uploader")
+			uploader.say(large[:300_000])
+			victim.say(frame(fin|opPing, "?"))
+			victim.expect(fin|opPong, "?") // the gateway has turned, and goes on
+			uploader.say(large[300_000:])
+			uploader.say(frame(fin|opPing, "!"))
+			uploader.expect(fin|opPong, "!")
+			victim.say(frame(fin|opPing, "!"))
+			victim.expect(fin|opPong, "!")
+			if n := g.metric(t, `ws_gateway_memory_gave_way_total{budget="messages"}`); n == 0 && test.name != "smaller and smaller" {
+				t.Error("nobody gave way")
+			}
+			used, limit := g.metric(t, `ws_gateway_memory_used_bytes{budget="messages"}`), g.metric(t, `ws_gateway_memory_limit_bytes{budget="messages"}`)
+			if limit != 16<<20 || used > limit+(1<<20) {
+				t.Errorf("%.0f bytes are held of %.0f", used, limit)
+			}
+		})
+	}
+}

@@ -95,7 +95,7 @@ func planOf(c *config, connections int) *sizing.Plan {
 		return p
 	}
 	if c.CallbackReply {
-		p.Fixed += replies
+		p.Fixed += replies * int64(c.CallbackReplyMax)
 	}
 	if c.Journal != "" {
 		p.Fixed += journalRecords
@@ -104,6 +104,6 @@ func planOf(c *config, connections int) *sizing.Plan {
 }
 
 const (
-	replies        = 16 << 20 // on their way to the loops: hub.Reply
+	replies        = 256      // that may be on their way to the loops: hub.Reply
 	journalRecords = 16 << 20 // that wait for the disk: package journal
 )
