@@ -26,13 +26,14 @@ type chaos struct {
 	settled  map[string]string // request id → "ok" or "refused": what the gateway must have understood
 	last     map[string]int    // connection id → the last seq seen
 	attempts map[string]int    // request id → the last attempt seen
+	came     map[string]bool   // attempts
 	wrong    []string
 }
 
 func newChaos(seed uint64, hang time.Duration) *chaos {
 	return &chaos{
 		random: rand.New(rand.NewPCG(seed, seed)), hang: hang,
-		settled: map[string]string{}, last: map[string]int{}, attempts: map[string]int{},
+		settled: map[string]string{}, last: map[string]int{}, attempts: map[string]int{}, came: map[string]bool{},
 	}
 }
 
@@ -43,7 +44,16 @@ func (c *chaos) observe(p post) (fault int) {
 	conn, number, _ := strings.Cut(p.id, "-")
 	seq, _ := strconv.Atoi(number)
 	last, seen := c.last[conn]
+	attempt := fmt.Sprintf("%s, attempt %d", p.id, p.attempt)
+	if c.came[attempt] {
+		c.wrong = append(c.wrong, attempt+" came twice")
+	}
+	c.came[attempt] = true
+	// On real sockets an attempt that was given up may be read after the one that
+	// followed it: the app is late, not the gateway.
+	stale := c.late && p.attempt < c.attempts[p.id]
 	switch {
+	case stale:
 	case !seen && seq != 0, seen && seq != last && seq != last+1:
 		c.wrong = append(c.wrong, fmt.Sprintf("%s after %d", p.id, last))
 	case seen && seq == last+1 && c.settled[fmt.Sprintf("%s-%d", conn, last)] == "":
@@ -51,13 +61,15 @@ func (c *chaos) observe(p post) (fault int) {
 	case !c.late && (c.settled[p.id] == "ok, understood" || c.settled[p.id] == "refused"):
 		c.wrong = append(c.wrong, p.id+" again, although the answer was clear")
 	}
-	if p.attempt <= c.attempts[p.id] {
+	if p.attempt <= c.attempts[p.id] && !stale {
 		c.wrong = append(c.wrong, fmt.Sprintf("%s: attempt %d after %d", p.id, p.attempt, c.attempts[p.id]))
 	}
 	if want := `"data":` + number + `,"action":"message"`; !strings.Contains(p.body, want) || p.cookie != "of="+conn {
 		c.wrong = append(c.wrong, fmt.Sprintf("%s carries cookie %q and %s", p.id, p.cookie, p.body))
 	}
-	c.last[conn], c.attempts[p.id] = seq, p.attempt
+	if !stale {
+		c.last[conn], c.attempts[p.id] = seq, p.attempt
+	}
 	return c.random.IntN(60)
 }
 

@@ -23,7 +23,7 @@ func TestSixtyHangingCallsLeaveFourWorkersForEverybodyElse(t *testing.T) {
 		}
 		_, _ = c.Write([]byte("HTTP/1.1 204 No Content\r\n\r\n"))
 	})
-	f, err := New(Config{URL: url})
+	f, err := New(Config{URL: url, Timeout: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
