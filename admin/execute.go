@@ -16,10 +16,10 @@ func (s *Server) command(ctx *fasthttp.RequestCtx, run func(*fasthttp.RequestCtx
 	if s.retiring.Load() {
 		return answerStopped(ctx)
 	}
-	at := &place{room: &s.room}
+	at := s.room.newPlace()
 	body, no := readBody(ctx, s.settings.Load().maxBodyBytes, at)
 	if no.status != 0 {
-		at.leave()
+		at.Release()
 		return answerRefusal(ctx, no, false)
 	}
 	return run(ctx, body, at)
@@ -30,14 +30,14 @@ func (s *Server) command(ctx *fasthttp.RequestCtx, run func(*fasthttp.RequestCtx
 func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte, at *place) outcome {
 	cmd, err := parseSend(body)
 	if err != nil {
-		at.leave()
+		at.Release()
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
 	frame := netpoll.NewFrame(cmd.op, cmd.payload)
 	at.keep(int64(frame.Len()))
 	wait := &hubContext{Context: s.ctx, limit: s.cfg.hubTimeout}
 	defer wait.release()
-	report, err := s.cfg.Hub.SendThen(wait, cmd.targets, frame, cmd.report, at.leave)
+	report, err := s.cfg.Hub.SendThen(wait, cmd.targets, frame, cmd.report, at)
 	switch {
 	case err != nil && !cmd.report:
 		return s.answerFault(ctx, err, "an event loop that has targets did not take the message in time; others may have")
@@ -51,7 +51,7 @@ func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte, at *place) outcome 
 
 // close closes the targets and answers when they are off the list.
 func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte, at *place) outcome {
-	defer at.leave()
+	defer at.Release()
 	cmd, err := parseClose(body)
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"ws-gateway/netpoll"
@@ -48,6 +49,21 @@ func (p *place) keep(bytes int64) {
 		p.room.used.Add(bytes - p.held)
 		p.held = bytes
 	}
+}
+
+// places are those that are not in use.
+var places = sync.Pool{New: func() any { return new(place) }}
+
+func (r *room) newPlace() *place {
+	p := places.Get().(*place)
+	*p = place{room: r}
+	return p
+}
+
+// Release gives back all, and the place itself, which must not be used any more.
+func (p *place) Release() {
+	p.leave()
+	places.Put(p)
 }
 
 // leave gives back all.

@@ -35,7 +35,7 @@ type errand struct {
 	do   func(ls *loopState, c *netpoll.Conn, r *Report)
 	each func(Report) // told by each loop what became of its share; may be nil
 	sum  *sum         // nil where nobody waits
-	done func()       // called once, when the last loop is through; may be nil
+	done Releaser     // released once, when the last loop is through; may be nil
 
 	left atomic.Int32 // loops that are not through
 }
@@ -53,7 +53,7 @@ type sum struct {
 func (h *Hub) dispatch(ctx context.Context, e *errand) (err error) {
 	e.left.Store(int32(len(h.loops)))
 	if len(h.loops) == 0 && e.done != nil {
-		e.done()
+		e.done.Release()
 	}
 	if e.sum != nil {
 		e.sum.done = make(chan struct{})
@@ -152,7 +152,7 @@ func (t *share) finish() {
 		t.each(t.report)
 	}
 	if t.left.Add(-1) == 0 && t.done != nil {
-		t.done()
+		t.done.Release()
 	}
 	s := t.sum
 	if s == nil {

@@ -18,10 +18,12 @@ func (h *Hub) Send(ctx context.Context, t Targets, frame *netpoll.Frame, wait bo
 	return h.SendThen(ctx, t, frame, wait, nil)
 }
 
-// SendThen is Send that calls done once, on any goroutine, when the last loop is
-// through with frame: from then on it is only held where it is in an outbox. done
-// must not block.
-func (h *Hub) SendThen(ctx context.Context, t Targets, frame *netpoll.Frame, wait bool, done func()) (Report, error) {
+// Releaser is told that something is no longer needed. Release must not block.
+type Releaser interface{ Release() }
+
+// SendThen is Send that releases done once, on any goroutine, when the last loop is
+// through with frame: from then on it is only held where it is in an outbox.
+func (h *Hub) SendThen(ctx context.Context, t Targets, frame *netpoll.Frame, wait bool, done Releaser) (Report, error) {
 	sends := &h.stats.sends[t.kind()]
 	sends.calls.Add(1)
 	h.awaitReplies(ctx, t)
