@@ -80,7 +80,7 @@ func isHostPort(b []byte) bool {
 	if bracket >= 0 {
 		return host[0] == '[' && bracket == len(host)-1 && bracket > 1 && bytes.IndexByte(host[1:], '[') < 0
 	}
-	return len(host) > 0 && bytes.IndexAny(host, "[:") < 0
+	return len(host) > 0 && !bytes.ContainsAny(host, "[:")
 }
 
 func beforeQuery(target []byte) []byte {

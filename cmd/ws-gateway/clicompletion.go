@@ -137,14 +137,9 @@ func walk(root *kong.Node, words []string) (node *kong.Node, flags []*kong.Flag,
 		}
 		for _, child := range node.Children {
 			if child.Name == word {
-				node, flags = child, child.Flags
-				if !isClientCommand(word) {
-					flags = append(slices.Clone(child.Flags), root.Flags...)
-					continue
-				}
-				flags = slices.Clone(child.Flags)
+				node, flags = child, slices.Clone(child.Flags)
 				for _, f := range root.Flags {
-					if f.Name == "help" || f.Name == "config" {
+					if !isClientCommand(word) || f.Name == "help" || f.Name == "config" {
 						flags = append(flags, f)
 					}
 				}

@@ -67,10 +67,10 @@ func TestAContextEndsWhenItsTimeHasPassedAwake(t *testing.T) {
 		if ctx.Err() != nil {
 			t.Error("it has ended after nine seconds")
 		}
-		if child, cancel := context.WithTimeout(ctx, time.Hour); child.Err() != nil {
+		child, cancelChild := context.WithTimeout(ctx, time.Hour)
+		defer cancelChild()
+		if child.Err() != nil {
 			t.Error(child.Err())
-		} else {
-			defer cancel()
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
