@@ -66,7 +66,7 @@ func TestTheLinksOfTheDocumentsLeadSomewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "client/README.md"} {
+	for _, name := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "client/README.md"} {
 		documents = append(documents, filepath.Join("../..", name))
 	}
 	count := 0
@@ -162,7 +162,7 @@ func TestNoTableIsBroken(t *testing.T) {
 		t.Fatal(err)
 	}
 	row := func(line string) bool { return strings.HasPrefix(line, "|") }
-	for _, document := range append(documents, "../../README.md", "../../ARCHITECTURE.md", "../../CONTRIBUTING.md", "../../client/README.md") {
+	for _, document := range append(documents, "../../README.md", "../../ARCHITECTURE.md", "../../CONTRIBUTING.md", "../../CHANGELOG.md", "../../client/README.md") {
 		lines := prose(t, document)
 		for i, line := range lines {
 			begins := row(line) && (i == 0 || !row(lines[i-1]))
