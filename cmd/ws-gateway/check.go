@@ -86,7 +86,7 @@ func writeTable(out io.Writer, r report) error {
 			fmt.Fprintf(&b, "%-5s %-20s → %s\n", "", "", f.Fix)
 		}
 	}
-	fmt.Fprintf(&b, "\n%d ok, %d warnings, %d failures\n", count[stateOK], count[stateWarn], count[stateFail])
+	fmt.Fprintf(&b, "\n%d ok, %s, %s\n", count[stateOK], plural(count[stateWarn], "warning"), plural(count[stateFail], "failure"))
 	_, err := io.WriteString(out, b.String())
 	return err
 }

@@ -200,6 +200,9 @@ func parseClient(args []string, env environment, out io.Writer) (clientCommand, 
 	if err != nil {
 		return nil, fmt.Errorf("BUG: %w", err)
 	}
+	if len(args) > 0 && (args[0] == "connect" || args[0] == "completion") {
+		hideConfig(parser.Model.Node) // they ask no gateway: it is taken, and means nothing
+	}
 	trace, err := kong.Trace(parser, args)
 	if err != nil {
 		return nil, err
@@ -230,6 +233,15 @@ func parseClient(args []string, env environment, out io.Writer) (clientCommand, 
 		errs = append(errs, checked.checkClientTags(v))
 	}
 	return parsed.Selected().Target.Addr().Interface().(clientCommand), errors.Join(errs...)
+}
+
+// hideConfig leaves --config out of the help.
+func hideConfig(root *kong.Node) {
+	for _, f := range root.Flags {
+		if f.Name == "config" {
+			f.Hidden = true
+		}
+	}
 }
 
 // clientGroup is the heading of gatewayOptions in help texts.

@@ -123,7 +123,7 @@ func refusedHandshake(target *url.URL, response *http.Response, err error) error
 	advice := ""
 	switch status := response.StatusCode; {
 	case status == http.StatusUnauthorized:
-		advice = "; name the user with --user"
+		advice = "; name the user with --user, or sign in as a browser would with -H 'Cookie: …'"
 	case status == http.StatusNotFound, status == http.StatusForbidden && target.Path != "/ws":
 		advice = "; a gateway's clients connect at /ws unless its --path says otherwise"
 	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:

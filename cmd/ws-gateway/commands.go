@@ -38,12 +38,14 @@ func plainly(args []string) ([]string, error) {
 		return args, nil
 	case word == "help" && len(rest) > 1:
 		return nil, fmt.Errorf("help explains one command: ws-gateway help %s", rest[0])
-	case word == "help" && len(rest) == 1 && isCommand(rest[0]) && rest[0] != "help" && rest[0] != "version":
+	case word == "help" && len(rest) == 1 && isCommand(rest[0]) && rest[0] != "help":
 		return []string{rest[0], "--help"}, nil
 	case word == "help" && len(rest) == 1 && !isCommand(rest[0]) && !strings.HasPrefix(rest[0], "-"):
 		return nil, unknownCommand(rest[0])
 	case word == "help":
 		return []string{"--help"}, nil
+	case word == "version" && len(rest) == 1 && (rest[0] == "--help" || rest[0] == "-h"):
+		return args, nil
 	case word == "version" && len(rest) > 0:
 		return nil, fmt.Errorf("version takes nothing behind it, not %q", rest[0])
 	case word == "version":

@@ -1,5 +1,7 @@
 package main
 
+import "strings"
+
 // didYouMean ends a message about an unknown name: with the known name that is
 // closest to it, or with nothing where none is close.
 func didYouMean(name string, known []string) string {
@@ -9,15 +11,21 @@ func didYouMean(name string, known []string) string {
 	return ""
 }
 
-// closest is the known name that may have been meant; "" where none is close.
+// closest is the known name that may have been meant; "" where none is close. What all
+// names begin with makes none of them closer.
 func closest(name string, known []string) string {
 	best, bestDistance := "", 4
 	for _, k := range known {
-		if d := editDistance(name, k); d < bestDistance && d <= len(k)/2 {
+		if d := editDistance(name, k); d < bestDistance && d <= len(bare(k))/2 {
 			best, bestDistance = k, d
 		}
 	}
 	return best
+}
+
+// bare is the name of a flag or variable without what all of them begin with.
+func bare(name string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(name, "--"), envName(""))
 }
 
 // editDistance counts the bytes to insert, delete or replace to get from a to b.

@@ -174,6 +174,8 @@ func TestHelpVersionAndMistypedCommandsAreAnswered(t *testing.T) {
 		"help send":       "Usage: ws-gateway send",
 		"help check":      "Usage: ws-gateway check",
 		"help completion": "Usage: ws-gateway completion",
+		"help version":    "Usage: ws-gateway version",
+		"version --help":  "Usage: ws-gateway version",
 		"version":         "ws-gateway dev",
 		"--version":       "ws-gateway dev",
 	} {
@@ -182,14 +184,15 @@ func TestHelpVersionAndMistypedCommandsAreAnswered(t *testing.T) {
 		}
 	}
 	for args, part := range map[string]string{
-		"sned":         `unknown command "sned", did you mean send?`,
-		"chekc --json": `unknown command "chekc", did you mean check?`,
-		"help lst":     `unknown command "lst", did you mean list?`,
-		"xyzzy":        `unknown command "xyzzy": ws-gateway help lists those that there are`,
-		"a\x1b[31mb":   `unknown command "a\x1b[31mb"`,
-		"help a b":     "help explains one command",
-		"version send": "version takes nothing behind it",
-		"send --usr x": "did you mean",
+		"sned":                            `unknown command "sned", did you mean send?`,
+		"chekc --json":                    `unknown command "chekc", did you mean check?`,
+		"help lst":                        `unknown command "lst", did you mean list?`,
+		"xyzzy":                           `unknown command "xyzzy": ws-gateway help lists those that there are`,
+		"a\x1b[31mb":                      `unknown command "a\x1b[31mb"`,
+		"help a b":                        "help explains one command",
+		"version send":                    "version takes nothing behind it",
+		"send --usr x":                    "did you mean",
+		"--pnig-timeout 1m --no-callback": "did you mean --ping-timeout?",
 	} {
 		cli(t, "", nil, strings.Fields(args)...).failed(t, 78, part)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -34,7 +35,7 @@ func roffOption(name string, v *kong.Value, placeholder string) string {
 		head = fmt.Sprintf(`\fB%s\fR \fI%s\fR`, roff(name), roff(placeholder))
 	}
 	text := roff(v.Help)
-	if v.HasDefault && v.Default != "" && !v.IsBool() {
+	if v.HasDefault && v.Default != "" && !v.IsBool() && !strings.Contains(v.Help, "Default:") {
 		text += "\n" + roff("Default: "+v.Default+".")
 	}
 	return ".TP\n" + head + "\n" + text + "\n"
@@ -95,6 +96,8 @@ func manCommands(root *kong.Node) string {
 // manClientOptions are those that all commands have that ask a gateway.
 func manClientOptions(root *kong.Node) string {
 	var b strings.Builder
+	config, _ := reflect.TypeFor[clientLine]().FieldByName("Config")
+	fmt.Fprintf(&b, ".TP\n\\fB%s\\fR \\fIFILE\\fR\n%s\n", roff("--config"), roff(config.Tag.Get("help")))
 	for _, f := range childOf(root, "send").Flags {
 		if f.Group != nil && f.Group.Key == clientGroup.Key {
 			b.WriteString(roffFlag(f))
