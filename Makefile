@@ -132,6 +132,10 @@ check-metrics: build ## Check metrics and alerts with promtool
 	promtool test rules deploy/prometheus/alerts_test.yaml
 	deploy/prometheus/scrape.sh bin/ws-gateway | promtool check metrics
 
+.PHONY: check-memory
+check-memory: ## Attack the memory of the gateway as the examples in deploy/ run it, at full size (a minute or two)
+	WS_GATEWAY_FULL_ATTACKS=1 go test -count 1 -run OfAnyExample ./cmd/ws-gateway
+
 .PHONY: check-deploy
 check-deploy: ## Check the Kubernetes examples against the API's types
 	cd deploy/tools && go vet ./... && go test ./...
