@@ -75,11 +75,12 @@ func TestAnEventIsRetriedWithBackoffForItsWindow(t *testing.T) {
 			s := f.Stats()
 			equal(t, "failed", s.Failed, [3]uint64{0, 1, 0})
 			equal(t, "outcomes", s.Outcomes[Unavailable], uint64(len(posts)-1))
-			equal(t, "log lines", log.count("\n"), 3) // it begins, goes on for 10 s and to the end
+			equal(t, "log lines", log.count("\n"), 3) // it begins, goes on for 10 s and is over: the next event was taken
 			for _, part := range []string{`"given_up":1`, `"last_request_id":"c1-0"`, `"last_action":"message"`, `"last_attempts":` + strconv.Itoa(len(posts)-1)} {
 				equal(t, "log lines with "+part, log.count(part), 1)
 			}
-			equal(t, "log lines with the status", log.count("it answers "+strconv.Itoa(status)), 3)
+			equal(t, "log lines with the status", log.count("it answers "+strconv.Itoa(status)), 2)
+			equal(t, "log lines about the end", log.count("takes events again"), 1)
 		})
 	}
 }
