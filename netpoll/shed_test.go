@@ -99,9 +99,7 @@ func TestAShortageEndsHandshakesThatHaveHadTheirTimeAndNoOthers(t *testing.T) {
 	arrived := begin(t, s, addr, "")
 	open := dialRaw(t, addr)
 	shed(0)
-	if n := s.Stats(); n.HandshakeDrops != 0 || n.Open != 1 {
-		t.Errorf("too early: %+v", n)
-	}
+	awaitStats(t, s, "nobody to be dropped too early", func(n Stats) bool { return n.HandshakeDrops == 0 && n.Open == 1 && n.Handshaking == 3 })
 	done := make(chan struct{})
 	s.Loops()[0].Post(func(l *Loop) bool {
 		defer close(done)
