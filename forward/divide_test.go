@@ -384,6 +384,71 @@ func TestAnEventThatIsNeverTakenInPartFailsAtTheEndOfItsTime(t *testing.T) {
 	})
 }
 
+// stopping is an app that handles each connection's events in order, names the first
+// that it does not take, and does not look at what stands behind it.
+func stopping(picky *pickyApp) func(post, http.ResponseWriter, *http.Request) {
+	return func(p post, w http.ResponseWriter, _ *http.Request) {
+		var events []pickyEvent
+		if err := json.Unmarshal([]byte(p.body), &events); err != nil {
+			picky.t.Error(err)
+		}
+		stopped, failed := map[string]bool{}, []string{}
+		for _, e := range events {
+			switch {
+			case stopped[e.Conn]:
+			case e.poison():
+				stopped[e.Conn] = true
+				failed = append(failed, `{"request_id":"`+e.ID+`"}`)
+			default:
+				picky.take(e, p)
+			}
+		}
+		partly(w, `{"failed":[%s]}`, strings.Join(failed, ","))
+	}
+}
+
+func TestWhatStandsBehindAnEventThatIsGivenUpIsNotTakenForDelivered(t *testing.T) {
+	for name, poison := range map[string]func(key, seq int) bool{
+		"one":          one(1, 2),
+		"the first":    one(1, 0),
+		"the last":     one(1, 7),
+		"two in a row": func(key, seq int) bool { return key == 1 && (seq == 2 || seq == 3) },
+		"two apart":    func(key, seq int) bool { return key == 1 && (seq == 1 || seq == 5) },
+		"of each":      func(key, seq int) bool { return seq == key },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, Config{Batch: 32, Linger: time.Second, RetryFor: 10 * time.Second}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
+				picky := &pickyApp{t: t, taken: map[string]int{}, at: map[string]time.Duration{}}
+				a.serve = stopping(picky)
+				culprits := speak(f, 4, 8, poison)
+				time.Sleep(5 * time.Minute)
+				picky.mu.Lock()
+				defer picky.mu.Unlock()
+				equal(t, "taken", len(picky.at), 32-len(culprits))
+				s := f.Stats()
+				equal(t, "delivered", s.Delivered[actionMessage], uint64(32-len(culprits)))
+				equal(t, "failed", s.Failed[actionMessage], uint64(len(culprits)))
+				equal(t, "left", [3]int64{s.Lanes, s.Events, s.Bytes}, [3]int64{})
+			})
+		})
+	}
+}
+
+func TestAnAppThatNamesAllThatItDoesNotTakeHasThemGivenUpTogether(t *testing.T) {
+	bubble(t, Config{Batch: 8, Linger: time.Second, RetryFor: 10 * time.Second}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
+		a.serve = func(p post, w http.ResponseWriter, _ *http.Request) {
+			var failed []string
+			for _, id := range p.ids(t) {
+				failed = append(failed, `{"request_id":"`+id+`"}`)
+			}
+			partly(w, `{"failed":[%s]}`, strings.Join(failed, ","))
+		}
+		speak(f, 1, 8, func(int, int) bool { return false })
+		time.Sleep(15 * time.Second)
+		equal(t, "failed", f.Stats().Failed[actionMessage], uint64(8))
+	})
+}
+
 func TestAPartialAnswerThatCannotBeReadHasTheWholeBatchSentAgain(t *testing.T) {
 	for _, body := range []string{
 		"", "null", "[]", `{"failed":1}`, `{}`, `{"failed":[1]}`, `{"failed":[{}]}`, `{"failed":[{"request_id":1}]}`, `{"failed":[{"request_id":"c0-0","retry":"no"}]}`,

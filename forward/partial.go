@@ -96,6 +96,8 @@ func parsePartial(body []byte) (failed map[string]bool, ok bool) {
 // settlePartly ends those events of a batch that the app has taken or does not want
 // again. Of a connection the first that is to be sent again holds up what stands
 // behind it, whatever the answer says of that: its order is more than what is saved.
+// The app knows that, and need not have looked at what stands there. So when the time
+// of that first one is over, what follows it and is not named comes again all the same.
 func (w *worker) settlePartly(r *report, status int, retryAfter time.Duration) {
 	f, b, now := w.f, r.job.lane.batch, w.f.now()
 	failed, ok := f.partials.read(&w.link, b.tried)
@@ -112,10 +114,15 @@ func (w *worker) settlePartly(r *report, status int, retryAfter time.Duration) {
 		if s.tried > 0 && b.trial {
 			e = b.tried[0]
 		}
+		overdue := false // one that was to be sent again has failed for good instead
 		for s.done < s.tried {
 			retry, named := failed[string(e.requestID())]
 			if named && retry && now < e.window {
 				ends = min(ends, e.window)
+				break
+			}
+			if overdue && !named {
+				s.renew(e)
 				break
 			}
 			switch {
@@ -123,6 +130,7 @@ func (w *worker) settlePartly(r *report, status int, retryAfter time.Duration) {
 				f.divisions.took(now)
 				f.settle(e, Delivered, status)
 			case retry:
+				overdue = true
 				f.settle(e, Unavailable, status)
 			default:
 				f.settle(e, Rejected, status)
@@ -143,5 +151,16 @@ func (w *worker) settlePartly(r *report, status int, retryAfter time.Duration) {
 	}
 	if ends < never { // one that is to be sent again holds up the rest
 		r.due, _ = f.policy.retryAt(now, ends, failures, retryAfter)
+	}
+}
+
+// renew begins the windows of e and of what stands behind it in the batch anew: they
+// have waited for another.
+func (s *share) renew(e *event) {
+	for n := s.done; n < s.count; n++ {
+		e.window = 0
+		if n+1 < s.count {
+			e = e.next
+		}
 	}
 }
