@@ -59,10 +59,10 @@ func (c *Clock) Run(ctx context.Context, slept func(time.Duration)) {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			next = s
-			next.beating = false
-			next.slept += max(0, time.Since(c.epoch)-s.last-beat)
-			c.state.Store(&next)
+			last := s // not next, which others read
+			last.beating = false
+			last.slept += max(0, time.Since(c.epoch)-s.last-beat)
+			c.state.Store(&last)
 			return
 		}
 		var missed time.Duration
