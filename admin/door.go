@@ -49,6 +49,7 @@ type caller struct {
 	nth  uint64 // in the order of entering; immutable
 
 	shown    bool                    // out, for others; guarded by the door's mu, as the following
+	gone     chan struct{}           // where it was shown out: closed when its goroutine ends
 	busy     bool                    // a request is under way
 	unread   bool                    // a body was left unread; for the connection's goroutine only, as the following
 	heard    bool                    // something has been read
@@ -65,7 +66,13 @@ func (d *door) enter(conn net.Conn, clock func() time.Duration, serve func(*call
 	c := &caller{Conn: conn, from: peerOf(conn.RemoteAddr()), clock: clock}
 	d.mu.Lock()
 	count, limit := d.places(c.from)
-	if d.closed.Load() || d.crowded(c) || *count >= limit && !d.showOut() {
+	refuse := d.closed.Load() || d.crowded(c)
+	var gone <-chan struct{}
+	if !refuse && *count >= limit {
+		gone = d.showOut()
+		refuse = gone == nil
+	}
+	if refuse {
 		d.refused++
 		d.mu.Unlock()
 		turnAway(conn)
@@ -84,6 +91,11 @@ func (d *door) enter(conn net.Conn, clock func() time.Duration, serve func(*call
 		serve(c)
 	})
 	d.mu.Unlock()
+	if gone != nil {
+		// Who comes faster than others leave must not have more served than there are
+		// places. It had no request, its connection is closed: it goes at once.
+		<-gone
+	}
 }
 
 // places returns the count and the limit that hold for a peer. mu is held.
@@ -98,11 +110,12 @@ func (d *door) places(from peer) (count *int, limit int) {
 }
 
 // showOut makes a place by ending the oldest connection without a request, where
-// all have the same right to one. It returns false where there is none. mu is held.
-func (d *door) showOut() bool {
+// all have the same right to one. What it returns is closed when that one is no
+// longer served; nil where there is none. mu is held.
+func (d *door) showOut() (gone <-chan struct{}) {
 	var oldest *caller
 	if d.most == 0 {
-		return false
+		return nil
 	}
 	for c := range d.inside {
 		if !c.busy && (oldest == nil || c.nth < oldest.nth) {
@@ -110,12 +123,13 @@ func (d *door) showOut() bool {
 		}
 	}
 	if oldest == nil {
-		return false
+		return nil
 	}
 	d.remove(oldest)
 	d.refused++
+	oldest.gone = make(chan struct{})
 	oldest.Conn.Close()
-	return true
+	return oldest.gone
 }
 
 func (d *door) leave(c *caller) {
@@ -123,6 +137,9 @@ func (d *door) leave(c *caller) {
 	defer d.mu.Unlock()
 	if !c.shown {
 		d.remove(c)
+	}
+	if c.gone != nil {
+		close(c.gone)
 	}
 }
 
