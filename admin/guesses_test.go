@@ -202,8 +202,10 @@ func TestDelaysNeverShrink(t *testing.T) {
 // parallel, and the app on this host notices nothing.
 func TestGuessersWaitAndTheAppDoesNot(t *testing.T) {
 	release := make(chan struct{})
-	r := newRig(t, func(cfg *Config) { cfg.Token = "right" })
-	r.admin.guesses.wait = func(time.Duration) { <-release }
+	r := newRig(t, func(cfg *Config) {
+		cfg.Token = "right"
+		cfg.holdBack = func(func(time.Duration)) func(time.Duration) { return func(time.Duration) { <-release } }
+	})
 	strangers := newCrowd()
 	r.serve(strangers)
 	const get = "GET /tapr/ws/conn/count HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
@@ -253,9 +255,12 @@ func TestGuessersWaitAndTheAppDoesNot(t *testing.T) {
 }
 
 func TestNobodyIsHeldBackOverTheEnd(t *testing.T) {
-	r := newRig(t, func(cfg *Config) { cfg.Token = "right" })
-	wait := r.admin.guesses.wait
-	r.admin.guesses.wait = func(time.Duration) { wait(time.Hour) }
+	r := newRig(t, func(cfg *Config) {
+		cfg.Token = "right"
+		cfg.holdBack = func(wait func(time.Duration)) func(time.Duration) {
+			return func(time.Duration) { wait(time.Hour) }
+		}
+	})
 	w := r.wire().write("GET /tapr/ws/conn/count HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong\r\n\r\n")
 	await(t, "the answer to be held back", func() bool { return r.admin.guesses.held() == 1 })
 	r.admin.Shutdown(t.Context())

@@ -64,6 +64,10 @@ type Config struct {
 	heartbeats  time.Duration // between lines of a stream of events; as above
 	hubTimeout  time.Duration // for the loops to take a command; as above
 	eventWrite  time.Duration // for a reader of it to take what is written at a time; as above
+
+	// holdBack replaces how the answer to a wrong token waits; wait is how it does
+	// without. For tests.
+	holdBack func(wait func(time.Duration)) func(time.Duration)
 }
 
 // How long one request may take the server's time. A caller on the same host
@@ -116,6 +120,9 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, guard: guard, started: time.Now(), closing: make(chan struct{})}
 	s.room.limit.Store(cfg.Memory)
 	s.guesses = newGuesses(cfg.Log, s.closing)
+	if cfg.holdBack != nil {
+		s.guesses.wait = cfg.holdBack(s.guesses.wait)
+	}
 	s.settings.Store(newSettings(&cfg, make(chan struct{})))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.times = newRequestTimes()

@@ -41,7 +41,7 @@ func TestASocketFileThatWasRemovedIsMadeAnewAndServed(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		deadline := time.Now().Add(30 * time.Second)
+		deadline := time.Now().Add(testTimeout)
 		for err = ask(); err != nil && time.Now().Before(deadline); err = ask() {
 		}
 		if err != nil {
