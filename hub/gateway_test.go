@@ -14,7 +14,7 @@ import (
 	"ws-gateway/netpoll"
 )
 
-const patience = 20 * time.Second // for what must happen, however busy the machine
+const patience = 2 * time.Minute // for what must happen, however busy the machine
 
 // event is one call of the Forwarder.
 type event struct {

@@ -53,7 +53,7 @@ func knock(t *testing.T, addr, more string) *net.TCPConn {
 
 func TestAParkedHandshakeIsOpenedByALaterVerdictWithAllThatCameEarly(t *testing.T) {
 	h := newParker()
-	s, addr := startServer(t, Config{Handler: h, HandshakeTimeout: time.Second, Compression: true})
+	s, addr := startServer(t, Config{Handler: h, Compression: true})
 	c := knock(t, addr, string(clientFrame(0x81, "with the head")))
 	id := <-h.asked
 	c.Write(clientFrame(0x81, "early"))

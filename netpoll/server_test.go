@@ -43,7 +43,7 @@ func openDescriptors() int {
 	return len(entries)
 }
 
-const patience = 10 * time.Second // for what must happen, however busy the machine
+const patience = 2 * time.Minute // for what must happen, however busy the machine
 
 // recorder is a Handler that echoes and keeps what it is told.
 type recorder struct {

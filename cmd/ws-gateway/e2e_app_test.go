@@ -3,6 +3,7 @@ package main_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -26,7 +27,10 @@ type app struct {
 	watched  // guards what follows
 	calls    []*call
 	lives    map[string]*life
-	ended    int // lives with an accepted close event
+	ended    int             // lives with an accepted close event
+	accepts  []*call         // that the app has accepted, in this order
+	took     map[string]bool // their request ids
+	counts   map[string]int  // how many events of these were accepted, by what kind returns
 	answers  func(*call) reply
 	handling int // requests
 	down     bool
@@ -87,7 +91,7 @@ type reply struct {
 // newApp reserves a port for an app that is down; start brings it up.
 func newApp(t testing.TB) *app {
 	t.Helper()
-	a := &app{t: t, port: reservePort(t), lives: make(map[string]*life)}
+	a := &app{t: t, port: reservePort(t), lives: make(map[string]*life), took: make(map[string]bool), counts: make(map[string]int)}
 	t.Cleanup(func() {
 		a.stop()
 		for _, wrong := range a.violations() {
@@ -246,6 +250,13 @@ func (a *app) finish(c *call, status int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c.status, c.finished = status, true
+	if c.accepted() {
+		a.accepts = append(a.accepts, c)
+		if !a.took[c.requestID] {
+			a.took[c.requestID] = true
+			a.counts[kind(c.event.Action, c.event.User)]++
+		}
+	}
 	if l := a.lives[c.event.Conn]; c.accepted() && c.event.Action == "close" && !l.ended {
 		l.ended = true
 		a.ended++
@@ -254,6 +265,9 @@ func (a *app) finish(c *call, status int) {
 }
 
 func (c *call) accepted() bool { return c.status/100 == 2 }
+
+// kind is a key for the events of a user with an action.
+func kind(action, user string) string { return action + " of " + user }
 
 // is reports whether the call carries this action of this user.
 func (c *call) is(action, user string) bool {
@@ -283,14 +297,14 @@ func (a *app) awaitCall(what string, match func(*call) bool) *call {
 func (a *app) awaitAccepted(what string, match func(*call) bool) *call {
 	a.t.Helper()
 	var found *call
+	seen := 0
 	if !a.await(patience, func() bool {
-		for _, c := range a.calls {
-			if c.accepted() && match(c) {
-				found = c
-				return true
+		for ; seen < len(a.accepts) && found == nil; seen++ {
+			if match(a.accepts[seen]) {
+				found = a.accepts[seen]
 			}
 		}
-		return false
+		return found != nil
 	}) {
 		a.t.Fatalf("the app waited %v in vain for %s to be accepted", patience, what)
 	}
@@ -313,12 +327,12 @@ func (a *app) closed(user string) *call {
 func (a *app) message(user string, n int) *call {
 	a.t.Helper()
 	var found *call
-	a.awaitThat("message of "+user, func() bool {
-		messages := a.acceptedLocked(func(c *call) bool { return c.is("message", user) })
-		if len(messages) >= n {
-			found = messages[n-1]
+	a.awaitThat(fmt.Sprintf("message %d of %s", n, user), func() bool {
+		if a.counts[kind("message", user)] < n {
+			return false
 		}
-		return found != nil
+		found = a.acceptedLocked(func(c *call) bool { return c.is("message", user) })[n-1]
+		return true
 	})
 	return found
 }

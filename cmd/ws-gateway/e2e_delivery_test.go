@@ -155,37 +155,39 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 
 func TestAnyOtherStatusFailsTheEventAtOnceAndTheNextOneGoesOn(t *testing.T) {
 	t.Parallel()
-	app := startApp(t)
-	app.respond(func(c *call) reply {
-		var status int
-		if string(c.event.Data) == numbered(0) {
-			_, _ = fmt.Sscanf(c.event.User, "user%d", &status)
-		}
-		return reply{status: status, header: map[string]string{"Location": "/elsewhere"}}
-	})
-	g := startGateway(t, app)
 	for _, status := range []int{302, 304, 307, 400, 401, 404, 409, 413} {
-		user := fmt.Sprint("user", status)
-		c := g.connect(t, visitor{user: user, cookie: "id=" + secret})
-		c.send(numbered(0))
-		c.send(numbered(1))
-		app.message(user, 1)
-		messages := app.attempts(func(c *call) bool { return c.is("message", user) })
-		if len(messages) != 2 || string(messages[1].event.Data) != numbered(1) {
-			t.Errorf("%d: %d attempts for two messages", status, len(messages))
-		}
-		failed := messages[0].requestID
-		if _, ok := g.log.await(patience, func(l logLine) bool { return containsAll(l.raw, []string{failed, fmt.Sprint(status)}) }); !ok {
-			t.Errorf("%d: the log does not name %s and its status", status, failed)
-		}
-		if lines := g.log.matching(strings.ToLower(failed)); len(lines) != 1 {
-			t.Errorf("%d: %d log lines about one failed event", status, len(lines))
-		}
-	}
-	for _, c := range app.attempts(func(*call) bool { return true }) {
-		if c.path != callbackPath {
-			t.Errorf("the redirect to %s was followed", c.path)
-		}
+		t.Run(fmt.Sprint(status), func(t *testing.T) { // each with a gateway of its own, as several failures are trouble, which is summed up
+			t.Parallel()
+			app := startApp(t)
+			app.respond(func(c *call) reply {
+				answer := reply{header: map[string]string{"Location": "/elsewhere"}}
+				if string(c.event.Data) == numbered(0) {
+					answer.status = status
+				}
+				return answer
+			})
+			g := startGateway(t, app)
+			c := g.connect(t, visitor{user: "alice", cookie: "id=" + secret})
+			c.send(numbered(0))
+			c.send(numbered(1))
+			app.message("alice", 1)
+			messages := app.attempts(func(c *call) bool { return c.is("message", "alice") })
+			if len(messages) != 2 || string(messages[1].event.Data) != numbered(1) {
+				t.Errorf("%d attempts for two messages", len(messages))
+			}
+			failed := messages[0].requestID
+			if _, ok := g.log.await(patience, func(l logLine) bool { return containsAll(l.raw, []string{failed, fmt.Sprint(status)}) }); !ok {
+				t.Errorf("the log does not name %s and its status", failed)
+			}
+			if lines := g.log.matching(strings.ToLower(failed)); len(lines) != 1 {
+				t.Errorf("%d log lines about one failed event", len(lines))
+			}
+			for _, c := range app.attempts(func(*call) bool { return true }) {
+				if c.path != callbackPath {
+					t.Errorf("the redirect to %s was followed", c.path)
+				}
+			}
+		})
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,6 +41,7 @@ type gateway struct {
 	log  *logbook
 	out  bytes.Buffer // standard output; read it after exited
 	addr string       // of the shared listener
+	own  string       // of management where it has an address of its own; "": it shares
 
 	http   *http.Client
 	exited chan struct{}
@@ -59,9 +61,13 @@ func startPushOnly(t testing.TB, args ...string) *gateway {
 	return launch{args: append([]string{"--no-callback"}, args...)}.start(t)
 }
 
+// unhurried are limits that a test may not run into because it did not get a
+// processor for long: a test that is about one of them gives its own.
+var unhurried = []string{"--ping-timeout", "10m", "--handshake-timeout", "2m", "--callback-timeout", "2m", "--shutdown-timeout", "2m"}
+
 func (l launch) start(t testing.TB) *gateway {
 	t.Helper()
-	l.args = append([]string{"--listen", "127.0.0.1:0"}, l.args...)
+	l.args = slices.Concat([]string{"--listen", "127.0.0.1:0"}, unhurried, l.args)
 	if l.app != nil {
 		l.args = append(l.args, "--callback-url", l.app.url())
 	}
@@ -70,7 +76,7 @@ func (l launch) start(t testing.TB) *gateway {
 	if !ok {
 		t.Fatal("the gateway did not get ready")
 	}
-	g.addr = ready.text("listen")
+	g.addr, g.own = ready.text("listen"), ready.text("admin")
 	if g.addr == "" {
 		t.Fatalf(`the ready line has no "listen": %s`, ready.raw)
 	}

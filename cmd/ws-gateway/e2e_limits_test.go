@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -14,7 +15,7 @@ import (
 // metric returns the value of a series such as `ws_gateway_connections`.
 func (g *gateway) metric(t testing.TB, series string) float64 {
 	t.Helper()
-	a := g.get("/metrics")
+	a := g.requestAt("http://"+cmp.Or(g.own, g.addr), http.MethodGet, "/metrics", "")
 	for line := range strings.Lines(a.body) {
 		if value, ok := strings.CutPrefix(line, series+" "); ok {
 			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)

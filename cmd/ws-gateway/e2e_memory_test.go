@@ -39,7 +39,7 @@ func examples(t *testing.T) []deployed {
 	return []deployed{
 		sidecarExample(t),
 		{name: "Olares", limit: olaresLimit(t)},
-		{name: "Debian package and systemd unit", limit: unitLimit(t), args: []string{"--config", absolute(t, "package/gateway.yaml")}},
+		{name: "Debian package and systemd unit", limit: unitLimit(t), args: []string{"--config", absolute(t, "package/gateway.yaml"), "--admin-listen=127.0.0.1:0"}},
 	}
 }
 
@@ -325,8 +325,10 @@ func hostileConnections(t *testing.T, wanted int) int {
 // TestClientsThatNeverReadDoNotFillTheMemoryOfAnyExample: 500 clients send 60
 // messages of two bytes each and read none of the replies of 60 kB.
 func TestClientsThatNeverReadDoNotFillTheMemoryOfAnyExample(t *testing.T) {
+	t.Parallel()
 	for _, d := range examples(t) {
 		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
 			g := startDeployed(t, d, answering(t, 60_000))
 			nice := g.nice(t, 10)
 			nice.well()

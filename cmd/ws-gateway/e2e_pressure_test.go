@@ -58,13 +58,7 @@ func bulky(n, size int) (stream string, want []string) {
 func (a *app) arrived(t testing.TB, user string, want []string) {
 	t.Helper()
 	a.awaitThat(fmt.Sprintf("%d messages of %s", len(want), user), func() bool {
-		n := 0
-		for _, c := range a.calls {
-			if c.accepted() && c.is("message", user) {
-				n++
-			}
-		}
-		return n >= len(want)
+		return a.counts[kind("message", user)] >= len(want)
 	})
 	messages := a.accepted(func(c *call) bool { return c.is("message", user) })
 	if len(messages) != len(want) {

@@ -169,6 +169,9 @@ func TestEveryOptionIsReloadedOrNamedAsNeedingARestartAsTheDocumentsSay(t *testi
 	c := s.dial(t, "alice")
 	conn := app.opened("alice")
 	for _, d := range documentedOptions(t) {
+		if err := pingWhileReading(c); err != nil { // however long all of this takes
+			t.Fatal(err)
+		}
 		if d.option == "no-callback" || d.option == "app-listen" { // see below; of the demo alone
 			continue
 		}

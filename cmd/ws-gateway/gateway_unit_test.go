@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// unitPatience bounds waits for what must happen, however busy the machine.
+const unitPatience = 2 * time.Minute
+
 // logs collects what a program writes, a line at a time.
 type logs struct {
 	mu    sync.Mutex
@@ -52,7 +55,7 @@ func (l *logs) await(t *testing.T, message string) map[string]any {
 			if json.Unmarshal([]byte(line), &fields) == nil && fields["message"] == message {
 				return fields
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(unitPatience):
 			t.Fatalf("no line %q in\n%s", message, l)
 		}
 	}
@@ -82,7 +85,7 @@ func (p *program) wait(t *testing.T) int {
 	select {
 	case code := <-p.code:
 		return code
-	case <-time.After(30 * time.Second):
+	case <-time.After(unitPatience):
 		t.Fatalf("does not end:\n%s", p.log)
 		return -1
 	}
@@ -196,7 +199,7 @@ func TestASecondSignalExitsAtOnce(t *testing.T) {
 	p.log.await(t, "ready")
 	p.signals <- syscall.SIGTERM
 	p.log.await(t, "shutting down")
-	giveUp := time.After(20 * time.Second)
+	giveUp := time.After(unitPatience)
 	for { // those within the first second are the same wish
 		select {
 		case p.signals <- os.Interrupt:

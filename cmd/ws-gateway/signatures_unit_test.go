@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -66,7 +67,28 @@ func startVerifier(t *testing.T, file string) (url string) {
 		app.Process.Kill()
 		app.Wait()
 	})
+	awaitListener(t, "127.0.0.1:"+port)
 	return "http://127.0.0.1:" + port + "/ws/message"
+}
+
+// awaitListener waits until somebody takes connections at address.
+func awaitListener(t *testing.T, address string) {
+	t.Helper()
+	giveUp := time.After(unitPatience)
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+			return
+		}
+		select {
+		case <-again.C:
+		case <-giveUp:
+			t.Fatalf("nobody listens: %v", err)
+		}
+	}
 }
 
 func TestTheVerifiersTakeTheGatewaysSignaturesAndNoOthers(t *testing.T) {
@@ -83,7 +105,7 @@ func TestTheVerifiersTakeTheGatewaysSignaturesAndNoOthers(t *testing.T) {
 			} {
 				file := writeTemp(t, "secrets", c.secrets)
 				p := start(t, "--listen=127.0.0.1:0", "--callback-url="+url, "--callback-secret-file="+file, "--drain-period=0s", "--callback-retry-for=2s")
-				ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), unitPatience)
 				client := dialAs(t, ctx, p.log.await(t, "ready")["listen"].(string), "älice")
 				if err := client.Write(ctx, websocket.MessageText, []byte(`{"event":"hello", "data":"ünïcode"}`)); err != nil {
 					t.Fatal(err)

@@ -1,7 +1,9 @@
 package address
 
 import (
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -80,11 +82,17 @@ func TestTheKernelSeesItTheSameWay(t *testing.T) {
 // freePort is one that was free a moment ago, on all addresses.
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
+	// Not one of those that the kernel gives to whoever asks for any: such may be
+	// given away before it is taken.
+	for range 1000 {
+		ln, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(20_000+rand.IntN(12_000))))
+		if err != nil {
+			continue
+		}
+		defer ln.Close()
+		_, port, _ := net.SplitHostPort(ln.Addr().String())
+		return port
 	}
-	defer ln.Close()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	return port
+	t.Fatal("no port is free")
+	return ""
 }

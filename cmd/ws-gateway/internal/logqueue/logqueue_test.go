@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 func told(lines uint64) []byte { return fmt.Appendf(nil, "%d missing\n", lines) }
 
