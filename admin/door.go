@@ -20,8 +20,8 @@ const (
 	maxLocal  = 4096
 	maxRemote = 1024
 
-	// maxPeer is how many of the strangers' places one address may have: nobody can
-	// take them all.
+	// maxPeer is how many of the strangers' places one address may have, or one
+	// IPv6 network: nobody can take them all.
 	maxPeer = maxRemote / 4
 )
 
@@ -38,19 +38,22 @@ type door struct {
 	entered uint64
 	local   int
 	remote  int
-	from    map[netip.Addr]int // strangers, by address
+	from    map[netip.Prefix]int // how many of each peer's, see guesserOf
 	refused uint64
 }
 
 // caller is a connection that is inside.
 type caller struct {
 	net.Conn
-	from peer   // immutable
-	nth  uint64 // in the order of entering; immutable
+	from peer          // immutable, as the following
+	nth  uint64        // in the order of entering
+	peer netip.Prefix  // see guesserOf
+	out  chan struct{} // closed when it is shown out; nil behind a door that shows nobody out
 
 	shown    bool                    // out, for others; guarded by the door's mu, as the following
 	gone     chan struct{}           // where it was shown out: closed when its goroutine ends
 	busy     bool                    // a request is under way
+	held     bool                    // its place is its own
 	unread   bool                    // a body was left unread; for the connection's goroutine only, as the following
 	heard    bool                    // something has been read
 	mistaken *netpoll.HandshakeError // the first bytes were of another protocol
@@ -63,7 +66,10 @@ func callerOf(ctx *fasthttp.RequestCtx) *caller { return ctx.Conn().(*caller) }
 
 // enter runs serve for c on a goroutine of its own, or turns c away.
 func (d *door) enter(conn net.Conn, clock func() time.Duration, serve func(*caller)) {
-	c := &caller{Conn: conn, from: peerOf(conn.RemoteAddr()), clock: clock}
+	c := &caller{Conn: conn, from: peerOf(conn.RemoteAddr()), peer: guesserOf(conn.RemoteAddr()), clock: clock}
+	if d.most > 0 {
+		c.out = make(chan struct{})
+	}
 	d.mu.Lock()
 	count, limit := d.places(c.from)
 	refuse := d.closed.Load() || d.crowded(c)
@@ -79,7 +85,10 @@ func (d *door) enter(conn net.Conn, clock func() time.Duration, serve func(*call
 		return
 	}
 	*count++
-	d.countIn(c)
+	if d.from == nil {
+		d.from = make(map[netip.Prefix]int)
+	}
+	d.from[c.peer]++
 	if d.inside == nil {
 		d.inside = make(map[*caller]struct{})
 	}
@@ -93,7 +102,7 @@ func (d *door) enter(conn net.Conn, clock func() time.Duration, serve func(*call
 	d.mu.Unlock()
 	if gone != nil {
 		// Who comes faster than others leave must not have more served than there are
-		// places. It had no request, its connection is closed: it goes at once.
+		// places. Whatever it waited for, its connection is closed: it goes at once.
 		<-gone
 	}
 }
@@ -109,27 +118,46 @@ func (d *door) places(from peer) (count *int, limit int) {
 	return &d.local, maxLocal
 }
 
-// showOut makes a place by ending the oldest connection without a request, where
-// all have the same right to one. What it returns is closed when that one is no
-// longer served; nil where there is none. mu is held.
+// showOut makes a place where all have the same right to one: it ends the oldest
+// connection of the peer who has most. So whoever takes many pays for it, and not a
+// probe that has one. What it returns is closed when that one is no longer served;
+// nil where all are held. mu is held.
 func (d *door) showOut() (gone <-chan struct{}) {
-	var oldest *caller
+	var out *caller
 	if d.most == 0 {
 		return nil
 	}
 	for c := range d.inside {
-		if !c.busy && (oldest == nil || c.nth < oldest.nth) {
-			oldest = c
+		if !c.held && (out == nil || d.before(c, out)) {
+			out = c
 		}
 	}
-	if oldest == nil {
+	if out == nil {
 		return nil
 	}
-	d.remove(oldest)
+	d.remove(out)
 	d.refused++
-	oldest.gone = make(chan struct{})
-	oldest.Conn.Close()
-	return oldest.gone
+	out.gone = make(chan struct{})
+	close(out.out)
+	out.Conn.Close()
+	return out.gone
+}
+
+// before reports whether a goes rather than b. mu is held.
+func (d *door) before(a, b *caller) bool {
+	if ofA, ofB := d.from[a.peer], d.from[b.peer]; ofA != ofB {
+		return ofA > ofB
+	}
+	return a.nth < b.nth
+}
+
+// hold says whether c's place is its own, which it may be for a moment. It returns
+// false once c has been shown out.
+func (d *door) hold(c *caller, held bool) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c.held = held
+	return !c.shown
 }
 
 func (d *door) leave(c *caller) {
@@ -148,43 +176,16 @@ func (d *door) remove(c *caller) {
 	c.shown = true
 	count, _ := d.places(c.from)
 	*count--
-	d.countOut(c)
+	if d.from[c.peer]--; d.from[c.peer] == 0 {
+		delete(d.from, c.peer)
+	}
 	delete(d.inside, c)
 }
 
-// crowded reports whether c is a stranger whose address has maxPeer places already.
+// crowded reports whether c is a stranger whose peer has maxPeer places already.
 // mu is held.
 func (d *door) crowded(c *caller) bool {
-	a, ok := addressOf(c)
-	return ok && d.from[a] >= maxPeer
-}
-
-// countIn counts a stranger by address. mu is held.
-func (d *door) countIn(c *caller) {
-	if a, ok := addressOf(c); ok {
-		if d.from == nil {
-			d.from = make(map[netip.Addr]int)
-		}
-		d.from[a]++
-	}
-}
-
-// countOut undoes countIn. mu is held.
-func (d *door) countOut(c *caller) {
-	if a, ok := addressOf(c); ok {
-		if d.from[a]--; d.from[a] == 0 {
-			delete(d.from, a)
-		}
-	}
-}
-
-// addressOf is the address of a stranger.
-func addressOf(c *caller) (netip.Addr, bool) {
-	a, ok := c.RemoteAddr().(*net.TCPAddr)
-	if !ok || c.from != remotePeer {
-		return netip.Addr{}, false
-	}
-	return a.AddrPort().Addr().Unmap(), true
+	return d.most == 0 && c.from == remotePeer && d.from[c.peer] >= maxPeer
 }
 
 // busy notes whether c has a request under way. Once the door is closed a

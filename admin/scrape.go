@@ -9,7 +9,8 @@ import (
 
 // How many connections are served beside management's, for those who only look:
 // Prometheus, and an orchestrator's probes. One more takes the place of the oldest
-// whose request has not arrived, so that nobody can hold them all.
+// of the peer who has most, so that nobody can hold them all: neither who sends no
+// request, nor who does not read the answer, nor who asks again and again.
 const maxScrapes = 64
 
 // How long one of them may take.
@@ -49,7 +50,7 @@ func (s *Server) ServeMetrics(ln net.Listener) error {
 // handleScrape answers one request.
 func (s *Server) handleScrape(ctx *fasthttp.RequestCtx) {
 	c := callerOf(ctx)
-	s.scrapers.busy(c, true) // its place is its own now
+	s.scrapers.busy(c, true)
 	c.unread = ctx.Request.IsBodyStream()
 	t, no := targetOf(&ctx.Request.Header)
 	r, began := routeOf(t.path), time.Now()
@@ -77,12 +78,25 @@ func (s *Server) handleScrape(ctx *fasthttp.RequestCtx) {
 	case r == routeReady:
 		result = s.ready(ctx)
 	default:
-		s.scraping.Lock() // many at once must not take the processors
-		defer s.scraping.Unlock()
-		result = s.writeMetrics(ctx)
+		result = s.scrape(ctx, c)
 	}
 	s.requests[r][result].Add(1)
 	if result == served {
 		s.took(r, began)
 	}
+}
+
+// scrape answers with metrics, when it is c's turn: many at once must not take the
+// processors. Who waits may be shown out, so that others are let in meanwhile.
+func (s *Server) scrape(ctx *fasthttp.RequestCtx, c *caller) outcome {
+	select {
+	case s.scraping <- struct{}{}:
+		defer func() { <-s.scraping }()
+	case <-c.out:
+	}
+	if !s.scrapers.hold(c, true) {
+		return answerRefusal(ctx, refusal{fasthttp.StatusServiceUnavailable, "too many connections"}, true)
+	}
+	defer s.scrapers.hold(c, false)
+	return s.writeMetrics(ctx)
 }

@@ -96,8 +96,8 @@ type Server struct {
 	door     door
 	scrapes  *fasthttp.Server
 	scrapers door
-	scraping sync.Mutex // one answer with metrics at a time, for those who only look
-	room     room       // of commands
+	scraping chan struct{} // one answer with metrics at a time, for those who only look
+	room     room          // of commands
 	started  time.Time
 	closing  chan struct{} // closed by Shutdown
 	retiring atomic.Bool   // commands are refused
@@ -117,7 +117,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, guard: guard, started: time.Now(), closing: make(chan struct{})}
+	s := &Server{cfg: cfg, guard: guard, started: time.Now(), closing: make(chan struct{}), scraping: make(chan struct{}, 1)}
 	s.room.limit.Store(cfg.Memory)
 	s.guesses = newGuesses(cfg.Log, s.closing)
 	if cfg.holdBack != nil {

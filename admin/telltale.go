@@ -94,7 +94,8 @@ func (g *guard) passedOn(name []byte) string {
 // nginx's manual has it, passed a request on; "" if nothing does. Such a proxy
 // writes Connection: upgrade onto every request, whatever the client sent, and
 // Upgrade as the client had it. One that is not set up for them speaks HTTP/1.0
-// with Connection: close, and gives our own address as the Host.
+// with Connection: close, and gives our own address as the Host; from nginx 1.29.7 on
+// it speaks HTTP/1.1 without Connection, and cannot be told from an app.
 //
 // Two kinds of apps look similar. A client that offers HTTP/2 says so in both
 // headers, which no proxy's fixed Connection: upgrade does; it is answered. One
