@@ -57,10 +57,18 @@ func (p *process) say(text string) {
 }
 
 // beDemo makes c the configuration of a demo whose app takes its events there.
-func (c *config) beDemo(callback string) {
-	c.callback = callback
+func (c *config) beDemo(callback string) { c.callback = callback }
+
+// settleDemo changes what a demo has differently from its defaults, and warns of what
+// does not count with it.
+func (c *config) settleDemo() {
 	if c.from("listen") == "default" {
 		c.Listen = "127.0.0.1" + c.Listen // the chat is nobody else's business
+	}
+	for _, option := range []string{"callback-url", "manifest"} {
+		if from := c.from(option); from != "default" {
+			c.warnings = append(c.warnings, fmt.Sprintf("--%s (from %s) does not count: the demo has an app of its own", option, from))
+		}
 	}
 }
 

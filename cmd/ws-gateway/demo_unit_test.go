@@ -59,9 +59,6 @@ func TestTheDemoIsNotOfferedToOtherHosts(t *testing.T) {
 	if !strings.HasPrefix(ready["listen"].(string), "127.0.0.1:") {
 		t.Errorf("listens on %v", ready["listen"])
 	}
-	if cfg := mustParse(t, []string{"demo"}); cfg.from("listen") != "default" || cfg.Listen != ":40010" {
-		t.Errorf("the default that runDemo narrows is now %q", cfg.Listen)
-	}
 }
 
 // demoServer is the app alone, before a gateway that does not answer.
@@ -210,5 +207,18 @@ func TestAPageThatDoesNotKeepUpIsCutOff(t *testing.T) {
 		t.Error("no channel after the end")
 	} else if _, ok := <-after; ok {
 		t.Error("an entry after the end")
+	}
+}
+
+func TestTheDemoListensToThisHostAloneAndSaysWhatDoesNotCount(t *testing.T) {
+	c := mustParse(t, []string{"demo", "--callback-url", "http://127.0.0.1:8888/x"})
+	if c.Listen != "127.0.0.1:40010" {
+		t.Errorf("listens at %s", c.Listen)
+	}
+	if len(c.warnings) != 1 || !strings.Contains(c.warnings[0], "--callback-url (from flag) does not count") {
+		t.Errorf("warnings: %q", c.warnings)
+	}
+	if c = mustParse(t, []string{"demo", "--listen", ":40010"}); c.Listen != ":40010" || len(c.warnings) != 0 {
+		t.Errorf("listens at %s, warns %q", c.Listen, c.warnings)
 	}
 }

@@ -22,6 +22,9 @@ func (c *config) finish(env environment) error {
 	c.AllowedOrigins = withoutEmpty(c.AllowedOrigins)
 	c.Subprotocols = withoutEmpty(c.Subprotocols)
 	c.TrustedProxies = withoutEmpty(c.TrustedProxies)
+	if c.demo {
+		c.settleDemo()
+	}
 	var errs []error
 	for _, v := range c.values {
 		errs = append(errs, c.checkTags(v))
