@@ -170,7 +170,7 @@ func parsePrefix(s string) (netip.Prefix, bool) {
 
 // checkToken checks the admin token and takes it from its file.
 func (c *config) checkToken() error {
-	option := "admin-token"
+	option, must := "admin-token", ""
 	c.token = c.AdminToken
 	if c.command == "health" { // which needs none, and may be run by who must not read it
 		return nil
@@ -181,7 +181,7 @@ func (c *config) checkToken() error {
 			return fmt.Errorf("--admin-token (from %s) and --admin-token-file (from %s): only one of them can be used",
 				c.from("admin-token"), c.from("admin-token-file"))
 		}
-		option = "admin-token-file"
+		option, must = "admin-token-file", "a file that holds "
 		data, err := textfile.ReadSecret(c.AdminTokenFile)
 		if err != nil {
 			return c.reject(option, "a file that can be read: "+withoutPath(err).Error())
@@ -192,10 +192,10 @@ func (c *config) checkToken() error {
 	}
 	c.contents[option] = digestOf(c.token)
 	if strings.ContainsFunc(c.token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return c.reject(option, "(or hold) printable ASCII without blanks")
+		return c.reject(option, must+"printable ASCII without blanks")
 	}
 	if n := len(c.token); n > 0 && n < shortestToken {
-		return c.reject(option, fmt.Sprintf("(or hold) at least %d characters, this one has %d: it can be guessed; openssl rand -hex 16 makes one", shortestToken, n))
+		return c.reject(option, fmt.Sprintf("%sat least %d characters, this one has %d: it can be guessed; openssl rand -hex 16 makes one", must, shortestToken, n))
 	}
 	return nil
 }
