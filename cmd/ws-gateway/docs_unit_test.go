@@ -5,8 +5,10 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -16,6 +18,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coder/websocket"
 	"github.com/goccy/go-yaml"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -80,10 +83,32 @@ func TestTheDocsHaveTheCommands(t *testing.T) {
 }
 
 func TestTheDocsHaveTheTableOfMetrics(t *testing.T) {
-	p := start(t, "--listen=127.0.0.1:0", "--callback-url=http://127.0.0.1:"+freePort(t)+"/", "--drain-period=0s")
+	closed := make(chan struct{})
+	app := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if body, _ := io.ReadAll(r.Body); strings.Contains(string(body), `"action":"close"`) {
+			close(closed)
+		}
+	}))
+	defer app.Close()
+	p := start(t, "--listen=127.0.0.1:0", "--callback-url="+app.URL, "--callback-batch=2", "--drain-period=0s")
 	address := p.log.await(t, "ready")["listen"].(string)
-	response, err := http.Get("http://" + address + "/metrics")
+	// Some are there only once there is something to count: a connection that has come
+	// and gone, a callback, a request.
+	c, _, err := websocket.Dial(t.Context(), "ws://"+address+"/ws", nil)
 	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close(websocket.StatusNormalClosure, "")
+	<-closed
+	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
+	defer client.CloseIdleConnections()
+	response, err := client.Get("http://" + address + "/tapr/ws/conn/count")
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, response.Body)
+	response.Body.Close()
+	if response, err = client.Get("http://" + address + "/metrics"); err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
@@ -102,11 +127,46 @@ func TestTheDocsHaveTheTableOfMetrics(t *testing.T) {
 		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", name, strings.ToLower(family.GetType().String()), family.GetHelp()+labelsOf(family))
 	}
 	checkSection(t, "../../docs/operations.md", "metrics", table.String()+"\n")
+	for _, name := range metricsOfTheSources(t) {
+		if families[name] == nil {
+			t.Errorf("%s has no samples here, and is missing from the table", name)
+		}
+	}
 	p.signals <- os.Interrupt
 	p.wait(t)
 }
 
-func isVersion(label string) bool { return strings.HasSuffix(label, "version") }
+// metricsOfTheSources are the names that the packages give their metrics.
+func metricsOfTheSources(t *testing.T) (names []string) {
+	t.Helper()
+	for _, folder := range []string{"../../admin", "../../forward", "."} {
+		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			for _, m := range regexp.MustCompile(`describe\("(\w+)"|"ws_gateway_(\w+)"`).FindAllSubmatch(text, -1) {
+				names = append(names, "ws_gateway_"+string(m[1])+string(m[2]))
+			}
+		}
+	}
+	if len(names) < 20 {
+		t.Errorf("only %d metrics were found", len(names))
+	}
+	return names
+}
+
+// differs tells labels whose values depend on what has happened, or on the build.
+func differs(label string) bool {
+	return strings.HasSuffix(label, "version") || label == "code" || label == "initiator"
+}
 
 // labelsOf names a family's labels and their values.
 func labelsOf(family *dto.MetricFamily) (text string) {
@@ -123,7 +183,7 @@ func labelsOf(family *dto.MetricFamily) (text string) {
 			}
 		}
 	}
-	if slices.ContainsFunc(names, isVersion) { // whose values differ from build to build
+	if slices.ContainsFunc(names, differs) || family.GetType() == dto.MetricType_HISTOGRAM && len(names) > 0 {
 		return " Labels: `" + strings.Join(names, "`, `") + "`."
 	}
 	for _, name := range names {
