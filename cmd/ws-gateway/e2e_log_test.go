@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -248,6 +250,47 @@ func TestWhyItCouldNotStartIsAlwaysInTheLog(t *testing.T) {
 		if code != 1 || !strings.Contains(stderr, "is taken by another process") {
 			t.Fatalf("exit code %d: %q", code, stderr)
 		}
+	}
+}
+
+// Whoever supervises a gateway tells a wrong configuration by the exit code alone,
+// and may be in no state to read its log.
+func TestAWrongConfigurationIsExitCode78WhetherTheLogIsReadOrNot(t *testing.T) {
+	t.Parallel()
+	for reader, prepare := range map[string]func(*logPipe){
+		"stopped": (*logPipe).fill,
+		"ended":   func(p *logPipe) { p.in.Close() },
+	} {
+		for _, args := range [][]string{{}, {"--listen", "nonsense"}, {"--no-such-flag"}, {"demo", "--no-such-flag"}, {"--config", "/nonexistent"}, {"replay"}, {"health", "--listen", "nonsense"}} {
+			p := newLogPipe(t)
+			prepare(p)
+			if code := (launch{args: args, stderr: p.out}).run(t).wait(patience); code != exitUsage {
+				t.Errorf("the reader has %s, %q: exit code %d", reader, args, code)
+			}
+		}
+	}
+}
+
+// A warning about the configuration is the first line.
+func TestAGatewayWhoseLogNobodyReadsStarts(t *testing.T) {
+	t.Parallel()
+	p := newLogPipe(t)
+	p.in.Close()
+	socket := filepath.Join(t.TempDir(), "admin")
+	g := launch{
+		args: []string{"--no-callback", "--listen", "127.0.0.1:0", "--admin-listen", "unix:" + socket, "--drain-period", "0s"},
+		env:  []string{"WS_GATEWAY_NO_SUCH_OPTION=1"}, stderr: p.out,
+	}.run(t)
+	poll(t, "the gateway to start", func() bool {
+		c, err := net.Dial("unix", socket)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	g.signal(syscall.SIGTERM)
+	if code := g.wait(patience); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }
 

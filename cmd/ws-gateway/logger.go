@@ -87,6 +87,13 @@ func (p *process) queueLog(level, format string) (end func()) {
 	return func() { q.Close(logFlush) }
 }
 
+// lastWords is queueLog for what is said of a wrong configuration: the exit code has
+// to come out whether anybody reads that or not.
+func (p *process) lastWords() (end func()) {
+	p.outliveReaders()
+	return p.queueLog(zerolog.LevelWarnValue, "console")
+}
+
 // logLost is how many lines of the log are lost.
 func (p *process) logLost() uint64 {
 	if p.queue == nil {

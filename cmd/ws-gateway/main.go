@@ -88,6 +88,7 @@ func (p *process) main() int {
 	case err != nil && cfg != nil && cfg.command == "check":
 		return p.misconfigured(cfg, err)
 	case err != nil:
+		defer p.lastWords()()
 		p.complain(err)
 		if cfg != nil && cfg.values != nil && cfg.command == "run" {
 			p.complain(failures(fileFindings(cfg)))
@@ -97,6 +98,9 @@ func (p *process) main() int {
 	cfg.fitMemory()
 	if cfg.command == "check" && !cfg.PrintConfig {
 		return p.check(cfg)
+	}
+	if !cfg.PrintConfig && (cfg.command == "run" || cfg.command == "demo") {
+		p.outliveReaders()
 	}
 	if !cfg.PrintConfig && cfg.command != "health" {
 		defer p.queueLog(cfg.LogLevel, cfg.LogFormat)()

@@ -30,8 +30,15 @@ func (p *process) serve() {
 	if p.catch == nil {
 		return // a test, in a process of its own
 	}
-	signal.Ignore(syscall.SIGPIPE)
 	p.catch(p.signals, os.Interrupt, syscall.SIGTERM)
+}
+
+// outliveReaders makes it an error of the write that nobody reads any more what is
+// written: due before the first line of a log.
+func (p *process) outliveReaders() {
+	if p.catch != nil {
+		signal.Ignore(syscall.SIGPIPE)
+	}
 }
 
 // keepHangUps catches SIGHUP before it is known whether this is to be a gateway: one
