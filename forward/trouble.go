@@ -233,6 +233,9 @@ func (f *Forwarder) diagnose(r *trouble.Report, cause error, refusal int) diagno
 	if label == "" {
 		label = r.Answers.Main()
 	}
+	if label == "" { // it is trouble because nothing else has succeeded since
+		label = r.Latest
+	}
 	if status, err := strconv.Atoi(label); err == nil && classify(status, nil) == Rejected {
 		window = "; what it answers so is not sent again"
 	}

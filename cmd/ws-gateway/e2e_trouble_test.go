@@ -187,6 +187,26 @@ func TestOneConnectionsEventThatFailsAloneIsOneLine(t *testing.T) {
 	}
 }
 
+// One event of one client is all there is, and the app has taken others before.
+func TestTheFirstLineSaysWhatTheAppAnswersAlsoWhereThatIsAWhileAgo(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	app.respond(func(c *call) reply {
+		if c.event.Action == "message" {
+			return reply{status: 507}
+		}
+		return reply{}
+	})
+	g := startGateway(t, app)
+	c := g.dial(t, "alice")
+	app.opened("alice")
+	c.send("hello")
+	line, ok := g.log.await(patience, func(l logLine) bool { return strings.HasPrefix(l.text("message"), "the app at ") })
+	if !ok || !strings.HasSuffix(line.text("message"), " does not take events: it answers 507") {
+		t.Errorf("it says %s", line.raw)
+	}
+}
+
 func TestHalfOfTheEventsFailingIsTrouble(t *testing.T) {
 	t.Parallel()
 	var n atomic.Uint64

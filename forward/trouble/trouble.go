@@ -10,6 +10,8 @@
 //   - something is under way and nothing at all has come back for Machine.Patience,
 //   - at least three attempts of the last ten seconds have failed and none succeeded,
 //   - or a quarter of them failed, of more than one connection,
+//   - or the last six failed, of more than one connection, and for a second none
+//     succeeded, however many did before that,
 //   - or every client of the last ten seconds was refused, and there were ten.
 //
 // The event of one connection that fails alone, while those of others are taken,
@@ -33,6 +35,7 @@ const (
 	seconds  = 10 // that are looked back at, for the beginning
 	recently = 2  // and for the end
 	fewest   = 3  // failures
+	inARow   = 6  // failures, with no success between them
 
 	shortCalm = time.Second
 	longCalm  = 10 * time.Second
@@ -81,6 +84,21 @@ func (f *Failures) count(label string, n uint64) {
 	f.By[label] += n
 }
 
+// join adds those that came later.
+func (f *Failures) join(later *Failures) {
+	if len(later.By) == 0 {
+		return
+	}
+	f.Many = f.Many || later.Many || len(f.By) > 0 && f.Key != later.Key
+	f.Key = later.Key
+	if f.By == nil {
+		f.By = make(map[string]uint64)
+	}
+	for label, n := range later.By {
+		f.count(label, n)
+	}
+}
+
 func (f *Failures) sum() (n uint64) {
 	for _, each := range f.By {
 		n += each
@@ -112,6 +130,7 @@ type Report struct {
 	For      time.Duration // since it began
 	Answers  Answers       // since it began
 	Recently Answers       // since the last report
+	Latest   string        // label of the latest failure, which may be from before it began
 	Waiting  int           // events
 	GivenUp  uint64        // events, since it began
 }
@@ -141,9 +160,11 @@ func (a *Answers) add(s *Sample) {
 func (a *Answers) any() bool { return a.Delivered+a.Refused > 0 || len(a.Failed) > 0 }
 
 // Main is the label of most failures, "" if there are none.
-func (a *Answers) Main() (label string) {
-	for _, each := range slices.Sorted(maps.Keys(a.Failed)) {
-		if label == "" || a.Failed[each] > a.Failed[label] {
+func (a *Answers) Main() (label string) { return mainOf(a.Failed) }
+
+func mainOf(failed map[string]uint64) (label string) {
+	for _, each := range slices.Sorted(maps.Keys(failed)) {
+		if label == "" || failed[each] > failed[label] {
 			label = each
 		}
 	}
@@ -175,6 +196,9 @@ type Machine struct {
 	bad             time.Duration // when it was last as bad as that
 	heard           time.Duration // when the app was last heard of, or tried
 	good            bool          // of what came back last something had succeeded
+	row             Failures      // since something succeeded last
+	rowSince        time.Duration // when that was
+	failure         string        // label of the latest one
 	calm            time.Duration // that it takes to be over
 	ended           time.Duration // when the last one was over; with calm
 	answers, latest Answers
@@ -226,7 +250,7 @@ func (m *Machine) State(now time.Duration) (Report, bool) {
 	}
 	return Report{
 		Kind: m.kind, For: now - m.since, Answers: m.answers.copy(), Recently: m.latest.copy(),
-		Waiting: m.waiting, GivenUp: m.givenUp,
+		Latest: m.failure, Waiting: m.waiting, GivenUp: m.givenUp,
 	}, true
 }
 
@@ -241,6 +265,12 @@ func (m *Machine) count(s *Sample) {
 	if failed > 0 {
 		b.many = b.many || s.Failed.Many || b.failed > 0 && b.key != s.Failed.Key
 		b.key = s.Failed.Key
+		m.failure = mainOf(s.Failed.By)
+	}
+	if s.Delivered+s.Refused > 0 {
+		m.row, m.rowSince = Failures{}, s.Now
+	} else {
+		m.row.join(&s.Failed)
 	}
 	b.delivered += s.Delivered
 	b.refused += s.Refused
@@ -281,6 +311,8 @@ func (m *Machine) judge(s *Sample) Kind {
 		return Silent
 	case past.failed >= fewest && (well == 0 || past.many && 4*past.failed >= past.failed+well):
 		return Failing
+	case m.row.Many && s.Now-m.rowSince >= shortCalm && m.row.sum() >= inARow:
+		return Failing
 	case past.refused >= allOfThem && past.delivered+past.failed == 0:
 		return Refusing
 	}
@@ -292,8 +324,11 @@ func (m *Machine) begin(s *Sample, kind Kind) {
 	if m.calm > 0 && s.Now-m.ended < relapse {
 		calm = min(max(2*m.calm, longCalm), mostCalm)
 	}
-	past, ended, progress, heard := m.past, m.ended, m.progress, m.heard
-	*m = Machine{Patience: m.Patience, past: past, ended: ended, progress: progress, heard: heard}
+	before := *m
+	*m = Machine{
+		Patience: before.Patience, past: before.past, ended: before.ended, progress: before.progress, heard: before.heard,
+		row: before.row, rowSince: before.rowSince, failure: before.failure,
+	}
 	m.kind, m.since, m.bad, m.calm = kind, s.Now, s.Now, calm
 	m.waiting, m.givenUp = s.Waiting, s.GivenUp
 	m.answers.add(s)
@@ -323,6 +358,7 @@ func (m *Machine) over(s *Sample) (over, unknown bool) {
 func (m *Machine) end(s *Sample) {
 	m.kind, m.ended = None, s.Now
 	m.past = [seconds]bucket{}
+	m.row, m.rowSince = Failures{}, s.Now
 	m.answers, m.latest = Answers{}, Answers{}
 }
 

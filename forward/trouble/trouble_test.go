@@ -123,6 +123,35 @@ func TestWhatIsToldOfAnApp(t *testing.T) {
 				s.Delivered = 1
 			}
 		}, ""},
+		{"has taken thousands when it begins to answer 500 to everything", 42 * second, func(at time.Duration, s *Sample) {
+			if at < 30*second || at > 40*second {
+				s.Delivered = 100
+			} else if every(at, 4*tenth) { // retries come seldom
+				fail(s, "500", 1, 2)
+			}
+		}, "30.9 begins failing|40.9 goes on failing|41.0 over failing"},
+		{"has taken thousands and takes no one's event but those of another", 60 * second, func(at time.Duration, s *Sample) {
+			s.Delivered = 100
+			if at >= 30*second {
+				fail(s, "500", 1)
+			}
+		}, ""},
+		{"has taken thousands and says nothing for two seconds, then refuses some", 60 * second, func(at time.Duration, s *Sample) {
+			s.Delivered = 100
+			if at > 30*second && at < 32*second {
+				s.Delivered, s.InFlight = 0, 64
+			}
+			if at == 32*second-tenth {
+				fail(s, "500", 1, 2, 3)
+			}
+		}, ""},
+		{"fails one client's events while nobody else has any", 20 * second, func(at time.Duration, s *Sample) {
+			if at < 15*second {
+				s.Delivered = 100
+			} else {
+				fail(s, "500", 1)
+			}
+		}, ""},
 		{"refuses every client", 12 * second, func(at time.Duration, s *Sample) {
 			switch {
 			case at < 3*second && every(at, tenth):
@@ -159,6 +188,45 @@ func TestAnAppThatFlapsIsOneTrouble(t *testing.T) {
 		})
 		if len(told) > minutes*8 {
 			t.Errorf("up and down every %v: %d lines in %d minutes", period, len(told), minutes)
+		}
+	}
+}
+
+// One that flaps is one trouble also where it takes so many in good times that its
+// failures are few among them.
+func TestAnAppThatFlapsUnderLoadIsTold(t *testing.T) {
+	told := script(time.Minute, func(at time.Duration, s *Sample) {
+		if at/(3*time.Second)%2 == 0 {
+			s.Delivered = 100
+		} else if every(at, 400*time.Millisecond) {
+			s.Failed.Add("500", 1)
+			s.Failed.Add("500", 2)
+		}
+	})
+	if len(told) < 4 || len(told) > 10 || !strings.Contains(told[0], "begins failing") {
+		t.Errorf("told %q", told)
+	}
+}
+
+// It is trouble once what succeeded is long enough ago, and then no attempt need
+// have failed just now.
+func TestABeginningSaysWhatFailed(t *testing.T) {
+	m := Machine{Patience: 5 * time.Second}
+	for at := time.Duration(0); ; at += time.Second {
+		s := Sample{Now: at}
+		switch {
+		case at == 0:
+			s.Delivered = 1
+		case at < 6*time.Second:
+			s.Failed.Add("503", 1)
+		case at > time.Minute:
+			t.Fatal("it does not begin")
+		}
+		if r, tell := m.Look(&s); tell {
+			if !r.Begins || r.Latest != "503" || len(r.Answers.Failed) > 0 {
+				t.Errorf("%+v", r)
+			}
+			return
 		}
 	}
 }
