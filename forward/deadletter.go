@@ -105,15 +105,21 @@ func (d *deadLetters) append(now time.Time) error {
 }
 
 // Reopen looks whether the dead-letter file is still the one of its name, as it
-// does before each letter, and says so in the log.
-func (f *Forwarder) Reopen() {
-	if d := f.letters; d != nil {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if err := d.file.Check(time.Now()); err != nil {
-			d.log.Error().Err(err).Msgf("the dead-letter file %s cannot be opened", d.path)
-		}
+// does before each letter, and reports whether it is, or is again. The log says
+// what was found.
+func (f *Forwarder) Reopen() bool {
+	d := f.letters
+	if d == nil {
+		return true
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tried = time.Time{} // whoever asks may have made room
+	if err := d.file.Look(time.Now()); err != nil {
+		d.log.Error().Err(err).Msgf("the dead-letter file %s cannot be opened", d.path)
+		return false
+	}
+	return true
 }
 
 // rotate renames the files. What it cannot rename stays and is tried again with the

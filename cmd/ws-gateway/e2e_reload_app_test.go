@@ -12,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -21,6 +22,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -367,12 +369,54 @@ func TestAReloadThatHangsAndOneDuringTheEndHoldUpNoStop(t *testing.T) {
 	if _, ok := s.log.await(patience, func(l logLine) bool { return l.text("message") == "SIGHUP: files reopened" }); !ok {
 		t.Fatal("SIGHUP is not heeded")
 	}
+	if line, ok := s.log.await(patience, func(l logLine) bool {
+		return strings.HasPrefix(l.text("message"), "SIGHUP: the configuration is still being read")
+	}); !ok || line.text("level") != "warn" {
+		t.Errorf("of a reload that hangs it says %s", line.raw)
+	}
 	s.signal(syscall.SIGTERM)
 	s.signal(syscall.SIGHUP)
 	if code := s.wait(patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	s.stopped(t)
+}
+
+// After a rotation that went half wrong "files reopened" would be a lie: letters go
+// on to the file that somebody is about to compress.
+func TestSIGHUPDoesNotSayReopenedOfAFileThatCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	file := filepath.Join(t.TempDir(), "dead.jsonl")
+	s := steer(t, app, "dead-letter: "+file)
+	if err := errors.Join(os.Rename(file, file+".1"), os.Mkdir(file, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	said := func() (lines []string) {
+		n := len(s.log.all())
+		s.signal(syscall.SIGHUP)
+		var got []logLine
+		poll(t, "the end of the reload", func() bool {
+			got = s.log.all()[n:]
+			return slices.ContainsFunc(got, func(l logLine) bool { return strings.HasPrefix(l.text("message"), "SIGHUP: nothing has changed") })
+		})
+		for _, l := range got {
+			lines = append(lines, l.text("message"))
+		}
+		return lines
+	}
+	if lines := strings.Join(said(), "\n"); strings.Contains(lines, "reopened") || !strings.Contains(lines, "cannot be opened") {
+		t.Errorf("it says\n%s", lines)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Join(said(), "\n"); !strings.Contains(lines, "SIGHUP: files reopened") {
+		t.Errorf("it says\n%s", lines)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
 }
 
 // The gateway waits for its configuration, SIGHUP comes, the configuration comes.

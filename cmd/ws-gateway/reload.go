@@ -20,6 +20,9 @@ import (
 // the table) keep their values; what comes out is checked once more, and by each
 // part. Only then it is put into force. Until then nothing has changed.
 
+// slowRead is how long the files may take before that is said.
+const slowRead = 5 * time.Second
+
 // digest tells the content of a file from another.
 type digest [sha256.Size]byte
 
@@ -98,8 +101,9 @@ func (c *config) hold(old *config, options []string) error {
 // hangUp is what SIGHUP asks for: files are opened anew, the configuration is
 // reloaded.
 func (g *gateway) hangUp(ctx context.Context) {
-	g.reopen()
-	g.log.Info().Msg("SIGHUP: files reopened")
+	if g.reopen() {
+		g.log.Info().Msg("SIGHUP: files reopened")
+	}
 	g.supervisor.reloading()
 	changed, err := g.reload(ctx)
 	if ctx.Err() != nil {
@@ -128,7 +132,9 @@ func (g *gateway) hangUp(ctx context.Context) {
 // nothing.
 func (g *gateway) reload(ctx context.Context) (changed []string, err error) {
 	old := g.config()
-	next, changed, err := readAgain(ctx, old)
+	next, changed, err := readAgain(ctx, old, func() {
+		g.log.Warn().Msg("SIGHUP: the configuration is still being read: is one of its files a pipe, or on a disk that does not answer? What was in force stays until then, and another SIGHUP waits")
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +172,9 @@ func (g *gateway) reload(ctx context.Context) (changed []string, err error) {
 // old, and returns what has changed. When ctx ends first the reading is left to
 // itself, and ends with the process: files may be on a disk that hangs. Nor does a
 // file on which a parser fails end a gateway that has connections.
-func readAgain(ctx context.Context, old *config) (next *config, changed []string, err error) {
+//
+// slow is called once if it takes long.
+func readAgain(ctx context.Context, old *config, slow func()) (next *config, changed []string, err error) {
 	type result struct {
 		next    *config
 		changed []string
@@ -190,11 +198,17 @@ func readAgain(ctx context.Context, old *config) (next *config, changed []string
 		}
 		r.changed, _ = reload.Compare(old.compared(), r.next.compared()) // hold has read files once more
 	}()
-	select {
-	case r := <-read:
-		return r.next, r.changed, r.err
-	case <-ctx.Done():
-		return nil, nil, ctx.Err()
+	late := time.NewTimer(slowRead)
+	defer late.Stop()
+	for {
+		select {
+		case r := <-read:
+			return r.next, r.changed, r.err
+		case <-late.C:
+			slow()
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
 	}
 }
 

@@ -153,9 +153,5 @@ func (g *gateway) heedHangUps(ctx context.Context, hangUps <-chan os.Signal) {
 
 // reopen takes the files that are there now under the names of those that are
 // kept open. Each of them is looked at without that, too, whenever it is written
-// to.
-func (g *gateway) reopen() {
-	if g.events != nil {
-		g.events.Reopen()
-	}
-}
+// to. It reports whether that has come off.
+func (g *gateway) reopen() bool { return g.events == nil || g.events.Reopen() }

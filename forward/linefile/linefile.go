@@ -45,6 +45,7 @@ type File struct {
 	torn    bool        // the last line is incomplete
 	stuck   bool        // a pipe that nobody reads
 	tried   time.Time   // when the name was last opened in vain, or the pipe found stuck
+	inVain  error       // why it could not be opened; nil: the open file was that of the name
 }
 
 // Open opens path for appending, or makes it, readable for its owner alone.
@@ -78,7 +79,7 @@ func (f *File) open() error {
 		_ = f.file.Close() // each line has been checked
 	}
 	f.file, f.info, f.size, f.regular = file, info, info.Size(), info.Mode().IsRegular()
-	f.torn, f.stuck = false, false
+	f.torn, f.stuck, f.inVain = false, false, nil
 	if !f.regular {
 		return nil
 	}
@@ -141,9 +142,12 @@ func (f *File) Append(line []byte, now time.Time) error {
 
 // Check opens the name anew where it is not that of the open file any more. An
 // error means that there is no file to write to.
-func (f *File) Check(now time.Time) error {
+func (f *File) Check(now time.Time) error { return f.check(now, false) }
+
+func (f *File) check(now time.Time, hurry bool) error {
 	current, err := os.Stat(f.path)
 	if err == nil && os.SameFile(current, f.info) {
+		f.inVain = nil // it was moved back
 		if size := current.Size(); f.regular && size != f.size {
 			if size < f.size {
 				f.notice("was truncated by another process")
@@ -153,7 +157,7 @@ func (f *File) Check(now time.Time) error {
 		}
 		return nil
 	}
-	if now.Sub(f.tried) < RetryAfter && f.linked() {
+	if !hurry && now.Sub(f.tried) < RetryAfter && f.linked() {
 		return nil
 	}
 	text := "was moved or replaced: what comes goes to a new one"
@@ -163,12 +167,22 @@ func (f *File) Check(now time.Time) error {
 	return f.reopen(now, text)
 }
 
+// Look is Check for somebody who has just put things right, or believes so: what was
+// tried in vain a moment ago is tried again, and where the open file is still not
+// that of the name, although it takes lines, that is an error.
+func (f *File) Look(now time.Time) error {
+	if err := f.check(now, true); err != nil {
+		return err
+	}
+	return f.inVain
+}
+
 // reopen opens the name anew. Where it cannot be opened, the file that was moved
 // away has a name still, and takes lines.
 func (f *File) reopen(now time.Time, why string) error {
 	first := f.tried.IsZero()
 	if err := f.open(); err != nil {
-		f.tried = now
+		f.tried, f.inVain = now, err
 		if !f.linked() {
 			return err
 		}

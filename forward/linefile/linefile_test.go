@@ -123,6 +123,35 @@ func TestAMovedFileTakesLinesWhileANewOneCannotBeOpened(t *testing.T) {
 	r.want(r.path, "5\n")
 }
 
+// Whoever looks has just mended the folder, and moves the file away in a moment.
+func TestALookTriesAtOnceAndTellsOfAFileThatIsNotThatOfTheName(t *testing.T) {
+	r := open(t)
+	r.try(r.append("1"))
+	r.try(r.file.Look(r.now))
+	old := r.path + ".old"
+	r.try(os.Rename(r.path, old))
+	r.try(os.Mkdir(r.path, 0o700))
+	r.try(r.append("2"))
+	for range 2 {
+		if err := r.file.Look(r.now); err == nil || !strings.Contains(err.Error(), "directory") {
+			t.Errorf("a look says %v", err)
+		}
+	}
+	r.noticed("no opening a new one")
+	r.try(os.Remove(r.path))
+	r.try(r.file.Look(r.now))
+	r.try(r.append("3"))
+	r.want(old, "1\n2\n")
+	r.want(r.path, "3\n")
+
+	r.try(os.Rename(r.path, old))
+	r.try(os.Mkdir(r.path, 0o700))
+	r.try(r.append("4"))
+	r.try(os.Remove(r.path))
+	r.try(os.Rename(old, r.path)) // back
+	r.try(r.file.Look(r.now))
+}
+
 func TestALineIsNotCountedAsWrittenWhereThereIsNoFile(t *testing.T) {
 	r := open(t)
 	r.try(r.append("1"))

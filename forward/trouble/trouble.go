@@ -192,7 +192,7 @@ type Machine struct {
 	progress time.Duration // when something came back last, or nothing was under way
 
 	kind            Kind
-	since, told     time.Duration // when it began, when it was reported last
+	since, due      time.Duration // when it began, when the next report is due
 	bad             time.Duration // when it was last as bad as that
 	heard           time.Duration // when the app was last heard of, or tried
 	good            bool          // of what came back last something had succeeded
@@ -229,7 +229,7 @@ func (m *Machine) Look(s *Sample) (r Report, tell bool) {
 		r = m.report(s, func(r *Report) { r.Over, r.Unknown = true, unknown })
 		m.end(s)
 		return r, true
-	case s.Now-m.told >= Every && (s.Waiting > 0 || m.latest.any()): // otherwise there is nothing to tell
+	case s.Now >= m.due && (s.Waiting > 0 || m.latest.any()): // otherwise there is nothing to tell
 		return m.report(s, nil), true
 	}
 	return Report{}, false
@@ -329,7 +329,7 @@ func (m *Machine) begin(s *Sample, kind Kind) {
 		Patience: before.Patience, past: before.past, ended: before.ended, progress: before.progress, heard: before.heard,
 		row: before.row, rowSince: before.rowSince, failure: before.failure,
 	}
-	m.kind, m.since, m.bad, m.calm = kind, s.Now, s.Now, calm
+	m.kind, m.since, m.due, m.bad, m.calm = kind, s.Now, s.Now, s.Now, calm
 	m.waiting, m.givenUp = s.Waiting, s.GivenUp
 	m.answers.add(s)
 	m.latest.add(s)
@@ -364,7 +364,12 @@ func (m *Machine) end(s *Sample) {
 
 func (m *Machine) report(s *Sample, with func(*Report)) Report {
 	r, _ := m.State(s.Now)
-	m.told, m.latest = s.Now, Answers{}
+	m.latest = Answers{}
+	// Ten seconds from when it was due, or who looks once a second, and a moment too
+	// early, reports every eleven.
+	if m.due += Every; m.due <= s.Now {
+		m.due = s.Now + Every
+	}
 	if with != nil {
 		with(&r)
 	}

@@ -208,6 +208,21 @@ func TestAnAppThatFlapsUnderLoadIsTold(t *testing.T) {
 	}
 }
 
+// A ticker is early or late by a little.
+func TestReportsComeEveryTenSecondsThoughItIsLookedAtOnceASecond(t *testing.T) {
+	m := Machine{Patience: 5 * time.Second}
+	reports := 0
+	for second := range 501 {
+		s := Sample{Now: time.Duration(second)*time.Second + time.Duration(1000-second)*time.Microsecond, Down: true, Waiting: 1}
+		if _, tell := m.Look(&s); tell {
+			reports++
+		}
+	}
+	if reports < 50 || reports > 51 {
+		t.Errorf("%d reports in 500 s", reports)
+	}
+}
+
 // It is trouble once what succeeded is long enough ago, and then no attempt need
 // have failed just now.
 func TestABeginningSaysWhatFailed(t *testing.T) {
