@@ -122,6 +122,7 @@ func place(t *testing.T, v value, level, text string, args, env *[]string) {
 }
 
 func TestEveryOptionIsTakenFromTheHighestLevelThatHasIt(t *testing.T) {
+	t.Parallel()
 	for _, command := range []string{"run", "demo"} {
 		for _, v := range mustParse(t, []string{command}, "WS_GATEWAY_NO_CALLBACK=true").values {
 			s := sampleOf(t, v)

@@ -71,7 +71,7 @@ func TestAProcessThatWasStoppedReadsWhatClientsSentBeforeItJudgesThem(t *testing
 	t.Parallel()
 	const healthy = 500
 	app := startApp(t)
-	g := startGateway(t, app, "--ping-timeout", "3s", "--handshake-timeout", "2s")
+	g := startGateway(t, app, "--ping-timeout", "6s", "--handshake-timeout", "6s")
 	p := new(pinger)
 	stop := p.start(200 * time.Millisecond)
 	for i := range healthy {
@@ -82,7 +82,7 @@ func TestAProcessThatWasStoppedReadsWhatClientsSentBeforeItJudgesThem(t *testing
 	early.say(g.handshake())
 	p.ping()
 	stop()
-	g.asleep(t, 5*time.Second, func() {
+	g.asleep(t, 9*time.Second, func() {
 		early.say("\r\n")
 		p.ping()
 	})
@@ -120,12 +120,12 @@ func TestAnAnswerThatCameWhileTheProcessWasStoppedCounts(t *testing.T) {
 				}
 				return reply{}
 			})
-			g := startGateway(t, app, append([]string{"--callback-timeout", "3s"}, args...)...)
+			g := startGateway(t, app, append([]string{"--callback-timeout", "5s"}, args...)...)
 			c := g.dial(t, "alice")
 			c.send(`"first"`)
 			first := func(c *call) bool { return c.is("message", "alice") && string(c.event.Data) == `"first"` }
 			app.awaitCall("the first message", first)
-			g.asleep(t, 5*time.Second, func() { close(release) })
+			g.asleep(t, 8*time.Second, func() { close(release) })
 			c.send(`"second"`)
 			app.awaitAccepted("the second message", func(c *call) bool { return string(c.event.Data) == `"second"` })
 			if n := len(app.attempts(first)); n != 1 {
@@ -149,11 +149,11 @@ func TestAnEventIsNotGivenUpBecauseTheProcessWasStopped(t *testing.T) {
 		}
 		return answer
 	})
-	g := startGateway(t, app, "--callback-retry-for", "3s")
+	g := startGateway(t, app, "--callback-retry-for", "5s")
 	c := g.dial(t, "alice")
 	c.send("1")
 	app.awaitCall("the message", func(c *call) bool { return c.is("message", "alice") })
-	g.asleep(t, 5*time.Second, func() {})
+	g.asleep(t, 8*time.Second, func() {})
 	app.awaitAccepted("the message", func(c *call) bool { return c.is("message", "alice") })
 	if lost := g.log.matching("failed for good"); len(lost) > 0 {
 		t.Error(lost[0].raw)
@@ -163,7 +163,7 @@ func TestAnEventIsNotGivenUpBecauseTheProcessWasStopped(t *testing.T) {
 func TestAShutdownDuringWhichTheProcessWasStoppedGoesOnWhereItWas(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
-	g := startGateway(t, app, "--drain-period", "2s", "--shutdown-timeout", "4s")
+	g := startGateway(t, app, "--drain-period", "2s", "--shutdown-timeout", "8s")
 	var clients []*raw
 	for i := range 20 {
 		clients = append(clients, g.rawClient(t, fmt.Sprint("client ", i)))
@@ -172,7 +172,7 @@ func TestAShutdownDuringWhichTheProcessWasStoppedGoesOnWhereItWas(t *testing.T) 
 	if _, ok := g.log.await(patience, func(l logLine) bool { return l.text("message") == "shutting down" }); !ok {
 		t.Fatal("it does not shut down")
 	}
-	g.asleep(t, 6*time.Second, func() {})
+	g.asleep(t, 10*time.Second, func() {})
 	for _, r := range clients {
 		r.expectClose(1001)
 	}

@@ -144,7 +144,7 @@ func TestAnAppThatCannotDecideMeans503(t *testing.T) {
 		}
 	})
 	defer close(release)
-	g := b.guarded(t, "--callback-timeout", "1s")
+	g := b.guarded(t, "--callback-timeout", "3s")
 	for _, user := range []string{"error", "slow"} {
 		if _, r, err := g.tryConnect(t, visitor{user: user}); err == nil || r == nil || r.StatusCode != 503 || r.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %+v, %v", user, r, err)
@@ -178,7 +178,7 @@ func TestManyHandshakesWaitForTheAppAtOnce(t *testing.T) {
 	const many, limit = 300, 250
 	release := make(chan struct{})
 	b := startBouncer(t, func(w http.ResponseWriter, e event) { <-release })
-	g := b.guarded(t, "--max-pending-authorizations", fmt.Sprint(limit), "--callback-timeout", "60s", "--callback-concurrency", "8")
+	g := b.guarded(t, "--max-pending-authorizations", fmt.Sprint(limit), "--callback-timeout", "10m", "--handshake-timeout", "10m", "--callback-concurrency", "8")
 	var dialing sync.WaitGroup
 	var statuses watched
 	count := map[int]int{}

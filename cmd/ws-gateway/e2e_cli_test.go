@@ -377,11 +377,11 @@ func TestConnectInAPipeSendsLinesAndPrintsAnswers(t *testing.T) {
 
 func TestConnectPingsByItselfAndShowsPongsOnlyWhenAsked(t *testing.T) {
 	t.Parallel()
-	g := startPushOnly(t, "--ping-timeout", "1s")
+	g := startPushOnly(t, "--ping-timeout", "4s")
 	quiet := startCLI(t, "connect", "ws://"+g.addr+"/ws", "--user", "quiet", "--ping", "20ms")
 	verbose := startCLI(t, "connect", "ws://"+g.addr+"/ws", "--user", "verbose", "--ping", "20ms", "-v")
 	verbose.shows(verbose.notes, "connected to ws://")
-	poll(t, "pongs past the timeout", func() bool { return len(verbose.output.matching(`{"event":"pong"}`)) > 100 })
+	poll(t, "pongs past the timeout", func() bool { return len(verbose.output.matching(`{"event":"pong"}`)) > 250 })
 	g.send(`{"users":["quiet"],"payload":"end","encoding":"text"}`)
 	quiet.shows(quiet.output, "end")
 	if err := quiet.cmd.Process.Signal(os.Interrupt); err != nil {

@@ -201,7 +201,7 @@ func TestOnlyTheSlowAnswersOwnConnectionWaits(t *testing.T) {
 		}
 		return reply{}
 	})
-	g := startGateway(t, app, "--callback-timeout", "60s")
+	g := startGateway(t, app, "--callback-timeout", "10m")
 	slow := g.dial(t, "slow")
 	slow.send(numbered(0))
 	slow.send(numbered(1))

@@ -62,8 +62,9 @@ func startPushOnly(t testing.TB, args ...string) *gateway {
 }
 
 // unhurried are limits that a test may not run into because it did not get a
-// processor for long: a test that is about one of them gives its own.
-var unhurried = []string{"--ping-timeout", "10m", "--handshake-timeout", "2m", "--callback-timeout", "2m", "--shutdown-timeout", "2m"}
+// processor for long, and no needless wait: a test that is about one of them gives
+// its own.
+var unhurried = []string{"--ping-timeout", "10m", "--handshake-timeout", "2m", "--callback-timeout", "2m", "--shutdown-timeout", "2m", "--drain-period", "0s"}
 
 func (l launch) start(t testing.TB) *gateway {
 	t.Helper()

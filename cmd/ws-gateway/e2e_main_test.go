@@ -45,7 +45,7 @@ func buildAndRun(m *testing.M) int {
 
 	// Most of these tests wait for something (a timeout, a retry), few compute.
 	if !given("test.parallel") {
-		if err := flag.Set("test.parallel", "6"); err != nil {
+		if err := flag.Set("test.parallel", "10"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}

@@ -266,6 +266,7 @@ func TestWhatAURLCannotHoldIsEscaped(t *testing.T) {
 }
 
 func TestAStormOfConnectionsSendsListsAndClosesBreaksNothing(t *testing.T) {
+	t.Parallel()
 	app := startApp(t)
 	g := startGateway(t, app)
 	const clients, rounds = 60, 25

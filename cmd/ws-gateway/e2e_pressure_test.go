@@ -81,7 +81,7 @@ func TestAFloodingClientIsPushedBackByTCPWhileTheAppHangsAndLosesNothing(t *test
 		}
 		return reply{}
 	})
-	g := startGateway(t, app, "--callback-queue-bytes", "256KiB", "--callback-timeout", "60s")
+	g := startGateway(t, app, "--callback-queue-bytes", "256KiB", "--callback-timeout", "10m")
 	stream, want := bulky(600, 16<<10)
 	flooding := g.rawClient(t, "flood")
 	rest := flooding.flood(stream)
@@ -110,7 +110,7 @@ func TestTheQueueOfAConnectionIsBoundedByItsNumberOfEventsToo(t *testing.T) {
 		}
 		return reply{}
 	})
-	g := startGateway(t, app, "--callback-queue", "8", "--callback-timeout", "60s")
+	g := startGateway(t, app, "--callback-queue", "8", "--callback-timeout", "10m")
 	stream, want := bulky(150, 64<<10)
 	r := g.rawClient(t, "flood")
 	rest := r.flood(stream)
@@ -124,7 +124,7 @@ func TestTheCloseEventHasRoomWhenTheQueueIsFull(t *testing.T) {
 	app := startApp(t)
 	release := make(chan struct{})
 	app.respond(func(c *call) reply { return reply{hold: release} })
-	g := startGateway(t, app, "--callback-queue", "4", "--callback-timeout", "60s")
+	g := startGateway(t, app, "--callback-queue", "4", "--callback-timeout", "10m")
 	c := g.dial(t, "alice")
 	for n := range 20 {
 		c.send(numbered(n))
@@ -306,7 +306,7 @@ func TestAClientThatTakesNothingForTheWriteTimeoutIsClosedAsASlowConsumer(t *tes
 
 func TestAClientThatReadsSlowlyButSteadilyIsNoSlowConsumer(t *testing.T) {
 	t.Parallel()
-	const timeout = 2 * time.Second
+	const timeout = 4 * time.Second
 	g := startPushOnly(t, "--write-timeout", timeout.String(), "--max-pending-bytes", "64MiB")
 	c := g.connect(t, visitor{user: "slow", receiveSpace: 4096})
 	// So small a window lets some ten kilobytes pass in a second, and the kernel

@@ -70,7 +70,7 @@ func TestAnAppThatTakesNoEventsIsToldOfOnceThenSummedUpAndAtTheEnd(t *testing.T)
 			w.WriteHeader(503)
 		}, []string{"--callback-secret=s"}, "failing", "signature refused", "--callback-secret"},
 		{"breaks off", func(http.ResponseWriter, <-chan struct{}) { panic(http.ErrAbortHandler) }, nil, "failing", "connection broken", "--callback-url"},
-		{"hangs", func(_ http.ResponseWriter, end <-chan struct{}) { <-end }, nil, "silent", "does not answer", "--callback-timeout"},
+		{"hangs", func(_ http.ResponseWriter, end <-chan struct{}) { <-end }, []string{"--callback-timeout=3s"}, "silent", "does not answer", "--callback-timeout"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -83,7 +83,7 @@ func TestAnAppThatTakesNoEventsIsToldOfOnceThenSummedUpAndAtTheEnd(t *testing.T)
 			}))
 			t.Cleanup(app.Close)
 			t.Cleanup(func() { close(end) })
-			g := launch{args: append(test.args, "--callback-url", app.URL+"/x", "--callback-timeout=3s", "--drain-period=0s")}.start(t)
+			g := launch{args: append(test.args, "--callback-url", app.URL+"/x", "--drain-period=0s")}.start(t)
 			clients := keepTalking(t, g, 20)
 			const first = "the app at "
 			begins, ok := g.log.await(patience, func(l logLine) bool { return strings.HasPrefix(l.text("message"), first) })

@@ -107,6 +107,7 @@ func TestTheREADMEShowsTheAppsThatAreTested(t *testing.T) {
 func TestTheExampleAppsAnswerTheirClients(t *testing.T) {
 	for _, example := range examples {
 		t.Run(example.file, func(t *testing.T) {
+			t.Parallel()
 			port := freePort(t)
 			p := start(t, "--listen=127.0.0.1:0", "--callback-url=http://127.0.0.1:"+port+"/ws/message", "--drain-period=0s")
 			address := p.log.await(t, "ready")["listen"].(string)

@@ -94,6 +94,7 @@ func awaitListener(t *testing.T, address string) {
 func TestTheVerifiersTakeTheGatewaysSignaturesAndNoOthers(t *testing.T) {
 	for _, v := range verifiers {
 		t.Run(v.file, func(t *testing.T) {
+			t.Parallel()
 			url := startVerifier(t, v.file)
 			for _, c := range []struct {
 				secrets   string
