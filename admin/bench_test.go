@@ -22,7 +22,7 @@ func BenchmarkParseSend(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(body)))
 	for b.Loop() {
-		if _, err := parseSend(body); err != nil {
+		if _, err := parseSend(body, nil, 1<<20); err != nil {
 			b.Fatal(err)
 		}
 	}

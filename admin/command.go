@@ -26,6 +26,8 @@ var (
 	errCloseNobody = errors.New("close target is nil: name conns or users, or set all")
 	errCloseCode   = errors.New("code must be 1000 or a number from 3000 to 4999")
 	errCloseReason = errors.New("reason must be at most 123 bytes")
+	errNames       = errors.New("too many connections and users are named for --max-api-body, which has room for one in each 24 bytes: use several calls")
+	errNoRoom      = errors.New("other requests hold all of --api-memory: try again")
 )
 
 // sendCommand is the body of a send call.
@@ -39,9 +41,11 @@ type sendCommand struct {
 // parseSend reads the body of a send call. What it returns points into body,
 // which must not be changed afterwards. A member that comes twice counts as its
 // last occurrence, null as absent (except for payload), unknown members are
-// ignored.
-func parseSend(body []byte) (sendCommand, error) {
+// ignored. What is made of the body has its place in at, which may be nil, and is at
+// most as large as the body may be, limit.
+func parseSend(body []byte, at *place, limit int) (sendCommand, error) {
 	var (
+		names    = newNames(at, limit)
 		cmd      sendCommand
 		t        = &cmd.targets
 		encoding string
@@ -56,11 +60,11 @@ func parseSend(body []byte) (sendCommand, error) {
 		case "conn_id":
 			t.Conn, err = stringOf(name, v)
 		case "conns":
-			t.Conns, err = stringsOf(name, v)
+			t.Conns, err = names.of(name, v)
 		case "users":
-			t.Users, err = stringsOf(name, v)
+			t.Users, err = names.of(name, v)
 		case "exclude":
-			t.Exclude, err = stringsOf(name, v)
+			t.Exclude, err = names.of(name, v)
 		case "all":
 			t.All, err = boolOf(name, v)
 		case "report":
@@ -79,6 +83,9 @@ func parseSend(body []byte) (sendCommand, error) {
 	}
 	if !payload.Exists() {
 		return sendCommand{}, errNoPayload
+	}
+	if encoding != "" && !at.grow(int64(len(payload.Raw))) {
+		return sendCommand{}, errNoRoom
 	}
 	cmd.op, cmd.payload, err = encode(payload, encoding)
 	return cmd, err
@@ -122,20 +129,21 @@ type closeCommand struct {
 const maxReason = 123
 
 // parseClose reads the body of a close call under the rules of parseSend.
-func parseClose(body []byte) (closeCommand, error) {
+func parseClose(body []byte, at *place, limit int) (closeCommand, error) {
 	var (
-		cmd  closeCommand
-		t    = &cmd.targets
-		code gjson.Result
+		names = newNames(at, limit)
+		cmd   closeCommand
+		t     = &cmd.targets
+		code  gjson.Result
 	)
 	err := eachMember(body, func(name string, v gjson.Result) (err error) {
 		switch name {
 		case "conns":
-			t.Conns, err = stringsOf(name, v)
+			t.Conns, err = names.of(name, v)
 		case "users":
-			t.Users, err = stringsOf(name, v)
+			t.Users, err = names.of(name, v)
 		case "exclude":
-			t.Exclude, err = stringsOf(name, v)
+			t.Exclude, err = names.of(name, v)
 		case "all":
 			t.All, err = boolOf(name, v)
 		case "code":
@@ -223,29 +231,56 @@ func stringOf(name string, v gjson.Result) (string, error) {
 	return "", fmt.Errorf("%s must be a string", name)
 }
 
-func stringsOf(name string, v gjson.Result) ([]string, error) {
+// nameCost is what is held for a connection or user that is named, besides its text:
+// the string, and an id. A connection's id takes more in the body.
+const nameCost = 24
+
+// names reads arrays of strings, of limit in all.
+type names struct {
+	at    *place
+	limit int
+}
+
+// newNames reads what may be named in a body of at most so many bytes.
+func newNames(at *place, bytes int) names { return names{at: at, limit: max(bytes/nameCost, fewNames)} }
+
+// fewNames may be named whatever a body's largest size.
+const fewNames = 1024
+
+// of reads one. It counts before it takes memory: "", is three bytes of a body.
+func (n *names) of(name string, v gjson.Result) ([]string, error) {
 	if v.Type == gjson.Null {
 		return nil, nil
 	}
 	var (
-		list []string
-		ok   = v.IsArray()
-		err  error
+		ok    = v.IsArray()
+		count int
+		err   error
 	)
 	if ok {
 		v.ForEach(func(_, element gjson.Result) bool {
-			if ok = element.Type == gjson.String; !ok {
-				return false
-			}
-			var s string
-			s, err = unquote(element.Raw)
-			list = append(list, s)
-			return err == nil
+			count++
+			ok = element.Type == gjson.String
+			return ok
 		})
 	}
-	if !ok {
+	switch n.limit -= count; {
+	case !ok:
 		return nil, fmt.Errorf("%s must be an array of strings", name)
+	case count == 0:
+		return nil, nil
+	case n.limit < 0:
+		return nil, errNames
+	case !n.at.grow(int64(count) * nameCost):
+		return nil, errNoRoom
 	}
+	list := make([]string, 0, count)
+	v.ForEach(func(_, element gjson.Result) bool {
+		var s string
+		s, err = unquote(element.Raw)
+		list = append(list, s)
+		return err == nil
+	})
 	return list, err
 }
 

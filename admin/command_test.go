@@ -33,7 +33,7 @@ func TestParseSendTakesThePayloadsOwnBytes(t *testing.T) {
 			" { \"payload\" :\n\t" + payload + " \r\n, \"conn_id\" : \"x\" } ",
 			`{"payload":"first","conn_id":"x","payload":` + payload + `}`,
 		} {
-			cmd, err := parseSend([]byte(body))
+			cmd, err := parseSend([]byte(body), nil, 1<<20)
 			if err != nil {
 				t.Errorf("%s: %v", body, err)
 				continue
@@ -76,7 +76,7 @@ func TestParseSendReadsTargets(t *testing.T) {
 		`{"p\u0061yload":1,"\u0063onn_id":"x"}`:                      {Conn: "x"},
 		`{"Conn_id":"y","conn_id":"x","payload":1}`:                  {Conn: "x"},
 	} {
-		cmd, err := parseSend([]byte(body))
+		cmd, err := parseSend([]byte(body), nil, 1<<20)
 		if err != nil {
 			t.Errorf("%s: %v", body, err)
 			continue
@@ -106,7 +106,7 @@ func TestParseSendDecodesPayloads(t *testing.T) {
 		{`{"conn_id":"x","encoding":"","payload":"q"}`, `"q"`, ws.OpText},
 		{`{"conn_id":"x","encoding":"text","encoding":null,"payload":"q"}`, `"q"`, ws.OpText},
 	} {
-		cmd, err := parseSend([]byte(c.body))
+		cmd, err := parseSend([]byte(c.body), nil, 1<<20)
 		if err != nil {
 			t.Errorf("%s: %v", c.body, err)
 		} else if cmd.op != c.op || string(cmd.payload) != c.want {
@@ -169,7 +169,7 @@ func TestParseSendSaysWhatIsWrong(t *testing.T) {
 		{`{"payload":"AAH","conn_id":"x","encoding":"base64"}`, "payload is not standard base64: illegal base64 data at input byte 0"},
 		{`{"payload":"-_8=","conn_id":"x","encoding":"base64"}`, "payload is not standard base64: illegal base64 data at input byte 0"},
 	} {
-		if cmd, err := parseSend([]byte(c.body)); err == nil {
+		if cmd, err := parseSend([]byte(c.body), nil, 1<<20); err == nil {
 			t.Errorf("%.80s: was taken as %+v", c.body, cmd)
 		} else if err.Error() != c.want {
 			t.Errorf("%.80s: %q, want %q", c.body, err, c.want)
@@ -195,7 +195,7 @@ func TestParseClose(t *testing.T) {
 		`{"conns":["x"],"reason":"` + reason + `"}`:      {targets: hub.Targets{Conns: []string{"x"}}, code: 1000, reason: reason},
 		`{"conns":["x"],"code":5,"code":4001,"other":0}`: {targets: hub.Targets{Conns: []string{"x"}}, code: 4001},
 	} {
-		cmd, err := parseClose([]byte(body))
+		cmd, err := parseClose([]byte(body), nil, 1<<20)
 		if err != nil {
 			t.Errorf("%s: %v", body, err)
 			continue
@@ -242,7 +242,7 @@ func TestParseCloseSaysWhatIsWrong(t *testing.T) {
 		{`{"conns":["x"],"code":[1000]}`, code},
 		{`{"conns":["x"],"code":0}`, code},
 	} {
-		if cmd, err := parseClose([]byte(c.body)); err == nil {
+		if cmd, err := parseClose([]byte(c.body), nil, 1<<20); err == nil {
 			t.Errorf("%.80s: was taken as %+v", c.body, cmd)
 		} else if err.Error() != c.want {
 			t.Errorf("%.80s: %q, want %q", c.body, err, c.want)
@@ -265,8 +265,8 @@ func FuzzCommands(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := bytes.Clone(body)
-		send, sendErr := parseSend(body)
-		shut, closeErr := parseClose(body)
+		send, sendErr := parseSend(body, nil, 1<<20)
+		shut, closeErr := parseClose(body, nil, 1<<20)
 		if !bytes.Equal(body, before) {
 			t.Fatal("the body was changed")
 		}

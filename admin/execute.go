@@ -16,7 +16,7 @@ func (s *Server) command(ctx *fasthttp.RequestCtx, run func(*fasthttp.RequestCtx
 	if s.retiring.Load() {
 		return answerStopped(ctx)
 	}
-	at := s.room.newPlace()
+	at := s.rooms.commands.newPlace()
 	body, no := readBody(ctx, s.settings.Load().maxBodyBytes, at)
 	if no.status != 0 {
 		at.Release()
@@ -28,10 +28,10 @@ func (s *Server) command(ctx *fasthttp.RequestCtx, run func(*fasthttp.RequestCtx
 // send gives one frame, built once, to the targets' loops. Until these are through
 // with it, it has its place.
 func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte, at *place) outcome {
-	cmd, err := parseSend(body)
+	cmd, err := parseSend(body, at, s.settings.Load().maxBodyBytes)
 	if err != nil {
 		at.Release()
-		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
+		return answerUnparsed(ctx, err)
 	}
 	frame := netpoll.NewFrame(cmd.op, cmd.payload)
 	at.keep(int64(frame.Len()))
@@ -52,9 +52,9 @@ func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte, at *place) outcome 
 // close closes the targets and answers when they are off the list.
 func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte, at *place) outcome {
 	defer at.Release()
-	cmd, err := parseClose(body)
+	cmd, err := parseClose(body, at, s.settings.Load().maxBodyBytes)
 	if err != nil {
-		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
+		return answerUnparsed(ctx, err)
 	}
 	wait := &hubContext{Context: s.ctx, limit: s.cfg.hubTimeout}
 	defer wait.release()
@@ -66,6 +66,18 @@ func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte, at *place) outcome
 		return answerSuccess(ctx)
 	}
 	return answer(ctx, jsonType, append(appendMatched(report.Matched), "}}"...))
+}
+
+// answerUnparsed answers a command of which nothing came.
+func answerUnparsed(ctx *fasthttp.RequestCtx, err error) outcome {
+	switch err {
+	case errNoRoom:
+		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
+		return answerRefusal(ctx, refusal{fasthttp.StatusServiceUnavailable, err.Error()}, false)
+	case errNames:
+		return answerRefusal(ctx, refusal{fasthttp.StatusRequestEntityTooLarge, err.Error()}, false)
+	}
+	return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 }
 
 // appendMatched begins the answer that says how many connections were meant.

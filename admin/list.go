@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/netip"
@@ -25,6 +26,11 @@ func (s *Server) list(ctx *fasthttp.RequestCtx, query []byte) outcome {
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
+	at := s.rooms.lists.newPlace()
+	if !at.grow(listMemory) {
+		at.Release()
+		return answerUnparsed(ctx, errNoRoom)
+	}
 	setHead(ctx, jsonType)
 	began := time.Now()
 	stream := &listStream{
@@ -40,17 +46,54 @@ func (s *Server) list(ctx *fasthttp.RequestCtx, query []byte) outcome {
 		},
 		panicked: func(p any) { s.logPanic(routeList, p) },
 		paged:    q.Limit > 0,
+		at:       at,
 	}
-	if !ctx.Request.Header.IsHTTP11() {
-		// There is no chunked encoding before HTTP/1.1: this list is kept whole.
-		stream.WriteTo(ctx.Response.BodyWriter())
-		return streamed
+	if ctx.Request.Header.IsHTTP11() {
+		ctx.Response.SetBodyStream(stream, -1) // and fasthttp closes it, written or not
+	} else if !wholeList(ctx, stream) {
+		answerUnparsed(ctx, errNoRoom)
+		return streamed // it has been counted
 	}
-	ctx.Response.SetBodyStream(stream, -1)
 	if ctx.IsHead() {
 		return served // the stream is never written
 	}
 	return streamed
+}
+
+// listMemory is what a list takes while it is written: the buffer of the stream, the
+// connections of a step, and what fasthttp and the connection's goroutine have.
+const listMemory = 128 << 10
+
+// wholeList sets a list as the answer to who speaks HTTP/1.0, which has no chunked
+// encoding: it is kept whole. It reports false where there is no room for it.
+func wholeList(ctx *fasthttp.RequestCtx, stream *listStream) bool {
+	kept := &keptList{at: stream.at}
+	if _, err := stream.WriteTo(kept); errors.Is(err, errNoRoom) {
+		kept.Close()
+		return false
+	}
+	ctx.Response.SetBodyStream(kept, kept.Len())
+	return true
+}
+
+// keptList is a list that is there as a whole. It has its place until it is sent.
+type keptList struct {
+	bytes.Buffer
+	at *place
+}
+
+func (k *keptList) Write(b []byte) (int, error) {
+	if more := len(b) + k.Len() - k.Cap(); more > 0 && !k.at.grow(int64(k.Len()+more)) { // the buffer at most doubles
+		return 0, errNoRoom
+	}
+	return k.Buffer.Write(b)
+}
+
+// Close is called by fasthttp once the answer is out.
+func (k *keptList) Close() error {
+	k.at.Release()
+	k.at = nil
+	return nil
 }
 
 var (
@@ -112,7 +155,16 @@ type listStream struct {
 	walk     func(yield func(user string, conns []hub.Info) error) (next string, err error)
 	done     func(result outcome, err error)
 	panicked func(p any)
-	paged    bool // the reader asked for a page, and wants to know where the next one begins
+	paged    bool   // the reader asked for a page, and wants to know where the next one begins
+	at       *place // of its memory
+}
+
+// Close gives the memory back; fasthttp calls it once the answer is over, whatever
+// became of it.
+func (l *listStream) Close() error {
+	l.at.Release()
+	l.at = nil
+	return nil
 }
 
 var _ fasthttp.BodyWriterTo = (*listStream)(nil)

@@ -83,7 +83,7 @@ func (c gatewayCollector) Describe(out chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c gatewayCollector) Collect(out chan<- prometheus.Metric) {
 	cfg := &c.s.cfg
-	now := snapshot{sockets: cfg.Sockets(), hub: cfg.Hub.Stats(), api: c.s.room.stats(), pushOnly: cfg.Callbacks == nil}
+	now := snapshot{sockets: cfg.Sockets(), hub: cfg.Hub.Stats(), api: c.s.rooms.stats(), pushOnly: cfg.Callbacks == nil}
 	if !now.pushOnly {
 		now.callbacks = cfg.Callbacks()
 	}

@@ -43,7 +43,7 @@ func (s *Server) Reload(cfg Config) (apply func(), err error) {
 	}
 	return func() {
 		old := s.settings.Load()
-		s.room.limit.Store(cfg.Memory)
+		s.rooms.configure(cfg.Memory)
 		s.guard.identity.Store(other.identity.Load())
 		if before, now := s.guard.token.Load(), other.token.Load(); before == now || before != nil && now != nil && *before == *now {
 			s.settings.Store(newSettings(&cfg, old.revoked))

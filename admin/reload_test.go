@@ -43,7 +43,7 @@ func TestEveryFieldOfTheConfigurationIsReloadedOrSaidToBeStatic(t *testing.T) {
 			continue
 		}
 		shown := func() any {
-			return []any{*r.admin.settings.Load(), r.admin.room.limit.Load(), *r.admin.guard.identity.Load(), r.admin.HasToken()}
+			return []any{*r.admin.settings.Load(), r.admin.rooms.stats().Limit, *r.admin.guard.identity.Load(), r.admin.HasToken()}
 		}
 		before := shown()
 		if err := r.reload("", func(cfg *Config) { reflect.ValueOf(cfg).Elem().Field(i).Set(reflect.ValueOf(value)) }); err != nil {

@@ -49,7 +49,7 @@ type Config struct {
 	Token        string // "": loopback and unix peers are trusted, under the rules of the wire contract
 	OwnAddress   bool   // management does not share the clients' port
 	MaxBodyBytes int    // of a command's body; default 16 MiB
-	Memory       int64  // bytes of all bodies, and of messages on their way to the loops; default 128 MiB
+	Memory       int64  // bytes of all bodies, of messages on their way to the loops, and of lists that are written; default 128 MiB
 	JSONDepth    int    // forward.Config's, for the data of live events; default its default
 	Profiles     bool   // serve the Go runtime's profiles at /debug/pprof/
 	Version      string // for /metrics
@@ -97,7 +97,7 @@ type Server struct {
 	scrapes  *fasthttp.Server
 	scrapers door
 	scraping chan struct{} // one answer with metrics at a time, for those who only look
-	room     room          // of commands
+	rooms    rooms         // of commands and lists
 	started  time.Time
 	closing  chan struct{} // closed by Shutdown
 	retiring atomic.Bool   // commands are refused
@@ -118,7 +118,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, guard: guard, started: time.Now(), closing: make(chan struct{}), scraping: make(chan struct{}, 1)}
-	s.room.limit.Store(cfg.Memory)
+	s.rooms.configure(cfg.Memory)
 	s.guesses = newGuesses(cfg.Log, s.closing)
 	if cfg.holdBack != nil {
 		s.guesses.wait = cfg.holdBack(s.guesses.wait)

@@ -30,7 +30,7 @@ func TestASendReachesItsTargetsAndNobodyElse(t *testing.T) {
 	gone := g.dial("d")
 	gone.CloseNow()
 	g.app.count(t, "close", 1)
-	many := make([]string, fewOwners)
+	many := make([]string, 100)
 	for i := range many {
 		many[i] = fmt.Sprint("user ", i)
 	}

@@ -104,3 +104,23 @@ func (sim *simulation) list(t testing.TB, users []string, limit int) *heard {
 		q.Cursor = next
 	}
 }
+
+// A user who is named often is looked for once: its connections as often as its name
+// would be memory without bound.
+func TestAUserNamedAgainAndAgainIsLookedForOnce(t *testing.T) {
+	const sessions, times = 1000, 1000
+	sim := simulate(t, 1, Config{})
+	for n := range uint32(sessions) {
+		sim.mustEnter(t, 0, n, "many")
+	}
+	users := make([]string, times)
+	for i := range users {
+		users[i] = []string{"many", "nobody"}[i%2]
+	}
+	for _, targets := range []Targets{{Users: users}, {Users: users, Exclude: []string{"x"}}, {Conn: sim.public(netpoll.MakeID(0, 0, 1)), Users: users}} {
+		ids := sim.resolve(targets).ids[0]
+		if len(ids) != sessions || cap(ids) > 4*sessions {
+			t.Errorf("%d ids, room for %d", len(ids), cap(ids))
+		}
+	}
+}

@@ -6,7 +6,8 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// Targets selects connections, each once. The zero value selects none.
+// Targets selects connections, each once. The zero value selects none. Users is put
+// in another order by whoever is given it.
 type Targets struct {
 	All     bool
 	Conn    string   // one connection
@@ -46,9 +47,10 @@ func (h *Hub) resolve(t Targets) aim {
 		return a
 	}
 	a.ids = make([][]netpoll.ID, len(h.loops))
-	users, among := t.Users, owners{}
+	users, among := t.Users, owners(nil)
+	slices.Sort(users)
 	if t.byConn() && len(users) > 0 {
-		users, among = nil, newOwners(users)
+		users, among = nil, owners(users)
 	}
 	if t.Conn != "" {
 		h.addConn(&a, t.Conn, among)
@@ -56,8 +58,10 @@ func (h *Hub) resolve(t Targets) aim {
 	for _, s := range t.Conns {
 		h.addConn(&a, s, among)
 	}
-	for _, user := range users {
-		h.addUser(&a, user)
+	for i, user := range users {
+		if i == 0 || user != users[i-1] { // or a user with many connections, named often, would take memory without bound
+			h.addUser(&a, user)
+		}
 	}
 	if t.namesConns() && len(users) > 0 || len(t.Conns) > 0 || len(users) > 1 {
 		a.compact()
@@ -100,31 +104,14 @@ func (h *Hub) belongs(id netpoll.ID, among owners) bool {
 	return among.has(user)
 }
 
-// owners is users of whom connections may be. The zero value is anybody.
-type owners struct {
-	few  []string
-	many map[string]struct{}
-}
+// owners is the users of whom connections may be, sorted; nil is anybody.
+type owners []string
 
-// fewOwners are looked through faster than they are made a map of.
-const fewOwners = 16
-
-func newOwners(users []string) owners {
-	if len(users) <= fewOwners {
-		return owners{few: users}
-	}
-	o := owners{many: make(map[string]struct{}, len(users))}
-	for _, user := range users {
-		o.many[user] = struct{}{}
-	}
-	return o
-}
-
-func (o owners) anybody() bool { return o.few == nil && o.many == nil }
+func (o owners) anybody() bool { return o == nil }
 
 func (o owners) has(user string) bool {
-	_, found := o.many[user]
-	return found || slices.Contains(o.few, user)
+	_, found := slices.BinarySearch(o, user)
+	return found
 }
 
 func (h *Hub) addUser(a *aim, user string) {

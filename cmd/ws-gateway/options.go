@@ -79,7 +79,7 @@ type options struct {
 	AdminToken         string        `group:"management" reload:"yes" secret:"true" placeholder:"TOKEN" help:"Token that every management request must present; without one only loopback is served."`
 	AdminTokenFile     string        `group:"management" reload:"yes" placeholder:"FILE" help:"File that holds the token."`
 	MaxAPIBody         size          `group:"management" reload:"yes" name:"max-api-body" default:"16MiB" min:"1KiB" max:"1GiB" help:"Largest body of a management request; 413 above it."`
-	APIMemory          size          `group:"management" reload:"yes" name:"api-memory" default:"128MiB" min:"64KiB" max:"1TiB" help:"Bytes of request bodies, and of messages made of them that are on their way to the connections, of all requests together; 503 above it. One request always has room."`
+	APIMemory          size          `group:"management" reload:"yes" name:"api-memory" default:"128MiB" min:"64KiB" max:"1TiB" help:"Bytes of request bodies, of what is made of them until the connections have it, and of lists that are being written, of all requests together; lists may have a quarter, commands the rest; 503 above it. One of each always has room."`
 	Profiles           bool          `group:"management" reload:"yes" name:"pprof" help:"Serve profiles of the process at /debug/pprof/, for go tool pprof: heap, goroutine, profile?seconds=10 (of the processor) and others."`
 	DrainDelay         time.Duration `group:"process" reload:"yes" default:"0s" min:"0s" help:"On SIGTERM, time from refusing upgrades to closing the first connection."`
 	DrainPeriod        time.Duration `group:"process" reload:"yes" default:"5s" min:"0s" help:"Time over which the closing of connections is spread."`

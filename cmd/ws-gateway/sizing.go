@@ -90,7 +90,7 @@ func planOf(c *config, connections int) *sizing.Plan {
 			p.Values[option] = int64(*c.budget(option))
 		}
 	}
-	p.Values["api-memory"] = max(p.Values["api-memory"], 2*int64(c.MaxAPIBody)) // one always has room
+	p.Values["api-memory"] = sizing.APIMemory(p.Values["api-memory"], int64(c.MaxAPIBody))
 	if c.callback == "" {
 		return p
 	}

@@ -49,12 +49,12 @@ func (b *Budget) Default(limit int64) int64 {
 	return value
 }
 
-// Body is the default of --max-api-body: a body and the message that is made of it
-// fit --api-memory.
+// Body is the default of --max-api-body: a body, and the message and the targets that
+// are made of it, fit the part of --api-memory that is for commands.
 func Body(limit int64) int64 {
 	for i := range Budgets {
 		if b := &Budgets[i]; b.Option == "api-memory" {
-			return min(b.Default(limit)/2, 16*mebibyte)
+			return min(b.Default(limit)/4, 16*mebibyte)
 		}
 	}
 	panic("BUG: no --api-memory")
@@ -68,6 +68,10 @@ func SocketBuffer(limit int64) int64 {
 	}
 	return bounded(limit, 8192, 32<<10, mebibyte)
 }
+
+// APIMemory is what management requests may hold: a quarter is for lists, and one
+// command of any permitted size, with twice of it made of its body, has room in any case.
+func APIMemory(option, body int64) int64 { return max(option, option/4+3*body) }
 
 func bounded(limit, share, least, most int64) int64 {
 	const grain = 4 << 10
