@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -85,6 +86,70 @@ func TestPressureStopsReadingBeforeItStopsConnections(t *testing.T) {
 			equal(t, "calls in the end", len(calls), 0)
 		}
 	})
+}
+
+// The loops must not read on until some other goroutine has had its turn.
+func TestPressureIsToldBeforeTheEventThatMakesItHasBeenTaken(t *testing.T) {
+	const limit = 64 << 10
+	var level atomic.Uint32
+	cfg := Config{Memory: limit, Concurrency: 1, Pressure: func(l Level) { level.Store(uint32(l)) }}
+	bubble(t, cfg, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
+		release := make(chan struct{})
+		a.serve = func(post, http.ResponseWriter, *http.Request) { <-release }
+		for n := range limit / 700 {
+			f.Message(source(n, 0), make([]byte, 700), true)
+			held := f.pressure.held.Load()
+			equal(t, "level at once", Level(level.Load()), f.pressure.next(held, Relaxed))
+		}
+		for n := range limit / 100 {
+			f.Open(source(1000+n, 0), Request{URI: "/ws"})
+			if Level(level.Load()) == Full {
+				break
+			}
+		}
+		equal(t, "level in the end", Level(level.Load()), Full)
+		close(release)
+	})
+	equal(t, "level of what has ended", Level(level.Load()), Relaxed)
+}
+
+// Whatever rises and falls side by side, what was told last is what is.
+func TestPressureThatComesAndGoesIsToldToTheEnd(t *testing.T) {
+	const limit = 1600
+	for range 50 {
+		var told atomic.Uint32
+		var calling atomic.Int32
+		p := newPressure(limit, func(l Level) {
+			if calling.Add(1) != 1 {
+				t.Error("two calls at a time")
+			}
+			told.Store(uint32(l))
+			calling.Add(-1)
+		})
+		var watch, busy sync.WaitGroup
+		watch.Go(func() { p.watch(func() bool { return false }) })
+		for range 8 {
+			busy.Go(func() {
+				for range 200 {
+					p.add(300)
+					p.add(-300)
+				}
+			})
+		}
+		busy.Wait()
+		for end := time.Now().Add(time.Minute); ; runtime.Gosched() {
+			if Level(told.Load()) == Relaxed && Level(p.level.Load()) == Relaxed {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatal("pressure is told of where there is none")
+			}
+		}
+		p.add(limit + 1)
+		equal(t, "told", Level(told.Load()), Full)
+		close(p.quit)
+		watch.Wait()
+	}
 }
 
 // insatiable says something whenever it may, until stop.

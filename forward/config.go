@@ -75,9 +75,11 @@ type Config struct {
 
 	// Drained is told that a lane whose Message call had answered full is down to
 	// half of its bounds. Pressure is told how much of Memory is taken when that
-	// calls for something else: that no connection is read, or taken. Both are called
-	// on a goroutine of the Forwarder's own, with no lock held; calls of Pressure
-	// follow one another. Neither is called once Drain has returned.
+	// calls for something else: that no connection is read, or taken. Drained is called
+	// on a goroutine of the Forwarder's own, with no lock of an event held; Pressure too
+	// where there is less to be done than before, and by Open, Message and Close, before
+	// they return, where there is more. Calls of Pressure follow one another. Neither is
+	// called once Drain has returned, and neither may call the Forwarder.
 	Drained  func(key uint64)
 	Pressure func(Level)
 

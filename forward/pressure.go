@@ -2,6 +2,7 @@ package forward
 
 import (
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -24,13 +25,17 @@ const (
 // The next eighth is for such single events, and at its end nobody is read. The last
 // is for opens and closes.
 //
-// One goroutine makes the calls, so they follow one another.
+// A rise is told by who brings the event that makes it, at once: until another
+// goroutine had its turn on a busy machine, each of the others could bring an event
+// more, and nothing would be left of the last eighth. The rest is told by watch. The
+// calls follow one another.
 type pressure struct {
 	limit atomic.Int64
 	call  func(Level)
+	mu    sync.Mutex // held by who makes calls
 
 	held  atomic.Int64  // bytes
-	level atomic.Uint32 // what call was told last; written by watch only
+	level atomic.Uint32 // what call was told last; written with mu held
 	look  chan struct{} // has one place: there may be something to do for watch
 	quit  chan struct{}
 }
@@ -44,8 +49,42 @@ func newPressure(limit int64, call func(Level)) *pressure {
 // add counts n bytes more, or fewer.
 func (p *pressure) add(n int64) {
 	held := p.held.Add(n)
-	if now := Level(p.level.Load()); p.next(held, now) != now {
+	now := Level(p.level.Load())
+	switch next := p.next(held, now); {
+	case next == now:
+	case next > now && p.mu.TryLock():
+		calm := p.tell(true)
+		p.mu.Unlock()
+		if !calm {
+			p.wake()
+		}
+	default:
 		p.wake()
+	}
+}
+
+// tell makes the calls that are due, rises alone or all of them, and reports whether
+// none is left. It looks again after each: add may have seen the old level. The caller
+// holds mu.
+func (p *pressure) tell(rises bool) (calm bool) {
+	for now := Level(p.level.Load()); ; {
+		next := p.next(p.held.Load(), now)
+		if next == now || rises && (next < now || p.over()) {
+			return next == now
+		}
+		now = next
+		p.level.Store(uint32(now))
+		p.call(now)
+	}
+}
+
+// over reports whether watch has ended, or is about to: then nobody is called.
+func (p *pressure) over() bool {
+	select {
+	case <-p.quit:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -85,23 +124,17 @@ func (p *pressure) next(held int64, now Level) Level {
 // which nothing goes out: what others have left free may be enough by now.
 const sweepEvery = time.Second
 
-// watch makes the calls until quit is closed. It looks again after each: add may have
-// seen the old state. While sweep says that there is more to do it is called again.
+// watch makes the calls until quit is closed. While sweep says that there is more to do
+// it is called again.
 func (p *pressure) watch(sweep func() (more bool)) {
 	timer := time.NewTimer(sweepEvery)
 	timer.Stop()
 	defer timer.Stop()
 	armed := false
 	for {
-		for now := Level(p.level.Load()); ; {
-			next := p.next(p.held.Load(), now)
-			if next == now {
-				break
-			}
-			now = next
-			p.level.Store(uint32(now))
-			p.call(now)
-		}
+		p.mu.Lock()
+		p.tell(false)
+		p.mu.Unlock()
 		select {
 		case <-p.look:
 			if !armed {

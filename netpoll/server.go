@@ -237,7 +237,7 @@ var atOnce = func() context.Context {
 }()
 
 // SetPressure stops the reading of all open connections, or lets it go on. It may
-// be called from any goroutine but a loop's.
+// be called from any goroutine, with on from a loop's too.
 func (s *Server) SetPressure(on bool) {
 	s.pressure.Store(on)
 	if on {
