@@ -20,7 +20,7 @@ import (
 var (
 	errNotJSON     = errors.New("request body is not valid JSON")
 	errNotObject   = errors.New("request body is not a JSON object")
-	errNoTarget    = errors.New("send message target is nil") // the incumbent's words, which callers know
+	errNoTarget    = errors.New("send message target is nil") // as the component of Olares says it, which callers know
 	errNoPayload   = errors.New("payload is missing")
 	errEncoding    = errors.New(`encoding must be "text" or "base64"`)
 	errCloseNobody = errors.New("close target is nil: name conns or users, or set all")

@@ -14,7 +14,7 @@ type Figure struct {
 	Name  string  `json:"name"`
 	Unit  string  `json:"unit"`
 	Value float64 `json:"value"`
-	Goal  float64 `json:"goal,omitempty"` // at most this, from DESIGN.md, section 4; 0 where there is none
+	Goal  float64 `json:"goal,omitempty"` // at most this; 0 where nothing is promised
 }
 
 // Run describes a run of the harness.

@@ -28,7 +28,11 @@ Each --some-name is also the environment variable WS_GATEWAY_SOME_NAME and the
 key some-name of the file given by --config. A flag wins over the environment,
 the environment over the file, the file over the default. Durations are written
 500ms, 75s or 1m30s, sizes in bytes or as 32KiB, 1MiB, 1GiB. A repeatable option
-takes commas too, and a list in the file.`
+takes commas too, and a list in the file.
+
+SIGTERM stops the gateway in good order, SIGHUP has it read its configuration
+again. Exit codes: 0 stopped by a signal, 1 could not start or go on, 78 wrong
+configuration. docs/ and man ws-gateway say more.`
 
 var groups = []kong.Group{
 	{Key: "clients", Title: "Clients:"},
