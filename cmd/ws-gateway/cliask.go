@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -102,7 +103,7 @@ func gatewayURL(typed string) (string, error) {
 		return "", usagef("--gateway: " + form) // it may have a password in it
 	case where.User != nil || where.RawQuery != "" || where.Fragment != "":
 		return "", usagef("--gateway: " + form + ", without user, query and fragment")
-	case where.Scheme != "http" && where.Scheme != "https" || where.Host == "":
+	case where.Scheme != "http" && where.Scheme != "https" || where.Host == "" || !isPort(where.Port()):
 		return "", usagef("--gateway %q: "+form, typed)
 	case where.Hostname() == "" || net.ParseIP(where.Hostname()).IsUnspecified():
 		if where.Port() == "" {
@@ -111,6 +112,12 @@ func gatewayURL(typed string) (string, error) {
 		where.Host = strings.TrimPrefix(managementURL(where.Host), "http://")
 	}
 	return where.String(), nil
+}
+
+// isPort reports whether a URL's port can be one. Empty is the scheme's.
+func isPort(port string) bool {
+	_, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil
 }
 
 func digitsOnly(s string) bool {

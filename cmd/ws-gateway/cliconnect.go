@@ -49,7 +49,7 @@ func (o *connectOptions) run(ctx context.Context, s *clientIO) error {
 		return err
 	}
 	target, err := url.Parse(o.URL)
-	if err != nil || target.Host == "" || !strings.Contains(" ws wss http https ", " "+target.Scheme+" ") {
+	if err != nil || target.Host == "" || !isPort(target.Port()) || !strings.Contains(" ws wss http https ", " "+target.Scheme+" ") {
 		return usagef("%q is no URL to connect to: write ws://HOST:PORT/ws or wss://HOST/ws", o.URL)
 	}
 	c, response, err := o.dial(ctx, header)

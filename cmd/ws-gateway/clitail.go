@@ -77,13 +77,14 @@ func (o *tailOptions) run(ctx context.Context, s *clientIO) error {
 	if err != nil {
 		return err
 	}
-	t := &tail{manager: m, query: o.query(), asJSON: o.JSON, s: s}
+	t := &tail{manager: m, again: func() (*manager, error) { return o.manager(s.env) }, query: o.query(), asJSON: o.JSON, s: s}
 	return t.follow(ctx)
 }
 
 // tail follows a gateway, across its restarts.
 type tail struct {
 	manager *manager
+	again   func() (*manager, error) // finds the gateway anew
 	query   url.Values
 	asJSON  bool
 	s       *clientIO
@@ -122,6 +123,12 @@ func (t *tail) follow(ctx context.Context) error {
 		case <-time.After(wait/2 + rand.N(wait/2)):
 		}
 		wait = min(2*wait, lastRetry)
+		// The stream may have ended because the token is another one now, which the
+		// file or the gateway's configuration has. What cannot be read was good before.
+		if m, err := t.again(); err == nil {
+			t.manager.client.CloseIdleConnections()
+			t.manager = m
+		}
 	}
 }
 

@@ -313,6 +313,28 @@ func TestTailFollowsEventsAcrossARestartUntilCtrlC(t *testing.T) {
 	r.ends(0)
 }
 
+// The token is rotated where tail has it from, and SIGHUP ends streams of the old one.
+func TestTailGoesOnWithATokenThatWasRotated(t *testing.T) {
+	t.Parallel()
+	token := writeFile(t, "token", secret+"old\n")
+	s := steer(t, nil, "admin-token-file: "+token)
+	r := startCLI(t, "tail", "--gateway", s.addr, "--token-file", token)
+	events := func(code websocket.StatusCode) {
+		poll(t, "an event", func() bool {
+			s.dial(t, "alice").close(code, "")
+			return len(r.output.matching(fmt.Sprint(int(code)), "by client")) > 0
+		})
+	}
+	events(4001)
+	replaceFile(t, token, secret+"new\n")
+	s.reload([]string{"admin-token-file: " + token}, "admin-token-file")
+	events(4002)
+	if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	r.ends(0)
+}
+
 func cliSendOver(t *testing.T, gateway, user, message string) (code int, stdout, stderr string) {
 	t.Helper()
 	got := cli(t, message, nil, "send", "--gateway", gateway, "--user", user)

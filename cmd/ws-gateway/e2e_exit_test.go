@@ -36,6 +36,9 @@ func TestWhateverIsTypedWronglyIsExitCode78(t *testing.T) {
 		{args: []string{"check", "--no-callback", "--no-such-flag"}},
 		{args: []string{"health", "--no-such-flag"}},
 		{args: []string{"health", "--listen", "nonsense"}},
+		{args: []string{"health", "--url", "::"}},
+		{args: []string{"health", "--url", "127.0.0.1:40010"}},
+		{args: []string{"health", "--url", "http://127.0.0.1:99999/healthz"}},
 		{args: []string{"replay"}},
 		{args: []string{"replay", broken}},
 		{args: []string{"send", "x"}},
@@ -43,8 +46,10 @@ func TestWhateverIsTypedWronglyIsExitCode78(t *testing.T) {
 		{args: []string{"close"}},
 		{args: []string{"list", "--no-such-flag"}},
 		{args: []string{"count", "--gateway", "nonsense:x:y"}},
+		{args: []string{"list", "--gateway", "http://127.0.0.1:99999"}},
 		{args: []string{"tail", "--action", "cloze"}},
 		{args: []string{"connect", "nonsense"}},
+		{args: []string{"connect", "ws://127.0.0.1:99999/ws"}},
 		{args: []string{"completion", "tcsh"}},
 	} {
 		code, stdout, stderr := launch{args: test.args, env: test.env}.runToEnd(t)

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -16,7 +18,7 @@ const healthTimeout = 2 * time.Second
 // health asks a running gateway how it is, for health checks of containers that
 // have nothing but this binary in them.
 func (p *process) health(cfg *config) error {
-	url, socket := healthURL(cfg)
+	target, socket := healthURL(cfg)
 	var dialer net.Dialer
 	transport := &http.Transport{DisableKeepAlives: true}
 	if socket != "" {
@@ -25,14 +27,14 @@ func (p *process) health(cfg *config) error {
 		}
 	}
 	client := http.Client{Transport: transport, Timeout: healthTimeout}
-	response, err := client.Get(url)
+	response, err := client.Get(target)
 	if err != nil {
 		return fmt.Errorf("health: %w", err)
 	}
 	defer response.Body.Close()
 	said, _ := io.ReadAll(io.LimitReader(response.Body, 200)) // the status decides
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("health: %s answers %s: %s", url, response.Status, strings.TrimSpace(string(said)))
+		return fmt.Errorf("health: %s answers %s: %s", target, response.Status, strings.TrimSpace(string(said)))
 	}
 	fmt.Fprintln(p.stdout, strings.TrimSpace(string(said)))
 	return nil
@@ -40,7 +42,7 @@ func (p *process) health(cfg *config) error {
 
 // healthURL is what --url says, or where a gateway of this configuration answers:
 // management has an address of its own, or shares that of the clients.
-func healthURL(c *config) (url, socket string) {
+func healthURL(c *config) (target, socket string) {
 	if c.asking.URL != "" {
 		return c.asking.URL, ""
 	}
@@ -56,6 +58,19 @@ func healthURL(c *config) (url, socket string) {
 		return "http://localhost" + path, socket
 	}
 	return managementURL(addr) + path, ""
+}
+
+// check refuses what cannot be asked: that the gateway is not well is another
+// exit code.
+func (o *healthOptions) check() error {
+	if o.URL == "" {
+		return nil
+	}
+	where, err := url.Parse(o.URL)
+	if err != nil || where.Scheme != "http" && where.Scheme != "https" || where.Hostname() == "" || !isPort(where.Port()) {
+		return errors.New("--url: must be a URL such as http://127.0.0.1:40010/healthz; where management is at a socket, --admin-listen unix:/path says so")
+	}
+	return nil
 }
 
 // managementURL is how a process of this host reaches who listens at addr.

@@ -29,7 +29,7 @@ func (c *config) finish(env environment) error {
 	for _, v := range c.values {
 		errs = append(errs, c.checkTags(v))
 	}
-	errs = append(errs, c.checkBindings(env["LISTEN_FDS"] != "" || c.command == "health"), c.checkPaths(), c.checkClients(), c.checkToken(), c.checkTogether(), c.checkCallbacks())
+	errs = append(errs, c.checkBindings(env["LISTEN_FDS"] != "" || c.command == "health"), c.checkPaths(), c.checkClients(), c.checkToken(), c.checkTogether(), c.checkCallbacks(), c.asking.check())
 	if c.demo || c.command == "health" {
 		return errors.Join(errs...)
 	}
