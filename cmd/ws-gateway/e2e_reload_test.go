@@ -403,11 +403,10 @@ func TestTheLogLevelIsReloaded(t *testing.T) {
 	}
 	leave("bob")
 	poll(t, "a line at level debug", func() bool { return debug() == 1 })
-	s.put("log-level: error")
-	s.signal(syscall.SIGHUP) // does not say so any more
-	poll(t, "the level", func() bool { return strings.Contains(s.get("/tapr/ws/config").body, `log-level: \"error\"`) })
+	s.reload([]string{"log-level: error"}, "log-level") // which says so, at level info
 	leave("carol")
 	if n := debug(); n != 1 {
 		t.Errorf("%d lines at level error", n)
 	}
+	s.reload([]string{"log-level: info"}, "log-level")
 }

@@ -54,6 +54,13 @@ func (l *logLevel) set(name string) {
 	l.least.Store(int32(parsed))
 }
 
+// loosen changes the level where that lets more through.
+func (l *logLevel) loosen(name string) {
+	if parsed, err := zerolog.ParseLevel(name); err != nil || int32(parsed) < l.least.Load() {
+		l.set(name)
+	}
+}
+
 // of returns log with this level.
 func (l *logLevel) of(log zerolog.Logger) zerolog.Logger { return log.Sample(l) }
 

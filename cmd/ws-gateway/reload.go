@@ -105,6 +105,7 @@ func (g *gateway) hangUp(ctx context.Context) {
 		g.log.Info().Msg("SIGHUP: files reopened")
 	}
 	g.supervisor.reloading()
+	either := newLogLevel(g.config().LogLevel)
 	changed, err := g.reload(ctx)
 	if ctx.Err() != nil {
 		return // it stops
@@ -116,15 +117,17 @@ func (g *gateway) hangUp(ctx context.Context) {
 		g.log.Error().Str("error", message).Msg("SIGHUP: the configuration is wrong: nothing of it is taken, what was in force stays")
 		return
 	}
+	either.loosen(g.config().LogLevel) // that it is another one is told by whichever lets it through
+	log := either.of(g.log)
 	restart := pendingOptions(g.config().pending)
 	g.record.Add(reload.Outcome{At: time.Now(), Restart: restart})
 	if len(restart) > 0 {
-		g.log.Warn().Strs("options", restart).Msg("SIGHUP: options have been changed that need a restart: they stay as they were until then")
+		log.Warn().Strs("options", restart).Msg("SIGHUP: options have been changed that need a restart: they stay as they were until then")
 	}
 	if len(changed) > 0 {
-		g.log.Info().Strs("changed", changed).Msg("SIGHUP: reloaded")
+		log.Info().Strs("changed", changed).Msg("SIGHUP: reloaded")
 	} else {
-		g.log.Info().Msg("SIGHUP: nothing has changed that can be reloaded")
+		log.Info().Msg("SIGHUP: nothing has changed that can be reloaded")
 	}
 }
 
