@@ -166,6 +166,8 @@ func checkTaken(t *testing.T, v value, s sample, level string, high int, args, e
 	switch {
 	case v.Name == "no-callback" && level == "default":
 		want = false
+	case v.Name == "listen" && level == "default" && c.demo:
+		want = "127.0.0.1" + v.Default
 	case level == "default":
 		want = defaultOf(v)
 	}
@@ -174,6 +176,18 @@ func checkTaken(t *testing.T, v value, s sample, level string, high int, args, e
 	}
 	if !reflect.DeepEqual(got, want) || from != wantFrom {
 		t.Errorf("%s from %s: got %v from %s, want %v from %s (%q, %q)", v.Name, level, got, from, want, wantFrom, args, env)
+	}
+}
+
+// A reload that leaves an option for a restart completes the configuration once more.
+func TestAConfigurationIsCompletedTwiceAsOnce(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"run", "demo"} {
+		c := mustParse(t, []string{command}, "WS_GATEWAY_NO_CALLBACK=true")
+		once := *c.options
+		if err := c.finish(c.env); err != nil || !reflect.DeepEqual(*c.options, once) {
+			t.Errorf("%s: %v; %+v, want %+v", command, err, *c.options, once)
+		}
 	}
 }
 

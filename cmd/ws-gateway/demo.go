@@ -62,7 +62,7 @@ func (c *config) beDemo(callback string) { c.callback = callback }
 // settleDemo changes what a demo has differently from its defaults, and warns of what
 // does not count with it.
 func (c *config) settleDemo() {
-	if c.from("listen") == "default" {
+	if c.from("listen") == "default" && strings.HasPrefix(c.Listen, ":") { // a reload settles twice
 		c.Listen = "127.0.0.1" + c.Listen // the chat is nobody else's business
 	}
 	for _, option := range []string{"callback-url", "manifest"} {
