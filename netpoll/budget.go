@@ -105,6 +105,7 @@ func (b *budget) stats() BudgetStats {
 // holder is what one connection holds. The zero value holds nothing.
 type holder struct {
 	bytes      int64
+	still      int64 // of these, those that do not grow worse with time: see score
 	slot       uint32
 	since      uint32 // tick at which it began to hold something
 	prev, next *holder
@@ -202,10 +203,11 @@ func (p *purse) largest(now uint32) (h *holder, score int64) {
 
 // score ranks holders: by bytes or, where what is held is on its way to be
 // complete, by bytes and seconds. A client that holds half a message for long is
-// then worse than one that is about to send a larger one.
+// then worse than one that is about to send a larger one. What has been read and
+// waits for the app does not age: that it takes long is not the client's doing.
 func (p *purse) score(h *holder, now uint32) int64 {
 	if p.aged {
-		return h.bytes * int64(now-h.since+1)
+		return (h.bytes-h.still)*int64(now-h.since+1) + h.still
 	}
 	return h.bytes
 }

@@ -91,6 +91,7 @@ func (c *Conn) weigh() {
 	if c.state == stateHandshake || c.state == stateParked { // memory that an inbox brings along from its last owner
 		return
 	}
+	c.in.msgHeld.still = int64(cap(c.in.held))
 	c.loop.hold(MessageBudget, &c.in.msgHeld, c, cap(c.in.msg)+cap(c.in.held))
 }
 
@@ -137,6 +138,7 @@ func (l *Loop) putInbox(c *Conn) {
 // reclaim empties an inbox for its next owner.
 func (l *Loop) reclaim(in *inbox) {
 	l.hold(HeaderBudget, &in.headHeld, nil, 0)
+	in.msgHeld.still = 0
 	l.hold(MessageBudget, &in.msgHeld, nil, 0)
 	in.held = nil
 	if len(l.inboxes) == maxPooled {

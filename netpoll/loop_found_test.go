@@ -1,8 +1,12 @@
 package netpoll
 
 import (
+	"bytes"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/gobwas/ws"
 )
 
 // What fuzzing the loop has found, each reduced to what it takes.
@@ -68,4 +72,30 @@ func TestWhatAConnectionHeldDoesNotOutliveIt(t *testing.T) {
 	if used := budget.used.Load(); used != 0 {
 		t.Errorf("%d bytes are kept for connections that have ended", used)
 	}
+}
+
+// While the app is slow a client that is not read for it holds what has been read of
+// it already, for as long as that takes. Those who leave messages unfinished must not
+// drive it out.
+func TestWhoWaitsForTheAppDoesNotGiveWayToHalfMessages(t *testing.T) {
+	const budget = 64 << 10
+	h := newRecorder()
+	h.message = func(c *Conn, _ ws.OpCode, _ []byte) { c.Pause(BackPressure) }
+	s, addr := startServer(t, Config{Handler: h, Loops: 1, MaxMessageSize: budget, MaxAssemblyMemory: budget})
+	waiting := dialRaw(t, addr)
+	waiting.Write(bytes.Repeat(clientFrame(0x82, strings.Repeat("w", 2000)), 10))
+	awaitStats(t, s, "it not to be read", func(n Stats) bool { return n.Paused == 1 && n.AssemblyBytes > 2000 })
+	s.Loops()[0].Post(func(l *Loop) bool { l.now += 100; return false })
+	for range 4 {
+		half := dialRaw(t, addr)
+		half.Write(clientFrame(0x82, strings.Repeat("h", 50_000))[:30_000])
+	}
+	awaitStats(t, s, "some to give way", func(n Stats) bool {
+		return n.Closed[OverCapacity] >= 2 && n.AssemblyBytes <= budget
+	})
+	h.note(func() {
+		if ends := h.ends[h.opened[0]]; len(ends) > 0 {
+			t.Errorf("who waits for the app has ended: %+v", ends)
+		}
+	})
 }
