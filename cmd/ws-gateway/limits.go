@@ -158,7 +158,7 @@ func (s *surroundings) judgePorts(c *config) finding {
 // descriptor limit and the memory limit leave room for.
 func (s *surroundings) connections(c *config) int {
 	limit := connectionLimit(s.descriptors, c.MaxConnections, c.CallbackConcurrent)
-	if fit := sizing.Connections(s.memory.limit); c.MaxConnections == 0 && fit > 0 {
+	if fit := sizing.Connections(s.memory.limit, planOf(c, 0).Fixed); c.MaxConnections == 0 && fit > 0 {
 		limit = min(limit, fit)
 	}
 	return limit

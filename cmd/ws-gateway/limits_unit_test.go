@@ -43,6 +43,7 @@ func TestWhatIsTooSmallIsFoundWithTheCommandThatHelps(t *testing.T) {
 		{"memory", nil, func(*surroundings) {}, stateOK, "no limit", ""},
 		{"memory", []string{"--max-connections=10000"}, func(s *surroundings) { s.memory = memory{700 << 20, 630 << 20} }, stateOK, "keeps below 630 MiB", ""},
 		{"memory", nil, func(s *surroundings) { s.memory.limit = 128 << 20 }, stateOK, "idle connections take about", ""},
+		{"memory", []string{"--callback-reply", "--journal=/journal"}, func(s *surroundings) { s.memory.limit = 256 << 20 }, stateOK, "idle connections take about", ""},
 		{"memory", []string{"--max-connections=9000"}, func(s *surroundings) { s.memory.limit = 256 << 20 }, stateOK, "9000 idle connections take about 71 MiB", ""},
 		{"memory", []string{"--max-connections=10000"}, func(s *surroundings) { s.memory.limit = 256 << 20 }, stateWarn, "may hold 183 MiB more", "raise the memory limit to 260 MiB, or --max-connections=9637"},
 		{"memory", []string{"--max-connections=9000", "--outbox-memory=300MiB"}, func(s *surroundings) { s.memory.limit = 256 << 20 }, stateWarn, "may hold 447 MiB more", "or --outbox-memory=37MiB"},

@@ -78,12 +78,13 @@ func bounded(limit, share, least, most int64) int64 {
 	return min(max(limit/share/grain*grain, least), most)
 }
 
-// Connections is how many fit beside the default budgets, 0 for no limit.
-func Connections(limit int64) int {
+// Connections is how many fit beside the default budgets and what no option sets, 0
+// for no limit.
+func Connections(limit, fixed int64) int {
 	if limit == 0 {
 		return 0
 	}
-	room := limit - Process
+	room := limit - Process - fixed
 	for i := range Budgets {
 		room -= Budgets[i].Default(limit)
 	}

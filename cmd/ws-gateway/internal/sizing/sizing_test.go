@@ -4,7 +4,8 @@ import "testing"
 
 func TestTheDefaultsFitEveryMemoryLimit(t *testing.T) {
 	for limit := int64(96 * mebibyte); limit < 1<<40; limit += limit / 7 {
-		p := Plan{Connections: Connections(limit), Values: map[string]int64{}}
+		fixed := limit / 100 * (limit % 7)
+		p := Plan{Connections: Connections(limit, fixed), Values: map[string]int64{}, Fixed: fixed}
 		for i := range Budgets {
 			value := Budgets[i].Default(limit)
 			if value < mebibyte || Budgets[i].most > 0 && value > Budgets[i].most {
