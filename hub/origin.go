@@ -45,6 +45,14 @@ func parseOrigins(rules []string) (o originRules, err error) {
 	return o, nil
 }
 
+// PagesAllowed says which web pages the rules of Config.AllowedOrigins let connect:
+// any of them, and whether those of the origin null, as which any page can open a
+// sandboxed frame.
+func PagesAllowed(rules []string) (anyOrigin, null bool) {
+	o, err := parseOrigins(rules)
+	return err == nil && o.any, err == nil && o.allow("null")
+}
+
 // allow decides about an Origin header's value.
 func (o *originRules) allow(origin string) bool {
 	if o.any {

@@ -6,10 +6,12 @@ import (
 	"strings"
 
 	"ws-gateway/cmd/ws-gateway/internal/exposure"
+	"ws-gateway/hub"
 )
 
 // exposure is what of the configuration decides who can reach what.
 func (c *config) exposure() *exposure.Config {
+	anyOrigin, null := hub.PagesAllowed(c.AllowedOrigins)
 	return &exposure.Config{
 		Listen:        c.Listen,
 		AdminListen:   c.AdminListen,
@@ -18,7 +20,8 @@ func (c *config) exposure() *exposure.Config {
 		Token:         c.token != "",
 		TokenLength:   len(c.token),
 		EnoughToken:   enoughToken,
-		AnyOrigin:     len(c.AllowedOrigins) == 0,
+		AnyOrigin:     anyOrigin,
+		NullOrigin:    null,
 		UserHeader:    c.UserHeader,
 		Authorize:     c.CallbackOpen == "authorize",
 		Profiles:      c.Profiles,

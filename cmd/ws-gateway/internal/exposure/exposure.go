@@ -23,6 +23,7 @@ type Config struct {
 	EnoughToken int // the length from which on a token is long enough
 
 	AnyOrigin  bool
+	NullOrigin bool // the origin null is allowed
 	UserHeader string
 	Authorize  bool // the app decides about each upgrade
 	Profiles   bool
@@ -115,6 +116,9 @@ func (c *Config) origins() Finding {
 	const name = "security: origins"
 	if c.AnyOrigin {
 		return Finding{name, warn, "pages of any origin may connect, and browsers add the visitor's cookies to it", "--allowed-origins https://app.example.org"}
+	}
+	if c.NullOrigin {
+		return Finding{name, warn, "the origin null may connect, and any page can open a sandboxed frame that has it", "--allowed-origins without null, unless an app that has no origin of its own needs it"}
 	}
 	return Finding{name, ok, "pages of the named origins alone may connect", ""}
 }

@@ -51,6 +51,7 @@ func TestTheConfigurationsFindings(t *testing.T) {
 		{"management for all hosts", func(c *Config) { c.AdminListen, c.Token = ":40011", false }, "security: management", "others reach the address"},
 		{"a short token", func(c *Config) { c.TokenLength = 15 }, "security: token", "15 characters"},
 		{"any origin", func(c *Config) { c.AnyOrigin = true }, "security: origins", "any origin"},
+		{"the origin of sandboxed frames", func(c *Config) { c.NullOrigin = true }, "security: origins", "sandboxed"},
 		{"users believed from all hosts", func(c *Config) { c.Listen = ":40010" }, "security: users", "X-Who is believed"},
 		{"the app decides", func(c *Config) { c.Listen, c.Authorize = ":40010", true }, "", ""},
 		{"profiles in the open", func(c *Config) { c.AdminListen, c.Token = "", false }, "security: profiles", "--pprof"},
