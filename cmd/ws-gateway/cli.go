@@ -203,6 +203,7 @@ func parseClient(args []string, env environment, out io.Writer) (clientCommand, 
 	if len(args) > 0 && (args[0] == "connect" || args[0] == "completion") {
 		hideConfig(parser.Model.Node) // they ask no gateway: it is taken, and means nothing
 	}
+	args = joined(parser.Model.Node, args)
 	trace, err := kong.Trace(parser, args)
 	if err != nil {
 		return nil, err
@@ -242,6 +243,43 @@ func hideConfig(root *kong.Node) {
 			f.Hidden = true
 		}
 	}
+}
+
+// joined returns the command line with --option=value where the value begins with a
+// dash and would be taken for a flag: in one start of 64 the gateway's connection ids
+// do, users may be called so, and numbers may be negative. What is a flag, or looks
+// like one that was misspelt, stays one.
+func joined(root *kong.Node, args []string) (all []string) {
+	flags := slices.Clone(root.Flags)
+	if len(args) > 0 {
+		if command := childOf(root, args[0]); command != nil {
+			flags = append(flags, command.Flags...)
+		}
+	}
+	for i := 0; i < len(args); i++ {
+		word := args[i]
+		if word == "--" {
+			return append(all, args[i:]...)
+		}
+		at := slices.IndexFunc(flags, func(f *kong.Flag) bool { return word == "--"+f.Name && !f.IsBool() })
+		if at >= 0 && i+1 < len(args) && strings.HasPrefix(args[i+1], "-") && !looksLikeFlag(flags, args[i+1]) {
+			i++
+			word += "=" + args[i]
+		}
+		all = append(all, word)
+	}
+	return all
+}
+
+// looksLikeFlag reports whether a word that begins with a dash is no value: -, a
+// short flag of these, or -- and what names of flags are made of.
+func looksLikeFlag(flags []*kong.Flag, word string) bool {
+	name, long := strings.CutPrefix(word, "--")
+	name, _, _ = strings.Cut(name, "=")
+	if long {
+		return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz-") == ""
+	}
+	return word == "-" || slices.ContainsFunc(flags, func(f *kong.Flag) bool { return f.Short != 0 && word == "-"+string(f.Short) })
 }
 
 // clientGroup is the heading of gatewayOptions in help texts.
