@@ -85,7 +85,7 @@ test-node: export CHROMIUM := $(CHROMIUM)
 test-node: browser-tools ## The real binary with the npm package ws, the JavaScript client and headless Chromium
 	mkdir -p bin
 	go build -race -o bin/ws-gateway-race ./cmd/ws-gateway
-	cd $(BROWSER) && node --test
+	cd $(BROWSER) && node --test --test-concurrency=3
 	cd $(CLIENT) && npm test --silent
 
 .PHONY: check

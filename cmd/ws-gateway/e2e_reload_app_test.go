@@ -224,6 +224,7 @@ func TestTheAppMovesToAnotherURLAndGetsWhatTheOldOneDidNotTake(t *testing.T) {
 	conn := before.opened("alice")
 	c.send("1")
 	before.message("alice", 1)
+	s.awaitMetric(t, `ws_gateway_callbacks_delivered_total{action="message"}`, 1) // stop cuts off answers that are on their way
 	before.stop()
 	c.send("2")
 	s.awaitMetric(t, "ws_gateway_app_down", 1)

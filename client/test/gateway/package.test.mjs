@@ -9,7 +9,7 @@ import { test } from "node:test";
 
 const client = join(import.meta.dirname, "../..");
 
-test("what is packed installs without a network, imports, has its types, and nothing else", { timeout: 60_000 }, (t) => {
+test("what is packed installs without a network, imports, has its types, and nothing else", { timeout: 300_000 }, (t) => {
   const folder = mkdtempSync(join(tmpdir(), "ws-gateway-client-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const npm = (cwd, ...args) => execFileSync("npm", args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import http from "node:http";
 import { Client } from "ws-gateway-client";
-import { queue, start } from "../../../cmd/ws-gateway/testdata/browser/program.mjs";
+import { freeAddress, queue, start } from "../../../cmd/ws-gateway/testdata/browser/program.mjs";
 
 // Quick where the defaults are made for people; the rules are the same.
 export const quick = { backoffBase: 100, backoffMax: 400, restartSpread: 100 };
@@ -14,8 +14,8 @@ export const quick = { backoffBase: 100, backoffMax: 400, restartSpread: 100 };
 export async function world(t, ...options) {
   const app = await startApp();
   const run = (listen) => start(["--listen", listen, "--callback-url", app.url, "--drain-period", "0s", "--close-timeout", "1s", ...options], "ready");
-  let running = await run("127.0.0.1:0");
-  const address = running.lines.ready.listen;
+  const address = await freeAddress();
+  let running = await run(address);
   const clients = [];
   const stop = async (signal) => {
     const stopping = running;

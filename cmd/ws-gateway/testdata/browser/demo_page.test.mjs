@@ -7,16 +7,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { chromium } from "playwright-core";
-import { start } from "./program.mjs";
+import { freeAddress, start } from "./program.mjs";
 
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const screenshots = process.env.SCREENSHOTS; // a folder; nothing is kept without
-const timeout = 60_000;
+const timeout = 300_000; // for what must happen, however busy the machine
 
 async function startBrowser(t) {
   const folder = await mkdtemp(join(tmpdir(), "ws-gateway-browser-"));
   const browser = await chromium.launch({
     executablePath,
+    timeout: timeout / 3,
     args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
       "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disk-cache-dir=" + folder],
   });
@@ -30,6 +31,7 @@ async function startBrowser(t) {
 // tab opens the page as somebody; what the page complains of fails the test.
 async function tab(browser, origin, name, colorScheme) {
   const context = await browser.newContext({ colorScheme, viewport: { width: 1180, height: 760 } });
+  context.setDefaultTimeout(timeout / 3);
   const page = await context.newPage();
   const complaints = [];
   page.on("pageerror", (e) => complaints.push(String(e)));
@@ -49,9 +51,9 @@ async function picture(page, name) {
 }
 
 test("two tabs of the demo talk, and the page shows the callbacks", { timeout }, async (t) => {
-  let demo = await start(["demo", "--listen", "127.0.0.1:0", "--app-listen", "127.0.0.1:0", "--drain-period", "0s"], "ready", "demo");
+  const addresses = ["--listen", await freeAddress(), "--app-listen", await freeAddress()];
+  let demo = await start(["demo", ...addresses, "--drain-period", "0s"], "ready", "demo");
   t.after(() => demo.stop());
-  const addresses = ["--listen", demo.lines.ready.listen, "--app-listen", demo.lines.demo.app];
   const origin = `http://${demo.lines.demo.app}`;
   const browser = await startBrowser(t);
   const ada = await tab(browser, origin, "Ada", "light");

@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 
 const binary = process.env.WS_GATEWAY_BINARY;
@@ -10,7 +11,9 @@ if (!binary) throw new Error("WS_GATEWAY_BINARY must name the binary to test: ru
 // start runs the binary and resolves when a line of its log has one of these
 // messages: { lines: {message: fields}, stop(signal) }.
 export async function start(args, ...messages) {
-  const child = spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"] });
+  // The race detector would hold up each exit for a second.
+  const env = { ...process.env, GORACE: "atexit_sleep_ms=20" };
+  const child = spawn(binary, args, { env, stdio: ["ignore", "ignore", "pipe"] });
   const exited = once(child, "exit");
   const log = [];
   const lines = {};
@@ -33,6 +36,19 @@ export async function start(args, ...messages) {
     return { code, log: log.join("\n") };
   };
   return { lines, stop };
+}
+
+// freeAddress is one on which something can be started, stopped and started again: its
+// port is not one of those that the kernel gives to whoever asks for any.
+export async function freeAddress() {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const server = createServer();
+    const free = await new Promise((resolve) => server.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true)));
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return `127.0.0.1:${port}`;
+  }
 }
 
 // queue turns events into a list that can be awaited item by item.
