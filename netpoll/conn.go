@@ -199,6 +199,11 @@ func (c *Conn) goOnReading(why PauseReason) {
 		c.pause &^= why
 		return
 	}
+	if why != byPressure && c.loop.srv.pressure.Load() { // what it has sent may already be here
+		c.pause = byPressure
+		c.loop.pressed = append(c.loop.pressed, c.ID())
+		return
+	}
 	c.unpause()
 	c.loop.handler.Resumed(c)
 	c.decodeHeld()

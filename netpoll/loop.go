@@ -329,9 +329,9 @@ func (l *Loop) tick() {
 }
 
 // relieve lets connections that pressure had stopped be read again, some of them
-// in each turn.
+// in each turn, until it is back: each may bring what it has sent before.
 func (l *Loop) relieve() (more bool) {
-	for n := 0; n < expiryBudget && len(l.pressed) > 0; n++ {
+	for n := 0; n < expiryBudget && len(l.pressed) > 0 && !l.srv.pressure.Load(); n++ {
 		last := len(l.pressed) - 1
 		id := l.pressed[last]
 		l.pressed = l.pressed[:last]

@@ -527,6 +527,61 @@ func TestPressureStopsAllReadingAndLetsItGoOn(t *testing.T) {
 	}
 }
 
+// What a connection has sent may be here already when it may go on: under pressure it
+// stays where it is, and where pressure comes back that is the end of going on.
+func TestWhatIsHereAlreadyWaitsForTheEndOfPressureToo(t *testing.T) {
+	h := newRecorder()
+	var s *Server
+	got, press := 0, false
+	h.message = func(c *Conn, _ ws.OpCode, _ []byte) {
+		c.Pause(BackPressure)
+		h.note(func() {
+			if got++; press {
+				s.SetPressure(true)
+			}
+		})
+	}
+	s, addr := startServer(t, Config{Handler: h, Loops: 1})
+	const conns, each = 5, 3
+	for range conns {
+		dialRaw(t, addr).Write(bytes.Repeat(clientFrame(0x81, "x"), each))
+	}
+	resume := func() {
+		done := make(chan struct{})
+		s.Loops()[0].Post(func(l *Loop) bool {
+			for _, id := range h.opened {
+				l.Lookup(id).Resume(BackPressure)
+			}
+			close(done)
+			return false
+		})
+		<-done
+	}
+	now := func() (n int) { h.note(func() { n = got }); return n }
+	h.await(t, "first messages", func() bool { return got == conns })
+	s.SetPressure(true)
+	resume()
+	resume()
+	if n := now(); n != conns {
+		t.Errorf("%d messages under pressure", n-conns)
+	}
+	h.note(func() { press = true })
+	for n := conns + 1; n <= conns*2; n++ {
+		s.SetPressure(false)
+		h.await(t, "a message", func() bool { return got >= n })
+		resume()
+		if m := now(); m != n {
+			t.Fatalf("%d messages, want %d: pressure was back after one", m, n)
+		}
+	}
+	h.note(func() { press = false })
+	s.SetPressure(false)
+	for n := conns*2 + 1; n <= conns*each; n++ {
+		resume()
+		h.await(t, "a message", func() bool { return got >= n })
+	}
+}
+
 func TestAClientThatNeverReadsIsClosedAndNobodyElseIs(t *testing.T) {
 	t.Parallel()
 	h := newRecorder()
