@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -138,6 +139,8 @@ func unsupported(u *url.URL) string {
 		return "scheme " + u.Scheme + " is not supported"
 	case u.Opaque != "" || u.Hostname() == "":
 		return "no host"
+	case badPort(u.Port()):
+		return "the port is not from 1 to 65535"
 	case u.User != nil:
 		return "a user and password are not supported"
 	case u.Fragment != "":
@@ -147,6 +150,12 @@ func unsupported(u *url.URL) string {
 	default:
 		return ""
 	}
+}
+
+// badPort reports whether port, which is digits or absent, cannot be connected to.
+func badPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port != "" && (err != nil || n == 0)
 }
 
 // hostField is the Host header's value: a zone means nothing to the other side.

@@ -207,3 +207,16 @@ func TestAResetOfAnIdleConnectionIsAStaleOneToo(t *testing.T) {
 	equal(t, "broken", s.Outcomes[Broken], 0)
 	equal(t, "log", log.String(), "")
 }
+
+func TestAPortThatCannotBeConnectedToIsRefused(t *testing.T) {
+	for _, port := range []string{"0", "00", "65536", "99999", "99999999999999999999999"} {
+		if _, err := New(Config{URL: "http://app.test:" + port + "/"}); err == nil || !strings.Contains(err.Error(), "65535") {
+			t.Errorf("port %s: %v", port, err)
+		}
+	}
+	for _, port := range []string{"", ":", ":1", ":0080", ":65535"} {
+		if _, err := New(Config{URL: "http://app.test" + port + "/"}); err != nil {
+			t.Errorf("port %s: %v", port, err)
+		}
+	}
+}
