@@ -32,15 +32,22 @@ func newEnvironment(entries []string) environment {
 // that is called ws there is a WS_PORT, as of an app.
 var (
 	serviceLink = regexp.MustCompile(`^WS_GATEWAY_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_.+)?)?)$`)
+	servicePort = regexp.MustCompile(`_(SERVICE|[0-9]+_(TCP|UDP|SCTP))_PORT$`)
 	serviceURL  = regexp.MustCompile(`^(tcp|udp|sctp)://.+:[0-9]+$`)
 )
 
-// ofService reports whether Kubernetes has set the variable for a service.
+// ofService reports whether Kubernetes has set the variable for a service. Of names
+// that end in _PORT some hold a number, as an option might: these must be whole.
 func (env environment) ofService(name string) bool {
-	if name == "WS_PORT" || strings.HasSuffix(name, "_PORT") {
-		return (name == "WS_PORT" || serviceLink.MatchString(name)) && serviceURL.MatchString(env[name])
+	switch {
+	case name == "WS_PORT":
+		return serviceURL.MatchString(env[name])
+	case !serviceLink.MatchString(name):
+		return false
+	case strings.HasSuffix(name, "_PORT") && !servicePort.MatchString(name):
+		return serviceURL.MatchString(env[name])
 	}
-	return serviceLink.MatchString(name)
+	return true
 }
 
 // unknown returns a warning for each variable that looks like an option's and is
