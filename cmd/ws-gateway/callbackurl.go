@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -44,9 +45,18 @@ func (c *config) resolveCallback(env environment) (err error) {
 		c.callback, err = environmentCallback(env)
 		c.sources["callback-url"] = "WS_PORT and WS_URL"
 	case c.mistakes.certain("callback-url", "manifest", "no-callback"):
-		return errNoCallback
+		return noCallback(c.file, standardConfig)
 	}
 	return err
+}
+
+// noCallback is errNoCallback, and names the package's configuration where that is
+// there and no file was given: it is not read by itself.
+func noCallback(file, standard string) error {
+	if _, err := os.Stat(standard); file == "" && err == nil {
+		return fmt.Errorf("%w. The package's configuration is read with --config %s", errNoCallback, standard)
+	}
+	return errNoCallback
 }
 
 // withoutSecrets cuts from what may be a URL what may be a secret. Errors go to the

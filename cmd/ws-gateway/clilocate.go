@@ -43,7 +43,7 @@ func findConfigured(env environment, file, standard string) (*configured, error)
 	}
 	m := newMistakes()
 	if c.file = readConfigFile(c.fileName, optionNames(), m); len(m.names) > 0 {
-		return nil, &usageError{fmt.Sprintf("%v; --gateway says where the gateway is without it", m.names[0])}
+		return nil, &usageError{fmt.Sprintf("%v; --gateway says where the gateway is without %s", m.names[0], c.fileName)}
 	}
 	return c, nil
 }

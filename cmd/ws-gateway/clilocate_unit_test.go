@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"maps"
 	"strings"
 	"testing"
@@ -48,6 +49,24 @@ func TestAGatewayIsFoundByItsConfigurationFile(t *testing.T) {
 		_, _, err := new(gatewayOptions).locate(environment{"WS_GATEWAY_CONFIG": file}, packaged)
 		if exitCodeOf(err) != exitUsage || !strings.Contains(err.Error(), "--gateway") {
 			t.Errorf("%s: %v", file, err)
+		}
+	}
+	for _, standard := range []string{writeTemp(t, "gateway.yaml", "{"), t.TempDir()} {
+		if _, _, err := new(gatewayOptions).locate(nil, standard); err == nil || !strings.Contains(err.Error(), standard) {
+			t.Errorf("the file that nobody named is not: %v", err)
+		}
+	}
+}
+
+func TestWhoStartsWithoutTheFileOfThePackageHearsOfIt(t *testing.T) {
+	packaged := writeTemp(t, "gateway.yaml", "")
+	for _, test := range []struct {
+		file, standard string
+		hears          bool
+	}{{"", packaged, true}, {packaged, packaged, false}, {"", packaged + ".none", false}} {
+		err := noCallback(test.file, test.standard)
+		if !errors.Is(err, errNoCallback) || strings.Contains(err.Error(), "--config "+packaged) != test.hears {
+			t.Errorf("%+v: %v", test, err)
 		}
 	}
 }
