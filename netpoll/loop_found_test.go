@@ -99,3 +99,20 @@ func TestWhoWaitsForTheAppDoesNotGiveWayToHalfMessages(t *testing.T) {
 		}
 	})
 }
+
+// What the kernel held in a bad hour is not shown for ever.
+func TestWhatTheKernelHeldIsForgotten(t *testing.T) {
+	s, addr := startServer(t, Config{Handler: newRecorder(), Loops: 1, SocketMemory: 1 << 20})
+	dialRaw(t, addr)
+	budget, posted := &s.ledger.all[SocketBudget], make(chan struct{})
+	s.Loops()[0].Post(func(l *Loop) bool {
+		defer close(posted)
+		l.kernel.mark = 1 << 40 // nothing is written that would make it look
+		l.kernel.held, l.kernelShown = 500_000, l.kernelShown+500_000
+		budget.used.Add(500_000)
+		l.kernel.tick, l.now = l.now, l.now+forgetTicks
+		return false
+	})
+	<-posted
+	awaitStats(t, s, "the kernel to be looked at again", func(Stats) bool { return budget.used.Load() < 500_000 })
+}

@@ -21,6 +21,7 @@ import (
 const (
 	smallSocket   = 16 << 10 // bytes that a socket may hold without being noted
 	socketsAtOnce = 1024     // looked at in a turn: some 300 µs
+	forgetTicks   = 10       // after which what was found is looked at anew, though nothing says that it is more
 	stalledTicks  = 2        // so that a socket has been stalled for a second at the least
 )
 
@@ -32,6 +33,7 @@ type kernelWatch struct {
 	slot    uint32 // where the look has come to
 	sum     int64  // of this look so far
 	held    int64  // found by the last look
+	tick    uint32 // of that
 	notes   map[uint32]socketNote
 }
 
@@ -55,7 +57,7 @@ func (l *Loop) watchSockets(ticked bool) {
 	case w.share == 0:
 		return
 	case w.looking:
-	case l.stats.BytesOut >= w.mark, ticked && (l.stats.Paused > 0 || w.held > w.share):
+	case l.stats.BytesOut >= w.mark, ticked && (l.stats.Paused > 0 || w.held > w.share || w.held > w.share/8 && l.now-w.tick >= forgetTicks):
 		w.looking, w.slot, w.sum = true, 0, 0
 	default:
 		return
@@ -68,7 +70,7 @@ func (l *Loop) watchSockets(ticked bool) {
 		return
 	}
 	w.looking = false
-	w.held = w.sum
+	w.held, w.tick = w.sum, l.now
 	if w.held > w.share {
 		l.relieveKernel(w)
 	}
