@@ -463,7 +463,13 @@ func TestAPartialAnswerThatCannotBeReadHasTheWholeBatchSentAgain(t *testing.T) {
 			}
 			speak(f, 2, 1, func(int, int) bool { return false })
 			time.Sleep(time.Minute)
-			equal(t, "attempts", len(a.received()), 3)
+			attempts := 0
+			for _, p := range a.received() {
+				if slices.Contains(p.ids(t), "c0-0") { // the other may have come too late for its batch
+					attempts++
+				}
+			}
+			equal(t, "attempts", attempts, 3)
 			s := f.Stats()
 			equal(t, "delivered", s.Delivered[actionMessage], 2)
 			equal(t, "unreadable", s.PartialUnreadable, 2)
