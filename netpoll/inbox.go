@@ -144,7 +144,10 @@ func (l *Loop) reclaim(in *inbox) {
 	if len(l.inboxes) == maxPooled {
 		return
 	}
-	*in = inbox{head: pooled(in.head), msg: pooled(in.msg), control: in.control[:0]}
+	if cap(in.head) > UsualHead { // its next owner, who has sent nothing, would hold what counts
+		in.head = nil
+	}
+	*in = inbox{head: in.head[:0], msg: pooled(in.msg), control: in.control[:0]}
 	l.inboxes = append(l.inboxes, in)
 }
 

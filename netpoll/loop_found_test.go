@@ -116,3 +116,21 @@ func TestWhatTheKernelHeldIsForgotten(t *testing.T) {
 	<-posted
 	awaitStats(t, s, "the kernel to be looked at again", func(Stats) bool { return budget.used.Load() < 500_000 })
 }
+
+func TestALargeHeadIsNotHandedToTheNextConnection(t *testing.T) {
+	s, addr := startServer(t, Config{Handler: newRecorder(), Loops: 1})
+	start, rest, _ := strings.Cut(testHandshake, "Host")
+	upgrades(t, begin(t, s, addr, start+"Cookie: "+strings.Repeat("c", 5000)), "\r\nHost"+rest)
+	begin(t, s, addr, "")
+	checked := make(chan struct{})
+	s.Loops()[0].Post(func(l *Loop) bool {
+		defer close(checked)
+		for slot := range l.slots {
+			if in := l.conns.At(slot).in; in != nil && cap(in.head) > UsualHead {
+				t.Errorf("%d bytes, not counted", cap(in.head))
+			}
+		}
+		return false
+	})
+	<-checked
+}
