@@ -80,6 +80,10 @@ $("config-box").ontoggle = async () => {
   }
 };
 document.addEventListener("visibilitychange", update);
+// Enter that is held down would confirm one dialog after the other.
+document.addEventListener("keydown", (event) => {
+  if (event.repeat && event.key === "Enter" && event.target.matches("button, dialog *")) event.preventDefault();
+}, { capture: true });
 
 overview.build();
 send.build();

@@ -275,7 +275,10 @@ test("a list says that it is no longer up to date, and the focus is never lost",
   }
   assert.equal(await page.locator("#list button[tabindex='0']").getAttribute("aria-label"), await label(2, 3));
   const next = await label(3, 3);
-  await page.keyboard.press("Enter");
+  for (let i = 0; i < 5; i++) await page.keyboard.down("Enter"); // held down: it repeats
+  await page.keyboard.up("Enter");
+  assert.equal(await page.locator("#list tr").count(), 3, "an Enter that is held down has closed somebody");
+  await page.getByRole("dialog").waitFor();
   await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
   await page.getByRole("dialog").waitFor({ state: "hidden" });
   await getsFocus(next);
