@@ -8,16 +8,21 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
+// panicked answers a request whose handling has ended with p.
+func (s *Server) panicked(ctx *fasthttp.RequestCtx, r route, p any, text bool) {
+	s.logPanic(r, p)
+	ctx.ResetBody()
+	s.requests[r][answerRefusal(ctx, refusal{fasthttp.StatusInternalServerError, "internal error"}, text)].Add(1)
+}
+
 // handle answers one request, on its connection's goroutine.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	t, no := targetOf(&ctx.Request.Header)
 	r, began := routeOf(t.path), time.Now()
 	defer func() {
 		if p := recover(); p != nil {
-			s.logPanic(r, p)
-			ctx.ResetBody()
 			ctx.SetConnectionClose()
-			s.requests[r][answerRefusal(ctx, refusal{fasthttp.StatusInternalServerError, "internal error"}, r.text())].Add(1)
+			s.panicked(ctx, r, p, r.text())
 		}
 	}()
 	if s.door.closed.Load() {

@@ -56,9 +56,7 @@ func (s *Server) handleScrape(ctx *fasthttp.RequestCtx) {
 	r, began := routeOf(t.path), time.Now()
 	defer func() {
 		if p := recover(); p != nil {
-			s.logPanic(r, p)
-			ctx.ResetBody()
-			s.requests[r][answerRefusal(ctx, refusal{fasthttp.StatusInternalServerError, "internal error"}, true)].Add(1)
+			s.panicked(ctx, r, p, true)
 		}
 	}()
 	switch {

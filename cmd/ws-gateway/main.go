@@ -117,23 +117,26 @@ func (p *process) main() int {
 		}
 		return exitOK
 	}
-	switch {
-	case cfg.demo:
-		err = p.runDemo(cfg, log)
-	case cfg.replay.File != "":
-		err = p.replay(cfg, log)
-	case cfg.command == "health":
-		err = p.health(cfg)
-	default:
-		err = p.run(cfg, log)
-	}
-	if err != nil {
+	if err := p.perform(cfg, log); err != nil {
 		for line := range strings.Lines(err.Error()) {
 			log.Error().Msg(strings.TrimSpace(line))
 		}
 		return exitFailure
 	}
 	return exitOK
+}
+
+// perform does what the command says.
+func (p *process) perform(cfg *config, log zerolog.Logger) error {
+	switch {
+	case cfg.demo:
+		return p.runDemo(cfg, log)
+	case cfg.replay.File != "":
+		return p.replay(cfg, log)
+	case cfg.command == "health":
+		return p.health(cfg)
+	}
+	return p.run(cfg, log)
 }
 
 // run is the gateway's life.
