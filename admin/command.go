@@ -12,8 +12,8 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/tidwall/gjson"
 
-	"ws-gateway/forward"
 	"ws-gateway/hub"
+	"ws-gateway/jsoncheck"
 )
 
 // What is wrong with a command as a whole. The texts are the wire's.
@@ -198,7 +198,7 @@ func withoutEmpty(ids []string) []string {
 // too (RFC 6455 section 5.6), and calls visit for each of its members, in order,
 // until that fails.
 func eachMember(body []byte, visit func(name string, v gjson.Result) error) error {
-	if !forward.ValidJSON(body) {
+	if !jsoncheck.Valid(body) {
 		return errNotJSON
 	}
 	object := gjson.Parse(unsafe.String(unsafe.SliceData(body), len(body)))

@@ -9,7 +9,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"ws-gateway/forward/portable"
+	"ws-gateway/jsoncheck"
 )
 
 // Config of a Forwarder. Zero values mean the defaults named beside them.
@@ -97,7 +97,7 @@ const (
 	maxBatch       = 10_000
 	maxPipeline    = 256
 
-	MaxJSONDepth = portable.MaxDepth
+	MaxJSONDepth = jsoncheck.MaxDepth
 	MinJSONDepth = wrapping + 1 // what the gateway itself nests in a batch
 )
 

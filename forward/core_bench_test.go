@@ -37,15 +37,6 @@ func BenchmarkEncodeOpen(b *testing.B) {
 	}
 }
 
-func BenchmarkValidJSON(b *testing.B) {
-	b.ReportAllocs()
-	for b.Loop() {
-		if !ValidJSON(typical) {
-			b.Fatal("not valid")
-		}
-	}
-}
-
 // BenchmarkSchedulerPick is a lane's way from ready to delivered among a
 // thousand that are ready.
 func BenchmarkSchedulerPick(b *testing.B) {
@@ -110,11 +101,5 @@ func BenchmarkLane(b *testing.B) {
 				tab.remove(a.lane)
 			}
 		})
-	}
-}
-
-func TestValidatingJSONAllocatesNothing(t *testing.T) {
-	if n := testing.AllocsPerRun(100, func() { ValidJSON(typical) }); n != 0 {
-		t.Errorf("%v allocations", n)
 	}
 }

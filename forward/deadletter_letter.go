@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"ws-gateway/jsoncheck"
 )
 
 // Letter is a line of a dead-letter file: an event that failed for good.
@@ -95,7 +97,7 @@ func ParseLetter(line []byte) (*Letter, error) {
 		User   string `json:"user_name"`
 		ConnID string `json:"conn_id"`
 	}
-	if !ValidJSON(line) {
+	if !jsoncheck.Valid(line) {
 		return nil, errors.New("not JSON")
 	}
 	if json.Unmarshal(line, &raw) != nil {

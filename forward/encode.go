@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"ws-gateway/forward/portable"
+	"ws-gateway/jsoncheck"
 )
 
 // Source is what an event says of its connection. Its strings are kept, its
@@ -53,7 +53,7 @@ func formOf(data []byte, binary bool, levels int) form {
 	switch {
 	case binary:
 		return formBase64
-	case portable.JSON(data, levels-wrapping):
+	case jsoncheck.Portable(data, levels-wrapping):
 		return formJSON
 	case utf8.Valid(data):
 		return formText

@@ -8,6 +8,8 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/tidwall/gjson"
+
+	"ws-gateway/jsoncheck"
 )
 
 // An app that has taken part of a batch may say so: a 2xx answer with
@@ -76,7 +78,7 @@ func (p *partials) read(l *link, tried []*event) (failed map[string]bool, ok boo
 // parsePartial reads the body of a partial answer. Of an id that comes twice the
 // last counts.
 func parsePartial(body []byte) (failed map[string]bool, ok bool) {
-	if !ValidJSON(body) {
+	if !jsoncheck.Valid(body) {
 		return nil, false
 	}
 	list := gjson.GetBytes(body, "failed")

@@ -6,7 +6,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"ws-gateway/forward"
+	"ws-gateway/jsoncheck"
 )
 
 // pongMessage is the answer to a ping message. Clients compare these bytes.
@@ -29,7 +29,7 @@ func isPing(payload []byte) bool {
 		return true
 	})
 	// The walk is lenient, and only what it took for a ping needs the check.
-	return found && forward.ValidJSON(payload)
+	return found && jsoncheck.Valid(payload)
 }
 
 // maybePing keeps the parser off nearly all messages. A letter of the two words

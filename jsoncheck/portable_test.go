@@ -1,4 +1,4 @@
-package portable
+package jsoncheck
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 
 func nested(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 
-func TestJSONIsWhatEveryCommonParserTakes(t *testing.T) {
+func TestPortableIsWhatEveryCommonParserTakes(t *testing.T) {
 	for data, want := range map[string]bool{
 		`{}`: true, `[]`: true, `"a"`: true, `1`: true, `-0`: true, `-0.5e+10`: true, `true`: true, `false`: true, `null`: true,
 		" \t\r\n{} \n": true, `[1,2,{"a":[],"b":{}}]`: true, `123456789012345678901234567890`: true, `{"":0}`: true, `{"a":1,"a":2}`: true,
@@ -38,8 +38,8 @@ func TestJSONIsWhatEveryCommonParserTakes(t *testing.T) {
 		`{"\u0000a":1}`: false, `{"\u0000":1}`: false, `{"a\u0000":1}`: true, `"\u0000a"`: true, `["\u0000"]`: true, `{"\\u0000":1}`: true, `{"a":{"b":1,"\u0000":2}}`: false,
 		`{"` + strings.Repeat("n", MaxName-1) + `":1}`: true, `{"` + strings.Repeat("n", MaxName) + `":1}`: false, `"` + strings.Repeat("n", 1<<20) + `"`: true,
 	} {
-		if got := JSON([]byte(data), MaxDepth); got != want {
-			t.Errorf("JSON(%.80q) = %v", data, got)
+		if got := Portable([]byte(data), MaxDepth); got != want {
+			t.Errorf("Portable(%.80q) = %v", data, got)
 		}
 	}
 }
@@ -55,20 +55,23 @@ func TestTheDepthIsTheCallersUpToTheMost(t *testing.T) {
 		if c.levels == 0 {
 			data = "1"
 		}
-		if got := JSON([]byte(data), c.depth); got != c.want {
+		if got := Portable([]byte(data), c.depth); got != c.want {
 			t.Errorf("%d levels where %d may be: %v", c.levels, c.depth, got)
 		}
 	}
 }
 
-func TestLookingAllocatesNothing(t *testing.T) {
+func TestJudgingAllocatesNothing(t *testing.T) {
 	data := []byte(`{"a":[1,2.5e300,"\ud83d\ude00",{"b":null}],"c":9e307}`)
-	if n := testing.AllocsPerRun(100, func() { JSON(data, MaxDepth) }); n != 0 {
-		t.Errorf("%v allocations", n)
+	if n := testing.AllocsPerRun(100, func() { Portable(data, MaxDepth) }); n != 0 {
+		t.Errorf("Portable: %v allocations", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { Valid(typical) }); n != 0 {
+		t.Errorf("Valid: %v allocations", n)
 	}
 }
 
-// reference says the same as JSON, by other means and slowly.
+// reference says the same as Portable, by other means and slowly.
 func reference(data []byte, depth int) bool {
 	if !utf8.Valid(data) || !json.Valid(data) {
 		return false
@@ -150,7 +153,7 @@ func halfPair(data []byte) bool {
 	return false
 }
 
-func FuzzJSONAgreesWithEncodingJSON(f *testing.F) {
+func FuzzPortableAgreesWithEncodingJSON(f *testing.F) {
 	for _, s := range []string{
 		`{"a":[1,2.5e3,"x\u0000"],"b":null}`, `[[[`, `"\ud83d\ude00"`, "[1,\n]", `-`, "\xff", `{"\u0000":1}`, `"\ud800"`, `"\ufffd\ud800"`,
 		`1e400`, `1e-1000`, `0.1e309`, `{"a":{"b":{"c":[[[[1]]]]}}}`, `"\\ud800"`, `{"a":1,"a":1}`,
@@ -165,18 +168,29 @@ func FuzzJSONAgreesWithEncodingJSON(f *testing.F) {
 		if len(data) > MaxName { // the reference does not look at that
 			return
 		}
-		if got, want := JSON(data, depth), reference(data, depth); got != want {
-			t.Errorf("JSON(%q, %d) = %v", data, depth, got)
+		if got, want := Portable(data, depth), reference(data, depth); got != want {
+			t.Errorf("Portable(%q, %d) = %v", data, depth, got)
 		}
 	})
 }
 
-func BenchmarkJSON(b *testing.B) {
-	data := []byte(`{"event":"chat","data":{"room":"lobby","text":"hello, it is 21 °C here","at":1735689600,"tags":["a","b"]}}`)
+// typical is what a chat's client sends.
+var typical = []byte(`{"event":"chat","data":{"room":"lobby","text":"hello, it is 21 °C here","at":1735689600,"tags":["a","b"]}}`)
+
+func BenchmarkPortableJSON(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if !JSON(data, MaxDepth) {
+		if !Portable(typical, MaxDepth) {
 			b.Fatal("not portable")
+		}
+	}
+}
+
+func BenchmarkValidJSON(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if !Valid(typical) {
+			b.Fatal("not valid")
 		}
 	}
 }

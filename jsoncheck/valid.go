@@ -1,4 +1,4 @@
-package forward
+package jsoncheck
 
 import (
 	"bytes"
@@ -8,14 +8,14 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// maxRecursion is how deep a text may be nested for gjson, whose validator
-// calls itself for each level, to be let loose on it.
+// maxRecursion is the deepest nesting that gjson's validator, which calls itself for
+// each level, is given.
 const maxRecursion = 1000
 
-// ValidJSON reports whether data is one JSON text (RFC 8259) in UTF-8, nested
-// at most 10,000 levels deep, so that nothing which reads it later can be driven
-// into a deep recursion. It never panics.
-func ValidJSON(data []byte) bool {
+// Valid reports whether data is one JSON text (RFC 8259) in UTF-8, nested at most
+// 10,000 levels deep, so that whatever reads it later recurses no deeper. It never
+// panics.
+func Valid(data []byte) bool {
 	if !utf8.Valid(data) {
 		return false
 	}
@@ -25,9 +25,8 @@ func ValidJSON(data []byte) bool {
 	return gjson.ValidBytes(data)
 }
 
-// deeper reports whether brackets are nested more than limit deep anywhere in
-// data. Up to the first byte that is not JSON it is exact, and no validator
-// reads further than that.
+// deeper reports whether brackets are nested more than limit deep anywhere in data. It
+// is exact up to the first byte that is not JSON, and no validator reads past that.
 func deeper(data []byte, limit int) bool {
 	depth := 0
 	for i := 0; i < len(data); i++ {

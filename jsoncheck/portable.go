@@ -1,4 +1,4 @@
-package portable
+package jsoncheck
 
 import (
 	"strconv"
@@ -7,38 +7,39 @@ import (
 )
 
 const (
-	// MaxDepth is the most levels of nesting that JSON takes for portable. PHP gives
-	// up at 513, Python at about 1,000, less what its stack holds, Go at 10,001.
+	// MaxDepth is the deepest nesting that is portable. PHP rejects 513 levels, Python
+	// about 1,000 (less with a deep stack), Go 10,001.
 	MaxDepth = 500
-	// MaxNumber is how long a number may be, in characters. Python gives up on
-	// integers of 4,301 digits, Jackson on numbers of 1,001 characters.
+	// MaxNumber is the length of the longest portable number, in characters. Python
+	// rejects integers of 4,301 digits, Jackson numbers of 1,001 characters.
 	MaxNumber = 300
-	// MaxName is how long the name of an object's member may be, in bytes. Jackson
-	// gives up at 50,001.
+	// MaxName is the length of the longest portable member name, in bytes. Jackson
+	// rejects 50,001.
 	MaxName = 32 << 10
 
-	// Of the exponent of a number, in digits besides zeros in front: a parser that
-	// counts in 32 bits gives up above.
+	// The digits of an exponent, leading zeros not counted. A parser that computes it
+	// in 32 bits overflows with more.
 	maxExponent = 3
 )
 
-// JSON reports whether data is a JSON text (RFC 8259) in UTF-8 that every common
-// parser takes:
+// Portable reports whether data is a JSON text (RFC 8259) in UTF-8 that every common
+// parser accepts:
 //
-//   - nested at most depth levels deep, a scalar being at none; depth is at most MaxDepth
-//   - without half a surrogate pair among its escapes
-//   - every number at most MaxNumber characters long, and a 64-bit float can hold it
-//   - no name of a member longer than MaxName, or that begins with U+0000, which PHP
-//     has no property for
+//   - It is nested at most depth levels deep; a scalar is at level 0. A depth above
+//     MaxDepth means MaxDepth.
+//   - Its escapes have no unpaired surrogates.
+//   - Every number has at most MaxNumber characters and fits a 64-bit float.
+//   - No member name is longer than MaxName or begins with U+0000, with which PHP
+//     cannot name a property.
 //
-// Names that come twice in an object are no reason: parsers take the last one.
-func JSON(data []byte, depth int) bool {
+// A name may repeat within an object: parsers take the last one.
+func Portable(data []byte, depth int) bool {
 	s := scanner{data: data, max: min(depth, MaxDepth)}
 	return utf8.Valid(data) && s.value() && s.blank() == len(data)
 }
 
-// scanner is at a place in a text. A method that returns false has found that it is
-// not portable, or not JSON; nothing is said about where.
+// scanner is a position in a text. A method that returns false has found that the text
+// is not portable, or not JSON; it does not say where.
 type scanner struct {
 	data    []byte
 	at      int
@@ -47,7 +48,7 @@ type scanner struct {
 	objects [(MaxDepth + 63) / 64]uint64 // which of the levels are objects, the others being arrays
 }
 
-// blank passes white space and returns where it ends.
+// blank skips white space and returns where it ends.
 func (s *scanner) blank() int {
 	for s.at < len(s.data) && s.data[s.at] <= ' ' && white[s.data[s.at]] {
 		s.at++
@@ -57,7 +58,7 @@ func (s *scanner) blank() int {
 
 var white = [256]bool{' ': true, '\t': true, '\n': true, '\r': true}
 
-// next passes white space and c.
+// next skips white space, then c; false if c is not there.
 func (s *scanner) next(c byte) bool {
 	if s.blank() == len(s.data) || s.data[s.at] != c {
 		return false
@@ -66,7 +67,7 @@ func (s *scanner) next(c byte) bool {
 	return true
 }
 
-// value passes a value and everything in it.
+// value skips a value and everything in it.
 func (s *scanner) value() bool {
 	for {
 		opened, ok := s.begin()
@@ -76,7 +77,7 @@ func (s *scanner) value() bool {
 		if opened {
 			continue
 		}
-		for { // behind a value: what it is in goes on, or ends
+		for { // after a value: the array or object that has it continues, or ends
 			if s.depth == 0 {
 				return true
 			}
@@ -99,8 +100,8 @@ func (s *scanner) value() bool {
 	}
 }
 
-// begin passes a scalar, an empty object or array, or the beginning of one up to its
-// first value: it has opened one then.
+// begin skips a scalar, an empty object or array, or the start of a non-empty one up to
+// its first value. In the last case opened is true.
 func (s *scanner) begin() (opened, ok bool) {
 	if s.blank() == len(s.data) {
 		return false, false
@@ -154,7 +155,7 @@ func (s *scanner) closer() byte {
 	return ']'
 }
 
-// name passes the name of an object's member and the colon.
+// name skips a member's name and its colon.
 func (s *scanner) name() bool {
 	if !s.next('"') {
 		return false
@@ -180,7 +181,7 @@ func (s *scanner) word(w string) bool {
 
 func digit(c byte) bool { return c-'0' <= 9 }
 
-// digits passes digits and returns how many.
+// digits skips digits and returns how many there were.
 func (s *scanner) digits() int {
 	start := s.at
 	for s.at < len(s.data) && digit(s.data[s.at]) {
@@ -189,7 +190,7 @@ func (s *scanner) digits() int {
 	return s.at - start
 }
 
-// is passes c if it is there.
+// is skips c if it is there.
 func (s *scanner) is(c byte) bool {
 	if s.at == len(s.data) || s.data[s.at] != c {
 		return false
@@ -216,8 +217,8 @@ func (s *scanner) number() bool {
 	return s.at-start <= MaxNumber
 }
 
-// exponent passes that of the number that begins at start, with so many digits before
-// its point.
+// exponent skips the exponent of the number that begins at start and has whole digits
+// before its point.
 func (s *scanner) exponent(start, whole int) bool {
 	negative := s.is('-')
 	if !negative {
@@ -235,13 +236,13 @@ func (s *scanner) exponent(start, whole int) bool {
 	case len(exponent) > maxExponent:
 		return false
 	case negative:
-		return true // what is too small is 0 for everybody
+		return true // too small a number is 0 for every parser
 	}
 	power := 0
 	for _, c := range exponent {
 		power = 10*power + int(c-'0')
 	}
-	const safe = 308 // 1e308 is the largest power of ten that a 64-bit float holds
+	const safe = 308 // 1e308 is the largest power of ten in a 64-bit float
 	if whole+power <= safe {
 		return true
 	}
@@ -258,7 +259,7 @@ var plain = func() (t [256]bool) {
 	return t
 }()
 
-// text passes the rest of a string, of which the opening quote has been passed.
+// text skips the rest of a string after its opening quote.
 func (s *scanner) text() bool {
 	data, i := s.data, s.at
 	for {
@@ -284,8 +285,8 @@ func (s *scanner) text() bool {
 	}
 }
 
-// escape is the length of the escape sequence that b begins with, a surrogate pair
-// being one; 0 where it is none, or half of such a pair.
+// escape returns the length of the escape sequence at the start of b; a surrogate pair is
+// one sequence. It returns 0 if there is none, or an unpaired surrogate.
 func escape(b []byte) int {
 	if len(b) < 2 {
 		return 0
@@ -310,7 +311,7 @@ func escape(b []byte) int {
 	return 2 * unit
 }
 
-// unicodeEscape is the value of the \u escape that b begins with; -1 if it does not.
+// unicodeEscape returns the value of the \u escape at the start of b, or -1.
 func unicodeEscape(b []byte) int {
 	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
 		return -1
