@@ -8,6 +8,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+
+	"ws-gateway/cmd/ws-gateway/program"
 )
 
 // report is what check found.
@@ -19,11 +21,11 @@ type report struct {
 // check looks at everything that a start would need and starts nothing. It binds
 // the addresses for a moment, and connects to the app without asking it for
 // anything. It returns the exit code.
-func (p *process) check(cfg *config) int {
+func check(p *program.Process, cfg *config) int {
 	around, err := lookAround(cfg.MemoryShare)
 	if err != nil {
-		fmt.Fprintf(p.stderr, "ws-gateway: %v\n", err)
-		return exitFailure
+		fmt.Fprintf(p.Stderr, "ws-gateway: %v\n", err)
+		return program.ExitFailure
 	}
 	found := []finding{{"configuration", stateOK, "valid", ""}}
 	for _, warning := range cfg.warnings {
@@ -34,12 +36,12 @@ func (p *process) check(cfg *config) int {
 		found = append(found, appFinding(context.Background(), cfg.callback, cfg.callbackTLS))
 	}
 	found = append(found, cfg.securityFindings()...)
-	return p.report(cfg.checking.JSON, found, exitFailure)
+	return printReport(p, cfg.checking.JSON, found, program.ExitFailure)
 }
 
 // misconfigured reports a configuration that cannot be in force, and what can be
 // said in spite of that.
-func (p *process) misconfigured(cfg *config, err error) int {
+func misconfigured(p *program.Process, cfg *config, err error) int {
 	var found []finding
 	for message := range strings.Lines(err.Error()) {
 		found = append(found, finding{"configuration", stateFail, strings.TrimSpace(message), ""})
@@ -48,12 +50,12 @@ func (p *process) misconfigured(cfg *config, err error) int {
 		found = append(found, addressFindings(cfg)...)
 		found = append(found, fileFindings(cfg)...)
 	}
-	return p.report(cfg.checking.JSON, found, exitUsage)
+	return printReport(p, cfg.checking.JSON, found, program.ExitUsage)
 }
 
-// report prints the findings, and returns failed if one of them is a failure.
-func (p *process) report(asJSON bool, found []finding, failed int) int {
-	code := exitOK
+// printReport prints the findings, and returns failed if one of them is a failure.
+func printReport(p *program.Process, asJSON bool, found []finding, failed int) int {
+	code := program.ExitOK
 	for _, f := range found {
 		if f.State == stateFail {
 			code = failed
@@ -63,8 +65,8 @@ func (p *process) report(asJSON bool, found []finding, failed int) int {
 	if asJSON {
 		write = writeJSON
 	}
-	if err := write(p.stdout, report{code == exitOK, found}); err != nil {
-		return exitFailure
+	if err := write(p.Stdout, report{code == program.ExitOK, found}); err != nil {
+		return program.ExitFailure
 	}
 	return code
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	"ws-gateway/cmd/ws-gateway/internal/signals"
+	"ws-gateway/cmd/ws-gateway/internal/terminal"
+	"ws-gateway/cmd/ws-gateway/program"
 )
 
 // clientCommands are for people who ask a running gateway. They have nothing of a
@@ -91,45 +93,35 @@ func exitCodeOf(err error) int {
 	_, refused := errors.AsType[*refusedError](err)
 	switch {
 	case err == nil:
-		return exitOK
+		return program.ExitOK
 	case usage:
-		return exitUsage
+		return program.ExitUsage
 	case refused:
 		return exitRefused
 	case errors.Is(err, errNobody):
 		return exitNobody
 	}
-	return exitFailure
+	return program.ExitFailure
 }
 
 // client runs one of these commands and returns the exit code.
-func (p *process) client() int {
-	command, err := parseClient(p.args, p.env, p.stdout)
+func client(p *program.Process) int {
+	command, err := parseClient(p.Args, p.Env, p.Stdout)
 	if errors.Is(err, errHelp) {
-		return exitOK
+		return program.ExitOK
 	}
 	if err != nil {
-		p.complain(err)
-		return exitUsage
+		p.Complain(err)
+		return program.ExitUsage
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	defer p.interruptible(cancel, command)()
+	defer interruptible(p, cancel, command)()
 	err = command.run(ctx, newClientIO(p))
 	if err != nil {
-		p.complain(err)
+		p.Complain(err)
 	}
 	return exitCodeOf(err)
-}
-
-// complain writes each line of an error, if there is one.
-func (p *process) complain(err error) {
-	if err == nil {
-		return
-	}
-	for message := range strings.Lines(err.Error()) {
-		fmt.Fprintf(p.stderr, "ws-gateway: %s\n", printable(strings.TrimSpace(message)))
-	}
 }
 
 // ender is a command that a signal ends in good order.
@@ -137,9 +129,9 @@ type ender interface{ endsBySignal() }
 
 // interruptible makes a signal end the command: those that run for long in good
 // order, unless there is a second signal, the others at once.
-func (p *process) interruptible(cancel func(), command clientCommand) (release func()) {
+func interruptible(p *program.Process, cancel func(), command clientCommand) (release func()) {
 	over, done := make(chan struct{}), make(chan struct{})
-	p.catchStops()
+	p.CatchStops()
 	go func() {
 		defer close(done)
 		_, orderly := command.(ender)
@@ -148,11 +140,11 @@ func (p *process) interruptible(cancel func(), command clientCommand) (release f
 			select {
 			case <-over:
 				return
-			case s := <-p.signals:
+			case s := <-p.Signals:
 				intent := judge.Take(time.Now())
 				switch {
 				case !orderly, intent == signals.StopNow:
-					p.exit(signals.ExitCode(s))
+					p.Exit(signals.ExitCode(s))
 				case intent == signals.Stop:
 					cancel()
 				}
@@ -165,18 +157,18 @@ func (p *process) interruptible(cancel func(), command clientCommand) (release f
 	}
 }
 
-func newClientIO(p *process) *clientIO {
-	s := &clientIO{env: p.env, in: os.Stdin, out: p.stdout, notes: p.stderr, outTerminal: isTerminal(p.stdout), notesTerminal: isTerminal(p.stderr)}
+func newClientIO(p *program.Process) *clientIO {
+	s := &clientIO{env: p.Env, in: os.Stdin, out: p.Stdout, notes: p.Stderr, outTerminal: terminal.Is(p.Stdout), notesTerminal: terminal.Is(p.Stderr)}
 	if s.outTerminal {
-		s.width = terminalWidth(p.stdout)
-		s.color = p.env["NO_COLOR"] == "" && p.env["TERM"] != "dumb"
+		s.width = terminal.Width(p.Stdout)
+		s.color = p.Env["NO_COLOR"] == "" && p.Env["TERM"] != "dumb"
 	}
 	return s
 }
 
 // note tells the user something that is no output.
 func (s *clientIO) note(format string, args ...any) {
-	fmt.Fprintf(s.notes, "ws-gateway: %s\n", printable(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(s.notes, "ws-gateway: %s\n", terminal.Printable(fmt.Sprintf(format, args...)))
 }
 
 // parseClient reads a command line whose first word is a client command, and the

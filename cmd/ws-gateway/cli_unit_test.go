@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -10,45 +9,12 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode"
 
 	"github.com/alecthomas/kong"
 
-	"ws-gateway/cmd/ws-gateway/internal/layout"
+	"ws-gateway/cmd/ws-gateway/internal/terminal"
+	"ws-gateway/cmd/ws-gateway/program"
 )
-
-func TestNothingThatATerminalActsUponIsPrinted(t *testing.T) {
-	for in, want := range map[string]string{
-		"alice":                 "alice",
-		"张三 é 😀":                "张三 é 😀",
-		"a\x1b[31mred":          `a\x1b[31mred`,
-		"line\nbreak\r\t\x00":   `line\nbreak\r\t\x00`,
-		"\x7f\u009b31m":         `\x7f\u009b31m`,
-		"abc\u202edef\u200b":    `abc\u202edef\u200b`,
-		"not \xff\xfe UTF-8":    `not \xff\xfe UTF-8`,
-		"a real \ufffd":         "a real \ufffd",
-		"\\x1b stays \"as is\"": "\\x1b stays \"as is\"",
-	} {
-		if got := printable(in); got != want {
-			t.Errorf("%q: %q, want %q", in, got, want)
-		}
-	}
-}
-
-func TestPrintableJSONIsTheSameValueWithoutWhatATerminalActsUpon(t *testing.T) {
-	for _, in := range []string{
-		`{"a":[1,2.50,"x"]}`, "{\n\t\"a\": 1\r\n}", `"é 张 😀 \u001b \n"`, "\"\x7f\u009b \u202e \u2028 \U000e0001 \u200d\"", `"\ud83d"`, "\"\ufffd\"",
-	} {
-		got := printableJSON([]byte(in))
-		if strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			t.Errorf("%q: %q holds what must not be printed", in, got)
-		}
-		var before, after any
-		if json.Unmarshal([]byte(in), &before) != nil || json.Unmarshal([]byte(got), &after) != nil || !reflect.DeepEqual(before, after) {
-			t.Errorf("%q became %q", in, got)
-		}
-	}
-}
 
 func TestATableTakesNoMoreThanTheTerminalHasWhileItsColumnsCanGiveWay(t *testing.T) {
 	columns := []column{{"A", 3}, {"ID", 0}, {"LAST", 4}}
@@ -64,7 +30,7 @@ func TestATableTakesNoMoreThanTheTerminalHasWhileItsColumnsCanGiveWay(t *testing
 			t.Errorf("width %d: %v, want %v", test.width, got, test.want)
 		}
 		line := strings.TrimSuffix(tableLine(columns, got, rows[0]), "\n")
-		if n := layout.Columns(line); test.width >= 21 && n > test.width || !strings.Contains(line, "0123456789") {
+		if n := terminal.Columns(line); test.width >= 21 && n > test.width || !strings.Contains(line, "0123456789") {
 			t.Errorf("width %d: the line %q takes %d", test.width, line, n)
 		}
 	}
@@ -205,7 +171,7 @@ func TestTheGatewayOfTheEnvironmentIsFoundWithItsTokenAndOnlyThere(t *testing.T)
 		}
 	}
 	for _, o := range []gatewayOptions{{Gateway: "ftp://x"}, {Gateway: "http://u:p@x"}, {Gateway: "unix:"}, {Gateway: "http://x/?q"}, {Token: "a b"}, {Token: "a", TokenFile: "b"}, {TokenFile: "/nonexistent"}} {
-		if m, err := o.manager(environment{}); exitCodeOf(err) != exitUsage || strings.Contains(err.Error(), "u:p") {
+		if m, err := o.manager(environment{}); exitCodeOf(err) != program.ExitUsage || strings.Contains(err.Error(), "u:p") {
 			t.Errorf("%+v: %v, %v", o, m, err)
 		}
 	}
@@ -219,7 +185,7 @@ func TestTheGatewayOfTheEnvironmentIsFoundWithItsTokenAndOnlyThere(t *testing.T)
 		"http://x:1/#y":     "fragment",
 		"http://x:y":        "must be http://",
 	} {
-		if _, err := (&gatewayOptions{Gateway: where}).manager(environment{}); exitCodeOf(err) != exitUsage || !strings.Contains(err.Error(), want) {
+		if _, err := (&gatewayOptions{Gateway: where}).manager(environment{}); exitCodeOf(err) != program.ExitUsage || !strings.Contains(err.Error(), want) {
 			t.Errorf("--gateway %s: %v, want %s", where, err, want)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"ws-gateway/cmd/ws-gateway/internal/layout"
+	"ws-gateway/cmd/ws-gateway/internal/terminal"
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
 )
 
@@ -218,10 +218,10 @@ func firstLine(body io.Reader) string {
 	text, _ := io.ReadAll(io.LimitReader(body, 4<<10)) // what there is of it
 	var known struct{ Message string }
 	if json.Unmarshal(text, &known) == nil && known.Message != "" {
-		return printable(known.Message)
+		return terminal.Printable(known.Message)
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-	return printable(layout.Cut(line, 300))
+	return terminal.Printable(terminal.Cut(line, 300))
 }
 
 // answered is what the API answers.
@@ -261,7 +261,7 @@ func (m *manager) ask(ctx context.Context, method, path string, query url.Values
 		return nil, fmt.Errorf("%s answers something that is not a gateway's", m.shown)
 	}
 	if *a.Code != 0 {
-		return nil, &refusedError{fmt.Sprintf("the gateway refuses: %s (code %d)", printable(a.Message), *a.Code), 0}
+		return nil, &refusedError{fmt.Sprintf("the gateway refuses: %s (code %d)", terminal.Printable(a.Message), *a.Code), 0}
 	}
 	return a, nil
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"ws-gateway/cmd/ws-gateway/program"
 )
 
 // completionOptions are what completion has.
@@ -52,7 +54,7 @@ const completeFiles = ":files"
 type proposal struct{ word, help string }
 
 // complete answers a shell.
-func (p *process) complete(words []string) int {
+func complete(out io.Writer, words []string) int {
 	proposals, files := propose(words)
 	if files {
 		proposals = []proposal{{word: completeFiles}}
@@ -63,9 +65,9 @@ func (p *process) complete(words []string) int {
 		if help != "" {
 			line += "\t" + strings.TrimSuffix(help, ".")
 		}
-		fmt.Fprintln(p.stdout, line)
+		fmt.Fprintln(out, line)
 	}
-	return exitOK
+	return program.ExitOK
 }
 
 // propose returns what the last of words can be; files means the name of any file.

@@ -17,6 +17,9 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/mattn/go-isatty"
+
+	"ws-gateway/cmd/ws-gateway/internal/terminal"
+	"ws-gateway/cmd/ws-gateway/program"
 )
 
 const (
@@ -84,7 +87,7 @@ func (o *connectOptions) header() (http.Header, error) {
 		header.Add(name, text)
 	}
 	if header.Get("User-Agent") == "" {
-		header.Set("User-Agent", "ws-gateway/"+version)
+		header.Set("User-Agent", "ws-gateway/"+program.Version())
 	}
 	if o.User != "" {
 		if header.Get("X-Bfl-User") != "" {
@@ -128,7 +131,7 @@ func refusedHandshake(target *url.URL, response *http.Response, err error) error
 		advice = "; a gateway's clients connect at /ws unless its --path says otherwise"
 	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
 		if after := response.Header.Get("Retry-After"); after != "" {
-			advice = "; try again in " + printable(after) + " s"
+			advice = "; try again in " + terminal.Printable(after) + " s"
 		}
 	}
 	return &refusedError{fmt.Sprintf("%s refuses the handshake: %d: %s%s", target.Host, response.StatusCode, firstLine(response.Body), advice), response.StatusCode}
@@ -317,9 +320,9 @@ func messageText(a arrival) string {
 	case a.kind == websocket.MessageBinary:
 		return base64.StdEncoding.EncodeToString(a.data)
 	case utf8.Valid(a.data) && json.Valid(a.data):
-		return printableJSON(a.data)
+		return terminal.PrintableJSON(a.data)
 	}
-	return printable(string(a.data))
+	return terminal.Printable(string(a.data))
 }
 
 // typed is a line of standard input, without its end; err says that there are no more.

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ws-gateway/cmd/ws-gateway/internal/terminal"
 )
 
 // listPage is how many connections are asked for, and in memory, at a time.
@@ -123,7 +125,7 @@ func writeConnsJSON(out io.Writer, conns []listed) error {
 		if err := e.Encode(&conns[i]); err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintln(out, printableJSON([]byte(strings.TrimSpace(line.String())))); err != nil {
+		if _, err := fmt.Fprintln(out, terminal.PrintableJSON([]byte(strings.TrimSpace(line.String())))); err != nil {
 			return err
 		}
 	}
@@ -133,8 +135,8 @@ func writeConnsJSON(out io.Writer, conns []listed) error {
 // writeConnsPlain writes a line of fields for each, for programs that read lines.
 func writeConnsPlain(out io.Writer, conns []listed) error {
 	for _, c := range conns {
-		if _, err := fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", shownUser(c.Name), printable(c.ID),
-			c.ConnectedAt.Format(time.RFC3339), printable(c.RemoteAddr), printable(c.UserAgent)); err != nil {
+		if _, err := fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", shownUser(c.Name), terminal.Printable(c.ID),
+			c.ConnectedAt.Format(time.RFC3339), terminal.Printable(c.RemoteAddr), terminal.Printable(c.UserAgent)); err != nil {
 			return err
 		}
 	}
@@ -157,7 +159,7 @@ func (o *countOptions) run(ctx context.Context, s *clientIO) error {
 		return err
 	}
 	if o.JSON {
-		_, err := fmt.Fprintln(s.out, printableJSON(a.Data))
+		_, err := fmt.Fprintln(s.out, terminal.PrintableJSON(a.Data))
 		return err
 	}
 	var count struct{ Connections, Users int }

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"strings"
 	"testing"
+
+	"ws-gateway/cmd/ws-gateway/program"
 )
 
 // The configuration of the Debian package, as it is delivered and as it is changed.
@@ -47,7 +49,7 @@ func TestAGatewayIsFoundByItsConfigurationFile(t *testing.T) {
 	wrong := writeTemp(t, "gateway.yaml", "admin-listen: nonsense\n")
 	for _, file := range []string{"/nonexistent/gateway.yaml", wrong, writeTemp(t, "gateway.yaml", "admin-lisn: x\n"), writeTemp(t, "gateway.yaml", "{")} {
 		_, _, err := new(gatewayOptions).locate(environment{"WS_GATEWAY_CONFIG": file}, packaged)
-		if exitCodeOf(err) != exitUsage || !strings.Contains(err.Error(), "--gateway") {
+		if exitCodeOf(err) != program.ExitUsage || !strings.Contains(err.Error(), "--gateway") {
 			t.Errorf("%s: %v", file, err)
 		}
 	}

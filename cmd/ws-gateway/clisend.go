@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/mattn/go-isatty"
+
+	"ws-gateway/cmd/ws-gateway/internal/terminal"
 )
 
 // maxPayload is the largest payload that is read: the largest that a gateway can
@@ -120,7 +122,7 @@ type clientReport struct{ Matched, Queued, Slow int }
 // makes of the report, and judges whether anybody was meant.
 func (o *nobodyOptions) conclude(s *clientIO, a *answered, reported, asJSON bool, text func(*clientReport) string) error {
 	if asJSON {
-		if _, err := fmt.Fprintln(s.out, printableJSON(bytes.TrimSpace(a.raw))); err != nil {
+		if _, err := fmt.Fprintln(s.out, terminal.PrintableJSON(bytes.TrimSpace(a.raw))); err != nil {
 			return err
 		}
 	}

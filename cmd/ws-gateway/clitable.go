@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"ws-gateway/cmd/ws-gateway/internal/layout"
+	"ws-gateway/cmd/ws-gateway/internal/terminal"
 )
 
 // column is one of a table for terminals.
@@ -35,9 +35,9 @@ func fit(columns []column, rows [][]string, width int) []int {
 	widths := make([]int, len(columns))
 	total := len(gap) * (len(columns) - 1)
 	for i, c := range columns {
-		widths[i] = layout.Columns(c.title)
+		widths[i] = terminal.Columns(c.title)
 		for _, row := range rows {
-			widths[i] = max(widths[i], layout.Columns(row[i]))
+			widths[i] = max(widths[i], terminal.Columns(row[i]))
 		}
 		total += widths[i]
 	}
@@ -57,12 +57,12 @@ func tableLine(columns []column, widths []int, row []string) string {
 	var b strings.Builder
 	for i, cell := range row {
 		if columns[i].least > 0 {
-			cell = layout.Cut(cell, widths[i])
+			cell = terminal.Cut(cell, widths[i])
 		}
 		if i > 0 {
 			b.WriteString(gap)
 		}
-		b.WriteString(layout.Pad(cell, widths[i]))
+		b.WriteString(terminal.Pad(cell, widths[i]))
 	}
 	return strings.TrimRight(b.String(), " ") + "\n"
 }
@@ -82,7 +82,7 @@ type connTable struct {
 func (t *connTable) write(out io.Writer, conns []listed) error {
 	rows := make([][]string, 0, len(conns))
 	for _, c := range conns {
-		rows = append(rows, []string{shownUser(c.Name), printable(c.ID), since(c.ConnectedAt, t.now), printable(c.RemoteAddr), printable(c.UserAgent)})
+		rows = append(rows, []string{shownUser(c.Name), terminal.Printable(c.ID), since(c.ConnectedAt, t.now), terminal.Printable(c.RemoteAddr), terminal.Printable(c.UserAgent)})
 	}
 	if len(rows) == 0 {
 		return nil
@@ -124,7 +124,7 @@ func (t *connTable) row(row []string) string {
 	line := tableLine(connColumns, t.widths, row)
 	if t.width > 0 {
 		// A later page may have a longer cell among those that are not cut.
-		line = layout.Cut(strings.TrimSuffix(line, "\n"), t.width) + "\n"
+		line = terminal.Cut(strings.TrimSuffix(line, "\n"), t.width) + "\n"
 	}
 	return line
 }
@@ -140,7 +140,7 @@ func block(row []string, width int) string {
 		if cell == "" {
 			continue
 		}
-		for _, line := range layout.Wrap(cell, width, indent, gap) {
+		for _, line := range terminal.Wrap(cell, width, indent, gap) {
 			b.WriteString(line + "\n")
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"ws-gateway/cmd/ws-gateway/internal/layout"
+	"ws-gateway/cmd/ws-gateway/internal/terminal"
 )
 
 const (
@@ -182,7 +182,7 @@ func (t *tail) print(line []byte) error {
 	case !known:
 		return nil
 	case t.asJSON:
-		_, err := fmt.Fprintln(t.s.out, printableJSON(line))
+		_, err := fmt.Fprintln(t.s.out, terminal.PrintableJSON(line))
 		return err
 	}
 	_, err := fmt.Fprintln(t.s.out, t.s.describe(&e))
@@ -195,7 +195,7 @@ var actionColors = map[string]string{"open": green, "message": cyan, "send": blu
 func (s *clientIO) describe(e *liveEvent) string {
 	if e.Dropped > 0 {
 		text := fmt.Sprintf("… %s left out; --rate shows more", plural(int(e.Dropped), "event"))
-		return s.paint(dim, strings.Join(layout.Wrap(text, s.width, "", gap), "\n"))
+		return s.paint(dim, strings.Join(terminal.Wrap(text, s.width, "", gap), "\n"))
 	}
 	clock := e.Time.Format("2006-01-02T15:04:05.000Z07:00")
 	if s.outTerminal {
@@ -205,11 +205,11 @@ func (s *clientIO) describe(e *liveEvent) string {
 	if e.Action == "close" && (e.Initiator == "gateway" || e.Initiator == "network") {
 		color = red
 	}
-	head := s.paint(dim, clock) + " " + s.paint(color, layout.Pad(printable(e.Action), 7))
+	head := s.paint(dim, clock) + " " + s.paint(color, terminal.Pad(terminal.Printable(e.Action), 7))
 	if s.width > 0 && s.width < tailLine {
-		return head + s.below(shownUser(e.User)) + s.below(printable(e.Conn)) + s.below(e.detail())
+		return head + s.below(shownUser(e.User)) + s.below(terminal.Printable(e.Conn)) + s.below(e.detail())
 	}
-	return fmt.Sprintf("%s %s %s %s", head, layout.Pad(shownUser(e.User), 12), s.paint(dim, printable(e.Conn)), e.detail())
+	return fmt.Sprintf("%s %s %s %s", head, terminal.Pad(shownUser(e.User), 12), s.paint(dim, terminal.Printable(e.Conn)), e.detail())
 }
 
 // tailLine is what an event takes in one line, but for its payload. On terminals
@@ -218,18 +218,18 @@ const tailLine = 80
 
 // below is text in lines of its own.
 func (s *clientIO) below(text string) string {
-	return "\n" + strings.Join(layout.Wrap(text, s.width, gap, gap), "\n")
+	return "\n" + strings.Join(terminal.Wrap(text, s.width, gap, gap), "\n")
 }
 
 // detail is what is particular to the event's action.
 func (e *liveEvent) detail() string {
 	switch e.Action {
 	case "open":
-		return "from " + printable(e.RemoteAddr)
+		return "from " + terminal.Printable(e.RemoteAddr)
 	case "close":
-		text := fmt.Sprintf("%d by %s", e.Code, printable(e.Initiator))
+		text := fmt.Sprintf("%d by %s", e.Code, terminal.Printable(e.Initiator))
 		if e.Reason != "" {
-			text += ": " + printable(e.Reason)
+			text += ": " + terminal.Printable(e.Reason)
 		}
 		return text
 	}
@@ -237,10 +237,10 @@ func (e *liveEvent) detail() string {
 	if e.Data == nil {
 		return text
 	}
-	data := printableJSON(e.Data)
+	data := terminal.PrintableJSON(e.Data)
 	var plain string
 	if e.Encoding == "text" && json.Unmarshal(e.Data, &plain) == nil {
-		data = printable(plain)
+		data = terminal.Printable(plain)
 	} else if e.Encoding != "" {
 		data = e.Encoding + " " + strings.Trim(data, `"`)
 	}

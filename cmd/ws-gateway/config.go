@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/forward"
 )
 
@@ -83,7 +84,7 @@ func parseConfig(args []string, env environment, out io.Writer) (*config, error)
 	case given["help"]:
 		return cfg, errors.Join(errHelp, trace.PrintUsage(false))
 	case given["version"]:
-		_, err := io.WriteString(out, versionText())
+		_, err := io.WriteString(out, program.VersionText())
 		return cfg, errors.Join(errHelp, err)
 	case isClientCommand(cfg.command), cfg.command == "help", cfg.command == "version":
 		return cfg, fmt.Errorf("%s takes none of the gateway's options: it must be the first word", cfg.command)

@@ -4,29 +4,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	stdlog "log"
 	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"ws-gateway/cmd/ws-gateway/program"
 )
 
 // runDemo is the life of a gateway with the demo's app beside it, each talking to
 // the other over the loopback interface, as they would in a pod.
-func (p *process) runDemo(cfg *config, log zerolog.Logger) error {
-	p.serve()
+func runDemo(p *program.Process, cfg *config, log zerolog.Logger) error {
+	p.CatchStops()
 	appListener, err := net.Listen("tcp", cfg.AppListen)
 	if err != nil {
 		return listenError("app-listen", cfg.AppListen, err)
 	}
 	defer appListener.Close()
 	cfg.beDemo("http://" + appListener.Addr().String() + callbackPath)
-	g, err := newGateway(cfg, log, p.logLost)
+	g, err := newGateway(cfg, log, p.LogLost)
 	if err != nil {
 		return err
 	}
-	g.level = p.level
+	g.level = p.Level
 	app := newDemoApp(demoGateway(g), log)
 	server := &http.Server{Handler: app.handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: quietly(log)}
 	server.RegisterOnShutdown(app.feed.end)
@@ -35,20 +39,20 @@ func (p *process) runDemo(cfg *config, log zerolog.Logger) error {
 
 	if err = g.start(); err == nil {
 		log.Info().Stringer("app", appListener.Addr()).Msg("demo")
-		p.say(welcome(g, appListener.Addr()))
-		err = p.untilSignal(g, log)
+		say(p.Stdout, welcome(g, appListener.Addr()))
+		err = g.untilSignal(p)
 	} else {
 		g.shutdown(time.Now())
 	}
 	return errors.Join(err, endDemo(server, served))
 }
 
-// say writes to standard output, and waits a moment at most for whoever reads it.
-func (p *process) say(text string) {
+// say writes to out, and waits a moment at most for whoever reads it.
+func say(out io.Writer, text string) {
 	said := make(chan struct{})
 	go func() {
 		defer close(said)
-		fmt.Fprint(p.stdout, text)
+		fmt.Fprint(out, text)
 	}()
 	select {
 	case <-said:
@@ -149,4 +153,16 @@ func welcome(g *gateway, app net.Addr) string {
   Ctrl-C ends it.
 
 `, page, place.clients, place.path, g.cfg.callback, curl, place.api, curl, place.api)
+}
+
+// quietly is for libraries that log what a single connection made them notice.
+func quietly(log zerolog.Logger) *stdlog.Logger {
+	return stdlog.New(debugWriter{log}, "", 0)
+}
+
+type debugWriter struct{ log zerolog.Logger }
+
+func (w debugWriter) Write(line []byte) (int, error) {
+	w.log.Debug().Msg(strings.TrimSpace(string(line)))
+	return len(line), nil
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/rs/zerolog"
+
+	"ws-gateway/cmd/ws-gateway/program"
 )
 
 // The browser test (make test-node) uses the demo as people do; here is what a
@@ -46,7 +48,7 @@ func TestTheDemoRunsWithATokenAndAPrivateManagementSocket(t *testing.T) {
 	if websocket.CloseStatus(err) != websocket.StatusGoingAway {
 		t.Errorf("closed with %v", err)
 	}
-	if code := p.wait(t); code != exitOK {
+	if code := p.wait(t); code != program.ExitOK {
 		t.Errorf("exit code %d:\n%s", code, p.log)
 	}
 }

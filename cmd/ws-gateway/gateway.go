@@ -17,6 +17,7 @@ import (
 	"ws-gateway/admin"
 	"ws-gateway/cmd/ws-gateway/internal/awake"
 	"ws-gateway/cmd/ws-gateway/internal/reload"
+	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/forward"
 	"ws-gateway/hub"
 	"ws-gateway/netpoll"
@@ -28,7 +29,7 @@ type gateway struct {
 	// Static after newGateway.
 	cfg        *config // of the start; see config for what is in force
 	log        zerolog.Logger
-	level      *logLevel // of log; nil: it cannot be changed
+	level      *program.Level // of log; nil: it cannot be changed
 	sockets    *netpoll.Server
 	hub        *hub.Hub
 	events     *forward.Forwarder // nil: push only
@@ -242,7 +243,7 @@ func (g *gateway) adminConfig(c *config) admin.Config {
 		Memory:       int64(c.APIMemory),
 		JSONDepth:    c.CallbackJSONDepth,
 		Profiles:     c.Profiles,
-		Version:      version,
+		Version:      program.Version(),
 		Clock:        g.clock.Now,
 		Log:          g.log,
 	}

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ws-gateway/cmd/ws-gateway/program"
 )
 
 // unitPatience bounds waits for what must happen, however busy the machine.
@@ -61,8 +63,8 @@ func (l *logs) await(t *testing.T, message string) map[string]any {
 	}
 }
 
-// program is a process in this one.
-type program struct {
+// running is a process in this one.
+type running struct {
 	log     *logs
 	stdout  *logs
 	signals chan os.Signal
@@ -70,17 +72,17 @@ type program struct {
 	code    chan int
 }
 
-func start(t *testing.T, args ...string) *program {
+func start(t *testing.T, args ...string) *running {
 	t.Helper()
-	p := &program{newLogs(), newLogs(), make(chan os.Signal, 2), make(chan int, 1), make(chan int, 1)}
+	p := &running{newLogs(), newLogs(), make(chan os.Signal, 2), make(chan int, 1), make(chan int, 1)}
 	go func() {
-		q := process{args: args, env: environment{}, stdout: p.stdout, stderr: p.log, signals: p.signals, exit: func(code int) { p.exits <- code }}
-		p.code <- q.main()
+		q := program.Process{Args: args, Env: environment{}, Stdout: p.stdout, Stderr: p.log, Signals: p.signals, Exit: func(code int) { p.exits <- code }}
+		p.code <- run(&q)
 	}()
 	return p
 }
 
-func (p *program) wait(t *testing.T) int {
+func (p *running) wait(t *testing.T) int {
 	t.Helper()
 	select {
 	case code := <-p.code:
@@ -107,7 +109,7 @@ func TestAGatewayStartsSaysWhereItIsAndEndsOnASignal(t *testing.T) {
 		t.Errorf("readyz: %s", response.Status)
 	}
 	p.signals <- syscall.SIGTERM
-	if code := p.wait(t); code != exitOK {
+	if code := p.wait(t); code != program.ExitOK {
 		t.Errorf("exit code %d:\n%s", code, p.log)
 	}
 	stopped := p.log.await(t, "stopped")
@@ -139,7 +141,7 @@ func TestManagementMovesToAnAddressOfItsOwn(t *testing.T) {
 		api.http.CloseIdleConnections()
 		shared.http.CloseIdleConnections()
 		p.signals <- os.Interrupt
-		if code := p.wait(t); code != exitOK {
+		if code := p.wait(t); code != program.ExitOK {
 			t.Errorf("%s: exit code %d:\n%s", admin, code, p.log)
 		}
 	}
@@ -165,7 +167,7 @@ func TestWhatCannotBeBoundIsOneLineThatSaysWhatToDo(t *testing.T) {
 		{[]string{"demo", "--app-listen=127.0.0.1:0", "--listen", address}, "choose another with --listen or stop it"},
 	} {
 		p := start(t, test.args...)
-		if code := p.wait(t); code != exitFailure || !strings.Contains(p.log.String(), test.want) || strings.Count(p.log.String(), "\n") != 1 {
+		if code := p.wait(t); code != program.ExitFailure || !strings.Contains(p.log.String(), test.want) || strings.Count(p.log.String(), "\n") != 1 {
 			t.Errorf("%q: exit code %d:\n%s", test.args, code, p.log)
 		}
 	}
@@ -174,7 +176,7 @@ func TestWhatCannotBeBoundIsOneLineThatSaysWhatToDo(t *testing.T) {
 func TestAWrongConfigurationEndsWithCode2(t *testing.T) {
 	for _, args := range [][]string{{}, {"--no-callback", "--lisen"}, {"--no-callback", "--loops=x"}, {"demo", "--app-listen=0.0.0.0:80"}} {
 		p := start(t, args...)
-		if code := p.wait(t); code != exitUsage || !strings.HasPrefix(p.log.String(), "ws-gateway: ") || strings.Count(p.log.String(), "\n") != 1 {
+		if code := p.wait(t); code != program.ExitUsage || !strings.HasPrefix(p.log.String(), "ws-gateway: ") || strings.Count(p.log.String(), "\n") != 1 {
 			t.Errorf("%q: exit code %d:\n%s", args, code, p.log)
 		}
 	}
@@ -188,7 +190,7 @@ func TestHelpVersionAndTheConfigurationGoToStandardOutput(t *testing.T) {
 		{"--no-callback --print-config", "no-callback: true  # flag\n"},
 	} {
 		p := start(t, strings.Fields(test.args)...)
-		if code := p.wait(t); code != exitOK || !strings.Contains(p.stdout.String(), test.want) || p.log.String() != "" {
+		if code := p.wait(t); code != program.ExitOK || !strings.Contains(p.stdout.String(), test.want) || p.log.String() != "" {
 			t.Errorf("%s: exit code %d:\n%s%s", test.args, code, p.stdout, p.log)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"ws-gateway/cmd/ws-gateway/program"
 )
 
 // healthTimeout is less than orchestrators wait.
@@ -17,7 +19,7 @@ const healthTimeout = 2 * time.Second
 
 // health asks a running gateway how it is, for health checks of containers that
 // have nothing but this binary in them.
-func (p *process) health(cfg *config) error {
+func health(p *program.Process, cfg *config) error {
 	target, socket := healthURL(cfg)
 	var dialer net.Dialer
 	transport := &http.Transport{DisableKeepAlives: true}
@@ -36,7 +38,7 @@ func (p *process) health(cfg *config) error {
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("health: %s answers %s: %s", target, response.Status, strings.TrimSpace(string(said)))
 	}
-	fmt.Fprintln(p.stdout, strings.TrimSpace(string(said)))
+	fmt.Fprintln(p.Stdout, strings.TrimSpace(string(said)))
 	return nil
 }
 

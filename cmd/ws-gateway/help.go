@@ -7,6 +7,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"ws-gateway/cmd/ws-gateway/internal/narrowhelp"
+	"ws-gateway/cmd/ws-gateway/internal/terminal"
 )
 
 const description = `A WebSocket gateway beside your app: clients hold their connections here,
@@ -64,7 +65,7 @@ func columnsFor(out io.Writer, env environment) int {
 	if n, err := strconv.Atoi(env["COLUMNS"]); err == nil && n > 0 {
 		return n
 	}
-	if n := terminalWidth(out); n > 0 {
+	if n := terminal.Width(out); n > 0 {
 		return n
 	}
 	return 80

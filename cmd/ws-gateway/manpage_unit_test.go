@@ -10,7 +10,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"ws-gateway/cmd/ws-gateway/internal/layout"
+	"ws-gateway/cmd/ws-gateway/internal/terminal"
+	"ws-gateway/cmd/ws-gateway/program"
 )
 
 const manPage = "../../deploy/package/ws-gateway.8"
@@ -19,7 +20,7 @@ const manPage = "../../deploy/package/ws-gateway.8"
 // dash is a hyphen unless it is escaped, and a dot at the beginning a command.
 func roff(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n", " ", "…", "...", "“", `"`, "”", `"`).Replace(text)
-	lines := layout.Wrap(text, 79, "", "")
+	lines := terminal.Wrap(text, 79, "", "")
 	for i, line := range lines {
 		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
 			lines[i] = `\&` + line
@@ -146,7 +147,7 @@ func TestTheDocsHaveTheManPageWithAllCommandsAndOptions(t *testing.T) {
 			t.Errorf("the man page has no %s", command)
 		}
 	}
-	for _, code := range []int{exitOK, exitFailure, exitUsage, exitRefused, exitNobody} {
+	for _, code := range []int{program.ExitOK, program.ExitFailure, program.ExitUsage, exitRefused, exitNobody} {
 		if !strings.Contains(page, fmt.Sprintf("\n.B %d\n", code)) {
 			t.Errorf("the man page does not say what exit code %d is", code)
 		}

@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"ws-gateway/cmd/ws-gateway/program"
 )
 
 const readme = "../../README.md"
@@ -126,7 +128,7 @@ func TestTheExampleAppsAnswerTheirClients(t *testing.T) {
 			}
 			c.CloseNow()
 			p.signals <- os.Interrupt
-			if code := p.wait(t); code != exitOK || !strings.Contains(p.log.String(), `"events_undelivered":0`) {
+			if code := p.wait(t); code != program.ExitOK || !strings.Contains(p.log.String(), `"events_undelivered":0`) {
 				t.Errorf("exit code %d:\n%s\nThe app said:\n%s", code, p.log, output)
 			}
 		})

@@ -12,6 +12,7 @@ import (
 
 	"ws-gateway/admin"
 	"ws-gateway/cmd/ws-gateway/internal/reload"
+	"ws-gateway/cmd/ws-gateway/program"
 )
 
 // A reload resolves the configuration anew, from the same command line and
@@ -105,7 +106,7 @@ func (g *gateway) hangUp(ctx context.Context) {
 		g.log.Info().Msg("SIGHUP: files reopened")
 	}
 	g.supervisor.reloading()
-	either := newLogLevel(g.config().LogLevel)
+	either := program.NewLevel(g.config().LogLevel)
 	changed, err := g.reload(ctx)
 	if ctx.Err() != nil {
 		return // it stops
@@ -117,8 +118,8 @@ func (g *gateway) hangUp(ctx context.Context) {
 		g.log.Error().Str("error", message).Msg("SIGHUP: the configuration is wrong: nothing of it is taken, what was in force stays")
 		return
 	}
-	either.loosen(g.config().LogLevel) // that it is another one is told by whichever lets it through
-	log := either.of(g.log)
+	either.Loosen(g.config().LogLevel) // that it is another one is told by whichever lets it through
+	log := either.Of(g.log)
 	restart := pendingOptions(g.config().pending)
 	g.record.Add(reload.Outcome{At: time.Now(), Restart: restart})
 	if len(restart) > 0 {
@@ -242,7 +243,7 @@ func (g *gateway) prepare(next *config) (apply func(), err error) {
 	add(g.hub.Reload(g.hubConfig(next)))
 	add(g.sockets.Reload(g.netpollConfig(next)))
 	add(g.admin.Reload(g.adminConfig(next)))
-	add(func() { g.level.set(next.LogLevel) }, nil)
+	add(func() { g.level.Set(next.LogLevel) }, nil)
 	return func() {
 		for _, step := range steps {
 			step()

@@ -14,6 +14,8 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"ws-gateway/cmd/ws-gateway/internal/terminal"
+	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/forward"
 )
 
@@ -32,12 +34,13 @@ const (
 // goes to FILE.refused as it stands; when the app cannot be reached, or fails, for
 // as long as events are tried, replay ends.
 type replay struct {
-	p     *process
+	p     *program.Process
 	log   zerolog.Logger
 	path  string
 	lines *letterReader
 	done  *doneFile
-	meter *meter
+	bar   *terminal.Progress // nil: standard error is no terminal
+	size  int64              // of the file
 
 	events  *forward.Forwarder
 	changed chan struct{} // has one place: an event has been dealt with, or it is to end
@@ -60,14 +63,15 @@ type letter struct {
 // errInterrupted means that a signal has ended it.
 var errInterrupted = errors.New("interrupted")
 
-// replay is the life of the command of that name.
-func (p *process) replay(cfg *config, log zerolog.Logger) error {
+// replayLetters is the life of the command of that name.
+func replayLetters(p *program.Process, cfg *config, log zerolog.Logger) error {
 	file, err := os.Open(cfg.replay.File)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
 		return fmt.Errorf("%s: not a file that can be read twice", cfg.replay.File)
 	}
 	done, err := openDone(cfg.replay.File, file, cfg.replay.DryRun)
@@ -75,18 +79,21 @@ func (p *process) replay(cfg *config, log zerolog.Logger) error {
 		return err
 	}
 	defer done.close()
-	m := newMeter(p.stderr, file)
-	if m.shown && cfg.LogFormat == "auto" {
-		log = newLogger(m, cfg.LogLevel, "console")
+	var bar *terminal.Progress
+	if terminal.Is(p.Stderr) {
+		bar = terminal.NewProgress(p.Stderr)
+		if cfg.LogFormat == "auto" {
+			log = program.NewLogger(bar, cfg.LogLevel, "console")
+		}
 	}
 	r := &replay{
-		p: p, log: log, path: cfg.replay.File, lines: newLetterReader(file), done: done, meter: m,
+		p: p, log: log, path: cfg.replay.File, lines: newLetterReader(file), done: done, bar: bar, size: info.Size(),
 		changed: make(chan struct{}, 1), waiting: make(map[string][]*letter),
 	}
 	if cfg.replay.DryRun {
 		return r.rehearse()
 	}
-	p.catchStops(syscall.SIGHUP)
+	p.CatchStops(syscall.SIGHUP)
 	if r.events, err = forward.New(r.forwardConfig(cfg)); err != nil {
 		return err
 	}
@@ -106,10 +113,13 @@ func (r *replay) forwardConfig(cfg *config) forward.Config {
 // run sends what has not been dealt with.
 func (r *replay) run() error {
 	r.events.Start()
-	stopMeter := r.meter.run(r.count)
+	stopBar := func() {}
+	if r.bar != nil {
+		stopBar = r.bar.Run(r.progress)
+	}
 	r.finish(r.feed())
-	stopMeter()
-	r.p.dropStops()
+	stopBar()
+	r.p.DropStops()
 	remaining, err := r.remaining()
 	r.left += r.held + remaining
 	return errors.Join(err, r.summarise())
@@ -155,7 +165,7 @@ func (r *replay) await(cond func() bool) error {
 		}
 		select {
 		case <-r.changed:
-		case <-r.p.signals:
+		case <-r.p.Signals:
 			r.fail(errInterrupted)
 		}
 	}
@@ -306,7 +316,7 @@ func (r *replay) remaining() (n int, err error) {
 
 // summarise says what became of the events, and whether all is well.
 func (r *replay) summarise() error {
-	out := r.p.stdout
+	out := r.p.Stdout
 	fmt.Fprintf(out, "delivered %d, refused %d, unreadable %d, left %d", r.delivered, r.refused, r.lines.bad, r.left)
 	if r.lines.skipped > 0 {
 		fmt.Fprintf(out, ", dealt with before %d", r.lines.skipped)
@@ -329,7 +339,7 @@ func (r *replay) summarise() error {
 
 // rehearse says what would be sent.
 func (r *replay) rehearse() error {
-	out := bufio.NewWriter(r.p.stdout)
+	out := bufio.NewWriter(r.p.Stdout)
 	valid := 0
 	for {
 		l, err := r.lines.next()
@@ -363,8 +373,9 @@ func (r *replay) rehearse() error {
 	return nil
 }
 
-func (r *replay) count() (delivered, refused int, offset int64) {
+// progress is the text of the progress bar.
+func (r *replay) progress() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.delivered, r.refused, r.lines.offset.Load()
+	return fmt.Sprintf("%3d %%  delivered %d, refused %d", 100*r.lines.offset.Load()/max(r.size, 1), r.delivered, r.refused)
 }

@@ -71,16 +71,3 @@ func TestALetterReaderGivesCompleteLinesWithTheirNumbersAndOffsets(t *testing.T)
 		t.Error("the half line went unnoticed")
 	}
 }
-
-func TestTheMeterStaysBelowWhatScrollsBy(t *testing.T) {
-	var out strings.Builder
-	m := &meter{out: &out, shown: true}
-	m.show(" 10 %")
-	if _, err := m.Write([]byte("a line\n")); err != nil {
-		t.Fatal(err)
-	}
-	m.show("")
-	if want := clearLine + " 10 %" + clearLine + "a line\n 10 %" + clearLine; out.String() != want {
-		t.Errorf("%q, want %q", out.String(), want)
-	}
-}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/rs/zerolog"
+
+	"ws-gateway/cmd/ws-gateway/program"
 )
 
 // A system call that does not return, such as a write to a disk that is gone,
@@ -24,12 +26,12 @@ func TestAShutdownThatHangsEndsTheProcess(t *testing.T) {
 	disk := make(chan struct{})
 	g.serving.Go(func() { <-disk })
 	codes := make(chan int, 1)
-	p := &process{signals: make(chan os.Signal, 1), hangUps: make(chan os.Signal), exit: func(code int) { codes <- code; close(disk) }}
-	p.signals <- syscall.SIGTERM
-	if err := p.untilSignal(g, g.log); err != nil {
+	p := &program.Process{Signals: make(chan os.Signal, 1), HangUps: make(chan os.Signal), Exit: func(code int) { codes <- code; close(disk) }}
+	p.Signals <- syscall.SIGTERM
+	if err := g.untilSignal(p); err != nil {
 		t.Error(err)
 	}
-	if code := <-codes; code != exitFailure {
+	if code := <-codes; code != program.ExitFailure {
 		t.Errorf("exit code %d", code)
 	}
 	log.await(t, "shutdown: something does not end, perhaps a disk does not answer; exiting at once")

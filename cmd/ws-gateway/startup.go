@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/forward"
 )
 
@@ -36,7 +37,7 @@ func (g *gateway) logReady() {
 	if m := g.around.memory; m.runtime > 0 {
 		e = e.Stringer("go_memory_limit", size(m.runtime))
 	}
-	e.Str("version", version).Msg("ready")
+	e.Str("version", program.Version()).Msg("ready")
 	g.supervisor.ready(g.status())
 }
 

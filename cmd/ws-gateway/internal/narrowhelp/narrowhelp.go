@@ -9,7 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"ws-gateway/cmd/ws-gateway/internal/layout"
+	"ws-gateway/cmd/ws-gateway/internal/terminal"
 )
 
 // Below is the width from which on kong's two columns are as good.
@@ -53,7 +53,7 @@ type printer struct {
 }
 
 func (p *printer) wrap(text, next string) {
-	for _, line := range layout.Wrap(strings.TrimSpace(text), p.width, "", next) {
+	for _, line := range terminal.Wrap(strings.TrimSpace(text), p.width, "", next) {
 		p.b.WriteString(line + "\n")
 	}
 }
@@ -101,7 +101,7 @@ func (p *printer) item(name, help string) {
 	if help = strings.TrimSpace(help); help == "" {
 		return
 	}
-	for _, line := range layout.Wrap(help, p.width, indent+indent, indent+indent) {
+	for _, line := range terminal.Wrap(help, p.width, indent+indent, indent+indent) {
 		p.b.WriteString(line + "\n")
 	}
 }

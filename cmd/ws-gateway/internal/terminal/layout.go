@@ -1,7 +1,4 @@
-// Package layout fits text into the columns of a terminal: it measures, cuts, fills
-// and wraps. Text must be free of control characters; wide characters take two
-// columns, combining ones none.
-package layout
+package terminal
 
 import (
 	"strings"
@@ -11,7 +8,8 @@ import (
 	"golang.org/x/text/width"
 )
 
-// Columns is the room that s takes.
+// Columns is how many columns s takes: wide characters take two, combining ones none.
+// s must be free of control characters, as for the functions below.
 func Columns(s string) (n int) {
 	for _, r := range s {
 		n += runeColumns(r)
@@ -32,8 +30,7 @@ func runeColumns(r rune) int {
 	return 1
 }
 
-// Cut returns s in at most so many columns, with an ellipsis where something is
-// missing.
+// Cut returns s in at most so many columns, with an ellipsis if something is missing.
 func Cut(s string, columns int) string {
 	if Columns(s) <= columns {
 		return s
@@ -47,17 +44,18 @@ func Cut(s string, columns int) string {
 	return s
 }
 
-// Pad fills s with blanks up to so many columns.
+// Pad appends blanks to s until it takes so many columns.
 func Pad(s string, columns int) string {
 	return s + strings.Repeat(" ", max(0, columns-Columns(s)))
 }
 
-// leastText is how much of a line is text; indents that leave less are left out.
+// leastText is how many columns of a line are for text. Indents that leave less are
+// left out.
 const leastText = 8
 
-// Wrap breaks text into lines of at most width columns, between words, or within
-// one that is longer than a line. Blanks within a line stay as they are. The first
-// line begins with first, the others with next. A width of 0 is no limit.
+// Wrap breaks text into lines of at most width columns: between words, or within a
+// word that is longer than a line. Blanks within a line stay as they are. The first
+// line begins with first, the others with next. With width 0 there is one line.
 func Wrap(text string, width int, first, next string) (lines []string) {
 	if width <= 0 {
 		return []string{first + text}
@@ -98,8 +96,8 @@ func Wrap(text string, width int, first, next string) (lines []string) {
 	return lines
 }
 
-// fitting is the beginning of a word that takes so many columns at most, but no
-// less than a character.
+// fitting is the beginning of a word that takes at most so many columns, but at least
+// one character.
 func fitting(word string, columns int) string {
 	for i, r := range word {
 		if columns -= runeColumns(r); columns < 0 && i > 0 {

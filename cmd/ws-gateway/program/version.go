@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"fmt"
@@ -6,13 +6,18 @@ import (
 	"runtime/debug"
 )
 
-// Set when linking, with -ldflags "-X main.version=… -X main.commit=…".
+// The linker sets both: -ldflags "-X PACKAGE.version=… -X PACKAGE.commit=…", where
+// PACKAGE is this package's import path.
 var (
 	version = "dev"
 	commit  = ""
 )
 
-func versionText() string {
+// Version is the version that was linked in, or "dev".
+func Version() string { return version }
+
+// VersionText is what the command version prints.
+func VersionText() string {
 	return fmt.Sprintf("ws-gateway %s (commit %s, %s %s/%s)\n", version, buildCommit(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"ws-gateway/cmd/ws-gateway/internal/signals"
+	"ws-gateway/cmd/ws-gateway/program"
+)
+
+// lastResort is how much longer than --shutdown-timeout a shutdown may take.
+const lastResort = 5 * time.Second
+
+// untilSignal waits for a signal to stop, or for a failure, and shuts down. A
+// second wish to stop ends the process at once.
+func (g *gateway) untilSignal(p *program.Process) error {
+	var judge signals.Judge
+	var failure error
+	serving, stopServing := context.WithCancel(g.beside)
+	defer stopServing()
+	g.serving.Go(func() { g.heedHangUps(serving, p.HangUps) })
+	select {
+	case s := <-p.Signals:
+		judge.Take(time.Now())
+		g.log.Info().Stringer("signal", s).Msg("shutting down")
+	case failure = <-g.failed:
+		g.log.Error().Err(failure).Msg("shutting down")
+	}
+	stopServing()
+	over, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		watchForSecond(p, &judge, over, g.log)
+	}()
+	// Each step of the shutdown ends in time, unless a system call does not: on a disk
+	// that does not answer, for example.
+	end, ended := g.clock.Before(g.clock.Now() + g.config().ShutdownTimeout + lastResort)
+	defer ended()
+	defer context.AfterFunc(end, func() {
+		g.log.Error().Msg("shutdown: something does not end, perhaps a disk does not answer; exiting at once")
+		p.Exit(program.ExitFailure)
+	})()
+	g.shutdown(time.Now())
+	close(over)
+	<-watched
+	return failure
+}
+
+// watchForSecond ends the process at the second wish to stop, until over is closed.
+func watchForSecond(p *program.Process, judge *signals.Judge, over <-chan struct{}, log zerolog.Logger) {
+	for {
+		select {
+		case s := <-p.Signals:
+			switch judge.Take(time.Now()) {
+			case signals.StopNow:
+				log.Warn().Stringer("signal", s).Msg("second signal: exiting at once")
+				p.FlushLog()
+				p.Exit(signals.ExitCode(s))
+				return
+			case signals.Stop: // it stops already, because a part has failed
+				log.Info().Stringer("signal", s).Msg("shutting down")
+			}
+		case <-over:
+			return
+		}
+	}
+}
+
+// heedHangUps deals with each SIGHUP, one after the other, until ctx is done.
+func (g *gateway) heedHangUps(ctx context.Context, hangUps <-chan os.Signal) {
+	for {
+		select {
+		case <-hangUps:
+			g.hangUp(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// reopen takes the files that are there now under the names of those that are
+// kept open. Each of them is looked at without that, too, whenever it is written
+// to. It reports whether that has come off.
+func (g *gateway) reopen() bool { return g.events == nil || g.events.Reopen() }
