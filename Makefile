@@ -12,7 +12,8 @@ LDFLAGS := -s -w -X $(PROGRAM).version=$(VERSION) -X $(PROGRAM).commit=$(COMMIT)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 CHROMIUM    ?= /usr/bin/chromium
 PEERS       := bench/peers
-BROWSER     := cmd/ws-gateway/testdata/browser
+BROWSER     := e2e/browser
+RACE        := bin/ws-gateway-race
 CLIENT      := client
 FUZZTIME    ?= 1m
 
@@ -76,18 +77,23 @@ chaos: ## Prove that nothing is lost, reordered or invented while the app misbeh
 test: test-go test-node ## All tests: Go with the race detector, npm's ws, a browser
 
 .PHONY: test-go
-test-go: tools ## Go tests with the race detector
+test-go: export WS_GATEWAY_BINARY = $(CURDIR)/$(RACE)
+test-go: tools $(RACE) ## Go tests with the race detector
 	go test -race -timeout 1h ./...
 	cd $(PEERS) && go test -count 1 -timeout 1h ./...
 
 .PHONY: test-node
-test-node: export WS_GATEWAY_BINARY = $(CURDIR)/bin/ws-gateway-race
+test-node: export WS_GATEWAY_BINARY = $(CURDIR)/$(RACE)
 test-node: export CHROMIUM := $(CHROMIUM)
-test-node: browser-tools ## The real binary with the npm package ws, the JavaScript client and headless Chromium
-	mkdir -p bin
-	go build -race -o bin/ws-gateway-race ./cmd/ws-gateway
+test-node: browser-tools $(RACE) ## The real binary with the npm package ws, the JavaScript client and headless Chromium
 	cd $(BROWSER) && node --test --test-concurrency=3
 	cd $(CLIENT) && npm test --silent
+
+# The binary under test, with the race detector. go build knows what has changed.
+.PHONY: $(RACE)
+$(RACE):
+	mkdir -p bin
+	go build -race -o $@ ./cmd/ws-gateway
 
 .PHONY: check
 check: ## Format, vet and static checks
@@ -135,7 +141,7 @@ check-metrics: build ## Check metrics and alerts with promtool
 
 .PHONY: check-memory
 check-memory: ## Attack the memory of the gateway as the examples in deploy/ run it, at full size (a minute or two)
-	WS_GATEWAY_FULL_ATTACKS=1 go test -count 1 -run OfAnyExample ./cmd/ws-gateway
+	WS_GATEWAY_FULL_ATTACKS=1 go test -count 1 -run OfAnyExample ./e2e
 
 .PHONY: check-deploy
 check-deploy: ## Check the Kubernetes examples against the API's types

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { chromium } from "playwright-core";
-import { queue } from "../../../cmd/ws-gateway/testdata/browser/program.mjs";
+import { queue } from "../../../e2e/browser/program.mjs";
 import { nextOf, quick, world } from "./world.mjs";
 
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";

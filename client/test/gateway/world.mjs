@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import http from "node:http";
 import { Client } from "ws-gateway-client";
-import { freeAddress, queue, start } from "../../../cmd/ws-gateway/testdata/browser/program.mjs";
+import { freeAddress, queue, start } from "../../../e2e/browser/program.mjs";
 
 // Quick where the defaults are made for people; the rules are the same.
 export const quick = { backoffBase: 100, backoffMax: 400, restartSpread: 100 };
