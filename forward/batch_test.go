@@ -106,7 +106,7 @@ func TestABatchIsFairToLanesAndBounded(t *testing.T) {
 		equal(t, "the second batch", strings.Join(posts[1].ids(t), " "), "c2-0 c3-0 c4-0 c5-0 c6-0 c1-8 c1-9 c1-10")
 		f.Drain(context.Background())
 	})
-	bubble(t, Config{Batch: 100}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
+	bubble(t, Config{Batch: 100, Linger: 5 * time.Millisecond}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
 		for key := range 10 {
 			f.Message(source(key, 0), make([]byte, 300_000), true)
 			f.Message(source(key, 1), []byte("1"), false)
@@ -260,7 +260,7 @@ func TestBatchesLoseAndReorderNothingThroughOutages(t *testing.T) {
 }
 
 func TestAnOutageFailsNoEventOfABatchBeforeItsTime(t *testing.T) {
-	bubble(t, Config{Batch: 10, RetryFor: 20 * time.Second}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
+	bubble(t, Config{Batch: 10, Linger: 5 * time.Millisecond, RetryFor: 20 * time.Second}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
 		a.setDown(true)
 		for key := range 30 {
 			f.Message(source(key, 0), []byte("1"), false)
@@ -274,6 +274,15 @@ func TestAnOutageFailsNoEventOfABatchBeforeItsTime(t *testing.T) {
 			t.Errorf("%d failed, want those that waited for over 20 s", n)
 		}
 		equal(t, "all", s.Failed[actionMessage]+s.Delivered[actionMessage], 30)
+	})
+}
+
+func TestABatchThatIsNotToLingerGoesAtOnce(t *testing.T) {
+	bubble(t, Config{Batch: 10}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
+		f.Message(source(1, 0), []byte("1"), false)
+		synctest.Wait()
+		equal(t, "posts", len(a.received()), 1)
+		equal(t, "sent after", a.received()[0].at, 0)
 	})
 }
 

@@ -126,6 +126,7 @@ func BenchmarkCallbacksBatches(b *testing.B) {
 	f, err := New(Config{
 		URL:         startSink(b),
 		Batch:       100,
+		Linger:      5 * time.Millisecond,
 		QueueEvents: 1,
 		Drained:     func(key uint64) { again <- key },
 	})

@@ -43,8 +43,8 @@ type Config struct {
 	Done func(requestID []byte, o Outcome, status int, kept bool)
 
 	// Batch, above 1, is how many events of any connections are POSTed together, and
-	// Linger how long a batch that is not full waits for more from its first event on:
-	// default 5 ms, negative for not at all.
+	// Linger how long after its first event a batch that is not full waits for more;
+	// 0: not at all.
 	Batch  int
 	Linger time.Duration
 
@@ -114,6 +114,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("callback batch %d: want 1 to %d", c.Batch, maxBatch)
 	case c.Batch > 1 && c.Reply != nil:
 		return c, errors.New("callback batches and replies exclude each other: the answer to a batch speaks to nobody in particular")
+	case c.Linger < 0:
+		return c, errors.New("the time that a callback batch lingers is negative")
 	case c.Pipeline < 0 || c.Pipeline > maxPipeline:
 		return c, fmt.Errorf("callback pipeline %d: want 1 to %d", c.Pipeline, maxPipeline)
 	case c.Pipeline > 1 && (c.Batch > 1 || c.Reply != nil || c.Settles):
@@ -144,7 +146,6 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.AuthorizeFor, c.Timeout)
 	setDefault(&c.RetryFor, 60*time.Second)
 	setDefault(&c.Batch, 1)
-	setDefault(&c.Linger, 5*time.Millisecond)
 	setDefault(&c.Pipeline, 1)
 	setDefault(&c.JSONDepth, MaxJSONDepth)
 	setDefault(&c.ReplyMax, maxAnswerBody)

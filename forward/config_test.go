@@ -28,6 +28,7 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 		"negative retry time":  {URL: "http://a/", RetryFor: -1},
 		"negative queue":       {URL: "http://a/", QueueEvents: -1},
 		"negative bytes":       {URL: "http://a/", QueueBytes: -1},
+		"negative lingering":   {URL: "http://a/", Linger: -1},
 		"negative memory":      {URL: "http://a/", Memory: -1},
 	} {
 		if _, err := New(c); err == nil {

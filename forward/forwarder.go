@@ -74,7 +74,7 @@ func New(cfg Config) (*Forwarder, error) {
 	f.lanes.bounds = bounds{events: cfg.QueueEvents, bytes: cfg.QueueBytes}
 	f.lanes.batches = cfg.Batch > 1
 	f.pool = newPool(f.policy, cfg.RetryFor, cfg.Concurrency, f.now, f.announce)
-	f.pool.sched.batching = newBatching(cfg.Batch, max(cfg.Linger, 0), f.lanes.available.Load)
+	f.pool.sched.batching = newBatching(cfg.Batch, cfg.Linger, f.lanes.available.Load)
 	f.pool.sched.pipeline(cfg.Pipeline)
 	f.pool.expire = f.expire
 	f.pressure = newPressure(cfg.Memory, cfg.Pressure)

@@ -50,7 +50,7 @@ func TestSixtyHangingCallsLeaveFourWorkersForEverybodyElse(t *testing.T) {
 
 func TestABacklogStarvesNoLaneWithOne(t *testing.T) {
 	for _, batch := range []int{1, 16} {
-		bubble(t, Config{Concurrency: 2, Batch: batch, QueueEvents: 1000}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
+		bubble(t, Config{Concurrency: 2, Batch: batch, Linger: 5 * time.Millisecond, QueueEvents: 1000}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
 			a.serve = func(post, http.ResponseWriter, *http.Request) { time.Sleep(time.Millisecond) }
 			for key := range 4 {
 				for seq := range 256 {
@@ -127,7 +127,7 @@ func TestTheAppsRecoveryWithAHundredThousandEventsWaiting(t *testing.T) {
 		}
 		address := ln.Addr().String()
 		_ = ln.Close() // nobody listens there for now
-		f, err := New(Config{URL: "http://" + address + "/", Batch: batch, Memory: 256 << 20})
+		f, err := New(Config{URL: "http://" + address + "/", Batch: batch, Linger: 5 * time.Millisecond, Memory: 256 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +173,7 @@ func TestMemoryStaysUnderItsBoundAsMeasured(t *testing.T) {
 			<-release
 			_, _ = c.Write([]byte("HTTP/1.1 204 No Content\r\n\r\n"))
 		})
-		f, err := New(Config{URL: url, Batch: batch, Memory: limit, Pressure: func(l Level) { pressed <- l >= Stopped }})
+		f, err := New(Config{URL: url, Batch: batch, Linger: 5 * time.Millisecond, Memory: limit, Pressure: func(l Level) { pressed <- l >= Stopped }})
 		if err != nil {
 			t.Fatal(err)
 		}

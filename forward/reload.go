@@ -80,7 +80,7 @@ func (f *Forwarder) Reload(cfg Config) (apply func(), err error) {
 		f.events.newer.Store(int64(cfg.JSONDepth))
 		f.replies.limit.Store(int64(cfg.ReplyMax))
 		f.letters.resize(cfg.DeadLetterMaxSize, cfg.DeadLetterKeep)
-		f.pool.renew(cfg.RetryFor, max(cfg.Linger, 0), t.route != old.route)
+		f.pool.renew(cfg.RetryFor, cfg.Linger, t.route != old.route)
 		if t.target.name != old.target.name {
 			f.pool.hurry(f.now()) // another app may be there for what the one before did not take
 		}

@@ -124,7 +124,7 @@ func (g *gateway) forwardConfig(c *config) forward.Config {
 		Headers:     c.headers,
 		Secrets:     c.secrets,
 		Batch:       c.CallbackBatch,
-		Linger:      linger(c.CallbackLinger),
+		Linger:      c.CallbackLinger,
 		Pipeline:    c.CallbackPipeline,
 		JSONDepth:   c.CallbackJSONDepth,
 		Drained:     func(key uint64) { g.hub.Resume(key) },
@@ -147,14 +147,6 @@ func (g *gateway) forwardConfig(c *config) forward.Config {
 		fc.Reply = func(key uint64, r forward.Reply) { g.hub.Reply(key, r) }
 	}
 	return fc
-}
-
-// linger is --callback-linger for package forward, whose 0 is its default.
-func linger(d time.Duration) time.Duration {
-	if d == 0 {
-		return -1
-	}
-	return d
 }
 
 func (g *gateway) hubConfig(c *config) hub.Config {
