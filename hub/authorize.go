@@ -113,11 +113,11 @@ func (h *Hub) conclude(ls *loopState, k *candidate, accepted bool, refusal netpo
 		if accepted {
 			h.neverOpened(ls, k, forward.End{Code: int(tryAgainLater), Reason: refusal.Reason, Initiator: "gateway"})
 		}
-		l.Decide(k.id, refusal)
+		l.Unpark(k.id, refusal)
 		return
 	}
 	ls.sessions.At(k.id.Slot()).seq = 1 // the open event's
-	l.Decide(k.id, netpoll.Verdict{Subprotocol: k.subprotocol})
+	l.Unpark(k.id, netpoll.Verdict{Subprotocol: k.subprotocol})
 	if len(k.reply.Body) > 0 || k.reply.Close {
 		h.reply(l.Lookup(k.id), k.reply)
 	}

@@ -291,7 +291,7 @@ func (c *Conn) release() {
 	l := c.loop
 	switch c.state {
 	case stateHandshake, stateParked:
-		l.decided(c)
+		l.leaveHandshake(c)
 	case stateClosing, stateLingering:
 		l.stats.Closing--
 	}

@@ -90,6 +90,13 @@ func (l *Loop) settleUp(g *ledger) (more bool) {
 	return false
 }
 
+const noHeaderMemory = "request head too large at the moment: --header-memory is used up"
+
+var (
+	errNoHeaderMemory = &HandshakeError{Status: http.StatusRequestHeaderFieldsTooLarge, Text: noHeaderMemory}
+	errParkedNoMemory = &HandshakeError{Status: http.StatusServiceUnavailable, Text: noHeaderMemory, Header: []string{"Retry-After", "5"}}
+)
+
 // giveWay takes from a connection what it holds of a budget.
 func (l *Loop) giveWay(b Budget, c *Conn) {
 	switch c.state {
@@ -98,11 +105,12 @@ func (l *Loop) giveWay(b Budget, c *Conn) {
 	}
 	switch c.state {
 	case stateHandshake:
-		l.refuse(c, appendRefusal(nil, http.StatusRequestHeaderFieldsTooLarge, "request head too large at the moment: --header-memory is used up"), nil)
+		l.reject(c, errNoHeaderMemory, nil, true)
 		c.dropHead()
 	case stateParked:
 		l.stats.Refused++
-		l.refused(c, appendRefusal(nil, http.StatusServiceUnavailable, "request head too large at the moment: --header-memory is used up", "Retry-After", "5"), nil)
+		l.response = errParkedNoMemory.appendTo(l.response[:0], nil)
+		l.sendRefusal(c, l.response, true)
 		c.dropHead()
 	case stateOpen:
 		switch b {

@@ -1,10 +1,6 @@
 package netpoll
 
-import (
-	"time"
-
-	"github.com/gobwas/ws"
-)
+import "github.com/gobwas/ws"
 
 // Handler is told what happens to connections. Its methods run on the goroutine
 // of the connection's loop and must not block: no I/O, no lock that a slow party
@@ -40,25 +36,6 @@ type Handler interface {
 	// start. Work is done in slices: as long as Tick returns true it is called
 	// again, with the same now, after other events had their turn.
 	Tick(l *Loop, now uint32) (more bool)
-}
-
-// Verdict is the answer to an opening handshake. The zero value accepts it.
-type Verdict struct {
-	Status      int           // 0 accepts; otherwise the HTTP status that refuses
-	Reason      string        // one line for the body of a refusal
-	RetryAfter  time.Duration // sent with a refusal when above 0, rounded up to seconds
-	Body        *Body         // of a refusal, instead of Reason; nil: none
-	Subprotocol string        // selected on acceptance; "" selects none
-
-	// Pending postpones the decision, which Loop.Decide brings: the handshake is
-	// parked, for as long as that takes. The rest of the Verdict is not looked at.
-	Pending bool
-}
-
-// Body is the content of a refusal that somebody else has written.
-type Body struct {
-	Type    string // Content-Type; "" for none. What cannot be in a header is replaced by blanks.
-	Content []byte
 }
 
 // End says how a connection ended.

@@ -7,6 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// A request head is answered in one of these ways:
+//
+//	reject   it breaks a rule of HTTP or WebSocket, or a limit of ours: 4xx
+//	handOff  its path is not the client path: it becomes a management connection
+//	park     the Handler wants to decide later: Unpark brings the Verdict
+//	carryOut the Handler has decided: the connection opens, or is refused
+
 // handshake takes bytes of a connection whose request head is not complete. A
 // head that comes in one piece is read where it lies; b is overwritten.
 func (l *Loop) handshake(c *Conn, b []byte) {
@@ -18,21 +25,21 @@ func (l *Loop) handshake(c *Conn, b []byte) {
 		c.weighHead()
 	}
 	if e := Mistaken(b); e != nil {
-		l.refuse(c, e.appendTo(nil, nil), nil)
+		l.reject(c, e, nil, true)
 		return
 	}
 	end := headEnd(b, from)
 	if end > l.cfg.MaxHeaderBytes || end < 0 && len(b) > l.cfg.MaxHeaderBytes {
-		l.refuse(c, appendRefusal(nil, http.StatusRequestHeaderFieldsTooLarge, "request head over the limit"), nil)
+		l.reject(c, errHeadTooLong, nil, true)
 		return
 	}
 	if end >= 0 {
 		l.request.Remote = in.peer
-		l.decide(c, b[:end], b[end:])
+		l.answerHead(c, b[:end], b[end:])
 		return
 	}
 	if e := headHopeless(b); e != nil {
-		l.refuse(c, e.appendTo(nil, nil), nil)
+		l.reject(c, e, nil, true)
 		return
 	}
 	if from == 0 {
@@ -41,11 +48,18 @@ func (l *Loop) handshake(c *Conn, b []byte) {
 	}
 }
 
-// decide answers a complete request head; rest is what came behind it.
-func (l *Loop) decide(c *Conn, head, rest []byte) {
+var (
+	errHeadTooLong = &HandshakeError{Status: http.StatusRequestHeaderFieldsTooLarge, Text: "request head over the limit"}
+	errNotFound    = &HandshakeError{Status: http.StatusNotFound, Text: "not found"}
+	errNotLocal    = &HandshakeError{Status: http.StatusForbidden, Text: "management is for local callers only"}
+)
+
+// answerHead answers a complete request head; rest is what came behind it.
+func (l *Loop) answerHead(c *Conn, head, rest []byte) {
 	r := &l.request
+	moreInput := len(rest) > 0
 	if e := parseHead(head, r); e != nil {
-		l.refuse(c, e.appendTo(nil, r.Method), rest)
+		l.reject(c, e, r.Method, moreInput)
 		return
 	}
 	if !onPath(r.Path, l.cfg.Path) {
@@ -53,44 +67,56 @@ func (l *Loop) decide(c *Conn, head, rest []byte) {
 		return
 	}
 	if e := checkUpgrade(r); e != nil {
-		l.refuse(c, e.appendTo(nil, r.Method), rest)
+		l.reject(c, e, r.Method, moreInput)
 		return
 	}
-	l.conclude(c, head, rest, func(r *Request) Verdict { return l.handler.Upgrade(c, r) })
+	deflate, extensions, e := l.negotiate(r)
+	if e != nil {
+		l.reject(c, e, r.Method, moreInput)
+		return
+	}
+	v := l.handler.Upgrade(c, r)
+	if v.Pending {
+		l.park(c, head, rest)
+		return
+	}
+	l.carryOut(c, v, deflate, extensions, rest)
 }
 
-// conclude answers a valid opening handshake, which is l.request, as decide says.
-func (l *Loop) conclude(c *Conn, head, rest []byte, decide func(*Request) Verdict) {
-	r := &l.request
-	deflate, extensions, e := negotiateDeflate(r)
-	if e != nil {
-		l.refuse(c, e.appendTo(nil, r.Method), rest)
-		return
+// onPath reports whether path is the client path want, or want with one trailing
+// slash. Nothing is decoded and no case is folded.
+func onPath(path []byte, want string) bool {
+	if string(path) == want {
+		return true
 	}
+	n := len(want)
+	return n > 0 && want[n-1] != '/' && len(path) == n+1 && path[n] == '/' && string(path[:n]) == want
+}
+
+// negotiate answers the extensions that r offers, as the configuration allows.
+func (l *Loop) negotiate(r *Request) (deflate deflateParams, extensions string, e *HandshakeError) {
+	deflate, extensions, e = negotiateDeflate(r)
 	if !l.cfg.Compression {
 		deflate, extensions = deflateParams{}, ""
 	}
-	l.upgrader.extensions = extensions
-	pending := false
-	response, accepted := l.upgrader.upgrade(r, func(r *Request) Verdict {
-		v := decide(r)
-		pending = v.Pending
-		return v
-	})
-	switch {
-	case pending:
-		l.park(c, head, rest)
-	case accepted:
-		l.open(c, deflate, response, rest)
-	default:
-		l.stats.Refused++
-		l.refused(c, response, rest)
-	}
+	return deflate, extensions, e
 }
 
-// open opens a connection that the handler has accepted.
+// carryOut does with a valid opening handshake, which is l.request, what the
+// Handler has decided.
+func (l *Loop) carryOut(c *Conn, v Verdict, deflate deflateParams, extensions string, rest []byte) {
+	if v.Status != 0 {
+		l.stats.Refused++
+		l.response = v.appendRefusal(l.response[:0])
+		l.sendRefusal(c, l.response, len(rest) > 0)
+		return
+	}
+	l.open(c, deflate, l.upgrader.accept(&l.request, v.Subprotocol, extensions), rest)
+}
+
+// open opens a connection that the Handler has accepted.
 func (l *Loop) open(c *Conn, deflate deflateParams, response, rest []byte) {
-	l.decided(c)
+	l.leaveHandshake(c)
 	c.state = stateOpen
 	l.stats.Open++
 	l.stats.Upgraded++
@@ -109,7 +135,7 @@ func (l *Loop) open(c *Conn, deflate deflateParams, response, rest []byte) {
 	l.reclaim(in)
 }
 
-// park keeps a handshake until Decide. It is not read meanwhile: what the client
+// park keeps a handshake until Unpark. It is not read meanwhile: what the client
 // sends early waits in the kernel, behind what came with the head.
 func (l *Loop) park(c *Conn, head, rest []byte) {
 	in := c.in
@@ -125,26 +151,31 @@ func (l *Loop) park(c *Conn, head, rest []byte) {
 	c.watch()
 }
 
-// Decide brings the verdict that Handler.Upgrade had postponed for the connection
-// that id names. It returns false where that has gone away meanwhile, in which case
-// the verdict means nothing. Otherwise it is as if Upgrade had returned v. Loop goroutine only, and not from within a Handler method.
-func (l *Loop) Decide(id ID, v Verdict) bool {
+// Unpark brings the Verdict that Handler.Upgrade had postponed for the connection
+// that id names, and has the same effect as if Upgrade had returned it. It returns
+// false, and ignores v, if the connection has gone away meanwhile. v.Pending means
+// nothing here. Loop goroutine only, and not from within a Handler method.
+func (l *Loop) Unpark(id ID, v Verdict) bool {
 	c := l.parked(id)
 	if c == nil {
 		return false
 	}
-	in := c.in
+	in, r := c.in, &l.request
 	head, rest := in.head[:in.end], in.head[in.end:]
-	l.request.Remote = in.peer
-	if e := parseHead(head, &l.request); e != nil {
+	r.Remote = in.peer
+	e := parseHead(head, r)
+	if e != nil {
 		panic("BUG: a parked head does not parse: " + e.Text)
 	}
-	v.Pending = false
-	l.conclude(c, head, rest, func(*Request) Verdict { return v })
+	deflate, extensions, e := l.negotiate(r)
+	if e != nil {
+		panic("BUG: a parked head offers what cannot be parsed: " + e.Text)
+	}
+	l.carryOut(c, v, deflate, extensions, rest)
 	return true
 }
 
-// Parked reports whether the handshake that id names still waits for Decide.
+// Parked reports whether the handshake that id names still waits for Unpark.
 func (l *Loop) Parked(id ID) bool { return l.parked(id) != nil }
 
 func (l *Loop) parked(id ID) *Conn {
@@ -157,8 +188,8 @@ func (l *Loop) parked(id ID) *Conn {
 	return nil
 }
 
-// decided counts a handshake that ends, in whichever way.
-func (l *Loop) decided(c *Conn) {
+// leaveHandshake takes c out of the gauges of handshakes, whatever becomes of it.
+func (l *Loop) leaveHandshake(c *Conn) {
 	if c.state == stateParked {
 		l.stats.Parked--
 	} else {
@@ -166,21 +197,24 @@ func (l *Loop) decided(c *Conn) {
 	}
 }
 
-// refuse answers a request that is not even a proper one.
-func (l *Loop) refuse(c *Conn, response, rest []byte) {
+// reject answers a request that the Handler never sees. Method is empty if it is
+// not known; moreInput is what sendRefusal needs to know.
+func (l *Loop) reject(c *Conn, e *HandshakeError, method []byte, moreInput bool) {
 	l.stats.HandshakeErrors++
-	l.refused(c, response, rest)
+	l.response = e.appendTo(l.response[:0], method)
+	l.sendRefusal(c, l.response, moreInput)
 }
 
-// refused sends the answer and ends the connection. Where more of the request may
-// follow, the input is drained for a while: closing would destroy the answer.
-func (l *Loop) refused(c *Conn, response, rest []byte) {
-	l.decided(c)
+// sendRefusal sends the response to a request that is rejected or refused, and ends
+// the connection. If there is more input, or may be, since the head is not complete,
+// the input is drained for a while: to close at once would destroy the response.
+func (l *Loop) sendRefusal(c *Conn, response []byte, moreInput bool) {
+	l.leaveHandshake(c)
 	c.letGo()
 	l.stats.Closing++
 	c.state = stateLingering
 	c.watch()
-	c.thenClose = rest != nil && len(rest) == 0
+	c.thenClose = !moreInput
 	l.await(c, closeDeadline)
 	c.put(response, nil)
 }
@@ -189,15 +223,12 @@ func (l *Loop) refused(c *Conn, response, rest []byte) {
 // whoever accepts from Server.HandedOff.
 func (l *Loop) handOff(c *Conn, head, rest []byte) {
 	r := &l.request
-	var e *HandshakeError
 	switch {
 	case l.cfg.HandOff == nil:
-		e = &HandshakeError{Status: http.StatusNotFound, Text: "not found"}
+		l.reject(c, errNotFound, r.Method, len(rest) > 0)
+		return
 	case !l.cfg.HandOff(r.Remote, r.Path):
-		e = &HandshakeError{Status: http.StatusForbidden, Text: "management is for local callers only"}
-	}
-	if e != nil {
-		l.refuse(c, e.appendTo(nil, r.Method), rest)
+		l.reject(c, errNotLocal, r.Method, len(rest) > 0)
 		return
 	}
 	read := make([]byte, 0, len(head)+len(rest))

@@ -51,6 +51,7 @@ type Loop struct {
 	cork        []byte // output of corked
 	corked      *Conn
 	scratch     []byte
+	response    []byte // refuses a request
 	upgrader    *upgrader
 	request     Request
 	inboxes     []*inbox

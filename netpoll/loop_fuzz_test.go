@@ -258,7 +258,7 @@ func (w *world) step(s *schedule) {
 			}
 		})
 	case 22:
-		w.do(func(*Loop) { w.told.decide(c.token) })
+		w.do(func(*Loop) { w.told.unpark(c.token) })
 	case 23:
 		w.unlikely(s, func() { c.queueViolation(s) })
 	case 24, 25, 26:
@@ -380,7 +380,7 @@ func (w *world) farewell() {
 	w.do(func(l *Loop) {
 		w.told.calm = true
 		for _, c := range w.clients {
-			w.told.decide(c.token)
+			w.told.unpark(c.token)
 		}
 		for _, f := range w.told.list {
 			for _, why := range []PauseReason{BackPressure, RateLimit} {

@@ -99,7 +99,7 @@ func (h *witness) verdict(id ID, token int, refuse bool) Verdict {
 }
 
 // decide brings the verdict for a handshake that was parked, if it still waits.
-func (h *witness) decide(token int) {
+func (h *witness) unpark(token int) {
 	id, was := h.parked[token]
 	if !was {
 		return
@@ -108,10 +108,10 @@ func (h *witness) decide(token int) {
 	l, refused := h.world.loop, h.world.clients[token].refused
 	switch waits := l.Parked(id); {
 	case !waits:
-		if l.Decide(id, Verdict{}) {
+		if l.Unpark(id, Verdict{}) {
 			h.world.t.Errorf("connection %d: decided, and yet not parked", token)
 		}
-	case !l.Decide(id, h.verdict(id, token, refused)) || l.Parked(id) || l.Decide(id, Verdict{}):
+	case !l.Unpark(id, h.verdict(id, token, refused)) || l.Parked(id) || l.Unpark(id, Verdict{}):
 		h.world.t.Errorf("connection %d: parked, and not decided once", token)
 	}
 }

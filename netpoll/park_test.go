@@ -24,13 +24,13 @@ func (p parker) Upgrade(c *Conn, _ *Request) Verdict {
 	return Verdict{Pending: true}
 }
 
-// decide brings v on the loop and returns whether it was wanted.
-func decide(s *Server, id ID, v Verdict) bool {
+// unpark brings v on the loop and returns whether it was wanted.
+func unpark(s *Server, id ID, v Verdict) bool {
 	wanted := make(chan bool)
 	s.Loops()[id.Loop()].Post(func(l *Loop) bool {
 		parked := l.Parked(id)
-		decided := l.Decide(id, v)
-		wanted <- parked && decided
+		unparked := l.Unpark(id, v)
+		wanted <- parked && unparked
 		return false
 	})
 	return <-wanted
@@ -57,7 +57,7 @@ func TestAParkedHandshakeIsOpenedByALaterVerdictWithAllThatCameEarly(t *testing.
 	c := knock(t, addr, string(clientFrame(0x81, "with the head")))
 	id := <-h.asked
 	c.Write(clientFrame(0x81, "early"))
-	if !decide(s, id, Verdict{}) {
+	if !unpark(s, id, Verdict{}) {
 		t.Fatal("the verdict came too late")
 	}
 	c.Write(append(clientFrame(0x81, "in time"), clientFrame(0x88, "")...))
@@ -68,7 +68,7 @@ func TestAParkedHandshakeIsOpenedByALaterVerdictWithAllThatCameEarly(t *testing.
 	if end := h.only(t); end.Cause != PeerClosed {
 		t.Errorf("ended with %+v", end)
 	}
-	if decide(s, id, Verdict{}) {
+	if unpark(s, id, Verdict{}) {
 		t.Error("a second verdict was wanted")
 	}
 }
@@ -78,7 +78,7 @@ func TestAParkedHandshakeIsRefusedWithTheBodyOfTheVerdict(t *testing.T) {
 	s, addr := startServer(t, Config{Handler: h})
 	c := knock(t, addr, "")
 	content := `{"error":"not you"}`
-	decide(s, <-h.asked, Verdict{Status: 403, Body: &Body{Type: "application/json\r\nX: y", Content: []byte(content)}})
+	unpark(s, <-h.asked, Verdict{Status: 403, Body: &Body{Type: "application/json\r\nX: y", Content: []byte(content)}})
 	got, err := io.ReadAll(c)
 	want := "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json  X: y\r\nContent-Length: 19\r\nConnection: close\r\n\r\n" + content
 	if string(got) != want || err != nil {
@@ -110,7 +110,7 @@ func TestAClientThatVanishesWhileParkedIsForgottenAtOnce(t *testing.T) {
 			return false
 		})
 		<-gone
-		if decide(s, id, Verdict{}) {
+		if unpark(s, id, Verdict{}) {
 			t.Error("the verdict was wanted")
 		}
 	}
@@ -131,7 +131,7 @@ func TestThousandsOfParkedHandshakesHoldNothingUp(t *testing.T) {
 		if i%2 == 1 {
 			v.Status = http.StatusForbidden
 		}
-		if !decide(s, id, v) {
+		if !unpark(s, id, v) {
 			t.Fatalf("verdict %d came too late", i)
 		}
 	}

@@ -23,7 +23,7 @@ type Stats struct {
 	Turns                          uint64 // of the loops
 	Descriptors, Open, Handshaking int64  // gauges: connection descriptors; open; head not complete
 	Closing, Paused                int64  // gauges: close handshake under way; reading stopped
-	Parked                         int64  // gauge: handshakes whose verdict is postponed
+	Parked                         int64  // gauge: handshakes whose decision is postponed
 	PendingBytes, AssemblyBytes    int64  // gauges: outboxes; messages in part
 	Tasks                          int64  // gauge: in mailboxes
 

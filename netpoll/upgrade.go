@@ -2,24 +2,11 @@ package netpoll
 
 import (
 	"encoding/base64"
-	"errors"
 	"io"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/gobwas/ws"
 )
-
-// onPath reports whether path is the client path want, or want with one trailing
-// slash. Nothing is decoded and no case is folded.
-func onPath(path []byte, want string) bool {
-	if string(path) == want {
-		return true
-	}
-	n := len(want)
-	return n > 0 && want[n-1] != '/' && len(path) == n+1 && path[n] == '/' && string(path[:n]) == want
-}
 
 // checkUpgrade checks that a request which parseHead found valid is a valid
 // opening handshake (RFC 6455, 4.2.1).
@@ -129,15 +116,14 @@ func checkSubprotocols(r *Request) *HandshakeError {
 	return nil
 }
 
-// upgrader answers opening handshakes. It belongs to one loop.
+// upgrader writes the 101 responses of one loop.
 type upgrader struct {
-	gobwas  ws.Upgrader
-	conn    memoryConn
-	request *Request
-	decide  func(*Request) Verdict
-	verdict Verdict
+	gobwas ws.Upgrader
+	conn   memoryConn
 
-	extensions string // what the 101 says of them; "" for none
+	// Of the request under way.
+	request                 *Request
+	subprotocol, extensions string
 }
 
 func newUpgrader() *upgrader {
@@ -145,36 +131,29 @@ func newUpgrader() *upgrader {
 	u.gobwas = ws.Upgrader{
 		ReadBufferSize:  512, // more than the canonical head
 		WriteBufferSize: 512,
-		OnBeforeUpgrade: u.beforeUpgrade,
+		Header:          u,
 	}
 	return u
 }
 
-// errRefused stands for the Handler's refusal on its way through gobwas.
-var errRefused = errors.New("netpoll: handshake refused")
-
-// upgrade answers a request that checkUpgrade found valid. Decide is called once;
-// if it accepts, the response is a 101, whatever happens; if it postpones, there is
-// none. The response is valid until the next call.
+// accept returns the 101 that accepts r, which checkUpgrade must have found valid.
+// It selects subprotocol if the client has offered it; extensions is the value of
+// Sec-WebSocket-Extensions, "" for none. The response is valid until the next call.
 //
 // gobwas is shown a canonical head instead of the client's: it refuses lists in
 // Upgrade that RFC 9110 allows, and has no need of the other fields.
-func (u *upgrader) upgrade(r *Request, decide func(*Request) Verdict) (response []byte, accepted bool) {
+func (u *upgrader) accept(r *Request, subprotocol, extensions string) (response []byte) {
 	key, _ := r.Get("Sec-WebSocket-Key")
 	u.conn.in = append(append(append(u.conn.in[:0], canonicalHead...), key...), headEnding...)
 	u.conn.unread = u.conn.in
 	u.conn.out = u.conn.out[:0]
-	u.request, u.decide, u.verdict = r, decide, Verdict{Status: http.StatusInternalServerError}
+	u.request, u.subprotocol, u.extensions = r, subprotocol, extensions
 	_, err := u.gobwas.Upgrade(&u.conn)
-	u.request, u.decide = nil, nil
-	if err == nil {
-		return u.conn.out, true
+	u.request = nil
+	if err != nil {
+		panic("BUG: a request that has not been checked is accepted: " + err.Error())
 	}
-	if u.verdict.Pending {
-		return nil, false
-	}
-	u.conn.out = u.verdict.appendRefusal(u.conn.out[:0])
-	return u.conn.out, false
+	return u.conn.out
 }
 
 const canonicalHead = "GET / HTTP/1.1\r\n" +
@@ -184,16 +163,7 @@ const canonicalHead = "GET / HTTP/1.1\r\n" +
 	"Sec-Websocket-Version: 13\r\n" +
 	"Sec-Websocket-Key: "
 
-// beforeUpgrade runs when gobwas has nothing left to refuse for.
-func (u *upgrader) beforeUpgrade() (ws.HandshakeHeader, error) {
-	u.verdict = u.decide(u.request)
-	if u.verdict.Status != 0 || u.verdict.Pending {
-		return nil, errRefused
-	}
-	return u, nil
-}
-
-// WriteTo writes the response's further header fields.
+// WriteTo writes the further header fields of the 101: gobwas calls it.
 func (u *upgrader) WriteTo(w io.Writer) (int64, error) {
 	n, err := writeField(w, "Sec-WebSocket-Extensions: ", u.extensions)
 	if err != nil {
@@ -206,16 +176,15 @@ func (u *upgrader) WriteTo(w io.Writer) (int64, error) {
 // writeSubprotocol: RFC 6455, 4.2.2: a subprotocol that the client has not offered
 // must not be selected.
 func (u *upgrader) writeSubprotocol(w io.Writer) (int64, error) {
-	name := u.verdict.Subprotocol
 	offered := false
 	u.request.EachSubprotocol(func(offer []byte) bool {
-		offered = string(offer) == name
+		offered = string(offer) == u.subprotocol
 		return offered
 	})
 	if !offered {
 		return 0, nil
 	}
-	return writeField(w, "Sec-WebSocket-Protocol: ", name)
+	return writeField(w, "Sec-WebSocket-Protocol: ", u.subprotocol)
 }
 
 // writeField writes a header line, if it has a value.
@@ -231,26 +200,6 @@ func writeField(w io.Writer, name, value string) (int64, error) {
 		}
 	}
 	return int64(written), nil
-}
-
-// appendRefusal appends the answer for a verdict that refuses.
-func (v *Verdict) appendRefusal(dst []byte) []byte {
-	text := v.Reason
-	if text == "" {
-		text = http.StatusText(v.Status)
-	}
-	if v.Body != nil {
-		dst = appendRefusalHead(dst, v.Status, v.Body.Type, len(v.Body.Content))
-		return append(dst, v.Body.Content...)
-	}
-	if v.RetryAfter <= 0 {
-		return appendRefusal(dst, v.Status, text)
-	}
-	seconds := int64(v.RetryAfter / time.Second)
-	if v.RetryAfter%time.Second > 0 {
-		seconds++
-	}
-	return appendRefusal(dst, v.Status, text, "Retry-After", strconv.FormatInt(seconds, 10))
 }
 
 // memoryConn is a connection on which exactly one request head arrives.

@@ -9,24 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
-
-func TestTheClientPathIsMatchedExactly(t *testing.T) {
-	for _, c := range []struct {
-		path, want string
-		on         bool
-	}{
-		{"/ws", "/ws", true}, {"/ws/", "/ws", true}, {"/ws//", "/ws", false}, {"/WS", "/ws", false}, {"/w", "/ws", false},
-		{"/wsx", "/ws", false}, {"/xs/", "/ws", false}, {"//ws", "/ws", false}, {"/%77s", "/ws", false}, {"/a/../ws", "/ws", false}, {"http://x/ws", "/ws", false},
-		{"", "/ws", false}, {"/", "/ws", false}, {"/", "/", true}, {"//", "/", false}, {"/a/b/", "/a/b", true},
-		{"/ws/", "/ws/", true}, {"/ws", "/ws/", false}, {"/ws//", "/ws/", false}, {"/", "", false},
-	} {
-		if got := onPath([]byte(c.path), c.want); got != c.on {
-			t.Errorf("%q on %q: %v", c.path, c.want, got)
-		}
-	}
-}
 
 // handshakeLines is a valid handshake; edit replaces the lines that begin with
 // the names of its own (a line of only a name and a colon drops the field), and
@@ -85,10 +68,7 @@ func TestAValidHandshakePasses(t *testing.T) {
 			t.Errorf("%s: %d %s", c.name, err.Status, err)
 			continue
 		}
-		response, accepted := newUpgrader().upgrade(r, func(*Request) Verdict { return Verdict{} })
-		if !accepted {
-			t.Errorf("%s: not upgraded: %q", c.name, response)
-		}
+		accept101(t, newUpgrader(), r, "", "")
 	}
 }
 
@@ -152,31 +132,21 @@ func TestABadHandshakeIsRefusedWithWhatIsWrong(t *testing.T) {
 	}
 }
 
-// upgraded runs the upgrader and reads the response as a client would.
-func upgraded(t testing.TB, u *upgrader, r *Request, v Verdict) (resp *http.Response, accepted bool) {
+// accept101 runs the upgrader and reads the response as a client would.
+func accept101(t testing.TB, u *upgrader, r *Request, subprotocol, extensions string) http.Header {
 	t.Helper()
-	asked := 0
-	raw, accepted := u.upgrade(r, func(asking *Request) Verdict {
-		asked++
-		if asking != r {
-			t.Error("decide is asked about another request")
-		}
-		return v
-	})
-	if asked != 1 {
-		t.Errorf("decide was called %d times", asked)
-	}
+	raw := u.accept(r, subprotocol, extensions)
 	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(raw)), &http.Request{Method: "GET"})
 	if err != nil {
 		t.Fatalf("%q: %v", raw, err)
 	}
-	if accepted != (v.Status == 0) || accepted != (resp.StatusCode == http.StatusSwitchingProtocols) {
-		t.Errorf("verdict %d, accepted %v, status %d", v.Status, accepted, resp.StatusCode)
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Errorf("status %d", resp.StatusCode)
 	}
-	if accepted && !bytes.HasSuffix(raw, headEnding) {
+	if !bytes.HasSuffix(raw, headEnding) {
 		t.Errorf("%q: bytes behind the head would be taken for frames", raw)
 	}
-	return resp, accepted
+	return resp.Header
 }
 
 func acceptFor(key string) string {
@@ -187,16 +157,13 @@ func acceptFor(key string) string {
 func TestAnAcceptedHandshakeIsAnsweredWith101(t *testing.T) {
 	u := newUpgrader()
 	for _, key := range []string{"dGhlIHNhbXBsZSBub25jZQ==", "AAAAAAAAAAAAAAAAAAAAAA=="} { // the first is RFC 6455's own, 1.3
-		resp, accepted := upgraded(t, u, requestOf(t, handshakeLines("Sec-WebSocket-Key: "+key)...), Verdict{})
-		if !accepted {
-			t.Fatal("refused")
-		}
+		header := accept101(t, u, requestOf(t, handshakeLines("Sec-WebSocket-Key: "+key)...), "", "")
 		want := http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Accept": {acceptFor(key)}}
-		if len(resp.Header) != len(want) {
-			t.Errorf("header %v, want %v", resp.Header, want)
+		if len(header) != len(want) {
+			t.Errorf("header %v, want %v", header, want)
 		}
 		for name := range want {
-			if got := resp.Header.Get(name); got != want.Get(name) {
+			if got := header.Get(name); got != want.Get(name) {
 				t.Errorf("%s: got %q, want %q", name, got, want.Get(name))
 			}
 		}
@@ -221,8 +188,8 @@ func TestOnlyAnOfferedSubprotocolIsSelected(t *testing.T) {
 		{"nothing offered", nil, "chat", nil},
 		{"an injected header", offer, "a\r\nX: y", nil},
 	} {
-		resp, _ := upgraded(t, u, requestOf(t, handshakeLines(c.offer...)...), Verdict{Subprotocol: c.selected})
-		if got := resp.Header.Values("Sec-WebSocket-Protocol"); !slices.Equal(got, c.want) {
+		header := accept101(t, u, requestOf(t, handshakeLines(c.offer...)...), c.selected, "")
+		if got := header.Values("Sec-WebSocket-Protocol"); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
 	}
@@ -230,51 +197,46 @@ func TestOnlyAnOfferedSubprotocolIsSelected(t *testing.T) {
 
 func TestALongSubprotocolDoesNotBreakTheResponse(t *testing.T) {
 	name := strings.Repeat("p", 20_000)
-	resp, _ := upgraded(t, newUpgrader(), requestOf(t, handshakeLines("Sec-WebSocket-Protocol: "+name)...), Verdict{Subprotocol: name})
-	if got := resp.Header.Get("Sec-WebSocket-Protocol"); got != name {
+	header := accept101(t, newUpgrader(), requestOf(t, handshakeLines("Sec-WebSocket-Protocol: "+name)...), name, "")
+	if got := header.Get("Sec-WebSocket-Protocol"); got != name {
 		t.Errorf("selected %d bytes of %d", len(got), len(name))
 	}
 }
 
-func TestARefusedHandshakeLeavesNoTraceInTheNext(t *testing.T) {
+func TestAHandshakeLeavesNoTraceInTheNext(t *testing.T) {
 	u := newUpgrader()
 	offered := requestOf(t, handshakeLines("Sec-WebSocket-Protocol: chat")...)
-	upgraded(t, u, offered, Verdict{Subprotocol: "chat"})
-	resp, _ := upgraded(t, u, offered, Verdict{Status: 503, Reason: "draining", RetryAfter: 5 * time.Second, Subprotocol: "chat"})
-	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "5" || resp.Header.Get("Sec-WebSocket-Protocol") != "" || !resp.Close {
-		t.Errorf("refused with %d %v", resp.StatusCode, resp.Header)
-	}
-	resp, _ = upgraded(t, u, offered, Verdict{})
-	if resp.StatusCode != 101 || resp.Header.Get("Retry-After") != "" || resp.Header.Get("Sec-WebSocket-Protocol") != "" {
-		t.Errorf("accepted with %d %v", resp.StatusCode, resp.Header)
+	for range 2 {
+		header := accept101(t, u, offered, "chat", "permessage-deflate")
+		if header.Get("Sec-WebSocket-Protocol") != "chat" || header.Get("Sec-WebSocket-Extensions") != "permessage-deflate" {
+			t.Errorf("accepted with %v", header)
+		}
+		header = accept101(t, u, offered, "", "")
+		if len(header.Values("Sec-WebSocket-Protocol")) > 0 || len(header.Values("Sec-WebSocket-Extensions")) > 0 {
+			t.Errorf("accepted with %v", header)
+		}
 	}
 }
 
-func TestAnUncheckedRequestIsRefusedWithoutAsking(t *testing.T) {
-	r := requestOf(t, handshakeLines("Sec-WebSocket-Key: short")...)
-	response, accepted := newUpgrader().upgrade(r, func(*Request) Verdict {
-		t.Error("decide was called")
-		return Verdict{}
-	})
-	if accepted || !bytes.HasPrefix(response, []byte("HTTP/1.1 500 ")) || !bytes.HasSuffix(response, []byte("\r\n\r\nInternal Server Error\n")) {
-		t.Errorf("accepted %v, response %q", accepted, response)
-	}
+func TestToAcceptAnUncheckedRequestIsABug(t *testing.T) {
+	defer func() {
+		if bug, ok := recover().(string); !ok || !strings.HasPrefix(bug, "BUG: ") {
+			t.Errorf("got %q", bug)
+		}
+	}()
+	newUpgrader().accept(requestOf(t, handshakeLines("Sec-WebSocket-Key: short")...), "", "")
+	t.Error("accepted")
 }
 
 func TestAnUpgradeAllocatesOnlyGobwasNonce(t *testing.T) {
 	u := newUpgrader()
 	r := requestOf(t, handshakeLines("Sec-WebSocket-Protocol: chat")...)
-	accept := func(*Request) Verdict { return Verdict{Subprotocol: "chat"} }
-	if n := testing.AllocsPerRun(1000, func() {
-		if _, accepted := u.upgrade(r, accept); !accepted {
-			t.Error("refused")
-		}
-	}); n > 1+racePoolAllocs {
+	if n := testing.AllocsPerRun(1000, func() { u.accept(r, "chat", "") }); n > 1+racePoolAllocs {
 		t.Errorf("%v allocations", n)
 	}
 }
 
-// FuzzUpgrade: whatever passes the checks is upgraded if the Handler accepts.
+// FuzzUpgrade: whatever passes the checks can be accepted.
 func FuzzUpgrade(f *testing.F) {
 	f.Add([]byte(browserHead), "")
 	f.Add([]byte(strings.Join(handshakeLines("Sec-WebSocket-Protocol: a, b", "Upgrade: h2c, websocket"), "\r\n")+"\r\n\r\n"), "b")
@@ -289,12 +251,12 @@ func FuzzUpgrade(f *testing.F) {
 			return
 		}
 		key, _ := r.Get("Sec-WebSocket-Key")
-		resp, _ := upgraded(t, newUpgrader(), &r, Verdict{Subprotocol: subprotocol})
-		if got, want := resp.Header.Get("Sec-WebSocket-Accept"), acceptFor(string(key)); got != want {
+		header := accept101(t, newUpgrader(), &r, subprotocol, "")
+		if got, want := header.Get("Sec-WebSocket-Accept"), acceptFor(string(key)); got != want {
 			t.Fatalf("%q: accept %q, want %q", head, got, want)
 		}
-		if len(resp.Header) > 4 {
-			t.Fatalf("%q: header %v", head, resp.Header)
+		if len(header) > 4 {
+			t.Fatalf("%q: header %v", head, header)
 		}
 	})
 }
@@ -303,14 +265,11 @@ func BenchmarkUpgrade(b *testing.B) {
 	head := []byte(browserHead)
 	r := Request{Fields: make([]Field, 0, 32)}
 	u := newUpgrader()
-	accept := func(*Request) Verdict { return Verdict{} }
 	b.ReportAllocs()
 	for b.Loop() {
 		if headEnd(head, 0) != len(head) || parseHead(head, &r) != nil || checkUpgrade(&r) != nil {
 			b.Fatal("head refused")
 		}
-		if _, accepted := u.upgrade(&r, accept); !accepted {
-			b.Fatal("refused")
-		}
+		u.accept(&r, "", "")
 	}
 }
