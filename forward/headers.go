@@ -3,6 +3,8 @@ package forward
 import (
 	"slices"
 	"strings"
+
+	"ws-gateway/httptoken"
 )
 
 // Field is a header field of a client's request.
@@ -58,7 +60,7 @@ func oneLine(value string) string {
 func CheckHeader(name string) (reason string) {
 	lower := strings.ToLower(name)
 	switch {
-	case !isToken(name):
+	case !httptoken.Is(name):
 		return "that is no name of a header"
 	case slices.Contains(hopByHop, lower):
 		return "it is about a single connection"
@@ -77,15 +79,3 @@ var (
 	}
 	ours = []string{"content-length", "content-type", "cookie", "host", "user-agent", "x-attempt", "x-request-id"}
 )
-
-// isToken reports whether s is a token (RFC 9110 section 5.6.2).
-func isToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		alphanumeric := 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9'
-		if !alphanumeric && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-	return s != ""
-}

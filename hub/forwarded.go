@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ws-gateway/httptoken"
 	"ws-gateway/netpoll"
 )
 
@@ -201,7 +202,7 @@ func cutPair(b []byte) (name, value, rest []byte, ok bool) {
 
 func tokenLength(b []byte) int {
 	n := 0
-	for n < len(b) && isTokenByte(b[n]) {
+	for n < len(b) && httptoken.IsByte(b[n]) {
 		n++
 	}
 	return n

@@ -144,18 +144,3 @@ func selectSubprotocol(r *netpoll.Request, allowed []string) (selected string) {
 	})
 	return selected
 }
-
-// isToken reports whether s is a token (RFC 9110, 5.6.2).
-func isToken(s string) bool {
-	for i := range len(s) {
-		if !isTokenByte(s[i]) {
-			return false
-		}
-	}
-	return s != ""
-}
-
-func isTokenByte(c byte) bool {
-	alnum := 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9'
-	return alnum || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
-}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"sync"
 
+	"ws-gateway/httptoken"
 	"ws-gateway/netpoll"
 )
 
@@ -43,11 +44,11 @@ func newSettings(cfg *Config) (s *settings, err error) {
 		return nil, fmt.Errorf("hub: server ping interval %v is negative", cfg.ServerPing)
 	case cfg.MaxConnections < 0 || cfg.MaxConnectionsPerUser < 0 || cfg.MaxConnectionsPerAddress < 0:
 		return nil, errors.New("hub: a limit of connections is negative; 0 means none")
-	case !isToken(cfg.UserHeader):
+	case !httptoken.Is(cfg.UserHeader):
 		return nil, fmt.Errorf("hub: %q cannot be the name of a header", cfg.UserHeader)
 	}
 	for _, p := range cfg.Subprotocols {
-		if !isToken(p) {
+		if !httptoken.Is(p) {
 			return nil, fmt.Errorf("hub: %q cannot be a subprotocol: RFC 6455 wants a token", p)
 		}
 	}

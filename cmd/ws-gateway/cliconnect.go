@@ -20,6 +20,7 @@ import (
 
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 	"ws-gateway/cmd/ws-gateway/program"
+	"ws-gateway/httptoken"
 )
 
 const (
@@ -81,7 +82,7 @@ func (o *connectOptions) header() (http.Header, error) {
 	for _, line := range o.Header {
 		name, text, ok := strings.Cut(line, ":")
 		text = strings.TrimSpace(text)
-		if !ok || !isToken(name) || !isHeaderText(text) {
+		if !ok || !httptoken.Is(name) || !isHeaderText(text) {
 			return nil, usagef("--header must be 'Name: value'")
 		}
 		header.Add(name, text)

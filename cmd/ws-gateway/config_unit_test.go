@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"ws-gateway/httptoken"
 	"ws-gateway/hub"
 )
 
@@ -435,8 +436,8 @@ func TestOriginsAndNamesAreCheckedAsTheHubChecksThem(t *testing.T) {
 	for _, name := range []string{"a", "X-Bfl-User", "a.b~c!", "a b", "a,b", "ä", "a\x7f", "a:b", "a/b", "a|b"} {
 		_, headerErr := hub.New(hub.Config{UserHeader: name})
 		_, protocolErr := hub.New(hub.Config{Subprotocols: []string{name}})
-		if isToken(name) != (headerErr == nil) || isToken(name) != (protocolErr == nil) {
-			t.Errorf("name %q: %v here, %v and %v there", name, isToken(name), headerErr, protocolErr)
+		if httptoken.Is(name) != (headerErr == nil) || httptoken.Is(name) != (protocolErr == nil) {
+			t.Errorf("name %q: %v here, %v and %v there", name, httptoken.Is(name), headerErr, protocolErr)
 		}
 	}
 }

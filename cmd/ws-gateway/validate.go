@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
+	"ws-gateway/httptoken"
 )
 
 // finish checks the options, takes what they refer to (token file, manifest,
@@ -102,7 +103,7 @@ func (c *config) checkClients() error {
 	if want := wantPath(c.Path); want != "" {
 		errs = append(errs, c.reject("path", want))
 	}
-	if !isToken(c.UserHeader) {
+	if !httptoken.Is(c.UserHeader) {
 		errs = append(errs, c.reject("user-header", "a header name such as X-Bfl-User"))
 	}
 	for _, origin := range c.AllowedOrigins {
@@ -116,7 +117,7 @@ func (c *config) checkClients() error {
 		}
 	}
 	for _, name := range c.Subprotocols {
-		if !isToken(name) {
+		if !httptoken.Is(name) {
 			errs = append(errs, invalid("subprotocols", name, c.from("subprotocols"), "a name without blanks and separators"))
 		}
 	}
@@ -136,13 +137,6 @@ func wantPath(path string) string {
 		}
 	}
 	return ""
-}
-
-// isToken reports whether s is a token of RFC 9110 section 5.6.2.
-func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r > '~' || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", r)
-	})
 }
 
 var originScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`)
