@@ -39,29 +39,3 @@ func TestClosesAreCountedByInitiatorAndCode(t *testing.T) {
 		}
 	}
 }
-
-func TestTheWheelsLagIsWhatIsNotWorkedThrough(t *testing.T) {
-	var w wheel
-	for slot := range uint32(1000) {
-		w.Set(slot, 3)
-	}
-	fired := 0
-	fire := func(uint32) { fired++ }
-	for now, want := range []int64{0: 0, 1: 0, 2: 0} {
-		if got := w.lag(uint32(now)); got != want {
-			t.Errorf("at %d: %d, want %d", now, got, want)
-		}
-		w.Advance(uint32(now), wheelBudget, fire)
-	}
-	if !w.Advance(3, fireCost, fire) {
-		t.Fatal("a thousand were worked through at once")
-	}
-	if got := w.lag(5); got != 2 {
-		t.Errorf("in the middle of tick 3, at 5: %d behind, want 2", got)
-	}
-	for w.Advance(5, wheelBudget, fire) {
-	}
-	if got := w.lag(5); got != 0 || fired != 1000 {
-		t.Errorf("%d behind after %d were fired", got, fired)
-	}
-}

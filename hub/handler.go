@@ -4,12 +4,13 @@ import (
 	"github.com/gobwas/ws"
 
 	"ws-gateway/forward"
+	"ws-gateway/hub/wheel"
 	"ws-gateway/netpoll"
 )
 
-// wheelBudget bounds what one call of Tick does: 4,096 entries passed on, or 64
-// connections ended, are less than a millisecond either way.
-const wheelBudget = 4096
+// wheelBudget bounds the work of one call of Tick: to end 64 connections, or to
+// file 4,096 slots again, takes less than a millisecond.
+const wheelBudget = 64 * wheel.FireCost
 
 // Frame implements netpoll.Handler.
 func (h *Hub) Frame(c *netpoll.Conn, op ws.OpCode) {
@@ -92,7 +93,7 @@ func (h *Hub) Tick(l *netpoll.Loop, now uint32) (more bool) {
 		// nobody confirmed it, comes in about the same time.
 		ls.grace = now + min(missed, ls.settings.pingTimeout)
 	}
-	ls.lag.Store(ls.deadlines.lag(now))
+	ls.lag.Store(ls.deadlines.Lag(now))
 	switch {
 	case ls.deadlines.Advance(now, wheelBudget, ls.timeOut):
 		return true

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"ws-gateway/forward"
+	"ws-gateway/hub/wheel"
 	"ws-gateway/netpoll"
 )
 
@@ -104,9 +105,9 @@ type loopState struct {
 	now       uint32                // seconds, as the last Tick said
 	grace     uint32                // tick before which nobody is closed for want of pings
 	open      int                   // sessions
-	deadlines wheel                 // ping timeouts, by slot
-	pings     wheel                 // server pings, by slot
-	paused    wheel                 // when to look again at those that are over their rate, by slot
+	deadlines wheel.Wheel           // ping timeouts, by slot
+	pings     wheel.Wheel           // server pings, by slot
+	paused    wheel.Wheel           // when to look again at those that are over their rate, by slot
 	meters    *netpoll.Slab[meters] // by slot; nil where there are no Rates
 	counted   uint32                // slots below are counted by address, where that is limited
 

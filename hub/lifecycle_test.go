@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"ws-gateway/forward"
+	"ws-gateway/hub/wheel"
 	"ws-gateway/netpoll"
 )
 
@@ -207,15 +208,15 @@ func TestManyTimeoutsAtOnceAreSpreadOverTurns(t *testing.T) {
 	for range n {
 		g.dialUnread("crowd")
 	}
-	var ended []int
+	var ended []int64
 	g.on(0, func(l *netpoll.Loop) {
 		for more := true; more; {
-			before := g.loops[0].open
+			before := g.Stats().Connections
 			more = g.Tick(l, 1000)
-			ended = append(ended, before-g.loops[0].open)
+			ended = append(ended, before-g.Stats().Connections)
 		}
 	})
-	if len(ended) < 3 || slices.Max(ended) > wheelBudget/fireCost {
+	if len(ended) < 3 || slices.Max(ended) > wheelBudget/wheel.FireCost {
 		t.Errorf("in the slices were: %v", ended)
 	}
 	g.app.count(t, "close", n)

@@ -1,4 +1,4 @@
-package hub
+package wheel
 
 import (
 	"fmt"
@@ -10,13 +10,16 @@ import (
 
 const plenty = 1 << 30
 
+// budget is the hub's for one call of Advance.
+const budget = 4096
+
 func TestADeadlineFiresAtItsTickAndOnce(t *testing.T) {
-	for _, due := range []uint32{1, 2, 75, wheelSpan - 1, wheelSpan, wheelSpan + 1, 3*wheelSpan + 7} {
+	for _, due := range []uint32{1, 2, 75, span - 1, span, span + 1, 3*span + 7} {
 		t.Run(fmt.Sprint(due), func(t *testing.T) {
-			var w wheel
+			var w Wheel
 			w.Set(5, due)
 			var fired []uint32
-			for now := uint32(1); now <= due+2*wheelSpan; now++ {
+			for now := uint32(1); now <= due+2*span; now++ {
 				w.Advance(now, plenty, func(slot uint32) { fired = append(fired, slot, now) })
 			}
 			if !slices.Equal(fired, []uint32{5, due}) {
@@ -27,7 +30,7 @@ func TestADeadlineFiresAtItsTickAndOnce(t *testing.T) {
 }
 
 func TestTicksThatWereMissedAreMadeUpFor(t *testing.T) {
-	var w wheel
+	var w Wheel
 	for slot := range uint32(100) {
 		w.Set(slot, 1+slot*17)
 	}
@@ -39,7 +42,7 @@ func TestTicksThatWereMissedAreMadeUpFor(t *testing.T) {
 }
 
 func TestADeadlineInThePastFiresAtTheNextTick(t *testing.T) {
-	var w wheel
+	var w Wheel
 	w.Advance(50, plenty, nil)
 	w.Set(0, 7)
 	fired := uint32(0)
@@ -52,7 +55,7 @@ func TestADeadlineInThePastFiresAtTheNextTick(t *testing.T) {
 }
 
 func TestClearWhileItsTickIsAtWork(t *testing.T) {
-	var w wheel
+	var w Wheel
 	for slot := range uint32(10) {
 		w.Set(slot, 1)
 	}
@@ -73,12 +76,12 @@ func TestClearWhileItsTickIsAtWork(t *testing.T) {
 }
 
 func TestABudgetCutsATickIntoSlices(t *testing.T) {
-	var w wheel
+	var w Wheel
 	for slot := range uint32(1000) {
 		w.Set(slot, 1)
 	}
 	fired, slices := 0, 1
-	for w.Advance(1, 10*fireCost, func(uint32) { fired++ }) {
+	for w.Advance(1, 10*FireCost, func(uint32) { fired++ }) {
 		slices++
 		if want := 10 * (slices - 1); fired != want {
 			t.Fatalf("%d fired after %d slices", fired, slices-1)
@@ -86,6 +89,32 @@ func TestABudgetCutsATickIntoSlices(t *testing.T) {
 	}
 	if fired != 1000 || slices < 100 {
 		t.Errorf("%d fired in %d slices", fired, slices)
+	}
+}
+
+func TestTheWheelsLagIsWhatIsNotWorkedThrough(t *testing.T) {
+	var w Wheel
+	for slot := range uint32(1000) {
+		w.Set(slot, 3)
+	}
+	fired := 0
+	fire := func(uint32) { fired++ }
+	for now, want := range []int64{0: 0, 1: 0, 2: 0} {
+		if got := w.Lag(uint32(now)); got != want {
+			t.Errorf("at %d: %d, want %d", now, got, want)
+		}
+		w.Advance(uint32(now), budget, fire)
+	}
+	if !w.Advance(3, FireCost, fire) {
+		t.Fatal("a thousand were worked through at once")
+	}
+	if got := w.Lag(5); got != 2 {
+		t.Errorf("in the middle of tick 3, at 5: %d behind, want 2", got)
+	}
+	for w.Advance(5, budget, fire) {
+	}
+	if got := w.Lag(5); got != 0 || fired != 1000 {
+		t.Errorf("%d behind after %d were fired", got, fired)
 	}
 }
 
@@ -100,7 +129,7 @@ func (n *naiveWheel) set(slot, due uint32) { n.due[slot] = max(due, n.now+1) }
 
 // checkAgainstNaive plays ops on a wheel and on the naive one.
 func checkAgainstNaive(t *testing.T, ops []byte) {
-	var w wheel
+	var w Wheel
 	naive := naiveWheel{due: map[uint32]uint32{}}
 	for len(ops) >= 4 {
 		op, slot, arg := ops[0]%4, uint32(ops[1]), uint32(ops[2])<<8|uint32(ops[3])
@@ -119,13 +148,13 @@ func checkAgainstNaive(t *testing.T, ops []byte) {
 		}
 	}
 	naive.done = true
-	advanceBoth(t, &w, &naive, naive.now+2000, 1+7*fireCost)
-	if len(naive.due) != 0 || w.buckets != [wheelSpan]bag{} || w.atWork.first != 0 {
+	advanceBoth(t, &w, &naive, naive.now+2000, 1+7*FireCost)
+	if len(naive.due) != 0 || w.buckets != [span]bag{} || w.atWork.first != 0 {
 		t.Fatalf("left over: %v", naive.due)
 	}
 }
 
-func advanceBoth(t *testing.T, w *wheel, naive *naiveWheel, now uint32, budget int) {
+func advanceBoth(t *testing.T, w *Wheel, naive *naiveWheel, now uint32, budget int) {
 	t.Helper()
 	fire := func(slot uint32) {
 		due, ok := naive.due[slot]
@@ -171,7 +200,7 @@ func TestATickAllocatesNothing(t *testing.T) {
 	n := testing.AllocsPerRun(500, func() {
 		now++
 		w.Set(now%10_000, now+80)
-		for w.Advance(now, 4096, fire) {
+		for w.Advance(now, budget, fire) {
 		}
 	})
 	if n != 0 {
@@ -180,8 +209,8 @@ func TestATickAllocatesNothing(t *testing.T) {
 }
 
 // armed is a wheel whose slots came over the last timeout seconds.
-func armed(slots, timeout uint32) *wheel {
-	w := new(wheel)
+func armed(slots, timeout uint32) *Wheel {
+	w := new(Wheel)
 	random := rand.New(rand.NewPCG(3, 4))
 	for slot := range slots {
 		w.Set(slot, 1+random.Uint32N(timeout))
@@ -189,11 +218,35 @@ func armed(slots, timeout uint32) *wheel {
 	return w
 }
 
+// BenchmarkWheelSet is a ping among 100,000 sessions.
+func BenchmarkWheelSet(b *testing.B) {
+	const sessions = 100_000
+	w := armed(sessions, 75)
+	slot := uint32(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		slot = (slot + 7919) % sessions
+		w.Set(slot, 75)
+	}
+}
+
+// BenchmarkWheelSecond is a second of 10,000 sessions, of which a 75th is looked
+// at and put forward.
+func BenchmarkWheelSecond(b *testing.B) {
+	w := armed(10_000, 75)
+	fire := func(slot uint32) { w.Set(slot, w.now+75) }
+	b.ReportAllocs()
+	for b.Loop() {
+		for now := w.now + 1; w.Advance(now, budget, fire); {
+		}
+	}
+}
+
 // BenchmarkWheelTick is a second in the life of a wheel with a million sessions
 // that ping every 30 s and have 75 s to do so: the 33,333 pings and, timed, the
 // tick. "slice" is one call of Advance.
 //
-//	go test -run '^$' -bench WheelTick -benchtime 300x ./hub/
+//	go test -run '^$' -bench WheelTick -benchtime 300x ./hub/wheel/
 func BenchmarkWheelTick(b *testing.B) {
 	const sessions, timeout, interval = 1_000_000, 75, 30
 	w := armed(sessions, timeout)
@@ -203,7 +256,7 @@ func BenchmarkWheelTick(b *testing.B) {
 		phase[i] = random.Uint32N(interval)
 	}
 	fire := func(slot uint32) { w.Set(slot, w.now+timeout) }
-	var m meter
+	var m stopwatch
 	now := uint32(0)
 	second := func() {
 		now++
@@ -215,7 +268,7 @@ func BenchmarkWheelTick(b *testing.B) {
 	}
 	for range 2 * timeout { // into the steady state
 		second()
-		for w.Advance(now, wheelBudget, fire) {
+		for w.Advance(now, budget, fire) {
 		}
 	}
 	b.ResetTimer()
@@ -223,7 +276,7 @@ func BenchmarkWheelTick(b *testing.B) {
 		b.StopTimer()
 		second()
 		b.StartTimer()
-		m.tick(func() bool { return w.Advance(now, wheelBudget, fire) })
+		m.tick(func() bool { return w.Advance(now, budget, fire) })
 	}
 	m.report(b)
 }
@@ -232,8 +285,8 @@ func BenchmarkWheelTick(b *testing.B) {
 // the same second are looked at in, having pinged since.
 func BenchmarkWheelTickAllAtOnce(b *testing.B) {
 	const sessions = 1_000_000
-	var w wheel
-	var m meter
+	var w Wheel
+	var m stopwatch
 	b.ResetTimer()
 	for range b.N {
 		b.StopTimer()
@@ -243,17 +296,17 @@ func BenchmarkWheelTickAllAtOnce(b *testing.B) {
 		}
 		now := w.now + 1
 		b.StartTimer()
-		m.tick(func() bool { return w.Advance(now, wheelBudget, nil) })
+		m.tick(func() bool { return w.Advance(now, budget, nil) })
 	}
 	m.report(b)
 }
 
-// meter times ticks and their slices.
-type meter struct {
+// stopwatch times ticks and their slices.
+type stopwatch struct {
 	ticks, slices []time.Duration
 }
 
-func (m *meter) tick(slice func() (more bool)) {
+func (m *stopwatch) tick(slice func() (more bool)) {
 	start := time.Now()
 	for more := true; more; {
 		began := time.Now()
@@ -263,7 +316,7 @@ func (m *meter) tick(slice func() (more bool)) {
 	m.ticks = append(m.ticks, time.Since(start))
 }
 
-func (m *meter) report(b *testing.B) {
+func (m *stopwatch) report(b *testing.B) {
 	slices.Sort(m.ticks)
 	slices.Sort(m.slices)
 	b.ReportMetric(float64(m.ticks[len(m.ticks)/2].Microseconds()), "median-tick-µs")
