@@ -34,6 +34,10 @@ dist: | tools ## Build tarballs, Debian packages, the packed client, bills of ma
 	@$(call need,mandoc,mandoc)
 	VERSION='$(VERSION)' COMMIT='$(COMMIT)' LDFLAGS='$(LDFLAGS)' deploy/package/dist.sh
 
+.PHONY: size
+size: ## List what the program consists of, by module
+	@deploy/package/size.sh ./cmd/ws-gateway
+
 .PHONY: client
 client: | tools ## Pack the JavaScript client: dist/ws-gateway-client-*.tgz
 	mkdir -p dist
@@ -104,6 +108,12 @@ check: ## Format, vet and static checks
 	go run $(STATICCHECK) ./...
 	go vet -tags proxies ./deploy/proxies && go run $(STATICCHECK) -tags proxies ./deploy/proxies
 	cd $(PEERS) && go mod tidy -diff && go vet ./... && go run $(STATICCHECK) ./...
+
+# Beside make check: minutes for the first time, as the linter is built then.
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+.PHONY: lint
+lint: ## Check the habits in .golangci.yml
+	go run $(GOLANGCI) run ./...
 
 .PHONY: bench-check
 bench-check: build ## Count system calls, allocations and bytes for each message and connection; fail where a promise is broken
@@ -178,6 +188,7 @@ fuzz: ## Fuzz each fuzz target for FUZZTIME (1m), and list them
 .PHONY: readme
 readme: ## Write what is generated into README.md and docs/
 	UPDATE_README=1 go test -count 1 -run '^Test(TheREADME|TheDocsHave)' ./cmd/ws-gateway
+	UPDATE_README=1 go test -count 1 ./docs
 
 ##@ Other
 

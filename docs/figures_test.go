@@ -1,0 +1,209 @@
+package docs_test
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+)
+
+// measured is figures.yaml.
+type measured struct {
+	Machine string
+	Figures []figure
+	Peers   struct {
+		Columns, Busy []string
+		Servers       [][]string
+	}
+	Program [][]string
+}
+
+// figure is one thing that was measured.
+type figure struct{ Name, What, Figure, Command, Told string }
+
+func readFigures(t *testing.T) (m measured) {
+	t.Helper()
+	content, err := os.ReadFile("figures.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.UnmarshalWithOptions(content, &m, yaml.Strict()); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestWhatWasMeasuredIsInOnePage(t *testing.T) {
+	m := readFigures(t)
+	var figures, peers, program strings.Builder
+	fmt.Fprintf(&figures, "\nMedians of 5 rounds from one `make bench`, on a machine with %s that did little else.\n\n| what | figure | command |\n|---|---|---|\n", m.Machine)
+	for _, f := range m.Figures {
+		fmt.Fprintf(&figures, "| %s | %s | %s |\n", f.What, f.Figure, quoted(f.Command))
+	}
+	fmt.Fprintf(&peers, "\nMedians of 5 rounds on the quiet machine; those with * of 3 rounds on a busy one.\n\n| |")
+	for _, column := range m.Peers.Columns {
+		fmt.Fprintf(&peers, " %s%s |", column, m.star(column))
+	}
+	peers.WriteString("\n|---|" + strings.Repeat("---|", len(m.Peers.Columns)) + "\n")
+	for _, server := range m.Peers.Servers {
+		fmt.Fprintf(&peers, "| %s |", server[0])
+		for i, ratio := range server[1:] {
+			if ratio != "" && !slices.Contains(m.Peers.Busy, m.Peers.Columns[i]) {
+				ratio += m.star(server[0])
+			}
+			fmt.Fprintf(&peers, " %s |", ratio)
+		}
+		peers.WriteString("\n")
+	}
+	program.WriteString("\n| part | MB |\n|---|---|\n")
+	for _, part := range m.Program {
+		fmt.Fprintf(&program, "| %s | %s |\n", part[0], part[1])
+	}
+	for name, want := range map[string]*strings.Builder{"figures": &figures, "peers": &peers, "program": &program} {
+		writeSection(t, "measured.md", name, want.String()+"\n")
+	}
+}
+
+// star marks what was measured on a busy machine.
+func (m *measured) star(name string) string {
+	if slices.Contains(m.Peers.Busy, name) {
+		return "*"
+	}
+	return ""
+}
+
+func quoted(command string) string {
+	if command == "" {
+		return ""
+	}
+	return "`" + command + "`"
+}
+
+var shownFigure = regexp.MustCompile(`<!-- figure ([a-z-]+) -->(.*?)<!-- /figure -->`)
+
+func TestAFigureIsTheSameWhereverItIsShown(t *testing.T) {
+	known := map[string]figure{}
+	for _, f := range readFigures(t).Figures {
+		known[f.Name] = f
+	}
+	shown := 0
+	for _, path := range texts(t, ".md") {
+		text := read(t, path)
+		written := shownFigure.ReplaceAllStringFunc(text, func(match string) string {
+			shown++
+			name := shownFigure.FindStringSubmatch(match)[1]
+			if _, ok := known[name]; !ok {
+				t.Errorf("%s shows a figure %q, which figures.yaml has not", path, name)
+			}
+			return "<!-- figure " + name + " -->" + known[name].Figure + "<!-- /figure -->"
+		})
+		write(t, path, text, written, "shows a figure that figures.yaml has otherwise")
+	}
+	if shown == 0 {
+		t.Error("no document shows a figure")
+	}
+}
+
+// A sentence that tells what a figure tells, with a number of its own, is what one
+// fact with five figures came from.
+func TestNobodyTellsAFigureOfHisOwn(t *testing.T) {
+	for _, f := range readFigures(t).Figures {
+		if f.Told == "" {
+			continue
+		}
+		told := regexp.MustCompile(f.Told)
+		for _, path := range slices.Concat(texts(t, ".md"), texts(t, ".go")) {
+			if path == filepath.Join("..", "docs", "measured.md") {
+				continue // its tables are figures.yaml itself
+			}
+			text := shownFigure.ReplaceAllString(read(t, path), "")
+			for n, line := range strings.Split(text, "\n") {
+				if strings.HasSuffix(path, ".go") && !strings.Contains(line, "//") {
+					continue
+				}
+				if match := told.FindString(line); match != "" {
+					t.Errorf("%s:%d tells the figure %q by itself: %q", path, n+1, f.Name, match)
+				}
+			}
+		}
+	}
+}
+
+func TestFiguresOfTheirOwnAreFound(t *testing.T) {
+	for name, sentence := range map[string]string{
+		"idle":       "An idle connection takes about 311 bytes.",
+		"roundtrip":  "It costs 39 s of CPU for a million round trips.",
+		"handshakes": "0.04 s for a thousand handshakes",
+		"binary":     "The binary is 17 MB.",
+	} {
+		figures := readFigures(t).Figures
+		i := slices.IndexFunc(figures, func(f figure) bool { return f.Name == name })
+		if i < 0 || !regexp.MustCompile(cmp.Or(figures[i].Told, "^$")).MatchString(sentence) {
+			t.Errorf("%q is not found to tell the figure %s", sentence, name)
+		}
+	}
+}
+
+// texts are the project's files with an extension.
+func texts(t *testing.T, extension string) (paths []string) {
+	t.Helper()
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && slices.Contains([]string{".git", "node_modules", "bin", "dist", "testdata"}, entry.Name()):
+			return filepath.SkipDir
+		case filepath.Ext(path) == extension && !strings.HasSuffix(path, "_test.go") && entry.Name() != "CHANGELOG.md":
+			paths = append(paths, path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// write puts a document right if make readme asks for it; otherwise one that is not
+// right is an error.
+func write(t *testing.T, path, is, should, wrong string) {
+	t.Helper()
+	switch {
+	case is == should:
+	case os.Getenv("UPDATE_README") == "":
+		t.Errorf("%s %s: run make readme", path, wrong)
+	default:
+		if err := os.WriteFile(path, []byte(should), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// writeSection is write for what is between a document's two comments called name.
+func writeSection(t *testing.T, path, name, want string) {
+	t.Helper()
+	text := read(t, path)
+	open, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
+	before, rest, ok := strings.Cut(text, open)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no section %s", path, name)
+	}
+	write(t, path, text, before+open+want+end+after, "has a section "+name+" that is out of date")
+}
