@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 // inherited is the listeners that systemd has bound (socket activation), so that
@@ -71,17 +73,17 @@ func listenerOf(f *os.File) (net.Listener, error) {
 // takeOver makes inherited listeners what --listen, --admin-listen and --metrics-listen say, and
 // returns warnings about what these said before.
 func (c *config) takeOver(in inherited) (warnings []string) {
-	const systemd source = "systemd"
+	const systemd settings.Source = "systemd"
 	c.inherited = in
 	replace := func(option string, value *string, addr net.Addr) {
 		address := addr.String()
 		if addr.Network() == "unix" {
 			address = "unix:" + address
 		}
-		if s, given := c.sources[option]; given && *value != address {
+		if s, given := c.Sources[option]; given && *value != address {
 			warnings = append(warnings, fmt.Sprintf("--%s %s (from %s) does not count: systemd has passed a socket for it, %s", option, *value, s, address))
 		}
-		*value, c.sources[option] = address, systemd
+		*value, c.Sources[option] = address, systemd
 	}
 	if len(in.clients) > 0 {
 		replace("listen", &c.Listen, in.clients[0].Addr())

@@ -31,7 +31,7 @@ func boundsTable(t *testing.T) (rows [][]string) {
 
 func TestEveryBoundSaysWhatAllMayHoldTogether(t *testing.T) {
 	options := map[string]bool{}
-	for _, v := range mustParse(t, []string{"--no-callback"}).values {
+	for _, v := range mustParse(t, []string{"--no-callback"}).Values {
 		options[v.Name] = true
 	}
 	named := map[string]bool{}

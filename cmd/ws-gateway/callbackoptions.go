@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
+	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/forward"
 )
 
@@ -27,11 +28,11 @@ func (c *config) checkHeaders() error {
 		reason := forward.CheckHeader(name)
 		switch {
 		case !found:
-			errs = append(errs, c.reject("callback-header", "a header such as 'X-Name: value'"))
+			errs = append(errs, c.Reject("callback-header", "a header such as 'X-Name: value'"))
 		case reason != "":
-			errs = append(errs, invalid("callback-header", name, c.from("callback-header"), "the name of another header: "+reason))
+			errs = append(errs, settings.Invalid("callback-header", name, c.From("callback-header"), "the name of another header: "+reason))
 		case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
-			errs = append(errs, invalid("callback-header", name, c.from("callback-header"), "a header without control characters in its value"))
+			errs = append(errs, settings.Invalid("callback-header", name, c.From("callback-header"), "a header without control characters in its value"))
 		}
 		c.headers = append(c.headers, forward.Field{Name: name, Value: value})
 	}
@@ -43,7 +44,7 @@ func (c *config) checkForwarded() error {
 	var errs []error
 	for _, name := range c.ForwardHeader {
 		if reason := forward.CheckHeader(name); reason != "" && !strings.EqualFold(name, "Cookie") {
-			errs = append(errs, invalid("forward-header", name, c.from("forward-header"), "the name of another header: "+reason))
+			errs = append(errs, settings.Invalid("forward-header", name, c.From("forward-header"), "the name of another header: "+reason))
 		}
 	}
 	return errors.Join(errs...)
@@ -68,9 +69,9 @@ func (c *config) checkExclusive() error {
 		{pipeline, reply, "what the app sends while it answers must wait for that answer alone"},
 		{pipeline, authorize, "what the app sends while it answers must wait for that answer alone"},
 	} {
-		if pair.a.used && pair.b.used && c.mistakes.certain(pair.a.option, pair.b.option) {
+		if pair.a.used && pair.b.used && c.Certain(pair.a.option, pair.b.option) {
 			errs = append(errs, fmt.Errorf("--%s (from %s) and --%s (from %s) cannot be used together: %s",
-				pair.a.option, c.from(pair.a.option), pair.b.option, c.from(pair.b.option), pair.why))
+				pair.a.option, c.From(pair.a.option), pair.b.option, c.From(pair.b.option), pair.why))
 		}
 	}
 	return errors.Join(errs...)
@@ -87,7 +88,7 @@ func (c *config) checkSecrets() error {
 	const option = "callback-secret-file"
 	data, err := textfile.ReadSecret(c.CallbackSecretFile)
 	if err != nil {
-		return c.reject(option, "a file that can be read: "+withoutPath(err).Error())
+		return c.Reject(option, "a file that can be read: "+textfile.WithoutPath(err).Error())
 	}
 	c.contents[option] = digestOf(string(data))
 	before := len(c.secrets)
@@ -97,7 +98,7 @@ func (c *config) checkSecrets() error {
 		}
 	}
 	if len(c.secrets) == before {
-		return c.reject(option, "a file with a secret in each line; this one is empty")
+		return c.Reject(option, "a file with a secret in each line; this one is empty")
 	}
 	return nil
 }

@@ -26,12 +26,12 @@ func (c *config) readAuthorities() error {
 	}
 	pem, err := textfile.Read(c.CallbackCA)
 	if err != nil {
-		return c.reject("callback-ca", "a file that can be read: "+withoutPath(err).Error())
+		return c.Reject("callback-ca", "a file that can be read: "+textfile.WithoutPath(err).Error())
 	}
 	c.contents["callback-ca"] = digestOf(string(pem))
 	c.callbackTLS.RootCAs = x509.NewCertPool()
 	if !c.callbackTLS.RootCAs.AppendCertsFromPEM(pem) {
-		return c.reject("callback-ca", "a file with certificates in PEM")
+		return c.Reject("callback-ca", "a file with certificates in PEM")
 	}
 	return nil
 }
@@ -41,12 +41,12 @@ func (c *config) readCertificate() error {
 	case c.CallbackCert == "" && c.CallbackKey == "":
 		return nil
 	case c.CallbackCert == "":
-		return fmt.Errorf("--callback-key (from %s) is of no use without --callback-cert", c.from("callback-key"))
+		return fmt.Errorf("--callback-key (from %s) is of no use without --callback-cert", c.From("callback-key"))
 	}
 	read := func(option, path string) (text []byte, bad error) {
 		text, err := textfile.Read(path)
 		if err != nil {
-			bad = c.reject(option, "a file that can be read: "+withoutPath(err).Error())
+			bad = c.Reject(option, "a file that can be read: "+textfile.WithoutPath(err).Error())
 		}
 		return text, bad
 	}
@@ -64,7 +64,7 @@ func (c *config) readCertificate() error {
 	c.contents["callback-key"] = digestOf(string(key))
 	pair, err := tls.X509KeyPair(certificate, key)
 	if err != nil {
-		return c.reject("callback-cert", "a certificate in PEM with its key in the same file or in --callback-key: "+strings.TrimPrefix(err.Error(), "tls: "))
+		return c.Reject("callback-cert", "a certificate in PEM with its key in the same file or in --callback-key: "+strings.TrimPrefix(err.Error(), "tls: "))
 	}
 	c.callbackTLS.Certificates = []tls.Certificate{pair}
 	return nil

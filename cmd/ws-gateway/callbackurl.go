@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
+	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/forward"
 )
 
@@ -21,9 +22,9 @@ const wantCallbackURL = "a URL such as http://127.0.0.1:8888/ws/message, https:/
 
 // resolveCallback finds the callback URL: --callback-url, else --manifest, else
 // WS_PORT and WS_URL.
-func (c *config) resolveCallback(env environment) (err error) {
+func (c *config) resolveCallback(env settings.Environment) (err error) {
 	if c.NoCallback && c.replay.File != "" {
-		return fmt.Errorf("--no-callback (from %s): replay needs to know where the app takes its events", c.from("no-callback"))
+		return fmt.Errorf("--no-callback (from %s): replay needs to know where the app takes its events", c.From("no-callback"))
 	}
 	if c.NoCallback {
 		return c.checkNoCallback()
@@ -31,20 +32,20 @@ func (c *config) resolveCallback(env environment) (err error) {
 	switch {
 	case c.CallbackURL != "":
 		if !isCallbackURL(c.CallbackURL) {
-			return invalid("callback-url", withoutSecrets(c.CallbackURL), c.from("callback-url"), wantCallbackURL)
+			return settings.Invalid("callback-url", withoutSecrets(c.CallbackURL), c.From("callback-url"), wantCallbackURL)
 		}
 		c.callback = c.CallbackURL
 	case c.Manifest != "":
 		c.callback, err = manifestCallback(c.Manifest)
 		c.contents["manifest"] = digestOf(c.callback)
-		c.sources["callback-url"] = source(filepath.Base(c.Manifest))
-	case env.ofService("WS_PORT"):
+		c.Sources["callback-url"] = settings.Source(filepath.Base(c.Manifest))
+	case env.OfService("WS_PORT"):
 		return fmt.Errorf("WS_PORT %q is what Kubernetes sets for a Service that is called ws, and no port: give --callback-url URL, "+
 			"or enableServiceLinks: false in the pod's spec, or the Service another name", env["WS_PORT"])
 	case env["WS_PORT"] != "" || env["WS_URL"] != "":
 		c.callback, err = environmentCallback(env)
-		c.sources["callback-url"] = "WS_PORT and WS_URL"
-	case c.mistakes.certain("callback-url", "manifest", "no-callback"):
+		c.Sources["callback-url"] = "WS_PORT and WS_URL"
+	case c.Certain("callback-url", "manifest", "no-callback"):
 		return noCallback(c.file, standardConfig)
 	}
 	return err
@@ -72,16 +73,16 @@ func withoutSecrets(url string) string {
 
 func (c *config) checkNoCallback() error {
 	var errs []error
-	for _, v := range c.values {
+	for _, v := range c.Values {
 		if (v.Name == "callback-url" || v.Name == "manifest") && !v.Target.IsZero() {
-			errs = append(errs, fmt.Errorf("--no-callback (from %s) and --%s (from %s): only one of them can be used", c.from("no-callback"), v.Name, c.from(v.Name)))
+			errs = append(errs, fmt.Errorf("--no-callback (from %s) and --%s (from %s): only one of them can be used", c.From("no-callback"), v.Name, c.From(v.Name)))
 		}
 	}
 	if c.CallbackOpen == "authorize" {
-		errs = append(errs, fmt.Errorf("--no-callback (from %s) and --callback-open=authorize (from %s): without callbacks nobody can authorise", c.from("no-callback"), c.from("callback-open")))
+		errs = append(errs, fmt.Errorf("--no-callback (from %s) and --callback-open=authorize (from %s): without callbacks nobody can authorise", c.From("no-callback"), c.From("callback-open")))
 	}
 	if c.Journal != "" {
-		c.warnings = append(c.warnings, fmt.Sprintf("--journal (from %s) does nothing with --no-callback: there is no app to tell", c.from("journal")))
+		c.warnings = append(c.warnings, fmt.Sprintf("--journal (from %s) does nothing with --no-callback: there is no app to tell", c.From("journal")))
 	}
 	return errors.Join(errs...)
 }
@@ -99,7 +100,7 @@ func parsePort(s string) (int, bool) {
 	return int(n), err == nil && n > 0
 }
 
-func environmentCallback(env environment) (string, error) {
+func environmentCallback(env settings.Environment) (string, error) {
 	portText, path := env["WS_PORT"], env["WS_URL"]
 	if portText == "" {
 		return "", fmt.Errorf("WS_URL is set to %q but WS_PORT is not: both are needed, WS_PORT is the app's port", path)
@@ -122,7 +123,7 @@ func environmentCallback(env environment) (string, error) {
 func manifestCallback(file string) (string, error) {
 	data, err := textfile.Read(file)
 	if err != nil {
-		return "", fmt.Errorf("--manifest %q: %w", file, withoutPath(err))
+		return "", fmt.Errorf("--manifest %q: %w", file, textfile.WithoutPath(err))
 	}
 	found, err := parseManifest(data)
 	if err != nil {
@@ -145,7 +146,7 @@ func parseManifest(data []byte) (string, error) {
 		if strings.Contains(string(data), "{{") {
 			hint = "; it is a Helm template ({{ … }}): render it first, or give --callback-url"
 		}
-		return "", fmt.Errorf("not readable as YAML%w%s", yamlError(err), hint)
+		return "", fmt.Errorf("not readable as YAML%w%s", settings.YAMLError(err), hint)
 	}
 	websocket := manifest.Options.Websocket
 	if websocket == nil {

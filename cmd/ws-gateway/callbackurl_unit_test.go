@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 func TestTheCallbackURLComesFromTheFlagThenTheManifestThenTheEnvironment(t *testing.T) {
@@ -11,7 +13,7 @@ func TestTheCallbackURLComesFromTheFlagThenTheManifestThenTheEnvironment(t *test
 		args []string
 		env  []string
 		want string
-		from source
+		from settings.Source
 	}{
 		{[]string{"--callback-url=http://app:1/a", "--manifest", manifest}, []string{"WS_PORT=2", "WS_URL=/b"}, "http://app:1/a", "flag"},
 		{[]string{"--manifest", manifest}, []string{"WS_PORT=2", "WS_URL=/b"}, "http://127.0.0.1:8888/ws/message", "OlaresManifest.yaml"},
@@ -23,8 +25,8 @@ func TestTheCallbackURLComesFromTheFlagThenTheManifestThenTheEnvironment(t *test
 		{[]string{"--callback-url=http://app:1/a"}, []string{"WS_PORT=tcp://10.0.0.1:80"}, "http://app:1/a", "flag"},
 	} {
 		c, err := parse(test.args, test.env...)
-		if err != nil || c.callback != test.want || c.from("callback-url") != test.from {
-			t.Errorf("%q %q: got %q from %s, %v", test.args, test.env, c.callback, c.from("callback-url"), err)
+		if err != nil || c.callback != test.want || c.From("callback-url") != test.from {
+			t.Errorf("%q %q: got %q from %s, %v", test.args, test.env, c.callback, c.From("callback-url"), err)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func misconfigured(p *program.Process, cfg *config, err error) int {
 	for message := range strings.Lines(err.Error()) {
 		found = append(found, finding{"configuration", stateFail, strings.TrimSpace(message), ""})
 	}
-	if cfg.values != nil {
+	if cfg.Values != nil {
 		found = append(found, addressFindings(cfg)...)
 		found = append(found, fileFindings(cfg)...)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"ws-gateway/cmd/ws-gateway/internal/exposure"
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 const deploy = "../../deploy/"
@@ -56,7 +57,7 @@ func TestTheKubernetesExampleFitsItsOwnLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	container := parsed.Spec.Template.Spec.Containers[1]
-	limit, ok := parseSize(container.Resources.Limits.Memory + "B")
+	limit, ok := settings.ParseSize(container.Resources.Limits.Memory + "B")
 	if container.Name != "ws-gateway" || !ok || limit == 0 {
 		t.Fatalf("got %+v", container)
 	}

@@ -17,6 +17,7 @@ import (
 	"ws-gateway/cmd/ws-gateway/internal/signals"
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 	"ws-gateway/cmd/ws-gateway/program"
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 // clientCommands are for people who ask a running gateway. They have nothing of a
@@ -52,7 +53,7 @@ type clientCommand interface {
 
 // clientIO is what a command has around it.
 type clientIO struct {
-	env         environment
+	env         settings.Environment
 	in          *os.File
 	out, notes  io.Writer
 	outTerminal bool
@@ -173,11 +174,10 @@ func (s *clientIO) note(format string, args ...any) {
 
 // parseClient reads a command line whose first word is a client command, and the
 // environment. Each line of an error is a message of its own.
-func parseClient(args []string, env environment, out io.Writer) (clientCommand, error) {
+func parseClient(args []string, env settings.Environment, out io.Writer) (clientCommand, error) {
 	var line clientLine
-	m := newMistakes()
-	resolver := &resolver{env: env, sources: map[string]source{}, mistakes: m}
-	options := append(mappers(m),
+	set := settings.New()
+	options := append(set.Mappers(),
 		// What is sent and whom to, is taken as it was typed.
 		kong.KindMapper(reflect.String, kong.MapperFunc(verbatim)),
 		kong.Name("ws-gateway"),
@@ -186,7 +186,7 @@ func parseClient(args []string, env environment, out io.Writer) (clientCommand, 
 		printHelp(out, env),
 		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
 		kong.Writers(out, io.Discard),
-		kong.Resolvers(resolver),
+		kong.Resolvers(set.Resolver(env)),
 	)
 	parser, err := kong.New(&line, options...)
 	if err != nil {
@@ -200,32 +200,27 @@ func parseClient(args []string, env environment, out io.Writer) (clientCommand, 
 	if err != nil {
 		return nil, err
 	}
-	given := givenFlags(trace)
+	given := settings.Given(trace)
 	if given["help"] {
 		return nil, errors.Join(errHelp, trace.PrintUsage(false))
 	}
 	if trace.Error != nil {
-		return nil, errors.Join(m.found(resolver), trace.Error)
+		return nil, errors.Join(set.Mistakes(), trace.Error)
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		return nil, errors.Join(m.found(resolver), err)
+		return nil, errors.Join(set.Mistakes(), err)
 	}
 	if line.Config != "" && env != nil {
-		env[envName("config")] = line.Config // of which the rest is asked
+		env[settings.EnvName("config")] = line.Config // of which the rest is asked
 	}
-	checked := &config{sources: resolver.sources, mistakes: m}
+	var values []settings.Value
 	for _, f := range parsed.Flags() {
-		if given[f.Name] {
-			resolver.sources[f.Name] = sourceFlag
-		}
-		checked.values = append(checked.values, value{f})
+		values = append(values, settings.Value{Flag: f})
 	}
-	errs := []error{m.found(resolver)}
-	for _, v := range checked.values {
-		errs = append(errs, checked.checkClientTags(v))
-	}
-	return parsed.Selected().Target.Addr().Interface().(clientCommand), errors.Join(errs...)
+	set.Take(values, given)
+	mistakes := set.Mistakes()
+	return parsed.Selected().Target.Addr().Interface().(clientCommand), errors.Join(mistakes, set.CheckTags())
 }
 
 // hideConfig leaves --config out of the help.
@@ -244,7 +239,7 @@ func hideConfig(root *kong.Node) {
 func joined(root *kong.Node, args []string) (all []string) {
 	flags := slices.Clone(root.Flags)
 	if len(args) > 0 {
-		if command := childOf(root, args[0]); command != nil {
+		if command := settings.Command(root, args[0]); command != nil {
 			flags = append(flags, command.Flags...)
 		}
 	}
@@ -277,21 +272,6 @@ func looksLikeFlag(flags []*kong.Flag, word string) bool {
 // clientGroup is the heading of gatewayOptions in help texts.
 var clientGroup = kong.Group{Key: "gateway", Title: "Gateway:", Description: "Each of these is also an environment variable: --token-file is WS_GATEWAY_TOKEN_FILE."}
 
-// checkClientTags is checkTags, for lists too.
-func (c *config) checkClientTags(v value) error {
-	list, isList := v.Target.Interface().([]string)
-	if !isList {
-		return c.checkTags(v)
-	}
-	allowed := strings.Split(v.Tag.Get("oneof"), ",")
-	for _, item := range list {
-		if allowed[0] != "" && !slices.Contains(allowed, item) {
-			return invalid(v.Name, item, c.from(v.Name), strings.Join(allowed, " or "))
-		}
-	}
-	return nil
-}
-
 // inJSON are options whose values go into JSON, which has UTF-8 alone: other bytes
 // would become another name on the way.
 var inJSON = []string{"conn", "user", "exclude", "reason"}
@@ -299,7 +279,7 @@ var inJSON = []string{"conn", "user", "exclude", "reason"}
 // verbatim takes a value as it is, blanks and all.
 func verbatim(ctx *kong.DecodeContext, target reflect.Value) error {
 	if !ctx.Scan.Peek().IsValue() {
-		return errors.New("needs " + wantText)
+		return errors.New("needs " + settings.WantText)
 	}
 	text := ctx.Scan.Pop().String()
 	if slices.Contains(inJSON, ctx.Value.Name) && !utf8.ValidString(text) {

@@ -14,6 +14,7 @@ import (
 
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 	"ws-gateway/cmd/ws-gateway/program"
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 func TestATableTakesNoMoreThanTheTerminalHasWhileItsColumnsCanGiveWay(t *testing.T) {
@@ -104,18 +105,18 @@ func TestWordsAreCompletedWithWhatCanStandThere(t *testing.T) {
 
 func TestTheGatewayWarnsOfNoVariableOfItsClients(t *testing.T) {
 	var line clientLine
-	parser, err := kong.New(&line, mappers(newMistakes())...)
+	parser, err := kong.New(&line, settings.New().Mappers()...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := environment{"WS_GATEWAY_NO_CALLBACK": "1"}
+	env := settings.Environment{"WS_GATEWAY_NO_CALLBACK": "1"}
 	for _, command := range parser.Model.Children {
 		if !isClientCommand(command.Name) {
 			t.Errorf("%s is not known as a client's command", command.Name)
 		}
 		for _, f := range command.Flags {
 			if f.Group != nil && f.Group.Key == clientGroup.Key {
-				env[envName(f.Name)] = "10s"
+				env[settings.EnvName(f.Name)] = "10s"
 			}
 		}
 	}
@@ -148,22 +149,22 @@ func TestTheGatewayOfTheEnvironmentIsFoundWithItsTokenAndOnlyThere(t *testing.T)
 	file := writeTemp(t, "token", "from-file\n")
 	for _, test := range []struct {
 		o            gatewayOptions
-		env          environment
+		env          settings.Environment
 		where, token string
 	}{
-		{gatewayOptions{}, environment{}, "http://127.0.0.1:40010", ""},
-		{gatewayOptions{}, environment{"WS_GATEWAY_LISTEN": ":7", "WS_GATEWAY_ADMIN_TOKEN": "t"}, "http://127.0.0.1:7", "t"},
-		{gatewayOptions{}, environment{"WS_GATEWAY_LISTEN": "[::]:7"}, "http://[::1]:7", ""},
-		{gatewayOptions{}, environment{"WS_GATEWAY_LISTEN": ":7", "WS_GATEWAY_ADMIN_LISTEN": "unix:/a.sock", "WS_GATEWAY_ADMIN_TOKEN_FILE": file}, "unix:/a.sock", "from-file"},
-		{gatewayOptions{Token: "mine"}, environment{"WS_GATEWAY_ADMIN_TOKEN": "t"}, "http://127.0.0.1:40010", "mine"},
-		{gatewayOptions{Gateway: "http://other:1"}, environment{"WS_GATEWAY_ADMIN_TOKEN": "t"}, "http://other:1", ""},
-		{gatewayOptions{Gateway: "other:1", TokenFile: file}, environment{}, "http://other:1", "from-file"},
-		{gatewayOptions{Gateway: "localhost:40010"}, environment{}, "http://localhost:40010", ""},
-		{gatewayOptions{Gateway: ":7"}, environment{}, "http://127.0.0.1:7", ""},
-		{gatewayOptions{Gateway: "http://:7/behind/"}, environment{}, "http://127.0.0.1:7/behind/", ""},
-		{gatewayOptions{Gateway: "https://0.0.0.0:7"}, environment{}, "https://127.0.0.1:7", ""},
-		{gatewayOptions{Gateway: "[::]:7"}, environment{}, "http://[::1]:7", ""},
-		{gatewayOptions{Gateway: "[::1]:7"}, environment{}, "http://[::1]:7", ""},
+		{gatewayOptions{}, settings.Environment{}, "http://127.0.0.1:40010", ""},
+		{gatewayOptions{}, settings.Environment{"WS_GATEWAY_LISTEN": ":7", "WS_GATEWAY_ADMIN_TOKEN": "t"}, "http://127.0.0.1:7", "t"},
+		{gatewayOptions{}, settings.Environment{"WS_GATEWAY_LISTEN": "[::]:7"}, "http://[::1]:7", ""},
+		{gatewayOptions{}, settings.Environment{"WS_GATEWAY_LISTEN": ":7", "WS_GATEWAY_ADMIN_LISTEN": "unix:/a.sock", "WS_GATEWAY_ADMIN_TOKEN_FILE": file}, "unix:/a.sock", "from-file"},
+		{gatewayOptions{Token: "mine"}, settings.Environment{"WS_GATEWAY_ADMIN_TOKEN": "t"}, "http://127.0.0.1:40010", "mine"},
+		{gatewayOptions{Gateway: "http://other:1"}, settings.Environment{"WS_GATEWAY_ADMIN_TOKEN": "t"}, "http://other:1", ""},
+		{gatewayOptions{Gateway: "other:1", TokenFile: file}, settings.Environment{}, "http://other:1", "from-file"},
+		{gatewayOptions{Gateway: "localhost:40010"}, settings.Environment{}, "http://localhost:40010", ""},
+		{gatewayOptions{Gateway: ":7"}, settings.Environment{}, "http://127.0.0.1:7", ""},
+		{gatewayOptions{Gateway: "http://:7/behind/"}, settings.Environment{}, "http://127.0.0.1:7/behind/", ""},
+		{gatewayOptions{Gateway: "https://0.0.0.0:7"}, settings.Environment{}, "https://127.0.0.1:7", ""},
+		{gatewayOptions{Gateway: "[::]:7"}, settings.Environment{}, "http://[::1]:7", ""},
+		{gatewayOptions{Gateway: "[::1]:7"}, settings.Environment{}, "http://[::1]:7", ""},
 	} {
 		where, token, err := test.o.locate(test.env, "/nonexistent/gateway.yaml")
 		if err != nil || where != test.where || token != test.token {
@@ -171,7 +172,7 @@ func TestTheGatewayOfTheEnvironmentIsFoundWithItsTokenAndOnlyThere(t *testing.T)
 		}
 	}
 	for _, o := range []gatewayOptions{{Gateway: "ftp://x"}, {Gateway: "http://u:p@x"}, {Gateway: "unix:"}, {Gateway: "http://x/?q"}, {Token: "a b"}, {Token: "a", TokenFile: "b"}, {TokenFile: "/nonexistent"}} {
-		if m, err := o.manager(environment{}); exitCodeOf(err) != program.ExitUsage || strings.Contains(err.Error(), "u:p") {
+		if m, err := o.manager(settings.Environment{}); exitCodeOf(err) != program.ExitUsage || strings.Contains(err.Error(), "u:p") {
 			t.Errorf("%+v: %v, %v", o, m, err)
 		}
 	}
@@ -185,7 +186,7 @@ func TestTheGatewayOfTheEnvironmentIsFoundWithItsTokenAndOnlyThere(t *testing.T)
 		"http://x:1/#y":     "fragment",
 		"http://x:y":        "must be http://",
 	} {
-		if _, err := (&gatewayOptions{Gateway: where}).manager(environment{}); exitCodeOf(err) != program.ExitUsage || !strings.Contains(err.Error(), want) {
+		if _, err := (&gatewayOptions{Gateway: where}).manager(settings.Environment{}); exitCodeOf(err) != program.ExitUsage || !strings.Contains(err.Error(), want) {
 			t.Errorf("--gateway %s: %v, want %s", where, err, want)
 		}
 	}
@@ -240,7 +241,7 @@ func TestAValueMayBeginWithADash(t *testing.T) {
 		"send --report -al hello":           "unknown flag",
 		"close --all -- --conn -B":          "unexpected argument",
 	} {
-		command, err := parseClient(strings.Fields(line), environment{}, io.Discard)
+		command, err := parseClient(strings.Fields(line), settings.Environment{}, io.Discard)
 		got := fmt.Sprint(err)
 		if err == nil {
 			switch c := command.(type) {

@@ -18,6 +18,7 @@ import (
 
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 // maxAnswer bounds what is read of an answer: a page of connections whose
@@ -46,7 +47,7 @@ func (e *refusedError) Error() string { return e.text }
 func (e *refusedError) passing() bool { return e.status >= 500 }
 
 // manager finds the gateway and its token.
-func (o *gatewayOptions) manager(env environment) (*manager, error) {
+func (o *gatewayOptions) manager(env settings.Environment) (*manager, error) {
 	where, token, err := o.locate(env, standardConfig)
 	if err != nil {
 		return nil, err
@@ -134,7 +135,7 @@ func tokenFrom(token, file, tokenName, fileName string) (string, error) {
 	}
 	data, err := textfile.ReadSecret(file)
 	if err != nil {
-		return "", usagef("%s %q: %v", fileName, file, withoutPath(err))
+		return "", usagef("%s %q: %v", fileName, file, textfile.WithoutPath(err))
 	}
 	if token = strings.TrimSpace(string(data)); token == "" {
 		return "", usagef("%s %q: the file is empty", fileName, file)
@@ -202,7 +203,7 @@ func (m *manager) refused(response *http.Response) error {
 		if m.token != "" {
 			return &refusedError{m.shown + " does not take this token (401)", response.StatusCode}
 		}
-		return &refusedError{m.shown + " wants its admin token (401): give --token-file FILE, or set " + envName("token"), response.StatusCode}
+		return &refusedError{m.shown + " wants its admin token (401): give --token-file FILE, or set " + settings.EnvName("token"), response.StatusCode}
 	case http.StatusNotFound:
 		advice = "; is this a gateway's management API, of this version?"
 	case http.StatusRequestEntityTooLarge:

@@ -72,14 +72,14 @@ func complete(out io.Writer, words []string) int {
 
 // propose returns what the last of words can be; files means the name of any file.
 func propose(words []string) (proposals []proposal, files bool) {
-	parser, err := newParser(&commandLine{}, &resolver{mistakes: newMistakes()}, io.Discard)
-	if err != nil || len(words) == 0 {
+	if len(words) == 0 {
 		return nil, false
 	}
+	root := gatewayModel().Node
 	words = joinEquals(words)
 	at := len(words) - 1
 	last := words[at]
-	node, flags, waiting := walk(parser.Model.Node, words[:at])
+	node, flags, waiting := walk(root, words[:at])
 	name, begun, assigned := strings.Cut(last, "=")
 	switch {
 	case waiting != nil:
@@ -97,7 +97,7 @@ func propose(words []string) (proposals []proposal, files bool) {
 			proposals = append(proposals, proposal{"--" + f.Name, f.Help})
 		}
 	case node.Parent == nil, node.Name == "help":
-		for _, child := range parser.Model.Children {
+		for _, child := range root.Children {
 			if !child.Hidden {
 				proposals = append(proposals, proposal{child.Name, child.Help})
 			}

@@ -3,10 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strings"
+
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 // standardConfig is where packages have the configuration of this host's gateway.
@@ -16,43 +17,43 @@ const standardConfig = "/etc/ws-gateway/gateway.yaml"
 // configured is a gateway's configuration as far as others need it to find that
 // gateway: the environment, and below that a file.
 type configured struct {
-	env      environment
-	file     map[string]setting
-	fileName string // "": none
+	env      settings.Environment
+	file     map[string][]string // texts by option
+	fileName string              // "": none
 }
 
 // get returns an option's value and where it comes from.
 func (c *configured) get(option string) (value, from string) {
-	if value = c.env[envName(option)]; value != "" {
-		return value, envName(option)
+	if value = c.env[settings.EnvName(option)]; value != "" {
+		return value, settings.EnvName(option)
 	}
-	if s := c.file[option]; len(s.texts) > 0 {
-		return s.texts[0], option + " in " + c.fileName
+	if texts := c.file[option]; len(texts) > 0 {
+		return texts[0], option + " in " + c.fileName
 	}
 	return "", ""
 }
 
 // findConfigured reads the file that --config or the environment names. Where
 // neither does, nor says where the gateway is, it reads standard, if that is there.
-func findConfigured(env environment, file, standard string) (*configured, error) {
+func findConfigured(env settings.Environment, file, standard string) (*configured, error) {
 	c := &configured{env: env, fileName: file}
 	if file == "" {
 		if c.fileName = standardIn(env, standard); c.fileName == "" {
 			return c, nil
 		}
 	}
-	m := newMistakes()
-	if c.file = readConfigFile(c.fileName, optionNames(), m); len(m.names) > 0 {
-		return nil, &usageError{fmt.Sprintf("%v; --gateway says where the gateway is without %s", m.names[0], c.fileName)}
+	var err error
+	if c.file, err = settings.ReadFile(c.fileName, optionNames()); err != nil {
+		return nil, &usageError{fmt.Sprintf("%v; --gateway says where the gateway is without %s", err, c.fileName)}
 	}
 	return c, nil
 }
 
 // standardIn returns standard if it is there and the environment says nothing of a
 // gateway, "" otherwise: inside a container the environment is the configuration.
-func standardIn(env environment, standard string) string {
+func standardIn(env settings.Environment, standard string) string {
 	for _, option := range []string{"listen", "admin-listen", "config"} {
-		if env[envName(option)] != "" {
+		if env[settings.EnvName(option)] != "" {
 			return ""
 		}
 	}
@@ -63,23 +64,12 @@ func standardIn(env environment, standard string) string {
 }
 
 // optionNames are the names of the gateway's options.
-func optionNames() (names []string) {
-	parser, err := newParser(&commandLine{}, &resolver{}, io.Discard)
-	if err != nil {
-		panic("BUG: " + err.Error())
-	}
-	for _, f := range parser.Model.Flags {
-		if f.Group != nil && f.Group.Key != "actions" {
-			names = append(names, f.Name)
-		}
-	}
-	return names
-}
+func optionNames() []string { return settings.Names(settings.Options(gatewayModel().Flags)) }
 
 // locate says where the gateway is, and with which token it is asked. The
 // configuration of a gateway tells both, so that inside its container, and on a host
 // with the package, nothing need be typed. Its token is for this gateway alone.
-func (o *gatewayOptions) locate(env environment, standard string) (where, token string, err error) {
+func (o *gatewayOptions) locate(env settings.Environment, standard string) (where, token string, err error) {
 	token, err = tokenFrom(o.Token, o.TokenFile, "--token", "--token-file")
 	if err != nil || o.Gateway != "" {
 		if err == nil {
@@ -87,7 +77,7 @@ func (o *gatewayOptions) locate(env environment, standard string) (where, token 
 		}
 		return where, token, err
 	}
-	c, err := findConfigured(env, env[envName("config")], standard)
+	c, err := findConfigured(env, env[settings.EnvName("config")], standard)
 	if err != nil {
 		return "", "", err
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"ws-gateway/cmd/ws-gateway/program"
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 // The configuration of the Debian package, as it is delivered and as it is changed.
@@ -18,23 +19,23 @@ func TestAGatewayIsFoundByItsConfigurationFile(t *testing.T) {
 	for _, test := range []struct {
 		config       string // --config
 		standard     string
-		env          environment
+		env          settings.Environment
 		where, token string
 	}{
 		{"", packaged, nil, "http://127.0.0.1:40011", ""},
 		{packaged, "", nil, "http://127.0.0.1:40011", ""},
 		{"", changed, nil, "unix:/run/ws-gateway/admin.sock", "of-the-file"},
 		{shared, packaged, nil, "http://[::1]:8080", "in-the-file"},
-		{shared, "", environment{"WS_GATEWAY_ADMIN_LISTEN": ":7"}, "http://127.0.0.1:7", "in-the-file"},
-		{changed, "", environment{"WS_GATEWAY_LISTEN": ":7", "WS_GATEWAY_ADMIN_TOKEN": ""}, "unix:/run/ws-gateway/admin.sock", "of-the-file"},
-		{"", packaged, environment{"WS_GATEWAY_LISTEN": ":7"}, "http://127.0.0.1:7", ""}, // a container
-		{"", packaged, environment{"WS_GATEWAY_ADMIN_LISTEN": "unix:/a"}, "unix:/a", ""},
-		{"", packaged, environment{"WS_GATEWAY_ADMIN_TOKEN": "t"}, "http://127.0.0.1:40011", "t"},
+		{shared, "", settings.Environment{"WS_GATEWAY_ADMIN_LISTEN": ":7"}, "http://127.0.0.1:7", "in-the-file"},
+		{changed, "", settings.Environment{"WS_GATEWAY_LISTEN": ":7", "WS_GATEWAY_ADMIN_TOKEN": ""}, "unix:/run/ws-gateway/admin.sock", "of-the-file"},
+		{"", packaged, settings.Environment{"WS_GATEWAY_LISTEN": ":7"}, "http://127.0.0.1:7", ""}, // a container
+		{"", packaged, settings.Environment{"WS_GATEWAY_ADMIN_LISTEN": "unix:/a"}, "unix:/a", ""},
+		{"", packaged, settings.Environment{"WS_GATEWAY_ADMIN_TOKEN": "t"}, "http://127.0.0.1:40011", "t"},
 		{"", "/nonexistent/gateway.yaml", nil, "http://127.0.0.1:40010", ""},
 	} {
 		env := maps.Clone(test.env)
 		if test.config != "" {
-			env = environment{"WS_GATEWAY_CONFIG": test.config}
+			env = settings.Environment{"WS_GATEWAY_CONFIG": test.config}
 			maps.Copy(env, test.env)
 		}
 		where, token, err := new(gatewayOptions).locate(env, test.standard)
@@ -48,7 +49,7 @@ func TestAGatewayIsFoundByItsConfigurationFile(t *testing.T) {
 	}
 	wrong := writeTemp(t, "gateway.yaml", "admin-listen: nonsense\n")
 	for _, file := range []string{"/nonexistent/gateway.yaml", wrong, writeTemp(t, "gateway.yaml", "admin-lisn: x\n"), writeTemp(t, "gateway.yaml", "{")} {
-		_, _, err := new(gatewayOptions).locate(environment{"WS_GATEWAY_CONFIG": file}, packaged)
+		_, _, err := new(gatewayOptions).locate(settings.Environment{"WS_GATEWAY_CONFIG": file}, packaged)
 		if exitCodeOf(err) != program.ExitUsage || !strings.Contains(err.Error(), "--gateway") {
 			t.Errorf("%s: %v", file, err)
 		}

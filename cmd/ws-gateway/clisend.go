@@ -15,6 +15,8 @@ import (
 	"github.com/mattn/go-isatty"
 
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
+	"ws-gateway/cmd/ws-gateway/internal/textfile"
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 // maxPayload is the largest payload that is read: the largest that a gateway can
@@ -182,7 +184,7 @@ func (o *sendOptions) read(in *os.File) ([]byte, error) {
 	if o.File != "" && o.File != "-" {
 		file, err := os.Open(o.File)
 		if err != nil {
-			return nil, usagef("--file %q: %v", o.File, withoutPath(err))
+			return nil, usagef("--file %q: %v", o.File, textfile.WithoutPath(err))
 		}
 		defer file.Close()
 		in = file
@@ -194,7 +196,7 @@ func (o *sendOptions) read(in *os.File) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("reading the message: %w", err)
 	case len(message) > maxPayload:
-		return nil, usagef("the message is larger than %v", size(maxPayload))
+		return nil, usagef("the message is larger than %v", settings.Size(maxPayload))
 	}
 	if !o.Binary {
 		message = bytes.TrimSuffix(bytes.TrimSuffix(message, []byte("\n")), []byte("\r"))

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 // commandNames are the commands, those that ask for help and version included.
@@ -59,7 +61,7 @@ func plainly(args []string) ([]string, error) {
 func isCommand(word string) bool { return slices.Contains(commandNames, word) }
 
 func unknownCommand(word string) error {
-	if meant := didYouMean(word, commandNames); meant != "" {
+	if meant := settings.DidYouMean(word, commandNames); meant != "" {
 		return fmt.Errorf("unknown command %q%s", word, meant)
 	}
 	return fmt.Errorf("unknown command %q: ws-gateway help lists those that there are", word)

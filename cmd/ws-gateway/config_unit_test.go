@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/httptoken"
 	"ws-gateway/hub"
 )
 
 // parse parses a command line under an environment of "NAME=value" entries.
 func parse(args []string, env ...string) (*config, error) {
-	return parseConfig(args, newEnvironment(env), &bytes.Buffer{})
+	return parseConfig(args, settings.NewEnvironment(env), &bytes.Buffer{})
 }
 
 func mustParse(t *testing.T, args []string, env ...string) *config {
@@ -44,15 +45,15 @@ type sample struct {
 	want [2]any
 }
 
-func sampleOf(t *testing.T, v value) sample {
+func sampleOf(t *testing.T, v settings.Value) sample {
 	t.Helper()
 	switch v.Target.Interface().(type) {
 	case bool:
 		return sample{[2]string{"true", "false"}, [2]any{true, false}}
 	case int:
 		return sample{[2]string{"3", "4"}, [2]any{3, 4}}
-	case size:
-		return sample{[2]string{"2MiB", "3145728"}, [2]any{size(2 << 20), size(3 << 20)}}
+	case settings.Size:
+		return sample{[2]string{"2MiB", "3145728"}, [2]any{settings.Size(2 << 20), settings.Size(3 << 20)}}
 	case time.Duration:
 		if v.Name == "shutdown-timeout" {
 			return sample{[2]string{"20s", "25s"}, [2]any{20 * time.Second, 25 * time.Second}}
@@ -106,13 +107,13 @@ func sampleOf(t *testing.T, v value) sample {
 var levels = []string{"flag", "environment", "file", "default"}
 
 // place gives option a value at one level.
-func place(t *testing.T, v value, level, text string, args, env *[]string) {
+func place(t *testing.T, v settings.Value, level, text string, args, env *[]string) {
 	t.Helper()
 	switch level {
 	case "flag":
 		*args = append(*args, "--"+v.Name+"="+text)
 	case "environment":
-		*env = append(*env, envName(v.Name)+"="+text)
+		*env = append(*env, settings.EnvName(v.Name)+"="+text)
 	case "file":
 		yaml := v.Name + ": " + text + "\n"
 		if v.IsSlice() {
@@ -125,7 +126,7 @@ func place(t *testing.T, v value, level, text string, args, env *[]string) {
 func TestEveryOptionIsTakenFromTheHighestLevelThatHasIt(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"run", "demo"} {
-		for _, v := range mustParse(t, []string{command}, "WS_GATEWAY_NO_CALLBACK=true").values {
+		for _, v := range mustParse(t, []string{command}, "WS_GATEWAY_NO_CALLBACK=true").Values {
 			s := sampleOf(t, v)
 			for i, level := range levels {
 				for high := range 2 { // both ways round, so that no default can pass for the value
@@ -156,13 +157,13 @@ func baseEnvironment(option string) []string {
 	return []string{"WS_GATEWAY_NO_CALLBACK=1"}
 }
 
-func checkTaken(t *testing.T, v value, s sample, level string, high int, args, env []string) {
+func checkTaken(t *testing.T, v settings.Value, s sample, level string, high int, args, env []string) {
 	t.Helper()
 	c := mustParse(t, args, env...)
-	i := slices.IndexFunc(c.values, func(got value) bool { return got.Name == v.Name })
-	got, from := c.values[i].Target.Interface(), c.from(v.Name)
-	want, wantFrom := s.want[high], map[string]source{
-		"flag": "flag", "environment": source(envName(v.Name)), "file": "gateway.yaml line 1", "default": "default",
+	i := slices.IndexFunc(c.Values, func(got settings.Value) bool { return got.Name == v.Name })
+	got, from := c.Values[i].Target.Interface(), c.From(v.Name)
+	want, wantFrom := s.want[high], map[string]settings.Source{
+		"flag": "flag", "environment": settings.Source(settings.EnvName(v.Name)), "file": "gateway.yaml line 1", "default": "default",
 	}[level]
 	switch {
 	case v.Name == "no-callback" && level == "default":
@@ -193,7 +194,7 @@ func TestAConfigurationIsCompletedTwiceAsOnce(t *testing.T) {
 }
 
 // defaultOf reads the default of the table on its own account.
-func defaultOf(v value) any {
+func defaultOf(v settings.Value) any {
 	switch v.Target.Interface().(type) {
 	case bool:
 		return false
@@ -201,8 +202,8 @@ func defaultOf(v value) any {
 		var n int
 		fmt.Sscan(v.Default, &n)
 		return n
-	case size:
-		n, _ := parseSize(v.Default)
+	case settings.Size:
+		n, _ := settings.ParseSize(v.Default)
 		return n
 	case time.Duration:
 		d, _ := time.ParseDuration(v.Default)
@@ -345,8 +346,8 @@ func TestUnknownVariablesAreWarnedAboutAndKubernetesOwnAreNot(t *testing.T) {
 }
 
 func TestNoOptionIsCalledLikeAVariableThatKubernetesSets(t *testing.T) {
-	for _, v := range mustParse(t, []string{"demo"}).values {
-		if serviceLink.MatchString(envName(v.Name)) {
+	for _, v := range mustParse(t, []string{"demo"}).Values {
+		if name := settings.EnvName(v.Name); (settings.Environment{name: "tcp://10.0.0.1:1"}).OfService(name) {
 			t.Errorf("%s would hide a misspelt variable", v.Name)
 		}
 	}
@@ -387,7 +388,7 @@ func TestHelpNamesEveryOption(t *testing.T) {
 		if _, err := parseConfig([]string{command, "--help"}, nil, &out); err == nil || !strings.Contains(err.Error(), errHelp.Error()) {
 			t.Fatalf("got %v", err)
 		}
-		for _, v := range mustParse(t, []string{command}, "WS_GATEWAY_NO_CALLBACK=1").values {
+		for _, v := range mustParse(t, []string{command}, "WS_GATEWAY_NO_CALLBACK=1").Values {
 			if !strings.Contains(out.String(), "--"+v.Name) {
 				t.Errorf("%s: %s is missing", command, v.Name)
 			}
@@ -395,25 +396,8 @@ func TestHelpNamesEveryOption(t *testing.T) {
 	}
 }
 
-func TestSizesAreReadAndWrittenWithoutLoss(t *testing.T) {
-	for text, want := range map[string]size{"0": 0, "1": 1, "1024": 1024, "32KiB": 32 << 10, "32 KiB": 32 << 10, "1MiB": 1 << 20, "3GiB": 3 << 30, "1TiB": 1 << 40} {
-		got, ok := parseSize(text)
-		if !ok || got != want {
-			t.Errorf("%s: got %d, %v", text, got, ok)
-		}
-		if again, ok := parseSize(got.String()); !ok || again != got {
-			t.Errorf("%s: %v is not read back", text, got)
-		}
-	}
-	for _, text := range []string{"", "KiB", "-1", "+1", "1.5MiB", "1kib", "1KB", "1M", "0x10", "9223372036854775808", "9007199254740992TiB"} {
-		if got, ok := parseSize(text); ok {
-			t.Errorf("%q is taken as %d", text, got)
-		}
-	}
-}
-
 func TestEveryOptionIsInTheTableWithHelpAndBoundsThatHoldItsDefault(t *testing.T) {
-	for _, v := range mustParse(t, []string{"demo"}).values {
+	for _, v := range mustParse(t, []string{"demo"}).Values {
 		if v.Help == "" || v.Group == nil {
 			t.Errorf("%s has no help or group", v.Name)
 		}
@@ -443,7 +427,7 @@ func TestOriginsAndNamesAreCheckedAsTheHubChecksThem(t *testing.T) {
 }
 
 func TestAByteBurstThatIsNotGivenFitsRateAndPolicy(t *testing.T) {
-	for args, want := range map[string]size{
+	for args, want := range map[string]settings.Size{
 		"":                                      0,
 		"--byte-rate=64KiB":                     128 << 10,
 		"--byte-rate=64KiB --rate-policy=close": 1<<20 + 64<<10,

@@ -66,11 +66,11 @@ func (c *config) beDemo(callback string) { c.callback = callback }
 // settleDemo changes what a demo has differently from its defaults, and warns of what
 // does not count with it.
 func (c *config) settleDemo() {
-	if c.from("listen") == "default" && strings.HasPrefix(c.Listen, ":") { // a reload settles twice
+	if c.From("listen") == "default" && strings.HasPrefix(c.Listen, ":") { // a reload settles twice
 		c.Listen = "127.0.0.1" + c.Listen // the chat is nobody else's business
 	}
 	for _, option := range []string{"callback-url", "manifest"} {
-		if from := c.from(option); from != "default" {
+		if from := c.From(option); from != "default" {
 			c.warnings = append(c.warnings, fmt.Sprintf("--%s (from %s) does not count: the demo has an app of its own", option, from))
 		}
 	}

@@ -25,12 +25,14 @@ import (
 	"github.com/prometheus/common/model"
 
 	budgets "ws-gateway/cmd/ws-gateway/internal/sizing"
+
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 func TestTheDocsHaveTheTableOfOptions(t *testing.T) {
 	var table strings.Builder
 	group := ""
-	for _, v := range mustParse(t, nil, "WS_GATEWAY_NO_CALLBACK=1").values {
+	for _, v := range mustParse(t, nil, "WS_GATEWAY_NO_CALLBACK=1").Values {
 		if v.Group.Title != group {
 			group = v.Group.Title
 			fmt.Fprintf(&table, "\n## %s\n\n| option | default | | bounds | reload |\n|---|---|---|---|---|\n", strings.TrimSuffix(group, ":"))
@@ -41,15 +43,15 @@ func TestTheDocsHaveTheTableOfOptions(t *testing.T) {
 }
 
 // reloadOf says whether SIGHUP is enough to change an option.
-func reloadOf(v value) string {
-	if v.reloads() {
+func reloadOf(v settings.Value) string {
+	if v.Reloads() {
 		return "yes"
 	}
 	return "restart"
 }
 
 // boundsOf says what an option may be.
-func boundsOf(v value) string {
+func boundsOf(v settings.Value) string {
 	least, most := v.Tag.Get("min"), v.Tag.Get("max")
 	switch {
 	case v.Tag.Get("oneof") != "":

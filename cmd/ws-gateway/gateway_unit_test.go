@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ws-gateway/cmd/ws-gateway/program"
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 // unitPatience bounds waits for what must happen, however busy the machine.
@@ -76,7 +77,7 @@ func start(t *testing.T, args ...string) *running {
 	t.Helper()
 	p := &running{newLogs(), newLogs(), make(chan os.Signal, 2), make(chan int, 1), make(chan int, 1)}
 	go func() {
-		q := program.Process{Args: args, Env: environment{}, Stdout: p.stdout, Stderr: p.log, Signals: p.signals, Exit: func(code int) { p.exits <- code }}
+		q := program.Process{Args: args, Env: settings.Environment{}, Stdout: p.stdout, Stderr: p.log, Signals: p.signals, Exit: func(code int) { p.exits <- code }}
 		p.code <- run(&q)
 	}()
 	return p

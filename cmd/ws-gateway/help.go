@@ -8,6 +8,7 @@ import (
 
 	"ws-gateway/cmd/ws-gateway/internal/narrowhelp"
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 const description = `A WebSocket gateway beside your app: clients hold their connections here,
@@ -50,7 +51,7 @@ const helpWidth = 120
 
 // printHelp makes kong print help in two columns where they fit, and one below the
 // other elsewhere.
-func printHelp(out io.Writer, env environment) kong.Option {
+func printHelp(out io.Writer, env settings.Environment) kong.Option {
 	return kong.Help(func(options kong.HelpOptions, ctx *kong.Context) error {
 		if width := columnsFor(out, env); width < narrowhelp.Below {
 			return narrowhelp.Print(out, ctx, width)
@@ -61,7 +62,7 @@ func printHelp(out io.Writer, env environment) kong.Option {
 
 // columnsFor is the width to write for, as kong sees it: COLUMNS, else the
 // terminal's, else 80.
-func columnsFor(out io.Writer, env environment) int {
+func columnsFor(out io.Writer, env settings.Environment) int {
 	if n, err := strconv.Atoi(env["COLUMNS"]); err == nil && n > 0 {
 		return n
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 
 	"ws-gateway/cmd/ws-gateway/internal/sizing"
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 // surroundings is what the machine allows, as far as it bounds the number of
@@ -185,7 +186,7 @@ func (s *surroundings) judgeMemory(c *config, connections int) finding {
 	case "max-connections":
 		fix += fmt.Sprintf(", or --max-connections=%d", to)
 	default:
-		fix += fmt.Sprintf(", or --%s=%v", option, size(to))
+		fix += fmt.Sprintf(", or --%s=%v", option, settings.Size(to))
 	}
 	if idle > limit {
 		return finding{name, stateWarn, fmt.Sprintf("the limit is %s, and %d idle connections alone take about %s", mebibytes(limit), connections, mebibytes(idle)), fix}

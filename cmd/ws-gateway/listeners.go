@@ -41,12 +41,12 @@ func (c *config) checkBindings(fromSystemd bool) error {
 	for i, b := range all {
 		errs = append(errs, c.checkBinding(b))
 		for _, other := range all[:i] {
-			if c.mistakes.certain(b.option, other.option) && !fromSystemd && address.Clash(other.addr, b.addr) {
+			if c.Certain(b.option, other.option) && !fromSystemd && address.Clash(other.addr, b.addr) {
 				wrong, right := b, other
-				if c.from(b.option) == "default" {
+				if c.From(b.option) == "default" {
 					wrong, right = other, b
 				}
-				errs = append(errs, c.reject(wrong.option, fmt.Sprintf("another address than that of --%s, which is %s", right.option, right.addr)))
+				errs = append(errs, c.Reject(wrong.option, fmt.Sprintf("another address than that of --%s, which is %s", right.option, right.addr)))
 			}
 		}
 	}
@@ -58,16 +58,16 @@ func (c *config) checkBinding(b binding) error {
 	path, unix := strings.CutPrefix(b.addr, "unix:")
 	switch {
 	case b.option == "app-listen" && !isLoopbackAddress(b.addr):
-		return c.reject(b.option, "an address of this machine alone, such as 127.0.0.1:8080")
+		return c.Reject(b.option, "an address of this machine alone, such as 127.0.0.1:8080")
 	case unix && b.option != "listen" && path != "":
 		if err := admin.CheckSocketPath(path); err != nil {
-			return c.reject(b.option, "the path of a socket that can be made: "+err.Error())
+			return c.Reject(b.option, "the path of a socket that can be made: "+err.Error())
 		}
 	case isTCPAddress(b.addr):
 	case b.option == "listen":
-		return c.reject(b.option, want)
+		return c.Reject(b.option, want)
 	default:
-		return c.reject(b.option, want+", or unix:/path")
+		return c.Reject(b.option, want+", or unix:/path")
 	}
 	return nil
 }
@@ -77,7 +77,7 @@ func (c *config) checkBinding(b binding) error {
 func addressFindings(c *config) (found []finding) {
 	bound := map[string]string{} // address by option
 	for _, b := range c.bindings() {
-		if b.inherited || c.mistakes.doubt[b.option] {
+		if b.inherited || c.Doubted(b.option) {
 			continue
 		}
 		ln, err := admin.Listen(b.addr)

@@ -20,13 +20,14 @@ import (
 	"github.com/rs/zerolog"
 
 	"ws-gateway/cmd/ws-gateway/program"
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 func main() {
 	tuneCollector()
 	signal.Ignore(syscall.SIGXFSZ) // a file that may not grow is an error of its writer, like a full disk
 	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
-	os.Exit(run(program.This(newEnvironment(os.Environ()))))
+	os.Exit(run(program.This(settings.NewEnvironment(os.Environ()))))
 }
 
 // run returns the exit code.
@@ -57,7 +58,7 @@ func run(p *program.Process) int {
 	case err != nil:
 		defer p.QueueErrors()()
 		p.Complain(err)
-		if cfg != nil && cfg.values != nil && cfg.command == "run" {
+		if cfg != nil && cfg.Values != nil && cfg.command == "run" {
 			p.Complain(failures(fileFindings(cfg)))
 		}
 		return program.ExitUsage

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"reflect"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 	"ws-gateway/cmd/ws-gateway/program"
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 const manPage = "../../deploy/package/ws-gateway.8"
@@ -99,7 +99,7 @@ func manClientOptions(root *kong.Node) string {
 	var b strings.Builder
 	config, _ := reflect.TypeFor[clientLine]().FieldByName("Config")
 	fmt.Fprintf(&b, ".TP\n\\fB%s\\fR \\fIFILE\\fR\n%s\n", roff("--config"), roff(config.Tag.Get("help")))
-	for _, f := range childOf(root, "send").Flags {
+	for _, f := range settings.Command(root, "send").Flags {
 		if f.Group != nil && f.Group.Key == clientGroup.Key {
 			b.WriteString(roffFlag(f))
 		}
@@ -108,11 +108,7 @@ func manClientOptions(root *kong.Node) string {
 }
 
 func TestTheDocsHaveTheManPageWithAllCommandsAndOptions(t *testing.T) {
-	parser, err := newParser(&commandLine{}, &resolver{mistakes: newMistakes()}, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	root := parser.Model.Node
+	root := gatewayModel().Node
 	text, err := os.ReadFile(manPage)
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +133,7 @@ func TestTheDocsHaveTheManPageWithAllCommandsAndOptions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, v := range mustParse(t, []string{"demo"}).values {
+	for _, v := range mustParse(t, []string{"demo"}).Values {
 		if !strings.Contains(page, `\fB`+roff("--"+v.Name)+`\fR`) && !strings.Contains(page, ".B "+roff("--"+v.Name)+"\n") {
 			t.Errorf("the man page has no --%s", v.Name)
 		}

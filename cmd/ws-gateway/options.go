@@ -1,6 +1,10 @@
 package main
 
-import "time"
+import (
+	"time"
+
+	"ws-gateway/cmd/ws-gateway/settings"
+)
 
 // options is the table of all options: the one place that says what an option
 // is called, what it defaults to, what it may hold and what it is for. Flags,
@@ -19,11 +23,11 @@ type options struct {
 	AllowedOrigins     []string      `group:"clients" reload:"yes" placeholder:"ORIGIN" help:"Origins that may connect, such as https://app.example.org, https://*.example.org or null. Default: any. Repeatable."`
 	TrustedProxies     []string      `group:"clients" reload:"yes" placeholder:"CIDR" help:"Peers whose Forwarded or X-Forwarded-For says who the client is, for remoteAddr and limits, such as 10.0.0.0/8 or ::1. Default: nobody's does. Where both headers are there, they must agree. Repeatable."`
 	Subprotocols       []string      `group:"clients" reload:"yes" placeholder:"NAME" help:"Subprotocols to choose from. Default: the first one that the client offers. Repeatable."`
-	MaxHeaderBytes     size          `group:"clients" reload:"yes" default:"32KiB" min:"1KiB" max:"16MiB" help:"Largest request head; 431 above it."`
+	MaxHeaderBytes     settings.Size `group:"clients" reload:"yes" default:"32KiB" min:"1KiB" max:"16MiB" help:"Largest request head; 431 above it."`
 	HandshakeTimeout   time.Duration `group:"clients" reload:"yes" default:"10s" min:"10ms" help:"Time in which a request head must arrive."`
-	MaxMessageSize     size          `group:"clients" reload:"yes" default:"1MiB" min:"1" max:"1GiB" help:"Largest message from a client; close code 1009 above it."`
+	MaxMessageSize     settings.Size `group:"clients" reload:"yes" default:"1MiB" min:"1" max:"1GiB" help:"Largest message from a client; close code 1009 above it."`
 	Compression        bool          `group:"clients" reload:"yes" help:"Agree on permessage-deflate (RFC 7692) with clients that offer it; nothing is kept between messages."`
-	CompressThreshold  size          `group:"clients" reload:"yes" name:"compression-threshold" default:"256" min:"1" max:"1GiB" help:"Smallest message to a client that is compressed."`
+	CompressThreshold  settings.Size `group:"clients" reload:"yes" name:"compression-threshold" default:"256" min:"1" max:"1GiB" help:"Smallest message to a client that is compressed."`
 	PingTimeout        time.Duration `group:"clients" reload:"yes" default:"75s" min:"1s" help:"A client that sends no ping for this long is closed with 1008."`
 	Keepalive          string        `group:"clients" reload:"yes" default:"ping" oneof:"ping,any" help:"What moves the ping timeout: pings and pongs (ping), or every frame (any)."`
 	ServerPing         time.Duration `group:"clients" reload:"yes" default:"0s" min:"0s" help:"Send ping frames at this interval; 0s sends none."`
@@ -36,16 +40,16 @@ type options struct {
 	AcceptBurst        int           `group:"limits" reload:"yes" default:"0" min:"0" max:"1000000" help:"Connections that are taken at once. 0: one second's worth."`
 	MessageRate        int           `group:"limits" reload:"yes" default:"0" min:"0" max:"1000000" help:"Messages a second that one client may send, pings of both kinds included. 0: no limit."`
 	MessageBurst       int           `group:"limits" reload:"yes" default:"0" min:"0" max:"10000000" help:"Messages that it may send at once, at least one second's worth. 0: two seconds' worth."`
-	ByteRate           size          `group:"limits" reload:"yes" default:"0" min:"0" max:"1GiB" help:"Bytes a second that one client may send. 0: no limit."`
-	ByteBurst          size          `group:"limits" reload:"yes" default:"0" min:"0" max:"16GiB" help:"Bytes that it may send at once, at least one second's worth. 0: two seconds' worth, and with --rate-policy=close a largest message at the least."`
+	ByteRate           settings.Size `group:"limits" reload:"yes" default:"0" min:"0" max:"1GiB" help:"Bytes a second that one client may send. 0: no limit."`
+	ByteBurst          settings.Size `group:"limits" reload:"yes" default:"0" min:"0" max:"16GiB" help:"Bytes that it may send at once, at least one second's worth. 0: two seconds' worth, and with --rate-policy=close a largest message at the least."`
 	RatePolicy         string        `group:"limits" reload:"yes" default:"pause" oneof:"pause,close" help:"A client that sends more is not read until it is within its rate again, to the second (pause), or closed with 1008 (close)."`
-	MaxPendingBytes    size          `group:"limits" reload:"yes" default:"1MiB" min:"1KiB" max:"1GiB" help:"Bytes that may wait for a slow client before it is closed with 1008."`
+	MaxPendingBytes    settings.Size `group:"limits" reload:"yes" default:"1MiB" min:"1KiB" max:"1GiB" help:"Bytes that may wait for a slow client before it is closed with 1008."`
 	WriteTimeout       time.Duration `group:"limits" reload:"yes" default:"30s" min:"10ms" help:"Time in which some of what waits for a slow client must leave."`
-	HeaderMemory       size          `group:"limits" reload:"yes" default:"128MiB" min:"64KiB" max:"1TiB" help:"Bytes of request heads larger than 4 KiB, incomplete ones and what is kept of them with the connection, of all together. Past it the largest give way: 431, or 1008 if it is open."`
-	OutboxMemory       size          `group:"limits" reload:"yes" default:"256MiB" min:"64KiB" max:"1TiB" help:"Bytes that wait for clients, of all together; a message that waits for many counts once. Past it those for which most waits are closed with 1008."`
-	MessageMemory      size          `group:"limits" reload:"yes" default:"256MiB" min:"1" max:"1TiB" help:"Bytes of messages that have arrived in part, of all connections together. Past it the largest and oldest are given up: 1013."`
-	SocketMemory       size          `group:"limits" reload:"yes" default:"0" min:"0" max:"1TiB" help:"Bytes that the kernel may hold for clients, of all together: not taken by them, or not read by us. Past it those that take nothing are closed, the largest first. 0: as much as the kernel likes."`
-	SocketBuffer       size          `group:"limits" default:"0" min:"0" max:"1GiB" help:"Bytes that the kernel may hold for one client in each direction; its own overhead can double that. 0: as much as it likes (net.ipv4.tcp_wmem, tcp_rmem)."`
+	HeaderMemory       settings.Size `group:"limits" reload:"yes" default:"128MiB" min:"64KiB" max:"1TiB" help:"Bytes of request heads larger than 4 KiB, incomplete ones and what is kept of them with the connection, of all together. Past it the largest give way: 431, or 1008 if it is open."`
+	OutboxMemory       settings.Size `group:"limits" reload:"yes" default:"256MiB" min:"64KiB" max:"1TiB" help:"Bytes that wait for clients, of all together; a message that waits for many counts once. Past it those for which most waits are closed with 1008."`
+	MessageMemory      settings.Size `group:"limits" reload:"yes" default:"256MiB" min:"1" max:"1TiB" help:"Bytes of messages that have arrived in part, of all connections together. Past it the largest and oldest are given up: 1013."`
+	SocketMemory       settings.Size `group:"limits" reload:"yes" default:"0" min:"0" max:"1TiB" help:"Bytes that the kernel may hold for clients, of all together: not taken by them, or not read by us. Past it those that take nothing are closed, the largest first. 0: as much as the kernel likes."`
+	SocketBuffer       settings.Size `group:"limits" default:"0" min:"0" max:"1GiB" help:"Bytes that the kernel may hold for one client in each direction; its own overhead can double that. 0: as much as it likes (net.ipv4.tcp_wmem, tcp_rmem)."`
 	CallbackURL        string        `group:"callbacks" reload:"yes" placeholder:"URL" help:"Where open, message and close events are POSTed, such as http://127.0.0.1:8888/ws/message, https://app.example.org/ws or unix:/run/app.sock:/ws/message."`
 	Manifest           string        `group:"callbacks" reload:"yes" placeholder:"FILE" help:"OlaresManifest.yaml to take the callback URL from (options.websocket.port and url)."`
 	NoCallback         bool          `group:"callbacks" help:"Push only: no events are sent to the app."`
@@ -55,10 +59,10 @@ type options struct {
 	CallbackRetryFor   time.Duration `group:"callbacks" reload:"yes" default:"1m" min:"1ms" help:"Time for which an event is tried again: from its first attempt or, while the app is unreachable, from when that would have been."`
 	CallbackConcurrent int           `group:"callbacks" name:"callback-concurrency" default:"64" min:"1" max:"65536" help:"Events in flight at a time; those of one connection go one after the other."`
 	CallbackQueue      int           `group:"callbacks" reload:"yes" default:"256" min:"1" max:"1000000" help:"Events of one connection that may wait before it is no longer read."`
-	CallbackQueueBytes size          `group:"callbacks" reload:"yes" default:"1MiB" min:"1KiB" max:"1GiB" help:"Bytes of these events."`
-	CallbackMemory     size          `group:"callbacks" reload:"yes" default:"256MiB" min:"64KiB" max:"1TiB" help:"Bytes of all waiting events, shared out among the busy connections: one that has more than its share is not read; at 7/8 none is; when all is used up upgrades get 503."`
+	CallbackQueueBytes settings.Size `group:"callbacks" reload:"yes" default:"1MiB" min:"1KiB" max:"1GiB" help:"Bytes of these events."`
+	CallbackMemory     settings.Size `group:"callbacks" reload:"yes" default:"256MiB" min:"64KiB" max:"1TiB" help:"Bytes of all waiting events, shared out among the busy connections: one that has more than its share is not read; at 7/8 none is; when all is used up upgrades get 503."`
 	DeadLetter         string        `group:"callbacks" placeholder:"FILE" help:"File to which events that failed for good are appended, payload included, one JSON object a line; ws-gateway replay sends them again."`
-	DeadLetterMaxSize  size          `group:"callbacks" reload:"yes" default:"100MiB" min:"1KiB" max:"1TiB" help:"Size at which the dead-letter file is renamed to FILE.1, that to FILE.2 and so on, and begun anew."`
+	DeadLetterMaxSize  settings.Size `group:"callbacks" reload:"yes" default:"100MiB" min:"1KiB" max:"1TiB" help:"Size at which the dead-letter file is renamed to FILE.1, that to FILE.2 and so on, and begun anew."`
 	DeadLetterKeep     int           `group:"callbacks" reload:"yes" default:"5" min:"1" max:"1000" help:"How many of these older files are kept."`
 	Journal            string        `group:"callbacks" placeholder:"DIR" help:"Folder that remembers which connections are open: when the gateway has died without a word, the next start sends their close events before it takes clients."`
 	CallbackHeader     []string      `group:"callbacks" reload:"yes" secret:"true" sep:"\n" placeholder:"'NAME: VALUE'" help:"Header to send with each POST. Repeatable."`
@@ -71,15 +75,15 @@ type options struct {
 	CallbackPipeline   int           `group:"callbacks" default:"1" min:"1" max:"256" help:"POSTs, each of another connection, that are written at once to one of the app's connections while all of --callback-concurrency are busy; their answers are read in turn. Above 1 the app must read pipelined requests, and a call that hangs holds up those behind it."`
 	CallbackJSONDepth  int           `group:"callbacks" reload:"yes" name:"callback-json-depth" default:"500" min:"3" max:"500" help:"Levels of nesting that the app's JSON parser takes, the gateway's own included. A message that is deeper is sent as text. Ruby takes 100, .NET 64, Rust's serde_json 127."`
 	CallbackReply      bool          `group:"callbacks" help:"Send the body of a 2xx answer to the connection that caused the event; X-Ws-Close: 4001 reason closes it after that."`
-	CallbackReplyMax   size          `group:"callbacks" reload:"yes" default:"64KiB" min:"1" max:"64MiB" help:"Bytes of such a body. A longer one is not sent; the log says so once. Up to --callback-concurrency of them are in memory at a time."`
+	CallbackReplyMax   settings.Size `group:"callbacks" reload:"yes" default:"64KiB" min:"1" max:"64MiB" help:"Bytes of such a body. A longer one is not sent; the log says so once. Up to --callback-concurrency of them are in memory at a time."`
 	CallbackSecret     []string      `group:"callbacks" reload:"yes" secret:"true" sep:"\n" placeholder:"SECRET" help:"Sign callbacks with this secret (X-Ws-Signature). Repeatable, for rotation: each secret gives a signature."`
 	CallbackSecretFile string        `group:"callbacks" reload:"yes" placeholder:"FILE" help:"File with such secrets, one a line."`
 	AdminListen        string        `group:"management" placeholder:"ADDR" help:"Address of its own for the management API: host:port or unix:/path."`
 	MetricsListen      string        `group:"management" placeholder:"ADDR" help:"Address for those who only look: /metrics, /healthz and /readyz, without a token, and nothing else; host:port or unix:/path."`
 	AdminToken         string        `group:"management" reload:"yes" secret:"true" placeholder:"TOKEN" help:"Token that every management request must present; without one only loopback is served."`
 	AdminTokenFile     string        `group:"management" reload:"yes" placeholder:"FILE" help:"File that holds the token."`
-	MaxAPIBody         size          `group:"management" reload:"yes" name:"max-api-body" default:"16MiB" min:"1KiB" max:"1GiB" help:"Largest body of a management request; 413 above it."`
-	APIMemory          size          `group:"management" reload:"yes" name:"api-memory" default:"128MiB" min:"64KiB" max:"1TiB" help:"Bytes of request bodies, of what is made of them until the connections have it, and of lists that are being written, of all requests together; lists may have a quarter, commands the rest; 503 above it. One of each always has room."`
+	MaxAPIBody         settings.Size `group:"management" reload:"yes" name:"max-api-body" default:"16MiB" min:"1KiB" max:"1GiB" help:"Largest body of a management request; 413 above it."`
+	APIMemory          settings.Size `group:"management" reload:"yes" name:"api-memory" default:"128MiB" min:"64KiB" max:"1TiB" help:"Bytes of request bodies, of what is made of them until the connections have it, and of lists that are being written, of all requests together; lists may have a quarter, commands the rest; 503 above it. One of each always has room."`
 	Profiles           bool          `group:"management" reload:"yes" name:"pprof" help:"Serve profiles of the process at /debug/pprof/, for go tool pprof: heap, goroutine, profile?seconds=10 (of the processor) and others."`
 	DrainDelay         time.Duration `group:"process" reload:"yes" default:"0s" min:"0s" help:"On SIGTERM, time from refusing upgrades to closing the first connection."`
 	DrainPeriod        time.Duration `group:"process" reload:"yes" default:"5s" min:"0s" help:"Time over which the closing of connections is spread."`

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
+	"ws-gateway/cmd/ws-gateway/internal/textfile"
 	"ws-gateway/forward/journal"
 )
 
@@ -109,13 +110,13 @@ func writable(option, path string, folder bool, made string) finding {
 		return finding{option, stateWarn, path + " is a pipe: somebody must read it when the gateway starts", "start its reader first"}
 	case err == nil && folder:
 		if err := tryFolder(filepath.Join(at, fmt.Sprintf(".check-%d", os.Getpid()))); err != nil {
-			return bad(path, withoutPath(err))
+			return bad(path, textfile.WithoutPath(err))
 		}
 		return good
 	case err == nil:
 		return good
 	case !errors.Is(err, os.ErrNotExist):
-		return bad(path, withoutPath(err))
+		return bad(path, textfile.WithoutPath(err))
 	}
 	parent := filepath.Dir(at)
 	if folder {
@@ -126,7 +127,7 @@ func writable(option, path string, folder bool, made string) finding {
 		err = nil
 	}
 	if err != nil {
-		return bad(parent, withoutPath(err))
+		return bad(parent, textfile.WithoutPath(err))
 	}
 	return good
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 // printConfig writes the configuration in force as YAML that --config takes, with
@@ -18,25 +20,25 @@ func printConfig(out io.Writer, c *config) error {
 // configText is what printConfig writes, with url as the callback URL.
 func configText(c *config, url string) string {
 	var b strings.Builder
-	for _, v := range c.values {
+	for _, v := range c.Values {
 		text := yamlText(v.Target.Interface())
 		if v.Name == "callback-url" {
 			text = yamlText(url)
 		}
-		if v.secret() {
-			fmt.Fprintf(&b, "# %s: %q  # %s; not shown\n", v.Name, masked, c.from(v.Name))
+		if v.Secret() {
+			fmt.Fprintf(&b, "# %s: %q  # %s; not shown\n", v.Name, settings.Masked, c.From(v.Name))
 			continue
 		}
-		fmt.Fprintf(&b, "%s: %s  # %s\n", v.Name, text, c.from(v.Name)+c.pendingNote(v.Name))
+		fmt.Fprintf(&b, "%s: %s  # %s\n", v.Name, text, c.From(v.Name)+c.pendingNote(v.Name))
 	}
 	return b.String()
 }
 
 // pendingNote is what is to be said of an option that waits for a restart.
-func (c *config) pendingNote(option string) source {
+func (c *config) pendingNote(option string) settings.Source {
 	for _, p := range c.pending {
 		if p.option == option {
-			return source(fmt.Sprintf("; %q from %s needs a restart", p.shown, p.from))
+			return settings.Source(fmt.Sprintf("; %q from %s needs a restart", p.shown, p.from))
 		}
 	}
 	return ""

@@ -18,6 +18,7 @@ import (
 	"github.com/coder/websocket"
 
 	"ws-gateway/cmd/ws-gateway/program"
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 const readme = "../../README.md"
@@ -72,17 +73,17 @@ func TestTheREADMEHasTheOptionsThatMatterMost(t *testing.T) {
 	table := strings.Builder{}
 	table.WriteString("\n| option | default | |\n|---|---|---|\n")
 	for _, name := range shortList {
-		i := slices.IndexFunc(c.values, func(v value) bool { return v.Name == name })
+		i := slices.IndexFunc(c.Values, func(v settings.Value) bool { return v.Name == name })
 		if i < 0 {
 			t.Fatalf("there is no option %s", name)
 		}
-		table.WriteString(optionRow(c.values[i]))
+		table.WriteString(optionRow(c.Values[i]))
 	}
 	checkSection(t, readme, "options", table.String()+"\n")
 }
 
 // optionRow is an option's line in a table.
-func optionRow(v value) string {
+func optionRow(v settings.Value) string {
 	standard := ""
 	if v.IsBool() {
 		standard = "`false`"

@@ -13,6 +13,7 @@ import (
 	"ws-gateway/admin"
 	"ws-gateway/cmd/ws-gateway/internal/reload"
 	"ws-gateway/cmd/ws-gateway/program"
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 // A reload resolves the configuration anew, from the same command line and
@@ -33,19 +34,16 @@ func digestOf(text string) digest { return sha256.Sum256([]byte(text)) }
 // force.
 type pendingChange struct {
 	option, shown string
-	from          source
+	from          settings.Source
 }
-
-// reloads reports whether the option can be changed while the gateway runs.
-func (v value) reloads() bool { return v.Tag.Has("reload") }
 
 // knownToDemo are options that the demo's app learns of when it starts.
 var knownToDemo = []string{"user-header", "admin-token", "admin-token-file"}
 
 // compared is what a reload compares of a configuration.
 func (c *config) compared() (options []reload.Option) {
-	for _, v := range c.values {
-		o := reload.Option{Name: v.Name, Value: v.Target.Interface(), Can: v.reloads() && !(c.demo && slices.Contains(knownToDemo, v.Name))}
+	for _, v := range c.Values {
+		o := reload.Option{Name: v.Name, Value: v.Target.Interface(), Can: v.Reloads() && !(c.demo && slices.Contains(knownToDemo, v.Name))}
 		if content, ok := c.contents[v.Name]; ok && !v.Target.IsZero() {
 			o.Content = content
 		}
@@ -57,7 +55,7 @@ func (c *config) compared() (options []reload.Option) {
 // again resolves the configuration of a gateway that runs with c.
 func (c *config) again() (*config, error) {
 	next, err := parseConfig(c.args, c.env, io.Discard)
-	if next != nil && next.values != nil && c.fileKeys > 0 && next.fileKeys == 0 && !next.mistakes.blind {
+	if next != nil && next.Values != nil && c.fileKeys > 0 && next.fileKeys == 0 && !next.Blind() {
 		return nil, fmt.Errorf("--config %q: the file has no options in it, where it had %d: is it being written? Put a finished file in its place (mv)", c.Config, c.fileKeys)
 	}
 	if err != nil {
@@ -77,16 +75,16 @@ func (c *config) hold(old *config, options []string) error {
 	if len(options) == 0 {
 		return nil
 	}
-	for _, v := range c.values {
+	for _, v := range c.Values {
 		if !slices.Contains(options, v.Name) {
 			continue
 		}
-		c.pending = append(c.pending, pendingChange{v.Name, v.shown(), c.from(v.Name)})
-		i := slices.IndexFunc(old.values, func(o value) bool { return o.Name == v.Name })
-		v.Target.Set(old.values[i].Target)
-		delete(c.sources, v.Name)
-		if from, ok := old.sources[v.Name]; ok {
-			c.sources[v.Name] = from
+		c.pending = append(c.pending, pendingChange{v.Name, v.Shown(), c.From(v.Name)})
+		i := slices.IndexFunc(old.Values, func(o settings.Value) bool { return o.Name == v.Name })
+		v.Target.Set(old.Values[i].Target)
+		delete(c.Sources, v.Name)
+		if from, ok := old.Sources[v.Name]; ok {
+			c.Sources[v.Name] = from
 		}
 	}
 	c.warnings = nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/forward"
 )
 
@@ -79,7 +80,7 @@ func TestEveryOptionThatIsMarkedReachesWhatIsReloadedAndNoOtherDoes(t *testing.T
 		"accept-burst":               {"WS_GATEWAY_ACCEPT_RATE=1"},
 	}
 	base := func(option string) []string { return append(baseEnvironment(option), "WS_GATEWAY_LISTEN=127.0.0.1:0") }
-	for _, v := range mustParse(t, nil, "WS_GATEWAY_NO_CALLBACK=1").values {
+	for _, v := range mustParse(t, nil, "WS_GATEWAY_NO_CALLBACK=1").Values {
 		if slices.Contains(ownOptions, v.Name) || slices.Contains(sourceOptions, v.Name) || v.Name == "no-callback" {
 			continue // no-callback: see the tests of the real binary
 		}
@@ -91,7 +92,7 @@ func TestEveryOptionThatIsMarkedReachesWhatIsReloadedAndNoOtherDoes(t *testing.T
 		var args []string
 		other := sampleOf(t, v).text[0]
 		before := mustParse(t, nil, env...)
-		if i := slices.IndexFunc(before.values, func(o value) bool { return o.Name == v.Name }); before.values[i].shown() == other {
+		if i := slices.IndexFunc(before.Values, func(o settings.Value) bool { return o.Name == v.Name }); before.Values[i].Shown() == other {
 			other = sampleOf(t, v).text[1]
 		}
 		place(t, v, "flag", other, &args, &env)
@@ -108,18 +109,18 @@ func TestEveryOptionThatIsMarkedReachesWhatIsReloadedAndNoOtherDoes(t *testing.T
 			for _, field := range fields {
 				if isStatic := slices.Contains(static[name], field); !isStatic {
 					taken++
-				} else if v.reloads() {
+				} else if v.Reloads() {
 					t.Errorf("--%s is marked as reloaded, and %s.Config.%s is not", v.Name, name, field)
 				}
 			}
 		}
-		if v.reloads() && taken == 0 {
+		if v.Reloads() && taken == 0 {
 			t.Errorf("--%s is marked as reloaded, and reaches nothing that is: %v", v.Name, reached)
 		}
 	}
 	for _, name := range append(ownOptions, sourceOptions...) {
-		all := mustParse(t, nil, "WS_GATEWAY_NO_CALLBACK=1").values
-		if i := slices.IndexFunc(all, func(v value) bool { return v.Name == name }); i < 0 || !all[i].reloads() {
+		all := mustParse(t, nil, "WS_GATEWAY_NO_CALLBACK=1").Values
+		if i := slices.IndexFunc(all, func(v settings.Value) bool { return v.Name == name }); i < 0 || !all[i].Reloads() {
 			t.Errorf("--%s is not marked as reloaded", name)
 		}
 	}

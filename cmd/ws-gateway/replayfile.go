@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
+	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/forward"
 )
 
@@ -32,7 +33,7 @@ type rawLine struct {
 
 func (l *rawLine) parse() (*forward.Letter, error) {
 	if l.tooLong {
-		return nil, fmt.Errorf("longer than %v", size(maxLetter))
+		return nil, fmt.Errorf("longer than %v", settings.Size(maxLetter))
 	}
 	text := l.text
 	if l.number == 1 {

@@ -61,8 +61,8 @@ func (c *config) secretFiles() (files []exposure.File) {
 // secretsInFile names the secret options that the file of --config sets.
 func (c *config) secretsInFile() string {
 	var names []string
-	for _, v := range c.values {
-		if v.secret() && strings.HasPrefix(string(c.from(v.Name)), filepath.Base(c.file)+" line ") {
+	for _, v := range c.Values {
+		if v.Secret() && strings.HasPrefix(string(c.From(v.Name)), filepath.Base(c.file)+" line ") {
 			names = append(names, v.Name)
 		}
 	}

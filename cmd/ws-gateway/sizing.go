@@ -8,6 +8,7 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 
 	"ws-gateway/cmd/ws-gateway/internal/sizing"
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 // fitMemory fits what bounds memory to the memory limit, where there is one: what
@@ -24,10 +25,10 @@ func (c *config) fit(limit int64) {
 	}
 	for i := range sizing.Budgets {
 		b := &sizing.Budgets[i]
-		c.setDefault(b.Option, size(max(b.Default(limit), c.least(b.Option))), limit)
+		c.setDefault(b.Option, settings.Size(max(b.Default(limit), c.least(b.Option))), limit)
 	}
-	c.setDefault("max-api-body", size(sizing.Body(limit)), limit)
-	c.setDefault("socket-buffer", size(sizing.SocketBuffer(limit)), limit)
+	c.setDefault("max-api-body", settings.Size(sizing.Body(limit)), limit)
+	c.setDefault("socket-buffer", settings.Size(sizing.SocketBuffer(limit)), limit)
 }
 
 // least is what other options want a budget to hold.
@@ -45,21 +46,21 @@ func (c *config) least(option string) int64 {
 
 // setDefault gives an option that nobody has set a value that follows from the
 // memory limit.
-func (c *config) setDefault(option string, to size, limit int64) {
-	if _, given := c.sources[option]; given {
+func (c *config) setDefault(option string, to settings.Size, limit int64) {
+	if _, given := c.Sources[option]; given {
 		return
 	}
-	for _, v := range c.values {
+	for _, v := range c.Values {
 		if v.Name == option {
 			*c.budget(option) = to
 			v.Target.Set(reflect.ValueOf(to)) // what is shown
-			c.sources[option] = source(fmt.Sprintf("default under a memory limit of %v", size(limit)))
+			c.Sources[option] = settings.Source(fmt.Sprintf("default under a memory limit of %v", settings.Size(limit)))
 		}
 	}
 }
 
 // budget is the field of an option that fit may set.
-func (c *config) budget(option string) *size {
+func (c *config) budget(option string) *settings.Size {
 	switch option {
 	case "header-memory":
 		return &c.HeaderMemory

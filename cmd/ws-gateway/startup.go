@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ws-gateway/cmd/ws-gateway/program"
+	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/forward"
 )
 
@@ -32,10 +33,10 @@ func (g *gateway) logReady() {
 		Int("fd_limit", g.around.descriptors).
 		Int("fd_allows", connectionLimit(g.around.descriptors, 0, c.CallbackConcurrent))
 	if m := g.around.memory; m.limit > 0 {
-		e = e.Stringer("memory_limit", size(m.limit))
+		e = e.Stringer("memory_limit", settings.Size(m.limit))
 	}
 	if m := g.around.memory; m.runtime > 0 {
-		e = e.Stringer("go_memory_limit", size(m.runtime))
+		e = e.Stringer("go_memory_limit", settings.Size(m.runtime))
 	}
 	e.Str("version", program.Version()).Msg("ready")
 	g.supervisor.ready(g.status())

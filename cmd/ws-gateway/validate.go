@@ -6,31 +6,26 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
+	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/httptoken"
 )
 
 // finish checks the options, takes what they refer to (token file, manifest,
 // WS_PORT and WS_URL) and drops empty items from lists.
-func (c *config) finish(env environment) error {
+func (c *config) finish(env settings.Environment) error {
 	c.AllowedOrigins = withoutEmpty(c.AllowedOrigins)
 	c.Subprotocols = withoutEmpty(c.Subprotocols)
 	c.TrustedProxies = withoutEmpty(c.TrustedProxies)
 	if c.demo {
 		c.settleDemo()
 	}
-	var errs []error
-	for _, v := range c.values {
-		errs = append(errs, c.checkTags(v))
-	}
-	errs = append(errs, c.checkBindings(env["LISTEN_FDS"] != "" || c.command == "health"), c.checkPaths(), c.checkClients(), c.checkToken(), c.checkTogether(), c.checkCallbacks(), c.asking.check())
+	errs := []error{c.CheckTags(), c.checkBindings(env["LISTEN_FDS"] != "" || c.command == "health"), c.checkPaths(), c.checkClients(), c.checkToken(), c.checkTogether(), c.checkCallbacks(), c.asking.check()}
 	if c.demo || c.command == "health" {
 		return errors.Join(errs...)
 	}
@@ -43,45 +38,6 @@ func withoutEmpty(list []string) []string {
 		return nil
 	}
 	return list
-}
-
-// checkTags checks a value against the min, max and oneof of the table.
-func (c *config) checkTags(v value) error {
-	if c.mistakes.doubt[v.Name] {
-		return nil // it holds nothing that was meant
-	}
-	if oneof := v.Tag.Get("oneof"); oneof != "" && !slices.Contains(strings.Split(oneof, ","), v.Target.String()) {
-		return c.reject(v.Name, strings.ReplaceAll(oneof, ",", " or "))
-	}
-	least, most := v.Tag.Get("min"), v.Tag.Get("max")
-	switch {
-	case least == "" && most == "":
-	case least != "" && v.number() < v.parseBound(least):
-		return c.reject(v.Name, "at least "+least)
-	case most != "" && v.number() > v.parseBound(most):
-		return c.reject(v.Name, "at most "+most)
-	}
-	return nil
-}
-
-func (v value) number() int64 { return v.Target.Int() }
-
-// parseBound reads a bound of the table, which is written like a value.
-func (v value) parseBound(text string) int64 {
-	switch v.Target.Type() {
-	case reflect.TypeFor[time.Duration]():
-		d, err := time.ParseDuration(text)
-		if err != nil {
-			panic("BUG: bound of " + v.Name)
-		}
-		return int64(d)
-	default:
-		n, ok := parseSize(text)
-		if !ok {
-			panic("BUG: bound of " + v.Name)
-		}
-		return int64(n)
-	}
 }
 
 func isTCPAddress(addr string) bool {
@@ -101,24 +57,24 @@ func isLoopbackAddress(addr string) bool {
 func (c *config) checkClients() error {
 	var errs []error
 	if want := wantPath(c.Path); want != "" {
-		errs = append(errs, c.reject("path", want))
+		errs = append(errs, c.Reject("path", want))
 	}
 	if !httptoken.Is(c.UserHeader) {
-		errs = append(errs, c.reject("user-header", "a header name such as X-Bfl-User"))
+		errs = append(errs, c.Reject("user-header", "a header name such as X-Bfl-User"))
 	}
 	for _, origin := range c.AllowedOrigins {
 		if !isOrigin(origin) {
-			errs = append(errs, invalid("allowed-origins", origin, c.from("allowed-origins"), "an origin such as https://app.example.org or https://*.example.org, without a path"))
+			errs = append(errs, settings.Invalid("allowed-origins", origin, c.From("allowed-origins"), "an origin such as https://app.example.org or https://*.example.org, without a path"))
 		}
 	}
 	for _, proxy := range c.TrustedProxies {
 		if _, ok := parsePrefix(proxy); !ok {
-			errs = append(errs, invalid("trusted-proxies", proxy, c.from("trusted-proxies"), "an address or a range of addresses, such as 10.0.0.0/8, 192.0.2.1 or fd00::/8"))
+			errs = append(errs, settings.Invalid("trusted-proxies", proxy, c.From("trusted-proxies"), "an address or a range of addresses, such as 10.0.0.0/8, 192.0.2.1 or fd00::/8"))
 		}
 	}
 	for _, name := range c.Subprotocols {
 		if !httptoken.Is(name) {
-			errs = append(errs, invalid("subprotocols", name, c.from("subprotocols"), "a name without blanks and separators"))
+			errs = append(errs, settings.Invalid("subprotocols", name, c.From("subprotocols"), "a name without blanks and separators"))
 		}
 	}
 	return errors.Join(errs...)
@@ -171,25 +127,25 @@ func (c *config) checkToken() error {
 	}
 	if c.AdminTokenFile != "" {
 		if c.AdminToken != "" {
-			c.mistakes.doubt["admin-token"] = true
+			c.Doubt("admin-token")
 			return fmt.Errorf("--admin-token (from %s) and --admin-token-file (from %s): only one of them can be used",
-				c.from("admin-token"), c.from("admin-token-file"))
+				c.From("admin-token"), c.From("admin-token-file"))
 		}
 		option, must = "admin-token-file", "a file that holds "
 		data, err := textfile.ReadSecret(c.AdminTokenFile)
 		if err != nil {
-			return c.reject(option, "a file that can be read: "+withoutPath(err).Error())
+			return c.Reject(option, "a file that can be read: "+textfile.WithoutPath(err).Error())
 		}
 		if c.token = strings.TrimSpace(string(data)); c.token == "" {
-			return c.reject(option, "a file with the token in it; this one is empty")
+			return c.Reject(option, "a file with the token in it; this one is empty")
 		}
 	}
 	c.contents[option] = digestOf(c.token)
 	if strings.ContainsFunc(c.token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return c.reject(option, must+"printable ASCII without blanks")
+		return c.Reject(option, must+"printable ASCII without blanks")
 	}
 	if n := len(c.token); n > 0 && n < shortestToken {
-		return c.reject(option, fmt.Sprintf("%sat least %d characters, this one has %d: it can be guessed; openssl rand -hex 16 makes one", must, shortestToken, n))
+		return c.Reject(option, fmt.Sprintf("%sat least %d characters, this one has %d: it can be guessed; openssl rand -hex 16 makes one", must, shortestToken, n))
 	}
 	return nil
 }
@@ -205,8 +161,8 @@ const (
 func (c *config) checkTogether() error {
 	var errs []error
 	check := func(wrong bool, option, want string, value any, others ...string) {
-		if wrong && c.mistakes.certain(append(others, option)...) {
-			errs = append(errs, c.reject(option, fmt.Sprintf(want, value)))
+		if wrong && c.Certain(append(others, option)...) {
+			errs = append(errs, c.Reject(option, fmt.Sprintf(want, value)))
 		}
 	}
 	check(c.MaxMessageSize > c.MessageMemory, "max-message-size", "at most --message-memory, which is %v", c.MessageMemory, "message-memory")
@@ -222,15 +178,15 @@ func (c *config) checkTogether() error {
 
 // checkPaths refuses one path for two things.
 func (c *config) checkPaths() error {
-	if c.Journal != "" && c.DeadLetter != "" && filepath.Clean(c.Journal) == filepath.Clean(c.DeadLetter) && c.mistakes.certain("journal", "dead-letter") {
-		return c.reject("dead-letter", "another path than --journal, which is a folder")
+	if c.Journal != "" && c.DeadLetter != "" && filepath.Clean(c.Journal) == filepath.Clean(c.DeadLetter) && c.Certain("journal", "dead-letter") {
+		return c.Reject("dead-letter", "another path than --journal, which is a folder")
 	}
 	return nil
 }
 
 // byteBurst is --byte-burst, or what stands for it: with the policy that closes,
 // a single message must not be too much.
-func (c *config) byteBurst() size {
+func (c *config) byteBurst() settings.Size {
 	const around = 64 << 10 // what may come in one read with the end of a message
 	switch {
 	case c.ByteBurst > 0:

@@ -53,3 +53,11 @@ func ReadSecret(path string) ([]byte, error) {
 	}
 	return Text(data)
 }
+
+// WithoutPath drops the path from an error, for messages that name it anyway.
+func WithoutPath(err error) error {
+	if pathErr, ok := errors.AsType[*os.PathError](err); ok {
+		return pathErr.Err
+	}
+	return err
+}

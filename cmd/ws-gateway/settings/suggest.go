@@ -1,18 +1,18 @@
-package main
+package settings
 
 import "strings"
 
-// didYouMean ends a message about an unknown name: with the known name that is
-// closest to it, or with nothing where none is close.
-func didYouMean(name string, known []string) string {
+// DidYouMean ends a message about an unknown name: with the known name that is
+// closest to it, or with nothing if none is close.
+func DidYouMean(name string, known []string) string {
 	if best := closest(name, known); best != "" {
 		return ", did you mean " + best + "?"
 	}
 	return ""
 }
 
-// closest is the known name that may have been meant; "" where none is close. What all
-// names begin with makes none of them closer.
+// closest is the known name that may have been meant; "" if none is close. A prefix
+// that all names have does not count.
 func closest(name string, known []string) string {
 	best, bestDistance := "", 4
 	for _, k := range known {
@@ -23,9 +23,9 @@ func closest(name string, known []string) string {
 	return best
 }
 
-// bare is the name of a flag or variable without what all of them begin with.
+// bare is the name of a flag or variable without the prefix that all of them have.
 func bare(name string) string {
-	return strings.TrimPrefix(strings.TrimPrefix(name, "--"), envName(""))
+	return strings.TrimPrefix(strings.TrimPrefix(name, "--"), EnvName(""))
 }
 
 // editDistance counts the bytes to insert, delete or replace to get from a to b.

@@ -1,9 +1,8 @@
-package main
+package settings
 
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -21,29 +20,44 @@ type setting struct {
 	line  int
 }
 
-// readConfigFile reads the file of --config and notes what is wrong with it. allowed
-// are the options' names; any other key is a mistake.
-func readConfigFile(path string, allowed []string, m *mistakes) map[string]setting {
+// ReadFile reads a file that may set the options allowed, for those who need no more
+// than the texts, by option. The error is the first mistake in the file.
+func ReadFile(path string, allowed []string) (map[string][]string, error) {
+	s := New()
+	found := s.readFile(path, allowed)
+	if len(s.misnamed) > 0 {
+		return nil, s.misnamed[0]
+	}
+	texts := make(map[string][]string, len(found))
+	for option, setting := range found {
+		texts[option] = setting.texts
+	}
+	return texts, nil
+}
+
+// readFile reads the file of --config and notes what is wrong with it: a key that is
+// not allowed, for example.
+func (s *Set) readFile(path string, allowed []string) map[string]setting {
 	data, err := textfile.Read(path)
 	if err != nil {
-		m.blind = true
-		m.names = append(m.names, fmt.Errorf("--config %q: %w", path, withoutPath(err)))
+		s.blind = true
+		s.Stray(fmt.Errorf("--config %q: %w", path, textfile.WithoutPath(err)))
 		return nil
 	}
-	settings, err := parseConfigFile(data, allowed)
+	found, err := parseFile(data, allowed)
 	base := filepath.Base(path)
 	several, ok := err.(interface{ Unwrap() []error })
 	if err != nil && !ok {
-		m.blind = true
-		m.names = append(m.names, fmt.Errorf("%s%w", base, err))
+		s.blind = true
+		s.Stray(fmt.Errorf("%s%w", base, err))
 	}
 	if ok {
 		for _, err := range several.Unwrap() {
 			about, _ := errors.AsType[*keyError](err)
-			m.misnamed(fmt.Errorf("%s%w", base, err), about.key, allowed)
+			s.Misnamed(fmt.Errorf("%s%w", base, err), about.key, allowed)
 		}
 	}
-	return settings
+	return found
 }
 
 // keyError is what is wrong with a key of the file.
@@ -55,14 +69,13 @@ type keyError struct {
 
 func (e *keyError) Error() string { return fmt.Sprintf(":%d: %s", e.line, e.text) }
 
-// parseConfigFile returns the settings in data. Its errors begin with the
-// position, ":<line>: ", or with ": " where there is none. Where it understands the
-// file but for some keys, each of these has a *keyError, joined, and the others are
-// in the settings.
-func parseConfigFile(data []byte, allowed []string) (map[string]setting, error) {
+// parseFile returns the settings in data. Its errors begin with the position,
+// ":<line>: ", or with ": " if there is none. If it understands all of the file but
+// some keys, it returns the other settings and the *keyErrors, joined.
+func parseFile(data []byte, allowed []string) (map[string]setting, error) {
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
-		return nil, yamlError(err)
+		return nil, YAMLError(err)
 	}
 	settings := map[string]setting{}
 	var errs []error
@@ -80,8 +93,8 @@ func parseConfigFile(data []byte, allowed []string) (map[string]setting, error) 
 	return settings, errors.Join(errs...)
 }
 
-// addSettings adds the keys of a document. The first errors are about keys, the
-// last one is about the whole.
+// addSettings adds the keys of a document. The first errors are about single keys,
+// the last one is about the whole document.
 func addSettings(settings map[string]setting, body ast.Node, allowed []string) (errs []error, _ error) {
 	var pairs []*ast.MappingValueNode
 	switch body := body.(type) {
@@ -100,7 +113,7 @@ func addSettings(settings map[string]setting, body ast.Node, allowed []string) (
 			errs = append(errs, &keyError{at, key, fmt.Sprintf(format, args...)})
 		}
 		if !slices.Contains(allowed, key) {
-			wrong("unknown key %q%s", key, didYouMean(key, allowed))
+			wrong("unknown key %q%s", key, DidYouMean(key, allowed))
 			continue
 		}
 		if _, twice := settings[key]; twice {
@@ -118,7 +131,7 @@ func addSettings(settings map[string]setting, body ast.Node, allowed []string) (
 	return errs, nil
 }
 
-// settingOf takes a scalar or a list of scalars; null is the same as no setting.
+// settingOf takes a scalar or a list of scalars; null counts as no setting.
 func settingOf(node ast.Node) (setting, error) {
 	if seq, ok := node.(*ast.SequenceNode); ok {
 		s := setting{texts: []string{}, list: true}
@@ -160,20 +173,12 @@ func line(node ast.Node) int {
 	return 1
 }
 
-// yamlError reduces the library's picture of the place to one line.
-func yamlError(err error) error {
+// YAMLError reduces an error of the YAML library, which draws the place, to one line
+// that begins as errors of a file do: ":<line>: " or ": ".
+func YAMLError(err error) error {
 	var syntax yaml.Error
 	if errors.As(err, &syntax) && syntax.GetToken() != nil {
 		return fmt.Errorf(":%d: %s", syntax.GetToken().Position.Line, syntax.GetMessage())
 	}
 	return fmt.Errorf(": %w", err)
-}
-
-// withoutPath drops the path from an error that will be shown beside it.
-func withoutPath(err error) error {
-	var pathErr *os.PathError
-	if errors.As(err, &pathErr) {
-		return pathErr.Err
-	}
-	return err
 }

@@ -1,4 +1,4 @@
-package main
+package settings
 
 import "testing"
 
@@ -17,7 +17,7 @@ func TestOnlyWhatIsCloseIsProposed(t *testing.T) {
 		{"WS_GATEWAY_ABC", variables, ""},
 		{"lst", []string{"list", "send"}, ", did you mean list?"},
 	} {
-		if got := didYouMean(test.name, test.known); got != test.want {
+		if got := DidYouMean(test.name, test.known); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}
