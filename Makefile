@@ -15,6 +15,7 @@ PEERS       := bench/peers
 BROWSER     := e2e/browser
 RACE        := bin/ws-gateway-race
 CLIENT      := client
+LINT        := .ci/lint
 FUZZTIME    ?= 1m
 
 ##@ Use
@@ -99,8 +100,12 @@ $(RACE):
 	mkdir -p bin
 	go build -race -o $@ ./cmd/ws-gateway
 
+# Files of any name whose first line says that a shell runs them.
+SHELL_SCRIPTS = git grep -nE '^\#! ?.*[/ ](ba|da)?sh( |$$)' | sed -n 's/^\([^:]*\):1:.*/\1/p'
+
 .PHONY: check
-check: ## Format, vet and static checks
+check: $(LINT)/node_modules/.installed ## Format, vet and static checks of Go, shell scripts and JavaScript
+	@$(call need,shellcheck,shellcheck)
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	  if [ -n "$$unformatted" ]; then echo "not formatted, run make format:"; echo "$$unformatted"; exit 1; fi
 	go mod tidy -diff
@@ -108,6 +113,8 @@ check: ## Format, vet and static checks
 	go run $(STATICCHECK) ./...
 	go vet -tags proxies ./deploy/proxies && go run $(STATICCHECK) -tags proxies ./deploy/proxies
 	cd $(PEERS) && go mod tidy -diff && go vet ./... && go run $(STATICCHECK) ./...
+	$(SHELL_SCRIPTS) | xargs shellcheck -o check-unassigned-uppercase
+	$(LINT)/node_modules/.bin/biome lint --error-on-warnings
 
 # Beside make check: minutes for the first time, as the linter is built then.
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -195,14 +202,18 @@ readme: ## Write what is generated into README.md and docs/
 # What the tests need besides Go. Packages are installed where this runs as root;
 # elsewhere it says what is missing.
 .PHONY: tools
-tools:
-	@for tool in node:nodejs npm:npm python3:python3 php:php-cli curl:curl; do $(call need,$${tool%%:*},$${tool##*:}); done
+tools: npm
+	@for tool in python3:python3 php:php-cli curl:curl; do $(call need,$${tool%%:*},$${tool##*:}); done
+
+.PHONY: npm
+npm:
+	@for tool in node:nodejs npm:npm; do $(call need,$${tool%%:*},$${tool##*:}); done
 
 .PHONY: browser-tools
 browser-tools: tools $(BROWSER)/node_modules/.installed $(CLIENT)/node_modules/.installed
 	@$(call need,$(CHROMIUM),chromium)
 
-%/node_modules/.installed: %/package-lock.json | tools
+%/node_modules/.installed: %/package-lock.json | npm
 	cd $* && npm ci --no-audit --no-fund
 	touch $@
 
@@ -226,7 +237,7 @@ endef
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf bin dist $(BROWSER)/node_modules $(CLIENT)/node_modules
+	rm -rf bin dist $(BROWSER)/node_modules $(CLIENT)/node_modules $(LINT)/node_modules
 
 .PHONY: help
 help: ## This list

@@ -7,6 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+: "${VERSION:?}" "${COMMIT:?}" "${LDFLAGS?}"
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 MAINTAINER=${MAINTAINER:-ws-gateway maintainers <maintainers@ws-gateway.example>}
 export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
@@ -16,6 +17,7 @@ umask 022
 # is below all releases.
 debian_version() {
   local v=${VERSION#v}
+  # shellcheck disable=SC2001 # sed's pattern has groups
   case $v in
     [0-9]*.*) v=${v//-/.} && echo "${v/./.}" | sed 's/^\([0-9.]*[0-9]\)\.\([0-9]*\.g[0-9a-f]*\)/\1+\2/' ;;
     *) echo "0~$(date -d "@$SOURCE_DATE_EPOCH" +%Y%m%d).${v//-/.}" ;;

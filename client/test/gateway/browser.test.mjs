@@ -48,8 +48,8 @@ describe("in Chromium", { concurrency: 3 }, () => {
       const { Client } = await import("/index.js");
       window.client = new Client(url, options);
       for (const type of ["open", "message", "reconnecting", "close", "state"]) {
-        client.addEventListener(type, ({ code, reason, opened, delay, status, data, state, unsent }) =>
-          tell({ type, code, reason, opened, delay, status, data, state, unsent }));
+        window.client.addEventListener(type, ({ code, reason, opened, delay, status, data, state, unsent }) =>
+          window.tell({ type, code, reason, opened, delay, status, data, state, unsent }));
       }
     }, [w.url, { ...quick, ...settings }]);
     return { context, page, next: (type) => nextOf(events, (event) => event.type === type) };
@@ -67,8 +67,8 @@ describe("in Chromium", { concurrency: 3 }, () => {
       await w.stop(signal);
       assert.deepEqual((({ code, opened }) => [code, opened])(await next("reconnecting")), [code, true]);
       await page.evaluate(() => {
-        for (let n = 0; n < 50; n++) client.sendEvent("count", n);
-        client.send(new Uint8Array([0, 255, 1]));
+        for (let n = 0; n < 50; n++) window.client.sendEvent("count", n);
+        window.client.send(new Uint8Array([0, 255, 1]));
       });
       const failed = await next("reconnecting");
       assert.deepEqual([failed.code, failed.opened, failed.status], [1006, false, undefined]);
@@ -117,7 +117,7 @@ describe("in Chromium", { concurrency: 3 }, () => {
     await w.call("close", { conns: [conn_id], code: 4001, reason: "signed in elsewhere" });
     const { code, reason, unsent } = await next("close");
     assert.deepEqual([code, reason, unsent], [4001, "signed in elsewhere", []]);
-    assert.equal(await page.evaluate(() => client.state), "closed");
+    assert.equal(await page.evaluate(() => window.client.state), "closed");
   });
 });
 
