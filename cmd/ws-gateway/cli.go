@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"ws-gateway/cmd/ws-gateway/internal/help"
 	"ws-gateway/cmd/ws-gateway/internal/signals"
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 	"ws-gateway/cmd/ws-gateway/program"
@@ -182,12 +183,9 @@ func parseClient(args []string, env settings.Environment, out io.Writer) (client
 		kong.KindMapper(reflect.String, kong.MapperFunc(verbatim)),
 		kong.Name("ws-gateway"),
 		kong.ExplicitGroups([]kong.Group{clientGroup}),
-		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: helpWidth}),
-		printHelp(out, env),
-		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
-		kong.Writers(out, io.Discard),
 		kong.Resolvers(set.Resolver(env)),
 	)
+	options = append(options, help.Options(out, env, kong.HelpOptions{})...)
 	parser, err := kong.New(&line, options...)
 	if err != nil {
 		return nil, fmt.Errorf("BUG: %w", err)

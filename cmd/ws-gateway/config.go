@@ -10,6 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"ws-gateway/cmd/ws-gateway/internal/help"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/forward"
@@ -107,13 +108,10 @@ func newParser(cli *commandLine, set *settings.Set, resolver *settings.Resolver,
 		kong.Name("ws-gateway"),
 		kong.Description(description),
 		kong.ExplicitGroups(groups),
-		kong.ConfigureHelp(kong.HelpOptions{NoAppDescFormat: true, NoExpandSubcommands: true, WrapUpperBound: helpWidth}),
-		printHelp(out, env),
-		kong.ValueFormatter(func(v *kong.Value) string { return v.Help }),
-		kong.Writers(out, io.Discard),
 		kong.Resolvers(resolver),
 	)
-	return kong.New(cli, options...)
+	style := kong.HelpOptions{NoAppDescFormat: true, NoExpandSubcommands: true}
+	return kong.New(cli, append(options, help.Options(out, env, style)...)...)
 }
 
 // gatewayModel is the gateway's command line as kong sees it.

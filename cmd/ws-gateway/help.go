@@ -1,14 +1,7 @@
 package main
 
 import (
-	"io"
-	"strconv"
-
 	"github.com/alecthomas/kong"
-
-	"ws-gateway/cmd/ws-gateway/internal/narrowhelp"
-	"ws-gateway/cmd/ws-gateway/internal/terminal"
-	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 const description = `A WebSocket gateway beside your app: clients hold their connections here,
@@ -44,30 +37,4 @@ var groups = []kong.Group{
 	{Key: "process", Title: "Process:"},
 	{Key: "demo", Title: "Demo:"},
 	{Key: "actions", Title: "Other:"},
-}
-
-// helpWidth is the width from which on help does not get wider.
-const helpWidth = 120
-
-// printHelp makes kong print help in two columns where they fit, and one below the
-// other elsewhere.
-func printHelp(out io.Writer, env settings.Environment) kong.Option {
-	return kong.Help(func(options kong.HelpOptions, ctx *kong.Context) error {
-		if width := columnsFor(out, env); width < narrowhelp.Below {
-			return narrowhelp.Print(out, ctx, width)
-		}
-		return kong.DefaultHelpPrinter(options, ctx)
-	})
-}
-
-// columnsFor is the width to write for, as kong sees it: COLUMNS, else the
-// terminal's, else 80.
-func columnsFor(out io.Writer, env settings.Environment) int {
-	if n, err := strconv.Atoi(env["COLUMNS"]); err == nil && n > 0 {
-		return n
-	}
-	if n := terminal.Width(out); n > 0 {
-		return n
-	}
-	return 80
 }

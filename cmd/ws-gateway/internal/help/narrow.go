@@ -1,7 +1,4 @@
-// Package narrowhelp prints a command's help on terminals that are too narrow for
-// the two columns that kong makes: each option has a line of its own, and what it
-// does stands below it.
-package narrowhelp
+package help
 
 import (
 	"io"
@@ -12,14 +9,11 @@ import (
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 )
 
-// Below is the width from which on kong's two columns are as good.
-const Below = 80
-
 const indent = "  "
 
-// Print writes the help of the command that ctx has chosen in lines of at most
-// width columns.
-func Print(out io.Writer, ctx *kong.Context, width int) error {
+// printNarrow writes the help of the command that ctx has chosen in lines of at most
+// width columns: each option has a line of its own, and its help stands below.
+func printNarrow(out io.Writer, ctx *kong.Context, width int) error {
 	p := printer{width: width}
 	node, summary := ctx.Model.Node, ctx.Model.Summary()
 	if selected := ctx.Selected(); selected != nil {
@@ -58,8 +52,8 @@ func (p *printer) wrap(text, next string) {
 	}
 }
 
-// text keeps paragraphs and lines that are indented; of these, what several blanks
-// set off stands below.
+// text keeps paragraphs and indented lines. What follows several blanks in an indented
+// line goes below it.
 func (p *printer) text(text string) {
 	if text == "" {
 		return
@@ -106,7 +100,7 @@ func (p *printer) item(name, help string) {
 	}
 }
 
-// flags prints the flags of the node and of those above it, in their groups.
+// flags prints the flags of node and of its parents, by group.
 func (p *printer) flags(node *kong.Node) {
 	group := "Flags:"
 	p.title(group, "")
