@@ -49,7 +49,7 @@ func (f *Forwarder) Authorize(src Source, req Request, done func(Answer)) {
 	f.counters.events.Add(1)
 	f.counters.lanes.Add(1)
 	f.counters.authorizing.Add(1)
-	f.ready(l, e, now)
+	f.ready(l, e.action, &src, now)
 }
 
 // authorize attempts the event of an authorization and deals with the outcome.
@@ -83,7 +83,7 @@ func (w *worker) authorize(r *report) {
 	case err == nil:
 		w.read(&a, e)
 	}
-	f.conclude(l, a)
+	f.end(l, e, ending{answer: &a})
 	w.link.forget()
 }
 
@@ -105,25 +105,5 @@ func (f *Forwarder) expire(l *lane) {
 	if f.pool.down() {
 		o = Unreachable
 	}
-	f.conclude(l, Answer{Err: o})
-}
-
-// conclude gives an authorization its answer.
-func (f *Forwarder) conclude(l *lane, a Answer) {
-	switch {
-	case a.Err == Delivered:
-		f.counters.delivered[actionOpen].Add(1)
-	case a.Status/100 == 4:
-		f.counters.refused.Add(1)
-	default:
-		f.counters.unanswered.Add(1)
-	}
-	e := l.head
-	if a.Err != Delivered {
-		f.refused(e)
-	}
-	l.auth.done(a)
-	f.counters.authorizing.Add(-1)
-	f.settled(e.cost()+l.cost, true)
-	f.events.put(e)
+	f.end(l, l.head, ending{answer: &Answer{Err: o}})
 }

@@ -37,10 +37,9 @@ type Config struct {
 	Journal Journal
 
 	// Done, where it is not nil, is told of each event that has been delivered or
-	// has failed for good, before its connection's next event is attempted, and
-	// whether the dead-letter file has it. It is called on a worker, must not block
-	// and copies requestID if it keeps it.
-	Done func(requestID []byte, o Outcome, status int, kept bool)
+	// has failed for good, before the next event of its Source.Key is attempted, and
+	// whether the dead-letter file has it. It is called on a worker and must not block.
+	Done func(key uint64, o Outcome, status int, kept bool)
 
 	// Batch, above 1, is how many events of any connections are POSTed together, and
 	// Linger how long after its first event a batch that is not full waits for more;

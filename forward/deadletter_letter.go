@@ -106,11 +106,8 @@ func ParseLetter(line []byte) (*Letter, error) {
 	if len(raw.Event) == 0 || json.Unmarshal(raw.Event, &event) != nil {
 		return nil, errors.New(`"event" is missing or not an event`)
 	}
-	switch connID, _, ok := cutRequestID(raw.RequestID); {
-	case !ok:
-		return nil, errors.New(`"request_id" is missing or not <conn_id>-<number>`)
-	case connID != event.ConnID:
-		return nil, errors.New(`"request_id" and the event's "conn_id" are of different connections`)
+	if err := checkRequestID(raw.RequestID, event.ConnID); err != nil {
+		return nil, err
 	}
 	if _, ok := parseAction(raw.Action); !ok || raw.Action != event.Action {
 		return nil, errors.New(`"action" is none, or not the event's`)
@@ -130,14 +127,22 @@ func ParseLetter(line []byte) (*Letter, error) {
 	}, nil
 }
 
-// cutRequestID takes a request id apart.
-func cutRequestID(id string) (connID string, seq uint32, ok bool) {
-	dash := strings.LastIndexByte(id, '-')
-	if dash <= 0 || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", 0, false
+// checkRequestID says what keeps id from being the request id of an event of
+// connection connID.
+func checkRequestID(id, connID string) error {
+	number, same := strings.CutPrefix(id, connID+"-")
+	if _, err := strconv.ParseUint(number, 10, 32); same && err == nil && connID != "" && isPrintable(id) {
+		return nil
 	}
-	n, err := strconv.ParseUint(id[dash+1:], 10, 32)
-	return id[:dash], uint32(n), err == nil
+	if !same && isPrintable(id) {
+		return errors.New(`"request_id" and the event's "conn_id" are of different connections`)
+	}
+	return errors.New(`"request_id" is missing or not <conn_id>-<number>`)
+}
+
+// isPrintable reports whether s is ASCII that has a glyph, and not empty.
+func isPrintable(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 func parseAction(name string) (action, bool) {
@@ -169,9 +174,9 @@ func parseFields(lines string) (fields []Field, err error) {
 func (f *Forwarder) Redeliver(key uint64, l *Letter) {
 	e := f.events.get(len(l.Event) + len(l.RequestID))
 	e.buf = append(append(e.buf, l.Event...), l.RequestID...)
-	e.body = len(l.Event)
+	e.body, e.conn = len(l.Event), uint32(len(l.ConnID))
 	e.action, _ = parseAction(l.Action)
 	e.attempts = l.Attempts
 	e.cookie, e.headers = unpackHeaders(l.Headers)
-	f.append(key, e)
+	f.append(&Source{Key: key, ConnID: []byte(l.ConnID), User: l.User, Headers: l.Headers}, e)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -79,8 +80,8 @@ func seqs(t *testing.T, path string) (seqs []int) {
 			seqs = append(seqs, -1)
 			continue
 		}
-		_, seq, _ := cutRequestID(l.RequestID)
-		seqs = append(seqs, int(seq))
+		seq, _ := strconv.Atoi(strings.TrimPrefix(l.RequestID, l.ConnID+"-"))
+		seqs = append(seqs, seq)
 	}
 	return seqs
 }

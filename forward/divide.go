@@ -161,9 +161,10 @@ func (b *batch) divide(now time.Duration) (other *lane) {
 	return other
 }
 
-// shrink takes what is done with off the batch that l leads. back are the lanes that
-// are no longer in it and have more, as a chain; rest leads what is left, if anything.
-func (f *Forwarder) shrink(l *lane) (back, rest *lane) {
+// shrink ends the events that are done with of the batch that l leads, after an answer
+// of this status. back are the lanes that are no longer in it and have more, as a
+// chain; rest leads what is left, if anything.
+func (f *Forwarder) shrink(l *lane, status int) (back, rest *lane) {
 	b := l.batch
 	l.batch = nil
 	var last *lane
@@ -171,7 +172,8 @@ func (f *Forwarder) shrink(l *lane) (back, rest *lane) {
 	for _, s := range b.lanes {
 		more := s.lane
 		for range s.done {
-			more = f.advance(s.lane)
+			e := s.lane.head
+			more = f.end(s.lane, e, ending{outcome: e.outcome, status: status})
 		}
 		s.count, s.done = s.count-s.done, 0
 		switch {
@@ -226,7 +228,7 @@ func (w *worker) concludeBatch(r *report, status int, retryAfter time.Duration) 
 func (w *worker) settleBatch(r *report, status int) {
 	f, b := w.f, r.job.lane.batch
 	for _, e := range b.tried {
-		f.settle(e, r.outcome, status)
+		e.outcome = r.outcome
 	}
 	for i := range b.lanes {
 		b.lanes[i].done = b.lanes[i].tried
@@ -235,19 +237,9 @@ func (w *worker) settleBatch(r *report, status int) {
 	if len(b.tried) < len(b.events) { // the rest is still to be found innocent
 		known = doubt{strikes: patience - 1, since: r.began}
 	}
-	if r.back, r.again = f.shrink(r.job.lane); r.again != nil {
+	if r.back, r.again = f.shrink(r.job.lane, status); r.again != nil {
 		r.again.batch.doubt = known
 	}
-}
-
-// settle ends an event.
-func (f *Forwarder) settle(e *event, o Outcome, status int) {
-	if o != Delivered {
-		f.failed(e, o, status)
-		return
-	}
-	f.counters.delivered[e.action].Add(1)
-	f.over(e, Delivered, status, false)
 }
 
 // postpone has a batch attempted again, whole or divided, or gives it up.

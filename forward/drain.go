@@ -21,7 +21,7 @@ func (f *Forwarder) Drain(ctx context.Context) Leftover {
 		f.awaitEmpty(ctx)
 		f.stop()
 		for _, l := range f.pool.abandon() {
-			f.conclude(l, Answer{Err: CutOff})
+			f.end(l, l.head, ending{answer: &Answer{Err: CutOff}})
 		}
 		f.lanes.close(f.abandon)
 		close(f.pressure.quit)
@@ -64,17 +64,17 @@ func (f *Forwarder) stop() {
 	f.delivery.Wait()
 }
 
-// abandon empties a lane that is left.
+// abandon ends the events of a lane that is left.
 func (f *Forwarder) abandon(l *lane) {
 	for l != nil {
-		e := l.head
-		f.leftover.Events++
-		kept := f.letters.write(e, CutOff, 0, time.Now())
-		if kept {
-			f.leftover.DeadLetters++
-		}
-		f.over(e, CutOff, 0, kept)
-		f.counters.failed[e.action].Add(1)
-		l = f.advance(l)
+		l = f.end(l, l.head, ending{outcome: CutOff})
+	}
+}
+
+// add counts an event that is left.
+func (l *Leftover) add(kept bool) {
+	l.Events++
+	if kept {
+		l.DeadLetters++
 	}
 }

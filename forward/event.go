@@ -27,19 +27,23 @@ type event struct {
 
 	cookie  string // part of the session's own string, shared
 	headers string // likewise
-	buf     []byte // the body, then the request id
+	buf     []byte // the body, then the request id, which begins with the connection's
 	body    int    // length of the body in buf
-	action  action
 
 	queued time.Duration // when it was appended
 	window time.Duration // when retrying ends; 0 until it was first attempted or parked
 
 	attempts int
-	redialed bool // has had its one retry without back-off
+	conn     uint32 // length of the connection's id in the request id
+	action   action
+	redialed bool    // has had its one retry without back-off
+	outcome  Outcome // in a batch, what became of it; see share.done
+	lost     bool    // the close of a connection whose gateway died, which has a place in Forwarder.lost
 }
 
 func (e *event) bodyBytes() []byte { return e.buf[:e.body] }
 func (e *event) requestID() []byte { return e.buf[e.body:] }
+func (e *event) connID() []byte    { return e.buf[e.body:][:e.conn] }
 
 // cost is the memory that the event holds, in bytes. Its cookie and headers
 // are counted with the lane.
@@ -101,7 +105,7 @@ func (p *eventPool) close(src *Source, end *End) *event {
 }
 
 func (e *event) complete(src *Source, a action) *event {
-	e.body = len(e.buf)
+	e.body, e.conn = len(e.buf), uint32(len(src.ConnID))
 	e.buf = appendRequestID(e.buf, src)
 	e.action = a
 	e.cookie, e.headers = unpackHeaders(src.Headers)

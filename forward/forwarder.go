@@ -115,7 +115,7 @@ func (f *Forwarder) now() time.Duration {
 // data, never block, and may be called from any goroutine; the calls for one Key
 // come from one goroutine.
 func (f *Forwarder) Open(src Source, req Request) {
-	f.append(src.Key, f.events.open(&src, &req))
+	f.append(&src, f.events.open(&src, &req))
 }
 
 // Message reports full when the lane has reached its bounds: the caller stops
@@ -123,27 +123,24 @@ func (f *Forwarder) Open(src Source, req Request) {
 // all that Message answered full up to then. The event itself is taken in any
 // case. binary data is sent as base64.
 func (f *Forwarder) Message(src Source, data []byte, binary bool) (full bool) {
-	return f.append(src.Key, f.events.message(&src, data, binary))
+	return f.append(&src, f.events.message(&src, data, binary))
 }
 
 // Close appends the connection's last event.
 func (f *Forwarder) Close(src Source, end End) {
-	f.append(src.Key, f.events.close(&src, &end))
+	f.append(&src, f.events.close(&src, &end))
 }
 
-func (f *Forwarder) append(key uint64, e *event) (full bool) {
+func (f *Forwarder) append(src *Source, e *event) (full bool) {
 	now := f.now()
 	e.queued = now
 	// Counted first, for a worker may be done with it before add has returned.
 	cost := e.cost()
 	f.pressure.add(cost)
 	f.counters.events.Add(1)
-	a := f.lanes.add(key, e)
+	a := f.lanes.add(src.Key, e)
 	if a.closed {
-		f.pressure.add(-cost)
-		f.counters.events.Add(-1)
-		f.counters.failed[e.action].Add(1)
-		f.failures.report(e, CutOff, 0)
+		f.end(nil, e, ending{outcome: CutOff})
 		return false
 	}
 	if a.over {
@@ -152,48 +149,12 @@ func (f *Forwarder) append(key uint64, e *event) (full bool) {
 	if a.lane != nil {
 		f.counters.lanes.Add(1)
 		f.pressure.add(a.cost)
-		f.ready(a.lane, e, now)
+		f.ready(a.lane, e.action, src, now)
 	}
 	if a.lane == nil && a.waits > 0 && a.waits%int64(f.cfg.Batch) == 0 {
 		f.pool.look() // a batch may be full
 	}
 	return a.full
-}
-
-// advance takes the first event, which has been dealt with, off its lane and
-// returns the lane if it has more.
-func (f *Forwarder) advance(l *lane) (more *lane) {
-	key := l.key
-	r := f.lanes.remove(l)
-	f.events.put(r.event)
-	f.settled(r.cost, !r.more)
-	if r.drained {
-		f.cfg.Drained(key)
-	}
-	if r.more {
-		return l
-	}
-	return nil
-}
-
-// settled counts out an event that has been dealt with, and its lane where that
-// is gone.
-func (f *Forwarder) settled(cost int64, lane bool) {
-	f.pressure.add(-cost)
-	f.counters.events.Add(-1)
-	if lane && f.counters.lanes.Add(-1) == 0 && f.draining.Load() {
-		select {
-		case f.empty <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// failed records that e failed for good.
-func (f *Forwarder) failed(e *event, o Outcome, status int) {
-	f.counters.failed[e.action].Add(1)
-	f.failures.report(e, o, status)
-	f.over(e, o, status, f.letters.write(e, o, status, time.Now()))
 }
 
 // announce counts that the app went away, and has the log say so.

@@ -1,15 +1,12 @@
 package forward
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"iter"
 	"math"
 	"time"
-
-	"github.com/tidwall/gjson"
 )
 
 // Journal remembers for the next start which connections the app has been told
@@ -42,71 +39,32 @@ const (
 	lostWindow = 1024
 )
 
-var lostSuffix = []byte("-4294967295") // of their request ids
-
 // lostEnd is what became of a connection whose gateway died.
 var lostEnd = End{Code: 1006, Reason: "gateway restarted", Initiator: "gateway"}
 
 // ready gives a lane to the pool. One that begins with an open event waits until
 // the journal has the connection: so the app is never told of a connection that
 // would be forgotten.
-func (f *Forwarder) ready(l *lane, e *event, now time.Duration) {
-	if f.cfg.Journal == nil || e.action != actionOpen {
+func (f *Forwarder) ready(l *lane, first action, src *Source, now time.Duration) {
+	if f.cfg.Journal == nil || first != actionOpen {
 		f.put(l, now)
 		return
 	}
-	f.cfg.Journal.Opened(e.connID(), appendState(nil, e), func() { f.put(l, f.now()) })
+	f.cfg.Journal.Opened(src.ConnID, appendState(nil, src), func() { f.put(l, f.now()) })
 }
 
 func (f *Forwarder) put(l *lane, now time.Duration) {
 	if !f.pool.put(l, now) && l.auth != nil {
-		f.conclude(l, Answer{Err: CutOff})
+		f.end(l, l.head, ending{answer: &Answer{Err: CutOff}})
 	}
 }
 
-// over tells those who want to know what became of e: delivered, or failed for
-// good. kept says that the dead-letter file has it.
-func (f *Forwarder) over(e *event, o Outcome, status int, kept bool) {
-	if f.cfg.Journal != nil && e.action == actionClose {
-		// One that was cut off is sent at the next start, unless it is kept.
-		if o != CutOff || kept {
-			f.cfg.Journal.Closed(e.connID())
-		}
-		if bytes.HasSuffix(e.requestID(), lostSuffix) {
-			<-f.lost
-		}
-	}
-	if f.cfg.Done != nil {
-		f.cfg.Done(e.requestID(), o, status, kept)
-	}
-}
-
-// refused tells the journal that there will be no close event.
-func (f *Forwarder) refused(e *event) {
-	if f.cfg.Journal != nil {
-		f.cfg.Journal.Closed(e.connID())
-	}
-}
-
-// connID is the public connection id.
-func (e *event) connID() []byte {
-	id := e.requestID()
-	return id[:bytes.LastIndexByte(id, '-')]
-}
-
-// appendState appends what a close event needs of e's connection besides its id:
-// the length of the user name, the name, the packed headers.
-func appendState(dst []byte, e *event) []byte {
-	user := gjson.GetBytes(e.bodyBytes(), "user_name").String()
-	dst = binary.AppendUvarint(dst, uint64(len(user)))
-	dst = append(dst, user...)
-	if e.headers == "" {
-		return append(dst, e.cookie...)
-	}
-	dst = append(dst, '\n')
-	dst = append(dst, e.cookie...)
-	dst = append(dst, '\n')
-	return append(dst, e.headers...)
+// appendState appends what a close event needs to know about a connection besides
+// its id: the length of the user name, the name, the packed headers.
+func appendState(dst []byte, src *Source) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(src.User)))
+	dst = append(dst, src.User...)
+	return append(dst, src.Headers...)
 }
 
 func parseState(state []byte) (user, headers string, err error) {
@@ -138,7 +96,10 @@ func (f *Forwarder) CloseLost(ctx context.Context, lost iter.Seq2[string, []byte
 			return ctx.Err()
 		}
 		n++
-		f.Close(Source{Key: n << 32, Seq: lostSeq, ConnID: []byte(id), User: user, Headers: headers}, lostEnd)
+		src := Source{Key: n << 32, Seq: lostSeq, ConnID: []byte(id), User: user, Headers: headers}
+		e := f.events.close(&src, &lostEnd)
+		e.lost = true
+		f.append(&src, e)
 	}
 	for range lostWindow { // until nobody has a place
 		select {

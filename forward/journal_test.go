@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -147,7 +148,7 @@ func TestLostConnectionsAreClosedAsTheyWere(t *testing.T) {
 		posts := a.received()
 		equal(t, "posts", len(posts), n)
 		for _, p := range posts {
-			id := p.id[:len(p.id)-len(lostSuffix)]
+			id := strings.TrimSuffix(p.id, "-4294967295")
 			equal(t, "request id", p.id, id+"-4294967295")
 			equal(t, "body", p.body, `{"data":{},"action":"close","user_name":"al\"ice","conn_id":"`+id+`","code":1006,"reason":"gateway restarted","initiator":"gateway"}`)
 			equal(t, "cookie", p.cookie, "a=\xff")
@@ -205,7 +206,7 @@ func TestTheEpochIsSentWithEachPost(t *testing.T) {
 
 func TestALetterIsRedeliveredAsItWasSent(t *testing.T) {
 	type done struct {
-		id     string
+		key    uint64
 		o      Outcome
 		status int
 		kept   bool
@@ -213,8 +214,8 @@ func TestALetterIsRedeliveredAsItWasSent(t *testing.T) {
 	all := make(chan done, 2)
 	cfg := Config{
 		DeadLetter: t.TempDir() + "/dead.jsonl",
-		Done: func(id []byte, o Outcome, status int, kept bool) {
-			all <- done{string(id), o, status, kept}
+		Done: func(key uint64, o Outcome, status int, kept bool) {
+			all <- done{key, o, status, kept}
 		},
 	}
 	bubble(t, cfg, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
@@ -237,8 +238,8 @@ func TestALetterIsRedeliveredAsItWasSent(t *testing.T) {
 		equal(t, "attempt", p.attempt, 5)
 		equal(t, "cookie", p.cookie, "a=b")
 		equal(t, "body", p.body, `{"data": 1,"action":"message","user_name":"u","conn_id":"c"}`)
-		equal(t, "first", take(t, all), done{"c-7", Delivered, 200, false})
-		equal(t, "second", take(t, all), done{"c-8", Rejected, 410, true})
+		equal(t, "first", take(t, all), done{1, Delivered, 200, false})
+		equal(t, "second", take(t, all), done{1, Rejected, 410, true})
 	})
 }
 
@@ -251,7 +252,7 @@ func BenchmarkOpens(b *testing.B) {
 			slots := make(chan struct{}, inFlight)
 			cfg := Config{
 				URL:  startSink(b),
-				Done: func([]byte, Outcome, int, bool) { <-slots },
+				Done: func(uint64, Outcome, int, bool) { <-slots },
 			}
 			if journaled {
 				j, err := journal.Open(b.TempDir(), zerolog.Nop())

@@ -138,7 +138,6 @@ func (t *table) create(s *stripe, key uint64, e *event) *lane {
 
 // removed is what table.remove found.
 type removed struct {
-	event   *event
 	more    bool  // the lane has further events
 	cost    int64 // memory that the event, and the lane where it is gone, held
 	drained bool  // the lane was full and is down to half: Drained is due
@@ -158,7 +157,7 @@ func (t *table) remove(l *lane) (r removed) {
 	l.bytes -= len(e.buf)
 	l.held -= e.cost()
 	r.drained = l.full && t.drain(l)
-	r.event, r.cost, r.more = e, e.cost(), l.head != nil
+	r.cost, r.more = e.cost(), l.head != nil
 	if !r.more {
 		r.cost += l.cost
 		delete(s.lanes, l.key)

@@ -24,10 +24,12 @@ func TestALaneExistsOnlyWhileItHasEvents(t *testing.T) {
 	if c := tab.add(8, testMessage(1)); c.lane == nil || c.lane == a.lane {
 		t.Error("another key shares the lane")
 	}
-	if r := tab.remove(a.lane); r.event != first || !r.more || r.cost != first.cost() {
+	e := a.lane.head
+	if r := tab.remove(a.lane); e != first || !r.more || r.cost != first.cost() {
 		t.Errorf("the first removal: %+v", r)
 	}
-	if r := tab.remove(a.lane); r.event != second || r.more || r.cost != second.cost()+a.cost {
+	e = a.lane.head
+	if r := tab.remove(a.lane); e != second || r.more || r.cost != second.cost()+a.cost {
 		t.Errorf("the last removal: %+v", r)
 	}
 	if d := tab.add(7, testMessage(1)); d.lane == nil {

@@ -130,12 +130,12 @@ func (w *worker) settlePartly(r *report, status int, retryAfter time.Duration) {
 			switch {
 			case !named:
 				f.divisions.took(now)
-				f.settle(e, Delivered, status)
+				e.outcome = Delivered
 			case retry:
 				overdue = true
-				f.settle(e, Unavailable, status)
+				e.outcome = Unavailable
 			default:
-				f.settle(e, Rejected, status)
+				e.outcome = Rejected
 			}
 			if s.done++; s.done < s.tried {
 				e = e.next
@@ -143,7 +143,7 @@ func (w *worker) settlePartly(r *report, status int, retryAfter time.Duration) {
 		}
 	}
 	trial := b.trial || len(b.tried) < len(b.events)
-	r.back, r.again = f.shrink(r.job.lane)
+	r.back, r.again = f.shrink(r.job.lane, status)
 	if r.again == nil {
 		return
 	}

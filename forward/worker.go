@@ -114,8 +114,7 @@ func (w *worker) conclude(r *report, status int, retryAfter time.Duration, err e
 			}
 			w.link.forget()
 		}
-		f.settle(e, Delivered, status)
-		r.back = f.advance(r.job.lane)
+		r.back = f.end(r.job.lane, e, ending{outcome: Delivered, status: status})
 	case r.outcome == CutOff: // Drain finds the event where it is
 	case r.outcome.retryable():
 		due, again := f.policy.retryAt(now, e.window, e.attempts, retryAfter)
@@ -145,8 +144,8 @@ func (w *worker) judge(status int, err error) Outcome {
 
 // fail gives up a job's event.
 func (w *worker) fail(r *report, status int) {
-	w.f.failed(r.job.lane.head, r.outcome, status)
-	r.back = w.f.advance(r.job.lane)
+	l := r.job.lane
+	r.back = w.f.end(l, l.head, ending{outcome: r.outcome, status: status})
 }
 
 // attempt POSTs the first event of l, or its batch. An app closes connections that

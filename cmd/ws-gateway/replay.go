@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -47,6 +46,7 @@ type replay struct {
 
 	mu                       sync.Mutex           // guards the following
 	waiting                  map[string][]*letter // by connection; the first is on its way
+	sent                     map[uint64]*letter   // those on their way, by the key of their lane
 	held, heldBytes          int                  // of these
 	delivered, refused, left int
 	refusals                 *os.File // FILE.refused, once there is one
@@ -88,7 +88,7 @@ func replayLetters(p *program.Process, cfg *config, log zerolog.Logger) error {
 	}
 	r := &replay{
 		p: p, log: log, path: cfg.replay.File, lines: newLetterReader(file), done: done, bar: bar, size: info.Size(),
-		changed: make(chan struct{}, 1), waiting: make(map[string][]*letter),
+		changed: make(chan struct{}, 1), waiting: make(map[string][]*letter), sent: make(map[uint64]*letter),
 	}
 	if cfg.replay.DryRun {
 		return r.rehearse()
@@ -187,20 +187,20 @@ func (r *replay) add(l *letter) {
 // one of its connection there.
 func (r *replay) sendLocked(l *letter) {
 	r.keys++
-	r.events.Redeliver(r.keys<<32|1, l.Letter)
+	key := r.keys<<32 | 1
+	r.sent[key] = l
+	r.events.Redeliver(key, l.Letter)
 }
 
 // settle is forward.Config.Done.
-func (r *replay) settle(requestID []byte, o forward.Outcome, status int, _ bool) {
-	id := string(requestID)
-	conn := id[:strings.LastIndexByte(id, '-')]
+func (r *replay) settle(key uint64, o forward.Outcome, status int, _ bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	queue := r.waiting[conn]
-	if len(queue) == 0 {
+	l := r.sent[key]
+	if l == nil {
 		panic("BUG: an event came back that is not on its way")
 	}
-	l := queue[0]
+	delete(r.sent, key)
 	switch o {
 	case forward.Delivered:
 		r.noteLocked(l, &r.delivered)
@@ -211,13 +211,14 @@ func (r *replay) settle(requestID []byte, o forward.Outcome, status int, _ bool)
 		}
 		r.noteLocked(l, &r.refused)
 	default:
-		r.failLocked(&notTaken{id, o, status})
+		r.failLocked(&notTaken{l.RequestID, o, status})
 		return
 	}
 	r.held--
 	r.heldBytes -= len(l.text)
-	if r.waiting[conn] = queue[1:]; len(queue) == 1 {
-		delete(r.waiting, conn)
+	queue := r.waiting[l.ConnID]
+	if r.waiting[l.ConnID] = queue[1:]; len(queue) == 1 {
+		delete(r.waiting, l.ConnID)
 	} else if r.failure == nil {
 		r.sendLocked(queue[1])
 	}

@@ -1,0 +1,114 @@
+package forward
+
+import "time"
+
+// ending is what became of an event.
+type ending struct {
+	outcome Outcome
+	status  int     // of the app's answer; 0: there was none
+	answer  *Answer // to an authorization; nil: the event is none
+}
+
+// end ends e, the first event of l, and returns l if it has more. Every event passes
+// here once, whatever became of it. If it failed it is counted and logged, and goes
+// to the dead-letter file, with two exceptions. What Drain could not deliver is not
+// logged one by one, for Drain returns how much that is. What comes after Drain, when
+// l is nil, is only logged: lanes and file are closed.
+func (f *Forwarder) end(l *lane, e *event, how ending) (more *lane) {
+	switch {
+	case how.answer != nil:
+		f.answer(l, how.answer)
+	case how.outcome == Delivered:
+		f.counters.delivered[e.action].Add(1)
+		f.report(l.key, e, how, false)
+	case l == nil:
+		f.counters.failed[e.action].Add(1)
+		f.failures.report(e, how.outcome, how.status)
+	default:
+		f.counters.failed[e.action].Add(1)
+		if how.outcome != CutOff {
+			f.failures.report(e, how.outcome, how.status)
+		}
+		kept := f.letters.write(e, how.outcome, how.status, time.Now())
+		if how.outcome == CutOff {
+			f.leftover.add(kept)
+		}
+		f.report(l.key, e, how, kept)
+	}
+	return f.release(l, e)
+}
+
+// report tells the journal and Config.Done what became of e. kept says that the
+// dead-letter file has it.
+func (f *Forwarder) report(key uint64, e *event, how ending, kept bool) {
+	if f.cfg.Journal != nil && e.action == actionClose {
+		// If it was cut off and is not kept, the next start sends it.
+		if how.outcome != CutOff || kept {
+			f.cfg.Journal.Closed(e.connID())
+		}
+		if e.lost {
+			<-f.lost
+		}
+	}
+	if f.cfg.Done != nil {
+		f.cfg.Done(key, how.outcome, how.status, kept)
+	}
+}
+
+// answer tells the caller of Authorize what the app has answered. Unless the app has
+// taken the open event there will be no close event, and the journal forgets the
+// connection.
+func (f *Forwarder) answer(l *lane, a *Answer) {
+	switch {
+	case a.Err == Delivered:
+		f.counters.delivered[actionOpen].Add(1)
+	case a.Status/100 == 4:
+		f.counters.refused.Add(1)
+	default:
+		f.counters.unanswered.Add(1)
+	}
+	if f.cfg.Journal != nil && a.Err != Delivered {
+		f.cfg.Journal.Closed(l.head.connID())
+	}
+	l.auth.done(*a)
+	f.counters.authorizing.Add(-1)
+}
+
+// release takes e off l and gives back its memory, and that of l if it was the last.
+func (f *Forwarder) release(l *lane, e *event) (more *lane) {
+	if l == nil {
+		f.discount(e.cost())
+		f.events.put(e)
+		return nil
+	}
+	key, r := l.key, removed{cost: e.cost() + l.cost}
+	if l.auth == nil {
+		r = f.lanes.remove(l)
+	}
+	f.discount(r.cost)
+	f.events.put(e)
+	if r.drained {
+		f.cfg.Drained(key)
+	}
+	if r.more {
+		return l
+	}
+	f.laneEnded()
+	return nil
+}
+
+// discount undoes what append and Authorize have counted for an event.
+func (f *Forwarder) discount(cost int64) {
+	f.pressure.add(-cost)
+	f.counters.events.Add(-1)
+}
+
+// laneEnded counts a lane less, and wakes Drain with the last.
+func (f *Forwarder) laneEnded() {
+	if f.counters.lanes.Add(-1) == 0 && f.draining.Load() {
+		select {
+		case f.empty <- struct{}{}:
+		default:
+		}
+	}
+}
