@@ -22,13 +22,13 @@ import (
 // candidate is what is known of a parked handshake.
 type candidate struct {
 	id          netpoll.ID
-	profile     profile
+	fields      handshakeFields
 	subprotocol string
 	reply       forward.Reply // the app's, to send once the connection is open
 }
 
 // ask has the app decide about a handshake, which is parked meanwhile.
-func (h *Hub) ask(ls *loopState, id netpoll.ID, p profile, r *netpoll.Request) netpoll.Verdict {
+func (h *Hub) ask(ls *loopState, id netpoll.ID, f handshakeFields, r *netpoll.Request) netpoll.Verdict {
 	waiting := h.authorizing.Add(1)
 	if limit := int64(ls.settings.maxConnections); limit > 0 && h.open.Load()+waiting > limit {
 		h.authorizing.Add(-1)
@@ -39,8 +39,8 @@ func (h *Hub) ask(ls *loopState, id netpoll.ID, p profile, r *netpoll.Request) n
 		h.stats.refusedPending.Add(1)
 		return refuse(http.StatusServiceUnavailable, "too many handshakes wait for the app", retryAfter)
 	}
-	k := &candidate{id: id, profile: p, subprotocol: selectSubprotocol(r, ls.settings.subprotocols)}
-	h.cfg.Authorize(h.firstSource(ls, k), opening(p, r), func(a forward.Answer) { h.answered(ls, k, a) })
+	k := &candidate{id: id, fields: f, subprotocol: selectSubprotocol(r, ls.settings.subprotocols)}
+	h.cfg.Authorize(h.firstSource(ls, k), opening(f, r), func(a forward.Answer) { h.answered(ls, k, a) })
 	return netpoll.Verdict{Pending: true}
 }
 
@@ -49,7 +49,7 @@ func (h *Hub) firstSource(ls *loopState, k *candidate) forward.Source {
 	return forward.Source{
 		Key: uint64(k.id), Seq: 1,
 		ConnID: h.instance.appendID(ls.connID[:0], k.id),
-		User:   k.profile.user, Headers: k.profile.cookie,
+		User:   k.fields.user, Headers: k.fields.headers,
 	}
 }
 
@@ -66,7 +66,7 @@ func (h *Hub) answered(ls *loopState, k *candidate, a forward.Answer) {
 			h.cfg.Log.Warn().Msg("the app answered an open event with a user name that is not UTF-8: the upgrade is refused")
 			refusal = refuse(http.StatusServiceUnavailable, "the user name is not UTF-8", 0)
 		} else {
-			k.profile.user = a.User
+			k.fields.user = a.User
 		}
 	}
 	err := ls.loop.PostContext(h.ctx, func(l *netpoll.Loop) bool {
@@ -105,7 +105,7 @@ func (h *Hub) conclude(ls *loopState, k *candidate, accepted bool, refusal netpo
 		h.stats.refusedDraining.Add(1)
 		refusal = refuse(http.StatusServiceUnavailable, "shutting down", retryAfter)
 	case refusal.Status == 0:
-		if outcome := h.enter(ls, k.id, k.profile); outcome != admitted {
+		if outcome := h.enter(ls, k.id, k.fields); outcome != admitted {
 			refusal = h.refuseFor(outcome)
 		}
 	}
@@ -116,7 +116,7 @@ func (h *Hub) conclude(ls *loopState, k *candidate, accepted bool, refusal netpo
 		l.Unpark(k.id, refusal)
 		return
 	}
-	ls.sessions.At(k.id.Slot()).seq = 1 // the open event's
+	ls.sessions.At(k.id.Slot()).Seq = 1 // the open event's
 	l.Unpark(k.id, netpoll.Verdict{Subprotocol: k.subprotocol})
 	if len(k.reply.Body) > 0 || k.reply.Close {
 		h.reply(l.Lookup(k.id), k.reply)

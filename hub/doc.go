@@ -10,9 +10,11 @@
 //	API ──List, Get────▶ directory                       (caller's goroutine)
 //	API ──Tap──────────▶ what the loops show it, as far as it has room
 //
-// A session, its place in the loop's slab and the loop's wheel belong to the
-// loop's goroutine. The directory (user name → sessions) is the one thing that
-// all share: it is striped by the name's hash, and a stripe's lock is held for a
-// bounded piece of map work only. No lock is held while another is taken or
-// while anything is called that is not the directory's.
+// A session, its place in the loop's slab and the loop's wheels belong to the
+// loop's goroutine. What all loops share is the directory (user name → sessions)
+// and the counts of connections by address: both are striped, and a lock is held
+// for a bounded piece of map work only.
+//
+// hub/directory and hub/wheel are the parts that know no connection. Of our other
+// packages hub imports netpoll and forward.
 package hub

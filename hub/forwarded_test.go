@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"ws-gateway/hub/directory"
 	"ws-gateway/netpoll"
 )
 
@@ -102,7 +103,7 @@ func TestTheClientIsWhoTheTrustedProxiesSayItIs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := string(appendAddr(nil, p.client(request(c.peer, c.lines...)))); got != c.want {
+		if got := string(directory.AppendAddr(nil, p.client(request(c.peer, c.lines...)))); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"ws-gateway/forward"
+	"ws-gateway/hub/directory"
 	"ws-gateway/netpoll"
 )
 
@@ -24,34 +25,34 @@ func (h *Hub) Upgrade(c *netpoll.Conn, r *netpoll.Request) netpoll.Verdict {
 	if refusal.Status != 0 {
 		return refusal
 	}
-	p := profile{
-		user:   user,
-		cookie: ls.settings.passedOn(r),
-		agent:  field(r, "User-Agent"),
-		remote: ls.settings.proxies.client(r),
+	f := handshakeFields{
+		user:    user,
+		headers: ls.settings.passedOn(r),
+		agent:   field(r, "User-Agent"),
+		remote:  ls.settings.proxies.client(r),
 	}
-	if !c.Keep(p.size()) {
+	if !c.Keep(f.size()) {
 		h.stats.refusedHead.Add(1)
 		return refuse(http.StatusRequestHeaderFieldsTooLarge, "cookie or forwarded headers too large at the moment: --header-memory is used up", 0)
 	}
 	if h.cfg.Authorize != nil {
-		return h.ask(ls, id, p, r)
+		return h.ask(ls, id, f, r)
 	}
-	if outcome := h.enter(ls, id, p); outcome != admitted {
+	if outcome := h.enter(ls, id, f); outcome != admitted {
 		return h.refuseFor(outcome)
 	}
-	if f := h.cfg.Forwarder; f != nil {
-		f.Open(ls.source(h, id), opening(p, r))
+	if app := h.cfg.Forwarder; app != nil {
+		app.Open(ls.source(h, id), opening(f, r))
 	}
 	return netpoll.Verdict{Subprotocol: selectSubprotocol(r, ls.settings.subprotocols)}
 }
 
 // opening is what the open event says of the handshake.
-func opening(p profile, r *netpoll.Request) forward.Request {
+func opening(f handshakeFields, r *netpoll.Request) forward.Request {
 	return forward.Request{
 		URI:        strings.ToValidUTF8(string(r.Target), "\uFFFD"),
-		RemoteAddr: string(appendAddr(nil, p.remote)),
-		UserAgent:  p.agent,
+		RemoteAddr: string(directory.AppendAddr(nil, f.remote)),
+		UserAgent:  f.agent,
 		Origin:     field(r, "Origin"),
 	}
 }

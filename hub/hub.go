@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"ws-gateway/forward"
+	"ws-gateway/hub/directory"
 	"ws-gateway/hub/wheel"
 	"ws-gateway/netpoll"
 )
@@ -84,7 +85,7 @@ type Hub struct {
 	giveUp context.CancelFunc
 
 	// Synchronised in itself.
-	directory   *directory
+	directory   *directory.Directory
 	open        atomic.Int64 // connections, those included that are about to be listed
 	authorizing atomic.Int64 // handshakes that wait for the app
 	attached    atomic.Bool
@@ -101,7 +102,7 @@ type Hub struct {
 type loopState struct {
 	loop      *netpoll.Loop
 	settings  *settings // see Reload
-	sessions  netpoll.Slab[session]
+	sessions  netpoll.Slab[directory.Session]
 	now       uint32                // seconds, as the last Tick said
 	grace     uint32                // tick before which nobody is closed for want of pings
 	open      int                   // sessions
@@ -138,12 +139,13 @@ func New(cfg Config) (*Hub, error) {
 	}
 	started := time.Now()
 	ctx, giveUp := context.WithCancel(context.Background())
+	in := newInstance()
 	return &Hub{
-		cfg: cfg, settings: s, instance: newInstance(), ctx: ctx, giveUp: giveUp,
+		cfg: cfg, settings: s, instance: in, ctx: ctx, giveUp: giveUp,
 		clock:     func() time.Duration { return time.Since(started) },
 		pong:      netpoll.NewFrame(ws.OpText, pongMessage),
 		ping:      netpoll.NewFrame(ws.OpPing, nil),
-		directory: newDirectory(),
+		directory: directory.New(in.appendID),
 	}, nil
 }
 
@@ -172,7 +174,7 @@ func (h *Hub) attach(loops []*netpoll.Loop, compress func(*netpoll.Frame)) {
 		ls.goOn = func(slot uint32) { h.goOn(ls, slot) }
 		ls.configure(h.settings, 0)
 		h.loops = append(h.loops, ls)
-		h.directory.slabs = append(h.directory.slabs, &ls.sessions)
+		h.directory.AddLoop(&ls.sessions)
 	}
 	h.attached.Store(true)
 }

@@ -6,17 +6,20 @@ import (
 	"unique"
 
 	"ws-gateway/forward"
+	"ws-gateway/hub/directory"
 	"ws-gateway/netpoll"
 )
 
-// profile is what the opening handshake says of a connection that is kept.
-type profile struct {
-	user, cookie, agent string
-	remote              netip.AddrPort
+// handshakeFields are what the session keeps of the opening handshake.
+type handshakeFields struct {
+	user    string
+	headers string // packed: what goes with the connection's events
+	agent   string
+	remote  netip.AddrPort
 }
 
-// size is how many bytes of the handshake are kept.
-func (p *profile) size() int { return len(p.user) + len(p.cookie) + len(p.agent) }
+// size is how many bytes of the handshake the session keeps.
+func (f *handshakeFields) size() int { return len(f.user) + len(f.headers) + len(f.agent) }
 
 // admission is the outcome of enter.
 type admission uint8
@@ -29,26 +32,26 @@ const (
 )
 
 // enter makes the session of a connection, lists it and arms its deadlines.
-func (h *Hub) enter(ls *loopState, id netpoll.ID, p profile) admission {
+func (h *Hub) enter(ls *loopState, id netpoll.ID, f handshakeFields) admission {
 	limits, slot := ls.settings, id.Slot()
 	if !h.reserve(limits.maxConnections) {
 		return full
 	}
-	if ls.counts(slot) && !limits.addresses.join(p.remote.Addr(), limits.maxConnectionsPerAddress) {
+	if ls.counts(slot) && !limits.addresses.join(f.remote.Addr(), limits.maxConnectionsPerAddress) {
 		h.open.Add(-1)
 		return addressFull
 	}
 	ls.sessions.Grow(slot)
 	s := ls.sessions.At(slot)
-	s.cookie, s.agent, s.seq = p.cookie, unique.Make(p.agent), 0
-	s.setRemote(p.remote)
-	if !h.directory.join(id, s, p.user, limits.maxConnectionsPerUser, time.Now().UnixNano()) {
-		s.release()
-		h.depart(ls, slot, p.remote.Addr())
+	s.Headers, s.Agent, s.Seq = f.headers, unique.Make(f.agent), 0
+	s.SetRemote(f.remote)
+	if !h.directory.Join(id, s, f.user, limits.maxConnectionsPerUser, time.Now().UnixNano()) {
+		s.Release()
+		h.depart(ls, slot, f.remote.Addr())
 		return userFull
 	}
 	ls.open++
-	ls.heads.Add(int64(p.size()))
+	ls.heads.Add(int64(f.size()))
 	if ls.meters != nil {
 		ls.meters.Grow(slot)
 		*ls.meters.At(slot) = meters{}
@@ -58,7 +61,7 @@ func (h *Hub) enter(ls *loopState, id netpoll.ID, p profile) admission {
 		ls.pings.Set(slot, ls.firstPing(slot))
 	}
 	if h.tapped() {
-		h.show(ls, id, TapEvent{Action: TapOpen, RemoteAddr: string(appendAddr(nil, p.remote))}, nil)
+		h.show(ls, id, TapEvent{Action: TapOpen, RemoteAddr: string(directory.AppendAddr(nil, f.remote))}, nil)
 	}
 	return admitted
 }
@@ -96,11 +99,11 @@ func (h *Hub) exit(ls *loopState, id netpoll.ID) {
 	ls.deadlines.Clear(slot)
 	ls.paused.Clear(slot)
 	ls.pings.Clear(slot)
-	h.directory.leave(id, s)
-	ls.heads.Add(-int64(s.kept()))
-	s.release()
+	h.directory.Leave(id, s)
+	ls.heads.Add(-int64(s.Kept()))
+	s.Release()
 	ls.open--
-	h.depart(ls, slot, s.remoteAddr())
+	h.depart(ls, slot, s.Addr())
 }
 
 // deadline is the tick by which a client must have been heard again. Now is cut
@@ -111,10 +114,10 @@ func (ls *loopState) deadline() uint32 { return ls.now + ls.settings.pingTimeout
 // the next one of the loop.
 func (ls *loopState) source(h *Hub, id netpoll.ID) forward.Source {
 	s := ls.sessions.At(id.Slot())
-	s.seq++
+	s.Seq++
 	return forward.Source{
-		Key: uint64(id), Seq: s.seq,
+		Key: uint64(id), Seq: s.Seq,
 		ConnID: h.instance.appendID(ls.connID[:0], id),
-		User:   s.user, Headers: s.cookie,
+		User:   s.User, Headers: s.Headers,
 	}
 }

@@ -162,7 +162,7 @@ func (t *settling) run(l *netpoll.Loop) (more bool) {
 		ls.counted = max(ls.counted, t.slot)
 		if c := l.At(slot); c != nil {
 			if a := ls.settings.addresses; a != nil && !counted {
-				a.join(ls.sessions.At(slot).remoteAddr(), math.MaxInt)
+				a.join(ls.sessions.At(slot).Addr(), math.MaxInt)
 			}
 			t.settle(c, slot)
 		}

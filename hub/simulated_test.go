@@ -1,23 +1,28 @@
 package hub
 
 import (
-	"fmt"
 	"net/netip"
 	"testing"
 
 	"ws-gateway/netpoll"
 )
 
-// simulation is a Simulation for tests, whose sessions need only a user.
-type simulation struct{ *Simulation }
+// simulation is a hub whose connections are sessions alone. Its loops have no
+// goroutines: what they do the test does, and calls for one loop must not overlap.
+// Send and Close have no loops to go to.
+type simulation struct {
+	*Hub
+	generation []uint32 // of the newest session, by loop
+}
 
 func simulate(t testing.TB, loops int, cfg Config) *simulation {
 	t.Helper()
-	sim, err := NewSimulation(cfg, loops)
+	h, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &simulation{sim}
+	h.attach(make([]*netpoll.Loop, loops), func(*netpoll.Frame) {})
+	return &simulation{Hub: h, generation: make([]uint32, loops)}
 }
 
 var agents = []string{
@@ -27,10 +32,11 @@ var agents = []string{
 	"",
 }
 
-// enter opens a session in a slot that is free. As for a real loop, calls for
-// one loop come from one goroutine.
+// enter opens a session in a slot that is free.
 func (sim *simulation) enter(loop int, slot uint32, user string) (netpoll.ID, admission) {
-	return sim.admit(loop, slot, profile{
+	sim.generation[loop]++
+	id := netpoll.MakeID(loop, slot, sim.generation[loop])
+	return id, sim.Hub.enter(sim.loops[loop], id, handshakeFields{
 		user: user, agent: agents[int(slot)%len(agents)],
 		remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, byte(slot >> 16), byte(slot >> 8), byte(slot)}), uint16(slot)),
 	})
@@ -45,65 +51,9 @@ func (sim *simulation) mustEnter(t testing.TB, loop int, slot uint32, user strin
 	return id
 }
 
-func (sim *simulation) leave(id netpoll.ID) { sim.Leave(id) }
+func (sim *simulation) leave(id netpoll.ID) { sim.exit(sim.loops[id.Loop()], id) }
 
 func (sim *simulation) public(id netpoll.ID) string { return string(sim.instance.appendID(nil, id)) }
-
-// heard is what a run of List said, checked for what no run may say.
-type heard struct {
-	ids   map[string]string // user by id
-	order []string          // ids
-	left  map[string]bool   // users that were listed and left
-	user  string
-	any   bool
-}
-
-func newHeard() *heard { return &heard{ids: map[string]string{}, left: map[string]bool{}} }
-
-func (l *heard) yield(user string, conns []Info) error {
-	if l.any && user != l.user {
-		l.left[l.user] = true
-	}
-	if l.left[user] {
-		return fmt.Errorf("user %q comes a second time", user)
-	}
-	if len(conns) == 0 {
-		return fmt.Errorf("user %q has no connection", user)
-	}
-	l.user, l.any = user, true
-	for _, c := range conns {
-		if _, ok := l.ids[c.ID]; ok {
-			return fmt.Errorf("connection %s comes a second time", c.ID)
-		}
-		if c.User != user {
-			return fmt.Errorf("connection %s of %q is listed under %q", c.ID, c.User, user)
-		}
-		l.ids[c.ID] = user
-		l.order = append(l.order, c.ID)
-	}
-	return nil
-}
-
-// list lists everything, in pages of limit, which 0 makes one.
-func (sim *simulation) list(t testing.TB, users []string, limit int) *heard {
-	t.Helper()
-	l := newHeard()
-	q := Query{Users: users, Limit: limit}
-	for {
-		before := len(l.order)
-		next, err := sim.List(q, l.yield)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := len(l.order) - before; limit > 0 && (n > limit || next != "" && n < limit) {
-			t.Fatalf("a page of %d has %d connections, and the next one is %q", limit, n, next)
-		}
-		if next == "" {
-			return l
-		}
-		q.Cursor = next
-	}
-}
 
 // A user who is named often is looked for once: its connections as often as its name
 // would be memory without bound.

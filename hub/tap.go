@@ -204,7 +204,7 @@ func (h *Hub) show(ls *loopState, id netpoll.ID, e TapEvent, payload []byte) {
 	if list == nil {
 		return
 	}
-	user := ls.sessions.At(id.Slot()).user
+	user := ls.sessions.At(id.Slot()).User
 	for _, t := range *list {
 		if !t.wants(e.Action, id, user) {
 			continue

@@ -60,7 +60,7 @@ func (h *Hub) resolve(t Targets) aim {
 	}
 	for i, user := range users {
 		if i == 0 || user != users[i-1] { // or a user with many connections, named often, would take memory without bound
-			h.addUser(&a, user)
+			h.directory.EachOf(user, a.add)
 		}
 	}
 	if t.namesConns() && len(users) > 0 || len(t.Conns) > 0 || len(users) > 1 {
@@ -95,13 +95,8 @@ func (h *Hub) parse(s string) (netpoll.ID, bool) {
 
 // belongs reports whether the connection is one of the owners'.
 func (h *Hub) belongs(id netpoll.ID, among owners) bool {
-	s, st := h.directory.lock(id)
-	if s == nil {
-		return false
-	}
-	user := s.user
-	st.mu.Unlock()
-	return among.has(user)
+	user, ok := h.directory.UserOf(id)
+	return ok && among.has(user)
 }
 
 // owners is the users of whom connections may be, sorted; nil is anybody.
@@ -112,21 +107,6 @@ func (o owners) anybody() bool { return o == nil }
 func (o owners) has(user string) bool {
 	_, found := slices.BinarySearch(o, user)
 	return found
-}
-
-func (h *Hub) addUser(a *aim, user string) {
-	var buf [listStep]netpoll.ID
-	w := h.directory.walkUser(user)
-	defer w.end()
-	for more := true; more; {
-		ids := buf[:0]
-		more = w.step(listStep, func(_ *stripe, r ref, s *session) {
-			ids = append(ids, r.id(s.listing().generation()))
-		})
-		for _, id := range ids {
-			a.add(id)
-		}
-	}
 }
 
 func (a *aim) add(id netpoll.ID) {

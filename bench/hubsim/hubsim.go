@@ -12,7 +12,7 @@ import (
 
 	"ws-gateway/bench/proc"
 	"ws-gateway/bench/report"
-	"ws-gateway/hub"
+	"ws-gateway/hub/directory"
 	"ws-gateway/netpoll"
 )
 
@@ -55,7 +55,7 @@ var agents = []string{
 
 // simulation is one under way.
 type simulation struct {
-	*hub.Simulation
+	loop     *loop
 	sessions int
 	phases   []uint8 // in which second of its ping interval a session pings
 	conns    netpoll.Slab[netpoll.Conn]
@@ -70,11 +70,7 @@ func Run(ctx context.Context, sessions int) (Result, error) {
 		return Result{}, err
 	}
 	debug.SetGCPercent(gcPercent)
-	sim := &simulation{sessions: sessions, phases: phases(sessions), result: Result{Sessions: sessions}}
-	var err error
-	if sim.Simulation, err = hub.NewSimulation(hub.Config{PingTimeout: timeout * time.Second}, 1); err != nil {
-		return Result{}, err
-	}
+	sim := &simulation{loop: newLoop(), sessions: sessions, phases: phases(sessions), result: Result{Sessions: sessions}}
 	for _, step := range []func(context.Context) error{sim.fill, sim.tick, sim.collect, sim.resolve, sim.list, sim.move} {
 		if err := step(ctx); err != nil {
 			return Result{}, err
@@ -108,9 +104,9 @@ func room(sessions int, available uint64) error {
 
 func user(n int) string { return fmt.Sprintf("user-%08d", n) }
 
-func (sim *simulation) enter(n int) netpoll.ID {
+func (sim *simulation) enter(n int) {
 	remote := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), uint16(n|1))
-	return sim.Enter(0, uint32(n), user(n), agents[n%len(agents)], remote)
+	sim.loop.enter(uint32(n), user(n), agents[n%len(agents)], remote)
 }
 
 // fill opens the sessions, spread over the seconds of a ping timeout.
@@ -196,7 +192,7 @@ func (sim *simulation) resolve(context.Context) error {
 	var times []float64
 	for range 5 {
 		began := time.Now()
-		if n := sim.Resolve(hub.Targets{Users: names}); n != len(names) {
+		if n := len(sim.loop.targets(names)); n != len(names) {
 			return fmt.Errorf("%d connections of %d users were found", n, len(names))
 		}
 		times = append(times, 1e3*time.Since(began).Seconds())
@@ -204,7 +200,7 @@ func (sim *simulation) resolve(context.Context) error {
 	sim.result.ResolveManyMs = report.Median(times)
 	began := time.Now()
 	for i := range sends {
-		if n := sim.Resolve(hub.Targets{Users: names[i%len(names):][:1]}); n != 1 {
+		if n := len(sim.loop.targets(names[i%len(names):][:1])); n != 1 {
 			return fmt.Errorf("%d connections of one user were found", n)
 		}
 	}
@@ -217,7 +213,7 @@ const looks = 8 // at the heap while a list runs
 // list streams all of it, and then once more to look at what it holds meanwhile.
 func (sim *simulation) list(context.Context) error {
 	began, listed := time.Now(), 0
-	if _, err := sim.List(hub.Query{}, func(_ string, conns []hub.Info) error {
+	if _, err := sim.loop.directory.List(directory.Query{}, func(_ string, conns []directory.Info) error {
 		listed += len(conns)
 		return nil
 	}); err != nil {
@@ -234,7 +230,7 @@ func (sim *simulation) list(context.Context) error {
 	var m runtime.MemStats
 	highest, every := base, max(1, sim.sessions/looks)
 	listed = 0
-	if _, err := sim.List(hub.Query{}, func(_ string, conns []hub.Info) error {
+	if _, err := sim.loop.directory.List(directory.Query{}, func(_ string, conns []directory.Info) error {
 		if (listed+len(conns))/every != listed/every {
 			runtime.GC() // what is still held, not what waits to be collected
 			runtime.ReadMemStats(&m)
@@ -258,14 +254,12 @@ func (sim *simulation) move(context.Context) error {
 	began := time.Now()
 	for i := range n {
 		slot := i * stride
-		sim.Leave(netpoll.MakeID(0, uint32(slot), uint32(slot+1))) // the generations of a loop begin with 1
-		if sim.enter(slot) == 0 {
-			return fmt.Errorf("session %d was not let in again", slot)
-		}
+		sim.loop.leave(netpoll.MakeID(0, uint32(slot), uint32(slot+1))) // the generations of a loop begin with 1
+		sim.enter(slot)
 	}
 	sim.result.MoveNs = float64(time.Since(began).Nanoseconds()) / float64(n)
-	if connections, users := sim.Count(); connections != sim.sessions || users != sim.sessions {
-		return fmt.Errorf("there are %d connections of %d users, not %d", connections, users, sim.sessions)
+	if users := sim.loop.directory.Users(); users != sim.sessions {
+		return fmt.Errorf("there are %d users, not %d", users, sim.sessions)
 	}
 	runtime.KeepAlive(sim)
 	return nil

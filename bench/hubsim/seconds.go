@@ -39,7 +39,7 @@ func (sim *simulation) second(t *ticking) {
 	began := time.Now()
 	last, slice := began, time.Duration(0)
 	for more := true; more; {
-		more = sim.Tick(0, sim.now)
+		more = sim.loop.tick(sim.now)
 		now := time.Now()
 		slice, last = max(slice, now.Sub(last)), now
 	}
@@ -53,7 +53,7 @@ func (sim *simulation) ping(sessions int) {
 	turn := uint8(sim.now % interval)
 	for slot, phase := range sim.phases[:sessions] {
 		if phase == turn {
-			sim.Heard(0, uint32(slot))
+			sim.loop.ping(uint32(slot))
 		}
 	}
 }
@@ -72,7 +72,7 @@ func (sim *simulation) tick(ctx context.Context) error {
 		sim.ping(sim.sessions)
 		sim.second(&t)
 	}
-	if n := sim.Expired(); n > 0 {
+	if n := sim.loop.expired; n > 0 {
 		return fmt.Errorf("%d sessions that ping have timed out", n)
 	}
 	slices.Sort(t.ticks)

@@ -56,7 +56,7 @@ func hubFigures(r hubsim.Result) outcome {
 	o.add("enter, the collector's work included", "ns", r.EnterNs)
 	o.add("leave and enter", "ns", r.MoveNs)
 	o.notes = append(o.notes,
-		"a simulation: the real hub with one loop, a user for each session, and no sockets, callbacks or kernel",
+		"a simulation: the hub's sessions, users, deadlines and lists with one loop, a user for each session, and no sockets, callbacks or kernel",
 		"ticks have all sessions in one wheel; the gateway has one for each loop")
 	return o
 }

@@ -1,26 +1,26 @@
-package hub
+package directory
 
-// walk goes through the sessions of a stripe, or of one user, a bounded number
-// for each holding of the lock. Between the steps it stands before its next
+// walk goes through the sessions of a stripe, or of one user, in steps, and holds
+// the lock for one step at a time. Between the steps it stands before its next
 // session; a session that leaves moves the walks that stand before it on. So a
 // walk meets every session that is there throughout exactly once, at a cost of
-// O(1) for each, however much comes and goes.
+// O(1) for each, however many come and go meanwhile.
 //
-// It is a walk through what was there when it began: sessions that join later
-// are left out, so that it ends, and so that a user who was met, left and came
-// back is not met again.
+// It goes through what was there when it began and leaves out the sessions that
+// join later, so that it ends, and so that it does not meet a user again who was
+// met, left and came back.
 type walk struct {
-	d       *directory
+	d       *Directory
 	stripe  uint8
-	only    bool // one user's sessions, not all of the stripe's
-	horizon int64
+	oneUser bool  // that user's sessions, not all of the stripe's
+	horizon int64 // when it began: who joined later is left out
 
 	// Guarded by the stripe's lock from begin to end.
 	next ref
 }
 
-// place is where a walk was left: behind a session. It stays meaningful when the
-// session, or its user, is gone.
+// place is where somebody left a walk: behind a session. It stays meaningful when
+// the session, or its user, is gone.
 type place struct {
 	session    ref
 	generation uint32
@@ -31,7 +31,7 @@ type place struct {
 }
 
 // walkStripe begins a walk through all sessions of a stripe.
-func (d *directory) walkStripe(stripe uint8) *walk {
+func (d *Directory) walkStripe(stripe uint8) *walk {
 	st := &d.stripes[stripe]
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -39,22 +39,22 @@ func (d *directory) walkStripe(stripe uint8) *walk {
 }
 
 // walkUser begins a walk through the sessions of a user.
-func (d *directory) walkUser(name string) *walk {
+func (d *Directory) walkUser(name string) *walk {
 	at, hash := d.locate(name)
 	st := &d.stripes[at]
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	next := st.firstOf(st.find(d, name, hash))
-	return st.begin(&walk{d: d, stripe: at, only: true, horizon: st.clock, next: next})
+	return st.begin(&walk{d: d, stripe: at, oneUser: true, horizon: st.clock, next: next})
 }
 
-// resume begins a walk behind p, where an earlier walk was left.
-func (d *directory) resume(stripe uint8, only bool, p place) *walk {
+// resume begins a walk behind p, where an earlier walk ended.
+func (d *Directory) resume(stripe uint8, oneUser bool, p place) *walk {
 	st := &d.stripes[stripe]
-	w := &walk{d: d, stripe: stripe, only: only, horizon: p.horizon}
+	w := &walk{d: d, stripe: stripe, oneUser: oneUser, horizon: p.horizon}
 	st.mu.Lock()
 	if s := d.at(p.session); s != nil && s.listing() == makeListing(p.generation, stripe) {
-		w.next = st.after(s, only)
+		w.next = st.after(s, oneUser)
 		defer st.mu.Unlock()
 		return st.begin(w)
 	}
@@ -67,7 +67,7 @@ func (d *directory) resume(stripe uint8, only bool, p place) *walk {
 	}
 	defer st.mu.Unlock()
 	w.next = nobody
-	if !only {
+	if !oneUser {
 		i := st.first
 		for i != 0 && st.entries[i].since <= p.since {
 			i = st.entries[i].next
@@ -85,7 +85,7 @@ func (st *stripe) begin(w *walk) *walk {
 	return w
 }
 
-// end takes the walk out of its stripe. It may be called twice.
+// end takes the walk out of its stripe. To call it twice does no harm.
 func (w *walk) end() {
 	st := &w.d.stripes[w.stripe]
 	st.mu.Lock()
@@ -95,8 +95,8 @@ func (w *walk) end() {
 }
 
 // step visits at most limit sessions under the stripe's lock. more is false
-// when the walk has ended.
-func (w *walk) step(limit int, visit func(st *stripe, r ref, s *session)) (more bool) {
+// if the walk has ended.
+func (w *walk) step(limit int, visit func(st *stripe, r ref, s *Session)) (more bool) {
 	st := &w.d.stripes[w.stripe]
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -107,7 +107,7 @@ func (w *walk) step(limit int, visit func(st *stripe, r ref, s *session)) (more 
 			continue
 		}
 		r := w.next
-		w.next = st.after(s, w.only)
+		w.next = st.after(s, w.oneUser)
 		visit(st, r, s)
 	}
 	if w.next == nobody {
@@ -117,10 +117,10 @@ func (w *walk) step(limit int, visit func(st *stripe, r ref, s *session)) (more 
 	return true
 }
 
-// pastNewcomers returns what follows s, which joined after the walk had begun,
-// and with it the rest of its user's sessions.
-func (w *walk) pastNewcomers(st *stripe, s *session) ref {
-	if w.only {
+// pastNewcomers returns what follows s and the rest of its user's sessions: s joined
+// after the walk had begun, and so did all that follow it.
+func (w *walk) pastNewcomers(st *stripe, s *Session) ref {
+	if w.oneUser {
 		return nobody
 	}
 	next := st.entries[s.entry].next
@@ -131,7 +131,8 @@ func (w *walk) pastNewcomers(st *stripe, s *session) ref {
 }
 
 // skip goes past the sessions of the place's user up to the place, in bounded
-// steps: there may be a million, and the one that would have shown the way left.
+// steps: there may be a million, and the session that would have been the shortcut
+// has left.
 func (w *walk) skip(p place) {
 	st := &w.d.stripes[w.stripe]
 	for done := false; !done; {
@@ -146,7 +147,7 @@ func (w *walk) skip(p place) {
 				done = true
 				break
 			}
-			w.next = st.after(s, w.only)
+			w.next = st.after(s, w.oneUser)
 		}
 		if w.next == nobody {
 			st.forget(w)
@@ -155,11 +156,11 @@ func (w *walk) skip(p place) {
 	}
 }
 
-// skipStep is how many sessions are skipped for each holding of a lock.
+// skipStep is how many sessions skip passes before it releases the lock for others.
 const skipStep = 1 << 10
 
 // place describes where the walk stands: behind the listed session s.
-func (st *stripe) place(r ref, s *session, horizon int64) place {
+func (st *stripe) place(r ref, s *Session, horizon int64) place {
 	return place{
 		session: r, generation: s.listing().generation(), connected: s.connected,
 		entry: s.entry, since: st.entries[s.entry].since, horizon: horizon,
