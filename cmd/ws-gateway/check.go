@@ -9,27 +9,29 @@ import (
 	"strconv"
 	"strings"
 
+	"ws-gateway/cmd/ws-gateway/host"
+	"ws-gateway/cmd/ws-gateway/internal/finding"
 	"ws-gateway/cmd/ws-gateway/program"
 )
 
 // report is what check found.
 type report struct {
-	OK     bool      `json:"ok"`
-	Checks []finding `json:"checks"`
+	OK     bool              `json:"ok"`
+	Checks []finding.Finding `json:"checks"`
 }
 
 // check looks at everything that a start would need and starts nothing. It binds
 // the addresses for a moment, and connects to the app without asking it for
 // anything. It returns the exit code.
 func check(p *program.Process, cfg *config) int {
-	around, err := lookAround(cfg.MemoryShare)
+	around, err := host.LookAround(cfg.MemoryShare)
 	if err != nil {
 		fmt.Fprintf(p.Stderr, "ws-gateway: %v\n", err)
 		return program.ExitFailure
 	}
-	found := []finding{{"configuration", stateOK, "valid", ""}}
+	found := []finding.Finding{finding.New("configuration", finding.OK, "valid", "")}
 	for _, warning := range cfg.warnings {
-		found = append(found, finding{"configuration", stateWarn, warning, ""})
+		found = append(found, finding.New("configuration", finding.Warn, warning, ""))
 	}
 	found = append(found, preflight(cfg, &around)...)
 	if cfg.callback != "" {
@@ -42,9 +44,9 @@ func check(p *program.Process, cfg *config) int {
 // misconfigured reports a configuration that cannot be in force, and what can be
 // said in spite of that.
 func misconfigured(p *program.Process, cfg *config, err error) int {
-	var found []finding
+	var found []finding.Finding
 	for message := range strings.Lines(err.Error()) {
-		found = append(found, finding{"configuration", stateFail, strings.TrimSpace(message), ""})
+		found = append(found, finding.New("configuration", finding.Fail, strings.TrimSpace(message), ""))
 	}
 	if cfg.Values != nil {
 		found = append(found, addressFindings(cfg)...)
@@ -54,10 +56,10 @@ func misconfigured(p *program.Process, cfg *config, err error) int {
 }
 
 // printReport prints the findings, and returns failed if one of them is a failure.
-func printReport(p *program.Process, asJSON bool, found []finding, failed int) int {
+func printReport(p *program.Process, asJSON bool, found []finding.Finding, failed int) int {
 	code := program.ExitOK
 	for _, f := range found {
-		if f.State == stateFail {
+		if f.State == finding.Fail {
 			code = failed
 		}
 	}
@@ -80,7 +82,7 @@ func writeJSON(out io.Writer, r report) error {
 
 func writeTable(out io.Writer, r report) error {
 	var b strings.Builder
-	count := map[state]int{}
+	count := map[finding.State]int{}
 	for _, f := range r.Checks {
 		count[f.State]++
 		fmt.Fprintf(&b, "%-5s %-20s %s\n", f.State, f.Name, f.Message)
@@ -88,7 +90,7 @@ func writeTable(out io.Writer, r report) error {
 			fmt.Fprintf(&b, "%-5s %-20s → %s\n", "", "", f.Fix)
 		}
 	}
-	fmt.Fprintf(&b, "\n%d ok, %s, %s\n", count[stateOK], plural(count[stateWarn], "warning"), plural(count[stateFail], "failure"))
+	fmt.Fprintf(&b, "\n%d ok, %s, %s\n", count[finding.OK], plural(count[finding.Warn], "warning"), plural(count[finding.Fail], "failure"))
 	_, err := io.WriteString(out, b.String())
 	return err
 }

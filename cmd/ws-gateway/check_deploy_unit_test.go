@@ -10,7 +10,9 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"ws-gateway/cmd/ws-gateway/internal/exposure"
+	"ws-gateway/cmd/ws-gateway/internal/finding"
 	"ws-gateway/cmd/ws-gateway/settings"
+	"ws-gateway/cmd/ws-gateway/systemd"
 )
 
 const deploy = "../../deploy/"
@@ -71,10 +73,10 @@ func TestTheKubernetesExampleFitsItsOwnLimits(t *testing.T) {
 		t.Errorf("the app manages at %q, the node's probes ask at %q", c.AdminListen, c.MetricsListen)
 	}
 	s := roomy
-	s.memory.limit = int64(limit)
-	c.fit(s.memory.limit) // as main does
-	for _, f := range s.judge(c, c.MaxConnections) {
-		if f.State != stateOK {
+	s.Memory.Limit = int64(limit)
+	c.fit(s.Memory.Limit) // as main does
+	for _, f := range s.Judge(c.demand(), c.MaxConnections) {
+		if f.State != finding.OK {
 			t.Errorf("%+v", f)
 		}
 	}
@@ -100,7 +102,7 @@ func mustNotShare(t *testing.T, c *config) {
 		t.Error("management is on the clients' port")
 	}
 	for _, f := range c.securityFindings() {
-		if f.Name == "security: management" && f.State != stateOK {
+		if f.Name == "security: management" && f.State != finding.OK {
 			t.Errorf("%+v", f)
 		}
 	}
@@ -120,7 +122,7 @@ func TestSystemdWaitsLongerThanTheShutdownTakes(t *testing.T) {
 		t.Errorf("TimeoutStopSec is %v, --shutdown-timeout %v, %v", stop, c.ShutdownTimeout, err)
 	}
 	watchdog := regexp.MustCompile(`(?m)^WatchdogSec=(.*)$`).FindStringSubmatch(readDeploy(t, "systemd/ws-gateway.service"))
-	if d, err := time.ParseDuration(watchdog[1]); err != nil || d < leastWatchdog {
+	if d, err := time.ParseDuration(watchdog[1]); err != nil || d < systemd.LeastWatchdog {
 		t.Errorf("WatchdogSec is %v, %v", d, err)
 	}
 }

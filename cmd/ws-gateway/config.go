@@ -13,6 +13,7 @@ import (
 	"ws-gateway/cmd/ws-gateway/internal/help"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/cmd/ws-gateway/settings"
+	"ws-gateway/cmd/ws-gateway/systemd"
 	"ws-gateway/forward"
 )
 
@@ -31,7 +32,7 @@ type config struct {
 	checking    checkOptions
 	asking      healthOptions
 	file        string            // of --config; "": none
-	inherited   inherited         // listeners from systemd, instead of --listen and --admin-listen
+	inherited   systemd.Sockets   // listeners from systemd, instead of --listen and --admin-listen
 	replay      replayOptions     // its File is empty unless the command is replay
 	callback    string            // callback URL in force; "" for none
 	token       string            // of the management API; "" for none

@@ -26,6 +26,7 @@ import (
 
 	budgets "ws-gateway/cmd/ws-gateway/internal/sizing"
 
+	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 
@@ -320,12 +321,12 @@ func TestOneFactHasOneFigure(t *testing.T) {
 	if !ok {
 		t.Fatal("docs/operations.md has no Sizing")
 	}
-	want := fmt.Sprintf("Reckon %.1f KiB for each connection and %d MiB for the process: 100,000 connections are %s.",
-		float64(budgets.Connection)/1024, budgets.Process>>20, mebibytes(budgets.Process+100_000*budgets.Connection))
+	want := fmt.Sprintf("Reckon %.1f KiB for each connection and %d MiB for the process: 100,000 connections are %d MiB.",
+		float64(budgets.Connection)/1024, budgets.Process>>20, (budgets.Process+100_000*budgets.Connection)>>20)
 	if !strings.Contains(sizing, want) {
 		t.Errorf("Sizing does not say %q", want)
 	}
-	if want := fmt.Sprintf("one for each connection, one for each of `--callback-concurrency`, and %d:", fixedDescriptors); !strings.Contains(sizing, want) {
+	if want := fmt.Sprintf("one for each connection, one for each of `--callback-concurrency`, and %d:", host.FixedDescriptors); !strings.Contains(sizing, want) {
 		t.Errorf("Sizing does not say %q", want)
 	}
 	if measured := regexp.MustCompile(`\d+ B\b|[\d.]+ s (of CPU )?for a (thousand|million)`).FindAllString(sizing, -1); measured != nil {

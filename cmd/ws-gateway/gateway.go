@@ -15,9 +15,11 @@ import (
 	"github.com/rs/zerolog"
 
 	"ws-gateway/admin"
+	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/awake"
 	"ws-gateway/cmd/ws-gateway/internal/reload"
 	"ws-gateway/cmd/ws-gateway/program"
+	"ws-gateway/cmd/ws-gateway/systemd"
 	"ws-gateway/forward"
 	"ws-gateway/hub"
 	"ws-gateway/netpoll"
@@ -39,9 +41,9 @@ type gateway struct {
 	management net.Listener // the clients' own, or the one of --admin-listen
 	metrics    net.Listener // nil: no --metrics-listen
 
-	around     surroundings
+	around     host.Limits
 	clock      *awake.Clock // by which what takes too long is given up
-	supervisor *supervisor
+	supervisor *systemd.Notifier
 	logLost    func() uint64
 	collectors []prometheus.Collector // of metrics that none of the packages has
 	beside     context.Context        // of goroutines that only look
@@ -69,7 +71,7 @@ func newGateway(cfg *config, log zerolog.Logger, logLost func() uint64) (*gatewa
 
 // emptyGateway has no parts yet.
 func emptyGateway(cfg *config, log zerolog.Logger, logLost func() uint64) *gateway {
-	g := &gateway{cfg: cfg, log: log, clock: awake.New(), supervisor: newSupervisor(log), failed: make(chan error, 1), logLost: logLost, record: reload.NewRecord(time.Now())}
+	g := &gateway{cfg: cfg, log: log, clock: awake.New(), supervisor: systemd.NewNotifier(log), failed: make(chan error, 1), logLost: logLost, record: reload.NewRecord(time.Now())}
 	g.collectors = []prometheus.Collector{g.record}
 	g.inForce.Store(cfg)
 	g.beside, g.endBeside = context.WithCancel(context.Background())
@@ -77,11 +79,11 @@ func emptyGateway(cfg *config, log zerolog.Logger, logLost func() uint64) *gatew
 }
 
 func (g *gateway) limitConnections() (err error) {
-	if g.around, err = lookAround(g.cfg.MemoryShare); err != nil {
+	if g.around, err = host.LookAround(g.cfg.MemoryShare); err != nil {
 		return err
 	}
-	g.around.memory.leave(planOf(g.cfg, g.connectionLimit(g.cfg)).KernelPart())
-	g.around.memory.apply()
+	g.around.Memory.Leave(g.cfg.plan(g.connectionLimit(g.cfg)).KernelPart())
+	g.around.Memory.Apply()
 	return g.warnOfLimits()
 }
 
@@ -196,7 +198,7 @@ func (g *gateway) netpollConfig(c *config) netpoll.Config {
 		MaxHeaderBytes:    int(c.MaxHeaderBytes),
 		AcceptRate:        c.AcceptRate,
 		AcceptBurst:       c.AcceptBurst,
-		MaxHandshaking:    handshakeLimit(g.around.descriptors, c.MaxHandshaking, c.CallbackConcurrent),
+		MaxHandshaking:    g.around.Handshakes(c.demand()),
 		HandshakeTimeout:  c.HandshakeTimeout,
 		MaxMessageSize:    int64(c.MaxMessageSize),
 		MaxAssemblyMemory: int64(c.MessageMemory),
@@ -262,13 +264,13 @@ func (g *gateway) listen() (err error) {
 		return err
 	}
 	c := g.cfg
-	if g.management, err = listenBeside("admin-listen", c.AdminListen, c.inherited.admin); err != nil {
+	if g.management, err = listenBeside("admin-listen", c.AdminListen, c.inherited.Admin); err != nil {
 		return err
 	}
 	if c.AdminListen == "" {
 		g.management = g.sockets.HandedOff()
 	}
-	g.metrics, err = listenBeside("metrics-listen", c.MetricsListen, c.inherited.metrics)
+	g.metrics, err = listenBeside("metrics-listen", c.MetricsListen, c.inherited.Metrics)
 	return err
 }
 
@@ -286,14 +288,14 @@ func listenBeside(option, addr string, inherited net.Listener) (net.Listener, er
 }
 
 func (g *gateway) listenForClients() (err error) {
-	if len(g.cfg.inherited.clients) == 0 {
+	if len(g.cfg.inherited.Clients) == 0 {
 		if g.address, err = g.sockets.Listen(g.cfg.Listen); err != nil {
 			return listenError("listen", g.cfg.Listen, err)
 		}
 		return nil
 	}
-	g.address = g.cfg.inherited.clients[0].Addr()
-	for _, ln := range g.cfg.inherited.clients {
+	g.address = g.cfg.inherited.Clients[0].Addr()
+	for _, ln := range g.cfg.inherited.Clients {
 		err = errors.Join(err, g.sockets.Inherit(ln))
 	}
 	return err
@@ -309,7 +311,7 @@ func (g *gateway) start() error {
 		g.recovery.prepare()
 	}
 	g.serving.Go(func() { g.clock.Run(g.beside, g.slept) })
-	g.serving.Go(func() { trim(g.beside) })
+	g.serving.Go(func() { host.Trim(g.beside) })
 	g.serving.Go(func() {
 		if err := g.admin.Serve(g.management); err != nil {
 			g.fail(err)
@@ -325,13 +327,13 @@ func (g *gateway) start() error {
 	if err := g.sockets.Start(); err != nil {
 		return err
 	}
-	g.serving.Go(func() { g.supervisor.watch(g.beside, g.sockets.Turns, g.status) })
+	g.serving.Go(func() { g.supervisor.KeepWatchdog(g.beside, g.sockets.Turns, g.status) })
 	if g.cfg.callback != "" {
 		g.serving.Go(func() { g.lookForApp(g.beside) })
 	}
 	if g.recovery != nil {
 		if len(g.recovery.lost) > 0 {
-			g.supervisor.recovering(g.cfg.CallbackRetryFor + g.cfg.CallbackTimeout)
+			g.supervisor.Recovering(g.cfg.CallbackRetryFor + g.cfg.CallbackTimeout)
 		}
 		g.recovery.start()
 	} else {
@@ -395,7 +397,7 @@ func (g *gateway) shutdown(now time.Time) {
 	end := g.clock.Now() + c.ShutdownTimeout
 	margin := min(c.ShutdownTimeout/20, 500*time.Millisecond)
 
-	g.supervisor.stop(c.ShutdownTimeout)
+	g.supervisor.Stopping(c.ShutdownTimeout)
 	g.hub.SetDraining()
 	if g.recovery != nil {
 		g.recovery.stop()

@@ -19,12 +19,15 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/rs/zerolog"
 
+	"ws-gateway/cmd/ws-gateway/host"
+	"ws-gateway/cmd/ws-gateway/internal/finding"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/cmd/ws-gateway/settings"
+	"ws-gateway/cmd/ws-gateway/systemd"
 )
 
 func main() {
-	tuneCollector()
+	host.TuneCollector()
 	signal.Ignore(syscall.SIGXFSZ) // a file that may not grow is an error of its writer, like a full disk
 	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
 	os.Exit(run(program.This(settings.NewEnvironment(os.Environ()))))
@@ -59,7 +62,7 @@ func run(p *program.Process) int {
 		defer p.QueueErrors()()
 		p.Complain(err)
 		if cfg != nil && cfg.Values != nil && cfg.command == "run" {
-			p.Complain(failures(fileFindings(cfg)))
+			p.Complain(finding.Failures(fileFindings(cfg)))
 		}
 		return program.ExitUsage
 	}
@@ -110,7 +113,7 @@ func perform(p *program.Process, cfg *config, log zerolog.Logger) error {
 // serve is the gateway's life.
 func serve(p *program.Process, cfg *config, log zerolog.Logger) error {
 	p.CatchStops()
-	sockets, err := inherit(activation.Files(true))
+	sockets, err := systemd.Inherit(activation.Files(true))
 	if err != nil {
 		return err
 	}

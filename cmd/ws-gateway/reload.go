@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ws-gateway/admin"
+	"ws-gateway/cmd/ws-gateway/internal/finding"
 	"ws-gateway/cmd/ws-gateway/internal/reload"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/cmd/ws-gateway/settings"
@@ -103,13 +104,13 @@ func (g *gateway) hangUp(ctx context.Context) {
 	if g.reopen() {
 		g.log.Info().Msg("SIGHUP: files reopened")
 	}
-	g.supervisor.reloading()
+	g.supervisor.Reloading()
 	either := program.NewLevel(g.config().LogLevel)
 	changed, err := g.reload(ctx)
 	if ctx.Err() != nil {
 		return // it stops
 	}
-	defer func() { g.supervisor.reloaded(g.status()) }()
+	defer func() { g.supervisor.Reloaded(g.status()) }()
 	if err != nil {
 		message := strings.Join(strings.Split(err.Error(), "\n"), "; ")
 		g.record.Add(reload.Outcome{At: time.Now(), Error: message})
@@ -216,12 +217,12 @@ func readAgain(ctx context.Context, old *config, slow func()) (next *config, cha
 
 // warnOfNewLimits is warnOfLimits for what old did not have.
 func (g *gateway) warnOfNewLimits(old, next *config) error {
-	before := g.around.judge(old, g.connectionLimit(old))
-	for _, f := range g.around.judge(next, g.connectionLimit(next)) {
+	before := g.around.Judge(old.demand(), g.connectionLimit(old))
+	for _, f := range g.around.Judge(next.demand(), g.connectionLimit(next)) {
 		switch {
-		case f.State == stateFail:
-			return errors.New(f.Name + ": " + f.Message + "; " + f.Fix)
-		case f.State == stateWarn && !slices.Contains(before, f):
+		case f.State == finding.Fail:
+			return f.Err()
+		case f.State == finding.Warn && !slices.Contains(before, f):
 			g.log.Warn().Str("fix", f.Fix).Msg(f.Name + ": " + f.Message)
 		}
 	}
@@ -254,7 +255,7 @@ func (g *gateway) config() *config { return g.inForce.Load() }
 
 // connectionLimit is how many connections c allows.
 func (g *gateway) connectionLimit(c *config) int {
-	return g.around.connections(c)
+	return g.around.Connections(c.demand())
 }
 
 // lastReload is admin.Config.LastReload.

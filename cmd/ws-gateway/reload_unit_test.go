@@ -98,7 +98,7 @@ func TestEveryOptionThatIsMarkedReachesWhatIsReloadedAndNoOtherDoes(t *testing.T
 		place(t, v, "flag", other, &args, &env)
 		next := mustParse(t, args, env...)
 		g := &gateway{cfg: before, log: zerolog.Nop(), events: new(forward.Forwarder)}
-		g.around.descriptors = 10_000
+		g.around.Descriptors = 10_000
 		reached := map[string][]string{}
 		reached["forward"] = differing(g.forwardConfig(before), g.forwardConfig(next))
 		reached["hub"] = differing(g.hubConfig(before), g.hubConfig(next))

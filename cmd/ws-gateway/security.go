@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ws-gateway/cmd/ws-gateway/internal/exposure"
+	"ws-gateway/cmd/ws-gateway/internal/finding"
 	"ws-gateway/hub"
 )
 
@@ -30,11 +31,8 @@ func (c *config) exposure() *exposure.Config {
 
 // securityFindings are those of check about who can reach what, and who can read
 // what is secret.
-func (c *config) securityFindings() (found []finding) {
-	for _, f := range append(c.exposure().Judge(), exposure.JudgeFiles(c.secretFiles())...) {
-		found = append(found, finding{f.Name, state(f.State), f.Message, f.Fix})
-	}
-	return found
+func (c *config) securityFindings() []finding.Finding {
+	return append(c.exposure().Judge(), exposure.JudgeFiles(c.secretFiles())...)
 }
 
 // secretFiles are the files that others should not read.

@@ -2,11 +2,9 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"reflect"
 
-	"github.com/KimMachineGun/automemlimit/memlimit"
-
+	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/sizing"
 	"ws-gateway/cmd/ws-gateway/settings"
 )
@@ -14,10 +12,7 @@ import (
 // fitMemory fits what bounds memory to the memory limit, where there is one: what
 // nobody has set becomes a share of it. It must follow parseConfig wherever the
 // configuration is read to be used or shown.
-func (c *config) fitMemory() {
-	m, _ := readMemory(0, os.Getenv("GOMEMLIMIT") != "", memlimit.FromCgroup) // the start says why it cannot be read
-	c.fit(m.limit)
-}
+func (c *config) fitMemory() { c.fit(host.MemoryLimit()) }
 
 func (c *config) fit(limit int64) {
 	if limit == 0 {
@@ -82,8 +77,20 @@ func (c *config) budget(option string) *settings.Size {
 	panic("BUG: no budget " + option)
 }
 
-// planOf is what a gateway with this configuration may hold.
-func planOf(c *config, connections int) *sizing.Plan {
+// demand is what the configuration asks of the machine.
+func (c *config) demand() *host.Demand {
+	d := &host.Demand{
+		MaxConnections: c.MaxConnections, MaxHandshaking: c.MaxHandshaking, CallbackConcurrency: c.CallbackConcurrent,
+		MemoryShare: c.MemoryShare, Plan: c.plan,
+	}
+	if len(c.inherited.Clients) == 0 {
+		d.Port = portOf(c.Listen)
+	}
+	return d
+}
+
+// plan adds up what a gateway with this configuration may hold.
+func (c *config) plan(connections int) *sizing.Plan {
 	p := &sizing.Plan{Connections: connections, Values: map[string]int64{}}
 	for i := range sizing.Budgets {
 		option := sizing.Budgets[i].Option

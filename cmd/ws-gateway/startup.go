@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"ws-gateway/cmd/ws-gateway/internal/finding"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/forward"
@@ -30,16 +31,16 @@ func (g *gateway) logReady() {
 		Stringer("max_message_size", c.MaxMessageSize).
 		Stringer("ping_timeout", c.PingTimeout).
 		Int("loops", len(g.sockets.Loops())).
-		Int("fd_limit", g.around.descriptors).
-		Int("fd_allows", connectionLimit(g.around.descriptors, 0, c.CallbackConcurrent))
-	if m := g.around.memory; m.limit > 0 {
-		e = e.Stringer("memory_limit", settings.Size(m.limit))
+		Int("fd_limit", g.around.Descriptors).
+		Int("fd_allows", g.around.DescriptorsAllow(c.demand()))
+	if m := g.around.Memory; m.Limit > 0 {
+		e = e.Stringer("memory_limit", settings.Size(m.Limit))
 	}
-	if m := g.around.memory; m.runtime > 0 {
-		e = e.Stringer("go_memory_limit", settings.Size(m.runtime))
+	if m := g.around.Memory; m.Runtime > 0 {
+		e = e.Stringer("go_memory_limit", settings.Size(m.Runtime))
 	}
 	e.Str("version", program.Version()).Msg("ready")
-	g.supervisor.ready(g.status())
+	g.supervisor.Ready(g.status())
 }
 
 // status is the line that systemctl status shows.
@@ -65,12 +66,12 @@ func (g *gateway) status() string {
 
 // warnOfLimits logs what is too small for the configuration.
 func (g *gateway) warnOfLimits() error {
-	for _, f := range g.around.judge(g.cfg, g.connectionLimit(g.cfg)) {
+	for _, f := range g.around.Judge(g.cfg.demand(), g.connectionLimit(g.cfg)) {
 		switch f.State {
-		case stateWarn:
+		case finding.Warn:
 			g.log.Warn().Str("fix", f.Fix).Msg(f.Name + ": " + f.Message)
-		case stateFail:
-			return errors.New(f.Name + ": " + f.Message + "; " + f.Fix)
+		case finding.Fail:
+			return f.Err()
 		}
 	}
 	return nil
@@ -88,7 +89,7 @@ func (g *gateway) lookForApp(ctx context.Context) {
 		return
 	}
 	e := g.log.Info()
-	if f.State != stateOK {
+	if f.State != finding.OK {
 		e = g.log.Warn().Str("fix", f.Fix)
 	}
 	e.Msg("app: " + f.Message)
@@ -97,7 +98,7 @@ func (g *gateway) lookForApp(ctx context.Context) {
 // appFinding connects to the app. No request is made: a handler that does not
 // look at the method, and many don't, would take it for an event, and whoever
 // answers OPTIONS or HEAD need not be that handler.
-func appFinding(ctx context.Context, url string, config *tls.Config) finding {
+func appFinding(ctx context.Context, url string, config *tls.Config) finding.Finding {
 	const name = "app"
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
@@ -106,10 +107,10 @@ func appFinding(ctx context.Context, url string, config *tls.Config) finding {
 	var certificate *tls.CertificateVerificationError
 	switch {
 	case err == nil:
-		return finding{name, stateOK, "somebody listens at " + shown, ""}
+		return finding.New(name, finding.OK, "somebody listens at "+shown, "")
 	case errors.As(err, &certificate):
-		return finding{name, stateFail, fmt.Sprintf("the certificate of %s is not trusted: %v", shown, certificate.Err), "name its authority with --callback-ca"}
+		return finding.New(name, finding.Fail, fmt.Sprintf("the certificate of %s is not trusted: %v", shown, certificate.Err), "name its authority with --callback-ca")
 	}
-	return finding{name, stateWarn, fmt.Sprintf("nobody can be reached at %s yet: %v", shown, err),
-		"start the app, or correct --callback-url; events are tried again for --callback-retry-for"}
+	return finding.New(name, finding.Warn, fmt.Sprintf("nobody can be reached at %s yet: %v", shown, err),
+		"start the app, or correct --callback-url; events are tried again for --callback-retry-for")
 }

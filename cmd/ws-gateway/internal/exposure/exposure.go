@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"ws-gateway/cmd/ws-gateway/internal/finding"
 )
 
 // Config is what of a gateway's configuration decides that.
@@ -28,16 +30,6 @@ type Config struct {
 	Authorize  bool // the app decides about each upgrade
 	Profiles   bool
 }
-
-// Finding is one look at it. State is "ok" or "warn".
-type Finding struct {
-	Name, State, Message, Fix string
-}
-
-const (
-	ok   = "ok"
-	warn = "warn"
-)
 
 // Manage says in a few words who may use the management API.
 func (c *Config) Manage() string {
@@ -74,8 +66,8 @@ func (c *Config) OpenFix() string {
 }
 
 // Judge returns the findings that the configuration itself gives.
-func (c *Config) Judge() []Finding {
-	found := []Finding{c.management(), c.token(), c.origins(), c.users()}
+func (c *Config) Judge() []finding.Finding {
+	found := []finding.Finding{c.management(), c.token(), c.origins(), c.users()}
 	if c.Profiles {
 		found = append(found, c.profiles())
 	}
@@ -85,69 +77,69 @@ func (c *Config) Judge() []Finding {
 	return found
 }
 
-func (c *Config) management() Finding {
+func (c *Config) management() finding.Finding {
 	const name = "security: management"
 	switch {
 	case c.Open() && Beyond(c.Listen):
-		return Finding{name, warn, c.Manage() + ": " + OpenMessage, c.OpenFix()}
+		return finding.New(name, finding.Warn, c.Manage()+": "+OpenMessage, c.OpenFix())
 	case c.Open():
-		return Finding{name, ok, c.Manage() + ": " + OpenMessage, c.OpenFix()}
+		return finding.New(name, finding.OK, c.Manage()+": "+OpenMessage, c.OpenFix())
 	case c.AdminListen != "" && !c.Token && Beyond(c.AdminListen):
-		return Finding{name, warn, "may be used by " + c.Manage() + "; others reach the address and are refused", "listen on loopback, or set --admin-token-file"}
+		return finding.New(name, finding.Warn, "may be used by "+c.Manage()+"; others reach the address and are refused", "listen on loopback, or set --admin-token-file")
 	}
-	return Finding{name, ok, "may be used by " + c.Manage(), ""}
+	return finding.New(name, finding.OK, "may be used by "+c.Manage(), "")
 }
 
-func (c *Config) token() Finding {
+func (c *Config) token() finding.Finding {
 	const name = "security: token"
 	switch {
 	case !c.Token && c.AdminListen == "":
-		return Finding{name, ok, "none: who is on this host, or looks as if, may manage", ""}
+		return finding.New(name, finding.OK, "none: who is on this host, or looks as if, may manage", "")
 	case !c.Token:
-		return Finding{name, ok, "none, and management has an address of its own", ""}
+		return finding.New(name, finding.OK, "none, and management has an address of its own", "")
 	case c.TokenLength < c.EnoughToken:
-		return Finding{name, warn, fmt.Sprintf("the admin token has %d characters: over years it may be guessed", c.TokenLength),
-			fmt.Sprintf("take at least %d; openssl rand -hex 16 makes one", c.EnoughToken)}
+		return finding.New(name, finding.Warn, fmt.Sprintf("the admin token has %d characters: over years it may be guessed", c.TokenLength),
+			fmt.Sprintf("take at least %d; openssl rand -hex 16 makes one", c.EnoughToken))
 	}
-	return Finding{name, ok, "long enough; wrong ones are answered later and later", ""}
+	return finding.New(name, finding.OK, "long enough; wrong ones are answered later and later", "")
 }
 
-func (c *Config) origins() Finding {
+func (c *Config) origins() finding.Finding {
 	const name = "security: origins"
 	if c.AnyOrigin {
-		return Finding{name, warn, "pages of any origin may connect, and browsers add the visitor's cookies to it", "--allowed-origins https://app.example.org"}
+		return finding.New(name, finding.Warn, "pages of any origin may connect, and browsers add the visitor's cookies to it", "--allowed-origins https://app.example.org")
 	}
 	if c.NullOrigin {
-		return Finding{name, warn, "the origin null may connect, and any page can open a sandboxed frame that has it", "--allowed-origins without null, unless an app that has no origin of its own needs it"}
+		return finding.New(name, finding.Warn, "the origin null may connect, and any page can open a sandboxed frame that has it", "--allowed-origins without null, unless an app that has no origin of its own needs it")
 	}
-	return Finding{name, ok, "pages of the named origins alone may connect", ""}
+	return finding.New(name, finding.OK, "pages of the named origins alone may connect", "")
 }
 
-func (c *Config) users() Finding {
+func (c *Config) users() finding.Finding {
 	const name = "security: users"
 	believed := c.UserHeader + " is believed from everybody who connects"
 	switch {
 	case c.Authorize:
-		return Finding{name, ok, "the app decides about each client; it must not take " + c.UserHeader + " for proof if clients can set it", ""}
+		return finding.New(name, finding.OK, "the app decides about each client; it must not take "+c.UserHeader+" for proof if clients can set it", "")
 	case Beyond(c.Listen):
-		return Finding{name, warn, believed + " at " + c.Listen + ": the gateway cannot verify who is in front, and a client that gets there is whoever it says",
-			"let nobody reach that address but the proxy that sets or removes the header, or --callback-open=authorize; see docs/proxies.md"}
+		return finding.New(name, finding.Warn, believed+" at "+c.Listen+": the gateway cannot verify who is in front, and a client that gets there is whoever it says",
+			"let nobody reach that address but the proxy that sets or removes the header, or --callback-open=authorize; see docs/proxies.md")
 	}
-	return Finding{name, ok, believed + ", which on " + c.Listen + " is this host alone: the proxy must set or remove it", ""}
+	return finding.New(name, finding.OK, believed+", which on "+c.Listen+" is this host alone: the proxy must set or remove it", "")
 }
 
-func (c *Config) profiles() Finding {
+func (c *Config) profiles() finding.Finding {
 	const name = "security: profiles"
 	if c.Open() {
-		return Finding{name, warn, "--pprof shows profiles to whoever may manage, without a token", "turn it off when they have been taken, or set --admin-token-file"}
+		return finding.New(name, finding.Warn, "--pprof shows profiles to whoever may manage, without a token", "turn it off when they have been taken, or set --admin-token-file")
 	}
-	return Finding{name, ok, "--pprof shows profiles to whoever may manage", ""}
+	return finding.New(name, finding.OK, "--pprof shows profiles to whoever may manage", "")
 }
 
-func (c *Config) metrics() Finding {
+func (c *Config) metrics() finding.Finding {
 	const name = "security: metrics"
 	if Beyond(c.MetricsListen) {
-		return Finding{name, ok, "everybody who reaches " + c.MetricsListen + " may read figures and health there, without a token, and nothing else", ""}
+		return finding.New(name, finding.OK, "everybody who reaches "+c.MetricsListen+" may read figures and health there, without a token, and nothing else", "")
 	}
-	return Finding{name, ok, c.MetricsListen + " is for this host alone", ""}
+	return finding.New(name, finding.OK, c.MetricsListen+" is for this host alone", "")
 }

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ws-gateway/cmd/ws-gateway/internal/finding"
 )
 
 func TestWhatOtherHostsReach(t *testing.T) {
@@ -61,10 +63,10 @@ func TestTheConfigurationsFindings(t *testing.T) {
 		c.change(&cfg)
 		var warnings []string
 		for _, f := range cfg.Judge() {
-			if f.Name == "" || f.Message == "" || f.State != ok && f.State != warn || f.State == warn && f.Fix == "" {
+			if f.Name == "" || f.Message == "" || f.State != finding.OK && f.State != finding.Warn || f.State == finding.Warn && f.Fix == "" {
 				t.Errorf("%s: %+v", c.what, f)
 			}
-			if f.State == warn {
+			if f.State == finding.Warn {
 				warnings = append(warnings, f.Name)
 				if f.Name == c.name && !strings.Contains(f.Message, c.says) {
 					t.Errorf("%s: %q", c.what, f.Message)
@@ -94,12 +96,12 @@ func TestFilesThatOthersCanReadOrChange(t *testing.T) {
 	}
 	for mode, says := range map[os.FileMode]string{0o600: "", 0o640: "", 0o660: "", 0o604: "may read it", 0o602: "may change it", 0o606: "read and change", 0o777: "read and change", 0o601: ""} {
 		found := JudgeFiles([]File{{Option: "admin-token-file", Path: file("a", mode), Holds: "the token"}})
-		if len(found) != 1 || (says == "") != (found[0].State == ok) || !strings.Contains(found[0].Message, says) {
+		if len(found) != 1 || (says == "") != (found[0].State == finding.OK) || !strings.Contains(found[0].Message, says) {
 			t.Errorf("%o: %+v", mode, found)
 		}
 	}
 	path := file("open/dead.jsonl", 0o600)
-	for mode, want := range map[os.FileMode]string{0o700: ok, 0o755: ok, 0o777: warn, 0o777 | os.ModeSticky: ok} {
+	for mode, want := range map[os.FileMode]finding.State{0o700: finding.OK, 0o755: finding.OK, 0o777: finding.Warn, 0o777 | os.ModeSticky: finding.OK} {
 		if err := os.Chmod(filepath.Dir(path), mode); err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +112,7 @@ func TestFilesThatOthersCanReadOrChange(t *testing.T) {
 	if found := JudgeFiles(nil); found != nil {
 		t.Errorf("%+v", found)
 	}
-	if found := JudgeFiles([]File{{Path: filepath.Join(folder, "none")}}); len(found) != 1 || found[0].State != ok {
+	if found := JudgeFiles([]File{{Path: filepath.Join(folder, "none")}}); len(found) != 1 || found[0].State != finding.OK {
 		t.Errorf("%+v", found)
 	}
 }

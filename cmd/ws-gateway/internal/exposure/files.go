@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"ws-gateway/cmd/ws-gateway/internal/finding"
 )
 
 // File is a file or a folder that only the gateway's user should be able to read.
@@ -17,19 +19,19 @@ type File struct {
 // JudgeFiles looks at the modes of files: one finding for each that others can
 // read or change, or one for all if there is none. A file that is not there is not
 // judged.
-func JudgeFiles(files []File) []Finding {
+func JudgeFiles(files []File) []finding.Finding {
 	const name = "security: files"
-	var found []Finding
+	var found []finding.Finding
 	for _, f := range files {
 		if what := f.open(); what != "" {
-			found = append(found, Finding{name, warn, fmt.Sprintf("%s of --%s holds %s, and %s", f.Path, f.Option, f.Holds, what), "chmod o-rwx " + f.Path})
+			found = append(found, finding.New(name, finding.Warn, fmt.Sprintf("%s of --%s holds %s, and %s", f.Path, f.Option, f.Holds, what), "chmod o-rwx "+f.Path))
 		}
 		if folder := filepath.Dir(f.Path); othersMay(folder, 0o002) {
-			found = append(found, Finding{name, warn, fmt.Sprintf("other users may put a file in the place of %s of --%s: its folder is theirs to write", f.Path, f.Option), "choose a folder of the gateway's own, or chmod o-w " + folder})
+			found = append(found, finding.New(name, finding.Warn, fmt.Sprintf("other users may put a file in the place of %s of --%s: its folder is theirs to write", f.Path, f.Option), "choose a folder of the gateway's own, or chmod o-w "+folder))
 		}
 	}
 	if len(files) > 0 && len(found) == 0 {
-		return []Finding{{name, ok, "no other user can read what is secret", ""}}
+		return []finding.Finding{finding.New(name, finding.OK, "no other user can read what is secret", "")}
 	}
 	return found
 }

@@ -1,4 +1,4 @@
-package main
+package systemd
 
 import (
 	"context"
@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leastWatchdog is the shortest WatchdogSec= that makes sense: loops turn once a
-// second when nothing happens, and are looked at twice in the time.
-const leastWatchdog = 4 * time.Second
+// LeastWatchdog is the shortest WatchdogSec= that makes sense: idle loops turn once a
+// second, and Notifier looks at them twice in that time.
+const LeastWatchdog = 4 * time.Second
 
-// supervisor tells systemd how the gateway is (sd_notify), and keeps its watchdog
-// quiet for as long as every loop turns. Without systemd it does nothing.
-type supervisor struct {
+// Notifier tells systemd the gateway's state (sd_notify), and pings its watchdog as
+// long as every event loop turns. Without systemd it does nothing.
+type Notifier struct {
 	// Static after construction.
 	log      zerolog.Logger
 	tell     func(state string) error
@@ -28,8 +28,9 @@ type supervisor struct {
 	stopping atomic.Bool
 }
 
-func newSupervisor(log zerolog.Logger) *supervisor {
-	s := &supervisor{log: log, tell: func(string) error { return nil }}
+// NewNotifier returns a notifier for the service manager that the environment names.
+func NewNotifier(log zerolog.Logger) *Notifier {
+	s := &Notifier{log: log, tell: func(string) error { return nil }}
 	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return s
 	}
@@ -41,32 +42,32 @@ func newSupervisor(log zerolog.Logger) *supervisor {
 	if s.watchdog, err = daemon.SdWatchdogEnabled(false); err != nil {
 		log.Warn().Err(err).Msg("systemd: the watchdog is not kept quiet")
 	}
-	if s.watchdog > 0 && s.watchdog < leastWatchdog {
-		log.Warn().Stringer("watchdog", s.watchdog).Msgf("systemd: the watchdog may end a gateway that is well; set WatchdogSec to %v or more", leastWatchdog)
+	if s.watchdog > 0 && s.watchdog < LeastWatchdog {
+		log.Warn().Stringer("watchdog", s.watchdog).Msgf("systemd: the watchdog may end a gateway that is well; set WatchdogSec to %v or more", LeastWatchdog)
 	}
 	return s
 }
 
-func (s *supervisor) say(state string) {
+func (s *Notifier) say(state string) {
 	if err := s.tell(state); err != nil {
 		s.log.Warn().Err(err).Msg("systemd: notification not sent")
 	}
 }
 
-// recovering asks for time: clients are not taken yet.
-func (s *supervisor) recovering(most time.Duration) {
+// Recovering asks for at most this much time: clients are not accepted yet.
+func (s *Notifier) Recovering(most time.Duration) {
 	s.say(fmt.Sprintf("STATUS=sending the close events of the last run\nEXTEND_TIMEOUT_USEC=%d", (most + 10*time.Second).Microseconds()))
 }
 
-func (s *supervisor) ready(status string) {
+// Ready says that clients are accepted.
+func (s *Notifier) Ready(status string) {
 	s.isReady.Store(true)
 	s.say("READY=1\nSTATUS=" + status)
 }
 
-// reloading says that the configuration is read anew, which reloaded ends, whatever
-// has come of it. A gateway that is not ready yet has said nothing that this would
-// change.
-func (s *supervisor) reloading() {
+// Reloading says that the configuration is read again; Reloaded must follow, even if
+// that fails. A gateway that is not ready says neither.
+func (s *Notifier) Reloading() {
 	if !s.isReady.Load() || s.stopping.Load() {
 		return
 	}
@@ -78,21 +79,23 @@ func (s *supervisor) reloading() {
 	s.say(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d\nSTATUS=reloading the configuration", now.Nano()/1000))
 }
 
-func (s *supervisor) reloaded(status string) {
+// Reloaded says that a reload is over.
+func (s *Notifier) Reloaded(status string) {
 	if s.isReady.Load() && !s.stopping.Load() {
 		s.say("READY=1\nSTATUS=" + status)
 	}
 }
 
-// stop says that the end has begun, and how long it may take. The watchdog is
-// kept quiet from now on, as the loops end before everything else has.
-func (s *supervisor) stop(most time.Duration) {
+// Stopping says that the shutdown has begun, and how long it may take. From now on the
+// watchdog is pinged in any case, as the loops end before the rest does.
+func (s *Notifier) Stopping(most time.Duration) {
 	s.stopping.Store(true)
 	s.say(fmt.Sprintf("STOPPING=1\nSTATUS=closing connections\nEXTEND_TIMEOUT_USEC=%d", (most + 5*time.Second).Microseconds()))
 }
 
-// watch keeps the watchdog quiet until ctx ends.
-func (s *supervisor) watch(ctx context.Context, turns func() []uint64, status func() string) {
+// KeepWatchdog pings the watchdog until ctx ends, as long as the counts that turns
+// returns, one for each loop, go up. status is the line that systemctl status shows.
+func (s *Notifier) KeepWatchdog(ctx context.Context, turns func() []uint64, status func() string) {
 	if s.watchdog == 0 {
 		return
 	}
@@ -110,7 +113,7 @@ func (s *supervisor) watch(ctx context.Context, turns func() []uint64, status fu
 }
 
 // look pings the watchdog if every loop has turned since the last look.
-func (s *supervisor) look(p *pulse, status func() string) {
+func (s *Notifier) look(p *pulse, status func() string) {
 	stuck := p.stuck()
 	switch {
 	case s.stopping.Load():
@@ -122,7 +125,7 @@ func (s *supervisor) look(p *pulse, status func() string) {
 	}
 }
 
-// pulse tells whether loops are alive by how often they have turned.
+// pulse tells which loops are stuck, by how often they have turned.
 type pulse struct {
 	turns func() []uint64
 	last  []uint64

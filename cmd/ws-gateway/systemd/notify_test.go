@@ -1,4 +1,4 @@
-package main
+package systemd
 
 import (
 	"bytes"
@@ -12,9 +12,9 @@ import (
 )
 
 // told is a supervisor whose notifications are kept.
-func told(log *bytes.Buffer) (s *supervisor, said *[]string) {
+func told(log *bytes.Buffer) (s *Notifier, said *[]string) {
 	said = new([]string)
-	s = &supervisor{log: zerolog.New(log), watchdog: 30 * time.Second}
+	s = &Notifier{log: zerolog.New(log), watchdog: 30 * time.Second}
 	s.tell = func(state string) error {
 		*said = append(*said, state)
 		return nil
@@ -48,7 +48,7 @@ func TestALoopThatDoesNotTurnStopsTheWatchdogsPings(t *testing.T) {
 	if look(8, 11) != 1 {
 		t.Error("no ping, though both loops turn again")
 	}
-	s.stop(time.Second)
+	s.Stopping(time.Second)
 	if look(8, 11) != 1 {
 		t.Error("no ping at the end, when loops have ended before the rest")
 	}
@@ -60,8 +60,8 @@ func TestAReloadBeforeItIsReadyOrAtTheEndIsNotTold(t *testing.T) {
 	reload := func(want ...string) {
 		t.Helper()
 		*said = nil
-		s.reloading()
-		s.reloaded("fine")
+		s.Reloading()
+		s.Reloaded("fine")
 		if len(*said) != len(want) {
 			t.Fatalf("it says %q", *said)
 		}
@@ -72,9 +72,9 @@ func TestAReloadBeforeItIsReadyOrAtTheEndIsNotTold(t *testing.T) {
 		}
 	}
 	reload()
-	s.ready("fine")
+	s.Ready("fine")
 	reload("RELOADING=1\nMONOTONIC_USEC=", "READY=1\nSTATUS=fine")
-	s.stop(time.Second)
+	s.Stopping(time.Second)
 	reload()
 }
 
@@ -82,7 +82,7 @@ func TestWithoutAWatchdogNobodyLooks(t *testing.T) {
 	var log bytes.Buffer
 	s, said := told(&log)
 	s.watchdog = 0
-	s.watch(t.Context(), func() []uint64 { panic("BUG") }, nil) // returns at once
+	s.KeepWatchdog(t.Context(), func() []uint64 { panic("BUG") }, nil) // returns at once
 	if len(*said) != 0 {
 		t.Errorf("it says %q", *said)
 	}
@@ -91,8 +91,8 @@ func TestWithoutAWatchdogNobodyLooks(t *testing.T) {
 func TestTimeIsAskedForWhereStartOrStopTakeLong(t *testing.T) {
 	var log bytes.Buffer
 	s, said := told(&log)
-	s.recovering(70 * time.Second)
-	s.stop(30 * time.Second)
+	s.Recovering(70 * time.Second)
+	s.Stopping(30 * time.Second)
 	want := []string{
 		"STATUS=sending the close events of the last run\nEXTEND_TIMEOUT_USEC=80000000",
 		"STOPPING=1\nSTATUS=closing connections\nEXTEND_TIMEOUT_USEC=35000000",
@@ -101,7 +101,7 @@ func TestTimeIsAskedForWhereStartOrStopTakeLong(t *testing.T) {
 		t.Errorf("it says %q", *said)
 	}
 	s.tell = func(string) error { return errors.New("no such socket") }
-	s.ready("fine")
+	s.Ready("fine")
 	if !strings.Contains(log.String(), "no such socket") {
 		t.Errorf("the log does not say that it was not heard: %s", &log)
 	}

@@ -1,4 +1,4 @@
-package main
+package host
 
 import (
 	"context"
@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// trimEvery is how often trim looks, about.
+// trimEvery is about how often Trim looks.
 const trimEvery = time.Second
 
-// heap is what the runtime says of its memory.
+// heap is what the runtime reports about its memory.
 type heap struct {
 	allocated uint64 // bytes, since the start
 	live      uint64 // after the last collection
 	free      uint64 // held back from the system
 }
 
-// trim gives memory back once there is nothing to do: connections that are
-// open and silent should cost what they hold and not, on top of that, what the
-// collector keeps ready for traffic. It returns with ctx.
-func trim(ctx context.Context) {
+// Trim returns free memory to the system when there is nothing to do: silent
+// connections should cost what they hold, without the headroom that the collector
+// keeps for traffic. It returns when ctx ends.
+func Trim(ctx context.Context) {
 	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
 	read := func() heap {
 		metrics.Read(samples)
@@ -48,9 +48,9 @@ type trimmer struct {
 	trimmed heap // right after the last time
 }
 
-// due takes in what is seen a tick later. Memory is given back when little was
-// allocated meanwhile, and since the last time so much that it pays: collections
-// on this account are then rarer than the collector's own under load.
+// due decides by the figures a tick later. Memory is given back if little was
+// allocated since the last tick, and enough since the last trim to be worth it: that
+// way these collections are rarer than the collector's own under load.
 func (t *trimmer) due(now heap) bool {
 	meanwhile := now.allocated - t.last.allocated
 	t.last = now

@@ -1,4 +1,4 @@
-package main
+package host
 
 import (
 	"math"
@@ -39,7 +39,7 @@ func TestTheConnectionLimitLeavesRoomForTheGatewayItself(t *testing.T) {
 func TestTheLimitOfHandshakesFollowsFromTheDescriptors(t *testing.T) {
 	for _, test := range []struct{ descriptors, asked, concurrency, want int }{
 		{1 << 20, 0, 64, mostHandshakes},
-		{1024, 0, 64, (1024 - fixedDescriptors - 64) / 4},
+		{1024, 0, 64, (1024 - FixedDescriptors - 64) / 4},
 		{128, 0, 64, fewestConnections},
 		{128, 100_000, 64, 100_000},
 		{1 << 20, 1, 64, 1},
