@@ -330,7 +330,7 @@ func (p *play) shell(command string) string {
 
 func onTheWire(text string) string {
 	head, body, _ := strings.Cut(text, "\n\n")
-	head = strings.ReplaceAll(head, "\n", "\r\n")
+	head = strings.ReplaceAll(strings.TrimSuffix(head, "\n"), "\n", "\r\n")
 	if !strings.Contains(head, "Content-Length: ") {
 		head += fmt.Sprintf("\r\nContent-Length: %d", len(body))
 	}
