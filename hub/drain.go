@@ -11,8 +11,8 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// drainStep is how often Drain closes what is due: a pace that clients feel as
-// even, and few enough errands.
+// drainStep is how often Drain closes what is due: often enough to be even, seldom
+// enough for the loops.
 const drainStep = 50 * time.Millisecond
 
 // Drain closes all connections with 1001 "going away", spread evenly over

@@ -27,7 +27,7 @@ func (h *Hub) Upgrade(c *netpoll.Conn, r *netpoll.Request) netpoll.Verdict {
 	}
 	f := handshakeFields{
 		user:    user,
-		headers: ls.settings.passedOn(r),
+		headers: ls.settings.eventHeaders(r),
 		agent:   field(r, "User-Agent"),
 		remote:  ls.settings.proxies.client(r),
 	}

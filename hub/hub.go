@@ -92,7 +92,7 @@ type Hub struct {
 	overloaded  atomic.Bool
 	recovering  atomic.Bool
 	draining    atomic.Bool
-	replies     room // from answers of the app, on their way to the loops
+	replies     semaphore // of the app's answers, on their way to the loops
 	taps        taps
 	stats       counters
 }
@@ -103,14 +103,14 @@ type loopState struct {
 	loop      *netpoll.Loop
 	settings  *settings // see Reload
 	sessions  netpoll.Slab[directory.Session]
-	now       uint32                // seconds, as the last Tick said
-	grace     uint32                // tick before which nobody is closed for want of pings
-	open      int                   // sessions
-	deadlines wheel.Wheel           // ping timeouts, by slot
-	pings     wheel.Wheel           // server pings, by slot
-	paused    wheel.Wheel           // when to look again at those that are over their rate, by slot
-	meters    *netpoll.Slab[meters] // by slot; nil where there are no Rates
-	counted   uint32                // slots below are counted by address, where that is limited
+	now       uint32                 // seconds, as the last Tick said
+	grace     uint32                 // tick before which nobody is closed for want of pings
+	open      int                    // sessions
+	deadlines wheel.Wheel            // ping timeouts, by slot
+	pings     wheel.Wheel            // server pings, by slot
+	paused    wheel.Wheel            // when to look again at those that are over their rate, by slot
+	buckets   *netpoll.Slab[buckets] // by slot; nil if there are no Rates
+	counted   uint32                 // slots below are counted by address, where that is limited
 
 	slow      int           // connections that ended as slow consumers
 	timeOut   func(uint32)  // deadlines' fire
@@ -123,7 +123,7 @@ type loopState struct {
 
 	overMessages, overBytes atomic.Uint64 // see Stats.OverMessageRate
 
-	closes closes
+	closes closeCounters
 	lag    atomic.Int64 // see Stats.WheelLag
 }
 
@@ -146,6 +146,7 @@ func New(cfg Config) (*Hub, error) {
 		pong:      netpoll.NewFrame(ws.OpText, pongMessage),
 		ping:      netpoll.NewFrame(ws.OpPing, nil),
 		directory: directory.New(in.appendID),
+		replies:   make(semaphore, maxReplies),
 	}, nil
 }
 

@@ -31,8 +31,8 @@ type limiter struct {
 	close           bool
 }
 
-// meters are what one connection has spent.
-type meters struct{ messages, bytes netpoll.Meter }
+// buckets are the token buckets of one connection.
+type buckets struct{ messages, bytes netpoll.Meter }
 
 func newLimiter(r Rates) (l limiter, err error) {
 	if r.Messages < 0 || r.MessageBurst < 0 || r.Bytes < 0 || r.ByteBurst < 0 {
@@ -56,12 +56,12 @@ func rateOf(perSecond, burst int) netpoll.Rate {
 func (l *limiter) limited() bool { return l.messages.Limited() || l.bytes.Limited() }
 
 // wait is how long a connection must not be read.
-func (l *limiter) wait(m *meters, now time.Duration) (d time.Duration) {
+func (l *limiter) wait(b *buckets, now time.Duration) (d time.Duration) {
 	if l.messages.Limited() {
-		d = m.messages.Wait(&l.messages, now, 0)
+		d = b.messages.Wait(&l.messages, now, 0)
 	}
 	if l.bytes.Limited() {
-		d = max(d, m.bytes.Wait(&l.bytes, now, 0))
+		d = max(d, b.bytes.Wait(&l.bytes, now, 0))
 	}
 	return d
 }
@@ -74,14 +74,14 @@ func (h *Hub) spendMessage(c *netpoll.Conn) (closed bool) {
 	if !limit.Limited() {
 		return false
 	}
-	now, m := h.clock(), ls.meters.At(c.ID().Slot())
-	if !m.messages.Spend(limit, now, 1) {
+	now, b := h.clock(), ls.buckets.At(c.ID().Slot())
+	if !b.messages.Spend(limit, now, 1) {
 		return false
 	}
 	if !c.PausedFor(netpoll.RateLimit) {
 		ls.overMessages.Add(1)
 	}
-	return h.overRate(ls, c, m, now)
+	return h.overRate(ls, c, b, now)
 }
 
 // Received is netpoll.Config.Received; it is needed where Rates.Bytes is set.
@@ -91,25 +91,25 @@ func (h *Hub) Received(c *netpoll.Conn, bytes int) {
 	if !limit.Limited() {
 		return
 	}
-	now, m := h.clock(), ls.meters.At(c.ID().Slot())
-	if !m.bytes.Spend(limit, now, bytes) {
+	now, b := h.clock(), ls.buckets.At(c.ID().Slot())
+	if !b.bytes.Spend(limit, now, bytes) {
 		return
 	}
 	if !c.PausedFor(netpoll.RateLimit) {
 		ls.overBytes.Add(1)
 	}
-	h.overRate(ls, c, m, now)
+	h.overRate(ls, c, b, now)
 }
 
 // overRate stops or closes a connection that has spent too much.
-func (h *Hub) overRate(ls *loopState, c *netpoll.Conn, m *meters, now time.Duration) (closed bool) {
+func (h *Hub) overRate(ls *loopState, c *netpoll.Conn, b *buckets, now time.Duration) (closed bool) {
 	limiter := &ls.settings.limiter
 	if limiter.close {
 		c.Close(netpoll.RateLimited, ws.StatusPolicyViolation, "rate limit")
 		return true
 	}
 	c.Pause(netpoll.RateLimit)
-	ls.paused.Set(c.ID().Slot(), ls.now+ticks(limiter.wait(m, now)))
+	ls.paused.Set(c.ID().Slot(), ls.now+ticks(limiter.wait(b, now)))
 	return false
 }
 
@@ -120,7 +120,7 @@ func (h *Hub) goOn(ls *loopState, slot uint32) {
 		return
 	}
 	if limiter := &ls.settings.limiter; limiter.limited() {
-		if wait := limiter.wait(ls.meters.At(slot), h.clock()); wait > 0 {
+		if wait := limiter.wait(ls.buckets.At(slot), h.clock()); wait > 0 {
 			ls.paused.Set(slot, ls.now+ticks(wait))
 			return
 		}

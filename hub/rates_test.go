@@ -258,8 +258,8 @@ func TestWithoutRatesNothingIsKeptOrMeasured(t *testing.T) {
 	sim := simulate(t, 1, Config{})
 	sim.clock = nil // nobody may ask
 	id := sim.mustEnter(t, 0, 1, "alice")
-	if sim.loops[0].meters != nil {
-		t.Error("there are meters")
+	if sim.loops[0].buckets != nil {
+		t.Error("there are token buckets")
 	}
 	sim.leave(id)
 	g := start(t, Config{}, netpoll.Config{Loops: 1})

@@ -3,7 +3,6 @@ package hub
 import (
 	"bytes"
 	"context"
-	"sync"
 
 	"github.com/gobwas/ws"
 
@@ -15,45 +14,25 @@ import (
 // largest ones 16 MiB. Whoever has one more waits.
 const maxReplies = 256
 
-// room counts what is on its way, and lets those wait for whom there is none. The
-// zero value is empty.
-type room struct {
-	mu   sync.Mutex
-	free chan struct{} // closed when used falls; nil while nobody waits for that
-	used int
-}
+// semaphore admits as many as its capacity.
+type semaphore chan struct{}
 
-// enter waits for room, as long as ctx lasts.
-func (r *room) enter(ctx context.Context, limit int) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for r.used >= limit {
-		if r.free == nil {
-			r.free = make(chan struct{})
-		}
-		free := r.free
-		r.mu.Unlock()
-		select {
-		case <-free:
-			r.mu.Lock()
-		case <-ctx.Done():
-			r.mu.Lock()
-			return ctx.Err()
-		}
+// acquire waits until there is room, or for ctx's end.
+func (s semaphore) acquire(ctx context.Context) error {
+	select {
+	case s <- struct{}{}:
+		return nil
+	default:
 	}
-	r.used++
-	return nil
-}
-
-func (r *room) leave() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.used--
-	if r.free != nil {
-		close(r.free)
-		r.free = nil
+	select {
+	case s <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
+
+func (s semaphore) release() { <-s }
 
 // Reply gives a connection what the app's answer to one of its events says; it is
 // forward.Config.Reply. Replies of one connection arrive in the order of the calls,
@@ -65,16 +44,16 @@ func (h *Hub) Reply(key uint64, r forward.Reply) {
 		return
 	}
 	r.Body = bytes.Clone(r.Body)
-	if h.replies.enter(h.ctx, maxReplies) != nil {
+	if h.replies.acquire(h.ctx) != nil {
 		return // nobody waits for loops any more
 	}
 	err := h.loops[id.Loop()].loop.PostContext(h.ctx, func(l *netpoll.Loop) bool {
 		h.reply(l.Lookup(id), r)
-		h.replies.leave()
+		h.replies.release()
 		return false
 	})
 	if err != nil { // the loop has ended, and the connection with it
-		h.replies.leave()
+		h.replies.release()
 	}
 }
 

@@ -12,11 +12,11 @@ import (
 
 func TestOnlySoManyRepliesAreOnTheirWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var r room
+		s := make(semaphore, 3)
 		entered := 0
 		for range 5 {
 			go func() {
-				r.enter(t.Context(), 3)
+				s.acquire(t.Context())
 				entered++
 			}()
 			synctest.Wait()
@@ -25,7 +25,7 @@ func TestOnlySoManyRepliesAreOnTheirWay(t *testing.T) {
 			t.Fatalf("%d are in, want 3", entered)
 		}
 		for want := 4; want <= 5; want++ {
-			r.leave()
+			s.release()
 			synctest.Wait()
 			if entered != want {
 				t.Errorf("after one has left %d have been in, want %d", entered, want)
@@ -36,22 +36,22 @@ func TestOnlySoManyRepliesAreOnTheirWay(t *testing.T) {
 
 func TestWhoWaitsForRoomForAReplyIsLetGoWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var r room
+		s := make(semaphore, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		ends := make(chan error, 3)
 		for range 3 {
-			go func() { ends <- r.enter(ctx, 1) }()
+			go func() { ends <- s.acquire(ctx) }()
 			synctest.Wait()
 		}
 		if len(ends) != 1 {
 			t.Fatalf("%d are in, want 1", len(ends))
 		}
 		cancel()
-		if first, second, third := <-ends, <-ends, <-ends; first != nil || second == nil || third == nil || r.used != 1 {
-			t.Errorf("%v, %v, %v; %d places are taken", first, second, third, r.used)
+		if first, second, third := <-ends, <-ends, <-ends; first != nil || second == nil || third == nil || len(s) != 1 {
+			t.Errorf("%v, %v, %v; %d places are taken", first, second, third, len(s))
 		}
-		r.leave()
-		if err := r.enter(ctx, 1); err != nil {
+		s.release()
+		if err := s.acquire(ctx); err != nil {
 			t.Errorf("with room: %v", err)
 		}
 	})
@@ -60,7 +60,7 @@ func TestWhoWaitsForRoomForAReplyIsLetGoWithItsContext(t *testing.T) {
 func TestAReplyForAnUnknownLoopIsIgnored(t *testing.T) {
 	sim := simulate(t, 1, Config{})
 	sim.Reply(1<<63, forward.Reply{Body: []byte("x")})
-	if sim.replies.used != 0 {
+	if len(sim.replies) != 0 {
 		t.Error("it holds a place")
 	}
 }

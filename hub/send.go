@@ -9,11 +9,12 @@ import (
 )
 
 // Send gives frame, which must not have been sent before, to the targets' loops
-// and returns. Two sends of which the second begins after the first returned reach
-// a connection in that order. With wait it returns when every loop has taken the frame, with counts, or with
-// ctx's error. Ids that are unknown, of another gateway or of connections that
-// are gone match nothing, which is no error. It holds memory for its targets,
-// 8 bytes each, until their loops are through with them; for All, none.
+// and returns. If a second Send begins after the first has returned, their frames
+// reach each connection in that order. With wait, Send returns when every loop has
+// taken the frame, with counts, or with ctx's error. An id that is unknown, of
+// another gateway or of a connection that is gone matches nothing, which is no
+// error. Send holds 8 bytes of memory for each target until its loop is through
+// with it; for All, none.
 func (h *Hub) Send(ctx context.Context, t Targets, frame *netpoll.Frame, wait bool) (Report, error) {
 	return h.SendThen(ctx, t, frame, wait, nil)
 }
@@ -21,8 +22,8 @@ func (h *Hub) Send(ctx context.Context, t Targets, frame *netpoll.Frame, wait bo
 // Releaser is told that something is no longer needed. Release must not block.
 type Releaser interface{ Release() }
 
-// SendThen is Send that releases done once, on any goroutine, when the last loop is
-// through with frame: from then on it is only held where it is in an outbox.
+// SendThen is a Send that releases done once, on any goroutine, when the last loop
+// is through with frame: from then on only outboxes hold it.
 func (h *Hub) SendThen(ctx context.Context, t Targets, frame *netpoll.Frame, wait bool, done Releaser) (Report, error) {
 	sends := &h.stats.sends[t.kind()]
 	sends.calls.Add(1)
@@ -30,7 +31,7 @@ func (h *Hub) SendThen(ctx context.Context, t Targets, frame *netpoll.Frame, wai
 	h.compress(frame)
 	targets := h.resolve(t)
 	frame.For(h.size(&targets))
-	e := &errand{
+	cmd := &command{
 		aim:  targets,
 		cost: sendCost,
 		do: func(ls *loopState, c *netpoll.Conn, r *Report) {
@@ -51,15 +52,15 @@ func (h *Hub) SendThen(ctx context.Context, t Targets, frame *netpoll.Frame, wai
 		done: done,
 	}
 	if wait {
-		e.sum = new(sum)
+		cmd.tally = new(tally)
 	}
-	if err := h.dispatch(ctx, e); err != nil || !wait {
+	if err := h.dispatch(ctx, cmd); err != nil || !wait {
 		return Report{}, err
 	}
-	return e.sum.wait(ctx)
+	return cmd.tally.wait(ctx)
 }
 
-// kind is what the sends to t are counted as.
+// kind says which of Stats.Sends counts a send to t.
 func (t *Targets) kind() SendKind {
 	switch {
 	case t.All:

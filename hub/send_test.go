@@ -157,9 +157,9 @@ func TestABroadcastLetsTheLoopServeOthersBetweenSlices(t *testing.T) {
 		g.dialUnread("crowd")
 	}
 	var calls int
-	s := share{
-		errand: &errand{aim: aim{all: true}, cost: sendCost, do: func(*loopState, *netpoll.Conn, *Report) {}},
-		ls:     g.loops[0],
+	s := loopTask{
+		command: &command{aim: aim{all: true}, cost: sendCost, do: func(*loopState, *netpoll.Conn, *Report) {}},
+		ls:      g.loops[0],
 	}
 	g.on(0, func(l *netpoll.Loop) {
 		for s.run(l) {

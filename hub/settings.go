@@ -124,11 +124,11 @@ func (ls *loopState) configure(s *settings, slots uint32) {
 	ls.settings = s
 	switch {
 	case !s.limiter.limited():
-		ls.meters = nil
-	case ls.meters == nil:
-		ls.meters = new(netpoll.Slab[meters])
+		ls.buckets = nil
+	case ls.buckets == nil:
+		ls.buckets = new(netpoll.Slab[buckets])
 		for slot := range slots {
-			ls.meters.Grow(slot)
+			ls.buckets.Grow(slot)
 		}
 	}
 	if s.addresses != nil && (old == nil || old.addresses != s.addresses) {
@@ -176,8 +176,8 @@ func (t *settling) run(l *netpoll.Loop) (more bool) {
 
 func (t *settling) settle(c *netpoll.Conn, slot uint32) {
 	ls := t.ls
-	if t.rates && ls.meters != nil {
-		*ls.meters.At(slot) = meters{} // what was spent at another rate would be a debt of any size
+	if t.rates && ls.buckets != nil {
+		*ls.buckets.At(slot) = buckets{} // what was spent at another rate would be a debt of any size
 	}
 	if t.rates && c.PausedFor(netpoll.RateLimit) {
 		ls.paused.Set(slot, ls.now+1)

@@ -186,7 +186,7 @@ func TestRatesOfAReloadBeginWithAWholeBurstAndLetThoseGoOnWhoWereStopped(t *test
 	p.reload(Config{Rates: Rates{Messages: 1, MessageBurst: 1_000_000}})
 	p.on(0, func(l *netpoll.Loop) { // as if a million had been sent
 		ls := p.loops[0]
-		ls.meters.At(0).messages.Spend(&ls.settings.limiter.messages, p.clock(), 1_000_000)
+		ls.buckets.At(0).messages.Spend(&ls.settings.limiter.messages, p.clock(), 1_000_000)
 	})
 	c.say("4", "5")
 	p.delivered(4)

@@ -8,7 +8,7 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// Report counts what became of a send.
+// Report counts what became of a send or a close.
 type Report struct {
 	Matched int // connections that were targets
 	Queued  int // of these, how many took the frame
@@ -18,9 +18,9 @@ type Report struct {
 // ErrStopped is returned once the loops have ended.
 var ErrStopped = errors.New("hub: stopped")
 
-// What is done to targets on a loop is done in slices, between which the loop
-// serves other events. A slice is measured in glances at a slot; what a send or
-// a close costs beside that is given in the same unit.
+// A loop works through its targets in slices, between which it serves other
+// events. The unit of a slice's budget is a look at a slot; the costs of a send and
+// of a close, beside that look, are in the same unit.
 const (
 	sliceBudget = 4096
 	sendCost    = 16 // 256 sends a slice
@@ -28,46 +28,46 @@ const (
 	lightWork   = 8 * sendCost
 )
 
-// errand is one order, such as a send, on its way to the loops.
-type errand struct {
+// command is a send or a close on its way to the loops.
+type command struct {
 	aim
-	cost int
-	do   func(ls *loopState, c *netpoll.Conn, r *Report)
-	each func(Report) // told by each loop what became of its share; may be nil
-	sum  *sum         // nil where nobody waits
-	done Releaser     // released once, when the last loop is through; may be nil
+	cost  int // of do, beside the look at the slot
+	do    func(ls *loopState, c *netpoll.Conn, r *Report)
+	each  func(Report) // is given the report of each loop; may be nil
+	tally *tally       // nil if nobody waits
+	done  Releaser     // released once, when the last loop is through; may be nil
 
 	left atomic.Int32 // loops that are not through
 }
 
-// sum collects the loops' reports for the one who waits.
-type sum struct {
+// tally adds up the loops' reports for the caller, who waits for them.
+type tally struct {
 	loops                 atomic.Int32 // still to report
 	matched, queued, slow atomic.Int64
 	done                  chan struct{} // closed with the last report
 }
 
-// dispatch posts the errand to each loop that owns a target. The error is nil,
-// ErrStopped, or ctx's where a loop's mailbox had no room for as long as that lasted;
-// the other loops have the errand then.
-func (h *Hub) dispatch(ctx context.Context, e *errand) (err error) {
-	e.left.Store(int32(len(h.loops)))
-	if len(h.loops) == 0 && e.done != nil {
-		e.done.Release()
+// dispatch posts the command to each loop that owns a target. The error is nil,
+// ErrStopped, or ctx's if ctx ended before a loop's mailbox had room; the other
+// loops have the command then.
+func (h *Hub) dispatch(ctx context.Context, cmd *command) (err error) {
+	cmd.left.Store(int32(len(h.loops)))
+	if len(h.loops) == 0 && cmd.done != nil {
+		cmd.done.Release()
 	}
-	if e.sum != nil {
-		e.sum.done = make(chan struct{})
-		e.sum.loops.Store(int32(len(h.loops)))
+	if cmd.tally != nil {
+		cmd.tally.done = make(chan struct{})
+		cmd.tally.loops.Store(int32(len(h.loops)))
 		if len(h.loops) == 0 {
-			close(e.sum.done)
+			close(cmd.tally.done)
 		}
 	}
 	for i, ls := range h.loops {
-		t := &share{errand: e, ls: ls}
-		if !e.all {
-			t.ids = e.ids[i]
+		t := &loopTask{command: cmd, ls: ls}
+		if !cmd.all {
+			t.ids = cmd.ids[i]
 		}
-		if !e.all && len(t.ids) == 0 {
+		if !cmd.all && len(t.ids) == 0 {
 			t.finish()
 		} else if failed := ls.loop.PostContext(ctx, t.run); failed != nil {
 			t.finish()
@@ -80,7 +80,7 @@ func (h *Hub) dispatch(ctx context.Context, e *errand) (err error) {
 }
 
 // wait returns when every loop has reported, or with ctx's error.
-func (s *sum) wait(ctx context.Context) (Report, error) {
+func (s *tally) wait(ctx context.Context) (Report, error) {
 	select {
 	case <-s.done:
 		return Report{
@@ -91,20 +91,19 @@ func (s *sum) wait(ctx context.Context) (Report, error) {
 	}
 }
 
-// share is the part of an errand that is one loop's, and how far it has come.
-type share struct {
-	*errand
+// loopTask is one loop's part of a command, and how far it has come.
+type loopTask struct {
+	*command
 	ls       *loopState
-	ids      []netpoll.ID // what is left of them; for all, slot says that
-	slot     uint32
+	ids      []netpoll.ID // that are left
+	slot     uint32       // instead of ids, if the command is for all
 	report   Report
 	finished bool
 }
 
-// run does a slice on the loop. After more than a little work it asks for
-// another turn, even with nothing left to do, so that a row of errands takes a
-// turn each.
-func (t *share) run(l *netpoll.Loop) (more bool) {
+// run does a slice on the loop. After more than a little work it asks for another
+// turn, even if nothing is left to do, so that each of many commands takes a turn.
+func (t *loopTask) run(l *netpoll.Loop) (more bool) {
 	if t.finished {
 		return false
 	}
@@ -124,9 +123,9 @@ func (t *share) run(l *netpoll.Loop) (more bool) {
 	return true
 }
 
-// next returns the connection of the next target, nil where it is none any more.
-// ok is false behind the last target.
-func (t *share) next(l *netpoll.Loop) (c *netpoll.Conn, ok bool) {
+// next returns the connection of the next target, or nil if the target is gone. ok
+// is false behind the last target.
+func (t *loopTask) next(l *netpoll.Loop) (c *netpoll.Conn, ok bool) {
 	if t.all {
 		slot := t.slot
 		if slot >= l.Slots() {
@@ -146,7 +145,8 @@ func (t *share) next(l *netpoll.Loop) (c *netpoll.Conn, ok bool) {
 	return c, true
 }
 
-func (t *share) finish() {
+// finish reports what became of the loop's part.
+func (t *loopTask) finish() {
 	t.finished = true
 	if t.each != nil {
 		t.each(t.report)
@@ -154,7 +154,7 @@ func (t *share) finish() {
 	if t.left.Add(-1) == 0 && t.done != nil {
 		t.done.Release()
 	}
-	s := t.sum
+	s := t.tally
 	if s == nil {
 		return
 	}

@@ -31,10 +31,10 @@ func closeCodes() (names [codes]string) {
 // are those of Initiators and CloseCodes.
 type Closes [len(Initiators)][codes]uint64
 
-// closes is Closes while it is counted.
-type closes [len(Initiators)][codes]atomic.Uint64
+// closeCounters are Closes while they are counted.
+type closeCounters [len(Initiators)][codes]atomic.Uint64
 
-func (c *closes) count(end forward.End) {
+func (c *closeCounters) count(end forward.End) {
 	code := codes - 1
 	switch {
 	case end.Code >= firstCode && end.Code < firstCode+16:
@@ -49,7 +49,7 @@ func (c *closes) count(end forward.End) {
 	}
 }
 
-func (c *closes) addTo(sum *Closes) {
+func (c *closeCounters) addTo(sum *Closes) {
 	for i := range c {
 		for code := range c[i] {
 			sum[i][code] += c[i][code].Load()

@@ -21,7 +21,7 @@ func TestClosesAreCountedByInitiatorAndCode(t *testing.T) {
 		{forward.End{Code: 5000, Initiator: "client"}, "client", "other"},
 		{forward.End{Code: 0, Initiator: "client"}, "client", "other"},
 	} {
-		var counted closes
+		var counted closeCounters
 		counted.count(c.end)
 		var sum Closes
 		counted.addTo(&sum)

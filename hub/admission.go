@@ -52,9 +52,9 @@ func (h *Hub) enter(ls *loopState, id netpoll.ID, f handshakeFields) admission {
 	}
 	ls.open++
 	ls.heads.Add(int64(f.size()))
-	if ls.meters != nil {
-		ls.meters.Grow(slot)
-		*ls.meters.At(slot) = meters{}
+	if ls.buckets != nil {
+		ls.buckets.Grow(slot)
+		*ls.buckets.At(slot) = buckets{}
 	}
 	ls.deadlines.Set(slot, ls.deadline())
 	if limits.serverPing > 0 {

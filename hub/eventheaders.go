@@ -9,10 +9,11 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// passedOn is what of a handshake's headers goes with each event of the connection:
-// the cookies, or what Config.ForwardHeaders names. A header that is not there is
-// left out; one that is there several times is put together (RFC 9110, 5.3).
-func (s *settings) passedOn(r *netpoll.Request) string {
+// eventHeaders packs the headers of a handshake that go with each event of the
+// connection: the cookies, or those that Config.ForwardHeaders names. It leaves out
+// a header that is not there, and joins one that is there several times (RFC 9110,
+// 5.3).
+func (s *settings) eventHeaders(r *netpoll.Request) string {
 	if len(s.forwardHeaders) == 0 {
 		return forward.PackHeaders(cookies(r), nil)
 	}
