@@ -40,7 +40,7 @@ func peerOf(addr net.Addr) peer {
 // request, on the loops: see [Server.HasToken].
 func HandOff(hasToken func() bool) func(peer netip.AddrPort, path []byte) bool {
 	return func(peer netip.AddrPort, path []byte) bool {
-		return peer.Addr().Unmap().IsLoopback() || routeOf(path).public() || hasToken()
+		return peer.Addr().Unmap().IsLoopback() || routeOf(path).who == everybody || hasToken()
 	}
 }
 
@@ -98,9 +98,9 @@ const (
 //
 // On an address of its own there are no WebSockets for which a proxy would be set
 // up, and apps whose HTTP client looks like such a proxy are answered.
-func (g *guard) check(h *fasthttp.RequestHeader, from peer, r route) refusal {
+func (g *guard) check(h *fasthttp.RequestHeader, from peer, r *route) refusal {
 	if want := g.token.Load(); want != nil {
-		if r != routeConsole && !want.shownBy(h) {
+		if r.who != browsers && !want.shownBy(h) {
 			return refusal{fasthttp.StatusUnauthorized, "admin token missing or wrong: send it as Authorization: Bearer"}
 		}
 		return refusal{}
@@ -121,7 +121,7 @@ func (g *guard) check(h *fasthttp.RequestHeader, from peer, r route) refusal {
 	if from != unixPeer && hostOf(h) == foreignHost {
 		return refusal{fasthttp.StatusForbidden, "header Host is neither an IP address nor localhost: call the gateway by one of these" + orToken}
 	}
-	if r == routeUnknown && len(h.Peek("Sec-WebSocket-Key")) > 0 {
+	if r == unknown && len(h.Peek("Sec-WebSocket-Key")) > 0 {
 		return refusal{} // a client that hears what is wrong with its path
 	}
 	if g.own || !offer {

@@ -85,7 +85,7 @@ func TestWithoutATokenOnlyTheAppBesideUsIsAnswered(t *testing.T) {
 		{"Host any name at a unix socket", unixPeer, []string{"Host: gateway"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			no := g.check(head(t, c.lines...), c.from, routeList)
+			no := g.check(head(t, c.lines...), c.from, routeNamed("list"))
 			if c.why == "" {
 				if no.status != 0 {
 					t.Fatalf("refused with %d %q", no.status, no.why)
@@ -108,7 +108,7 @@ func TestAnHTTP10RequestNeedsNoHost(t *testing.T) {
 	if err := h.Read(bufio.NewReader(strings.NewReader("GET / HTTP/1.0\r\n\r\n"))); err != nil {
 		t.Fatal(err)
 	}
-	if no := g.check(h, loopbackPeer, routeList); no.status != 0 {
+	if no := g.check(h, loopbackPeer, routeNamed("list")); no.status != 0 {
 		t.Fatalf("refused: %v", no)
 	}
 }
@@ -137,7 +137,7 @@ func TestWithATokenItIsTheOnlyRule(t *testing.T) {
 		{"in another header", []string{"X-Token: " + token}, false},
 	} {
 		for _, from := range []peer{loopbackPeer, unixPeer, remotePeer} {
-			no := g.check(head(t, append([]string{"Host: example.org"}, c.lines...)...), from, routeList)
+			no := g.check(head(t, append([]string{"Host: example.org"}, c.lines...)...), from, routeNamed("list"))
 			if c.allowed != (no.status == 0) {
 				t.Errorf("%s, peer %d: got %v", c.name, from, no)
 			}

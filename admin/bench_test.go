@@ -40,7 +40,7 @@ func BenchmarkAccessRules(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if no := g.check(&h, loopbackPeer, routeList); no.status != 0 {
+		if no := g.check(&h, loopbackPeer, routeNamed("list")); no.status != 0 {
 			b.Fatal(no)
 		}
 	}

@@ -54,14 +54,14 @@ const consolePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; 
 // console serves the page's files. They are the same for everybody and hold no
 // data: that the page asks for, with the token where there is one, as any other
 // caller.
-func (s *Server) console(ctx *fasthttp.RequestCtx, target []byte) outcome {
-	if len(target) == len(consolePath) {
+func (s *Server) console(ctx *fasthttp.RequestCtx, t target) outcome {
+	if len(t.path) == len(consolePath) {
 		setHead(ctx, textType)
 		ctx.Response.Header.Set(fasthttp.HeaderLocation, consolePath+"/")
 		ctx.Response.SetStatusCode(fasthttp.StatusPermanentRedirect)
 		return served
 	}
-	file, ok := consoleFiles[string(target[len(consolePath)+1:])]
+	file, ok := consoleFiles[string(t.path[len(consolePath)+1:])]
 	if !ok {
 		return answerRefusal(ctx, refusal{fasthttp.StatusNotFound, "the console has no such file"}, true)
 	}

@@ -12,33 +12,33 @@ func TestOnlyTheConsolesOwnPageIsAnswered(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		from    peer
-		r       route
+		r       *route
 		lines   []string
 		allowed bool
 	}{
-		{"our page sends", loopbackPeer, routeSend, []string{"Host: localhost:40010", "Origin: http://localhost:40010", "Sec-Fetch-Site: same-origin"}, true},
-		{"our page reads", loopbackPeer, routeList, []string{"Host: 127.0.0.1:40010", "Sec-Fetch-Site: same-origin"}, true},
-		{"our page under IPv6", loopbackPeer, routeSend, []string{"Host: [::1]:40010", "Origin: http://[::1]:40010"}, true},
-		{"our page through a tunnel", loopbackPeer, routeSend, []string{"Host: localhost:9", "Origin: http://localhost:9"}, true},
-		{"somebody typed the address", loopbackPeer, routeMetrics, []string{"Host: localhost", "Sec-Fetch-Site: none"}, true},
-		{"a link to the console", loopbackPeer, routeConsole, []string{"Host: localhost", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate"}, true},
+		{"our page sends", loopbackPeer, routeNamed("send"), []string{"Host: localhost:40010", "Origin: http://localhost:40010", "Sec-Fetch-Site: same-origin"}, true},
+		{"our page reads", loopbackPeer, routeNamed("list"), []string{"Host: 127.0.0.1:40010", "Sec-Fetch-Site: same-origin"}, true},
+		{"our page under IPv6", loopbackPeer, routeNamed("send"), []string{"Host: [::1]:40010", "Origin: http://[::1]:40010"}, true},
+		{"our page through a tunnel", loopbackPeer, routeNamed("send"), []string{"Host: localhost:9", "Origin: http://localhost:9"}, true},
+		{"somebody typed the address", loopbackPeer, routeNamed("metrics"), []string{"Host: localhost", "Sec-Fetch-Site: none"}, true},
+		{"a link to the console", loopbackPeer, routeNamed("console"), []string{"Host: localhost", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate"}, true},
 
-		{"another port of this host", loopbackPeer, routeSend, []string{"Host: localhost:40010", "Origin: http://localhost:3000", "Sec-Fetch-Site: same-site"}, false},
-		{"another name of this host", loopbackPeer, routeSend, []string{"Host: 127.0.0.1:40010", "Origin: http://localhost:40010"}, false},
-		{"another scheme", loopbackPeer, routeSend, []string{"Host: localhost:40010", "Origin: https://localhost:40010"}, false},
-		{"another page", loopbackPeer, routeSend, []string{"Host: localhost:40010", "Origin: https://example.org", "Sec-Fetch-Site: cross-site"}, false},
-		{"a page without an origin", loopbackPeer, routeSend, []string{"Host: localhost:40010", "Origin: null"}, false},
-		{"two origins", loopbackPeer, routeSend, []string{"Host: localhost:40010", "Origin: http://localhost:40010", "Origin: https://example.org"}, false},
-		{"an image on another page", loopbackPeer, routeMetrics, []string{"Host: localhost:40010", "Sec-Fetch-Site: cross-site"}, false},
-		{"an image on another port", loopbackPeer, routeList, []string{"Host: localhost:40010", "Sec-Fetch-Site: same-site"}, false},
-		{"a page that was rebound", loopbackPeer, routeSend, []string{"Host: example.org:40010", "Origin: http://example.org:40010", "Sec-Fetch-Site: same-origin"}, false},
-		{"a rebound page reads", loopbackPeer, routeList, []string{"Host: example.org:40010", "Sec-Fetch-Site: same-origin"}, false},
-		{"a rebound page loads the console", loopbackPeer, routeConsole, []string{"Host: example.org:40010"}, false},
-		{"our page behind a proxy", loopbackPeer, routeSend, []string{"Host: localhost:40010", "Origin: http://localhost:40010", "X-Forwarded-For: 203.0.113.7"}, false},
-		{"a page behind an address that others reach", loopbackPeer, routeSend, []string{"Host: 10.1.2.3:40010", "Origin: http://10.1.2.3:40010"}, false},
-		{"our page from afar", remotePeer, routeSend, []string{"Host: localhost:40010", "Origin: http://localhost:40010"}, false},
-		{"the console from afar", remotePeer, routeConsole, []string{"Host: localhost:40010"}, false},
-		{"the console through a proxy", loopbackPeer, routeConsole, []string{"Host: localhost", "X-Bfl-User: alice"}, false},
+		{"another port of this host", loopbackPeer, routeNamed("send"), []string{"Host: localhost:40010", "Origin: http://localhost:3000", "Sec-Fetch-Site: same-site"}, false},
+		{"another name of this host", loopbackPeer, routeNamed("send"), []string{"Host: 127.0.0.1:40010", "Origin: http://localhost:40010"}, false},
+		{"another scheme", loopbackPeer, routeNamed("send"), []string{"Host: localhost:40010", "Origin: https://localhost:40010"}, false},
+		{"another page", loopbackPeer, routeNamed("send"), []string{"Host: localhost:40010", "Origin: https://example.org", "Sec-Fetch-Site: cross-site"}, false},
+		{"a page without an origin", loopbackPeer, routeNamed("send"), []string{"Host: localhost:40010", "Origin: null"}, false},
+		{"two origins", loopbackPeer, routeNamed("send"), []string{"Host: localhost:40010", "Origin: http://localhost:40010", "Origin: https://example.org"}, false},
+		{"an image on another page", loopbackPeer, routeNamed("metrics"), []string{"Host: localhost:40010", "Sec-Fetch-Site: cross-site"}, false},
+		{"an image on another port", loopbackPeer, routeNamed("list"), []string{"Host: localhost:40010", "Sec-Fetch-Site: same-site"}, false},
+		{"a page that was rebound", loopbackPeer, routeNamed("send"), []string{"Host: example.org:40010", "Origin: http://example.org:40010", "Sec-Fetch-Site: same-origin"}, false},
+		{"a rebound page reads", loopbackPeer, routeNamed("list"), []string{"Host: example.org:40010", "Sec-Fetch-Site: same-origin"}, false},
+		{"a rebound page loads the console", loopbackPeer, routeNamed("console"), []string{"Host: example.org:40010"}, false},
+		{"our page behind a proxy", loopbackPeer, routeNamed("send"), []string{"Host: localhost:40010", "Origin: http://localhost:40010", "X-Forwarded-For: 203.0.113.7"}, false},
+		{"a page behind an address that others reach", loopbackPeer, routeNamed("send"), []string{"Host: 10.1.2.3:40010", "Origin: http://10.1.2.3:40010"}, false},
+		{"our page from afar", remotePeer, routeNamed("send"), []string{"Host: localhost:40010", "Origin: http://localhost:40010"}, false},
+		{"the console from afar", remotePeer, routeNamed("console"), []string{"Host: localhost:40010"}, false},
+		{"the console through a proxy", loopbackPeer, routeNamed("console"), []string{"Host: localhost", "X-Bfl-User: alice"}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if no := g.check(head(t, c.lines...), c.from, c.r); (no.status == 0) != c.allowed {

@@ -40,8 +40,8 @@ const (
 // evenly or not. The stream begins with a heartbeat, and there is one after 10 s
 // without a line. It ends with the reader, with the gateway, and when the reader
 // takes nothing for 10 s.
-func (s *Server) events(ctx *fasthttp.RequestCtx, query []byte) outcome {
-	q, err := parseEventQuery(query)
+func (s *Server) events(ctx *fasthttp.RequestCtx, t target) outcome {
+	q, err := parseEventQuery(t.query)
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
@@ -52,7 +52,7 @@ func (s *Server) events(ctx *fasthttp.RequestCtx, query []byte) outcome {
 	if ctx.IsHead() {
 		return answer(ctx, linesType, nil)
 	}
-	revoked, no := s.letIn(ctx, routeEvents)
+	revoked, no := s.letIn(ctx, t.route)
 	if no.status != 0 {
 		return answerRefusal(ctx, no, false)
 	}
@@ -61,7 +61,7 @@ func (s *Server) events(ctx *fasthttp.RequestCtx, query []byte) outcome {
 		return answerRefusal(ctx, refusal{fasthttp.StatusServiceUnavailable, "too many streams of events are open, " + strconv.Itoa(hub.MaxTaps) + " at most: end another one"}, false)
 	}
 	setHead(ctx, linesType)
-	ctx.Response.SetBodyStream(&eventStream{server: s, tap: tap, conn: ctx.Conn(), rate: q.rate, revoked: revoked}, -1)
+	ctx.Response.SetBodyStream(&eventStream{server: s, route: t.route, tap: tap, conn: ctx.Conn(), rate: q.rate, revoked: revoked}, -1)
 	return streamed
 }
 
@@ -118,6 +118,7 @@ func parseEventQuery(query []byte) (eventQuery, error) {
 // and somebody who reads them. It owns its tap.
 type eventStream struct {
 	server *Server
+	route  *route
 	tap    *hub.Tap
 	conn   net.Conn
 	rate   int
@@ -155,7 +156,7 @@ func (e *eventStream) WriteTo(w io.Writer) (n int64, err error) {
 		if err != nil {
 			result = failed
 		}
-		e.server.requests[routeEvents][result].Add(1)
+		e.server.requests[e.route.nth][result].Add(1)
 	}()
 	gone, release := e.watch()
 	defer release()

@@ -12,7 +12,7 @@ import (
 )
 
 // command reads the body of a call that changes something and runs it.
-func (s *Server) command(ctx *fasthttp.RequestCtx, run func(*fasthttp.RequestCtx, []byte, *place) outcome) outcome {
+func (s *Server) command(ctx *fasthttp.RequestCtx, r *route) outcome {
 	if s.retiring.Load() {
 		return answerStopped(ctx)
 	}
@@ -22,7 +22,7 @@ func (s *Server) command(ctx *fasthttp.RequestCtx, run func(*fasthttp.RequestCtx
 		at.Release()
 		return answerRefusal(ctx, no, false)
 	}
-	return run(ctx, body, at)
+	return r.command(s, ctx, body, at)
 }
 
 // send gives one frame, built once, to the targets' loops. Until these are through

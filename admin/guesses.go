@@ -98,9 +98,9 @@ func guesserOf(addr net.Addr) netip.Prefix {
 }
 
 // admit applies the access rules to a request, and slows down who guesses.
-func (s *Server) admit(ctx *fasthttp.RequestCtx, r route) refusal {
+func (s *Server) admit(ctx *fasthttp.RequestCtx, r *route) refusal {
 	h, c := &ctx.Request.Header, callerOf(ctx)
-	guess := r != routeConsole && s.HasToken() && len(bearer(h)) > 0
+	guess := r.who != browsers && s.HasToken() && len(bearer(h)) > 0
 	if guess && c.from == remotePeer {
 		if wait := s.guesses.due(c.RemoteAddr()); wait > 0 {
 			s.guesses.throttled.Add(1)

@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ws-gateway/hub"
@@ -17,10 +15,6 @@ func newRequestTimes() *prometheus.HistogramVec {
 		Help:    "Duration of management requests that were served, by route; of lists with the time in which the caller took the answer.",
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	}, []string{"route"})
-}
-
-func (s *Server) took(r route, since time.Time) {
-	s.times.WithLabelValues(r.String()).Observe(time.Since(since).Seconds())
 }
 
 // socketHistograms are those that the loops keep for themselves.

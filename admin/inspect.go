@@ -7,7 +7,7 @@ import (
 )
 
 // count answers with the number of connections and of users who have any.
-func (s *Server) count(ctx *fasthttp.RequestCtx) outcome {
+func (s *Server) count(ctx *fasthttp.RequestCtx, _ target) outcome {
 	connections, users := s.cfg.Hub.Count()
 	body := make([]byte, 0, 128)
 	body = append(body, `{"code":0,"message":"success","data":{"connections":`...)
@@ -19,10 +19,10 @@ func (s *Server) count(ctx *fasthttp.RequestCtx) outcome {
 }
 
 // get describes one connection.
-func (s *Server) get(ctx *fasthttp.RequestCtx, query []byte) outcome {
+func (s *Server) get(ctx *fasthttp.RequestCtx, t target) outcome {
 	args := fasthttp.AcquireArgs()
 	defer fasthttp.ReleaseArgs(args)
-	args.ParseBytes(query)
+	args.ParseBytes(t.query)
 	id := string(args.Peek("conn_id"))
 	if id == "" {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, "conn_id is missing")
@@ -36,8 +36,13 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, query []byte) outcome {
 	return answer(ctx, jsonType, append(body, '}'))
 }
 
+// healthy answers 200 as long as the process does.
+func (s *Server) healthy(ctx *fasthttp.RequestCtx, _ target) outcome {
+	return answer(ctx, textType, []byte("ok\n"))
+}
+
 // ready answers 200 while new clients are taken.
-func (s *Server) ready(ctx *fasthttp.RequestCtx) outcome {
+func (s *Server) ready(ctx *fasthttp.RequestCtx, _ target) outcome {
 	if ok, why := s.cfg.Ready(); !ok {
 		return answerRefusal(ctx, refusal{fasthttp.StatusServiceUnavailable, why}, true)
 	}

@@ -21,8 +21,8 @@ const (
 )
 
 // list streams the connections, grouped by user.
-func (s *Server) list(ctx *fasthttp.RequestCtx, query []byte) outcome {
-	q, err := parseQuery(query)
+func (s *Server) list(ctx *fasthttp.RequestCtx, t target) outcome {
+	q, err := parseQuery(t.query)
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
@@ -36,15 +36,12 @@ func (s *Server) list(ctx *fasthttp.RequestCtx, query []byte) outcome {
 	stream := &listStream{
 		walk: func(yield func(string, []hub.Info) error) (string, error) { return s.cfg.Hub.List(q, yield) },
 		done: func(result outcome, err error) {
-			s.requests[routeList][result].Add(1)
-			if result == served {
-				s.took(routeList, began)
-			}
+			s.done(t.route, result, began)
 			if err != nil {
 				s.cfg.Log.Debug().Err(err).Msg("a list was cut short")
 			}
 		},
-		panicked: func(p any) { s.logPanic(routeList, p) },
+		panicked: func(p any) { s.logPanic(t.route, p) },
 		paged:    q.Limit > 0,
 		at:       at,
 	}

@@ -190,7 +190,7 @@ func TestASlowReaderHoldsTheWalkAndALostOneEndsIt(t *testing.T) {
 		inside, _, _ := r.admin.door.counts()
 		return inside == 1 // the client's own keep-alive connection
 	})
-	if got := r.admin.requests[routeList][failed].Load(); got != 1 {
+	if got := r.admin.requests[routeNamed("list").nth][failed].Load(); got != 1 {
 		t.Fatalf("%d lists were cut short, want 1", got)
 	}
 	whole := r.list("")

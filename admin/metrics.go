@@ -16,8 +16,8 @@ import (
 // textFormat is the Prometheus text exposition format.
 var textFormat = expfmt.NewFormat(expfmt.TypeTextPlain)
 
-// writeMetrics gathers and encodes straight into the answer.
-func (s *Server) writeMetrics(ctx *fasthttp.RequestCtx) outcome {
+// metrics gathers and encodes straight into the answer.
+func (s *Server) metrics(ctx *fasthttp.RequestCtx, _ target) outcome {
 	families, err := s.registry.Gather()
 	if err != nil {
 		s.cfg.Log.Error().Err(err).Msg("cannot gather all metrics")
@@ -104,9 +104,9 @@ func (c gatewayCollector) collectOwn(out chan<- prometheus.Metric) {
 	send(buildInfo, prometheus.GaugeValue, 1, c.s.cfg.Version, runtime.Version())
 	ready, _ := c.s.cfg.Ready()
 	send(readiness, prometheus.GaugeValue, oneIf(ready))
-	for r := range routes {
+	for i, r := range routes {
 		for o, name := range outcomeNames {
-			send(apiRequests, prometheus.CounterValue, float64(c.s.requests[r][o].Load()), r.String(), name)
+			send(apiRequests, prometheus.CounterValue, float64(c.s.requests[i][o].Load()), r.name, name)
 		}
 	}
 	local, remote, turnedAway := c.s.door.counts()

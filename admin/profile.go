@@ -25,13 +25,13 @@ var profiling sync.Mutex
 // pprof reads: cpu over ?seconds=N under the name profile, as net/http/pprof has
 // it, and those that runtime/pprof knows by name, such as heap and goroutine.
 // Arguments and environment, which may hold a token, are in none of them.
-func (s *Server) profile(ctx *fasthttp.RequestCtx, path, query []byte) outcome {
-	name := string(bytes.TrimPrefix(path, []byte(profilePrefix)))
+func (s *Server) profile(ctx *fasthttp.RequestCtx, t target) outcome {
+	name := string(bytes.TrimPrefix(t.path, []byte(profilePrefix)))
 	if name == "profile" {
-		return s.profileCPU(ctx, query)
+		return s.profileCPU(ctx, t.query)
 	}
 	p := pprof.Lookup(name)
-	if err := checkQuery(query, nil); p != nil && err != nil {
+	if err := parameters(nil).check(t.query); p != nil && err != nil {
 		return answerRefusal(ctx, refusal{fasthttp.StatusBadRequest, err.Error()}, true)
 	}
 	if p == nil {
@@ -46,7 +46,7 @@ func (s *Server) profile(ctx *fasthttp.RequestCtx, path, query []byte) outcome {
 
 func (s *Server) profileCPU(ctx *fasthttp.RequestCtx, query []byte) outcome {
 	duration := usualProfile
-	if err := checkQuery(query, []parameter{{"seconds", false}}); err != nil {
+	if err := (parameters{{"seconds", false}}).check(query); err != nil {
 		return answerRefusal(ctx, refusal{fasthttp.StatusBadRequest, err.Error()}, true)
 	}
 	var args fasthttp.Args

@@ -9,27 +9,18 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// parameter is one that a route's query may have.
+// parameter of a query.
 type parameter struct {
 	name       string
 	repeatable bool
 }
 
-// queries has what the routes know that answer with data. Whatever else is in a
-// query is a mistake, which would select more than was meant: ?usr=alice would list
-// everybody. Routes that are not here select nothing, and their query does not
-// count, nor does that of a POST, whose body says everything.
-var queries = map[route][]parameter{
-	routeList:   {{"user", true}, {"user_prefix", false}, {"remote", false}, {"limit", false}, {"cursor", false}},
-	routeCount:  {},
-	routeGet:    {{"conn_id", false}},
-	routeEvents: {{"user", true}, {"conn_id", true}, {"action", true}, {"payload", false}, {"rate", false}},
-	routeStatus: {},
-	routeConfig: {},
-}
+// parameters are all that a route's query may have. Anything else in it is a mistake that
+// would select more than was meant: ?usr=alice would list everybody.
+type parameters []parameter
 
-// checkQuery says what is wrong with the names in a query; nil for nothing.
-func checkQuery(query []byte, known []parameter) error {
+// check says what is wrong with the names in a query; nil for nothing.
+func (known parameters) check(query []byte) error {
 	if len(query) == 0 {
 		return nil
 	}
@@ -40,7 +31,7 @@ func checkQuery(query []byte, known []parameter) error {
 		i := slices.IndexFunc(known, func(p parameter) bool { return p.name == string(key) })
 		switch {
 		case i < 0:
-			return fmt.Errorf("unknown query parameter %s: this route takes %s", shown(key), namesOf(known))
+			return fmt.Errorf("unknown query parameter %s: this route takes %s", shown(key), known)
 		case known[i].repeatable:
 		case slices.Contains(seen, known[i].name):
 			return fmt.Errorf("query parameter %s is there twice: give it once", known[i].name)
@@ -65,8 +56,8 @@ func shown(name []byte) string {
 	return quoted[1:len(quoted)-1] + more
 }
 
-// namesOf lists names for a message.
-func namesOf(known []parameter) string {
+// String lists the names for a message.
+func (known parameters) String() string {
 	if len(known) == 0 {
 		return "none"
 	}

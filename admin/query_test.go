@@ -6,7 +6,7 @@ import (
 )
 
 func TestAQueryMayHaveWhatItsRouteKnows(t *testing.T) {
-	known := queries[routeList]
+	known := *routeNamed("list").query
 	for query, want := range map[string]string{
 		"":                            "",
 		"&":                           "",
@@ -26,7 +26,7 @@ func TestAQueryMayHaveWhatItsRouteKnows(t *testing.T) {
 		strings.Repeat("x", 50) + "=": "unknown query parameter " + strings.Repeat("x", 40) + "…: this route takes user, user_prefix, remote, limit and cursor",
 	} {
 		got := ""
-		if err := checkQuery([]byte(query), known); err != nil {
+		if err := known.check([]byte(query)); err != nil {
 			got = err.Error()
 		}
 		if got != want {
@@ -36,16 +36,17 @@ func TestAQueryMayHaveWhatItsRouteKnows(t *testing.T) {
 }
 
 func TestEveryRouteThatAnswersWithDataSaysWhatItsQueryMayHave(t *testing.T) {
-	for r := routeUnknown + 1; r < routes; r++ {
-		_, has := queries[r]
-		if want := r.takes([]byte("GET")) && !r.text(); has != want {
+	for _, r := range routes {
+		has := r.query != nil
+		if want := r.takes([]byte("GET")) && !r.text; has != want {
 			t.Errorf("%v: %v, want %v", r, has, want)
 		}
 	}
 }
 
 func TestARequestWithoutAQueryCostsNothingMore(t *testing.T) {
-	if n := testing.AllocsPerRun(100, func() { _ = checkQuery(nil, queries[routeList]) }); n != 0 {
+	known := routeNamed("list").query
+	if n := testing.AllocsPerRun(100, func() { _ = known.check(nil) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

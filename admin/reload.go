@@ -58,7 +58,7 @@ func (s *Server) Reload(cfg Config) (apply func(), err error) {
 
 // letIn looks once more at the token of a request whose answer goes on for long, and
 // returns what is closed when it must end.
-func (s *Server) letIn(ctx *fasthttp.RequestCtx, r route) (revoked <-chan struct{}, no refusal) {
+func (s *Server) letIn(ctx *fasthttp.RequestCtx, r *route) (revoked <-chan struct{}, no refusal) {
 	revoked = s.settings.Load().revoked
 	return revoked, s.guard.check(&ctx.Request.Header, callerOf(ctx).from, r)
 }

@@ -1,111 +1,124 @@
 package admin
 
-import "strings"
+import (
+	"strings"
 
-// route is one of the paths that the management server knows.
-type route uint8
-
-const (
-	routeUnknown route = iota
-	routeSend
-	routeClose
-	routeList
-	routeCount
-	routeGet
-	routeEvents
-	routeStatus
-	routeConfig
-	routeHealth
-	routeReady
-	routeMetrics
-	routeProfile // all below profilePrefix
-	routeConsole // consolePath and all below it
-	routes
+	"github.com/valyala/fasthttp"
 )
 
-var routeNames = [routes]string{"unknown", "send", "close", "list", "count", "get", "events", "status", "config", "healthz", "readyz", "metrics", "profile", "console"}
+// route is a path that the management server knows, and all that there is to know
+// about it.
+type route struct {
+	name  string // in metrics and logs
+	path  string // in lower case; "": what is below is the route alone
+	below string // the beginning of further paths; "": none
+	who   who    // is answered
+
+	// A route that changes something has a command: it takes POST, reads the request's
+	// body and refuses once the shutdown has begun. One that shows something has an
+	// answer: it takes GET and HEAD.
+	command func(s *Server, ctx *fasthttp.RequestCtx, body []byte, at *place) outcome
+	answer  handler
+
+	// probe answers at --metrics-listen; nil: the route is not there.
+	probe handler
+
+	query   *parameters // what its query may say; nil: it has no say, and is not looked at
+	text    bool        // answers, errors included, are plain text; otherwise JSON
+	optIn   bool        // there with Config.Profiles alone
+	untimed bool        // takes as long as the caller says
+
+	nth int // its index in routes
+}
+
+// handler answers a request.
+type handler func(s *Server, ctx *fasthttp.RequestCtx, t target) outcome
+
+// who may use a route.
+type who uint8
+
+const (
+	managers  who = iota // those whom the access rules let in
+	browsers             // the same, but a page of theirs needs no token, and may be linked to
+	everybody            // an orchestrator probes from the node's address with whatever Host it likes, and learns nothing
+)
+
+// unknown is the route of all other paths.
+var unknown = &route{name: "unknown"}
+
+var routes = numbered(
+	unknown,
+	&route{name: "send", path: "/tapr/ws/conn/send", command: (*Server).send},
+	&route{name: "close", path: "/tapr/ws/conn/close", command: (*Server).close},
+	&route{name: "list", path: "/tapr/ws/conn/list", answer: (*Server).list,
+		query: &parameters{{"user", true}, {"user_prefix", false}, {"remote", false}, {"limit", false}, {"cursor", false}}},
+	&route{name: "count", path: "/tapr/ws/conn/count", answer: (*Server).count, query: &parameters{}},
+	&route{name: "get", path: "/tapr/ws/conn/get", answer: (*Server).get, query: &parameters{{"conn_id", false}}},
+	&route{name: "events", path: "/tapr/ws/conn/events", answer: (*Server).events,
+		query: &parameters{{"user", true}, {"conn_id", true}, {"action", true}, {"payload", false}, {"rate", false}}},
+	&route{name: "status", path: "/tapr/ws/status", answer: (*Server).status, query: &parameters{}},
+	&route{name: "config", path: "/tapr/ws/config", answer: (*Server).config, query: &parameters{}},
+	&route{name: "healthz", path: "/healthz", answer: (*Server).healthy, probe: (*Server).healthy, who: everybody, text: true},
+	&route{name: "readyz", path: "/readyz", answer: (*Server).ready, probe: (*Server).ready, who: everybody, text: true},
+	&route{name: "metrics", path: "/metrics", answer: (*Server).metrics, probe: (*Server).scrape, text: true},
+	&route{name: "profile", below: profilePrefix, answer: (*Server).profile, text: true, optIn: true, untimed: true},
+	&route{name: "console", path: consolePath, below: consolePath + "/", answer: (*Server).console, who: browsers, text: true},
+)
+
+func numbered(all ...*route) []*route {
+	for i, r := range all {
+		r.nth = i
+	}
+	return all
+}
 
 // String returns the route's name in metrics and logs.
-func (r route) String() string { return routeNames[r] }
+func (r *route) String() string { return r.name }
 
 // longestPath bounds what is compared with the known paths.
 const longestPath = 32
 
-// routeOf finds the route of a request target's path. The path is taken as it
-// was sent, neither decoded nor cleaned, so that what a proxy in front has
-// allowed is what is served here; letters match in any case and one trailing
-// slash is accepted.
-func routeOf(path []byte) route {
-	if len(path) > longestPath {
-		return routeUnknown
+// routeOf finds the route of a request target's path. The path is taken as it was sent,
+// neither decoded nor cleaned, so that what a proxy in front has allowed is what is
+// served here. Letters match in any case, and one trailing slash is accepted.
+func routeOf(path []byte) *route {
+	if len(path) == 0 || len(path) > longestPath {
+		return unknown
 	}
-	var lower [longestPath]byte
-	n := copy(lower[:], path)
-	if n > 1 && lower[n-1] == '/' {
+	var array [longestPath]byte
+	n := copy(array[:], path)
+	if n > 1 && array[n-1] == '/' {
 		n--
 	}
-	for i, b := range lower[:n] {
+	lower := array[:n]
+	for i, b := range lower {
 		if 'A' <= b && b <= 'Z' {
 			lower[i] = b | 0x20
 		}
 	}
-	if strings.HasPrefix(string(lower[:n]), profilePrefix) {
-		return routeProfile
+	for _, r := range routes {
+		if string(lower) == r.path || r.below != "" && strings.HasPrefix(string(lower), r.below) {
+			return r
+		}
 	}
-	if strings.HasPrefix(string(lower[:n]), consolePath+"/") {
-		return routeConsole
-	}
-	switch string(lower[:n]) {
-	case "/tapr/ws/conn/send":
-		return routeSend
-	case "/tapr/ws/conn/close":
-		return routeClose
-	case "/tapr/ws/conn/list":
-		return routeList
-	case "/tapr/ws/conn/count":
-		return routeCount
-	case "/tapr/ws/conn/get":
-		return routeGet
-	case "/tapr/ws/conn/events":
-		return routeEvents
-	case "/tapr/ws/status":
-		return routeStatus
-	case "/tapr/ws/config":
-		return routeConfig
-	case "/healthz":
-		return routeHealth
-	case "/readyz":
-		return routeReady
-	case "/metrics":
-		return routeMetrics
-	case consolePath:
-		return routeConsole
-	}
-	return routeUnknown
+	return unknown
 }
 
-// public reports whether strangers are answered: an orchestrator probes from
-// the node's address and with whatever Host it likes, and learns nothing.
-func (r route) public() bool { return r == routeHealth || r == routeReady }
-
-// text reports whether the route's answers, errors included, are plain text.
-func (r route) text() bool { return r >= routeHealth }
-
 // allow is the value of the Allow header.
-func (r route) allow() string {
-	if r == routeSend || r == routeClose {
+func (r *route) allow() string {
+	if r.command != nil {
 		return "POST"
 	}
 	return "GET, HEAD"
 }
 
 // takes reports whether the route answers method.
-func (r route) takes(method []byte) bool {
+func (r *route) takes(method []byte) bool {
 	switch string(method) {
 	case "POST":
-		return r == routeSend || r == routeClose
+		return r.command != nil
 	case "GET", "HEAD":
-		return r != routeSend && r != routeClose
+		return r.answer != nil
 	}
 	return false
 }

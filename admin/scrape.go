@@ -53,7 +53,7 @@ func (s *Server) handleScrape(ctx *fasthttp.RequestCtx) {
 	s.scrapers.busy(c, true)
 	c.unread = ctx.Request.IsBodyStream()
 	t, no := targetOf(&ctx.Request.Header)
-	r, began := routeOf(t.path), time.Now()
+	r, began := t.route, time.Now()
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked(ctx, r, p, true)
@@ -61,32 +61,23 @@ func (s *Server) handleScrape(ctx *fasthttp.RequestCtx) {
 	}()
 	switch {
 	case no.status != 0:
-	case r != routeHealth && r != routeReady && r != routeMetrics:
-		r, no = routeUnknown, refusal{fasthttp.StatusNotFound, "no such route: here are /metrics, /healthz and /readyz alone"}
+	case r.probe == nil:
+		r, no = unknown, refusal{fasthttp.StatusNotFound, "no such route: here are /metrics, /healthz and /readyz alone"}
 	case !r.takes(ctx.Method()):
 		ctx.Response.Header.Set(fasthttp.HeaderAllow, r.allow())
 		no = refusal{fasthttp.StatusMethodNotAllowed, "this route answers " + r.allow()}
 	}
-	result := served
-	switch {
-	case no.status != 0:
-		result = answerRefusal(ctx, no, true)
-	case r == routeHealth:
-		result = answer(ctx, textType, []byte("ok\n"))
-	case r == routeReady:
-		result = s.ready(ctx)
-	default:
-		result = s.scrape(ctx, c)
+	if no.status != 0 {
+		s.done(r, answerRefusal(ctx, no, true), began)
+		return
 	}
-	s.requests[r][result].Add(1)
-	if result == served {
-		s.took(r, began)
-	}
+	s.done(r, r.probe(s, ctx, t), began)
 }
 
 // scrape answers with metrics, when it is c's turn: many at once must not take the
 // processors. Who waits may be shown out, so that others are let in meanwhile.
-func (s *Server) scrape(ctx *fasthttp.RequestCtx, c *caller) outcome {
+func (s *Server) scrape(ctx *fasthttp.RequestCtx, t target) outcome {
+	c := callerOf(ctx)
 	select {
 	case s.scraping <- struct{}{}:
 		defer func() { <-s.scraping }()
@@ -96,5 +87,5 @@ func (s *Server) scrape(ctx *fasthttp.RequestCtx, c *caller) outcome {
 		return answerRefusal(ctx, refusal{fasthttp.StatusServiceUnavailable, "too many connections"}, true)
 	}
 	defer s.scrapers.hold(c, false)
-	return s.writeMetrics(ctx)
+	return s.metrics(ctx, t)
 }

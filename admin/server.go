@@ -99,10 +99,10 @@ type Server struct {
 	scraping chan struct{} // one answer with metrics at a time, for those who only look
 	rooms    rooms         // of commands and lists
 	started  time.Time
-	closing  chan struct{} // closed by Shutdown
-	retiring atomic.Bool   // commands are refused
-	requests [routes][outcomes]atomic.Uint64
-	times    *prometheus.HistogramVec // of requests, by route
+	closing  chan struct{}             // closed by Shutdown
+	retiring atomic.Bool               // commands are refused
+	requests [][outcomes]atomic.Uint64 // by route
+	times    *prometheus.HistogramVec  // of requests, by route
 
 	mu        sync.Mutex // guards following
 	listeners []net.Listener
@@ -117,7 +117,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, guard: guard, started: time.Now(), closing: make(chan struct{}), scraping: make(chan struct{}, 1)}
+	s := &Server{cfg: cfg, guard: guard, started: time.Now(), closing: make(chan struct{}), scraping: make(chan struct{}, 1), requests: make([][outcomes]atomic.Uint64, len(routes))}
 	s.rooms.configure(cfg.Memory)
 	s.guesses = newGuesses(cfg.Log, s.closing)
 	if cfg.holdBack != nil {
@@ -165,7 +165,7 @@ func (cfg *Config) complete() error {
 	if cfg.ClientPath == "" {
 		cfg.ClientPath = "/ws"
 	}
-	if r := routeOf([]byte(cfg.ClientPath)); r != routeUnknown {
+	if r := routeOf([]byte(cfg.ClientPath)); r != unknown {
 		return fmt.Errorf("admin: the client path %q is the path of the management route %s: choose another", cfg.ClientPath, r)
 	}
 	if cfg.UserHeader == "" {

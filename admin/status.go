@@ -12,7 +12,7 @@ import (
 
 // status answers with what the gateway knows of itself and of the app that is no
 // number to be plotted: those are in /metrics.
-func (s *Server) status(ctx *fasthttp.RequestCtx) outcome {
+func (s *Server) status(ctx *fasthttp.RequestCtx, _ target) outcome {
 	connections, users := s.cfg.Hub.Count()
 	ready, why := s.cfg.Ready()
 	b := append(make([]byte, 0, 4<<10), `{"code":0,"message":"success","data":{"time":`...)
@@ -125,7 +125,7 @@ func appendTrouble(b []byte, t *forward.Trouble) []byte {
 }
 
 // config answers with the configuration in force, secrets masked.
-func (s *Server) config(ctx *fasthttp.RequestCtx) outcome {
+func (s *Server) config(ctx *fasthttp.RequestCtx, _ target) outcome {
 	if s.cfg.Configuration == nil {
 		return answerInvalid(ctx, fasthttp.StatusNotFound, "the configuration is not known here")
 	}

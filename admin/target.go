@@ -12,14 +12,15 @@ import (
 type target struct {
 	path, query []byte
 	authority   []byte // of the absolute form; nil otherwise
+	route       *route
 }
 
 func targetOf(h *fasthttp.RequestHeader) (t target, no refusal) {
 	parsed, bad := netpoll.ParseTarget(h.Method(), h.RequestURI())
 	if bad != nil {
-		return t, refusal{bad.Status, bad.Text}
+		return target{route: unknown}, refusal{bad.Status, bad.Text}
 	}
-	t.path, t.authority = parsed.Path, parsed.Authority
+	t.path, t.authority, t.route = parsed.Path, parsed.Authority, routeOf(parsed.Path)
 	if len(parsed.Origin) > len(t.path) {
 		t.query = parsed.Origin[len(t.path)+1:]
 	}

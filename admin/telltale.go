@@ -154,14 +154,14 @@ func hasToken(list []byte, token string) bool {
 // through a tunnel that ends here, whose port may be another one. Addresses that
 // others can reach are not taken, for there a proxy may serve strangers' pages
 // under the same origin. A link to the console may stand on any page.
-func ownPage(h *fasthttp.RequestHeader, r route, name, value []byte) bool {
+func ownPage(h *fasthttp.RequestHeader, r *route, name, value []byte) bool {
 	switch {
 	case named(name, fasthttp.HeaderOrigin):
 		return hostOf(h) == loopbackHost && string(value) == "http://"+string(h.Host())
 	case named(name, fasthttp.HeaderReferer):
-		return r == routeConsole || hostOf(h) == loopbackHost && bytes.HasPrefix(value, []byte("http://"+string(h.Host())+"/"))
+		return r.who == browsers || hostOf(h) == loopbackHost && bytes.HasPrefix(value, []byte("http://"+string(h.Host())+"/"))
 	case named(name, "Sec-Fetch-Site"):
-		return r == routeConsole || string(value) == "same-origin" || string(value) == "none"
+		return r.who == browsers || string(value) == "same-origin" || string(value) == "none"
 	}
 	return true
 }

@@ -29,7 +29,7 @@ func TestEveryHeaderThatOnlyProxiesAddIsATellTale(t *testing.T) {
 		"X-Varnish", "Front-End-Https", "Surrogate-Capability", "Tailscale-User-Login", "X-Bfl-User", "x-bfl-USER",
 	} {
 		for _, value := range []string{": x", ":", ": "} {
-			for _, r := range []route{routeSend, routeList, routeMetrics, routeConsole} {
+			for _, r := range []*route{routeNamed("send"), routeNamed("list"), routeNamed("metrics"), routeNamed("console")} {
 				if no := g.check(head(t, "Host: localhost", name+value), loopbackPeer, r); no.status != 403 || !strings.Contains(no.why, "proxy") {
 					t.Errorf("%s%s on %s: %+v", name, value, r, no)
 				}
@@ -86,7 +86,7 @@ func TestAProxyThatIsSetUpForWebSocketsIsToldByWhatItAdds(t *testing.T) {
 		"the same, in other letters":      {"POST /tapr/ws/conn/send HTTP/1.0", "host: 127.0.0.1:40010", "CONNECTION:\tClose", "Content-Length: 0"},
 	} {
 		h := request(t, lines...)
-		for _, r := range []route{routeOf(h.RequestURI()), routeConsole, routeUnknown} {
+		for _, r := range []*route{routeOf(h.RequestURI()), routeNamed("console"), unknown} {
 			for _, from := range []peer{loopbackPeer, unixPeer} {
 				shared := newTestGuard(t, "")
 				if no := shared.check(h, from, r); no.status != 403 || !strings.Contains(no.why, "proxy") || !strings.Contains(no.why, "--admin-listen") {
@@ -96,12 +96,12 @@ func TestAProxyThatIsSetUpForWebSocketsIsToldByWhatItAdds(t *testing.T) {
 		}
 		own := newTestGuard(t, "")
 		own.own = true
-		if no := own.check(h, loopbackPeer, routeList); no.status != 0 {
+		if no := own.check(h, loopbackPeer, routeNamed("list")); no.status != 0 {
 			t.Errorf("%s, on an address that no proxy of WebSockets knows: %+v", name, no)
 		}
 		token := newTestGuard(t, "right")
 		h.Set("Authorization", "Bearer right")
-		if no := token.check(h, remotePeer, routeList); no.status != 0 {
+		if no := token.check(h, remotePeer, routeNamed("list")); no.status != 0 {
 			t.Errorf("%s, with the token: %+v", name, no)
 		}
 	}
@@ -111,23 +111,23 @@ func TestAForeignRefererIsAWebPages(t *testing.T) {
 	g := newTestGuard(t, "")
 	for _, c := range []struct {
 		host, referer string
-		r             route
+		r             *route
 		allowed       bool
 	}{
-		{"localhost:40010", "http://localhost:40010/console/", routeList, true},
-		{"127.0.0.1:40010", "http://127.0.0.1:40010/", routeSend, true},
-		{"[::1]:40010", "http://[::1]:40010/console/main.js", routeList, true},
-		{"localhost", "https://wiki.example/page", routeConsole, true}, // a link
-		{"localhost:40010", "https://evil.example/", routeList, false},
-		{"localhost:40010", "http://localhost:3000/", routeList, false},
-		{"localhost:40010", "http://localhost:40010.evil.example/", routeList, false},
-		{"localhost:40010", "http://localhost:40010", routeList, false},
-		{"localhost:40010", "http://localhost:400100/", routeList, false},
-		{"localhost:40010", "https://localhost:40010/", routeList, false},
-		{"127.0.0.1:40010", "http://localhost:40010/", routeList, false},
-		{"10.1.2.3:40010", "http://10.1.2.3:40010/", routeList, false},
-		{"localhost:40010", "", routeList, false},
-		{"localhost:40010", "about:client", routeSend, false},
+		{"localhost:40010", "http://localhost:40010/console/", routeNamed("list"), true},
+		{"127.0.0.1:40010", "http://127.0.0.1:40010/", routeNamed("send"), true},
+		{"[::1]:40010", "http://[::1]:40010/console/main.js", routeNamed("list"), true},
+		{"localhost", "https://wiki.example/page", routeNamed("console"), true}, // a link
+		{"localhost:40010", "https://evil.example/", routeNamed("list"), false},
+		{"localhost:40010", "http://localhost:3000/", routeNamed("list"), false},
+		{"localhost:40010", "http://localhost:40010.evil.example/", routeNamed("list"), false},
+		{"localhost:40010", "http://localhost:40010", routeNamed("list"), false},
+		{"localhost:40010", "http://localhost:400100/", routeNamed("list"), false},
+		{"localhost:40010", "https://localhost:40010/", routeNamed("list"), false},
+		{"127.0.0.1:40010", "http://localhost:40010/", routeNamed("list"), false},
+		{"10.1.2.3:40010", "http://10.1.2.3:40010/", routeNamed("list"), false},
+		{"localhost:40010", "", routeNamed("list"), false},
+		{"localhost:40010", "about:client", routeNamed("send"), false},
 	} {
 		no := g.check(head(t, "Host: "+c.host, "Referer: "+c.referer), loopbackPeer, c.r)
 		if (no.status == 0) != c.allowed || !c.allowed && (no.status != 403 || !strings.Contains(no.why, "Referer")) {
@@ -165,7 +165,7 @@ func TestTellTalesCostARequestNoAllocation(t *testing.T) {
 	h := request(t, "POST /tapr/ws/conn/send HTTP/1.1", "Host: 127.0.0.1:40010", "User-Agent: Go-http-client/1.1", "Content-Length: 2", "Content-Type: application/json", "X-A-Header-Name-That-Is-Long: a", "Connection: keep-alive")
 	if n := testing.AllocsPerRun(100, func() {
 		for name, value := range h.All() {
-			if g.passedOn(name) != "" || !ownPage(h, routeSend, name, value) || recipe(h) != "" {
+			if g.passedOn(name) != "" || !ownPage(h, routeNamed("send"), name, value) || recipe(h) != "" {
 				t.Fatal("refused")
 			}
 		}
