@@ -8,12 +8,18 @@ import (
 )
 
 const (
-	jsonType = "application/json"
-	textType = "text/plain; charset=utf-8"
-
+	jsonType   = "application/json"
+	textType   = "text/plain; charset=utf-8"
+	linesType  = "application/x-ndjson"
 	binaryType = "application/octet-stream"
+)
 
-	success = `{"code":0,"message":"success"}`
+// A JSON answer has an envelope: a code, which is 0 or says what is wrong, a message, and
+// where there is something to show, data.
+const (
+	succeeded   = `{"code":0,"message":"success"`
+	success     = succeeded + `}`
+	successData = succeeded + `,"data":`
 )
 
 // outcome is what became of a request, for the metrics.
@@ -42,6 +48,17 @@ func answerSuccess(ctx *fasthttp.RequestCtx) outcome {
 	setHead(ctx, jsonType)
 	ctx.Response.SetBodyString(success)
 	return served
+}
+
+// newData begins an answer with data, with room for so many bytes of it. The data is
+// appended, and answerData sends it.
+func newData(size int) []byte {
+	return append(make([]byte, 0, len(successData)+size+1), successData...)
+}
+
+// answerData ends and sends an answer that newData began.
+func answerData(ctx *fasthttp.RequestCtx, begun []byte) outcome {
+	return answer(ctx, jsonType, append(begun, '}'))
 }
 
 // answerInvalid reports an application error: HTTP 200, as callers read code.
@@ -97,8 +114,8 @@ func appendError(dst []byte, code int, why string) []byte {
 	return append(dst, '}')
 }
 
-// appendString adds s as a JSON string. What is not UTF-8 becomes U+FFFD. Nearly
-// all that is ever listed needs no escapes, and is copied.
+// appendString adds s as a JSON string. What is not UTF-8 becomes U+FFFD. Nearly all
+// that is ever listed needs no escapes and is copied.
 func appendString(dst []byte, s string) []byte {
 	for i := range len(s) {
 		switch c := s[i]; {

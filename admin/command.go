@@ -30,24 +30,57 @@ var (
 	errNoRoom      = errors.New("other requests hold all of --api-memory: try again")
 )
 
-// sendCommand is the body of a send call.
-type sendCommand struct {
+// whom is the part that send and close have in common: the connections that are meant,
+// and whether the answer says how many these were.
+type whom struct {
 	targets hub.Targets
-	op      ws.OpCode
-	payload []byte // as it goes into the frame
 	report  bool
 }
 
-// parseSend reads the body of a send call. What it returns points into body,
-// which must not be changed afterwards. A member that comes twice counts as its
-// last occurrence, null as absent (except for payload), unknown members are
-// ignored. What is made of the body has its place in at, which may be nil, and is at
-// most as large as the body may be, limit.
+// read reads a member if it belongs to this part.
+func (w *whom) read(names *names, name string, v gjson.Result) (err error) {
+	switch t := &w.targets; name {
+	case "conns":
+		t.Conns, err = names.of(name, v)
+	case "users":
+		t.Users, err = names.of(name, v)
+	case "exclude":
+		t.Exclude, err = names.of(name, v)
+	case "all":
+		t.All, err = boolOf(name, v)
+	case "report":
+		w.report, err = boolOf(name, v)
+	}
+	return err
+}
+
+// complete ends the reading and reports whether anybody is named. Who says all need not
+// name anybody else.
+func (w *whom) complete() bool {
+	t := &w.targets
+	t.Conns = withoutEmpty(t.Conns)
+	if t.All {
+		*t = hub.Targets{All: true, Exclude: t.Exclude}
+	}
+	return t.All || t.Conn != "" || len(t.Conns) > 0 || len(t.Users) > 0
+}
+
+// sendCommand is the body of a send call.
+type sendCommand struct {
+	whom
+	op      ws.OpCode
+	payload []byte // as it goes into the frame
+}
+
+// parseSend reads the body of a send call. What it returns points into body, which must
+// not be changed afterwards. If a member repeats, its last occurrence counts; null is
+// the same as absent (except for payload); unknown members are ignored. The memory for
+// what is made of the body comes from at, which may be nil, and is at most about limit,
+// the size of the largest body.
 func parseSend(body []byte, at *place, limit int) (sendCommand, error) {
 	var (
 		names    = newNames(at, limit)
 		cmd      sendCommand
-		t        = &cmd.targets
 		encoding string
 		payload  gjson.Result
 	)
@@ -58,27 +91,17 @@ func parseSend(body []byte, at *place, limit int) (sendCommand, error) {
 		case "encoding":
 			encoding, err = stringOf(name, v)
 		case "conn_id":
-			t.Conn, err = stringOf(name, v)
-		case "conns":
-			t.Conns, err = names.of(name, v)
-		case "users":
-			t.Users, err = names.of(name, v)
-		case "exclude":
-			t.Exclude, err = names.of(name, v)
-		case "all":
-			t.All, err = boolOf(name, v)
-		case "report":
-			cmd.report, err = boolOf(name, v)
+			cmd.targets.Conn, err = stringOf(name, v)
+		default:
+			err = cmd.read(&names, name, v)
 		}
 		return err
 	})
-	t.Conns, t.Owned = withoutEmpty(t.Conns), true
-	switch {
-	case err != nil:
+	if err != nil {
 		return sendCommand{}, err
-	case t.All:
-		*t = hub.Targets{All: true, Exclude: t.Exclude}
-	case t.Conn == "" && len(t.Conns) == 0 && len(t.Users) == 0:
+	}
+	cmd.targets.Owned = true
+	if !cmd.complete() {
 		return sendCommand{}, errNoTarget
 	}
 	if !payload.Exists() {
@@ -118,14 +141,13 @@ func encode(payload gjson.Result, encoding string) (ws.OpCode, []byte, error) {
 
 // closeCommand is the body of a close call.
 type closeCommand struct {
-	targets hub.Targets
-	code    ws.StatusCode
-	reason  string
-	report  bool
+	whom
+	code   ws.StatusCode
+	reason string
 }
 
-// maxReason is what RFC 6455 section 5.5 leaves for the reason: 125 bytes of a
-// control frame less the code.
+// maxReason is what RFC 6455 section 5.5 leaves for the reason: 125 bytes of a control
+// frame less the code.
 const maxReason = 123
 
 // parseClose reads the body of a close call under the rules of parseSend.
@@ -133,35 +155,23 @@ func parseClose(body []byte, at *place, limit int) (closeCommand, error) {
 	var (
 		names = newNames(at, limit)
 		cmd   closeCommand
-		t     = &cmd.targets
 		code  gjson.Result
 	)
 	err := eachMember(body, func(name string, v gjson.Result) (err error) {
 		switch name {
-		case "conns":
-			t.Conns, err = names.of(name, v)
-		case "users":
-			t.Users, err = names.of(name, v)
-		case "exclude":
-			t.Exclude, err = names.of(name, v)
-		case "all":
-			t.All, err = boolOf(name, v)
 		case "code":
 			code = v
 		case "reason":
 			cmd.reason, err = stringOf(name, v)
-		case "report":
-			cmd.report, err = boolOf(name, v)
+		default:
+			err = cmd.read(&names, name, v)
 		}
 		return err
 	})
-	t.Conns = withoutEmpty(t.Conns)
-	switch {
-	case err != nil:
+	if err != nil {
 		return closeCommand{}, err
-	case t.All:
-		*t = hub.Targets{All: true, Exclude: t.Exclude}
-	case len(t.Conns) == 0 && len(t.Users) == 0:
+	}
+	if !cmd.complete() {
 		return closeCommand{}, errCloseNobody
 	}
 	if len(cmd.reason) > maxReason {

@@ -180,20 +180,20 @@ func TestParseSendSaysWhatIsWrong(t *testing.T) {
 func TestParseClose(t *testing.T) {
 	reason := strings.Repeat("é", 61) + "x" // 123 bytes
 	for body, want := range map[string]closeCommand{
-		`{"conns":["x"]}`:                                {targets: hub.Targets{Conns: []string{"x"}}, code: 1000},
-		`{"conns":["","x",""]}`:                          {targets: hub.Targets{Conns: []string{"x"}}, code: 1000},
-		`{"users":["a"]}`:                                {targets: hub.Targets{Users: []string{"a"}}, code: 1000},
-		`{"users":[""]}`:                                 {targets: hub.Targets{Users: []string{""}}, code: 1000},
-		`{"conns":["x"],"users":["a"]}`:                  {targets: hub.Targets{Conns: []string{"x"}, Users: []string{"a"}}, code: 1000},
-		`{"conns":null,"users":["a"],"code":null}`:       {targets: hub.Targets{Users: []string{"a"}}, code: 1000},
-		`{"all":true,"conns":["x"],"users":["a"]}`:       {targets: hub.Targets{All: true}, code: 1000},
-		`{"all":true,"exclude":["y"]}`:                   {targets: hub.Targets{All: true, Exclude: []string{"y"}}, code: 1000},
-		`{"conns":["x"],"report":true}`:                  {targets: hub.Targets{Conns: []string{"x"}}, code: 1000, report: true},
-		`{"conns":["x"],"code":1000}`:                    {targets: hub.Targets{Conns: []string{"x"}}, code: 1000},
-		`{"conns":["x"],"code":3000,"reason":"bye"}`:     {targets: hub.Targets{Conns: []string{"x"}}, code: 3000, reason: "bye"},
-		`{"conns":["x"],"code":4999,"reason":null}`:      {targets: hub.Targets{Conns: []string{"x"}}, code: 4999},
-		`{"conns":["x"],"reason":"` + reason + `"}`:      {targets: hub.Targets{Conns: []string{"x"}}, code: 1000, reason: reason},
-		`{"conns":["x"],"code":5,"code":4001,"other":0}`: {targets: hub.Targets{Conns: []string{"x"}}, code: 4001},
+		`{"conns":["x"]}`:                                {whom: whom{targets: hub.Targets{Conns: []string{"x"}}}, code: 1000},
+		`{"conns":["","x",""]}`:                          {whom: whom{targets: hub.Targets{Conns: []string{"x"}}}, code: 1000},
+		`{"users":["a"]}`:                                {whom: whom{targets: hub.Targets{Users: []string{"a"}}}, code: 1000},
+		`{"users":[""]}`:                                 {whom: whom{targets: hub.Targets{Users: []string{""}}}, code: 1000},
+		`{"conns":["x"],"users":["a"]}`:                  {whom: whom{targets: hub.Targets{Conns: []string{"x"}, Users: []string{"a"}}}, code: 1000},
+		`{"conns":null,"users":["a"],"code":null}`:       {whom: whom{targets: hub.Targets{Users: []string{"a"}}}, code: 1000},
+		`{"all":true,"conns":["x"],"users":["a"]}`:       {whom: whom{targets: hub.Targets{All: true}}, code: 1000},
+		`{"all":true,"exclude":["y"]}`:                   {whom: whom{targets: hub.Targets{All: true, Exclude: []string{"y"}}}, code: 1000},
+		`{"conns":["x"],"report":true}`:                  {whom: whom{hub.Targets{Conns: []string{"x"}}, true}, code: 1000},
+		`{"conns":["x"],"code":1000}`:                    {whom: whom{targets: hub.Targets{Conns: []string{"x"}}}, code: 1000},
+		`{"conns":["x"],"code":3000,"reason":"bye"}`:     {whom: whom{targets: hub.Targets{Conns: []string{"x"}}}, code: 3000, reason: "bye"},
+		`{"conns":["x"],"code":4999,"reason":null}`:      {whom: whom{targets: hub.Targets{Conns: []string{"x"}}}, code: 4999},
+		`{"conns":["x"],"reason":"` + reason + `"}`:      {whom: whom{targets: hub.Targets{Conns: []string{"x"}}}, code: 1000, reason: reason},
+		`{"conns":["x"],"code":5,"code":4001,"other":0}`: {whom: whom{targets: hub.Targets{Conns: []string{"x"}}}, code: 4001},
 	} {
 		cmd, err := parseClose([]byte(body), nil, 1<<20)
 		if err != nil {

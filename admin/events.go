@@ -65,8 +65,6 @@ func (s *Server) events(ctx *fasthttp.RequestCtx, t target) outcome {
 	return streamed
 }
 
-const linesType = "application/x-ndjson"
-
 type eventQuery struct {
 	filter hub.TapFilter
 	rate   int

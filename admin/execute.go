@@ -65,7 +65,7 @@ func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte, at *place) outcome
 	case !cmd.report:
 		return answerSuccess(ctx)
 	}
-	return answer(ctx, jsonType, append(appendMatched(report.Matched), "}}"...))
+	return answerData(ctx, append(appendMatched(report.Matched), '}'))
 }
 
 // answerUnparsed answers a command of which nothing came.
@@ -82,7 +82,7 @@ func answerUnparsed(ctx *fasthttp.RequestCtx, err error) outcome {
 
 // appendMatched begins the answer that says how many connections were meant.
 func appendMatched(n int) []byte {
-	body := append(make([]byte, 0, 128), `{"code":0,"message":"success","data":{"matched":`...)
+	body := append(newData(80), `{"matched":`...)
 	return strconv.AppendInt(body, int64(n), 10)
 }
 
@@ -92,8 +92,7 @@ func answerReport(ctx *fasthttp.RequestCtx, r hub.Report) outcome {
 	body = strconv.AppendInt(body, int64(r.Queued), 10)
 	body = append(body, `,"slow":`...)
 	body = strconv.AppendInt(body, int64(r.Slow), 10)
-	body = append(body, "}}"...)
-	return answer(ctx, jsonType, body)
+	return answerData(ctx, append(body, '}'))
 }
 
 func answerStopped(ctx *fasthttp.RequestCtx) outcome {

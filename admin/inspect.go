@@ -9,13 +9,11 @@ import (
 // count answers with the number of connections and of users who have any.
 func (s *Server) count(ctx *fasthttp.RequestCtx, _ target) outcome {
 	connections, users := s.cfg.Hub.Count()
-	body := make([]byte, 0, 128)
-	body = append(body, `{"code":0,"message":"success","data":{"connections":`...)
+	body := append(newData(64), `{"connections":`...)
 	body = strconv.AppendInt(body, int64(connections), 10)
 	body = append(body, `,"users":`...)
 	body = strconv.AppendInt(body, int64(users), 10)
-	body = append(body, "}}"...)
-	return answer(ctx, jsonType, body)
+	return answerData(ctx, append(body, '}'))
 }
 
 // get describes one connection.
@@ -31,9 +29,7 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, t target) outcome {
 	if !ok {
 		return answerInvalid(ctx, fasthttp.StatusNotFound, "no such connection")
 	}
-	body := append(make([]byte, 0, 512), `{"code":0,"message":"success","data":`...)
-	body = appendConn(body, &info, true)
-	return answer(ctx, jsonType, append(body, '}'))
+	return answerData(ctx, appendConn(newData(512), &info, true))
 }
 
 // healthy answers 200 as long as the process does.

@@ -223,7 +223,7 @@ type listWriter struct {
 func (o *listWriter) begin() {
 	if !o.begun {
 		o.begun = true
-		o.buf = append(o.buf, `{"code":0,"message":"success","data":[`...)
+		o.buf = append(append(o.buf, successData...), '[')
 	}
 }
 

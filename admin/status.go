@@ -15,7 +15,7 @@ import (
 func (s *Server) status(ctx *fasthttp.RequestCtx, _ target) outcome {
 	connections, users := s.cfg.Hub.Count()
 	ready, why := s.cfg.Ready()
-	b := append(make([]byte, 0, 4<<10), `{"code":0,"message":"success","data":{"time":`...)
+	b := append(newData(4<<10), `{"time":`...)
 	b = appendTime(b, time.Now())
 	b = append(b, `,"started":`...)
 	b = appendTime(b, s.started)
@@ -42,7 +42,7 @@ func (s *Server) status(ctx *fasthttp.RequestCtx, _ target) outcome {
 		b = append(b, `,"app":`...)
 		b = appendHealth(b, &h)
 	}
-	return answer(ctx, jsonType, append(b, "}}"...))
+	return answerData(ctx, append(b, '}'))
 }
 
 func appendHealth(b []byte, h *forward.Health) []byte {
@@ -129,9 +129,7 @@ func (s *Server) config(ctx *fasthttp.RequestCtx, _ target) outcome {
 	if s.cfg.Configuration == nil {
 		return answerInvalid(ctx, fasthttp.StatusNotFound, "the configuration is not known here")
 	}
-	b := append(make([]byte, 0, 8<<10), `{"code":0,"message":"success","data":`...)
-	b = appendString(b, s.cfg.Configuration())
-	return answer(ctx, jsonType, append(b, '}'))
+	return answerData(ctx, appendString(newData(8<<10), s.cfg.Configuration()))
 }
 
 func appendTime(b []byte, t time.Time) []byte {
