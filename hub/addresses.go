@@ -6,9 +6,8 @@ import (
 	"sync"
 )
 
-// addressCounts counts connections by the address that they come from. Like the
-// directory it is shared by the loops, and divided into stripes whose locks are
-// held for map work only.
+// addressCounts counts connections by client address. Like the directory it is
+// shared by the loops, and striped: a stripe's lock is held for map work only.
 type addressCounts struct {
 	seed    maphash.Seed
 	stripes [addressStripes]addressStripe
@@ -16,17 +15,17 @@ type addressCounts struct {
 
 const (
 	addressStripes = 64
-	keptAddresses  = 64 // room that a stripe keeps, however few it counts
+	keptAddresses  = 64 // a stripe keeps memory for so many, however few it counts
 )
 
 type addressStripe struct {
 	mu     sync.Mutex
 	counts map[block]uint32
-	most   int // counts' largest size since it was made
+	most   int // largest size of counts since that was made
 }
 
-// block is what counts as one address: an IPv4 address, or the first 64 bits of
-// an IPv6 address, the least that a network hands out to one subscriber.
+// block is what counts as one address: an IPv4 address, or the first 64 bits of an
+// IPv6 address, since no subscriber is given less than a /64.
 type block struct {
 	bits uint64
 	ipv4 bool
@@ -52,7 +51,7 @@ func (a *addressCounts) stripe(b block) *addressStripe {
 	return &a.stripes[maphash.Comparable(a.seed, b)%addressStripes]
 }
 
-// join counts a connection in, unless its address has limit of them.
+// join counts a connection in, unless its address already has limit connections.
 func (a *addressCounts) join(addr netip.Addr, limit int) bool {
 	b := blockOf(addr)
 	st := a.stripe(b)
@@ -82,7 +81,7 @@ func (a *addressCounts) leave(addr netip.Addr) {
 	st.shrink()
 }
 
-// shrink gives back the memory of a crowd that has gone: maps never do.
+// shrink frees the memory for addresses that are gone, which a map never does.
 func (st *addressStripe) shrink() {
 	if st.most <= keptAddresses || len(st.counts) > st.most/4 {
 		return

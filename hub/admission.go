@@ -66,7 +66,7 @@ func (h *Hub) enter(ls *loopState, id netpoll.ID, f handshakeFields) admission {
 	return admitted
 }
 
-// reserve counts a connection in, unless there are most of them; 0 is no limit.
+// reserve counts a connection in, unless there are most already; 0 is no limit.
 func (h *Hub) reserve(most int) bool {
 	limit := int64(most)
 	if limit == 0 {
@@ -106,12 +106,12 @@ func (h *Hub) exit(ls *loopState, id netpoll.ID) {
 	h.depart(ls, slot, s.Addr())
 }
 
-// deadline is the tick by which a client must have been heard again. Now is cut
+// deadline is the tick by which the client must be heard again. now is rounded down
 // to the second: one more makes sure that the whole timeout passes.
 func (ls *loopState) deadline() uint32 { return ls.now + ls.settings.pingTimeout + 1 }
 
-// source describes the next event of a connection. Its ConnID is overwritten by
-// the next one of the loop.
+// source describes the next event of a connection. The loop's next call of source
+// overwrites its ConnID.
 func (ls *loopState) source(h *Hub, id netpoll.ID) forward.Source {
 	s := ls.sessions.At(id.Slot())
 	s.Seq++

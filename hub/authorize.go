@@ -16,10 +16,10 @@ import (
 //	loop: Upgrade ──▶ ask ──▶ parked        worker: POST open ──▶ answered
 //	loop: conclude ◀───────────── Post ◀────────────────────────────┘
 //
-// Nothing is listed before the app has agreed. From its 2xx on the app counts on
-// the connection: where that does not come about any more, it gets a close event.
+// Nothing is listed before the app has agreed. Once it has answered with 2xx the app
+// counts on the connection: if the upgrade then fails, the app gets a close event.
 
-// candidate is what is known of a parked handshake.
+// candidate is a parked handshake.
 type candidate struct {
 	id          netpoll.ID
 	fields      handshakeFields
@@ -27,7 +27,7 @@ type candidate struct {
 	reply       forward.Reply // the app's, to send once the connection is open
 }
 
-// ask has the app decide about a handshake, which is parked meanwhile.
+// ask has the app decide about a handshake, and parks it meanwhile.
 func (h *Hub) ask(ls *loopState, id netpoll.ID, f handshakeFields, r *netpoll.Request) netpoll.Verdict {
 	waiting := h.authorizing.Add(1)
 	if limit := int64(ls.settings.maxConnections); limit > 0 && h.open.Load()+waiting > limit {
@@ -53,7 +53,7 @@ func (h *Hub) firstSource(ls *loopState, k *candidate) forward.Source {
 	}
 }
 
-// answered takes the app's answer, on a worker, to the connection's loop.
+// answered takes the app's answer to the connection's loop. It runs on a worker.
 func (h *Hub) answered(ls *loopState, k *candidate, a forward.Answer) {
 	accepted := a.Err == forward.Delivered
 	refusal := netpoll.Verdict{}
@@ -79,8 +79,8 @@ func (h *Hub) answered(ls *loopState, k *candidate, a forward.Answer) {
 	}
 }
 
-// refusalOf is what the client hears when the app has not accepted: its own words
-// where it refused, and no more than 503 where it could not decide.
+// refusalOf is what the client is told if the app has not accepted: the app's own
+// status and body if it refused, and 503 if it could not decide.
 func refusalOf(a forward.Answer) netpoll.Verdict {
 	if a.Status/100 != 4 {
 		return refuse(http.StatusServiceUnavailable, "the app could not be asked", retryAfter)
@@ -123,11 +123,11 @@ func (h *Hub) conclude(ls *loopState, k *candidate, accepted bool, refusal netpo
 	}
 }
 
-// tryAgainLater is the close code of a connection that the gateway had no room for.
+// tryAgainLater is the close code for a connection that the gateway had no room for.
 const tryAgainLater = ws.StatusCode(1013)
 
-// neverOpened tells the app the end of a connection that it has accepted and that
-// did not come about.
+// neverOpened sends the close event for a connection that the app has accepted and
+// that was not opened after all.
 func (h *Hub) neverOpened(ls *loopState, k *candidate, end forward.End) {
 	src := h.firstSource(ls, k)
 	src.Seq = 2

@@ -7,11 +7,11 @@ import (
 	"ws-gateway/forward"
 )
 
-// Initiators are who can end a connection, as the app is told.
+// Initiators are the parties that can end a connection, as the app is told.
 var Initiators = [...]string{"client", "app", "gateway", "network"}
 
-// CloseCodes are the codes that Closes tells apart: those of RFC 6455's registry
-// by themselves, the others by their range.
+// CloseCodes are the codes that Closes tells apart: 1000 to 1015 (RFC 6455, 7.4.1)
+// one by one, the others by their range.
 var CloseCodes = closeCodes()
 
 const (
@@ -27,8 +27,8 @@ func closeCodes() (names [codes]string) {
 	return names
 }
 
-// Closes counts connections by who ended them and with which code: the places
-// are those of Initiators and CloseCodes.
+// Closes counts connections by who ended them and with which code. The indexes are
+// those of Initiators and CloseCodes.
 type Closes [len(Initiators)][codes]uint64
 
 // closeCounters are Closes while they are counted.

@@ -28,7 +28,7 @@ func (h *Hub) Drain(ctx context.Context, period time.Duration) error {
 	defer tick.Stop()
 	left, last := period, time.Now()
 	for {
-		// A process that was stopped meanwhile goes on where it was, instead of
+		// A process that was stopped in between goes on where it was, instead of
 		// closing everybody at once.
 		now := time.Now()
 		left, last = max(left-min(now.Sub(last), time.Second), 0), now
@@ -44,8 +44,8 @@ func (h *Hub) Drain(ctx context.Context, period time.Duration) error {
 	}
 }
 
-// drainOnce has each loop close what is due, and returns how many connections
-// remain when all of them have.
+// drainOnce has each loop close what is due, and then returns how many connections
+// remain.
 func drainOnce(ctx context.Context, drains []*loopDrain, left, period time.Duration) (open int, err error) {
 	remain := make(chan int, len(drains))
 	for _, d := range drains {
@@ -79,11 +79,11 @@ type loopDrain struct {
 	ls      *loopState
 	started bool
 	total   int    // connections at the start
-	slot    uint32 // up to which all are closed; upgrades being refused, none comes back
+	slot    uint32 // all below are closed, and stay so: upgrades are refused
 }
 
-// closeDue closes, slice by slice, until no more connections are open than may
-// be with so much of the period left.
+// closeDue closes connections, a slice in each call, until no more are open than
+// may be with so much of the period left.
 func (d *loopDrain) closeDue(l *netpoll.Loop, left, period time.Duration) (more bool) {
 	if !d.started {
 		d.started, d.total = true, d.ls.open
@@ -102,8 +102,8 @@ func (d *loopDrain) closeDue(l *netpoll.Loop, left, period time.Duration) (more 
 	return true
 }
 
-// mayRemain is how many of total connections may be open with left of period to
-// go, rounded up.
+// mayRemain is how many of total connections may still be open when so much of the
+// period is left, rounded up.
 func mayRemain(total int, left, period time.Duration) int {
 	if left <= 0 || period <= 0 {
 		return 0

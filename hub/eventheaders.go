@@ -36,3 +36,19 @@ func (s *settings) eventHeaders(r *netpoll.Request) string {
 	}
 	return forward.PackHeaders(cookie, fields)
 }
+
+// cookies copies the Cookie header verbatim. A proxy may have split it into several
+// fields; they are joined as RFC 9113, 8.2.3 says.
+func cookies(r *netpoll.Request) string {
+	first, count := r.Get("Cookie")
+	if count < 2 {
+		return string(first)
+	}
+	var all [][]byte
+	for _, f := range r.Fields {
+		if bytes.EqualFold(f.Name, []byte("Cookie")) {
+			all = append(all, f.Value)
+		}
+	}
+	return string(bytes.Join(all, []byte("; ")))
+}

@@ -22,7 +22,7 @@ func (h *Hub) Frame(c *netpoll.Conn, op ws.OpCode) {
 	}
 }
 
-// Message implements netpoll.Handler: a ping is answered, everything else goes
+// Message implements netpoll.Handler: it answers a ping, and everything else goes
 // to the app.
 func (h *Hub) Message(c *netpoll.Conn, op ws.OpCode, payload []byte) {
 	if h.spendMessage(c) {
@@ -52,8 +52,8 @@ func (h *Hub) Message(c *netpoll.Conn, op ws.OpCode, payload []byte) {
 	}
 }
 
-// Resumed implements netpoll.Handler: what the client may have sent meanwhile is
-// only read now, so its deadline starts again in full.
+// Resumed implements netpoll.Handler. What the client has sent while it was paused
+// is only read now, so its deadline starts again in full.
 func (h *Hub) Resumed(c *netpoll.Conn) { h.heard(c) }
 
 // heard moves the connection's deadline.
@@ -89,8 +89,8 @@ func (h *Hub) Tick(l *netpoll.Loop, now uint32) (more bool) {
 	ls := h.loops[l.Index()]
 	ls.now = max(ls.now, now)
 	if missed := l.Missed(); missed > 0 {
-		// What clients have sent meanwhile, and what their hosts send again since
-		// nobody confirmed it, comes in about the same time.
+		// What clients have sent while the process was stopped, and what their hosts
+		// send again because nobody acknowledged it, takes about as long to arrive.
 		ls.grace = now + min(missed, ls.settings.pingTimeout)
 	}
 	ls.lag.Store(ls.deadlines.Lag(now))
@@ -104,8 +104,8 @@ func (h *Hub) Tick(l *netpoll.Loop, now uint32) (more bool) {
 	}
 }
 
-// timeOut ends a connection that was not heard in time. While the gateway does
-// not read it, nothing can be heard and the deadline does not run.
+// timeOut closes a connection whose client was not heard in time. While the gateway
+// does not read a connection it can hear nothing, and the deadline does not run.
 func (h *Hub) timeOut(ls *loopState, slot uint32) {
 	c := ls.loop.At(slot)
 	switch {
@@ -128,7 +128,7 @@ func (h *Hub) sendPing(ls *loopState, slot uint32) {
 	c.Send(h.ping)
 }
 
-// Resume lets the connection that forward.Source.Key named be read again; it is
+// Resume lets the connection with this forward.Source.Key be read again. It is
 // forward.Config.Drained.
 func (h *Hub) Resume(key uint64) {
 	id := netpoll.ID(key)

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"bytes"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,8 +15,8 @@ import (
 // retryAfter is what a client that is refused for the moment is told to wait.
 const retryAfter = 5 * time.Second
 
-// Upgrade implements netpoll.Handler. A connection that it accepts is listed,
-// and can be addressed, before its open event is on its way.
+// Upgrade implements netpoll.Handler. It lists a connection, so that sends can
+// reach it, before the open event goes out.
 func (h *Hub) Upgrade(c *netpoll.Conn, r *netpoll.Request) netpoll.Verdict {
 	id := c.ID()
 	ls := h.loops[id.Loop()]
@@ -47,7 +46,7 @@ func (h *Hub) Upgrade(c *netpoll.Conn, r *netpoll.Request) netpoll.Verdict {
 	return netpoll.Verdict{Subprotocol: selectSubprotocol(r, ls.settings.subprotocols)}
 }
 
-// opening is what the open event says of the handshake.
+// opening is what the open event says about the handshake.
 func opening(f handshakeFields, r *netpoll.Request) forward.Request {
 	return forward.Request{
 		URI:        strings.ToValidUTF8(string(r.Target), "\uFFFD"),
@@ -57,7 +56,7 @@ func opening(f handshakeFields, r *netpoll.Request) forward.Request {
 	}
 }
 
-// refuseFor is the answer to whom a limit keeps out.
+// refuseFor is the answer to a client that a limit keeps out.
 func (h *Hub) refuseFor(outcome admission) netpoll.Verdict {
 	switch outcome {
 	case addressFull:
@@ -72,7 +71,8 @@ func (h *Hub) refuseFor(outcome admission) netpoll.Verdict {
 	}
 }
 
-// identify decides whether the client may connect, limits apart, and as whom.
+// identify decides whether the client may connect, and as which user. It does not
+// look at limits.
 func (h *Hub) identify(s *settings, r *netpoll.Request) (user string, refusal netpoll.Verdict) {
 	if h.draining.Load() {
 		h.stats.refusedDraining.Add(1)
@@ -116,24 +116,8 @@ func field(r *netpoll.Request, name string) string {
 	return strings.ToValidUTF8(string(value), "\uFFFD")
 }
 
-// cookies copies the Cookie header verbatim. A proxy may have split it into
-// several fields, which are put together as RFC 9113, 8.2.3 has it.
-func cookies(r *netpoll.Request) string {
-	first, count := r.Get("Cookie")
-	if count < 2 {
-		return string(first)
-	}
-	var all [][]byte
-	for _, f := range r.Fields {
-		if bytes.EqualFold(f.Name, []byte("Cookie")) {
-			all = append(all, f.Value)
-		}
-	}
-	return string(bytes.Join(all, []byte("; ")))
-}
-
-// selectSubprotocol picks the first one offered that is among allowed, or, where
-// allowed is empty, the first one at all; "" where there is none.
+// selectSubprotocol picks the first offered subprotocol that is allowed; if allowed
+// is empty, any is. It returns "" if there is none.
 func selectSubprotocol(r *netpoll.Request, allowed []string) (selected string) {
 	r.EachSubprotocol(func(offer []byte) (stop bool) {
 		if len(allowed) == 0 {

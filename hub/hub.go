@@ -30,26 +30,27 @@ type Config struct {
 	Forwarder    Forwarder     // nil: push-only, nothing is forwarded
 	PingTimeout  time.Duration // default 75 s; kept to the second, rounded up
 	KeepaliveAny bool          // any frame moves the deadline, not only pings and pongs
-	// Settle, if there is one, is called before a send or a close and returns once the
-	// app's answers that came before it have been dealt with; see
-	// forward.Forwarder.Settle. Keys limits it to connections; none: all.
+
+	// Settle, if there is one, is called before a send or a close. It returns once the
+	// answers that the app has given before have been dealt with: those to events of
+	// the connections in keys, or, without keys, all. See forward.Forwarder.Settle.
 	Settle func(ctx context.Context, keys ...uint64)
 
 	ServerPing               time.Duration  // send ping frames at this interval, rounded up to seconds; 0: never
 	UserHeader               string         // default X-Bfl-User
-	RequireUser              bool           // refuse who has no user name, or an empty one
+	RequireUser              bool           // refuse clients without a user name, or with an empty one
 	ForwardHeaders           []string       // headers of the handshake that go with each event; empty: Cookie
 	AllowedOrigins           []string       // empty: any; "https://*.example.org" covers subdomains
 	Subprotocols             []string       // empty: the first one offered is selected
-	TrustedProxies           []netip.Prefix // whose Forwarded and X-Forwarded-For are believed; none: nobody's
+	TrustedProxies           []netip.Prefix // proxies whose Forwarded and X-Forwarded-For the hub believes
 	MaxConnections           int            // 0: no limit
 	MaxConnectionsPerAddress int            // 0: no limit; an IPv6 address is its first 64 bits
 	MaxConnectionsPerUser    int            // 0: no limit; the empty user name is one user
 	Rates                    Rates
 
-	// Authorize has the app decide about each upgrade; it is Forwarder.Authorize of
-	// package forward, and wants a Forwarder. nil: all are accepted that the rules
-	// above let through.
+	// Authorize has the app decide about each upgrade that the rules above let
+	// through. It is forward.Forwarder.Authorize, and needs a Forwarder. nil: all of
+	// these are accepted.
 	Authorize                func(src forward.Source, req forward.Request, done func(forward.Answer))
 	MaxPendingAuthorizations int // handshakes that wait for that; default 10,000
 
@@ -68,25 +69,25 @@ var _ netpoll.Handler = (*Hub)(nil)
 // Hub knows who is connected. It implements netpoll.Handler.
 type Hub struct {
 	// Static after construction.
-	cfg      Config // see settings for what of it can change
+	cfg      Config // as it was at the start; see settings for what a reload changes
 	instance instance
 	clock    func() time.Duration // since the start
 	pong     *netpoll.Frame       // the answer to a ping message
 	ping     *netpoll.Frame       // an empty ping frame
 
-	// Of whoever calls New, Attach and Reload, one after the other.
+	// For New, Attach and Reload only, which must not overlap.
 	settings *settings
 
 	// Static once attached.
 	loops    []*loopState
 	compress func(*netpoll.Frame)
 
-	ctx    context.Context // of those who wait for loops on the app's behalf
+	ctx    context.Context // ends with GiveUp
 	giveUp context.CancelFunc
 
 	// Synchronised in itself.
 	directory   *directory.Directory
-	open        atomic.Int64 // connections, those included that are about to be listed
+	open        atomic.Int64 // connections, including those that are about to be listed
 	authorizing atomic.Int64 // handshakes that wait for the app
 	attached    atomic.Bool
 	overloaded  atomic.Bool
@@ -97,20 +98,21 @@ type Hub struct {
 	stats       counters
 }
 
-// loopState is the hub's part of one event loop. Only the loop's goroutine
-// touches it, but for the slab, whose sessions have rules of their own.
+// loopState is what the hub keeps for one event loop. Only the loop's goroutine
+// touches it, except for the sessions, which have rules of their own, and for what
+// is atomic.
 type loopState struct {
 	loop      *netpoll.Loop
 	settings  *settings // see Reload
 	sessions  netpoll.Slab[directory.Session]
 	now       uint32                 // seconds, as the last Tick said
-	grace     uint32                 // tick before which nobody is closed for want of pings
+	grace     uint32                 // tick before which nobody is closed for missing pings
 	open      int                    // sessions
 	deadlines wheel.Wheel            // ping timeouts, by slot
 	pings     wheel.Wheel            // server pings, by slot
-	paused    wheel.Wheel            // when to look again at those that are over their rate, by slot
+	paused    wheel.Wheel            // when to look again at who is over its rate, by slot
 	buckets   *netpoll.Slab[buckets] // by slot; nil if there are no Rates
-	counted   uint32                 // slots below are counted by address, where that is limited
+	counted   uint32                 // the slots below it are counted by address, if that is limited
 
 	slow      int           // connections that ended as slow consumers
 	timeOut   func(uint32)  // deadlines' fire
@@ -157,8 +159,8 @@ func (cfg Config) withDefaults() Config {
 	return cfg
 }
 
-// ticks is d in seconds, rounded up, and never so many that adding them to a
-// loop's tick could overflow.
+// ticks is d in seconds, rounded up, and small enough to be added to a loop's tick
+// without overflow.
 func ticks(d time.Duration) uint32 {
 	return uint32(min((d+time.Second-1)/time.Second, math.MaxInt32))
 }
@@ -180,9 +182,9 @@ func (h *Hub) attach(loops []*netpoll.Loop, compress func(*netpoll.Frame)) {
 	h.attached.Store(true)
 }
 
-// GiveUp ends the waiting of Reply, Resume and of the answers to Authorize for event
-// loops, and that of all later calls: what is over by then is for nobody any more. It
-// is the last resort of a shutdown, so that a loop that hangs holds up no callback.
+// GiveUp ends the waiting for event loops, now and from now on: Reply, Resume and
+// the answers to Authorize then drop what they have. It is the last resort of a
+// shutdown, so that a loop that hangs holds up no callback.
 func (h *Hub) GiveUp() { h.giveUp() }
 
 // SetOverloaded refuses upgrades with 503 while on.
@@ -194,8 +196,8 @@ func (h *Hub) SetRecovering(on bool) { h.recovering.Store(on) }
 // SetDraining refuses upgrades with 503 from now on.
 func (h *Hub) SetDraining() { h.draining.Store(true) }
 
-// Ready reports whether upgrades are taken, and why not: "starting", "draining",
-// "recovering" or "overloaded". Having reached MaxConnections is not among the reasons.
+// Ready reports whether the hub takes upgrades, and if not, why: "starting",
+// "draining", "recovering" or "overloaded". MaxConnections is not among the reasons.
 func (h *Hub) Ready() (ok bool, why string) {
 	switch {
 	case !h.attached.Load():

@@ -8,8 +8,8 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// instance is drawn at random when a gateway starts, so that the public ids of
-// two gateways, or of two starts of one, are never the same.
+// instance is a random number that a gateway draws when it starts, so that two
+// gateways, or two starts of one, never give out the same public id.
 type instance [8]byte
 
 // A public id is the URL-safe base64, without padding, of
@@ -40,14 +40,14 @@ func (in instance) appendID(dst []byte, id netpoll.ID) []byte {
 	return idEncoding.AppendEncode(dst, raw[:])
 }
 
-// parseID is the inverse of appendID. ok is false for what this instance never
-// made; whether the connection still exists is for its loop to say.
+// parseID is the inverse of appendID. ok is false for an id that this instance never
+// made. Whether the connection still exists only its loop knows.
 func (in instance) parseID(s string) (id netpoll.ID, ok bool) {
 	if len(s) != idChars {
 		return 0, false
 	}
 	var raw [idBytes]byte
-	// The decoder skips line ends, which the count of bytes brings to light.
+	// The decoder skips line ends; then fewer bytes come out.
 	if n, err := idEncoding.Decode(raw[:], []byte(s)); err != nil || n != idBytes || instance(raw[:8]) != in {
 		return 0, false
 	}

@@ -5,24 +5,25 @@ import (
 	"strings"
 )
 
-// originRules say which web pages may open connections. An Origin header is sent
-// by browsers only, and it is against them that it protects (RFC 6455, 10.2), so
-// a request without one passes.
+// originRules say which web pages may open connections. Only browsers send an
+// Origin header, and the rules protect against foreign pages in a browser (RFC 6455,
+// 10.2), so a request without the header passes.
 type originRules struct {
 	any   bool
 	exact []string
 	wild  []wildOrigin
 }
 
-// wildOrigin covers the subdomains, at any depth, of one domain under one scheme
-// and port.
+// wildOrigin matches all subdomains, at any depth, of a domain, with one scheme and
+// port.
 type wildOrigin struct {
 	scheme string // with "://"
 	domain string // with the leading dot and the port
 }
 
 // parseOrigins reads rules of the forms "*", "null", "https://example.org",
-// "https://example.org:8443" and "https://*.example.org". None allows any origin.
+// "https://example.org:8443" and "https://*.example.org". Without rules any origin
+// is allowed.
 func parseOrigins(rules []string) (o originRules, err error) {
 	o.any = len(rules) == 0
 	for _, rule := range rules {
@@ -45,15 +46,15 @@ func parseOrigins(rules []string) (o originRules, err error) {
 	return o, nil
 }
 
-// PagesAllowed says which web pages the rules of Config.AllowedOrigins let connect:
-// any of them, and whether those of the origin null, as which any page can open a
-// sandboxed frame.
+// PagesAllowed says whether the rules of Config.AllowedOrigins let any web page
+// connect, and whether they let the origin null connect: any page can have that, by
+// opening a sandboxed frame.
 func PagesAllowed(rules []string) (anyOrigin, null bool) {
 	o, err := parseOrigins(rules)
 	return err == nil && o.any, err == nil && o.allow("null")
 }
 
-// allow decides about an Origin header's value.
+// allow reports whether the value of an Origin header is allowed.
 func (o *originRules) allow(origin string) bool {
 	if o.any {
 		return true
@@ -79,8 +80,8 @@ func (o *originRules) allow(origin string) bool {
 	return false
 }
 
-// isHostName reports whether s can be the labels of a host name: nothing in it
-// may end the host, such as a port or a user name.
+// isHostName reports whether s can be labels of a host name. Anything that would end
+// the host, such as a port, cannot.
 func isHostName(s string) bool {
 	for i := range len(s) {
 		c := s[i]

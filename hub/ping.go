@@ -12,14 +12,14 @@ import (
 // pongMessage is the answer to a ping message. Clients compare these bytes.
 var pongMessage = []byte(`{"event":"pong"}`)
 
-// isPing reports whether a text message is the client's ping: a JSON object
-// whose top-level member "event" is the string "ping". Of members that repeat,
-// the last one counts, as for JSON.parse.
+// isPing reports whether a text message is the client's ping: a JSON object whose
+// top-level member "event" is the string "ping". If there are several, the last one
+// counts, as for JSON.parse.
 func isPing(payload []byte) bool {
 	if !maybePing(payload) {
 		return false
 	}
-	// The string is of the read buffer and ends with this call.
+	// The string lies in the read buffer and is not used after this call.
 	text := unsafe.String(unsafe.SliceData(payload), len(payload))
 	found := false
 	gjson.Parse(text).ForEach(func(key, value gjson.Result) bool {
@@ -28,12 +28,12 @@ func isPing(payload []byte) bool {
 		}
 		return true
 	})
-	// The walk is lenient, and only what it took for a ping needs the check.
+	// ForEach is lenient, so what it took for a ping still has to be checked.
 	return found && jsoncheck.Valid(payload)
 }
 
-// maybePing keeps the parser off nearly all messages. A letter of the two words
-// can only be disguised by a \u escape.
+// maybePing spares nearly all messages the parser: without a \u escape both words
+// must be there as they are.
 func maybePing(payload []byte) bool {
 	i := 0
 	for i < len(payload) && (payload[i] == ' ' || payload[i] == '\t' || payload[i] == '\r' || payload[i] == '\n') {

@@ -11,7 +11,7 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// proxies are the peers that are believed when they say whom they speak for.
+// proxies are the peers whose forwarding headers are believed.
 type proxies []netip.Prefix
 
 func newProxies(prefixes []netip.Prefix) (proxies, error) {
@@ -39,14 +39,13 @@ func (p proxies) trust(addr netip.Addr) bool {
 	return false
 }
 
-// client says who made a request. That is the TCP peer, unless it is a trusted
-// proxy: then it is the nearest to us of the addresses in Forwarded (RFC 7239) or
-// X-Forwarded-For that is not a trusted proxy itself, or the farthest that is
-// known. The port is 0 where a proxy has not named it.
+// client returns the address of the client that made a request. That is the TCP
+// peer, unless the peer is a trusted proxy. Then it is the last address in Forwarded
+// (RFC 7239) or X-Forwarded-For that is not a trusted proxy's; if there is none, the
+// farthest address that is known. The port is 0 if the proxy has not named it.
 //
-// A proxy that writes one of the two headers may well pass on the other as a
-// stranger wrote it. So where both are there and do not name the same client,
-// neither is believed.
+// A proxy that writes one of the two headers may pass on the other one as a stranger
+// wrote it. So if both are there and name different clients, neither is believed.
 func (p proxies) client(r *netpoll.Request) netip.AddrPort {
 	if !p.trust(r.Remote.Addr()) {
 		return r.Remote
@@ -78,8 +77,8 @@ func isHeader(f *netpoll.Field, name string) bool {
 	return len(f.Name) == len(name) && bytes.EqualFold(f.Name, []byte(name))
 }
 
-// walk goes from the peer from one proxy to the one before it for as long as
-// each is trusted, and stops at what is no address.
+// walk goes back from the peer, from each proxy to the hop before it, as long as it
+// trusts the proxy. It stops at an element that is no address.
 func (p proxies) walk(h *hops, peer netip.AddrPort, parse func([]byte) (netip.AddrPort, bool)) netip.AddrPort {
 	for i := range min(h.count, maxHops) {
 		if !p.trust(peer.Addr()) {
@@ -94,19 +93,19 @@ func (p proxies) walk(h *hops, peer netip.AddrPort, parse func([]byte) (netip.Ad
 	return peer
 }
 
-// maxHops bounds how far a walk goes, whatever is in the header.
+// maxHops bounds a walk, however long the header is.
 const maxHops = 32
 
-// hops are the last elements of a forwarding header, each still as text; nil for
-// one that names nobody.
+// hops are the last elements of a forwarding header, as text; nil for an element
+// that names nobody.
 type hops struct {
 	nodes   [maxHops][]byte
 	count   int
-	present bool // there was such a header with an element
+	present bool // the header is there and has an element
 }
 
 func (h *hops) add(node []byte) {
-	h.present = true // an empty list says as little as none
+	h.present = true // an empty header says nothing
 	h.nodes[h.count%maxHops] = node
 	h.count++
 }
@@ -116,7 +115,7 @@ func (h *hops) addForwardedFor(list []byte) {
 	for more := true; more; {
 		var node []byte
 		node, list, more = bytes.Cut(list, []byte{','})
-		if node = bytes.Trim(node, blanks); len(node) > 0 { // RFC 9110, 5.6.1.2: empty elements are passed over
+		if node = bytes.Trim(node, blanks); len(node) > 0 { // RFC 9110, 5.6.1.2: empty elements are ignored
 			h.add(node)
 		}
 	}
@@ -141,7 +140,7 @@ func (h *hops) addForwarded(list []byte) {
 //	forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] )
 //	forwarded-pair    = token "=" ( token / quoted-string )
 //
-// Blanks around the separators are let pass. Node is the value of "for", nil where
+// Blanks around the separators are allowed. node is the value of "for", or nil if
 // there is none or the element is malformed.
 func cutForwarded(list []byte) (node, rest []byte) {
 	fors, b := 0, list
@@ -167,8 +166,8 @@ func cutForwarded(list []byte) (node, rest []byte) {
 	return node, b
 }
 
-// skipElement goes on behind a malformed element. Where that has a quote in it,
-// nobody can say where it ends: what follows may be the inside of a string.
+// skipElement returns what follows a malformed element. If the element has a quote
+// in it, it returns nil: what looks like the next element may be inside a string.
 func skipElement(b []byte) (rest []byte) {
 	if i := bytes.IndexAny(b, `,"`); i >= 0 && b[i] == ',' {
 		return b[i:]
@@ -213,7 +212,7 @@ func tokenLength(b []byte) int {
 //	node     = nodename [ ":" node-port ]
 //	nodename = IPv4address / "[" IPv6address "]" / "unknown" / obfnode
 //
-// Only an address is of use.
+// Only an address is accepted.
 func parseForwardedNode(node []byte) (netip.AddrPort, bool) {
 	if bytes.IndexByte(node, '\\') >= 0 {
 		node = unescape(node)
@@ -234,7 +233,7 @@ func unescape(quoted []byte) []byte {
 	plain := make([]byte, 0, len(quoted))
 	for i := 0; i < len(quoted); i++ {
 		if quoted[i] == '\\' {
-			i++ // there is another: the quote at the end is not escaped
+			i++ // another byte follows: the quote at the end is not escaped
 		}
 		plain = append(plain, quoted[i])
 	}

@@ -11,21 +11,22 @@ import (
 
 // Rates limit what one connection may send. The zero value does not.
 //
-// Messages are data messages and control frames, pings of both kinds included.
-// Bytes are what comes from the socket, so that what is no message yet, such as
-// fragments, counts too. A burst that is 0 is two seconds' worth; it must not be
-// less than one second's, since a connection that was stopped goes on with a tick
-// of its loop, and what it earns in between must fit.
+// Messages are data messages and control frames, including pings of both kinds.
+// Bytes are what comes from the socket, so fragments count before they are a
+// message. A burst of 0 stands for two seconds' worth. A burst must be at least one
+// second's worth, since a connection that was stopped goes on with the next tick of
+// its loop, and its bucket must hold what it earns until then.
 type Rates struct {
 	Messages, MessageBurst int // messages a second; 0: no limit
 	Bytes, ByteBurst       int // bytes a second; 0: no limit
 
-	// Close closes a connection that goes beyond a burst with 1008. Otherwise it is
-	// not read until what it has sent has been paid for, so that TCP pushes back.
+	// Close has a connection closed with 1008 if it goes beyond its burst. Otherwise
+	// the connection is not read until its bucket is out of debt, so that TCP pushes
+	// back.
 	Close bool
 }
 
-// limiter is Rates at work.
+// limiter is Rates in the form that connections are checked against.
 type limiter struct {
 	messages, bytes netpoll.Rate
 	close           bool
@@ -66,8 +67,8 @@ func (l *limiter) wait(b *buckets, now time.Duration) (d time.Duration) {
 	return d
 }
 
-// spendMessage counts a message or control frame. It reports true where the
-// connection has been closed for it.
+// spendMessage counts a message or control frame. It reports whether it has closed
+// the connection for it.
 func (h *Hub) spendMessage(c *netpoll.Conn) (closed bool) {
 	ls := h.loops[c.Loop().Index()]
 	limit := &ls.settings.limiter.messages
@@ -84,7 +85,7 @@ func (h *Hub) spendMessage(c *netpoll.Conn) (closed bool) {
 	return h.overRate(ls, c, b, now)
 }
 
-// Received is netpoll.Config.Received; it is needed where Rates.Bytes is set.
+// Received is netpoll.Config.Received. It is needed if Rates.Bytes is set.
 func (h *Hub) Received(c *netpoll.Conn, bytes int) {
 	ls := h.loops[c.Loop().Index()]
 	limit := &ls.settings.limiter.bytes
@@ -113,7 +114,7 @@ func (h *Hub) overRate(ls *loopState, c *netpoll.Conn, b *buckets, now time.Dura
 	return false
 }
 
-// goOn lets a connection be read again that has paid its debt.
+// goOn lets a connection be read again once its bucket is out of debt.
 func (h *Hub) goOn(ls *loopState, slot uint32) {
 	c := ls.loop.At(slot)
 	if c == nil {

@@ -10,8 +10,8 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// maxReplies is how many replies may be on their way to the loops: with the
-// largest ones 16 MiB. Whoever has one more waits.
+// maxReplies is how many replies may be on their way to the loops, 16 MiB if they
+// are as large as can be. A worker with one more waits.
 const maxReplies = 256
 
 // semaphore admits as many as its capacity.
@@ -34,10 +34,10 @@ func (s semaphore) acquire(ctx context.Context) error {
 
 func (s semaphore) release() { <-s }
 
-// Reply gives a connection what the app's answer to one of its events says; it is
-// forward.Config.Reply. Replies of one connection arrive in the order of the calls,
-// and before a Send or Close that is called later, Config.Settle being set. A reply
-// to a connection that is gone is counted. It must not be called on a loop.
+// Reply gives a connection the reply in the app's answer to one of its events. It
+// is forward.Config.Reply. The replies to a connection arrive in the order of the
+// calls, and, if Config.Settle is set, before a Send or Close that is called later.
+// A reply to a connection that is gone is counted. Reply must not be called on a loop.
 func (h *Hub) Reply(key uint64, r forward.Reply) {
 	id := netpoll.ID(key)
 	if id.Loop() >= len(h.loops) {
@@ -79,11 +79,11 @@ func (h *Hub) reply(c *netpoll.Conn, r forward.Reply) {
 	}
 }
 
-// settledConns is how many connections are looked for among the app's answers one
-// by one; where more are named, everybody's are waited for.
+// settledConns is for how many connections a send waits one by one. If it names
+// more, it waits for the replies to everybody.
 const settledConns = 64
 
-// awaitReplies lets what the app's answers say reach the loops first.
+// awaitReplies lets the replies in the app's answers reach the loops first.
 func (h *Hub) awaitReplies(ctx context.Context, t Targets) {
 	switch {
 	case h.cfg.Settle == nil:

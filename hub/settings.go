@@ -10,9 +10,9 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// settings are what of a Config can change while connections are open. They are
-// immutable: each loop has its own pointer to them, so that reading one costs
-// nothing, and takes a new one as a task (Reload).
+// settings are the part of a Config that can change while connections are open.
+// They are immutable. Each loop has a pointer of its own to them, so that to read
+// them costs nothing; Reload posts the new pointer to the loops as a task.
 type settings struct {
 	userHeader     string
 	requireUser    bool
@@ -25,7 +25,7 @@ type settings struct {
 	maxConnectionsPerUser    int
 	maxConnectionsPerAddress int
 	maxAuthorizing           int
-	addresses                *addressCounts // nil where they are not limited
+	addresses                *addressCounts // nil if they are not limited
 
 	limiter      limiter
 	pingTimeout  uint32 // ticks
@@ -74,15 +74,13 @@ func newSettings(cfg *Config) (s *settings, err error) {
 	return s, nil
 }
 
-// Reload checks cfg as New does and returns what puts it into force; until that is
-// called nothing changes. Apply returns when every loop works by the new
-// configuration, or has ended. Calls of it must not overlap, and must not come
-// from a loop.
+// Reload checks cfg as New does. Nothing changes until apply is called, which
+// returns when every loop works by the new configuration, or has ended. Calls of
+// apply must not overlap, and must not come from a loop.
 //
-// What a hub is built on stays as it is: Forwarder, Settle, Authorize and Log. No
-// connection ends because of a reload: limits keep newcomers out, a ping timeout
-// counts from a client's next ping on. Rates begin anew, with a whole burst for
-// everybody.
+// Forwarder, Settle, Authorize and Log stay as they are. A reload closes no
+// connection: limits keep newcomers out, and a ping timeout counts from a client's
+// next ping on. Rates begin anew, with a whole burst for every connection.
 func (h *Hub) Reload(cfg Config) (apply func(), err error) {
 	cfg = cfg.withDefaults()
 	s, err := newSettings(&cfg)
@@ -97,7 +95,7 @@ func (h *Hub) Reload(cfg Config) (apply func(), err error) {
 		var loops sync.WaitGroup
 		for _, ls := range h.loops {
 			loops.Add(1)
-			t := &settling{ls: ls}
+			t := &sweep{ls: ls}
 			err := ls.loop.Post(func(l *netpoll.Loop) bool {
 				defer loops.Done()
 				t.rates, t.pings = ls.settings.limiter != s.limiter, ls.settings.serverPing != s.serverPing
@@ -108,17 +106,16 @@ func (h *Hub) Reload(cfg Config) (apply func(), err error) {
 				loops.Done()
 				continue
 			}
-			ls.loop.Post(t.run) // fails where the loop has ended, which is as well
+			ls.loop.Post(t.run) // an error says that the loop has ended, and then there is nothing to do
 		}
 		loops.Wait()
 	}, nil
 }
 
-// everySlot is a bound that every slot is below.
+// everySlot is larger than any slot.
 const everySlot = math.MaxUint32
 
-// configure makes s the settings that the loop works by. Slots is how many it has
-// used.
+// configure makes s the loop's settings. slots is how many slots it has used.
 func (ls *loopState) configure(s *settings, slots uint32) {
 	old := ls.settings
 	ls.settings = s
@@ -139,21 +136,21 @@ func (ls *loopState) configure(s *settings, slots uint32) {
 	}
 }
 
-// counts reports whether a connection in slot counts towards its address's limit:
-// until settling has been there it does not.
+// counts reports whether a connection in slot counts towards its address's limit.
+// It does not until a reload's sweep has come to it.
 func (ls *loopState) counts(slot uint32) bool {
 	return ls.settings.addresses != nil && slot < ls.counted
 }
 
-// settling brings a loop's open connections under new settings.
-type settling struct {
+// sweep brings a loop's open connections under new settings.
+type sweep struct {
 	ls           *loopState
-	rates, pings bool   // have changed
-	slot         uint32 // the next one
+	rates, pings bool   // these have changed
+	slot         uint32 // the next one to look at
 }
 
-// run does so for some of them in each turn.
-func (t *settling) run(l *netpoll.Loop) (more bool) {
+// run does a slice of the sweep.
+func (t *sweep) run(l *netpoll.Loop) (more bool) {
 	ls := t.ls
 	for n := 0; n < sliceBudget/sendCost && t.slot < l.Slots(); n++ {
 		slot := t.slot
@@ -174,7 +171,7 @@ func (t *settling) run(l *netpoll.Loop) (more bool) {
 	return false
 }
 
-func (t *settling) settle(c *netpoll.Conn, slot uint32) {
+func (t *sweep) settle(c *netpoll.Conn, slot uint32) {
 	ls := t.ls
 	if t.rates && ls.buckets != nil {
 		*ls.buckets.At(slot) = buckets{} // what was spent at another rate would be a debt of any size
@@ -187,8 +184,8 @@ func (t *settling) settle(c *netpoll.Conn, slot uint32) {
 	}
 }
 
-// firstPing is when a connection in slot is pinged first. Spread by slot, those
-// that came together are not pinged together for ever.
+// firstPing is the tick of the first ping to the connection in slot. It depends on
+// the slot, so that connections which came together are not pinged together.
 func (ls *loopState) firstPing(slot uint32) uint32 {
 	return ls.now + 1 + slot%ls.settings.serverPing
 }

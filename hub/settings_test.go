@@ -141,7 +141,7 @@ func TestALimitByAddressThatIsTurnedOnCountsThoseWhoAreThere(t *testing.T) {
 		g.on(0, func(*netpoll.Loop) {}) // the loop has had a turn since
 	}
 	ls := g.loops[0]
-	settling := &settling{ls: ls}
+	settling := &sweep{ls: ls}
 	more := false
 	g.on(0, func(l *netpoll.Loop) {
 		g.settings = s

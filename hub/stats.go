@@ -5,7 +5,7 @@ import "sync/atomic"
 // Stats are counters since the start, unless marked as a gauge.
 type Stats struct {
 	Connections, Users  int64 // gauges
-	HeadBytes           int64 // gauge: of handshakes, kept with their connections
+	HeadBytes           int64 // gauge: what connections keep of their handshakes
 	Pings               uint64
 	Dropped             uint64 // messages that came while no Forwarder was configured
 	RefusedUser         uint64 // 400 and 401
@@ -13,21 +13,21 @@ type Stats struct {
 	RefusedLimit        uint64 // MaxConnections
 	RefusedUserLimit    uint64
 	RefusedAddressLimit uint64
-	RefusedOverload     uint64 // recovering included
+	RefusedOverload     uint64 // and while recovering
 	RefusedDraining     uint64
 	RefusedPending      uint64 // MaxPendingAuthorizations
-	RefusedHead         uint64 // no room for what would be kept of the handshake: see netpoll.Conn.Keep
+	RefusedHead         uint64 // no memory for what the connection would keep: see netpoll.Conn.Keep
 	LateReplies         uint64 // replies of the app that found their connection gone, or full
 
 	Sends  [SendKinds]Sends
 	Closes Closes
 
 	Taps                               int64  // gauge
-	TapEvents, TapDropped, TapsRefused uint64 // events that taps were given, and that they were too slow for; taps over MaxTaps
+	TapEvents, TapDropped, TapsRefused uint64 // events that taps took; events that they were too slow for; taps over MaxTaps
 
 	WheelLag int64 // gauge: seconds by which the slowest loop is behind with ping deadlines
 
-	// Times that a connection went over Rates and was stopped or closed for it.
+	// How often a connection went over Rates and was stopped or closed for it.
 	OverMessageRate, OverByteRate uint64
 }
 
@@ -36,7 +36,7 @@ type SendKind uint8
 
 // The kinds of sends.
 const (
-	SendConn  SendKind = iota // connections that are named one by one
+	SendConn  SendKind = iota // connections named one by one
 	SendUsers                 // all connections of some users
 	SendAll                   // everybody
 	sendKinds
@@ -58,8 +58,8 @@ type Sends struct {
 
 type sends struct{ calls, matched, queued, slow atomic.Uint64 }
 
-// counters are what is counted for the hub as a whole; what is counted for each
-// message is counted by loop.
+// counters are those of the hub as a whole. What happens with each message is
+// counted by its loop.
 type counters struct {
 	refusedUser, refusedOrigin, refusedLimit, refusedUserLimit atomic.Uint64
 	refusedAddressLimit, refusedOverload, refusedDraining      atomic.Uint64

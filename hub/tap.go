@@ -11,8 +11,8 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// Bounds of the taps: at most MaxTaps times maxTapBacklog events wait, each with
-// MaxTapData bytes of payload at most.
+// The bounds of taps: at most MaxTaps × maxTapBacklog events wait, each with at most
+// MaxTapData bytes of payload.
 const (
 	MaxTaps    = 16
 	MaxTapData = 1 << 10 // of a payload, in bytes
@@ -29,9 +29,9 @@ type TapAction uint8
 // The actions.
 const (
 	TapOpen    TapAction = iota
-	TapMessage           // of the client, pings apart
+	TapMessage           // from the client, except pings
 	TapPing              // the client's ping message
-	TapSend              // a message that was queued for the client, pongs apart
+	TapSend              // a message that was queued for the client, except pongs
 	TapClose
 	tapActions
 )
@@ -61,25 +61,25 @@ type TapEvent struct {
 	// Of TapMessage, TapPing and TapSend.
 	Size      int    // of the payload, in bytes
 	Binary    bool   // not text
-	Data      []byte // with TapFilter.Payload: the payload, or what it begins with; text is not cut within a rune
+	Data      []byte // with TapFilter.Payload: the payload, or its beginning; text is not cut within a rune
 	Truncated bool   // Data is not all of it
 
 	End forward.End // of TapClose
 }
 
-// TapFilter selects events; the zero value selects all but pings, without their
+// TapFilter selects events. The zero value selects all except pings, without their
 // payloads.
 type TapFilter struct {
 	Users   []string    // of these users; nil: of all
 	Conns   []string    // of these connections; nil: of all
-	Actions []TapAction // nil: all but TapPing
+	Actions []TapAction // nil: all except TapPing
 	Payload bool
 }
 
-// Tap is somebody's view of what happens. Loops put events into it, its owner
-// takes them out; neither waits for the other. What it may still take is said by
-// Allow: past that events are counted and dropped before anything is copied, so
-// that a tap costs a loop no more than its owner asks for.
+// Tap is a stream of what happens. Loops put events into it, its owner takes them
+// out; neither waits for the other. Allow says how many events it may still take:
+// the rest are counted and dropped before anything is copied, so that a tap costs
+// the loops no more than its owner asks for.
 type Tap struct {
 	// Static.
 	taps    *taps
@@ -89,23 +89,23 @@ type Tap struct {
 	payload bool
 
 	dropped atomic.Uint64 // since Take
-	room    atomic.Int64  // events that may still come in; written with mu held
+	room    atomic.Int64  // how many events may still come in; written with mu held
 
 	mu     sync.Mutex // guards the following
 	events []TapEvent
 }
 
-// taps are the open ones. The zero value has none.
+// taps are the open taps. The zero value has none.
 type taps struct {
 	list atomic.Pointer[[]*Tap] // nil: none, which is all that a loop has to look at
 
 	events, dropped, refused atomic.Uint64
 
-	mu sync.Mutex // of writing list
+	mu sync.Mutex // held to write list
 }
 
-// Tap begins to collect events; Close must be called. Nothing is collected before
-// the first Allow. The error is nil or ErrTaps.
+// Tap opens a tap, which the caller must Close. It collects nothing before the first
+// Allow. The error is nil or ErrTaps.
 func (h *Hub) Tap(f TapFilter) (*Tap, error) {
 	t := &Tap{taps: &h.taps, payload: f.Payload}
 	if f.Users != nil {
@@ -117,7 +117,7 @@ func (h *Hub) Tap(f TapFilter) (*Tap, error) {
 	if f.Conns != nil {
 		t.conns = make(map[netpoll.ID]struct{}, len(f.Conns))
 		for _, conn := range f.Conns {
-			if id, ok := h.parse(conn); ok { // no other connection will ever have an id that is not ours
+			if id, ok := h.parse(conn); ok { // an id that is not ours will never be here
 				t.conns[id] = struct{}{}
 			}
 		}
@@ -150,7 +150,7 @@ func (s *taps) add(t *Tap) bool {
 	return true
 }
 
-// Close ends the tap. It may be called again, to no effect.
+// Close ends the tap. To call it again does no harm.
 func (t *Tap) Close() {
 	s := t.taps
 	s.mu.Lock()
@@ -172,8 +172,7 @@ func (t *Tap) Close() {
 	s.list.Store(&list)
 }
 
-// Allow lets n more events in, but never so many that more than limit could come
-// in before the next call.
+// Allow lets n more events in, but at most limit before the next call.
 func (t *Tap) Allow(n, limit int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -181,8 +180,8 @@ func (t *Tap) Allow(n, limit int) {
 	t.room.Store(min(t.room.Load()+int64(n), int64(limit)))
 }
 
-// Take appends the events that have come in to dst, and returns how many more
-// there were since the last call that were dropped.
+// Take appends the events that have come in to dst. dropped is how many others
+// there were since the last call.
 func (t *Tap) Take(dst []TapEvent) (events []TapEvent, dropped uint64) {
 	t.mu.Lock()
 	dst = append(dst, t.events...)
@@ -194,11 +193,11 @@ func (t *Tap) Take(dst []TapEvent) (events []TapEvent, dropped uint64) {
 	return dst, dropped
 }
 
-// tapped reports whether anybody wants to know what happens.
+// tapped reports whether a tap is open.
 func (h *Hub) tapped() bool { return h.taps.list.Load() != nil }
 
-// show gives an event of a connection that is in the list to the taps that want
-// it. It runs on the connection's loop. payload is copied.
+// show gives an event of a listed connection to the taps that want it. It runs on
+// the connection's loop, and copies payload.
 func (h *Hub) show(ls *loopState, id netpoll.ID, e TapEvent, payload []byte) {
 	list := h.taps.list.Load()
 	if list == nil {
@@ -253,7 +252,7 @@ func (t *Tap) put(e TapEvent, payload []byte) {
 	t.events = append(t.events, e)
 }
 
-// beginning cuts a payload to MaxTapData bytes, text where a rune begins.
+// beginning cuts a payload to MaxTapData bytes; text is not cut within a rune.
 func beginning(payload []byte, binary bool) []byte {
 	if len(payload) <= MaxTapData {
 		return payload

@@ -6,35 +6,34 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// Targets selects connections, each once. The zero value selects none. Users is put
-// in another order by whoever is given it.
+// Targets selects connections, each once. The zero value selects none. The hub
+// changes the order of Users.
 type Targets struct {
 	All     bool
 	Conn    string   // one connection
 	Conns   []string // more of them; Conn need not be set
 	Users   []string // all connections of these users
-	Owned   bool     // where connections and Users are named: those connections that belong to one of Users, instead of both
-	Exclude []string // connection ids that are left out
+	Owned   bool     // of the connections, only those that belong to one of Users; otherwise both are selected
+	Exclude []string // ids of connections that are left out
 }
 
-// namesConns reports whether connections are named one by one.
+// namesConns reports whether t names connections one by one.
 func (t *Targets) namesConns() bool { return t.Conn != "" || len(t.Conns) > 0 }
 
-// byConn reports whether only connections that are named one by one can be meant.
+// byConn reports whether t selects only connections that it names one by one.
 func (t *Targets) byConn() bool {
 	return !t.All && t.namesConns() && (len(t.Users) == 0 || t.Owned)
 }
 
-// aim is Targets resolved, as far as a caller can: ids may still turn out to be
-// gone when their loop looks for them.
+// aim is Targets resolved, as far as that can be done outside of the loops: when a
+// loop looks for its connections, some may be gone.
 type aim struct {
 	all     bool
 	ids     [][]netpoll.ID // by loop, each once
-	exclude []netpoll.ID   // sorted; for all, the others lack them already
+	exclude []netpoll.ID   // sorted; only all needs it, ids lacks them already
 }
 
-// resolve finds out whom t means. It walks a user with many connections in
-// steps, so that nobody waits long for a stripe's lock.
+// resolve finds out which connections t selects.
 func (h *Hub) resolve(t Targets) aim {
 	a := aim{all: t.All, exclude: make([]netpoll.ID, 0, len(t.Exclude))}
 	for _, s := range t.Exclude {
@@ -59,7 +58,7 @@ func (h *Hub) resolve(t Targets) aim {
 		h.addConn(&a, s, among)
 	}
 	for i, user := range users {
-		if i == 0 || user != users[i-1] { // or a user with many connections, named often, would take memory without bound
+		if i == 0 || user != users[i-1] { // or a user with many connections, named many times, would take memory without bound
 			h.directory.EachOf(user, a.add)
 		}
 	}
@@ -76,7 +75,7 @@ func (h *Hub) addConn(a *aim, public string, among owners) {
 	}
 }
 
-// size is how many connections a has, those included that may be gone.
+// size is how many connections a has, including those that are gone by now.
 func (h *Hub) size(a *aim) (connections int) {
 	if a.all {
 		return int(h.open.Load())
@@ -87,19 +86,20 @@ func (h *Hub) size(a *aim) (connections int) {
 	return connections
 }
 
-// parse reads the public id of a connection of one of the loops.
+// parse reads the public id of a connection. ok is false if it is on none of the
+// loops.
 func (h *Hub) parse(s string) (netpoll.ID, bool) {
 	id, ok := h.instance.parseID(s)
 	return id, ok && id.Loop() < len(h.loops)
 }
 
-// belongs reports whether the connection is one of the owners'.
+// belongs reports whether the connection belongs to one of the owners.
 func (h *Hub) belongs(id netpoll.ID, among owners) bool {
 	user, ok := h.directory.UserOf(id)
 	return ok && among.has(user)
 }
 
-// owners is the users of whom connections may be, sorted; nil is anybody.
+// owners are the users that connections may belong to, sorted; nil means anybody.
 type owners []string
 
 func (o owners) anybody() bool { return o == nil }
@@ -120,8 +120,8 @@ func (a *aim) excludes(id netpoll.ID) bool {
 	return found
 }
 
-// compact removes repetitions: of a user named twice, or of a connection that
-// was named beside its user. In the order of slots memory is also kinder.
+// compact removes repetitions: a connection may be named twice, or beside its user.
+// The order of slots is also kinder to the processor's caches.
 func (a *aim) compact() {
 	for i, ids := range a.ids {
 		slices.Sort(ids)
