@@ -7,6 +7,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"ws-gateway/cmd/ws-gateway/cli"
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 
@@ -47,7 +48,7 @@ func putInPlace(set *settings.Set, root *kong.Node, args []string) (placed []str
 				continue
 			}
 			node, flags, free = child, append(slices.Clone(root.Flags), child.Flags...), len(child.Positional)
-			if isClientCommand(word) {
+			if cli.Is(word) {
 				return append(placed, word) // which is refused here
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"ws-gateway/cmd/ws-gateway/internal/locate"
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
 	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/forward"
@@ -46,7 +47,7 @@ func (c *config) resolveCallback(env settings.Environment) (err error) {
 		c.callback, err = environmentCallback(env)
 		c.Sources["callback-url"] = "WS_PORT and WS_URL"
 	case c.Certain("callback-url", "manifest", "no-callback"):
-		return noCallback(c.file, standardConfig)
+		return noCallback(c.file, locate.StandardConfig)
 	}
 	return err
 }

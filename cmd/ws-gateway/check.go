@@ -11,6 +11,7 @@ import (
 
 	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/finding"
+	"ws-gateway/cmd/ws-gateway/internal/terminal"
 	"ws-gateway/cmd/ws-gateway/program"
 )
 
@@ -90,7 +91,7 @@ func writeTable(out io.Writer, r report) error {
 			fmt.Fprintf(&b, "%-5s %-20s → %s\n", "", "", f.Fix)
 		}
 	}
-	fmt.Fprintf(&b, "\n%d ok, %s, %s\n", count[finding.OK], plural(count[finding.Warn], "warning"), plural(count[finding.Fail], "failure"))
+	fmt.Fprintf(&b, "\n%d ok, %s, %s\n", count[finding.OK], terminal.Plural(count[finding.Warn], "warning"), terminal.Plural(count[finding.Fail], "failure"))
 	_, err := io.WriteString(out, b.String())
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"ws-gateway/cmd/ws-gateway/cli"
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 
@@ -31,7 +32,7 @@ type helpOptions struct {
 // plainly returns the command line with flags instead of the words help and
 // version. A first word that is no command is an error.
 func plainly(args []string) ([]string, error) {
-	if len(args) == 0 || args[0] == completeCommand {
+	if len(args) == 0 || args[0] == cli.CompleteCommand {
 		return args, nil
 	}
 	word, rest := args[0], args[1:]

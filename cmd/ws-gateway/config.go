@@ -10,7 +10,9 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"ws-gateway/cmd/ws-gateway/cli"
 	"ws-gateway/cmd/ws-gateway/internal/help"
+	"ws-gateway/cmd/ws-gateway/internal/locate"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/cmd/ws-gateway/systemd"
@@ -53,10 +55,10 @@ var errHelp = errors.New("help was printed")
 // and all that there are. Help and version go to out, with errHelp. What comes with
 // an error can be looked at, not run.
 func parseConfig(args []string, env settings.Environment, out io.Writer) (*config, error) {
-	var cli commandLine
+	var line commandLine
 	set := settings.New()
 	resolver := set.Resolver(env)
-	parser, err := newParser(&cli, set, resolver, env, out)
+	parser, err := newParser(&line, set, resolver, env, out)
 	if err != nil {
 		return nil, fmt.Errorf("BUG: %w", err)
 	}
@@ -66,7 +68,7 @@ func parseConfig(args []string, env settings.Environment, out io.Writer) (*confi
 		return nil, err
 	}
 	given := settings.Given(trace)
-	cfg := &config{command: commandOf(trace), options: &cli.options, Set: set, args: args, env: env}
+	cfg := &config{command: commandOf(trace), options: &line.options, Set: set, args: args, env: env}
 	cfg.checking.JSON = given["json"]
 	switch {
 	case given["help"]:
@@ -74,14 +76,14 @@ func parseConfig(args []string, env settings.Environment, out io.Writer) (*confi
 	case given["version"]:
 		_, err := io.WriteString(out, program.VersionText())
 		return cfg, errors.Join(errHelp, err)
-	case isClientCommand(cfg.command), cfg.command == "help", cfg.command == "version":
+	case cli.Is(cfg.command), cfg.command == "help", cfg.command == "version":
 		return cfg, fmt.Errorf("%s takes none of the gateway's options: it must be the first word", cfg.command)
 	case trace.Error != nil:
 		return cfg, errors.Join(set.Mistakes(), trace.Error)
 	}
 	values, file := settings.Options(trace.Flags()), configPath(trace, env)
 	if cfg.command == "health" && !given["listen"] && !given["admin-listen"] && !given["url"] && file == "" {
-		file = standardIn(env, standardConfig) // it asks a gateway that is there
+		file = locate.Standard(env, locate.StandardConfig) // it asks a gateway that is there
 	}
 	fileKeys := resolver.ReadFile(file, settings.Names(values))
 	if _, err := parser.Parse(args); err != nil {
@@ -89,10 +91,10 @@ func parseConfig(args []string, env settings.Environment, out io.Writer) (*confi
 	}
 	set.Take(values, given)
 	cfg = &config{
-		options: &cli.options, Set: set, demoOptions: cli.Demo, actions: cli.actions, command: cfg.command, args: args, env: env,
-		demo: cfg.command == "demo", replay: cli.Replay, checking: cli.Check, asking: cli.Health,
+		options: &line.options, Set: set, demoOptions: line.Demo, actions: line.actions, command: cfg.command, args: args, env: env,
+		demo: cfg.command == "demo", replay: line.Replay, checking: line.Check, asking: line.Health,
 		file: file, contents: map[string]digest{}, fileKeys: fileKeys,
-		warnings: env.Unknown(slices.Concat(settings.Names(values), []string{"config"}, clientVariables)),
+		warnings: env.Unknown(slices.Concat(settings.Names(values), []string{"config"}, cli.Variables)),
 	}
 	found := set.Mistakes()
 	return cfg, errors.Join(found, cfg.finish(env))

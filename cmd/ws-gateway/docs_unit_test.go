@@ -24,9 +24,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	budgets "ws-gateway/cmd/ws-gateway/internal/sizing"
-
 	"ws-gateway/cmd/ws-gateway/host"
+	budgets "ws-gateway/cmd/ws-gateway/internal/sizing"
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 

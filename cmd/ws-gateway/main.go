@@ -19,6 +19,7 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/rs/zerolog"
 
+	"ws-gateway/cmd/ws-gateway/cli"
 	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/finding"
 	"ws-gateway/cmd/ws-gateway/program"
@@ -43,10 +44,11 @@ func run(p *program.Process) int {
 	p.Args = args
 	switch {
 	case len(p.Args) == 0:
-	case isClientCommand(p.Args[0]):
-		return client(p)
-	case p.Args[0] == completeCommand:
-		return complete(p.Stdout, p.Args[1:])
+	case cli.Is(p.Args[0]):
+		return cli.Run(p, gatewayModel)
+	case p.Args[0] == cli.CompleteCommand:
+		cli.Complete(p.Stdout, p.Args[1:], gatewayModel().Node)
+		return program.ExitOK
 	}
 	p.CatchHangUps()
 	cfg, err := parseConfig(p.Args, p.Env, p.Stdout)
@@ -105,7 +107,8 @@ func perform(p *program.Process, cfg *config, log zerolog.Logger) error {
 	case cfg.replay.File != "":
 		return replayLetters(p, cfg, log)
 	case cfg.command == "health":
-		return health(p, cfg)
+		at, path := cfg.healthAddress()
+		return cli.Health(p.Stdout, at, path)
 	}
 	return serve(p, cfg, log)
 }

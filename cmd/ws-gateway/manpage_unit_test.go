@@ -3,12 +3,12 @@ package main
 import (
 	"fmt"
 	"os"
-	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/alecthomas/kong"
 
+	"ws-gateway/cmd/ws-gateway/cli"
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/cmd/ws-gateway/settings"
@@ -86,7 +86,7 @@ func manCommands(root *kong.Node) string {
 			b.WriteString(roffOption(argument.Summary(), argument, ""))
 		}
 		for _, f := range command.Flags {
-			if f.Group == nil || f.Group.Key != clientGroup.Key {
+			if f.Group == nil || f.Group.Key != cli.Group.Key {
 				b.WriteString(roffFlag(f))
 			}
 		}
@@ -97,10 +97,13 @@ func manCommands(root *kong.Node) string {
 // manClientOptions are those that all commands have that ask a gateway.
 func manClientOptions(root *kong.Node) string {
 	var b strings.Builder
-	config, _ := reflect.TypeFor[clientLine]().FieldByName("Config")
-	fmt.Fprintf(&b, ".TP\n\\fB%s\\fR \\fIFILE\\fR\n%s\n", roff("--config"), roff(config.Tag.Get("help")))
+	for _, f := range cli.Model().Flags {
+		if f.Name == "config" {
+			b.WriteString(roffFlag(f))
+		}
+	}
 	for _, f := range settings.Command(root, "send").Flags {
-		if f.Group != nil && f.Group.Key == clientGroup.Key {
+		if f.Group != nil && f.Group.Key == cli.Group.Key {
 			b.WriteString(roffFlag(f))
 		}
 	}
@@ -143,7 +146,7 @@ func TestTheDocsHaveTheManPageWithAllCommandsAndOptions(t *testing.T) {
 			t.Errorf("the man page has no %s", command)
 		}
 	}
-	for _, code := range []int{program.ExitOK, program.ExitFailure, program.ExitUsage, exitRefused, exitNobody} {
+	for _, code := range []int{program.ExitOK, program.ExitFailure, program.ExitUsage, cli.ExitRefused, cli.ExitNobody} {
 		if !strings.Contains(page, fmt.Sprintf("\n.B %d\n", code)) {
 			t.Errorf("the man page does not say what exit code %d is", code)
 		}

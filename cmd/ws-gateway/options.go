@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"ws-gateway/cmd/ws-gateway/cli"
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 
@@ -132,7 +133,7 @@ type commandLine struct {
 	Check  checkOptions  `cmd:"" help:"Check configuration, limits, addresses, files and the app without starting; exit code 0, 1 if a start would fail, 78 if the configuration is wrong."`
 	Health healthOptions `cmd:"" help:"Ask a running gateway whether it is well; exit code 0 if it is."`
 	Replay replayOptions `cmd:"" help:"Send the events of a dead-letter file to the app again."`
-	clientCommands
+	cli.Commands
 	Help    helpOptions `cmd:"" help:"Show this, or help about a command."`
 	Version struct{}    `cmd:"" help:"Print the version."`
 }

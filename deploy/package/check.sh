@@ -43,10 +43,10 @@ for tarball in "$dist"/*-linux-*.tar.gz; do
 done
 
 page=$(mandoc -T lint -W warning deploy/package/ws-gateway.8) || complain "the man page: $page"
-bash -n cmd/ws-gateway/completion/bash || complain 'the completion for bash'
+bash -n cmd/ws-gateway/cli/completion/bash || complain 'the completion for bash'
 for shell in zsh fish; do
   if command -v $shell >/dev/null; then
-    $shell -n cmd/ws-gateway/completion/$shell || complain "the completion for $shell"
+    $shell -n cmd/ws-gateway/cli/completion/$shell || complain "the completion for $shell"
   fi
 done
 exit $failed

@@ -48,9 +48,9 @@ documents() {
 
 # completions DIR-OF-BASH DIR-OF-ZSH DIR-OF-FISH puts them where each shell looks.
 completions() {
-  install -D -m 644 cmd/ws-gateway/completion/bash "$1/ws-gateway"
-  install -D -m 644 cmd/ws-gateway/completion/zsh "$2/_ws-gateway"
-  install -D -m 644 cmd/ws-gateway/completion/fish "$3/ws-gateway.fish"
+  install -D -m 644 cmd/ws-gateway/cli/completion/bash "$1/ws-gateway"
+  install -D -m 644 cmd/ws-gateway/cli/completion/zsh "$2/_ws-gateway"
+  install -D -m 644 cmd/ws-gateway/cli/completion/fish "$3/ws-gateway.fish"
 }
 
 # stage DIR ARCH lays out the Debian package.

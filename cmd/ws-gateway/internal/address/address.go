@@ -1,5 +1,7 @@
-// Package address says which addresses one process cannot listen at together. An
-// address is host:port, where an empty host is all of this machine's, or unix:/path.
+// Package address knows what addresses of listeners mean: which of them one process
+// cannot use together, and how this host reaches them. An address is host:port, in which
+// an empty host stands for all addresses of the machine, or unix:/path. The package is
+// pure and imports none of ours.
 package address
 
 import (
@@ -10,9 +12,9 @@ import (
 	"strings"
 )
 
-// Clash reports whether who listens at a keeps others from listening at b, as far
-// as the text tells: port 0 is a free one, localhost is 127.0.0.1, and of other
-// names it is not known which addresses they have.
+// Clash reports whether a listener at a keeps others from listening at b, as far as the
+// text tells. Port 0 takes a free one, localhost is 127.0.0.1, and which addresses other
+// names have is not known.
 func Clash(a, b string) bool {
 	pathA, unixA := strings.CutPrefix(a, "unix:")
 	pathB, unixB := strings.CutPrefix(b, "unix:")
@@ -44,8 +46,8 @@ func split(addr string) (host string, port uint64, ok bool) {
 	return host, port, err == nil
 }
 
-// everything reports whether host is all addresses. Go listens at 0.0.0.0 as it does
-// at [::], for IPv4 and IPv6.
+// everything reports whether host stands for all addresses. Go listens at 0.0.0.0 as at
+// [::], for IPv4 and IPv6.
 func everything(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "" || err == nil && ip.Unmap().IsUnspecified()

@@ -52,3 +52,11 @@ func PrintableJSON(text []byte) string {
 	}
 	return b.String()
 }
+
+// Plural is "1 event" or "2 events".
+func Plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
+}

@@ -1,19 +1,16 @@
-package main
+package cli
 
 import (
 	"context"
 	_ "embed"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
-
-	"ws-gateway/cmd/ws-gateway/program"
 )
 
-// completionOptions are what completion has.
+// completionOptions are the options of completion.
 type completionOptions struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
 }
@@ -36,46 +33,45 @@ var (
 	fishCompletion string
 )
 
-func (o *completionOptions) run(_ context.Context, s *clientIO) error {
+func (o *completionOptions) run(_ context.Context, s *surroundings) error {
 	scripts := map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}
 	_, err := io.WriteString(s.out, scripts[o.Shell])
 	return err
 }
 
-// completeCommand is what the scripts call, with the words that are typed behind
-// the program's name; the last one is to be completed. Each line of the answer is
-// a possible word, a tab and what it means.
-const completeCommand = "complete"
+// CompleteCommand is what the scripts call, with the words that were typed after the
+// program's name. The last one is to be completed.
+const CompleteCommand = "complete"
 
-// completeFiles is a line of its own: the word is the name of a file.
+// completeFiles stands alone in a line: the word can be the name of any file.
 const completeFiles = ":files"
 
-// proposal is a possible word.
+// proposal is a word that can stand there.
 type proposal struct{ word, help string }
 
-// complete answers a shell.
-func complete(out io.Writer, words []string) int {
-	proposals, files := propose(words)
+// Complete answers a shell: each line is a possible word, a tab and what it means. root
+// is the whole command line.
+func Complete(out io.Writer, words []string, root *kong.Node) {
+	proposals, files := propose(words, root)
 	if files {
 		proposals = []proposal{{word: completeFiles}}
 	}
+	var b strings.Builder
 	for _, c := range proposals {
-		help, _, _ := strings.Cut(c.help, ". ")
-		line := c.word
-		if help != "" {
-			line += "\t" + strings.TrimSuffix(help, ".")
+		b.WriteString(c.word)
+		if help, _, _ := strings.Cut(c.help, ". "); help != "" {
+			b.WriteString("\t" + strings.TrimSuffix(help, "."))
 		}
-		fmt.Fprintln(out, line)
+		b.WriteByte('\n')
 	}
-	return program.ExitOK
+	_, _ = io.WriteString(out, b.String()) // the shell may have gone
 }
 
-// propose returns what the last of words can be; files means the name of any file.
-func propose(words []string) (proposals []proposal, files bool) {
+// propose returns what the last word can be; files means the name of any file.
+func propose(words []string, root *kong.Node) (proposals []proposal, files bool) {
 	if len(words) == 0 {
 		return nil, false
 	}
-	root := gatewayModel().Node
 	words = joinEquals(words)
 	at := len(words) - 1
 	last := words[at]
@@ -109,7 +105,7 @@ func propose(words []string) (proposals []proposal, files bool) {
 	return startingWith(proposals, last), files
 }
 
-// joinEquals undoes what bash does to --flag=value: it makes three words of it.
+// joinEquals puts --flag=value together again, of which bash makes three words.
 func joinEquals(words []string) []string {
 	n := len(words)
 	switch {
@@ -121,8 +117,8 @@ func joinEquals(words []string) []string {
 	return words
 }
 
-// walk goes along the words that are complete: to the command, the flags that it
-// takes, and the flag whose value is next, if one is.
+// walk reads the words that are complete. It returns the command that they lead to, the
+// flags that it takes, and the flag whose value comes next, if one does.
 func walk(root *kong.Node, words []string) (node *kong.Node, flags []*kong.Flag, waiting *kong.Flag) {
 	node, flags = root, root.Flags
 	for _, word := range words {
@@ -141,7 +137,7 @@ func walk(root *kong.Node, words []string) (node *kong.Node, flags []*kong.Flag,
 			if child.Name == word {
 				node, flags = child, slices.Clone(child.Flags)
 				for _, f := range root.Flags {
-					if !isClientCommand(word) || f.Name == "help" || f.Name == "config" {
+					if !Is(word) || f.Name == "help" || f.Name == "config" {
 						flags = append(flags, f)
 					}
 				}

@@ -1,8 +1,8 @@
-package main
+package cli
 
 import "ws-gateway/cmd/ws-gateway/internal/terminal"
 
-// shownUser is a user's name; the empty one is two quotes.
+// shownUser is a user's name; an empty one is shown as two quotes.
 func shownUser(name string) string {
 	if name == "" {
 		return `""`
@@ -21,8 +21,8 @@ const (
 	noColor = "\x1b[0m"
 )
 
-// paint colours text that has been made printable, where colours are wanted.
-func (s *clientIO) paint(color, text string) string {
+// paint colours printable text, if colours are wanted.
+func (s *surroundings) paint(color, text string) string {
 	if !s.color || color == "" {
 		return text
 	}

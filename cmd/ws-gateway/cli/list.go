@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bufio"
@@ -12,13 +12,14 @@ import (
 	"strings"
 	"time"
 
+	"ws-gateway/cmd/ws-gateway/api"
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 )
 
-// listPage is how many connections are asked for, and in memory, at a time.
+// listPage is how many connections are asked for at a time, and are in memory.
 const listPage = 500
 
-// listOptions are what list has.
+// listOptions are the options of list.
 type listOptions struct {
 	User   []string `sep:"none" placeholder:"NAME" help:"Only connections of this user. Repeatable."`
 	Prefix string   `name:"user-prefix" placeholder:"TEXT" help:"Only users whose name begins so."`
@@ -28,8 +29,8 @@ type listOptions struct {
 	gatewayOptions
 }
 
-// listed is a connection, with the names that GET /tapr/ws/conn/get has.
-type listed struct {
+// connection has the names that GET /tapr/ws/conn/get has.
+type connection struct {
 	ID          string    `json:"id"`
 	Name        string    `json:"name"`
 	UserAgent   string    `json:"userAgent"`
@@ -37,14 +38,14 @@ type listed struct {
 	RemoteAddr  string    `json:"remoteAddr"`
 }
 
-// listedUser is a user as the list has it.
-type listedUser struct {
+// user is a user in the gateway's list.
+type user struct {
 	Name  string
-	Conns []listed
+	Conns []connection
 }
 
-func (o *listOptions) run(ctx context.Context, s *clientIO) error {
-	m, err := o.manager(s.env)
+func (o *listOptions) run(ctx context.Context, s *surroundings) error {
+	g, err := o.gateway(s)
 	if err != nil {
 		return err
 	}
@@ -52,13 +53,13 @@ func (o *listOptions) run(ctx context.Context, s *clientIO) error {
 	write := (&connTable{width: s.width, now: time.Now()}).write
 	switch {
 	case o.JSON:
-		write = writeConnsJSON
+		write = writeJSON
 	case !s.outTerminal:
-		write = writeConnsPlain
+		write = writePlain
 	}
 	shown, cursor := 0, ""
 	for {
-		conns, next, err := o.page(ctx, m, shown, cursor)
+		conns, next, err := o.page(ctx, g, shown, cursor)
 		if err != nil {
 			return err
 		}
@@ -79,8 +80,8 @@ func (o *listOptions) run(ctx context.Context, s *clientIO) error {
 	return nil
 }
 
-// page asks for the connections behind cursor.
-func (o *listOptions) page(ctx context.Context, m *manager, shown int, cursor string) (conns []listed, next string, err error) {
+// page asks for the connections after cursor.
+func (o *listOptions) page(ctx context.Context, g *gateway, shown int, cursor string) (conns []connection, next string, err error) {
 	n := listPage
 	if o.Limit > 0 {
 		n = min(n, o.Limit-shown)
@@ -98,11 +99,11 @@ func (o *listOptions) page(ctx context.Context, m *manager, shown int, cursor st
 	if cursor != "" {
 		query.Set("cursor", cursor)
 	}
-	a, err := m.ask(ctx, http.MethodGet, "/tapr/ws/conn/list", query, nil)
+	a, err := g.ask(ctx, http.MethodGet, api.PathList, query, nil)
 	if err != nil {
 		return nil, "", err
 	}
-	var users []listedUser
+	var users []user
 	if err := json.Unmarshal(a.Data, &users); err != nil {
 		return nil, "", fmt.Errorf("the gateway's list cannot be read: %w", err)
 	}
@@ -115,8 +116,8 @@ func (o *listOptions) page(ctx context.Context, m *manager, shown int, cursor st
 	return conns, a.Cursor, nil
 }
 
-// writeConnsJSON writes a line of JSON for each.
-func writeConnsJSON(out io.Writer, conns []listed) error {
+// writeJSON writes a line of JSON for each connection.
+func writeJSON(out io.Writer, conns []connection) error {
 	var line strings.Builder
 	e := json.NewEncoder(&line)
 	e.SetEscapeHTML(false)
@@ -132,8 +133,8 @@ func writeConnsJSON(out io.Writer, conns []listed) error {
 	return nil
 }
 
-// writeConnsPlain writes a line of fields for each, for programs that read lines.
-func writeConnsPlain(out io.Writer, conns []listed) error {
+// writePlain writes a line of fields for each connection, for programs.
+func writePlain(out io.Writer, conns []connection) error {
 	for _, c := range conns {
 		if _, err := fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", shownUser(c.Name), terminal.Printable(c.ID),
 			c.ConnectedAt.Format(time.RFC3339), terminal.Printable(c.RemoteAddr), terminal.Printable(c.UserAgent)); err != nil {
@@ -143,18 +144,18 @@ func writeConnsPlain(out io.Writer, conns []listed) error {
 	return nil
 }
 
-// countOptions are what count has.
+// countOptions are the options of count.
 type countOptions struct {
 	JSON bool `name:"json" help:"Print the numbers as JSON."`
 	gatewayOptions
 }
 
-func (o *countOptions) run(ctx context.Context, s *clientIO) error {
-	m, err := o.manager(s.env)
+func (o *countOptions) run(ctx context.Context, s *surroundings) error {
+	g, err := o.gateway(s)
 	if err != nil {
 		return err
 	}
-	a, err := m.ask(ctx, http.MethodGet, "/tapr/ws/conn/count", nil, nil)
+	a, err := g.ask(ctx, http.MethodGet, api.PathCount, nil, nil)
 	if err != nil {
 		return err
 	}
@@ -166,13 +167,6 @@ func (o *countOptions) run(ctx context.Context, s *clientIO) error {
 	if err := json.Unmarshal(a.Data, &count); err != nil {
 		return fmt.Errorf("the gateway's numbers cannot be read: %w", err)
 	}
-	_, err = fmt.Fprintf(s.out, "%s of %s\n", plural(count.Connections, "connection"), plural(count.Users, "user"))
+	_, err = fmt.Fprintf(s.out, "%s of %s\n", terminal.Plural(count.Connections, "connection"), terminal.Plural(count.Users, "user"))
 	return err
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return strconv.Itoa(n) + " " + what + "s"
 }

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"io"
@@ -11,13 +11,13 @@ import (
 // column is one of a table for terminals.
 type column struct {
 	title string
-	least int // columns of the terminal that it may be cut down to; 0: it is never cut
+	least int // how narrow it may become; 0: it is never cut
 }
 
 // gap separates columns.
 const gap = "  "
 
-// leastWidth is what the columns take whose cells are cut as far as they may be.
+// leastWidth is what the columns take if all cells are cut as far as they may be.
 func leastWidth(columns []column, rows [][]string) int {
 	total := len(gap) * (len(columns) - 1)
 	for i, w := range fit(columns, rows, 0) {
@@ -29,8 +29,8 @@ func leastWidth(columns []column, rows [][]string) int {
 	return total
 }
 
-// fit returns the columns' widths: what their cells need, or where that is more
-// than width, less, the last column giving way first. A width of 0 is no limit.
+// fit returns the widths of the columns: what their cells need, or less if that is more
+// than width; the last columns are cut first. With width 0 there is no limit.
 func fit(columns []column, rows [][]string, width int) []int {
 	widths := make([]int, len(columns))
 	total := len(gap) * (len(columns) - 1)
@@ -51,8 +51,8 @@ func fit(columns []column, rows [][]string, width int) []int {
 	return widths
 }
 
-// tableLine is a row in these widths. Cells that must not be cut stand out where
-// they do not fit.
+// tableLine is a row in these widths. A cell that does not fit and must not be cut makes
+// its row wider.
 func tableLine(columns []column, widths []int, row []string) string {
 	var b strings.Builder
 	for i, cell := range row {
@@ -69,9 +69,9 @@ func tableLine(columns []column, widths []int, row []string) string {
 
 var connColumns = []column{{"USER", 8}, {"ID", 0}, {"SINCE", 0}, {"ADDRESS", 10}, {"AGENT", 8}}
 
-// connTable is a table of connections, which come in pages. The first page
-// decides the widths, but for that of the last column: it has what the terminal
-// leaves. Where it does not fit, each connection is a block of lines.
+// connTable is a table of connections, which come in pages. The first page determines
+// the widths, except that the last column takes what is left of the terminal. If the
+// table does not fit, each connection is a block of lines instead.
 type connTable struct {
 	width  int // of the terminal; 0: any
 	now    time.Time
@@ -79,7 +79,7 @@ type connTable struct {
 	blocks bool
 }
 
-func (t *connTable) write(out io.Writer, conns []listed) error {
+func (t *connTable) write(out io.Writer, conns []connection) error {
 	rows := make([][]string, 0, len(conns))
 	for _, c := range conns {
 		rows = append(rows, []string{shownUser(c.Name), terminal.Printable(c.ID), since(c.ConnectedAt, t.now), terminal.Printable(c.RemoteAddr), terminal.Printable(c.UserAgent)})
@@ -98,7 +98,7 @@ func (t *connTable) write(out io.Writer, conns []listed) error {
 	return nil
 }
 
-// begin decides how the rows are laid out, and puts the titles above them.
+// begin chooses the layout of the rows, and puts the titles above them.
 func (t *connTable) begin(rows [][]string) [][]string {
 	t.widths = fit(connColumns, rows, t.width)
 	if t.blocks = t.width > 0 && leastWidth(connColumns, rows) > t.width; t.blocks {
@@ -123,13 +123,13 @@ func (t *connTable) row(row []string) string {
 	}
 	line := tableLine(connColumns, t.widths, row)
 	if t.width > 0 {
-		// A later page may have a longer cell among those that are not cut.
+		// On a later page a cell that must not be cut may be longer.
 		line = terminal.Cut(strings.TrimSuffix(line, "\n"), t.width) + "\n"
 	}
 	return line
 }
 
-// block is a row whose first cell is the heading of the others. None is cut.
+// block is a row as lines: the first cell, and below it the others. None is cut.
 func block(row []string, width int) string {
 	var b strings.Builder
 	for i, cell := range row {
@@ -147,7 +147,7 @@ func block(row []string, width int) string {
 	return b.String()
 }
 
-// since is a time of the past as somebody would say it who has now on the clock.
+// since is a time in the past, with its date if it is half a day ago.
 func since(t, now time.Time) string {
 	if t = t.In(now.Location()); now.Sub(t) < 12*time.Hour {
 		return t.Format(time.TimeOnly)

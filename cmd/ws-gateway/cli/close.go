@@ -1,0 +1,47 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"ws-gateway/cmd/ws-gateway/api"
+)
+
+// closeOptions are the options of close.
+type closeOptions struct {
+	Conn    []string `sep:"none" placeholder:"ID" help:"Close this connection. Repeatable."`
+	User    []string `sep:"none" placeholder:"NAME" help:"Close all connections of this user. Repeatable."`
+	All     bool     `help:"Close every connection."`
+	Exclude []string `sep:"none" placeholder:"ID" help:"But not this connection. Repeatable."`
+	Code    int      `default:"1000" help:"Close code: 1000, or 3000 to 4999."`
+	Reason  string   `placeholder:"TEXT" help:"Reason, at most 123 bytes."`
+	Report  bool     `help:"Say how many connections were meant."`
+	nobodyOptions
+	JSON bool `name:"json" help:"Print the gateway's answer as it is."`
+	gatewayOptions
+}
+
+func (o *closeOptions) run(ctx context.Context, s *surroundings) error {
+	switch {
+	case o.All && (len(o.Conn) > 0 || len(o.User) > 0):
+		return usagef("--all means everybody: leave --conn and --user out, or --all")
+	case !o.All && len(o.Conn) == 0 && len(o.User) == 0:
+		return usagef("which connections? --user NAME, --conn ID or --all")
+	}
+	g, err := o.gateway(s)
+	if err != nil {
+		return err
+	}
+	request := api.Close{Conns: o.Conn, Users: o.User, All: o.All, Exclude: o.Exclude, Code: o.Code, Reason: o.Reason, Report: o.wantsReport(s, o.Report, o.JSON)}
+	a, err := g.ask(ctx, http.MethodPost, api.PathClose, nil, &request)
+	if err != nil {
+		return err
+	}
+	return o.finish(s, a, request.Report, o.JSON, func(r *report) string {
+		if !o.Report {
+			return ""
+		}
+		return fmt.Sprintf("matched %d", r.Matched)
+	})
+}
