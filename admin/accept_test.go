@@ -67,7 +67,7 @@ func TestStrangersCannotTakeTheAppsPlaces(t *testing.T) {
 	r := newRig(t)
 	ln := newCrowd()
 	r.serve(ln)
-	guests := make([]*wire, maxRemote)
+	guests := make([]*rawConn, maxRemote)
 	for i := range guests {
 		guests[i] = ln.from(t, fmt.Sprintf("192.0.2.%d:%d", i/maxPeer, i+1))
 		if i+1 == maxPeer { // one address has its part

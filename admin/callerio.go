@@ -5,7 +5,7 @@ import (
 	"net"
 	"time"
 
-	"ws-gateway/netpoll"
+	"ws-gateway/netpoll/wire"
 )
 
 // A deadline of a socket is an instant of the wall's clock. After the process was
@@ -56,7 +56,7 @@ func (c *caller) Read(b []byte) (n int, err error) {
 	for {
 		n, err = c.Conn.Read(b)
 		if n > 0 && !c.heard {
-			c.heard, c.mistaken = true, netpoll.Mistaken(b[:n])
+			c.heard, c.mistaken = true, wire.Mistaken(b[:n])
 		}
 		if n > 0 || !timedOut(err) {
 			return n, err

@@ -11,7 +11,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"ws-gateway/netpoll"
+	"ws-gateway/netpoll/wire"
 )
 
 // How many connections are served at a time. Peers of this host are counted
@@ -50,13 +50,13 @@ type caller struct {
 	peer netip.Prefix  // see guesserOf
 	out  chan struct{} // closed when it is shown out; nil behind a door that shows nobody out
 
-	shown    bool                    // out, for others; guarded by the door's mu, as the following
-	gone     chan struct{}           // where it was shown out: closed when its goroutine ends
-	busy     bool                    // a request is under way
-	held     bool                    // its place is its own
-	unread   bool                    // a body was left unread; for the connection's goroutine only, as the following
-	heard    bool                    // something has been read
-	mistaken *netpoll.HandshakeError // the first bytes were of another protocol
+	shown    bool                 // out, for others; guarded by the door's mu, as the following
+	gone     chan struct{}        // where it was shown out: closed when its goroutine ends
+	busy     bool                 // a request is under way
+	held     bool                 // its place is its own
+	unread   bool                 // a body was left unread; for the connection's goroutine only, as the following
+	heard    bool                 // something has been read
+	mistaken *wire.HandshakeError // the first bytes were of another protocol
 
 	clock            func() time.Duration // Config.Clock; nil: the wall's
 	reading, writing allowance

@@ -189,14 +189,14 @@ func readReply(t *testing.T, resp *http.Response) reply {
 	return reply{resp.StatusCode, string(data), resp.Header, resp.Close}
 }
 
-// wire is a connection on which tests write what they like.
-type wire struct {
+// rawConn is a connection on which tests write what they like.
+type rawConn struct {
 	t *testing.T
 	net.Conn
 	in *bufio.Reader
 }
 
-func (r *rig) wire() *wire {
+func (r *rig) wire() *rawConn {
 	r.t.Helper()
 	c, err := net.Dial("tcp", r.addr)
 	if err != nil {
@@ -205,13 +205,13 @@ func (r *rig) wire() *wire {
 	return newWire(r.t, c)
 }
 
-func newWire(t *testing.T, c net.Conn) *wire {
+func newWire(t *testing.T, c net.Conn) *rawConn {
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(testTimeout))
-	return &wire{t, c, bufio.NewReader(c)}
+	return &rawConn{t, c, bufio.NewReader(c)}
 }
 
-func (w *wire) write(s string) *wire {
+func (w *rawConn) write(s string) *rawConn {
 	w.t.Helper()
 	if _, err := io.WriteString(w.Conn, s); err != nil {
 		w.t.Fatalf("writing: %v", err)
@@ -220,7 +220,7 @@ func (w *wire) write(s string) *wire {
 }
 
 // read reads the response to a request with the given method.
-func (w *wire) read(method string) reply {
+func (w *rawConn) read(method string) reply {
 	w.t.Helper()
 	resp, err := http.ReadResponse(w.in, &http.Request{Method: method})
 	if err != nil {
@@ -230,7 +230,7 @@ func (w *wire) read(method string) reply {
 }
 
 // ended requires that the peer closes the connection now.
-func (w *wire) ended() {
+func (w *rawConn) ended() {
 	w.t.Helper()
 	if rest, err := io.ReadAll(w.in); len(rest) > 0 || err != nil && !strings.Contains(err.Error(), "reset") {
 		w.t.Fatalf("instead of its end the connection has %q, %v", rest, err)
@@ -275,7 +275,7 @@ func (c *crowd) Close() error {
 func (c *crowd) Addr() net.Addr { return &net.TCPAddr{} }
 
 // from connects as a peer with the given address.
-func (c *crowd) from(t *testing.T, peer string) *wire {
+func (c *crowd) from(t *testing.T, peer string) *rawConn {
 	ours, theirs := net.Pipe()
 	c.conns <- &guest{theirs, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(peer))}
 	return newWire(t, ours)

@@ -5,7 +5,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"ws-gateway/netpoll"
+	"ws-gateway/netpoll/wire"
 )
 
 // target is a request target taken apart.
@@ -16,7 +16,7 @@ type target struct {
 }
 
 func targetOf(h *fasthttp.RequestHeader) (t target, no refusal) {
-	parsed, bad := netpoll.ParseTarget(h.Method(), h.RequestURI())
+	parsed, bad := wire.ParseTarget(h.Method(), h.RequestURI())
 	if bad != nil {
 		return target{route: unknown}, refusal{bad.Status, bad.Text}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"ws-gateway/forward"
 	"ws-gateway/netpoll"
+	"ws-gateway/netpoll/wire"
 )
 
 // An upgrade that the app authorises goes this way:
@@ -28,7 +29,7 @@ type candidate struct {
 }
 
 // ask has the app decide about a handshake, and parks it meanwhile.
-func (h *Hub) ask(ls *loopState, id netpoll.ID, f handshakeFields, r *netpoll.Request) netpoll.Verdict {
+func (h *Hub) ask(ls *loopState, id netpoll.ID, f handshakeFields, r *wire.Request) netpoll.Verdict {
 	waiting := h.authorizing.Add(1)
 	if limit := int64(ls.settings.maxConnections); limit > 0 && h.open.Load()+waiting > limit {
 		h.authorizing.Add(-1)

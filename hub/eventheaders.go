@@ -6,14 +6,14 @@ import (
 	"strings"
 
 	"ws-gateway/forward"
-	"ws-gateway/netpoll"
+	"ws-gateway/netpoll/wire"
 )
 
 // eventHeaders packs the headers of a handshake that go with each event of the
 // connection: the cookies, or those that Config.ForwardHeaders names. It leaves out
 // a header that is not there, and joins one that is there several times (RFC 9110,
 // 5.3).
-func (s *settings) eventHeaders(r *netpoll.Request) string {
+func (s *settings) eventHeaders(r *wire.Request) string {
 	if len(s.forwardHeaders) == 0 {
 		return forward.PackHeaders(cookies(r), nil)
 	}
@@ -39,7 +39,7 @@ func (s *settings) eventHeaders(r *netpoll.Request) string {
 
 // cookies copies the Cookie header verbatim. A proxy may have split it into several
 // fields; they are joined as RFC 9113, 8.2.3 says.
-func cookies(r *netpoll.Request) string {
+func cookies(r *wire.Request) string {
 	first, count := r.Get("Cookie")
 	if count < 2 {
 		return string(first)

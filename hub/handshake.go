@@ -10,6 +10,7 @@ import (
 	"ws-gateway/forward"
 	"ws-gateway/hub/directory"
 	"ws-gateway/netpoll"
+	"ws-gateway/netpoll/wire"
 )
 
 // retryAfter is what a client that is refused for the moment is told to wait.
@@ -17,7 +18,7 @@ const retryAfter = 5 * time.Second
 
 // Upgrade implements netpoll.Handler. It lists a connection, so that sends can
 // reach it, before the open event goes out.
-func (h *Hub) Upgrade(c *netpoll.Conn, r *netpoll.Request) netpoll.Verdict {
+func (h *Hub) Upgrade(c *netpoll.Conn, r *wire.Request) netpoll.Verdict {
 	id := c.ID()
 	ls := h.loops[id.Loop()]
 	user, refusal := h.identify(ls.settings, r)
@@ -47,7 +48,7 @@ func (h *Hub) Upgrade(c *netpoll.Conn, r *netpoll.Request) netpoll.Verdict {
 }
 
 // opening is what the open event says about the handshake.
-func opening(f handshakeFields, r *netpoll.Request) forward.Request {
+func opening(f handshakeFields, r *wire.Request) forward.Request {
 	return forward.Request{
 		URI:        strings.ToValidUTF8(string(r.Target), "\uFFFD"),
 		RemoteAddr: string(directory.AppendAddr(nil, f.remote)),
@@ -73,7 +74,7 @@ func (h *Hub) refuseFor(outcome admission) netpoll.Verdict {
 
 // identify decides whether the client may connect, and as which user. It does not
 // look at limits.
-func (h *Hub) identify(s *settings, r *netpoll.Request) (user string, refusal netpoll.Verdict) {
+func (h *Hub) identify(s *settings, r *wire.Request) (user string, refusal netpoll.Verdict) {
 	if h.draining.Load() {
 		h.stats.refusedDraining.Add(1)
 		return "", refuse(http.StatusServiceUnavailable, "shutting down", retryAfter)
@@ -111,14 +112,14 @@ func refuse(status int, reason string, after time.Duration) netpoll.Verdict {
 }
 
 // field copies the first value of a header for use in JSON.
-func field(r *netpoll.Request, name string) string {
+func field(r *wire.Request, name string) string {
 	value, _ := r.Get(name)
 	return strings.ToValidUTF8(string(value), "\uFFFD")
 }
 
 // selectSubprotocol picks the first offered subprotocol that is allowed; if allowed
 // is empty, any is. It returns "" if there is none.
-func selectSubprotocol(r *netpoll.Request, allowed []string) (selected string) {
+func selectSubprotocol(r *wire.Request, allowed []string) (selected string) {
 	r.EachSubprotocol(func(offer []byte) (stop bool) {
 		if len(allowed) == 0 {
 			selected = string(offer)

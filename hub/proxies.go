@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"ws-gateway/httptoken"
-	"ws-gateway/netpoll"
+	"ws-gateway/netpoll/wire"
 )
 
 // proxies are the peers whose forwarding headers are believed.
@@ -46,7 +46,7 @@ func (p proxies) trust(addr netip.Addr) bool {
 //
 // A proxy that writes one of the two headers may pass on the other one as a stranger
 // wrote it. So if both are there and name different clients, neither is believed.
-func (p proxies) client(r *netpoll.Request) netip.AddrPort {
+func (p proxies) client(r *wire.Request) netip.AddrPort {
 	if !p.trust(r.Remote.Addr()) {
 		return r.Remote
 	}
@@ -73,7 +73,7 @@ func (p proxies) client(r *netpoll.Request) netip.AddrPort {
 	}
 }
 
-func isHeader(f *netpoll.Field, name string) bool {
+func isHeader(f *wire.Field, name string) bool {
 	return len(f.Name) == len(name) && bytes.EqualFold(f.Name, []byte(name))
 }
 

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"ws-gateway/hub/directory"
-	"ws-gateway/netpoll"
+	"ws-gateway/netpoll/wire"
 )
 
 func prefixes(list ...string) (p []netip.Prefix) {
@@ -18,11 +18,11 @@ func prefixes(list ...string) (p []netip.Prefix) {
 }
 
 // request is a request of peer with header lines "Name: value".
-func request(peer string, lines ...string) *netpoll.Request {
-	r := &netpoll.Request{Remote: netip.MustParseAddrPort(peer)}
+func request(peer string, lines ...string) *wire.Request {
+	r := &wire.Request{Remote: netip.MustParseAddrPort(peer)}
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, ": ")
-		r.Fields = append(r.Fields, netpoll.Field{Name: []byte(name), Value: []byte(value)})
+		r.Fields = append(r.Fields, wire.Field{Name: []byte(name), Value: []byte(value)})
 	}
 	return r
 }

@@ -37,7 +37,7 @@ func (w *world) auditBudgets(l *Loop, held *[Budgets]int64) {
 					outboxes += int64(cap(s.b))
 				case !frames[s.shared]:
 					frames[s.shared] = true
-					outboxes += s.shared.memory()
+					outboxes += int64(s.shared.wire.Memory())
 				}
 			}
 		}

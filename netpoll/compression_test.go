@@ -12,6 +12,9 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/gobwas/ws"
+
+	"ws-gateway/netpoll/internal/wiretest"
+	"ws-gateway/netpoll/wire"
 )
 
 // dialCompressed upgrades by hand with an offer and returns the answer's value.
@@ -35,16 +38,11 @@ func dialCompressed(t *testing.T, addr, offer string) (net.Conn, string) {
 	return c, answer
 }
 
-// packed is a masked client frame with RSV1 and a payload compressed by our own
-// compressor, which has its own tests.
+// packed is a masked client frame with RSV1 and a payload compressed by
+// another compressor.
 func packed(t *testing.T, first byte, payload string) []byte {
 	t.Helper()
-	var d deflater
-	out, ok := d.append(nil, []byte(payload), deflateParams{maxWindowBits})
-	if !ok {
-		t.Fatalf("%d bytes do not compress", len(payload))
-	}
-	return clientFrame(first|0x40, string(out))
+	return clientFrame(first|0x40, string(wiretest.Deflate(t, []byte(payload), false)))
 }
 
 func TestAnIndependentClientTalksCompressed(t *testing.T) {
@@ -120,20 +118,17 @@ func TestABroadcastIsCompressedForThoseWhoAgreedAndReachesEverybody(t *testing.T
 		return false
 	})
 	for name, c := range map[string]net.Conn{"9 bits": small, "15 bits": large, "plain": plain} {
-		want := f.encoded
-		if name != "plain" {
-			bits := map[string]int{"9 bits": 9, "15 bits": 15}[name]
-			if want = f.packed[bits]; want == nil || want[0] != 0xC1 {
-				t.Fatalf("%s: the frame is not packed", name)
-			}
+		want := f.wire.BytesFor(wire.DeflateParams{WindowBits: map[string]uint8{"9 bits": 9, "15 bits": 15}[name]})
+		if compressed := want[0] == 0xC1; compressed != (name != "plain") || compressed && len(want) >= f.Len() {
+			t.Fatalf("%s: %d of %d bytes, compressed %v", name, len(want), f.Len(), compressed)
 		}
 		got := make([]byte, len(want))
 		if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: got %d bytes, %v", name, len(got), err)
 		}
 	}
-	if len(f.packed[9]) >= len(f.encoded) || f.packed[15] == nil || f.packed[8] != nil {
-		t.Error("packed for windows that nobody has, or to no advantage")
+	if nobody := f.wire.BytesFor(wire.DeflateParams{WindowBits: 8}); nobody[0] != 0x81 {
+		t.Error("compressed for a window that nobody has")
 	}
 }
 
@@ -251,7 +246,7 @@ func TestACompressedMessageMayArriveInAnyPieces(t *testing.T) {
 			}
 			rest = rest[n:]
 		}
-		want := NewFrame(ws.OpText, []byte(text.String())).encoded
+		want := NewFrame(ws.OpText, []byte(text.String())).wire.Bytes()
 		got := make([]byte, len(want))
 		if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, want) {
 			t.Fatalf("in pieces of %d: %v", size, err)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ws-gateway/netpoll/internal/wiretest"
 )
 
 // The cases of Autobahn's groups 12 and 13: messages of its sizes, whole and in
@@ -62,7 +64,7 @@ func TestConformance12And13Compression(t *testing.T) {
 	} {
 		for number, size := range []int{16, 64, 256, 1024, 4096, 8192, 16384, 32768, 65536, 131072} {
 			for i, frame := range []int{0, 256, 1024, 4096, 32768} {
-				if underRace && (group+number+i)%4 != 0 { // a part of them, each offer, size and frame among it
+				if wiretest.Race && (group+number+i)%4 != 0 { // a part of them, each offer, size and frame among it
 					continue
 				}
 				t.Run(fmt.Sprintf("13.%d.%d in frames of %d", group+1, number+1, frame), func(t *testing.T) {
@@ -77,7 +79,7 @@ func TestConformance12And13Compression(t *testing.T) {
 						if opcode == 0x01 {
 							text = bytes.ToValidUTF8(text, []byte("?"))
 						}
-						writeInFrames(c, opcode, stdDeflate(t, text, false), frame)
+						writeInFrames(c, opcode, wiretest.Deflate(t, text, false), frame)
 						op, got, _ := readEcho(t, c)
 						if op != opcode || !bytes.Equal(got, text) {
 							t.Fatalf("round %d: opcode %d, %d bytes; want %d, %d", round, op, len(got), opcode, len(text))

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ws-gateway/netpoll/internal/wiretest"
 )
 
 // readFrame reads a frame of the server; its payload is valid until the next call.
@@ -91,7 +93,7 @@ func TestConformance9LargeMessages(t *testing.T) {
 		})
 	}
 	largest, fragmented, chopped := 16<<20, 4<<20, 1<<20
-	if underRace {
+	if wiretest.Race {
 		largest, fragmented, chopped = 1<<20, 256<<10, 64<<10
 	}
 	for group, kind := range []string{"text", "binary"} {
@@ -132,7 +134,7 @@ func TestConformance9RoundTrips(t *testing.T) {
 	for group, first := range []byte{0x81, 0x82} {
 		for i, size := range []int{0, 16, 64, 256, 1024, 4096, 16384, 65536} {
 			rounds := 1000
-			if underRace || size > 4096 {
+			if wiretest.Race || size > 4096 {
 				rounds = 50
 			}
 			t.Run(fmt.Sprintf("9.%d.%d %d messages of %d", group+7, i+1, rounds, size), func(t *testing.T) {

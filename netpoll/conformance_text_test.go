@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"ws-gateway/netpoll/internal/wiretest"
 )
 
 const kosme = "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5" // κόσμε, as in Markus Kuhn's tests
@@ -134,7 +136,7 @@ func TestConformance6FailFast(t *testing.T) {
 // any more, 0 where there is none.
 func hopeless(text string) int {
 	for n := 1; n <= len(text); n++ {
-		if !utf8.ValidString(text[:n]) && !completable([]byte(text[:n])) {
+		if !utf8.ValidString(text[:n]) && !wiretest.Completable([]byte(text[:n])) {
 			return n
 		}
 	}

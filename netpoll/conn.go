@@ -5,6 +5,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
+
+	"ws-gateway/netpoll/wire"
 )
 
 // Conn is one connection. It belongs to its loop: its methods may be called only
@@ -22,10 +24,10 @@ type Conn struct {
 	deadline deadlineLinks
 
 	state     connState
-	deflate   deflateParams // agreed on in the handshake
-	pause     PauseReason   // set bits stop the reading
-	interest  interest      // what epoll watches for
-	thenClose bool          // lingering ends as soon as the output is out
+	deflate   wire.DeflateParams // agreed on in the handshake
+	pause     PauseReason        // set bits stop the reading
+	interest  interest           // what epoll watches for
+	thenClose bool               // lingering ends as soon as the output is out
 }
 
 type connState uint8
@@ -78,7 +80,7 @@ func (c *Conn) Loop() *Loop { return c.loop }
 // has been closed as a SlowConsumer. A frame of any size is taken while nothing
 // waits.
 func (c *Conn) Send(f *Frame) bool {
-	return c.state == stateOpen && c.put(f.bytesFor(c.deflate), f) == nil
+	return c.state == stateOpen && c.put(f.wire.BytesFor(c.deflate), f) == nil
 }
 
 // Reply is Send for a message to this connection alone; payload is copied.
@@ -87,20 +89,20 @@ func (c *Conn) Reply(op ws.OpCode, payload []byte) bool {
 		return false
 	}
 	l := c.loop
-	if c.deflate.agreed() && !op.IsControl() && len(payload) >= l.cfg.CompressionThreshold {
+	if c.deflate.Agreed() && !op.IsControl() && len(payload) >= l.cfg.CompressionThreshold {
 		scratch := l.scratch[:0:min(cap(l.scratch), cap(l.cork))] // so that what is larger has memory of its own
-		if b := packedFrame(scratch, &l.srv.deflater, c.deflate, op, payload); b != nil {
+		if b, ok := wire.AppendCompressedFrame(scratch, &l.srv.deflater, c.deflate, op, payload); ok {
 			var own *Frame
 			if len(b) > cap(l.cork) { // a large one is kept instead of copied
-				own = &Frame{encoded: b}
+				own = &Frame{wire: wire.FrameOf(b)}
 			}
 			return c.put(b, own) == nil
 		}
 	}
-	if len(payload)+maxServerHeader > cap(l.cork) {
+	if len(payload)+wire.MaxServerHeader > cap(l.cork) {
 		return c.Send(NewFrame(op, payload))
 	}
-	l.scratch = append(appendFrameHeader(l.scratch[:0], op, len(payload)), payload...)
+	l.scratch = append(wire.AppendFrameHeader(l.scratch[:0], op, len(payload)), payload...)
 	return c.put(l.scratch, nil) == nil
 }
 
@@ -112,7 +114,7 @@ func (c *Conn) Close(cause Cause, code ws.StatusCode, reason string) {
 	if c.state != stateOpen {
 		return
 	}
-	reason = cutReason(reason)
+	reason = wire.CutReason(reason)
 	next := stateClosing
 	switch cause {
 	case ProtocolError, InvalidUTF8, MessageTooBig, OverCapacity:
@@ -123,7 +125,7 @@ func (c *Conn) Close(cause Cause, code ws.StatusCode, reason string) {
 		c.loop.stats.PendingBytes -= int64(c.out.dropWhole())
 		c.rank()
 	}
-	c.finish(NewCloseFrame(code, reason))
+	c.finish(newCloseFrame(code, reason))
 }
 
 // end makes the logical end: exactly once for each connection that was open,
@@ -131,8 +133,8 @@ func (c *Conn) Close(cause Cause, code ws.StatusCode, reason string) {
 func (c *Conn) end(next connState, end End) {
 	l := c.loop
 	c.state = next
-	if c.deflate.agreed() {
-		l.srv.deflating[c.deflate.windowBits].Add(-1)
+	if c.deflate.Agreed() {
+		l.srv.deflating[c.deflate.WindowBits].Add(-1)
 	}
 	l.stats.Open--
 	l.stats.Closing++
@@ -154,7 +156,7 @@ func (c *Conn) finish(last *Frame) {
 	l := c.loop
 	l.await(c, closeDeadline)
 	c.unpause()
-	if c.put(last.bytes(), last) != nil {
+	if c.put(last.wire.Bytes(), last) != nil {
 		return
 	}
 	c.watch()

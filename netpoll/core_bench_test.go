@@ -6,18 +6,6 @@ import (
 	"github.com/gobwas/ws"
 )
 
-func BenchmarkAppendFrameHeader(b *testing.B) {
-	for name, n := range map[string]int{"small": 64, "medium": 4 << 10, "large": 1 << 20} {
-		b.Run(name, func(b *testing.B) {
-			buf := make([]byte, 0, maxServerHeader)
-			b.ReportAllocs()
-			for b.Loop() {
-				buf = appendFrameHeader(buf[:0], ws.OpText, n)
-			}
-		})
-	}
-}
-
 func BenchmarkNewFrame(b *testing.B) {
 	payload := make([]byte, 512)
 	b.ReportAllocs()
@@ -30,7 +18,7 @@ func BenchmarkNewFrame(b *testing.B) {
 func BenchmarkOutbox(b *testing.B) {
 	var o outbox
 	shared := NewFrame(ws.OpText, make([]byte, 512))
-	frame := shared.bytes()
+	frame := shared.wire.Bytes()
 	b.ReportAllocs()
 	for b.Loop() {
 		o.begin(frame, 100, shared)

@@ -4,6 +4,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
+
+	"ws-gateway/netpoll/wire"
 )
 
 // decode takes bytes of an open or closing connection: it finds the frames,
@@ -30,17 +32,17 @@ func (c *Conn) decode(b []byte) {
 		if !c.admit(&h) {
 			return
 		}
-		if h.length > int64(len(b)) || c.state == stateClosing {
+		if h.Length > int64(len(b)) || c.state == stateClosing {
 			in := c.loop.inboxOf(c)
 			in.inFrame, in.frame, in.got = true, h, 0
-			if h.length == 0 { // no payload will follow that could end it
+			if h.Length == 0 { // no payload will follow that could end it
 				c.payload(in, nil)
 			}
 			continue
 		}
-		payload := b[:h.length]
-		b = b[h.length:]
-		ws.Cipher(payload, h.mask, 0)
+		payload := b[:h.Length]
+		b = b[h.Length:]
+		ws.Cipher(payload, h.Mask, 0)
 		c.whole(&h, payload)
 	}
 	if len(b) > 0 && c.state == stateLingering {
@@ -61,21 +63,21 @@ func (c *Conn) hold(b []byte) {
 
 // decodeHeld decodes what was held.
 func (c *Conn) decodeHeld() {
-	if c.in != nil && c.in.held != nil {
+	if c.in != nil && len(c.in.held) > 0 {
 		c.decode(c.unhold())
 	}
 }
 
 // header decodes the next frame header, which may have begun in an earlier read.
 // ok is false where it is not complete, or the connection has been closed for it.
-func (c *Conn) header(b []byte) (h header, rest []byte, ok bool) {
+func (c *Conn) header(b []byte) (h ws.Header, rest []byte, ok bool) {
 	src, before := b, 0
 	if in := c.in; in != nil && in.hdrLen > 0 {
 		before = in.hdrLen
 		in.hdrLen += copy(in.hdr[before:], b)
 		src = in.hdr[:in.hdrLen]
 	}
-	h, n, v := decodeHeader(src, c.deflate.agreed())
+	h, n, v := wire.DecodeHeader(src, c.deflate.Agreed())
 	switch {
 	case v != nil:
 		c.violated(v)
@@ -94,8 +96,8 @@ func (c *Conn) header(b []byte) (h header, rest []byte, ok bool) {
 }
 
 // admit checks a frame against the message under way, and reports it.
-func (c *Conn) admit(h *header) bool {
-	if c.state == stateClosing || h.op.IsControl() {
+func (c *Conn) admit(h *ws.Header) bool {
+	if c.state == stateClosing || h.OpCode.IsControl() {
 		return true
 	}
 	c.loop.stats.FramesIn++
@@ -103,43 +105,43 @@ func (c *Conn) admit(h *header) bool {
 	if c.in != nil && c.in.op != 0 {
 		underway, size = true, int64(len(c.in.msg))
 	}
-	if h.compressed() || underway && c.in.packed {
+	if h.Rsv1() || underway && c.in.packed {
 		limit += limit>>8 + 64 // what DEFLATE can add to a message that it cannot shorten
 	}
 	switch {
-	case h.op == ws.OpContinuation && !underway:
+	case h.OpCode == ws.OpContinuation && !underway:
 		c.Close(ProtocolError, ws.StatusProtocolError, "continuation frame without a message to continue")
 		return false
-	case h.op != ws.OpContinuation && underway:
+	case h.OpCode != ws.OpContinuation && underway:
 		c.Close(ProtocolError, ws.StatusProtocolError, "new message before the end of the one under way")
 		return false
-	case h.length > limit-size:
+	case h.Length > limit-size:
 		c.tooBig()
 		return false
 	}
-	c.loop.handler.Frame(c, h.op)
+	c.loop.handler.Frame(c, h.OpCode)
 	return c.state == stateOpen
 }
 
 // whole handles a frame whose payload, unmasked, lies in the read buffer.
-func (c *Conn) whole(h *header, payload []byte) {
+func (c *Conn) whole(h *ws.Header, payload []byte) {
 	switch {
-	case h.op.IsControl():
-		c.control(h.op, payload)
-	case h.fin && h.op != ws.OpContinuation:
-		if h.compressed() {
-			c.deliverPacked(h.op, payload)
+	case h.OpCode.IsControl():
+		c.control(h.OpCode, payload)
+	case h.Fin && h.OpCode != ws.OpContinuation:
+		if h.Rsv1() {
+			c.deliverPacked(h.OpCode, payload)
 			return
 		}
-		if h.op == ws.OpText && !utf8.Valid(payload) {
+		if h.OpCode == ws.OpText && !utf8.Valid(payload) {
 			c.notUTF8()
 			return
 		}
-		c.deliver(h.op, payload)
+		c.deliver(h.OpCode, payload)
 	default:
 		in := c.loop.inboxOf(c)
 		in.begin(h)
-		if c.collect(in, payload, 0) && h.fin {
+		if c.collect(in, payload, 0) && h.Fin {
 			c.complete(in)
 		}
 	}
@@ -148,26 +150,26 @@ func (c *Conn) whole(h *header, payload []byte) {
 // payload takes what b has of the frame under way, and returns the rest.
 func (c *Conn) payload(in *inbox, b []byte) []byte {
 	h := &in.frame
-	n := min(h.length-in.got, int64(len(b)))
+	n := min(h.Length-in.got, int64(len(b)))
 	p := b[:n]
-	ws.Cipher(p, h.mask, int(in.got&3))
+	ws.Cipher(p, h.Mask, int(in.got&3))
 	in.got += n
-	done := in.got == h.length
+	done := in.got == h.Length
 	if done {
 		in.inFrame = false
 	}
 	switch {
-	case h.op.IsControl():
+	case h.OpCode.IsControl():
 		in.control = append(in.control, p...)
 		if done {
 			control := in.control
 			in.control = in.control[:0]
-			c.control(h.op, control)
+			c.control(h.OpCode, control)
 		}
 	case c.state == stateClosing: // nobody waits for messages any more
 	default:
 		in.begin(h)
-		if c.collect(in, p, h.length-in.got) && done && h.fin {
+		if c.collect(in, p, h.Length-in.got) && done && h.Fin {
 			c.complete(in)
 		}
 	}
@@ -178,7 +180,7 @@ func (c *Conn) payload(in *inbox, b []byte) []byte {
 // It reports false where the connection had to be closed for it: text that cannot
 // become UTF-8 is refused as soon as that shows.
 func (c *Conn) collect(in *inbox, p []byte, missing int64) bool {
-	if in.op == ws.OpText && !in.packed && !in.text.feed(p) {
+	if in.op == ws.OpText && !in.packed && !in.text.Feed(p) {
 		c.notUTF8()
 		return false
 	}
@@ -191,7 +193,7 @@ func (c *Conn) complete(in *inbox) {
 	switch {
 	case in.packed:
 		c.deliverPacked(in.op, in.msg)
-	case in.op == ws.OpText && !in.text.done():
+	case in.op == ws.OpText && !in.text.Done():
 		c.notUTF8()
 		return
 	default:
@@ -210,12 +212,12 @@ func (c *Conn) deliver(op ws.OpCode, payload []byte) {
 // deliverPacked delivers a compressed message (RFC 7692, 7.2.2).
 func (c *Conn) deliverPacked(op ws.OpCode, payload []byte) {
 	l := c.loop
-	out, err := l.inflater.append(l.inflated[:0], payload, l.cfg.MaxMessageSize)
+	out, err := l.inflater.Append(l.inflated[:0], payload, l.cfg.MaxMessageSize)
 	if l.inflated = out; cap(out) > maxPooledData {
 		l.inflated = nil
 	}
 	switch {
-	case err == errInflatedTooBig:
+	case err == wire.ErrInflatedTooBig:
 		c.tooBig()
 	case err != nil:
 		c.Close(ProtocolError, ws.StatusProtocolError, "message is not DEFLATE data")
@@ -252,14 +254,14 @@ func (c *Conn) peerCloses(payload []byte) {
 		}
 		return
 	}
-	code, reason, v := parseClosePayload(payload)
+	code, reason, v := wire.ParseClosePayload(payload)
 	if v != nil {
 		c.violated(v)
 		return
 	}
 	c.thenClose = true
 	c.end(stateLingering, End{Cause: PeerClosed, Code: code, Reason: reason})
-	c.finish(NewCloseFrame(code, ""))
+	c.finish(newCloseFrame(code, ""))
 }
 
 func (c *Conn) notUTF8() {
@@ -271,7 +273,7 @@ func (c *Conn) tooBig() {
 }
 
 // violated closes the connection for a frame that breaks the protocol.
-func (c *Conn) violated(v *violation) {
+func (c *Conn) violated(v *wire.Violation) {
 	if c.state == stateClosing { // there is no second close frame, but the first may still wait
 		c.state = stateLingering
 		if c.out == nil && c.loop.corked != c {
@@ -280,8 +282,8 @@ func (c *Conn) violated(v *violation) {
 		return
 	}
 	cause := ProtocolError
-	if v.code == ws.StatusInvalidFramePayloadData {
+	if v.Code == ws.StatusInvalidFramePayloadData {
 		cause = InvalidUTF8
 	}
-	c.Close(cause, v.code, v.reason)
+	c.Close(cause, v.Code, v.Reason)
 }

@@ -3,6 +3,8 @@ package netpoll
 import (
 	"net/http"
 	"sync/atomic"
+
+	"ws-gateway/netpoll/wire"
 )
 
 // UsualHead is the size in bytes up to which what is kept of a request head is
@@ -93,8 +95,8 @@ func (l *Loop) settleUp(g *ledger) (more bool) {
 const noHeaderMemory = "request head too large at the moment: --header-memory is used up"
 
 var (
-	errNoHeaderMemory = &HandshakeError{Status: http.StatusRequestHeaderFieldsTooLarge, Text: noHeaderMemory}
-	errParkedNoMemory = &HandshakeError{Status: http.StatusServiceUnavailable, Text: noHeaderMemory, Header: []string{"Retry-After", "5"}}
+	errNoHeaderMemory = &wire.HandshakeError{Status: http.StatusRequestHeaderFieldsTooLarge, Text: noHeaderMemory}
+	errParkedNoMemory = &wire.HandshakeError{Status: http.StatusServiceUnavailable, Text: noHeaderMemory, Header: []string{"Retry-After", "5"}}
 )
 
 // giveWay takes from a connection what it holds of a budget.
@@ -109,7 +111,7 @@ func (l *Loop) giveWay(b Budget, c *Conn) {
 		c.dropHead()
 	case stateParked:
 		l.stats.Refused++
-		l.response = errParkedNoMemory.appendTo(l.response[:0], nil)
+		l.response = errParkedNoMemory.AppendTo(l.response[:0], nil)
 		l.sendRefusal(c, l.response, true)
 		c.dropHead()
 	case stateOpen:

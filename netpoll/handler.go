@@ -1,6 +1,10 @@
 package netpoll
 
-import "github.com/gobwas/ws"
+import (
+	"github.com/gobwas/ws"
+
+	"ws-gateway/netpoll/wire"
+)
 
 // Handler is told what happens to connections. Its methods run on the goroutine
 // of the connection's loop and must not block: no I/O, no lock that a slow party
@@ -13,7 +17,7 @@ type Handler interface {
 	// valid. Where it accepts, the connection is open as soon as it has returned;
 	// tasks that others post because of it run when the 101 answer is on its way.
 	// Sending to c, pausing or closing it must wait for such a task.
-	Upgrade(c *Conn, r *Request) Verdict
+	Upgrade(c *Conn, r *wire.Request) Verdict
 
 	// Frame reports that a frame has arrived: its header for a data frame (which
 	// may be a fragment), the whole of it for a control frame. A ping has then

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ws-gateway/netpoll/wire"
 )
 
 // A request head is answered in one of these ways:
@@ -24,11 +26,11 @@ func (l *Loop) handshake(c *Conn, b []byte) {
 		b = in.head
 		c.weighHead()
 	}
-	if e := Mistaken(b); e != nil {
+	if e := wire.Mistaken(b); e != nil {
 		l.reject(c, e, nil, true)
 		return
 	}
-	end := headEnd(b, from)
+	end := wire.HeadEnd(b, from)
 	if end > l.cfg.MaxHeaderBytes || end < 0 && len(b) > l.cfg.MaxHeaderBytes {
 		l.reject(c, errHeadTooLong, nil, true)
 		return
@@ -38,7 +40,7 @@ func (l *Loop) handshake(c *Conn, b []byte) {
 		l.answerHead(c, b[:end], b[end:])
 		return
 	}
-	if e := headHopeless(b); e != nil {
+	if e := wire.CheckPartialHead(b); e != nil {
 		l.reject(c, e, nil, true)
 		return
 	}
@@ -49,16 +51,16 @@ func (l *Loop) handshake(c *Conn, b []byte) {
 }
 
 var (
-	errHeadTooLong = &HandshakeError{Status: http.StatusRequestHeaderFieldsTooLarge, Text: "request head over the limit"}
-	errNotFound    = &HandshakeError{Status: http.StatusNotFound, Text: "not found"}
-	errNotLocal    = &HandshakeError{Status: http.StatusForbidden, Text: "management is for local callers only"}
+	errHeadTooLong = &wire.HandshakeError{Status: http.StatusRequestHeaderFieldsTooLarge, Text: "request head over the limit"}
+	errNotFound    = &wire.HandshakeError{Status: http.StatusNotFound, Text: "not found"}
+	errNotLocal    = &wire.HandshakeError{Status: http.StatusForbidden, Text: "management is for local callers only"}
 )
 
 // answerHead answers a complete request head; rest is what came behind it.
 func (l *Loop) answerHead(c *Conn, head, rest []byte) {
 	r := &l.request
 	moreInput := len(rest) > 0
-	if e := parseHead(head, r); e != nil {
+	if e := wire.ParseHead(head, r); e != nil {
 		l.reject(c, e, r.Method, moreInput)
 		return
 	}
@@ -66,7 +68,7 @@ func (l *Loop) answerHead(c *Conn, head, rest []byte) {
 		l.handOff(c, head, rest)
 		return
 	}
-	if e := checkUpgrade(r); e != nil {
+	if e := wire.CheckUpgrade(r); e != nil {
 		l.reject(c, e, r.Method, moreInput)
 		return
 	}
@@ -94,28 +96,28 @@ func onPath(path []byte, want string) bool {
 }
 
 // negotiate answers the extensions that r offers, as the configuration allows.
-func (l *Loop) negotiate(r *Request) (deflate deflateParams, extensions string, e *HandshakeError) {
-	deflate, extensions, e = negotiateDeflate(r)
+func (l *Loop) negotiate(r *wire.Request) (deflate wire.DeflateParams, extensions string, e *wire.HandshakeError) {
+	deflate, extensions, e = wire.NegotiateDeflate(r)
 	if !l.cfg.Compression {
-		deflate, extensions = deflateParams{}, ""
+		deflate, extensions = wire.DeflateParams{}, ""
 	}
 	return deflate, extensions, e
 }
 
 // carryOut does with a valid opening handshake, which is l.request, what the
 // Handler has decided.
-func (l *Loop) carryOut(c *Conn, v Verdict, deflate deflateParams, extensions string, rest []byte) {
+func (l *Loop) carryOut(c *Conn, v Verdict, deflate wire.DeflateParams, extensions string, rest []byte) {
 	if v.Status != 0 {
 		l.stats.Refused++
 		l.response = v.appendRefusal(l.response[:0])
 		l.sendRefusal(c, l.response, len(rest) > 0)
 		return
 	}
-	l.open(c, deflate, l.upgrader.accept(&l.request, v.Subprotocol, extensions), rest)
+	l.open(c, deflate, l.upgrader.Accept(&l.request, v.Subprotocol, extensions), rest)
 }
 
 // open opens a connection that the Handler has accepted.
-func (l *Loop) open(c *Conn, deflate deflateParams, response, rest []byte) {
+func (l *Loop) open(c *Conn, deflate wire.DeflateParams, response, rest []byte) {
 	l.leaveHandshake(c)
 	c.state = stateOpen
 	l.stats.Open++
@@ -123,8 +125,8 @@ func (l *Loop) open(c *Conn, deflate deflateParams, response, rest []byte) {
 	l.stats.Handshakes.observe(time.Since(c.in.since))
 	l.unawait(c)
 	c.deflate = deflate
-	if deflate.agreed() {
-		l.srv.deflating[deflate.windowBits].Add(1)
+	if deflate.Agreed() {
+		l.srv.deflating[deflate.WindowBits].Add(1)
 	}
 	in := c.in
 	c.in = nil
@@ -163,7 +165,7 @@ func (l *Loop) Unpark(id ID, v Verdict) bool {
 	in, r := c.in, &l.request
 	head, rest := in.head[:in.end], in.head[in.end:]
 	r.Remote = in.peer
-	e := parseHead(head, r)
+	e := wire.ParseHead(head, r)
 	if e != nil {
 		panic("BUG: a parked head does not parse: " + e.Text)
 	}
@@ -199,9 +201,9 @@ func (l *Loop) leaveHandshake(c *Conn) {
 
 // reject answers a request that the Handler never sees. Method is empty if it is
 // not known; moreInput is what sendRefusal needs to know.
-func (l *Loop) reject(c *Conn, e *HandshakeError, method []byte, moreInput bool) {
+func (l *Loop) reject(c *Conn, e *wire.HandshakeError, method []byte, moreInput bool) {
 	l.stats.HandshakeErrors++
-	l.response = e.appendTo(l.response[:0], method)
+	l.response = e.AppendTo(l.response[:0], method)
 	l.sendRefusal(c, l.response, moreInput)
 }
 
@@ -241,6 +243,6 @@ func (l *Loop) handOff(c *Conn, head, rest []byte) {
 		return
 	}
 	l.stats.HandshakeErrors++
-	writeRaw(fd, appendRefusal(nil, http.StatusServiceUnavailable, "too many management connections"))
+	writeRaw(fd, wire.AppendRefusal(nil, http.StatusServiceUnavailable, "too many management connections"))
 	closeSocket(fd, false)
 }

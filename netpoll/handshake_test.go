@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ws-gateway/netpoll/wire"
 )
 
 func TestTheClientPathIsMatchedExactly(t *testing.T) {
@@ -31,7 +33,7 @@ func TestTheClientPathIsMatchedExactly(t *testing.T) {
 func TestARefusedHandshakeLeavesNoTraceInTheNext(t *testing.T) {
 	verdicts := make(chan Verdict, 1)
 	h := newRecorder()
-	h.upgrade = func(*Request) Verdict { return <-verdicts }
+	h.upgrade = func(*wire.Request) Verdict { return <-verdicts }
 	_, addr := startServer(t, Config{Handler: h, Loops: 1})
 	ask := func(v Verdict) (*http.Response, string) {
 		verdicts <- v

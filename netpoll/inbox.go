@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"ws-gateway/netpoll/wire"
 )
 
 // inbox holds what has arrived of a connection and is not complete: its request
@@ -18,16 +20,16 @@ type inbox struct {
 
 	hdr     [14]byte // a frame header so far
 	hdrLen  int
-	frame   header // the frame under way, if inFrame
+	frame   ws.Header // the frame under way, if inFrame
 	inFrame bool
 	got     int64 // bytes of its payload that have arrived
 
 	control []byte // payload of the control frame under way
 
-	op     ws.OpCode // of the message under way; 0: none
-	packed bool      // it is compressed
-	msg    []byte    // its payload so far, unmasked
-	text   utf8State // of a message that is not compressed
+	op     ws.OpCode        // of the message under way; 0: none
+	packed bool             // it is compressed
+	msg    []byte           // its payload so far, unmasked
+	text   wire.UTF8Checker // of a message that is not compressed
 
 	held []byte // read, not decoded: reading was stopped
 
@@ -41,20 +43,20 @@ const (
 
 // idle reports that nothing is under way.
 func (in *inbox) idle() bool {
-	return in.hdrLen == 0 && !in.inFrame && in.op == 0 && in.held == nil
+	return in.hdrLen == 0 && !in.inFrame && in.op == 0 && len(in.held) == 0
 }
 
 // begin notes the message that h begins, if h begins one.
-func (in *inbox) begin(h *header) {
-	if h.op != ws.OpContinuation {
-		in.op, in.packed = h.op, h.compressed()
+func (in *inbox) begin(h *ws.Header) {
+	if h.OpCode != ws.OpContinuation {
+		in.op, in.packed = h.OpCode, h.Rsv1()
 	}
 }
 
 // dropMessage forgets the message under way, so that it counts no longer.
 func (c *Conn) dropMessage() {
 	in := c.in
-	in.op, in.packed, in.text = 0, false, utf8State{}
+	in.op, in.packed, in.text = 0, false, wire.UTF8Checker{}
 	if cap(in.msg) > maxPooledData {
 		in.msg = nil
 	}

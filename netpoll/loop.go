@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ws-gateway/netpoll/wire"
 )
 
 const (
@@ -52,15 +54,15 @@ type Loop struct {
 	corked      *Conn
 	scratch     []byte
 	response    []byte // refuses a request
-	upgrader    *upgrader
-	request     Request
+	upgrader    *wire.Upgrader
+	request     wire.Request
 	inboxes     []*inbox
 	outboxes    []*outbox
 	purses      [purses]purse
 	kernel      kernelWatch
 	kernelShown int64              // of kernel.held, in the budget
 	kept        map[uint32]*holder // by slot, of connections that keep a large request head; see Conn.Keep
-	inflater    inflater
+	inflater    wire.Inflater
 	inflated    []byte // a message that was compressed
 	stats       Stats
 	turns       int
@@ -87,7 +89,7 @@ func newLoop(s *Server, index int) (*Loop, error) {
 		poll:     poll,
 		rbuf:     make([]byte, readSize),
 		cork:     make([]byte, 0, corkSize),
-		upgrader: newUpgrader(),
+		upgrader: wire.NewUpgrader(),
 	}
 	for kind := range l.deadlines {
 		l.deadlines[kind] = deadlineQueue{head: noSlot, tail: noSlot}

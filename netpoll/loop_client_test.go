@@ -10,6 +10,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
+
+	"ws-gateway/netpoll/internal/wiretest"
 )
 
 // client is a client with a script of its own: what it is going to send waits in
@@ -84,8 +86,7 @@ func (c *client) queueMessage(s *schedule) {
 	payload := clientPayload(c.token, seq, commands[n%len(commands)], size)
 	op, packed := byte(frameKind(size)), byte(0)
 	if c.deflate && n&16 != 0 {
-		var d deflater
-		if out, ok := d.append(nil, payload, deflateParams{maxWindowBits}); ok {
+		if out := wiretest.Deflate(c.w.t, payload, false); len(out) < len(payload) {
 			payload, packed = out, 0x40
 		}
 	}
@@ -243,7 +244,7 @@ func (c *client) frame(h ws.Header, payload []byte) {
 	}
 	if h.Rsv != 0 {
 		var err error
-		if payload, err = stdInflate(payload); err != nil {
+		if payload, err = wiretest.Inflate(payload); err != nil {
 			t.Errorf("client %d: %v", c.token, err)
 		}
 	}

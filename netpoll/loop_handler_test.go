@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"ws-gateway/netpoll/wire"
 )
 
 // witness is the Handler of a fuzzed loop. It belongs to the loop's goroutine.
@@ -73,7 +75,7 @@ func (h *witness) of(c *Conn, call string) *life {
 	return f
 }
 
-func (h *witness) Upgrade(c *Conn, r *Request) Verdict {
+func (h *witness) Upgrade(c *Conn, r *wire.Request) Verdict {
 	target, refuse := strings.CutSuffix(strings.TrimPrefix(string(r.Target), "/ws?"), "&refuse")
 	token, park := strings.CutSuffix(target, "&park")
 	n, err := strconv.Atoi(token)

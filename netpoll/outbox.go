@@ -1,5 +1,7 @@
 package netpoll
 
+import "ws-gateway/netpoll/wire"
+
 // ownedChunk is the size in which copied bytes wait: small frames that come one
 // after the other share a chunk.
 const ownedChunk = 4 << 10
@@ -186,7 +188,7 @@ func frameEnd(b []byte, off int) int {
 // frameAt is the length of the frame that b begins with, at most len(b).
 func frameAt(b []byte) int {
 	const fin = 0x80 // every frame that we send has it, no HTTP answer begins so
-	if n, ok := serverFrameLen(b); ok && b[0]&fin != 0 {
+	if n, ok := wire.ServerFrameLen(b); ok && b[0]&fin != 0 {
 		return min(n, len(b))
 	}
 	return len(b)

@@ -26,7 +26,7 @@ func TestAnOutboxGivesBackEveryByteInOrder(t *testing.T) {
 		var want, got []byte
 		for range 300 {
 			f := NewFrame(ws.OpBinary, bytes.Repeat([]byte{byte(random.Int())}, random.IntN(200)*random.IntN(100)))
-			switch b := f.bytes(); {
+			switch b := f.wire.Bytes(); {
 			case o.bytes == 0 && len(o.segments) == 0:
 				written := random.IntN(len(b))
 				o.begin(b, written, []*Frame{nil, f}[random.IntN(2)])
@@ -57,9 +57,9 @@ func TestAnOutboxGivesBackEveryByteInOrder(t *testing.T) {
 }
 
 func TestACopiedFrameIsIndependentAndASharedOneIsNeverWrittenTo(t *testing.T) {
-	shared := NewFrame(ws.OpText, []byte("shared by many")).bytes()
+	shared := NewFrame(ws.OpText, []byte("shared by many")).wire.Bytes()
 	before := bytes.Clone(shared)
-	mine := bytes.Clone(NewFrame(ws.OpText, []byte("mine")).bytes())
+	mine := bytes.Clone(NewFrame(ws.OpText, []byte("mine")).wire.Bytes())
 	var o outbox
 	o.begin(shared[:len(shared):cap(shared)], 3, new(Frame))
 	o.copy(mine)
@@ -71,7 +71,7 @@ func TestACopiedFrameIsIndependentAndASharedOneIsNeverWrittenTo(t *testing.T) {
 }
 
 func TestDroppingWholeFramesLeavesTheOneUnderWay(t *testing.T) {
-	a, b, c := NewFrame(ws.OpText, []byte("first")).bytes(), NewFrame(ws.OpText, make([]byte, 300)).bytes(), NewFrame(ws.OpText, []byte("third")).bytes()
+	a, b, c := NewFrame(ws.OpText, []byte("first")).wire.Bytes(), NewFrame(ws.OpText, make([]byte, 300)).wire.Bytes(), NewFrame(ws.OpText, []byte("third")).wire.Bytes()
 	corked := bytes.Join([][]byte{a, b, c}, nil)
 	for written := range len(corked) {
 		for _, shared := range []*Frame{nil, new(Frame)} {
@@ -96,7 +96,7 @@ func TestDroppingWholeFramesLeavesTheOneUnderWay(t *testing.T) {
 }
 
 func TestTheAnswerToAHandshakeIsNeverCut(t *testing.T) {
-	answer := append([]byte("HTTP/1.1 101 Switching Protocols\r\n\r\n"), NewFrame(ws.OpText, []byte("x")).bytes()...)
+	answer := append([]byte("HTTP/1.1 101 Switching Protocols\r\n\r\n"), NewFrame(ws.OpText, []byte("x")).wire.Bytes()...)
 	var o outbox
 	o.begin(answer, 5, nil)
 	o.dropWhole()

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"ws-gateway/netpoll/wire"
 )
 
 // parker postpones every verdict.
@@ -19,7 +21,7 @@ type parker struct {
 
 func newParker() parker { return parker{newRecorder(), make(chan ID, 10_000)} }
 
-func (p parker) Upgrade(c *Conn, _ *Request) Verdict {
+func (p parker) Upgrade(c *Conn, _ *wire.Request) Verdict {
 	p.asked <- c.ID()
 	return Verdict{Pending: true}
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"ws-gateway/netpoll/wire"
 )
 
 // Config of a Server. Zero values mean the defaults named beside them.
@@ -66,9 +68,9 @@ type Server struct {
 	acceptor  *acceptor
 	handedOff *handOffListener
 	pressure  atomic.Bool
-	deflater  deflater
+	deflater  wire.Deflater
 	ledger    ledger
-	deflating [maxWindowBits + 1]atomic.Int64 // open connections that agreed on compression, by the window's bits
+	deflating [wire.MaxWindowBits + 1]atomic.Int64 // open connections that agreed on compression, by the window's bits
 
 	running sync.WaitGroup // the loops' goroutines
 	started bool
@@ -255,12 +257,12 @@ func (s *Server) SetPressure(on bool) {
 // f is not prepared gets it uncompressed.
 func (s *Server) Compress(f *Frame) {
 	cfg := s.inForce.Load()
-	if !cfg.Compression || f.isControl() || len(f.encoded)-f.header < cfg.CompressionThreshold {
+	if !cfg.Compression || f.wire.OpCode().IsControl() || len(f.wire.Payload()) < cfg.CompressionThreshold {
 		return
 	}
 	for bits := range s.deflating {
 		if s.deflating[bits].Load() > 0 {
-			f.pack(&s.deflater, deflateParams{windowBits: uint8(bits)})
+			f.wire.Compress(&s.deflater, wire.DeflateParams{WindowBits: uint8(bits)})
 		}
 	}
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/coder/websocket"
 	"github.com/gobwas/ws"
 	"go.uber.org/goleak"
+
+	"ws-gateway/netpoll/wire"
 )
 
 func TestMain(m *testing.M) {
@@ -47,7 +49,7 @@ const patience = 2 * time.Minute // for what must happen, however busy the machi
 
 // recorder is a Handler that echoes and keeps what it is told.
 type recorder struct {
-	upgrade func(*Request) Verdict
+	upgrade func(*wire.Request) Verdict
 	message func(c *Conn, op ws.OpCode, payload []byte)
 
 	mu     sync.Mutex
@@ -87,7 +89,7 @@ func (r *recorder) await(t *testing.T, what string, cond func() bool) {
 	}
 }
 
-func (r *recorder) Upgrade(c *Conn, q *Request) (v Verdict) {
+func (r *recorder) Upgrade(c *Conn, q *wire.Request) (v Verdict) {
 	if r.upgrade != nil {
 		v = r.upgrade(q)
 	}
@@ -315,8 +317,8 @@ func TestViolationsAreAnsweredWithACloseFrameAndTheEndOfTheStream(t *testing.T) 
 	}{
 		{"continuation first", clientFrame(0x80, "x"), End{ProtocolError, 1002, "continuation frame without a message to continue"}},
 		{"message within a message", append(clientFrame(0x01, "x"), clientFrame(0x81, "y")...), End{ProtocolError, 1002, "new message before the end of the one under way"}},
-		{"reserved bit", clientFrame(0xC1, "x"), End{ProtocolError, 1002, errReservedBits.reason}},
-		{"unmasked", []byte("\x81\x01x"), End{ProtocolError, 1002, errUnmasked.reason}},
+		{"reserved bit", clientFrame(0xC1, "x"), End{ProtocolError, 1002, "reserved bits set in a frame header"}},
+		{"unmasked", []byte("\x81\x01x"), End{ProtocolError, 1002, "unmasked frame"}},
 		{"bad text", clientFrame(0x81, "\xff"), End{InvalidUTF8, 1007, "text is not valid UTF-8"}},
 		{"text cut in a rune", append(clientFrame(0x01, "\xe2\x82"), clientFrame(0x80, "")...), End{InvalidUTF8, 1007, "text is not valid UTF-8"}},
 		{"too big", clientFrame(0x82, strings.Repeat("x", 1001)), End{MessageTooBig, 1009, "message over 1000 bytes"}},

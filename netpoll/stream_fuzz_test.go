@@ -19,6 +19,9 @@ import (
 	"github.com/coder/websocket"
 	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
+
+	"ws-gateway/netpoll/internal/wiretest"
+	"ws-gateway/netpoll/wire"
 )
 
 // outcome is what a server made of a stream of frames.
@@ -128,7 +131,7 @@ func strictness(stream []byte) (at int, code ws.StatusCode) {
 		whole := int64(n) == h.Length
 		switch {
 		case h.OpCode == ws.OpClose:
-			if !whole || n < 2 || !mayBeSent(ws.StatusCode(int(payload[0])<<8|int(payload[1]))) || utf8.Valid(payload[2:]) {
+			if !whole || n < 2 || !mayBeSent(payload[:2]) || utf8.Valid(payload[2:]) {
 				return len(stream), 0 // whatever follows it
 			}
 			return at, ws.StatusInvalidFramePayloadData
@@ -146,11 +149,17 @@ func strictness(stream []byte) (at int, code ws.StatusCode) {
 	}
 }
 
+// mayBeSent reports whether a close frame may carry code.
+func mayBeSent(code []byte) bool {
+	_, _, violation := wire.ParseClosePayload(code)
+	return violation == nil
+}
+
 // completableText reports whether some continuation makes p valid.
 func completableText(p []byte) bool {
 	for cut := range min(utf8.UTFMax, len(p)+1) {
 		if head, tail := p[:len(p)-cut], p[len(p)-cut:]; utf8.Valid(head) {
-			return cut == 0 || completable(tail)
+			return cut == 0 || wiretest.Completable(tail)
 		}
 	}
 	return false
@@ -311,10 +320,10 @@ func newSubject(f *testing.F) *subject {
 	return sub
 }
 
-func (s *subject) Upgrade(c *Conn, _ *Request) Verdict { s.conn = c; return Verdict{} }
-func (s *subject) Frame(*Conn, ws.OpCode)              {}
-func (s *subject) Resumed(*Conn)                       {}
-func (s *subject) Tick(*Loop, uint32) bool             { return false }
+func (s *subject) Upgrade(c *Conn, _ *wire.Request) Verdict { s.conn = c; return Verdict{} }
+func (s *subject) Frame(*Conn, ws.OpCode)                   {}
+func (s *subject) Resumed(*Conn)                            {}
+func (s *subject) Tick(*Loop, uint32) bool                  { return false }
 
 func (s *subject) Message(_ *Conn, op ws.OpCode, payload []byte) {
 	s.messages = append(s.messages, map[ws.OpCode]string{ws.OpText: "text:", ws.OpBinary: "binary:"}[op]+string(payload))

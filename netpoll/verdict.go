@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"ws-gateway/netpoll/wire"
 )
 
 // Verdict is the answer to an opening handshake. The zero value accepts it.
@@ -32,15 +34,15 @@ func (v *Verdict) appendRefusal(dst []byte) []byte {
 		text = http.StatusText(v.Status)
 	}
 	if v.Body != nil {
-		dst = appendRefusalHead(dst, v.Status, v.Body.Type, len(v.Body.Content))
+		dst = wire.AppendRefusalHead(dst, v.Status, v.Body.Type, len(v.Body.Content))
 		return append(dst, v.Body.Content...)
 	}
 	if v.RetryAfter <= 0 {
-		return appendRefusal(dst, v.Status, text)
+		return wire.AppendRefusal(dst, v.Status, text)
 	}
 	seconds := int64(v.RetryAfter / time.Second)
 	if v.RetryAfter%time.Second > 0 {
 		seconds++
 	}
-	return appendRefusal(dst, v.Status, text, "Retry-After", strconv.FormatInt(seconds, 10))
+	return wire.AppendRefusal(dst, v.Status, text, "Retry-After", strconv.FormatInt(seconds, 10))
 }

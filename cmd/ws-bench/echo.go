@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"ws-gateway/netpoll"
+	"ws-gateway/netpoll/wire"
 )
 
 // echoServerCommand serves an echo on netpoll alone: no sessions, no callbacks,
@@ -70,11 +71,11 @@ func (c *echoServerCommand) Run(ctx context.Context, io *streams) error {
 // echo answers every message with the same message.
 type echo struct{}
 
-func (echo) Upgrade(*netpoll.Conn, *netpoll.Request) netpoll.Verdict { return netpoll.Verdict{} }
-func (echo) Frame(*netpoll.Conn, ws.OpCode)                          {}
-func (echo) Resumed(*netpoll.Conn)                                   {}
-func (echo) Closed(*netpoll.Conn, netpoll.End)                       {}
-func (echo) Tick(*netpoll.Loop, uint32) (more bool)                  { return false }
+func (echo) Upgrade(*netpoll.Conn, *wire.Request) netpoll.Verdict { return netpoll.Verdict{} }
+func (echo) Frame(*netpoll.Conn, ws.OpCode)                       {}
+func (echo) Resumed(*netpoll.Conn)                                {}
+func (echo) Closed(*netpoll.Conn, netpoll.End)                    {}
+func (echo) Tick(*netpoll.Loop, uint32) (more bool)               { return false }
 
 func (echo) Message(c *netpoll.Conn, op ws.OpCode, payload []byte) {
 	c.Reply(op, payload) // false means that the connection is closed already

@@ -1,4 +1,4 @@
-package netpoll
+package wire
 
 import (
 	"bufio"
@@ -33,18 +33,18 @@ func TestTheEndOfAHeadIsFoundHoweverItArrives(t *testing.T) {
 	for _, behind := range []string{"", "x", "\r\n\r\n"} {
 		in := []byte(head + behind)
 		for first := range len(head) {
-			if got := headEnd(in[:first], 0); got != -1 {
+			if got := HeadEnd(in[:first], 0); got != -1 {
 				t.Errorf("%d bytes: end at %d", first, got)
 			}
-			if got := headEnd(in, first); got != len(head) {
+			if got := HeadEnd(in, first); got != len(head) {
 				t.Errorf("%d bytes searched before: end at %d, want %d", first, got, len(head))
 			}
 		}
 	}
-	if got := headEnd([]byte("a\r\n\n\r\r\n\n"), 0); got != -1 {
+	if got := HeadEnd([]byte("a\r\n\n\r\r\n\n"), 0); got != -1 {
 		t.Errorf("end at %d without an empty line", got)
 	}
-	if got := headEnd(nil, 0); got != -1 {
+	if got := HeadEnd(nil, 0); got != -1 {
 		t.Errorf("end of nothing at %d", got)
 	}
 }
@@ -78,7 +78,7 @@ func TestAValidHeadIsParsed(t *testing.T) {
 		{"a chunked body", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "POST", "/", "/", "Host=x|Transfer-Encoding=chunked", 1},
 	} {
 		r := Request{Remote: remote, Method: []byte("stale"), Fields: make([]Field, 3)}
-		if err := parseHead([]byte(c.head), &r); err != nil {
+		if err := ParseHead([]byte(c.head), &r); err != nil {
 			t.Errorf("%s: %d %s", c.name, err.Status, err)
 			continue
 		}
@@ -100,7 +100,7 @@ func TestAValidHeadIsParsed(t *testing.T) {
 
 func TestABrowsersFieldsAreFound(t *testing.T) {
 	var r Request
-	if err := parseHead([]byte(browserHead), &r); err != nil {
+	if err := ParseHead([]byte(browserHead), &r); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.Fields) != 14 {
@@ -202,7 +202,7 @@ func TestABadHeadIsRefusedWithWhatIsWrong(t *testing.T) {
 		{"too many fields", start + "Host: x\r\n" + strings.Repeat("A: b\r\n", maxFields) + "\r\n", 431, "more than 256 header fields"},
 	} {
 		var r Request
-		err := parseHead([]byte(c.head), &r)
+		err := ParseHead([]byte(c.head), &r)
 		if err == nil {
 			t.Errorf("%s: taken", c.name)
 			continue
@@ -222,17 +222,17 @@ func TestABadHeadIsRefusedWithWhatIsWrong(t *testing.T) {
 func TestTheMostFieldsThatAreAllowedAreTaken(t *testing.T) {
 	head := "GET / HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("A: b\r\n", maxFields-1) + "\r\n"
 	var r Request
-	if err := parseHead([]byte(head), &r); err != nil || len(r.Fields) != maxFields {
+	if err := ParseHead([]byte(head), &r); err != nil || len(r.Fields) != maxFields {
 		t.Errorf("%d fields: %v", len(r.Fields), err)
 	}
 }
 
 func TestABadRequestStillTellsItsMethod(t *testing.T) {
 	r := Request{Method: []byte("stale")}
-	if parseHead([]byte("HEAD / HTTP/1.1\r\n\r\n"), &r) == nil || string(r.Method) != "HEAD" {
+	if ParseHead([]byte("HEAD / HTTP/1.1\r\n\r\n"), &r) == nil || string(r.Method) != "HEAD" {
 		t.Errorf("method %q of a head without Host", r.Method)
 	}
-	if parseHead([]byte("\x00\r\n\r\n"), &r) == nil || r.Method != nil {
+	if ParseHead([]byte("\x00\r\n\r\n"), &r) == nil || r.Method != nil {
 		t.Errorf("method %q of no request at all", r.Method)
 	}
 }
@@ -266,11 +266,11 @@ func TestHopelessInputIsRefusedAtOnce(t *testing.T) {
 		{"a bad version", "GET / HTTP/one\r\n", "bad HTTP version"},
 	} {
 		for cut := range len(c.in) {
-			if err := headHopeless([]byte(c.in[:cut])); err != nil {
+			if err := CheckPartialHead([]byte(c.in[:cut])); err != nil {
 				t.Errorf("%s: refused after %d bytes: %s", c.name, cut, err)
 			}
 		}
-		err := headHopeless([]byte(c.in))
+		err := CheckPartialHead([]byte(c.in))
 		switch {
 		case c.text == "" && err != nil:
 			t.Errorf("%s: refused: %s", c.name, err)
@@ -286,13 +286,13 @@ func TestAValidHeadIsParsedWithoutAllocation(t *testing.T) {
 	head := []byte(browserHead)
 	r := Request{Fields: make([]Field, 0, 32)}
 	if n := testing.AllocsPerRun(100, func() {
-		if err := headHopeless(head[:len(head)-3]); err != nil {
+		if err := CheckPartialHead(head[:len(head)-3]); err != nil {
 			t.Error(err)
 		}
-		if err := parseHead(head, &r); err != nil {
+		if err := ParseHead(head, &r); err != nil {
 			t.Error(err)
 		}
-		if err := checkUpgrade(&r); err != nil {
+		if err := CheckUpgrade(&r); err != nil {
 			t.Error(err)
 		}
 	}); n != 0 {
@@ -312,18 +312,18 @@ func FuzzParseHead(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		end := headEnd(in, 0)
-		hopeless := headHopeless(in)
+		end := HeadEnd(in, 0)
+		hopeless := CheckPartialHead(in)
 		if end < 0 {
 			var r Request
-			if parseHead(in, &r) == nil {
+			if ParseHead(in, &r) == nil {
 				t.Fatalf("%q: taken without its end", in)
 			}
 			return
 		}
 		head := in[:end]
 		var r Request
-		err := parseHead(head, &r)
+		err := ParseHead(head, &r)
 		if err != nil {
 			checkRefusal(t, err, &r)
 			return
@@ -332,7 +332,7 @@ func FuzzParseHead(f *testing.F) {
 			t.Fatalf("%q: taken, though found hopeless: %s", in, hopeless)
 		}
 		for cut := range head {
-			if err := headHopeless(head[:cut]); err != nil {
+			if err := CheckPartialHead(head[:cut]); err != nil {
 				t.Fatalf("%q: taken, though found hopeless after %d bytes: %s", in, cut, err)
 			}
 		}
@@ -344,7 +344,7 @@ func FuzzParseHead(f *testing.F) {
 // checkRefusal checks that a refusal is one response that net/http understands.
 func checkRefusal(t *testing.T, err *HandshakeError, r *Request) {
 	t.Helper()
-	raw := err.appendTo(nil, r.Method)
+	raw := err.AppendTo(nil, r.Method)
 	br := bufio.NewReader(bytes.NewReader(raw))
 	resp, e := http.ReadResponse(br, &http.Request{Method: string(r.Method)})
 	if e != nil {
@@ -423,7 +423,7 @@ func BenchmarkParseHead(b *testing.B) {
 	b.SetBytes(int64(len(head)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := parseHead(head, &r); err != nil {
+		if err := ParseHead(head, &r); err != nil {
 			b.Fatal(err)
 		}
 	}

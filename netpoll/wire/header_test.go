@@ -1,4 +1,4 @@
-package netpoll
+package wire
 
 import (
 	"bytes"
@@ -12,28 +12,28 @@ func TestHeadersOfClientFramesAreDecoded(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		in   string
-		want header
+		want ws.Header
 	}{
-		{"empty text", "\x81\x80\x01\x02\x03\x04", header{true, true, 0, ws.OpText, mask, 0}},
-		{"first fragment", "\x01\x85\x01\x02\x03\x04", header{false, true, 0, ws.OpText, mask, 5}},
-		{"continuation", "\x00\x85\x01\x02\x03\x04", header{false, true, 0, ws.OpContinuation, mask, 5}},
-		{"last fragment", "\x80\x85\x01\x02\x03\x04", header{true, true, 0, ws.OpContinuation, mask, 5}},
-		{"binary of 125", "\x82\xfd\x01\x02\x03\x04", header{true, true, 0, ws.OpBinary, mask, 125}},
-		{"binary of 126", "\x82\xfe\x00\x7e\x01\x02\x03\x04", header{true, true, 0, ws.OpBinary, mask, 126}},
-		{"binary of 65535", "\x82\xfe\xff\xff\x01\x02\x03\x04", header{true, true, 0, ws.OpBinary, mask, 65535}},
-		{"binary of 65536", "\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00\x01\x02\x03\x04", header{true, true, 0, ws.OpBinary, mask, 65536}},
-		{"binary of 4 GiB and 1", "\x82\xff\x00\x00\x00\x01\x00\x00\x00\x01\x01\x02\x03\x04", header{true, true, 0, ws.OpBinary, mask, 1<<32 + 1}},
-		{"the longest there is", "\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x01\x02\x03\x04", header{true, true, 0, ws.OpBinary, mask, 1<<63 - 1}},
-		{"close", "\x88\x82\x01\x02\x03\x04", header{true, true, 0, ws.OpClose, mask, 2}},
-		{"ping of 125", "\x89\xfd\x01\x02\x03\x04", header{true, true, 0, ws.OpPing, mask, 125}},
-		{"pong", "\x8a\x80\x01\x02\x03\x04", header{true, true, 0, ws.OpPong, mask, 0}},
+		{"empty text", "\x81\x80\x01\x02\x03\x04", ws.Header{Fin: true, Masked: true, OpCode: ws.OpText, Mask: mask, Length: 0}},
+		{"first fragment", "\x01\x85\x01\x02\x03\x04", ws.Header{Masked: true, OpCode: ws.OpText, Mask: mask, Length: 5}},
+		{"continuation", "\x00\x85\x01\x02\x03\x04", ws.Header{Masked: true, OpCode: ws.OpContinuation, Mask: mask, Length: 5}},
+		{"last fragment", "\x80\x85\x01\x02\x03\x04", ws.Header{Fin: true, Masked: true, OpCode: ws.OpContinuation, Mask: mask, Length: 5}},
+		{"binary of 125", "\x82\xfd\x01\x02\x03\x04", ws.Header{Fin: true, Masked: true, OpCode: ws.OpBinary, Mask: mask, Length: 125}},
+		{"binary of 126", "\x82\xfe\x00\x7e\x01\x02\x03\x04", ws.Header{Fin: true, Masked: true, OpCode: ws.OpBinary, Mask: mask, Length: 126}},
+		{"binary of 65535", "\x82\xfe\xff\xff\x01\x02\x03\x04", ws.Header{Fin: true, Masked: true, OpCode: ws.OpBinary, Mask: mask, Length: 65535}},
+		{"binary of 65536", "\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00\x01\x02\x03\x04", ws.Header{Fin: true, Masked: true, OpCode: ws.OpBinary, Mask: mask, Length: 65536}},
+		{"binary of 4 GiB and 1", "\x82\xff\x00\x00\x00\x01\x00\x00\x00\x01\x01\x02\x03\x04", ws.Header{Fin: true, Masked: true, OpCode: ws.OpBinary, Mask: mask, Length: 1<<32 + 1}},
+		{"the longest there is", "\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x01\x02\x03\x04", ws.Header{Fin: true, Masked: true, OpCode: ws.OpBinary, Mask: mask, Length: 1<<63 - 1}},
+		{"close", "\x88\x82\x01\x02\x03\x04", ws.Header{Fin: true, Masked: true, OpCode: ws.OpClose, Mask: mask, Length: 2}},
+		{"ping of 125", "\x89\xfd\x01\x02\x03\x04", ws.Header{Fin: true, Masked: true, OpCode: ws.OpPing, Mask: mask, Length: 125}},
+		{"pong", "\x8a\x80\x01\x02\x03\x04", ws.Header{Fin: true, Masked: true, OpCode: ws.OpPong, Mask: mask, Length: 0}},
 	} {
 		for cut := range len(c.in) {
-			if _, n, v := decodeHeader([]byte(c.in[:cut]), false); n != 0 || v != nil {
+			if _, n, v := DecodeHeader([]byte(c.in[:cut]), false); n != 0 || v != nil {
 				t.Errorf("%s: %d bytes are taken for a header: n %d, %v", c.name, cut, n, v)
 			}
 		}
-		h, n, v := decodeHeader([]byte(c.in+"payload"), false)
+		h, n, v := DecodeHeader([]byte(c.in+"payload"), false)
 		if h != c.want || n != len(c.in) || v != nil {
 			t.Errorf("%s: got %+v, %d, %v; want %+v, %d", c.name, h, n, v, c.want, len(c.in))
 		}
@@ -44,7 +44,7 @@ func TestAViolationIsReportedWithTheByteThatMakesItOne(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		in   string // its last byte is the offending one
-		want *violation
+		want *Violation
 	}{
 		{"RSV1", "\xc1", errReservedBits},
 		{"RSV2", "\xa1", errReservedBits},
@@ -67,17 +67,17 @@ func TestAViolationIsReportedWithTheByteThatMakesItOne(t *testing.T) {
 		{"top bit of the length", "\x82\xff\x80", errLengthSign},
 	} {
 		for cut := range len(c.in) {
-			if _, n, v := decodeHeader([]byte(c.in[:cut]), false); n != 0 || v != nil {
+			if _, n, v := DecodeHeader([]byte(c.in[:cut]), false); n != 0 || v != nil {
 				t.Errorf("%s: after %d bytes already: n %d, %v", c.name, cut, n, v)
 			}
 		}
 		for _, rest := range []string{"", "\x00", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"} {
-			if _, n, v := decodeHeader([]byte(c.in+rest), false); v != c.want || n != 0 {
+			if _, n, v := DecodeHeader([]byte(c.in+rest), false); v != c.want || n != 0 {
 				t.Errorf("%s, %d bytes behind it: n %d, %v; want %v", c.name, len(rest), n, v, c.want)
 			}
 		}
-		if c.want.code != ws.StatusProtocolError || len(c.want.reason) > maxReason {
-			t.Errorf("%s is answered with %d %q", c.name, c.want.code, c.want.reason)
+		if c.want.Code != ws.StatusProtocolError || len(c.want.Reason) > maxReason {
+			t.Errorf("%s is answered with %d %q", c.name, c.want.Code, c.want.Reason)
 		}
 	}
 }
@@ -86,22 +86,22 @@ func TestOnlyTheFirstFrameOfADataMessageMayHaveRSV1AndOnlyIfThatWasAgreedOn(t *t
 	for first := range 256 {
 		op, rsv := ws.OpCode(first&0x0F), byte(first>>4&7)
 		b := []byte{byte(first), 0x80, 1, 2, 3, 4}
-		h, n, v := decodeHeader(b, true)
+		h, n, v := DecodeHeader(b, true)
 		if rsv == rsv1 && (op == ws.OpText || op == ws.OpBinary) {
-			if v != nil || n != len(b) || !h.compressed() || h.op != op || h.fin != (first&0x80 != 0) {
+			if v != nil || n != len(b) || !h.Rsv1() || h.OpCode != op || h.Fin != (first&0x80 != 0) {
 				t.Errorf("%02x: got %+v, %d, %v", first, h, n, v)
 			}
-			if _, _, v := decodeHeader(b[:1], false); v != errReservedBits {
+			if _, _, v := DecodeHeader(b[:1], false); v != errReservedBits {
 				t.Errorf("%02x, not agreed on: %v", first, v)
 			}
 			continue
 		}
 		if rsv != 0 {
-			if _, _, v := decodeHeader(b[:1], true); v != errReservedBits {
+			if _, _, v := DecodeHeader(b[:1], true); v != errReservedBits {
 				t.Errorf("%02x: %v after the first byte", first, v)
 			}
 		}
-		if plain, n2, v2 := decodeHeader(b, false); h != plain || n != n2 || v != v2 || v == nil && h.compressed() {
+		if plain, n2, v2 := DecodeHeader(b, false); h != plain || n != n2 || v != v2 || v == nil && h.Rsv1() {
 			t.Errorf("%02x: got %+v, %d, %v; without the extension %+v, %d, %v", first, h, n, v, plain, n2, v2)
 		}
 	}
@@ -111,10 +111,10 @@ func TestHeadersAreDecodedWithoutAllocation(t *testing.T) {
 	long := []byte("\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00\x01\x02\x03\x04")
 	bad := []byte("\x81\x05")
 	if n := testing.AllocsPerRun(100, func() {
-		if _, n, _ := decodeHeader(long, false); n == 0 {
+		if _, n, _ := DecodeHeader(long, false); n == 0 {
 			t.Error("header not decoded")
 		}
-		if _, _, v := decodeHeader(bad, false); v == nil {
+		if _, _, v := DecodeHeader(bad, false); v == nil {
 			t.Error("violation not seen")
 		}
 	}); n != 0 {
@@ -156,7 +156,7 @@ func FuzzDecodeHeader(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		h, n, v := decodeHeader(b, false)
+		h, n, v := DecodeHeader(b, false)
 		if n > len(b) || n > ws.MaxHeaderSize || v != nil && n != 0 {
 			t.Fatalf("% x: n %d, %v", b, n, v)
 		}
@@ -165,7 +165,7 @@ func FuzzDecodeHeader(f *testing.F) {
 		}
 		settled := false
 		for cut := range len(b) {
-			_, n2, v2 := decodeHeader(b[:cut], false)
+			_, n2, v2 := DecodeHeader(b[:cut], false)
 			if settled = settled || n2 > 0 || v2 != nil; settled && (n2 != n || v2 != v) {
 				t.Fatalf("% x: %d bytes give %d, %v; all of it %d, %v", b, cut, n2, v2, n, v)
 			}
@@ -189,16 +189,15 @@ func FuzzDecodeHeader(f *testing.F) {
 		case n > 0 && err != nil:
 			t.Fatalf("% x: taken, but gobwas: %v", b, err)
 		case n > 0:
-			ours := ws.Header{Fin: h.fin, Rsv: h.rsv, OpCode: h.op, Masked: h.masked, Mask: h.mask, Length: h.length}
-			if ours != theirs || n != consumed {
-				t.Fatalf("% x: %+v in %d bytes, gobwas %+v in %d", b, ours, n, theirs, consumed)
+			if h != theirs || n != consumed {
+				t.Fatalf("% x: %+v in %d bytes, gobwas %+v in %d", b, h, n, theirs, consumed)
 			}
 		case v == nil:
 			t.Fatalf("% x: wants more, where gobwas has a header", b)
 		case err == nil && v != errLengthForm && (v != errControlLength || theirs.Length > ws.MaxControlFramePayloadSize):
 			// Of a control frame no longer form is the shortest: that shows a byte
 			// before its length does.
-			t.Fatalf("% x: refused as %q, but gobwas takes it", b, v.reason)
+			t.Fatalf("% x: refused as %q, but gobwas takes it", b, v.Reason)
 		}
 	})
 }
@@ -207,7 +206,7 @@ func BenchmarkDecodeHeader(b *testing.B) {
 	in := []byte("\x81\xc0\x01\x02\x03\x04payload")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, n, _ := decodeHeader(in, false); n == 0 {
+		if _, n, _ := DecodeHeader(in, false); n == 0 {
 			b.Fatal("header not decoded")
 		}
 	}

@@ -1,4 +1,4 @@
-package netpoll
+package wire
 
 import (
 	"errors"
@@ -9,13 +9,13 @@ import (
 
 var (
 	errNotDeflate     = errors.New("compressed message is not DEFLATE data")
-	errInflatedTooBig = errors.New("decompressed message over the limit")
+	ErrInflatedTooBig = errors.New("decompressed message over the limit")
 )
 
-// inflater decompresses messages. The zero value is ready. It belongs to one
+// Inflater decompresses messages. The zero value is ready. It belongs to one
 // loop, and from its first message on holds a decoder of about 40 KB; nothing in
 // it belongs to a connection.
-type inflater struct {
+type Inflater struct {
 	source deflateSource
 	flate  inflateReader
 	out    []byte
@@ -30,13 +30,13 @@ type inflateReader interface {
 
 // append decompresses the payload of a whole message (RFC 7692, 7.2.2) and appends
 // the outcome, at most limit bytes, to dst. Otherwise it returns dst as it was and
-// errNotDeflate, or errInflatedTooBig, at the latest when the decoder is its window
+// errNotDeflate, or ErrInflatedTooBig, at the latest when the decoder is its window
 // of 32 KiB beyond the limit. An empty payload is an empty message: some senders
 // forget the byte of 7.2.3.6.
 //
 // The outcome is valid for as long as dst is. After a large message dst has grown
 // to its size: a caller that reuses it decides what to keep.
-func (d *inflater) append(dst, payload []byte, limit int64) (out []byte, err error) {
+func (d *Inflater) Append(dst, payload []byte, limit int64) (out []byte, err error) {
 	d.out, d.room = dst, limit
 	d.source = deflateSource{rest: payload}
 	for err == nil && !d.source.complete() {
@@ -55,23 +55,23 @@ func (d *inflater) append(dst, payload []byte, limit int64) (out []byte, err err
 // one that has it the next block follows at a byte boundary. RFC 1951, 3.2.3:
 // such a block is the last of its data set, so that what follows begins with an
 // empty window, as it does for all decoders that are made of zlib's.
-func (d *inflater) stream() error {
+func (d *Inflater) stream() error {
 	if d.flate == nil {
 		d.flate = flate.NewReader(&d.source).(inflateReader)
 	} else if err := d.flate.Reset(&d.source, nil); err != nil {
 		return errNotDeflate
 	}
 	_, err := d.flate.WriteTo(d)
-	if err != nil && err != errInflatedTooBig {
+	if err != nil && err != ErrInflatedTooBig {
 		return errNotDeflate
 	}
 	return err
 }
 
 // Write takes what the decoder has decoded.
-func (d *inflater) Write(p []byte) (int, error) {
+func (d *Inflater) Write(p []byte) (int, error) {
 	if int64(len(p)) > d.room {
-		return 0, errInflatedTooBig
+		return 0, ErrInflatedTooBig
 	}
 	d.room -= int64(len(p))
 	d.out = append(d.out, p...)

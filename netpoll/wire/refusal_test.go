@@ -1,4 +1,4 @@
-package netpoll
+package wire
 
 import (
 	"strings"
@@ -26,7 +26,7 @@ func TestARefusalIsOneWholeResponse(t *testing.T) {
 		{"a status that is none", 1000, "", nil,
 			"HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 1\r\nConnection: close\r\n\r\n\n"},
 	} {
-		if got := string(appendRefusal([]byte("before"), c.status, c.text, c.extra...)); got != "before"+c.want {
+		if got := string(AppendRefusal([]byte("before"), c.status, c.text, c.extra...)); got != "before"+c.want {
 			t.Errorf("%s:\ngot  %q\nwant %q", c.name, got, "before"+c.want)
 		}
 	}
@@ -34,12 +34,12 @@ func TestARefusalIsOneWholeResponse(t *testing.T) {
 
 func TestARefusalOfHEADHasNoBody(t *testing.T) {
 	e := badRequest("no Host header")
-	whole := string(e.appendTo(nil, []byte("GET")))
-	head := string(e.appendTo(nil, []byte("HEAD")))
+	whole := string(e.AppendTo(nil, []byte("GET")))
+	head := string(e.AppendTo(nil, []byte("HEAD")))
 	if want, found := strings.CutSuffix(whole, "no Host header\n"); !found || head != want {
 		t.Errorf("GET gets %q, HEAD %q", whole, head)
 	}
-	if got := string(e.appendTo(nil, nil)); got != whole {
+	if got := string(e.AppendTo(nil, nil)); got != whole {
 		t.Errorf("an unknown method gets %q", got)
 	}
 }
@@ -47,7 +47,7 @@ func TestARefusalOfHEADHasNoBody(t *testing.T) {
 func TestARefusalIsBuiltWithoutAllocation(t *testing.T) {
 	buf := make([]byte, 0, 1024)
 	if n := testing.AllocsPerRun(100, func() {
-		appendRefusal(buf, 503, "draining", "Retry-After", "5")
+		AppendRefusal(buf, 503, "draining", "Retry-After", "5")
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

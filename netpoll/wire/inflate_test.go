@@ -1,13 +1,14 @@
-package netpoll
+package wire
 
 import (
 	"bytes"
 	"compress/flate"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"testing"
+
+	"ws-gateway/netpoll/internal/wiretest"
 )
 
 // The examples of RFC 7692, 7.2.3, and what follows from it.
@@ -32,9 +33,9 @@ func TestMessagesAreDecompressed(t *testing.T) {
 		{"stored final block and no byte behind it", "\x01\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f", "Hello"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var d inflater
+			var d Inflater
 			for range 2 {
-				got, err := d.append([]byte("before "), []byte(c.payload), int64(len(c.want)))
+				got, err := d.Append([]byte("before "), []byte(c.payload), int64(len(c.want)))
 				if err != nil || string(got) != "before "+c.want {
 					t.Errorf("got %q, %v", got, err)
 				}
@@ -68,13 +69,13 @@ func TestWhatIsNotDeflateIsRefused(t *testing.T) {
 		{"gzip, not raw", "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var d inflater
+			var d Inflater
 			before := []byte("before")
-			out, err := d.append(before, []byte(c.payload), 1000)
+			out, err := d.Append(before, []byte(c.payload), 1000)
 			if err != errNotDeflate || string(out) != "before" {
 				t.Errorf("got %q, %v", out, err)
 			}
-			if out, err = d.append(nil, []byte(hello), 5); err != nil || string(out) != "Hello" {
+			if out, err = d.Append(nil, []byte(hello), 5); err != nil || string(out) != "Hello" {
 				t.Errorf("the message after it: %q, %v", out, err)
 			}
 		})
@@ -82,53 +83,32 @@ func TestWhatIsNotDeflateIsRefused(t *testing.T) {
 }
 
 func TestNothingOfOneMessageIsSeenInTheNext(t *testing.T) {
-	var d inflater
+	var d Inflater
 	secret := bytes.Repeat([]byte("secret "), 10_000)
-	if _, err := d.append(nil, stdDeflate(t, secret, false), 1<<20); err != nil {
+	if _, err := d.Append(nil, wiretest.Deflate(t, secret, false), 1<<20); err != nil {
 		t.Fatal(err)
 	}
 	// A literal, then a copy from each distance behind it.
 	for _, payload := range []string{"\xf2\x00\x11\x00\x00", "\x4a\x84\x33\x00"} {
-		if out, err := d.append(nil, []byte(payload), 1<<20); err != errNotDeflate {
+		if out, err := d.Append(nil, []byte(payload), 1<<20); err != errNotDeflate {
 			t.Errorf("% x: %q, %v", payload, out, err)
 		}
 	}
 }
 
-// stdDeflate compresses with another compressor; the last block is final or not.
-func stdDeflate(t testing.TB, payload []byte, final bool) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w, err := flate.NewWriter(&b, 6)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = w.Write(payload)
-	if final {
-		if err = errors.Join(err, w.Close()); err != nil {
-			t.Fatal(err)
-		}
-		return append(b.Bytes(), 0)
-	}
-	if err = errors.Join(err, w.Flush()); err != nil {
-		t.Fatal(err)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte(syncMarker))
-}
-
 func TestMessagesOfOtherCompressorsComeBack(t *testing.T) {
-	var d inflater
+	var d Inflater
 	for name, payload := range samplePayloads() {
 		for _, final := range []bool{false, true} {
-			compressed := stdDeflate(t, payload, final)
-			if got, err := d.append(nil, compressed, int64(len(payload))); err != nil || !bytes.Equal(got, payload) {
+			compressed := wiretest.Deflate(t, payload, final)
+			if got, err := d.Append(nil, compressed, int64(len(payload))); err != nil || !bytes.Equal(got, payload) {
 				t.Errorf("%s, final %v: %d bytes of %d, %v", name, final, len(got), len(payload), err)
 			}
 			if len(payload) == 0 {
 				continue
 			}
 			before := []byte("before")
-			if got, err := d.append(before, compressed, int64(len(payload)-1)); err != errInflatedTooBig || string(got) != "before" {
+			if got, err := d.Append(before, compressed, int64(len(payload)-1)); err != ErrInflatedTooBig || string(got) != "before" {
 				t.Errorf("%s, final %v, limit one below: %d bytes, %v", name, final, len(got), err)
 			}
 		}
@@ -136,17 +116,17 @@ func TestMessagesOfOtherCompressorsComeBack(t *testing.T) {
 }
 
 func TestAMessageThatIsCutOffIsRefused(t *testing.T) {
-	var d inflater
+	var d Inflater
 	for _, payload := range [][]byte{[]byte("Hello"), sampleJSON(3000), bytes.Repeat([]byte("ab"), 10_000)} {
 		for _, final := range []bool{false, true} {
-			compressed := stdDeflate(t, payload, final)
+			compressed := wiretest.Deflate(t, payload, final)
 			for n := 1; n < len(compressed); n++ {
 				// Of the standard library's final block, which is empty and stored,
 				// the byte behind it, or the marker, may be missing.
 				if missing := len(compressed) - n; final && (missing == 1 || missing == 1+len(syncMarker)) {
 					continue
 				}
-				if out, err := d.append(nil, compressed[:n], 1<<20); err != errNotDeflate {
+				if out, err := d.Append(nil, compressed[:n], 1<<20); err != errNotDeflate {
 					t.Errorf("%d bytes of %d: %d bytes, %v", n, len(compressed), len(out), err)
 				}
 			}
@@ -156,46 +136,46 @@ func TestAMessageThatIsCutOffIsRefused(t *testing.T) {
 
 func TestABombIsNotInflatedBeyondTheLimit(t *testing.T) {
 	const limit = 1 << 20
-	bomb := stdDeflate(t, make([]byte, 8*limit), false)
-	var d inflater
+	bomb := wiretest.Deflate(t, make([]byte, 8*limit), false)
+	var d Inflater
 	// What would have to be read beyond the limit is spoilt: that it is not noticed
 	// proves that it was not read.
 	window := 32 << 10
 	spoilt := bytes.Clone(bomb[:len(bomb)*(limit+2*window)/(8*limit)])
 	spoilt = append(spoilt, bytes.Repeat([]byte{0xFF}, 100)...)
 	scratch := make([]byte, 0, limit)
-	out, err := d.append(scratch, spoilt, limit)
-	if err != errInflatedTooBig || len(out) != 0 || cap(out) != limit {
+	out, err := d.Append(scratch, spoilt, limit)
+	if err != ErrInflatedTooBig || len(out) != 0 || cap(out) != limit {
 		t.Errorf("got %d bytes, room for %d, %v", len(out), cap(out), err)
 	}
-	if _, err := d.append(scratch, spoilt, 3*limit); err != errNotDeflate {
+	if _, err := d.Append(scratch, spoilt, 3*limit); err != errNotDeflate {
 		t.Errorf("with a higher limit: %v", err)
 	}
 	if n := testing.AllocsPerRun(5, func() {
-		if _, err := d.append(scratch, bomb, limit); err != errInflatedTooBig {
+		if _, err := d.Append(scratch, bomb, limit); err != ErrInflatedTooBig {
 			t.Error(err)
 		}
 	}); n > 0 {
 		t.Errorf("a bomb makes %v allocations", n)
 	}
 	// A bomb in many final blocks.
-	zeros := stdDeflate(t, make([]byte, 1000), true)
+	zeros := wiretest.Deflate(t, make([]byte, 1000), true)
 	parts := bytes.Repeat(zeros[:len(zeros)-1], 2000)
-	if _, err := d.append(scratch, append(parts, 0), limit); err != errInflatedTooBig {
+	if _, err := d.Append(scratch, append(parts, 0), limit); err != ErrInflatedTooBig {
 		t.Errorf("in many final blocks: %v", err)
 	}
-	if out, err := d.append(scratch, append(parts, 0), 2_000_000); err != nil || len(out) != 2_000_000 {
+	if out, err := d.Append(scratch, append(parts, 0), 2_000_000); err != nil || len(out) != 2_000_000 {
 		t.Errorf("in many final blocks, within the limit: %d bytes, %v", len(out), err)
 	}
 }
 
 func TestDecompressionAllocatesNothing(t *testing.T) {
-	var d inflater
+	var d Inflater
 	payload := sampleJSON(4000)
-	compressed, out := stdDeflate(t, payload, false), make([]byte, 0, 8192)
-	d.append(out, compressed, 8192)
+	compressed, out := wiretest.Deflate(t, payload, false), make([]byte, 0, 8192)
+	d.Append(out, compressed, 8192)
 	if n := testing.AllocsPerRun(100, func() {
-		if got, err := d.append(out, compressed, 8192); err != nil || len(got) != len(payload) {
+		if got, err := d.Append(out, compressed, 8192); err != nil || len(got) != len(payload) {
 			t.Error(err)
 		}
 	}); n != 0 {
@@ -203,7 +183,7 @@ func TestDecompressionAllocatesNothing(t *testing.T) {
 	}
 }
 
-// referenceInflate does what inflater.append does, with the standard library's
+// referenceInflate does what Inflater.append does, with the standard library's
 // decoder.
 func referenceInflate(payload []byte, limit int64) (out []byte, err error) {
 	stream := append(bytes.Clone(payload), deflateTail...)
@@ -212,7 +192,7 @@ func referenceInflate(payload []byte, limit int64) (out []byte, err error) {
 		got, err := io.ReadAll(io.LimitReader(flate.NewReader(r), limit+1-int64(len(out))))
 		out = append(out, got...)
 		if int64(len(out)) > limit {
-			return nil, errInflatedTooBig
+			return nil, ErrInflatedTooBig
 		}
 		if err != nil {
 			return nil, errNotDeflate
@@ -236,13 +216,13 @@ func FuzzInflate(f *testing.F) {
 	} {
 		f.Add([]byte(seed), uint16(100))
 	}
-	f.Add(stdDeflate(f, sampleJSON(1000), false), uint16(2000))
-	f.Add(stdDeflate(f, sampleJSON(1000), true), uint16(500))
-	f.Add(stdDeflate(f, make([]byte, 100_000), false), uint16(65535))
-	var d inflater
+	f.Add(wiretest.Deflate(f, sampleJSON(1000), false), uint16(2000))
+	f.Add(wiretest.Deflate(f, sampleJSON(1000), true), uint16(500))
+	f.Add(wiretest.Deflate(f, make([]byte, 100_000), false), uint16(65535))
+	var d Inflater
 	f.Fuzz(func(t *testing.T, payload []byte, limit uint16) {
 		sent := bytes.Clone(payload)
-		got, err := d.append(make([]byte, 0, 16), payload, int64(limit))
+		got, err := d.Append(make([]byte, 0, 16), payload, int64(limit))
 		want, wantErr := referenceInflate(payload, int64(limit))
 		if err != wantErr && err != nil && wantErr != nil {
 			// Before the end of what is cut off one decoder comes a byte further than
@@ -263,15 +243,15 @@ func FuzzInflate(f *testing.F) {
 func BenchmarkInflate(b *testing.B) {
 	for _, n := range []int{100, 500, 1000, 4000, 64_000, 1 << 20} {
 		payload := sampleJSON(n)
-		compressed := stdDeflate(b, payload, false)
+		compressed := wiretest.Deflate(b, payload, false)
 		b.Run(fmt.Sprintf("size=%d", len(payload)), func(b *testing.B) {
-			var d inflater
+			var d Inflater
 			var out []byte
 			b.ReportAllocs()
 			b.SetBytes(int64(len(payload)))
 			for b.Loop() {
 				var err error
-				if out, err = d.append(out[:0], compressed, 2<<20); err != nil {
+				if out, err = d.Append(out[:0], compressed, 2<<20); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -288,7 +268,7 @@ func BenchmarkInflateHostile(b *testing.B) {
 		random[i] = byte(rand.Uint32())
 	}
 	for _, c := range []struct{ name, unit string }{
-		{"a bomb", string(stdDeflate(b, make([]byte, 4*size), false))},
+		{"a bomb", string(wiretest.Deflate(b, make([]byte, 4*size), false))},
 		{"random bytes", string(random)},
 		{"empty stored blocks", "\x00\x00\x00\xff\xff"},
 		{"empty fixed blocks", "\x02\x08\x20\x80\x00"},
@@ -297,11 +277,11 @@ func BenchmarkInflateHostile(b *testing.B) {
 	} {
 		payload := append(bytes.Repeat([]byte(c.unit), max(1, size/len(c.unit))), 0)
 		b.Run(c.name, func(b *testing.B) {
-			var d inflater
+			var d Inflater
 			var out []byte
 			var err error
 			for b.Loop() {
-				out, err = d.append(out[:0], payload, size)
+				out, err = d.Append(out[:0], payload, size)
 			}
 			if err != nil && c.name[0] == 'e' {
 				b.Error(err)

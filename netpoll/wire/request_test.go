@@ -1,4 +1,4 @@
-package netpoll
+package wire
 
 import (
 	"slices"
@@ -10,7 +10,7 @@ import (
 func requestOf(t testing.TB, lines ...string) *Request {
 	t.Helper()
 	var r Request
-	if err := parseHead([]byte(strings.Join(lines, "\r\n")+"\r\n\r\n"), &r); err != nil {
+	if err := ParseHead([]byte(strings.Join(lines, "\r\n")+"\r\n\r\n"), &r); err != nil {
 		t.Fatalf("%q: %s", lines, err)
 	}
 	return &r

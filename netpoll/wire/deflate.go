@@ -1,4 +1,4 @@
-package netpoll
+package wire
 
 import (
 	"bytes"
@@ -11,24 +11,24 @@ import (
 // deflateLevel is where another level begins to cost more than it saves, on JSON
 // of 300 B to 4 KiB: level 3 takes 5 to 25 % more time than 1 and makes messages up
 // to 8 % shorter; 5 and 6 take another 10 to 30 %, for less than 4 %.
-// go test -run - -bench DeflateLevels ./netpoll/
+// go test -run - -bench DeflateLevels ./netpoll/wire
 const deflateLevel = 3
 
-// deflater compresses messages for connections that agreed on permessage-deflate.
+// Deflater compresses messages for connections that agreed on permessage-deflate.
 // The zero value is ready. It is safe for concurrent use: a compressor, which is
 // more than a megabyte, is held during a call only, and the idle ones go with the next
 // garbage collections.
-type deflater struct {
-	pools [maxWindowBits + 1]sync.Pool // *compressor, by the window's bits
+type Deflater struct {
+	pools [MaxWindowBits + 1]sync.Pool // *compressor, by the window's bits
 }
 
 // alike returns the parameters that stand for p where n bytes are to be
 // compressed: connections whose parameters are alike can be sent the same frame.
 // What fits p's window cannot refer back beyond it, so that for short messages all
 // parameters are alike.
-func (p deflateParams) alike(n int) deflateParams {
-	if p.agreed() && n <= 1<<p.windowBits {
-		return deflateParams{windowBits: maxWindowBits}
+func (p DeflateParams) alike(n int) DeflateParams {
+	if p.Agreed() && n <= 1<<p.WindowBits {
+		return DeflateParams{WindowBits: MaxWindowBits}
 	}
 	return p
 }
@@ -37,12 +37,12 @@ func (p deflateParams) alike(n int) deflateParams {
 // out with RSV1 set, to dst. ok is false, and dst unchanged, where it would not be
 // shorter than payload: the message is sent as it is. That is so for the empty
 // message, whose compressed form is a byte (7.2.3.6).
-func (d *deflater) append(dst, payload []byte, p deflateParams) (out []byte, ok bool) {
+func (d *Deflater) append(dst, payload []byte, p DeflateParams) (out []byte, ok bool) {
 	if len(payload) == 0 {
 		return dst, false
 	}
 	p = p.alike(len(payload))
-	pool := &d.pools[p.windowBits]
+	pool := &d.pools[p.WindowBits]
 	c, _ := pool.Get().(*compressor)
 	if c == nil {
 		c = newCompressor(p)
@@ -61,13 +61,13 @@ type compressor struct {
 
 // newCompressor makes a compressor with the window of p. Levels are to be had with
 // the largest one only; the others are level 5.
-func newCompressor(p deflateParams) *compressor {
+func newCompressor(p DeflateParams) *compressor {
 	var w *flate.Writer
 	var err error
-	if p.windowBits == maxWindowBits {
+	if p.WindowBits == MaxWindowBits {
 		w, err = flate.NewWriter(nil, deflateLevel)
 	} else {
-		w, err = flate.NewWriterWindow(nil, 1<<p.windowBits)
+		w, err = flate.NewWriterWindow(nil, 1<<p.WindowBits)
 	}
 	if err != nil {
 		panic("BUG: " + err.Error())

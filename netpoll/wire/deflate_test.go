@@ -1,11 +1,9 @@
-package netpoll
+package wire
 
 import (
 	"bytes"
-	"compress/flate"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -13,6 +11,8 @@ import (
 	"testing"
 
 	kflate "github.com/klauspost/compress/flate"
+
+	"ws-gateway/netpoll/internal/wiretest"
 )
 
 // walk is what walkDeflate found.
@@ -170,9 +170,6 @@ func (w *bitWalker) block(k *walk, literals, distances canonical) {
 	}
 }
 
-// underRace: the race detector makes all of this ten times slower.
-const underRace = racePoolAllocs > 0
-
 // samplePayloads are messages of many kinds and sizes.
 func samplePayloads() map[string][]byte {
 	r := rand.New(rand.NewPCG(7, 92))
@@ -193,7 +190,7 @@ func samplePayloads() map[string][]byte {
 	}
 	samples := map[string][]byte{"empty": nil, "a byte": {7}, "hello": []byte("Hello")}
 	sizes := []int{100, 255, 1000, 4096, 65536, 150_000}
-	if !underRace {
+	if !wiretest.Race {
 		sizes = append(sizes, 256, 257, 32767, 32768, 32769, 65535)
 	}
 	for _, n := range sizes {
@@ -203,7 +200,7 @@ func samplePayloads() map[string][]byte {
 		samples[fmt.Sprintf("JSON of about %d", n)] = sampleJSON(n)
 	}
 	// What repeats at just the distance that a window holds, or just does not.
-	for bits := minWindowBits; bits <= maxWindowBits; bits++ {
+	for bits := minWindowBits; bits <= MaxWindowBits; bits++ {
 		for _, d := range []int{-1, 0, 1} {
 			period := random(1<<bits + d)
 			samples[fmt.Sprintf("period of %d", len(period))] = bytes.Repeat(period, 2+20_000/len(period))
@@ -227,18 +224,13 @@ func sampleJSON(n int) []byte {
 	return append(b[:len(b)-1], "]}"...)
 }
 
-// stdInflate is what a client does: RFC 7692, 7.2.2, with another decoder.
-func stdInflate(payload []byte) ([]byte, error) {
-	return io.ReadAll(flate.NewReader(io.MultiReader(bytes.NewReader(payload), strings.NewReader(deflateTail))))
-}
-
 func TestCompressedMessagesComeBackAndKeepToTheWindow(t *testing.T) {
-	var d deflater
+	var d Deflater
 	farthest := map[int]int{}
 	for name, payload := range samplePayloads() {
-		for bits := minWindowBits; bits <= maxWindowBits; bits++ {
+		for bits := minWindowBits; bits <= MaxWindowBits; bits++ {
 			before := []byte("before")
-			out, ok := d.append(before, payload, deflateParams{windowBits: uint8(bits)})
+			out, ok := d.append(before, payload, DeflateParams{WindowBits: uint8(bits)})
 			if !bytes.HasPrefix(out, before) {
 				t.Fatalf("%s, %d bits: what was there before is lost", name, bits)
 			}
@@ -260,12 +252,12 @@ func TestCompressedMessagesComeBackAndKeepToTheWindow(t *testing.T) {
 				t.Errorf("%s, %d bits: refers %d bytes back", name, bits, walked.farthest)
 			}
 			farthest[bits] = max(farthest[bits], walked.farthest)
-			if got, err := stdInflate(compressed); err != nil || !bytes.Equal(got, payload) {
+			if got, err := wiretest.Inflate(compressed); err != nil || !bytes.Equal(got, payload) {
 				t.Errorf("%s, %d bits: the standard library finds %d bytes of %d, %v", name, bits, len(got), len(payload), err)
 			}
 		}
 	}
-	for bits := minWindowBits; bits <= maxWindowBits; bits++ {
+	for bits := minWindowBits; bits <= MaxWindowBits; bits++ {
 		if farthest[bits] < 1<<bits-64 { // otherwise the samples would not show a window that is too large
 			t.Errorf("with %d bits no message refers further back than %d bytes", bits, farthest[bits])
 		}
@@ -273,22 +265,22 @@ func TestCompressedMessagesComeBackAndKeepToTheWindow(t *testing.T) {
 }
 
 func TestWhatWouldNotBecomeShorterIsNotCompressed(t *testing.T) {
-	var d deflater
+	var d Deflater
 	samples := samplePayloads()
 	for _, name := range []string{"empty", "a byte", "hello", "random of 100", "random of 4096", "random of 150000"} {
-		if out, ok := d.append(nil, samples[name], deflateParams{windowBits: 15}); ok || out != nil {
+		if out, ok := d.append(nil, samples[name], DeflateParams{WindowBits: 15}); ok || out != nil {
 			t.Errorf("%s became %d bytes of %d", name, len(out), len(samples[name]))
 		}
 	}
 	for n := range 400 { // some of them just break even
 		payload := sampleJSON(400)[:n]
-		if out, ok := d.append(nil, payload, deflateParams{windowBits: 15}); ok && len(out) >= n {
+		if out, ok := d.append(nil, payload, DeflateParams{WindowBits: 15}); ok && len(out) >= n {
 			t.Errorf("%d bytes became %d", n, len(out))
 		}
 	}
 	for _, name := range []string{"JSON of about 255", "text of 1000", "zeros of 65536"} {
 		for range 2 { // a compressor that gave up goes on working
-			if _, ok := d.append(nil, samples[name], deflateParams{windowBits: 15}); !ok {
+			if _, ok := d.append(nil, samples[name], DeflateParams{WindowBits: 15}); !ok {
 				t.Errorf("%s did not become shorter", name)
 			}
 		}
@@ -297,25 +289,25 @@ func TestWhatWouldNotBecomeShorterIsNotCompressed(t *testing.T) {
 
 func TestOneFrameServesAllWhoseParametersAreAlike(t *testing.T) {
 	for n := range 40_000 {
-		for bits := uint8(minWindowBits); bits <= maxWindowBits; bits++ {
-			p := deflateParams{windowBits: bits}
+		for bits := uint8(minWindowBits); bits <= MaxWindowBits; bits++ {
+			p := DeflateParams{WindowBits: bits}
 			want := p
 			if n <= 1<<bits {
-				want.windowBits = maxWindowBits
+				want.WindowBits = MaxWindowBits
 			}
 			if got := p.alike(n); got != want {
 				t.Fatalf("%d bytes, %d bits: %+v", n, bits, got)
 			}
 		}
-		if p := (deflateParams{}).alike(n); p.agreed() {
+		if p := (DeflateParams{}).alike(n); p.Agreed() {
 			t.Fatalf("%d bytes, nothing agreed on: %+v", n, p)
 		}
 	}
-	var d deflater
+	var d Deflater
 	payload := sampleJSON(2000)[:2048]
 	var frames [][]byte
-	for bits := uint8(11); bits <= maxWindowBits; bits++ {
-		out, _ := d.append(nil, payload, deflateParams{windowBits: bits})
+	for bits := uint8(11); bits <= MaxWindowBits; bits++ {
+		out, _ := d.append(nil, payload, DeflateParams{WindowBits: bits})
 		frames = append(frames, out)
 		if !bytes.Equal(out, frames[0]) {
 			t.Errorf("%d bits: another frame", bits)
@@ -324,18 +316,18 @@ func TestOneFrameServesAllWhoseParametersAreAlike(t *testing.T) {
 }
 
 func TestMessagesAreCompressedFromManyGoroutines(t *testing.T) {
-	var d deflater
+	var d Deflater
 	var workers sync.WaitGroup
 	for i := range 8 {
 		workers.Go(func() {
-			var in inflater
+			var in Inflater
 			var compressed, got []byte
 			for n := range 50 {
 				payload := sampleJSON(200 + n*40 + i*300)
 				var ok bool
-				compressed, ok = d.append(compressed[:0], payload, deflateParams{windowBits: uint8(minWindowBits + (i+n)%8)})
+				compressed, ok = d.append(compressed[:0], payload, DeflateParams{WindowBits: uint8(minWindowBits + (i+n)%8)})
 				var err error
-				if got, err = in.append(got[:0], compressed, int64(len(payload))); !ok || err != nil || !bytes.Equal(got, payload) {
+				if got, err = in.Append(got[:0], compressed, int64(len(payload))); !ok || err != nil || !bytes.Equal(got, payload) {
 					t.Errorf("%d bytes: %v, %v", len(payload), ok, err)
 					return
 				}
@@ -346,13 +338,13 @@ func TestMessagesAreCompressedFromManyGoroutines(t *testing.T) {
 }
 
 func TestCompressionAllocatesNothing(t *testing.T) {
-	var d deflater
+	var d Deflater
 	out, payload := make([]byte, 0, 8192), sampleJSON(4096)
 	for _, bits := range []uint8{8, 15} {
-		p := deflateParams{windowBits: bits}
+		p := DeflateParams{WindowBits: bits}
 		d.append(out, payload, p)
 		allowed := 0.0
-		if underRace { // the pool is made to forget
+		if wiretest.Race { // the pool is made to forget
 			allowed = 100
 		}
 		if n := testing.AllocsPerRun(100, func() {
@@ -370,12 +362,12 @@ func FuzzDeflate(f *testing.F) {
 		f.Add(bytes.Repeat([]byte("abcdefgh"), 1<<bits), uint8(bits), uint16(300))
 	}
 	f.Add([]byte{}, uint8(0), uint16(0))
-	var d deflater
-	var in inflater
+	var d Deflater
+	var in Inflater
 	f.Fuzz(func(t *testing.T, seed []byte, bits uint8, times uint16) {
 		bits = minWindowBits + bits%8
 		payload := bytes.Repeat(seed, 1+int(times)%(1+100_000/(len(seed)+1)))
-		compressed, ok := d.append(nil, payload, deflateParams{windowBits: bits})
+		compressed, ok := d.append(nil, payload, DeflateParams{WindowBits: bits})
 		if !ok {
 			return
 		}
@@ -383,17 +375,17 @@ func FuzzDeflate(f *testing.F) {
 		if err != nil || !bytes.Equal(walked.out, payload) || walked.farthest > 1<<bits || len(compressed) >= len(payload) {
 			t.Fatalf("%d bytes, %d bits: %d bytes that refer %d back, %v", len(payload), bits, len(compressed), walked.farthest, err)
 		}
-		if got, err := stdInflate(compressed); err != nil || !bytes.Equal(got, payload) {
+		if got, err := wiretest.Inflate(compressed); err != nil || !bytes.Equal(got, payload) {
 			t.Fatalf("%d bytes, %d bits: the standard library: %v", len(payload), bits, err)
 		}
-		if got, err := in.append(nil, compressed, int64(len(payload))); err != nil || !bytes.Equal(got, payload) {
-			t.Fatalf("%d bytes, %d bits: the inflater: %v", len(payload), bits, err)
+		if got, err := in.Append(nil, compressed, int64(len(payload))); err != nil || !bytes.Equal(got, payload) {
+			t.Fatalf("%d bytes, %d bits: the Inflater: %v", len(payload), bits, err)
 		}
 	})
 }
 
 func BenchmarkDeflate(b *testing.B) {
-	var d deflater
+	var d Deflater
 	for _, bits := range []uint8{8, 15} {
 		for _, n := range []int{100, 500, 1000, 4000, 64_000} {
 			payload := sampleJSON(n)
@@ -401,7 +393,7 @@ func BenchmarkDeflate(b *testing.B) {
 				b.ReportAllocs()
 				var out []byte
 				for b.Loop() {
-					out, _ = d.append(out[:0], payload, deflateParams{windowBits: bits})
+					out, _ = d.append(out[:0], payload, DeflateParams{WindowBits: bits})
 				}
 				b.ReportMetric(float64(len(out))/float64(len(payload)), "ratio")
 			})
@@ -443,7 +435,7 @@ func BenchmarkCompressorMemory(b *testing.B) {
 			runtime.GC()
 			runtime.ReadMemStats(&before)
 			for range 64 {
-				c := newCompressor(deflateParams{windowBits: bits})
+				c := newCompressor(DeflateParams{WindowBits: bits})
 				c.append(nil, payload)
 				kept = append(kept, c)
 			}

@@ -1,8 +1,11 @@
-package netpoll
+package wire
 
 import (
 	"fmt"
 	"strconv"
+	"strings"
+
+	"ws-gateway/httptoken"
 )
 
 // charset is a set of bytes.
@@ -10,12 +13,12 @@ type charset [256]bool
 
 // The sets that the grammar of a request head is made of.
 var (
-	tokenByte   = charsetOf(alphanumeric + "!#$%&'*+-.^_`|~") // RFC 9110, 5.6.2
+	tokenByte   = charsetWhere(httptoken.IsByte)
 	digitByte   = charsetOf(digits)
 	hostByte    = charsetOf(alphanumeric + "-._~%!$&'()*+,;=:[]") // RFC 3986, 3.2.2 and 3.2.3
 	schemeByte  = charsetOf(alphanumeric + "+-.")                 // RFC 3986, 3.1
-	visibleByte = charsetRange(0x21, 0x7E)
-	fieldByte   = charsetRange(0x20, 0xFF).with('\t').without(0x7F) // RFC 9110, 5.5
+	visibleByte = charsetWhere(func(c byte) bool { return 0x21 <= c && c <= 0x7E })
+	fieldByte   = charsetWhere(func(c byte) bool { return c >= 0x20 && c != 0x7F || c == '\t' }) // RFC 9110, 5.5
 )
 
 const (
@@ -23,24 +26,17 @@ const (
 	alphanumeric = digits + "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )
 
+func charsetWhere(isMember func(byte) bool) *charset {
+	s := new(charset)
+	for c := range s {
+		s[c] = isMember(byte(c))
+	}
+	return s
+}
+
 func charsetOf(members string) *charset {
-	s := new(charset)
-	for i := range len(members) {
-		s[members[i]] = true
-	}
-	return s
+	return charsetWhere(func(c byte) bool { return strings.IndexByte(members, c) >= 0 })
 }
-
-func charsetRange(from, to int) *charset {
-	s := new(charset)
-	for c := from; c <= to; c++ {
-		s[c] = true
-	}
-	return s
-}
-
-func (s *charset) with(c byte) *charset    { s[c] = true; return s }
-func (s *charset) without(c byte) *charset { s[c] = false; return s }
 
 func (s *charset) has(c byte) bool { return s[c] }
 

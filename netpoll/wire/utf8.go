@@ -1,17 +1,17 @@
-package netpoll
+package wire
 
 import "unicode/utf8"
 
-// utf8State checks UTF-8 that arrives in pieces. The zero value is the start of
+// UTF8Checker checks UTF-8 that arrives in pieces. The zero value is the start of
 // a text.
-type utf8State struct {
+type UTF8Checker struct {
 	carry [utf8.UTFMax - 1]byte // the start of a sequence whose rest is still to come
 	n     uint8                 // bytes in carry
 }
 
-// feed checks the next piece. It returns false as soon as what has arrived can
+// Feed checks the next piece. It returns false as soon as what has arrived can
 // no longer become valid UTF-8, whatever follows; the state is then spent.
-func (s *utf8State) feed(p []byte) bool {
+func (s *UTF8Checker) Feed(p []byte) bool {
 	if s.n > 0 {
 		var ok bool
 		if p, ok = s.complete(p); !ok {
@@ -34,7 +34,7 @@ func (s *utf8State) feed(p []byte) bool {
 }
 
 // complete takes from p what the carried sequence lacks and returns the rest.
-func (s *utf8State) complete(p []byte) (rest []byte, ok bool) {
+func (s *UTF8Checker) complete(p []byte) (rest []byte, ok bool) {
 	var seq [utf8.UTFMax]byte
 	n := copy(seq[:], s.carry[:s.n])
 	for i, c := range p {
@@ -49,5 +49,5 @@ func (s *utf8State) complete(p []byte) (rest []byte, ok bool) {
 	return nil, true
 }
 
-// done reports whether the text may end here: no sequence is left incomplete.
-func (s *utf8State) done() bool { return s.n == 0 }
+// Done reports whether the text may end here: no sequence is left incomplete.
+func (s *UTF8Checker) Done() bool { return s.n == 0 }

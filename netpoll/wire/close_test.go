@@ -1,4 +1,4 @@
-package netpoll
+package wire
 
 import (
 	"encoding/binary"
@@ -15,7 +15,7 @@ func TestClosePayloadIsTakenApart(t *testing.T) {
 		payload string
 		code    ws.StatusCode
 		reason  string
-		v       *violation
+		v       *Violation
 	}{
 		{"nothing", "", 1005, "", nil},
 		{"half a code", "\x03", 0, "", errClosePayload},
@@ -26,7 +26,7 @@ func TestClosePayloadIsTakenApart(t *testing.T) {
 		{"surrogate in the reason", "\x03\xe8\xed\xa0\x80", 0, "", errCloseReason},
 		{"bad code before bad reason", "\x03\xed\xff", 0, "", errCloseCode},
 	} {
-		code, reason, v := parseClosePayload([]byte(c.payload))
+		code, reason, v := ParseClosePayload([]byte(c.payload))
 		if code != c.code || reason != c.reason || v != c.v {
 			t.Errorf("%s: got %d %q %v, want %d %q %v", c.name, code, reason, v, c.code, c.reason, c.v)
 		}
@@ -42,21 +42,21 @@ func TestOnlyCloseCodesThatMayBeOnTheWireAreTaken(t *testing.T) {
 		return false
 	}
 	for code := range 1 << 16 {
-		got, _, v := parseClosePayload(binary.BigEndian.AppendUint16(nil, uint16(code)))
+		got, _, v := ParseClosePayload(binary.BigEndian.AppendUint16(nil, uint16(code)))
 		if (v == nil) != valid(code) {
 			t.Errorf("code %d: violation %v", code, v)
 		}
 		if v == nil && int(got) != code {
 			t.Errorf("code %d came out as %d", code, got)
 		}
-		if v != nil && v.code != ws.StatusProtocolError {
-			t.Errorf("code %d is answered with %d", code, v.code)
+		if v != nil && v.Code != ws.StatusProtocolError {
+			t.Errorf("code %d is answered with %d", code, v.Code)
 		}
 	}
 }
 
 func TestAReasonThatIsNotUTF8IsAnsweredWith1007(t *testing.T) {
-	if _, _, v := parseClosePayload([]byte("\x03\xe8\xff")); v == nil || v.code != 1007 {
+	if _, _, v := ParseClosePayload([]byte("\x03\xe8\xff")); v == nil || v.Code != 1007 {
 		t.Errorf("got %v", v)
 	}
 }
@@ -76,7 +76,7 @@ func TestAReasonIsCutAtARuneBoundary(t *testing.T) {
 		{"a replacement that does not fit", x[:121] + "\xff", x[:121]},
 		{"nothing but invalid bytes", strings.Repeat("\xff", 200), strings.Repeat("\uFFFD", 41)},
 	} {
-		if got := cutReason(c.in); got != c.want {
+		if got := CutReason(c.in); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
 	}
@@ -87,7 +87,7 @@ func FuzzClosePayload(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
-		code, reason, v := parseClosePayload(p)
+		code, reason, v := ParseClosePayload(p)
 		if v == nil && len(p) > 0 {
 			if again := binary.BigEndian.AppendUint16(nil, uint16(code)); string(again)+reason != string(p) {
 				t.Errorf("% x came out as %d %q", p, code, reason)
@@ -98,7 +98,7 @@ func FuzzClosePayload(f *testing.F) {
 				t.Errorf("% x was taken; gobwas: %v", p, err)
 			}
 		}
-		cut := cutReason(string(p))
+		cut := CutReason(string(p))
 		if len(cut) > maxReason || !utf8.ValidString(cut) {
 			t.Errorf("% x was cut to % x", p, cut)
 		}

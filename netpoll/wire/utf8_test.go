@@ -1,22 +1,24 @@
-package netpoll
+package wire
 
 import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"ws-gateway/netpoll/internal/wiretest"
 )
 
 // feedAll feeds text in pieces of n bytes and reports whether it was taken whole.
 func feedAll(text string, n int) bool {
-	var s utf8State
+	var s UTF8Checker
 	for len(text) > 0 {
 		piece := text[:min(n, len(text))]
 		text = text[len(piece):]
-		if !s.feed([]byte(piece)) {
+		if !s.Feed([]byte(piece)) {
 			return false
 		}
 	}
-	return s.done()
+	return s.Done()
 }
 
 func TestTextIsJudgedTheSameWhereverItIsCut(t *testing.T) {
@@ -41,10 +43,10 @@ func TestWhatCanNoLongerBecomeUTF8FailsWithTheByteThatSpoilsIt(t *testing.T) {
 		for _, before := range []string{"", "a", "é", "日", "😀"} {
 			text := before + bad
 			for first := 0; first < len(text); first++ {
-				var s utf8State
-				if !s.feed([]byte(text[:first])) {
+				var s UTF8Checker
+				if !s.Feed([]byte(text[:first])) {
 					t.Errorf("%q: failed after %d bytes", text, first)
-				} else if s.feed([]byte(text[first:])) {
+				} else if s.Feed([]byte(text[first:])) {
 					t.Errorf("%q, cut at %d: not failed at its end", text, first)
 				}
 			}
@@ -55,14 +57,14 @@ func TestWhatCanNoLongerBecomeUTF8FailsWithTheByteThatSpoilsIt(t *testing.T) {
 func TestAnIncompleteSequenceIsNotTheEndOfAText(t *testing.T) {
 	for _, seq := range []string{"é", "日", "😀"} {
 		for cut := 1; cut < len(seq); cut++ {
-			var s utf8State
-			if !s.feed([]byte("abc"+seq[:cut])) || s.done() {
+			var s UTF8Checker
+			if !s.Feed([]byte("abc"+seq[:cut])) || s.Done() {
 				t.Errorf("%d bytes of %q: failed, or done", cut, seq)
 			}
-			if !s.feed(nil) || s.done() {
+			if !s.Feed(nil) || s.Done() {
 				t.Errorf("%d bytes of %q and an empty piece: failed, or done", cut, seq)
 			}
-			if !s.feed([]byte(seq[cut:])) || !s.done() {
+			if !s.Feed([]byte(seq[cut:])) || !s.Done() {
 				t.Errorf("%q cut at %d: failed, or not done", seq, cut)
 			}
 		}
@@ -72,8 +74,8 @@ func TestAnIncompleteSequenceIsNotTheEndOfAText(t *testing.T) {
 func TestTextIsCheckedWithoutAllocation(t *testing.T) {
 	a, b := []byte("日本\xe8"), []byte("\xaa\x9e done")
 	if n := testing.AllocsPerRun(100, func() {
-		var s utf8State
-		if !s.feed(a) || !s.feed(b) || !s.done() {
+		var s UTF8Checker
+		if !s.Feed(a) || !s.Feed(b) || !s.Done() {
 			t.Error("valid text refused")
 		}
 	}); n != 0 {
@@ -92,39 +94,27 @@ func FuzzUTF8(f *testing.F) {
 		want := utf8.Valid(p)
 		for i := range len(p) + 1 {
 			for j := i; j <= len(p); j++ {
-				var s utf8State
-				got := s.feed(p[:i]) && s.feed(p[i:j]) && s.feed(p[j:]) && s.done()
+				var s UTF8Checker
+				got := s.Feed(p[:i]) && s.Feed(p[i:j]) && s.Feed(p[j:]) && s.Done()
 				if got != want {
 					t.Fatalf("% x cut at %d and %d: %v, want %v", p, i, j, got, want)
 				}
 			}
 			// Whatever is let through can still be completed.
-			var s utf8State
-			if s.feed(p[:i]) && !s.done() && !completable(p[:i]) {
+			var s UTF8Checker
+			if s.Feed(p[:i]) && !s.Done() && !wiretest.Completable(p[:i]) {
 				t.Fatalf("% x was let through", p[:i])
 			}
 		}
 	})
 }
 
-// completable tries the continuations that the boundaries of RFC 3629 leave.
-func completable(p []byte) bool {
-	for _, a := range []string{"\x80", "\x90", "\xa0", "\xbf"} {
-		for _, rest := range []string{"", "\x80", "\x80\x80"} {
-			if utf8.ValidString(string(p) + a + rest) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 func BenchmarkUTF8Feed(b *testing.B) {
 	p := []byte(strings.Repeat("plain ascii text ", 1000))
 	b.SetBytes(int64(len(p)))
 	for b.Loop() {
-		var s utf8State
-		if !s.feed(p) {
+		var s UTF8Checker
+		if !s.Feed(p) {
 			b.Fatal("valid text refused")
 		}
 	}

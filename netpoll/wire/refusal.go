@@ -1,4 +1,4 @@
-package netpoll
+package wire
 
 import (
 	"net/http"
@@ -15,10 +15,10 @@ type HandshakeError struct {
 // Error returns the text.
 func (e *HandshakeError) Error() string { return e.Text }
 
-// appendTo appends the answer to a request with the given method, nil where it
+// AppendTo appends the answer to a request with the given method, nil where it
 // is not known.
-func (e *HandshakeError) appendTo(dst, method []byte) []byte {
-	dst = appendRefusal(dst, e.Status, e.Text, e.Header...)
+func (e *HandshakeError) AppendTo(dst, method []byte) []byte {
+	dst = AppendRefusal(dst, e.Status, e.Text, e.Header...)
 	if string(method) == http.MethodHead {
 		// RFC 9110, 9.3.2: the server MUST NOT send content in the response.
 		dst = dst[:len(dst)-len(e.Text)-1]
@@ -30,16 +30,16 @@ func badRequest(text string) *HandshakeError {
 	return &HandshakeError{Status: http.StatusBadRequest, Text: text}
 }
 
-// appendRefusal appends a whole response that refuses a request and announces
+// AppendRefusal appends a whole response that refuses a request and announces
 // the end of the connection. Text becomes the body, one line; extra are further
 // header fields, name, value, name, value, and must not come from outside.
-func appendRefusal(dst []byte, status int, text string, extra ...string) []byte {
-	dst = appendRefusalHead(dst, status, "text/plain; charset=utf-8", len(text)+1, extra...)
+func AppendRefusal(dst []byte, status int, text string, extra ...string) []byte {
+	dst = AppendRefusalHead(dst, status, "text/plain; charset=utf-8", len(text)+1, extra...)
 	return append(appendLine(dst, text), '\n')
 }
 
-// appendRefusalHead is appendRefusal up to the body of length bytes.
-func appendRefusalHead(dst []byte, status int, contentType string, length int, extra ...string) []byte {
+// AppendRefusalHead is AppendRefusal up to the body of length bytes.
+func AppendRefusalHead(dst []byte, status int, contentType string, length int, extra ...string) []byte {
 	if status < 400 || status > 599 {
 		status = http.StatusInternalServerError
 	}

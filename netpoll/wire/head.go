@@ -1,4 +1,4 @@
-package netpoll
+package wire
 
 import (
 	"bytes"
@@ -11,10 +11,10 @@ const maxFields = 256
 
 var headEnding = []byte("\r\n\r\n")
 
-// headEnd returns the index just behind the empty line that ends the request
+// HeadEnd returns the index just behind the empty line that ends the request
 // head in b, or -1 if it is not there yet. The first from bytes of b have been
 // searched before.
-func headEnd(b []byte, from int) int {
+func HeadEnd(b []byte, from int) int {
 	// The ending may have begun in what was searched.
 	from = max(0, from-len(headEnding)+1)
 	i := bytes.Index(b[from:], headEnding)
@@ -24,11 +24,11 @@ func headEnd(b []byte, from int) int {
 	return from + i + len(headEnding)
 }
 
-// headHopeless looks at an incomplete request head and returns an error if no
+// CheckPartialHead looks at an incomplete request head and returns an error if no
 // further bytes can make it a valid one, so that whoever speaks something else
 // here is told at once and not by a timeout. It looks no further than the first
 // line.
-func headHopeless(b []byte) *HandshakeError {
+func CheckPartialHead(b []byte) *HandshakeError {
 	b = skipEmptyLine(b)
 	if len(b) == 0 || len(b) == 1 && b[0] == '\r' {
 		return nil
@@ -54,10 +54,10 @@ func headHopeless(b []byte) *HandshakeError {
 	return nil
 }
 
-// parseHead parses a complete request head, up to and including the empty line,
+// ParseHead parses a complete request head, up to and including the empty line,
 // into r, whose Fields are reused and whose Remote is kept. It is as strict as
 // RFC 9112 allows: what two programs could understand differently is refused.
-func parseHead(head []byte, r *Request) *HandshakeError {
+func ParseHead(head []byte, r *Request) *HandshakeError {
 	*r = Request{Remote: r.Remote, Fields: r.Fields[:0]}
 	rest := skipEmptyLine(head)
 	if len(rest) > 0 {

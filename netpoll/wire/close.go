@@ -1,4 +1,4 @@
-package netpoll
+package wire
 
 import (
 	"encoding/binary"
@@ -11,14 +11,14 @@ import (
 const maxReason = ws.MaxControlFramePayloadSize - 2
 
 var (
-	errClosePayload = &violation{ws.StatusProtocolError, "close frame with half a code"}
-	errCloseCode    = &violation{ws.StatusProtocolError, "close code that must not be sent"}
-	errCloseReason  = &violation{ws.StatusInvalidFramePayloadData, "close reason is not UTF-8"}
+	errClosePayload = &Violation{ws.StatusProtocolError, "close frame with half a code"}
+	errCloseCode    = &Violation{ws.StatusProtocolError, "close code that must not be sent"}
+	errCloseReason  = &Violation{ws.StatusInvalidFramePayloadData, "close reason is not UTF-8"}
 )
 
-// parseClosePayload takes the unmasked payload of a close frame apart. Code is
+// ParseClosePayload takes the unmasked payload of a close frame apart. Code is
 // 1005 where there is none (RFC 6455, 7.1.5).
-func parseClosePayload(p []byte) (code ws.StatusCode, reason string, v *violation) {
+func ParseClosePayload(p []byte) (code ws.StatusCode, reason string, v *Violation) {
 	if len(p) == 0 {
 		return ws.StatusNoStatusRcvd, "", nil
 	}
@@ -51,9 +51,9 @@ func mayBeSent(code ws.StatusCode) bool {
 	}
 }
 
-// cutReason makes s fit for a close frame: valid UTF-8 of at most 123 bytes, cut
+// CutReason makes s fit for a close frame: valid UTF-8 of at most 123 bytes, cut
 // at a rune boundary.
-func cutReason(s string) string {
+func CutReason(s string) string {
 	if len(s) <= maxReason && utf8.ValidString(s) {
 		return s
 	}

@@ -1,4 +1,4 @@
-package netpoll
+package wire
 
 import (
 	"encoding/base64"
@@ -8,9 +8,9 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// checkUpgrade checks that a request which parseHead found valid is a valid
+// CheckUpgrade checks that a request which ParseHead found valid is a valid
 // opening handshake (RFC 6455, 4.2.1).
-func checkUpgrade(r *Request) *HandshakeError {
+func CheckUpgrade(r *Request) *HandshakeError {
 	if string(r.Method) != http.MethodGet {
 		return &HandshakeError{
 			Status: http.StatusMethodNotAllowed,
@@ -116,8 +116,8 @@ func checkSubprotocols(r *Request) *HandshakeError {
 	return nil
 }
 
-// upgrader writes the 101 responses of one loop.
-type upgrader struct {
+// Upgrader writes the 101 responses of one loop.
+type Upgrader struct {
 	gobwas ws.Upgrader
 	conn   memoryConn
 
@@ -126,8 +126,8 @@ type upgrader struct {
 	subprotocol, extensions string
 }
 
-func newUpgrader() *upgrader {
-	u := &upgrader{}
+func NewUpgrader() *Upgrader {
+	u := &Upgrader{}
 	u.gobwas = ws.Upgrader{
 		ReadBufferSize:  512, // more than the canonical head
 		WriteBufferSize: 512,
@@ -136,13 +136,13 @@ func newUpgrader() *upgrader {
 	return u
 }
 
-// accept returns the 101 that accepts r, which checkUpgrade must have found valid.
+// accept returns the 101 that accepts r, which CheckUpgrade must have found valid.
 // It selects subprotocol if the client has offered it; extensions is the value of
 // Sec-WebSocket-Extensions, "" for none. The response is valid until the next call.
 //
 // gobwas is shown a canonical head instead of the client's: it refuses lists in
 // Upgrade that RFC 9110 allows, and has no need of the other fields.
-func (u *upgrader) accept(r *Request, subprotocol, extensions string) (response []byte) {
+func (u *Upgrader) Accept(r *Request, subprotocol, extensions string) (response []byte) {
 	key, _ := r.Get("Sec-WebSocket-Key")
 	u.conn.in = append(append(append(u.conn.in[:0], canonicalHead...), key...), headEnding...)
 	u.conn.unread = u.conn.in
@@ -164,7 +164,7 @@ const canonicalHead = "GET / HTTP/1.1\r\n" +
 	"Sec-Websocket-Key: "
 
 // WriteTo writes the further header fields of the 101: gobwas calls it.
-func (u *upgrader) WriteTo(w io.Writer) (int64, error) {
+func (u *Upgrader) WriteTo(w io.Writer) (int64, error) {
 	n, err := writeField(w, "Sec-WebSocket-Extensions: ", u.extensions)
 	if err != nil {
 		return n, err
@@ -175,7 +175,7 @@ func (u *upgrader) WriteTo(w io.Writer) (int64, error) {
 
 // writeSubprotocol: RFC 6455, 4.2.2: a subprotocol that the client has not offered
 // must not be selected.
-func (u *upgrader) writeSubprotocol(w io.Writer) (int64, error) {
+func (u *Upgrader) writeSubprotocol(w io.Writer) (int64, error) {
 	offered := false
 	u.request.EachSubprotocol(func(offer []byte) bool {
 		offered = string(offer) == u.subprotocol

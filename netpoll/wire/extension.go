@@ -1,23 +1,23 @@
-package netpoll
+package wire
 
-// deflateParams is what a connection agreed on about permessage-deflate
+// DeflateParams is what a connection agreed on about permessage-deflate
 // (RFC 7692). The zero value is a connection without it.
 //
 // Context takeover is never agreed on, in neither direction: each message is
 // compressed by itself, so that an idle connection keeps no window.
-type deflateParams struct {
-	windowBits uint8 // of what we send: it refers back at most 1<<windowBits bytes; 0: no compression
+type DeflateParams struct {
+	WindowBits uint8 // of what we send: it refers back at most 1<<WindowBits bytes; 0: no compression
 }
 
 // agreed reports whether messages may be compressed.
-func (p deflateParams) agreed() bool { return p.windowBits != 0 }
+func (p DeflateParams) Agreed() bool { return p.WindowBits != 0 }
 
 const (
 	minWindowBits = 8
-	maxWindowBits = 15
+	MaxWindowBits = 15
 )
 
-// negotiateDeflate answers the extensions that the client offers: with the first
+// NegotiateDeflate answers the extensions that the client offers: with the first
 // offer of permessage-deflate that can be accepted, in the order of the client's
 // preference. Response is the value of the Sec-WebSocket-Extensions header of the
 // 101, "" where nothing is accepted, which is no error; err is a field that breaks
@@ -27,7 +27,7 @@ const (
 // no_context_takeover parameters whether they were offered or not. It never needs
 // to answer client_max_window_bits (7.1.2.2): a message from a window of any size
 // can be decompressed.
-func negotiateDeflate(r *Request) (p deflateParams, response string, err *HandshakeError) {
+func NegotiateDeflate(r *Request) (p DeflateParams, response string, err *HandshakeError) {
 	for i := range r.Fields {
 		if !r.Fields[i].is("Sec-WebSocket-Extensions") {
 			continue
@@ -36,10 +36,10 @@ func negotiateDeflate(r *Request) (p deflateParams, response string, err *Handsh
 		for s.skipCommas(); len(s.rest) > 0; s.skipCommas() {
 			offer, ok := s.extension()
 			if !ok {
-				return deflateParams{}, "", errExtensions
+				return DeflateParams{}, "", errExtensions
 			}
-			if !p.agreed() && !offer.declined {
-				p.windowBits, response = offer.accept()
+			if !p.Agreed() && !offer.declined {
+				p.WindowBits, response = offer.accept()
 			}
 		}
 	}
@@ -117,13 +117,13 @@ func (o *deflateOffer) accept() (windowBits uint8, response string) {
 	if o.given[serverMaxWindowBits] {
 		return o.windowBits, deflateResponses[o.windowBits]
 	}
-	return maxWindowBits, deflateResponse
+	return MaxWindowBits, deflateResponse
 }
 
 const deflateResponse = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
 // deflateResponses are the answers to offers with server_max_window_bits.
-var deflateResponses = [maxWindowBits + 1]string{
+var deflateResponses = [MaxWindowBits + 1]string{
 	8:  deflateResponse + "; server_max_window_bits=8",
 	9:  deflateResponse + "; server_max_window_bits=9",
 	10: deflateResponse + "; server_max_window_bits=10",

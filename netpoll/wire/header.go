@@ -1,4 +1,4 @@
-package netpoll
+package wire
 
 import (
 	"encoding/binary"
@@ -6,53 +6,41 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// header is the header of a frame from a client (RFC 6455, 5.2).
-type header struct {
-	fin    bool
-	masked bool // always true of a header that decodeHeader lets through
-	rsv    byte // RSV1 to RSV3 as the bits 4, 2 and 1
-	op     ws.OpCode
-	mask   [4]byte
-	length int64 // of the payload
-}
-
-// violation is what a client did against RFC 6455: the close code and the
+// Violation is what a client did against RFC 6455: the close code and the
 // reason that it is told.
-type violation struct {
-	code   ws.StatusCode
-	reason string
+type Violation struct {
+	Code   ws.StatusCode
+	Reason string
 }
 
 var (
-	errReservedBits   = &violation{ws.StatusProtocolError, "reserved bits set in a frame header"}
-	errReservedOpCode = &violation{ws.StatusProtocolError, "reserved opcode"}
-	errControlPieces  = &violation{ws.StatusProtocolError, "fragmented control frame"}
-	errControlLength  = &violation{ws.StatusProtocolError, "control frame of more than 125 bytes"}
-	errUnmasked       = &violation{ws.StatusProtocolError, "unmasked frame"}
-	errLengthForm     = &violation{ws.StatusProtocolError, "frame length not in its shortest form"}
-	errLengthSign     = &violation{ws.StatusProtocolError, "frame length with the top bit set"}
+	errReservedBits   = &Violation{ws.StatusProtocolError, "reserved bits set in a frame header"}
+	errReservedOpCode = &Violation{ws.StatusProtocolError, "reserved opcode"}
+	errControlPieces  = &Violation{ws.StatusProtocolError, "fragmented control frame"}
+	errControlLength  = &Violation{ws.StatusProtocolError, "control frame of more than 125 bytes"}
+	errUnmasked       = &Violation{ws.StatusProtocolError, "unmasked frame"}
+	errLengthForm     = &Violation{ws.StatusProtocolError, "frame length not in its shortest form"}
+	errLengthSign     = &Violation{ws.StatusProtocolError, "frame length with the top bit set"}
 )
 
-// rsv1 is the bit that permessage-deflate gives a meaning (RFC 7692, 6).
+// rsv1 is the bit of ws.Header.Rsv that permessage-deflate gives a meaning
+// (RFC 7692, 6): the message that the frame begins is compressed.
 const rsv1 = 4
 
-// compressed reports whether the message that the frame begins is compressed.
-func (h *header) compressed() bool { return h.rsv&rsv1 != 0 }
-
-// decodeHeader decodes the header at the start of b, n bytes of it. Where b ends
+// DecodeHeader decodes the header at the start of b, n bytes of it. Where b ends
 // within the header, n is 0: it is called again from the start with more bytes,
 // of which it never needs more than ws.MaxHeaderSize. A violation is reported as
 // soon as the byte that makes it one is there. Deflate says whether
 // permessage-deflate was agreed on.
-func decodeHeader(b []byte, deflate bool) (h header, n int, v *violation) {
+func DecodeHeader(b []byte, deflate bool) (h ws.Header, n int, v *Violation) {
 	if len(b) == 0 {
 		return h, 0, nil
 	}
-	h.fin = b[0]&0x80 != 0
-	h.rsv = b[0] >> 4 & 7
-	h.op = ws.OpCode(b[0] & 0x0F)
-	reserved := h.rsv
-	if deflate && (h.op == ws.OpText || h.op == ws.OpBinary) {
+	h.Fin = b[0]&0x80 != 0
+	h.Rsv = b[0] >> 4 & 7
+	h.OpCode = ws.OpCode(b[0] & 0x0F)
+	reserved := h.Rsv
+	if deflate && (h.OpCode == ws.OpText || h.OpCode == ws.OpBinary) {
 		// RFC 7692, 6.1: RSV1 is set on the first fragment of a message only, and
 		// never on a control frame.
 		reserved &^= rsv1
@@ -62,9 +50,9 @@ func decodeHeader(b []byte, deflate bool) (h header, n int, v *violation) {
 		// RFC 6455, 5.2: MUST be 0 unless an extension is negotiated that
 		// defines meanings for non-zero values.
 		return h, 0, errReservedBits
-	case h.op.IsReserved():
+	case h.OpCode.IsReserved():
 		return h, 0, errReservedOpCode
-	case h.op.IsControl() && !h.fin:
+	case h.OpCode.IsControl() && !h.Fin:
 		// RFC 6455, 5.5: All control frames MUST have a payload length of 125
 		// bytes or less and MUST NOT be fragmented.
 		return h, 0, errControlPieces
@@ -72,27 +60,27 @@ func decodeHeader(b []byte, deflate bool) (h header, n int, v *violation) {
 	if len(b) == 1 {
 		return h, 0, nil
 	}
-	h.masked = b[1]&0x80 != 0
-	h.length = int64(b[1] & 0x7F)
+	h.Masked = b[1]&0x80 != 0
+	h.Length = int64(b[1] & 0x7F)
 	switch {
-	case !h.masked:
+	case !h.Masked:
 		// RFC 6455, 5.1: The server MUST close the connection upon receiving a
 		// frame that is not masked.
 		return h, 0, errUnmasked
-	case h.op.IsControl() && h.length > ws.MaxControlFramePayloadSize:
+	case h.OpCode.IsControl() && h.Length > ws.MaxControlFramePayloadSize:
 		return h, 0, errControlLength
 	}
 	n = 2
-	if h.length > 125 {
-		if h.length, n, v = decodeLength(b[1:]); v != nil || n == 0 {
+	if h.Length > 125 {
+		if h.Length, n, v = decodeLength(b[1:]); v != nil || n == 0 {
 			return h, 0, v
 		}
 		n++
 	}
-	if len(b) < n+len(h.mask) {
+	if len(b) < n+len(h.Mask) {
 		return h, 0, nil
 	}
-	return h, n + copy(h.mask[:], b[n:]), nil
+	return h, n + copy(h.Mask[:], b[n:]), nil
 }
 
 // decodeLength decodes the extended length that the length byte b[0] announces,
@@ -100,7 +88,7 @@ func decodeHeader(b []byte, deflate bool) (h header, n int, v *violation) {
 //
 // RFC 6455, 5.2: the minimal number of bytes MUST be used to encode the length;
 // the most significant bit MUST be 0.
-func decodeLength(b []byte) (length int64, n int, v *violation) {
+func decodeLength(b []byte) (length int64, n int, v *Violation) {
 	ext := b[1:]
 	if b[0]&0x7F == 126 {
 		if len(ext) < 2 {

@@ -1,4 +1,4 @@
-package netpoll
+package wire
 
 import (
 	"fmt"
@@ -102,14 +102,14 @@ func TestOffersAreAnswered(t *testing.T) {
 		{"broken in the field after a good offer", []string{"permessage-deflate", "x y"}, malformed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, response, err := negotiateDeflate(offering(c.fields...))
+			p, response, err := NegotiateDeflate(offering(c.fields...))
 			if c.want == malformed {
-				if err == nil || err.Status != http.StatusBadRequest || response != "" || p.agreed() {
+				if err == nil || err.Status != http.StatusBadRequest || response != "" || p.Agreed() {
 					t.Errorf("%q: %+v, %q, %v", c.fields, p, response, err)
 				}
 				return
 			}
-			if response != c.want || err != nil || p.agreed() != (c.want != "") {
+			if response != c.want || err != nil || p.Agreed() != (c.want != "") {
 				t.Errorf("%q: %+v, %q, %v; want %q", c.fields, p, response, err, c.want)
 			}
 		})
@@ -180,9 +180,9 @@ func TestEveryLegalOfferIsAcceptedInEveryOrder(t *testing.T) {
 			{"permessage-deflate; bad", offer},
 			{offer + ", permessage-deflate"},
 		} {
-			p, response, err := negotiateDeflate(offering(fields...))
-			if err != nil || response != want || int(p.windowBits) != window {
-				t.Errorf("%q: window %d, %q, %v; want %q", fields, p.windowBits, response, err, want)
+			p, response, err := NegotiateDeflate(offering(fields...))
+			if err != nil || response != want || int(p.WindowBits) != window {
+				t.Errorf("%q: window %d, %q, %v; want %q", fields, p.WindowBits, response, err, want)
 			}
 		}
 	})
@@ -194,14 +194,14 @@ func TestEveryLegalOfferIsAcceptedInEveryOrder(t *testing.T) {
 func TestEveryLegalOfferSpoiltByOneParameterIsDeclined(t *testing.T) {
 	legalOffers(func(offer string, _ int) {
 		for _, bad := range []string{"x", "server_max_window_bits=7", "client_max_window_bits=16", "server_no_context_takeover=0"} {
-			if p, response, err := negotiateDeflate(offering(offer + "; " + bad)); p.agreed() || response != "" || err != nil {
+			if p, response, err := NegotiateDeflate(offering(offer + "; " + bad)); p.Agreed() || response != "" || err != nil {
 				t.Errorf("%q; %s: %+v, %q, %v", offer, bad, p, response, err)
 			}
 		}
 		first, _, valued := strings.Cut(offer, ";")
 		if valued {
 			last := offer[strings.LastIndexByte(offer, ';'):]
-			if p, response, err := negotiateDeflate(offering(offer + last)); p.agreed() || response != "" || err != nil {
+			if p, response, err := NegotiateDeflate(offering(offer + last)); p.Agreed() || response != "" || err != nil {
 				t.Errorf("%q twice in %q: %+v, %q, %v", last, first, p, response, err)
 			}
 		}
@@ -211,7 +211,7 @@ func TestEveryLegalOfferSpoiltByOneParameterIsDeclined(t *testing.T) {
 func TestNegotiationAllocatesNothing(t *testing.T) {
 	r := offering("mux; a=b", "permessage-deflate; server_max_window_bits=16, permessage-deflate; client_max_window_bits; server_max_window_bits=12")
 	if n := testing.AllocsPerRun(100, func() {
-		if p, _, _ := negotiateDeflate(r); p.windowBits != 12 {
+		if p, _, _ := NegotiateDeflate(r); p.WindowBits != 12 {
 			t.Error("not agreed")
 		}
 	}); n != 0 {
@@ -234,7 +234,7 @@ var (
 	bitsRegexp  = regexp.MustCompile(`^([89]|1[0-5])$`)
 )
 
-// expectedAnswer judges the fields in another way than negotiateDeflate does.
+// expectedAnswer judges the fields in another way than NegotiateDeflate does.
 func expectedAnswer(fields []string) string {
 	if len(fields) == 0 {
 		return ""
@@ -282,7 +282,7 @@ func FuzzNegotiate(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, lines string) {
 		fields := strings.Split(lines[:min(len(lines), 512)], "\n")
-		p, response, err := negotiateDeflate(offering(fields...))
+		p, response, err := NegotiateDeflate(offering(fields...))
 		got := response
 		if err != nil {
 			got = malformed
@@ -295,8 +295,8 @@ func FuzzNegotiate(f *testing.F) {
 			want = 15
 			fmt.Sscanf(response, plainAnswer+"; server_max_window_bits=%d", &want)
 		}
-		if int(p.windowBits) != want {
-			t.Fatalf("%q: answered %q, but the window has %d bits", fields, response, p.windowBits)
+		if int(p.WindowBits) != want {
+			t.Fatalf("%q: answered %q, but the window has %d bits", fields, response, p.WindowBits)
 		}
 	})
 }

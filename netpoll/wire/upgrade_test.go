@@ -1,4 +1,4 @@
-package netpoll
+package wire
 
 import (
 	"bufio"
@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"ws-gateway/netpoll/internal/wiretest"
 )
 
 // handshakeLines is a valid handshake; edit replaces the lines that begin with
@@ -64,11 +66,11 @@ func TestAValidHandshakePasses(t *testing.T) {
 		{"a key whose last bits are not 0", []string{"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAB=="}},
 	} {
 		r := requestOf(t, handshakeLines(c.edit...)...)
-		if err := checkUpgrade(r); err != nil {
+		if err := CheckUpgrade(r); err != nil {
 			t.Errorf("%s: %d %s", c.name, err.Status, err)
 			continue
 		}
-		accept101(t, newUpgrader(), r, "", "")
+		accept101(t, NewUpgrader(), r, "", "")
 	}
 }
 
@@ -120,7 +122,7 @@ func TestABadHandshakeIsRefusedWithWhatIsWrong(t *testing.T) {
 		{"a quoted subprotocol", []string{`Sec-WebSocket-Protocol: "chat"`}, 400, "Sec-WebSocket-Protocol", nil},
 	} {
 		r := requestOf(t, handshakeLines(c.edit...)...)
-		err := checkUpgrade(r)
+		err := CheckUpgrade(r)
 		if err == nil {
 			t.Errorf("%s: passed", c.name)
 			continue
@@ -132,10 +134,10 @@ func TestABadHandshakeIsRefusedWithWhatIsWrong(t *testing.T) {
 	}
 }
 
-// accept101 runs the upgrader and reads the response as a client would.
-func accept101(t testing.TB, u *upgrader, r *Request, subprotocol, extensions string) http.Header {
+// accept101 runs the Upgrader and reads the response as a client would.
+func accept101(t testing.TB, u *Upgrader, r *Request, subprotocol, extensions string) http.Header {
 	t.Helper()
-	raw := u.accept(r, subprotocol, extensions)
+	raw := u.Accept(r, subprotocol, extensions)
 	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(raw)), &http.Request{Method: "GET"})
 	if err != nil {
 		t.Fatalf("%q: %v", raw, err)
@@ -155,7 +157,7 @@ func acceptFor(key string) string {
 }
 
 func TestAnAcceptedHandshakeIsAnsweredWith101(t *testing.T) {
-	u := newUpgrader()
+	u := NewUpgrader()
 	for _, key := range []string{"dGhlIHNhbXBsZSBub25jZQ==", "AAAAAAAAAAAAAAAAAAAAAA=="} { // the first is RFC 6455's own, 1.3
 		header := accept101(t, u, requestOf(t, handshakeLines("Sec-WebSocket-Key: "+key)...), "", "")
 		want := http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Accept": {acceptFor(key)}}
@@ -171,7 +173,7 @@ func TestAnAcceptedHandshakeIsAnsweredWith101(t *testing.T) {
 }
 
 func TestOnlyAnOfferedSubprotocolIsSelected(t *testing.T) {
-	u := newUpgrader()
+	u := NewUpgrader()
 	offer := []string{"Sec-WebSocket-Protocol: a, chat", "+Sec-WebSocket-Protocol: v2"}
 	for _, c := range []struct {
 		name     string
@@ -197,14 +199,14 @@ func TestOnlyAnOfferedSubprotocolIsSelected(t *testing.T) {
 
 func TestALongSubprotocolDoesNotBreakTheResponse(t *testing.T) {
 	name := strings.Repeat("p", 20_000)
-	header := accept101(t, newUpgrader(), requestOf(t, handshakeLines("Sec-WebSocket-Protocol: "+name)...), name, "")
+	header := accept101(t, NewUpgrader(), requestOf(t, handshakeLines("Sec-WebSocket-Protocol: "+name)...), name, "")
 	if got := header.Get("Sec-WebSocket-Protocol"); got != name {
 		t.Errorf("selected %d bytes of %d", len(got), len(name))
 	}
 }
 
 func TestAHandshakeLeavesNoTraceInTheNext(t *testing.T) {
-	u := newUpgrader()
+	u := NewUpgrader()
 	offered := requestOf(t, handshakeLines("Sec-WebSocket-Protocol: chat")...)
 	for range 2 {
 		header := accept101(t, u, offered, "chat", "permessage-deflate")
@@ -224,14 +226,18 @@ func TestToAcceptAnUncheckedRequestIsABug(t *testing.T) {
 			t.Errorf("got %q", bug)
 		}
 	}()
-	newUpgrader().accept(requestOf(t, handshakeLines("Sec-WebSocket-Key: short")...), "", "")
+	NewUpgrader().Accept(requestOf(t, handshakeLines("Sec-WebSocket-Key: short")...), "", "")
 	t.Error("accepted")
 }
 
 func TestAnUpgradeAllocatesOnlyGobwasNonce(t *testing.T) {
-	u := newUpgrader()
+	u := NewUpgrader()
 	r := requestOf(t, handshakeLines("Sec-WebSocket-Protocol: chat")...)
-	if n := testing.AllocsPerRun(1000, func() { u.accept(r, "chat", "") }); n > 1+racePoolAllocs {
+	want := 1.0
+	if wiretest.Race { // sync.Pool then drops some of what it is given, and gobwas makes its two buffers anew
+		want += 4
+	}
+	if n := testing.AllocsPerRun(1000, func() { u.Accept(r, "chat", "") }); n > want {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -243,15 +249,15 @@ func FuzzUpgrade(f *testing.F) {
 	f.Add([]byte(strings.Join(handshakeLines("Content-Length: 00"), "\r\n")+"\r\n\r\n"), "x\r\n\r\n")
 	f.Fuzz(func(t *testing.T, head []byte, subprotocol string) {
 		var r Request
-		if parseHead(head, &r) != nil {
+		if ParseHead(head, &r) != nil {
 			return
 		}
-		if err := checkUpgrade(&r); err != nil {
+		if err := CheckUpgrade(&r); err != nil {
 			checkRefusal(t, err, &r)
 			return
 		}
 		key, _ := r.Get("Sec-WebSocket-Key")
-		header := accept101(t, newUpgrader(), &r, subprotocol, "")
+		header := accept101(t, NewUpgrader(), &r, subprotocol, "")
 		if got, want := header.Get("Sec-WebSocket-Accept"), acceptFor(string(key)); got != want {
 			t.Fatalf("%q: accept %q, want %q", head, got, want)
 		}
@@ -264,12 +270,12 @@ func FuzzUpgrade(f *testing.F) {
 func BenchmarkUpgrade(b *testing.B) {
 	head := []byte(browserHead)
 	r := Request{Fields: make([]Field, 0, 32)}
-	u := newUpgrader()
+	u := NewUpgrader()
 	b.ReportAllocs()
 	for b.Loop() {
-		if headEnd(head, 0) != len(head) || parseHead(head, &r) != nil || checkUpgrade(&r) != nil {
+		if HeadEnd(head, 0) != len(head) || ParseHead(head, &r) != nil || CheckUpgrade(&r) != nil {
 			b.Fatal("head refused")
 		}
-		u.accept(&r, "", "")
+		u.Accept(&r, "", "")
 	}
 }
