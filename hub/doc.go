@@ -16,5 +16,5 @@
 // for a bounded piece of map work only.
 //
 // hub/directory and hub/wheel are the parts that know no connection. Of our other
-// packages hub imports netpoll, forward and the leaves httptoken and jsoncheck.
+// packages hub imports netpoll, netpoll/wire, forward, httptoken and jsoncheck.
 package hub
