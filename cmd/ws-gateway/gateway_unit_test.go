@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"ws-gateway/cmd/ws-gateway/api"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/cmd/ws-gateway/settings"
 )
@@ -127,20 +128,24 @@ func TestManagementMovesToAnAddressOfItsOwn(t *testing.T) {
 		if ready["callback"] != "http://127.0.0.1:1/x" {
 			t.Errorf("callback is logged as %v", ready["callback"])
 		}
-		place := gatewayPlace{api: "http://" + ready["admin"].(string)}
-		if strings.HasPrefix(admin, "unix:") {
-			place = gatewayPlace{api: "http://localhost", socket: socket}
+		at := ready["admin"].(string)
+		if !strings.HasPrefix(admin, "unix:") {
+			at = "http://" + at
 		}
-		api := newGatewayAPI(place)
-		if online, err := api.list(t.Context()); err != nil || len(online) != 0 {
+		list := func(at string) (*api.Answer, error) {
+			client, err := api.New(at, "", unitPatience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.CloseIdle()
+			return client.Ask(t.Context(), http.MethodGet, api.PathList, nil, nil)
+		}
+		if online, err := list(at); err != nil || string(online.Data) != "[]" {
 			t.Errorf("%s: got %v, %v", admin, online, err)
 		}
-		shared := newGatewayAPI(gatewayPlace{api: "http://" + ready["listen"].(string)})
-		if _, err := shared.list(t.Context()); err == nil {
+		if _, err := list("http://" + ready["listen"].(string)); err == nil {
 			t.Errorf("%s: management is served beside the clients too", admin)
 		}
-		api.http.CloseIdleConnections()
-		shared.http.CloseIdleConnections()
 		p.signals <- os.Interrupt
 		if code := p.wait(t); code != program.ExitOK {
 			t.Errorf("%s: exit code %d:\n%s", admin, code, p.log)

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"encoding/json"
@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	feedKept    = 200 // entries that a page gets when it comes or comes back
+	feedKept    = 200 // entries that a page gets when it connects
 	feedWaiting = 64  // entries that may wait for a page
 )
 
@@ -23,8 +23,8 @@ type feedEntry struct {
 	Body      json.RawMessage `json:"body"`
 }
 
-// feed gives the callbacks to the pages as they arrive. A page that does not keep
-// up is cut off; its browser comes back for what it has missed.
+// feed passes the callbacks to the pages as they arrive. A page that does not keep up is
+// cut off; its browser connects again and gets what it has missed.
 type feed struct {
 	mu      sync.Mutex // guards following
 	last    uint64
@@ -54,8 +54,8 @@ func (f *feed) publish(e feedEntry) {
 	}
 }
 
-// subscribe returns what came after entry number since, and a channel of what
-// will come, which is closed when the reader is cut off.
+// subscribe returns the entries after number since, and a channel of those that will
+// come. The channel is closed when the reader is cut off.
 func (f *feed) subscribe(since uint64) (missed []feedEntry, entries chan feedEntry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -91,7 +91,7 @@ func (f *feed) end() {
 
 // ServeHTTP streams the feed as server-sent events.
 func (f *feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	since, _ := strconv.ParseUint(r.Header.Get("Last-Event-ID"), 10, 64) // absent or odd: from the start
+	since, _ := strconv.ParseUint(r.Header.Get("Last-Event-ID"), 10, 64) // absent or malformed: from the start
 	missed, entries := f.subscribe(since)
 	defer f.unsubscribe(entries)
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -117,7 +117,7 @@ func (f *feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func writeEntry(w http.ResponseWriter, e feedEntry) {
 	data, err := json.Marshal(e)
 	if err != nil {
-		return // a body that is no JSON; the handler has refused it
+		return // a body that is not JSON; the handler has refused it
 	}
 	fmt.Fprintf(w, "id: %d\ndata: %s\n\n", e.Number, data)
 }

@@ -1,0 +1,166 @@
+package demo
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+)
+
+// demoServer is the app alone, before a gateway that does not answer.
+func demoServer(t *testing.T) (*App, *httptest.Server) {
+	app, err := newApp(Gateway{Clients: "127.0.0.1:1", API: "http://127.0.0.1:1", Path: "/ws", UserHeader: "X-Bfl-User"}, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(app.handler())
+	t.Cleanup(server.Close)
+	t.Cleanup(app.feed.end)
+	return app, server
+}
+
+func request(t *testing.T, method, url, body string, header ...string) (status int, answer string, head http.Header) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	response, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text), response.Header
+}
+
+func TestTheAppAnswers204EvenWhenTheGatewaysAPIFails(t *testing.T) {
+	app, server := demoServer(t)
+	status, _, _ := request(t, "POST", server.URL+CallbackPath, `{"action":"open","user_name":"a","conn_id":"1","data":{}}`)
+	if status != http.StatusNoContent || app.feed.last != 1 {
+		t.Errorf("status %d, %d entries: any other answer would have the event sent again", status, app.feed.last)
+	}
+	if status, _, _ := request(t, "POST", server.URL+CallbackPath, `{`); status != http.StatusBadRequest {
+		t.Errorf("no JSON: status %d", status)
+	}
+}
+
+func TestOtherSitesCannotMakeTheBrowserUseTheApp(t *testing.T) {
+	_, server := demoServer(t)
+	for _, path := range []string{"/close", CallbackPath} {
+		if status, _, _ := request(t, "POST", server.URL+path, "conn_id=1", "Sec-Fetch-Site", "cross-site", "Content-Type", "application/x-www-form-urlencoded"); status != http.StatusForbidden {
+			t.Errorf("%s: status %d", path, status)
+		}
+	}
+	status, page, head := request(t, "GET", server.URL+"/", "")
+	if status != http.StatusOK || !strings.Contains(page, "<title>ws-gateway demo</title>") || !strings.Contains(head.Get("Content-Security-Policy"), "default-src 'none'") {
+		t.Errorf("status %d, %v", status, head)
+	}
+}
+
+func TestThePageNamesNoOutsideResource(t *testing.T) {
+	for _, file := range []string{"index.html", "style.css", "app.js", "icon.svg"} {
+		text, err := pageFiles.ReadFile("page/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain := strings.ReplaceAll(string(text), "http://www.w3.org/2000/svg", "")
+		for _, bad := range []string{"http://", "https://", "innerHTML", "document.write", "insertAdjacentHTML", " style="} {
+			if strings.Contains(plain, bad) {
+				t.Errorf("%s contains %s", file, bad)
+			}
+		}
+	}
+}
+
+func TestAUserNameIsMadeFitForAHeader(t *testing.T) {
+	for typed, want := range map[string]string{
+		"":                       "guest",
+		" \t":                    "guest",
+		" Ada ":                  "Ada",
+		"a\r\nX-Bfl-User: root":  "aX-Bfl-User: root",
+		"Zoë 山":                  "Zoë 山",
+		"\xff":                   "\uFFFD",
+		strings.Repeat("ä", 100): strings.Repeat("ä", 32),
+	} {
+		if got := userName(typed); got != want {
+			t.Errorf("%q: got %q, want %q", typed, got, want)
+		}
+	}
+}
+
+func TestThePageGetsWhatItMissedAndThenWhatComes(t *testing.T) {
+	app, server := demoServer(t)
+	for i := range feedKept + 5 {
+		app.feed.publish(feedEntry{RequestID: fmt.Sprint(i), Body: json.RawMessage(`{}`)})
+	}
+	r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+"/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Last-Event-ID", fmt.Sprint(feedKept+3))
+	response, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	next := func() string {
+		for lines.Scan() {
+			if id, ok := strings.CutPrefix(lines.Text(), "id: "); ok {
+				return id
+			}
+		}
+		return "end"
+	}
+	for n := feedKept + 4; n <= feedKept+5; n++ {
+		if got := next(); got != fmt.Sprint(n) {
+			t.Fatalf("got entry %s, want %d", got, n)
+		}
+	}
+	app.feed.publish(feedEntry{Body: json.RawMessage(`{}`)})
+	if got := next(); got != fmt.Sprint(feedKept+6) {
+		t.Errorf("got entry %s", got)
+	}
+	app.feed.end()
+	if got := next(); got != "end" {
+		t.Errorf("got entry %s after the end", got)
+	}
+}
+
+func TestAPageThatDoesNotKeepUpIsCutOff(t *testing.T) {
+	f := newFeed()
+	_, slow := f.subscribe(0)
+	for range feedWaiting + 1 {
+		f.publish(feedEntry{})
+	}
+	for range feedWaiting {
+		if _, ok := <-slow; !ok {
+			t.Fatal("cut off too early")
+		}
+	}
+	if _, ok := <-slow; ok {
+		t.Error("not cut off")
+	}
+	if missed, _ := f.subscribe(feedWaiting); len(missed) != 1 {
+		t.Errorf("coming back it gets %d entries", len(missed))
+	}
+	f.end()
+	if _, after := f.subscribe(0); after == nil {
+		t.Error("no channel after the end")
+	} else if _, ok := <-after; ok {
+		t.Error("an entry after the end")
+	}
+}

@@ -1,0 +1,89 @@
+package demo
+
+import (
+	"embed"
+	"io/fs"
+	stdlog "log"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"unicode"
+
+	"github.com/rs/zerolog"
+)
+
+//go:embed page
+var pageFiles embed.FS
+
+func (a *App) handler() http.Handler {
+	page, err := fs.Sub(pageFiles, "page")
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+CallbackPath, a.handleEvent)
+	mux.Handle("GET /ws", a.ingress())
+	mux.Handle("GET /events", a.feed)
+	mux.HandleFunc("GET /online", a.handleOnline)
+	mux.HandleFunc("POST /close", a.handleClose)
+	mux.Handle("GET /", http.FileServerFS(page))
+	return http.NewCrossOriginProtection().Handler(withPolicy(mux))
+}
+
+// withPolicy lets the page load nothing from elsewhere.
+func withPolicy(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-cache")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// ingress stands for the proxy in front of a gateway. It knows who the user is and writes
+// the name into the user header, whatever the client has sent there. This one believes
+// the name in the URL; a real one asks for a login.
+func (a *App) ingress() http.Handler {
+	target := &url.URL{Scheme: "http", Host: a.gateway.Clients}
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.URL.Path, r.Out.URL.RawPath = a.gateway.Path, ""
+			r.Out.Host = r.In.Host
+			r.Out.Header.Set(a.gateway.UserHeader, userName(r.In.URL.Query().Get("user")))
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			a.log.Debug().Err(err).Msg("demo app: passing a client on")
+			w.WriteHeader(http.StatusBadGateway)
+		},
+		ErrorLog: quietly(a.log),
+	}
+}
+
+// userName makes a name that somebody has typed fit for a header and a list.
+func userName(typed string) string {
+	const longest = 32
+	name := []rune(strings.TrimSpace(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, typed)))
+	if len(name) == 0 {
+		return "guest"
+	}
+	return string(name[:min(len(name), longest)])
+}
+
+// quietly is for libraries that log the trouble of a single connection.
+func quietly(log zerolog.Logger) *stdlog.Logger {
+	return stdlog.New(debugWriter{log}, "", 0)
+}
+
+type debugWriter struct{ log zerolog.Logger }
+
+func (w debugWriter) Write(line []byte) (int, error) {
+	w.log.Debug().Msg(strings.TrimSpace(string(line)))
+	return len(line), nil
+}
