@@ -4,11 +4,25 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
+
+	"ws-gateway/admin/access"
 )
+
+// HandOff returns the decision for netpoll.Config.HandOff, which turns strangers away
+// before they cost more than a request head. While there is an admin token it lets
+// everybody through, to be asked for it here; otherwise only loopback peers, and whoever
+// asks for /healthz or /readyz. hasToken is called for each such request, on the loops:
+// see [Server.HasToken].
+func HandOff(hasToken func() bool) func(peer netip.AddrPort, path []byte) bool {
+	return func(peer netip.AddrPort, path []byte) bool {
+		return peer.Addr().Unmap().IsLoopback() || routeOf(path).who == access.Everybody || hasToken()
+	}
+}
 
 // Serve answers the requests of ln's connections until ln is closed, which is
 // no error, or Shutdown. It may be called for several listeners at a time, and

@@ -5,6 +5,8 @@ import (
 
 	"github.com/tidwall/gjson"
 	"github.com/valyala/fasthttp"
+
+	"ws-gateway/admin/access"
 )
 
 const (
@@ -21,6 +23,10 @@ const (
 	success     = succeeded + `}`
 	successData = succeeded + `,"data":`
 )
+
+// refusal is an HTTP status above 400 and one line for the caller. The zero value refuses
+// nothing.
+type refusal access.Refusal
 
 // outcome is what became of a request, for the metrics.
 type outcome uint8
@@ -72,15 +78,15 @@ func answerInvalid(ctx *fasthttp.RequestCtx, code int, why string) outcome {
 // text. One that turned a proxy or a stranger away ends the connection, so that
 // it is not used again for requests which belong elsewhere.
 func answerRefusal(ctx *fasthttp.RequestCtx, r refusal, text bool) outcome {
-	ctx.Response.SetStatusCode(r.status)
+	ctx.Response.SetStatusCode(r.Status)
 	if text {
 		setHead(ctx, textType)
-		ctx.Response.SetBodyString(r.why + "\n")
+		ctx.Response.SetBodyString(r.Why + "\n")
 	} else {
 		setHead(ctx, jsonType)
-		ctx.Response.SetBodyRaw(appendError(nil, r.status, r.why))
+		ctx.Response.SetBodyRaw(appendError(nil, r.Status, r.Why))
 	}
-	switch r.status {
+	switch r.Status {
 	case fasthttp.StatusUnauthorized:
 		ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, `Bearer realm="ws-gateway"`)
 		ctx.SetConnectionClose()

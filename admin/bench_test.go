@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"github.com/valyala/fasthttp"
 	"golang.org/x/sys/unix"
 
 	"ws-gateway/hub"
@@ -24,24 +23,6 @@ func BenchmarkParseSend(b *testing.B) {
 	for b.Loop() {
 		if _, err := parseSend(body, nil, 1<<20); err != nil {
 			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkAccessRules(b *testing.B) {
-	g, err := newGuard(&Config{UserHeader: "X-Bfl-User"})
-	if err != nil {
-		b.Fatal(err)
-	}
-	var h fasthttp.RequestHeader
-	h.SetHost("127.0.0.1:40010")
-	for _, name := range []string{"User-Agent", "Accept", "Content-Type", "Accept-Encoding", "Connection"} {
-		h.Set(name, "something or other")
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if no := g.check(&h, loopbackPeer, routeNamed("list")); no.status != 0 {
-			b.Fatal(no)
 		}
 	}
 }

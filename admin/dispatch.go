@@ -3,9 +3,12 @@ package admin
 import (
 	"fmt"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"ws-gateway/admin/access"
 )
 
 // handle answers one request, on its connection's goroutine.
@@ -22,7 +25,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		ctx.SetConnectionClose()
 	}
 	callerOf(ctx).unread = ctx.Request.IsBodyStream()
-	if no.status != 0 {
+	if no.Status != 0 {
 		ctx.SetConnectionClose()
 		s.done(t.route, answerRefusal(ctx, no, false), began)
 		return
@@ -51,15 +54,18 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, t target) outcome {
 		ctx.SetConnectionClose()
 		return answerRefusal(ctx, refusal{fasthttp.StatusMisdirectedRequest, "clients are not served on this connection: open a new one"}, false)
 	}
-	from := callerOf(ctx).from
-	if r.who == everybody {
-		if from == remotePeer {
+	peer := callerOf(ctx).peer
+	if r.who == access.Everybody {
+		if peer.Place == access.Remote {
 			ctx.SetConnectionClose() // strangers keep nothing
 		}
-	} else if no := s.admit(ctx, r); no.status != 0 {
-		return answerRefusal(ctx, no, r.text)
-	} else if no := s.guard.checkAuthority(t.authority, &ctx.Request.Header, from); no.status != 0 {
-		return answerRefusal(ctx, no, r.text)
+	} else if no, retry := s.rules.Admit(&ctx.Request.Header, peer, r.who); no.Status != 0 {
+		if retry > 0 {
+			ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(int(retry/time.Second)))
+		}
+		return answerRefusal(ctx, refusal(no), r.text)
+	} else if no := s.rules.CheckAuthority(t.authority, &ctx.Request.Header, peer.Place); no.Status != 0 {
+		return answerRefusal(ctx, refusal(no), r.text)
 	}
 	if r == unknown || r.optIn && !s.settings.Load().profiles {
 		// On a proxy's pooled connection a stranger's wrong path must not bring the

@@ -6,11 +6,11 @@
 //	                             (bounds)  (a goroutine  (route, access  (parse, call,
 //	                                        a connection) rules, method)  answer)
 //
-// A request passes the same gates wherever it came in: the request target is
-// matched as it was sent ([routeOf]), the caller must be allowed ([guard]), the
-// method must be one of the route's; only then is its body read. A stranger can
-// therefore hold no more than one of a bounded number of connections, for a
-// bounded time.
+// Every request is checked alike, wherever it came in: the request target is matched as
+// it was sent ([routeOf]), the caller must be allowed (package access), the method must be
+// the route's; only then is its body read. A stranger can therefore hold no more than one
+// of a bounded number of connections, for a bounded time. What is known of a route is in
+// one table (route.go).
 //
 // What there is to look at, metrics and health, can be served on a listener of its
 // own as well ([Server.ServeMetrics]): to everybody, through a door of its own.

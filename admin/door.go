@@ -11,6 +11,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"ws-gateway/admin/access"
 	"ws-gateway/netpoll/wire"
 )
 
@@ -38,16 +39,15 @@ type door struct {
 	entered uint64
 	local   int
 	remote  int
-	from    map[netip.Prefix]int // how many of each peer's, see guesserOf
+	from    map[netip.Prefix]int // how many of each peer's
 	refused uint64
 }
 
 // caller is a connection that is inside.
 type caller struct {
 	net.Conn
-	from peer          // immutable, as the following
+	peer access.Peer   // immutable, as the following
 	nth  uint64        // in the order of entering
-	peer netip.Prefix  // see guesserOf
 	out  chan struct{} // closed when it is shown out; nil behind a door that shows nobody out
 
 	shown    bool                 // out, for others; guarded by the door's mu, as the following
@@ -66,12 +66,12 @@ func callerOf(ctx *fasthttp.RequestCtx) *caller { return ctx.Conn().(*caller) }
 
 // enter runs serve for c on a goroutine of its own, or turns c away.
 func (d *door) enter(conn net.Conn, clock func() time.Duration, serve func(*caller)) {
-	c := &caller{Conn: conn, from: peerOf(conn.RemoteAddr()), peer: guesserOf(conn.RemoteAddr()), clock: clock}
+	c := &caller{Conn: conn, peer: access.PeerOf(conn.RemoteAddr()), clock: clock}
 	if d.most > 0 {
 		c.out = make(chan struct{})
 	}
 	d.mu.Lock()
-	count, limit := d.places(c.from)
+	count, limit := d.places(c.peer.Place)
 	refuse := d.closed.Load() || d.crowded(c)
 	var gone <-chan struct{}
 	if !refuse && *count >= limit {
@@ -88,7 +88,7 @@ func (d *door) enter(conn net.Conn, clock func() time.Duration, serve func(*call
 	if d.from == nil {
 		d.from = make(map[netip.Prefix]int)
 	}
-	d.from[c.peer]++
+	d.from[c.peer.Network]++
 	if d.inside == nil {
 		d.inside = make(map[*caller]struct{})
 	}
@@ -108,11 +108,11 @@ func (d *door) enter(conn net.Conn, clock func() time.Duration, serve func(*call
 }
 
 // places returns the count and the limit that hold for a peer. mu is held.
-func (d *door) places(from peer) (count *int, limit int) {
+func (d *door) places(from access.Place) (count *int, limit int) {
 	switch {
 	case d.most > 0:
 		return &d.local, d.most
-	case from == remotePeer:
+	case from == access.Remote:
 		return &d.remote, maxRemote
 	}
 	return &d.local, maxLocal
@@ -145,7 +145,7 @@ func (d *door) showOut() (gone <-chan struct{}) {
 
 // before reports whether a goes rather than b. mu is held.
 func (d *door) before(a, b *caller) bool {
-	if ofA, ofB := d.from[a.peer], d.from[b.peer]; ofA != ofB {
+	if ofA, ofB := d.from[a.peer.Network], d.from[b.peer.Network]; ofA != ofB {
 		return ofA > ofB
 	}
 	return a.nth < b.nth
@@ -174,10 +174,10 @@ func (d *door) leave(c *caller) {
 // remove takes a connection off the books. mu is held.
 func (d *door) remove(c *caller) {
 	c.shown = true
-	count, _ := d.places(c.from)
+	count, _ := d.places(c.peer.Place)
 	*count--
-	if d.from[c.peer]--; d.from[c.peer] == 0 {
-		delete(d.from, c.peer)
+	if d.from[c.peer.Network]--; d.from[c.peer.Network] == 0 {
+		delete(d.from, c.peer.Network)
 	}
 	delete(d.inside, c)
 }
@@ -185,7 +185,7 @@ func (d *door) remove(c *caller) {
 // crowded reports whether c is a stranger whose peer has maxPeer places already.
 // mu is held.
 func (d *door) crowded(c *caller) bool {
-	return d.most == 0 && c.from == remotePeer && d.from[c.peer] >= maxPeer
+	return d.most == 0 && c.peer.Place == access.Remote && d.from[c.peer.Network] >= maxPeer
 }
 
 // busy notes whether c has a request under way. Once the door is closed a

@@ -53,7 +53,7 @@ func (s *Server) events(ctx *fasthttp.RequestCtx, t target) outcome {
 		return answer(ctx, linesType, nil)
 	}
 	revoked, no := s.letIn(ctx, t.route)
-	if no.status != 0 {
+	if no.Status != 0 {
 		return answerRefusal(ctx, no, false)
 	}
 	tap, err := s.cfg.Hub.Tap(q.filter)

@@ -18,7 +18,7 @@ func (s *Server) command(ctx *fasthttp.RequestCtx, r *route) outcome {
 	}
 	at := s.rooms.commands.newPlace()
 	body, no := readBody(ctx, s.settings.Load().maxBodyBytes, at)
-	if no.status != 0 {
+	if no.Status != 0 {
 		at.Release()
 		return answerRefusal(ctx, no, false)
 	}

@@ -115,9 +115,10 @@ func (c gatewayCollector) collectOwn(out chan<- prometheus.Metric) {
 	scrapers, _, outdone := c.s.scrapers.counts()
 	send(apiConnections, prometheus.GaugeValue, float64(scrapers), "metrics")
 	send(apiRefused, prometheus.CounterValue, float64(turnedAway+outdone))
-	send(apiWrongTokens, prometheus.CounterValue, float64(c.s.guesses.wrong.Load()))
-	send(apiThrottled, prometheus.CounterValue, float64(c.s.guesses.throttled.Load()))
-	send(apiHeldBack, prometheus.GaugeValue, float64(c.s.guesses.held()))
+	guesses := c.s.rules.Guesses()
+	send(apiWrongTokens, prometheus.CounterValue, float64(guesses.Wrong))
+	send(apiThrottled, prometheus.CounterValue, float64(guesses.Throttled))
+	send(apiHeldBack, prometheus.GaugeValue, float64(guesses.Waiting))
 }
 
 func oneIf(on bool) float64 {

@@ -66,12 +66,7 @@ func (s *Server) profileCPU(ctx *fasthttp.RequestCtx, query []byte) outcome {
 	if err := pprof.StartCPUProfile(&body); err != nil {
 		return answerRefusal(ctx, refusal{fasthttp.StatusConflict, err.Error()}, true)
 	}
-	timer := time.NewTimer(duration)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-s.closing:
-	}
+	s.wait(duration)
 	pprof.StopCPUProfile()
 	return answer(ctx, binaryType, body.Bytes())
 }

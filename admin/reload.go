@@ -37,20 +37,19 @@ func (s *Server) Reload(cfg Config) (apply func(), err error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	other, err := newGuard(&cfg)
+	applyRules, err := s.rules.Reload(cfg.UserHeader, cfg.Token)
 	if err != nil {
 		return nil, err
 	}
 	return func() {
 		old := s.settings.Load()
 		s.rooms.configure(cfg.Memory)
-		s.guard.identity.Store(other.identity.Load())
-		if before, now := s.guard.token.Load(), other.token.Load(); before == now || before != nil && now != nil && *before == *now {
+		if !applyRules() {
 			s.settings.Store(newSettings(&cfg, old.revoked))
 			return
 		}
-		// In this order a stream that is just being let in hears of it: see letIn.
-		s.guard.token.Store(other.token.Load())
+		// The new token is in force already, so a stream that is just being let in
+		// either was checked against it or is ended here: see letIn.
 		s.settings.Store(newSettings(&cfg, make(chan struct{})))
 		close(old.revoked)
 	}, nil
@@ -60,5 +59,5 @@ func (s *Server) Reload(cfg Config) (apply func(), err error) {
 // returns what is closed when it must end.
 func (s *Server) letIn(ctx *fasthttp.RequestCtx, r *route) (revoked <-chan struct{}, no refusal) {
 	revoked = s.settings.Load().revoked
-	return revoked, s.guard.check(&ctx.Request.Header, callerOf(ctx).from, r)
+	return revoked, refusal(s.rules.Check(&ctx.Request.Header, callerOf(ctx).peer.Place, r.who))
 }

@@ -43,7 +43,7 @@ func TestEveryFieldOfTheConfigurationIsReloadedOrSaidToBeStatic(t *testing.T) {
 			continue
 		}
 		shown := func() any {
-			return []any{*r.admin.settings.Load(), r.admin.rooms.stats().Limit, *r.admin.guard.identity.Load(), r.admin.HasToken()}
+			return []any{*r.admin.settings.Load(), r.admin.rooms.stats().Limit, r.do("GET", "/tapr/ws/conn/count", "", "X-Who: alice").status}
 		}
 		before := shown()
 		if err := r.reload("", func(cfg *Config) { reflect.ValueOf(cfg).Elem().Field(i).Set(reflect.ValueOf(value)) }); err != nil {
@@ -157,5 +157,29 @@ func TestTheLimitOfBodiesAndTheProfilesFollowAReload(t *testing.T) {
 	}
 	if got := []int{send(200), profile()}; !slices.Equal(got, []int{413, 404}) {
 		t.Errorf("%v", got)
+	}
+}
+
+func TestAnotherTokenTakesThePlaceOfTheOneInForce(t *testing.T) {
+	r := newRig(t)
+	asks := func(token string) int {
+		return r.do("GET", "/tapr/ws/conn/count", "", "Authorization: Bearer "+token).status
+	}
+	if r.admin.HasToken() || asks("any") != 200 {
+		t.Fatal("there is a token from the start")
+	}
+	for _, token := range []string{"first", "second"} {
+		if err := r.reload(token); err != nil || !r.admin.HasToken() {
+			t.Fatal(err)
+		}
+		if asks(token) != 200 || asks("any") != 401 {
+			t.Errorf("%s is not in force", token)
+		}
+	}
+	if err := r.reload("two words"); err == nil || asks("second") != 200 {
+		t.Errorf("a token that cannot be has changed something: %v", err)
+	}
+	if err := r.reload(""); err != nil || r.admin.HasToken() || asks("any") != 200 {
+		t.Errorf("the token is still asked for: %v", err)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/valyala/fasthttp"
+
+	"ws-gateway/admin/access"
 )
 
 // route is a path that the management server knows, and all that there is to know
@@ -12,7 +14,7 @@ type route struct {
 	name  string // in metrics and logs
 	path  string // in lower case; "": what is below is the route alone
 	below string // the beginning of further paths; "": none
-	who   who    // is answered
+	who   access.Audience
 
 	// A route that changes something has a command: it takes POST, reads the request's
 	// body and refuses once the shutdown has begun. One that shows something has an
@@ -34,17 +36,8 @@ type route struct {
 // handler answers a request.
 type handler func(s *Server, ctx *fasthttp.RequestCtx, t target) outcome
 
-// who may use a route.
-type who uint8
-
-const (
-	managers  who = iota // those whom the access rules let in
-	browsers             // the same, but a page of theirs needs no token, and may be linked to
-	everybody            // an orchestrator probes from the node's address with whatever Host it likes, and learns nothing
-)
-
 // unknown is the route of all other paths.
-var unknown = &route{name: "unknown"}
+var unknown = &route{name: "unknown", who: access.Nobody}
 
 var routes = numbered(
 	unknown,
@@ -58,11 +51,11 @@ var routes = numbered(
 		query: &parameters{{"user", true}, {"conn_id", true}, {"action", true}, {"payload", false}, {"rate", false}}},
 	&route{name: "status", path: "/tapr/ws/status", answer: (*Server).status, query: &parameters{}},
 	&route{name: "config", path: "/tapr/ws/config", answer: (*Server).config, query: &parameters{}},
-	&route{name: "healthz", path: "/healthz", answer: (*Server).healthy, probe: (*Server).healthy, who: everybody, text: true},
-	&route{name: "readyz", path: "/readyz", answer: (*Server).ready, probe: (*Server).ready, who: everybody, text: true},
+	&route{name: "healthz", path: "/healthz", answer: (*Server).healthy, probe: (*Server).healthy, who: access.Everybody, text: true},
+	&route{name: "readyz", path: "/readyz", answer: (*Server).ready, probe: (*Server).ready, who: access.Everybody, text: true},
 	&route{name: "metrics", path: "/metrics", answer: (*Server).metrics, probe: (*Server).scrape, text: true},
 	&route{name: "profile", below: profilePrefix, answer: (*Server).profile, text: true, optIn: true, untimed: true},
-	&route{name: "console", path: consolePath, below: consolePath + "/", answer: (*Server).console, who: browsers, text: true},
+	&route{name: "console", path: consolePath, below: consolePath + "/", answer: (*Server).console, who: access.Browsers, text: true},
 )
 
 func numbered(all ...*route) []*route {

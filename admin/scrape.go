@@ -60,14 +60,14 @@ func (s *Server) handleScrape(ctx *fasthttp.RequestCtx) {
 		}
 	}()
 	switch {
-	case no.status != 0:
+	case no.Status != 0:
 	case r.probe == nil:
 		r, no = unknown, refusal{fasthttp.StatusNotFound, "no such route: here are /metrics, /healthz and /readyz alone"}
 	case !r.takes(ctx.Method()):
 		ctx.Response.Header.Set(fasthttp.HeaderAllow, r.allow())
 		no = refusal{fasthttp.StatusMethodNotAllowed, "this route answers " + r.allow()}
 	}
-	if no.status != 0 {
+	if no.Status != 0 {
 		s.done(r, answerRefusal(ctx, no, true), began)
 		return
 	}

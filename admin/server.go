@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/valyala/fasthttp"
 
+	"ws-gateway/admin/access"
 	"ws-gateway/forward"
 	"ws-gateway/hub"
 	"ws-gateway/netpoll"
@@ -84,8 +85,7 @@ const (
 type Server struct {
 	// Static after New.
 	cfg      Config
-	guard    *guard // its token and its identity can change
-	guesses  *guesses
+	rules    *access.Rules
 	http     fasthttp.Server
 	registry *prometheus.Registry
 	ctx      context.Context // of calls to the hub; ends when Shutdown gives up
@@ -113,15 +113,15 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	guard, err := newGuard(&cfg)
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{cfg: cfg, guard: guard, started: time.Now(), closing: make(chan struct{}), scraping: make(chan struct{}, 1), requests: make([][outcomes]atomic.Uint64, len(routes))}
+	s := &Server{cfg: cfg, started: time.Now(), closing: make(chan struct{}), scraping: make(chan struct{}, 1), requests: make([][outcomes]atomic.Uint64, len(routes))}
 	s.rooms.configure(cfg.Memory)
-	s.guesses = newGuesses(cfg.Log, s.closing)
+	wait := s.wait
 	if cfg.holdBack != nil {
-		s.guesses.wait = cfg.holdBack(s.guesses.wait)
+		wait = cfg.holdBack(wait)
+	}
+	var err error
+	if s.rules, err = access.New(access.Config{UserHeader: cfg.UserHeader, Token: cfg.Token, OwnAddress: cfg.OwnAddress, Wait: wait, Log: cfg.Log}); err != nil {
+		return nil, err
 	}
 	s.settings.Store(newSettings(&cfg, make(chan struct{})))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -200,6 +200,19 @@ func (cfg *Config) complete() error {
 	}
 	return nil
 }
+
+// wait waits, but not beyond Shutdown.
+func (s *Server) wait(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.closing:
+	}
+}
+
+// HasToken reports whether there is an admin token. It may be called at any time.
+func (s *Server) HasToken() bool { return s.rules.HasToken() }
 
 // RefuseMutations answers send and close calls with 503 from now on: the first
 // step of a shutdown, after which no new work comes in while lists, health and

@@ -1,4 +1,4 @@
-package admin
+package access
 
 import (
 	"bufio"
@@ -11,9 +11,9 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// FuzzGuard: whoever is let through without a token shows, to another parser too,
+// FuzzRules: whoever is let through without a token shows, to another parser too,
 // nothing that the rules refuse.
-func FuzzGuard(f *testing.F) {
+func FuzzRules(f *testing.F) {
 	for _, seed := range []string{
 		"Host: localhost", "Host: 127.0.0.1:40010\r\nAccept: */*", "Host: [::1]:1", "Host: evil.test", "Host: localhost\r\nX-Forwarded-For: x",
 		"Host: localhost\r\nx_forwarded_for: x", "Host: localhost\r\nOrigin : x", "Host: localhost\r\nA: b\r\n Origin: x", "Host: localhost\r\nHost: evil.test",
@@ -23,7 +23,7 @@ func FuzzGuard(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	g, err := newGuard(&Config{UserHeader: "X-Bfl-User"})
+	g, err := New(Config{UserHeader: "X-Bfl-User"})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -33,11 +33,11 @@ func FuzzGuard(f *testing.F) {
 		if h.Read(bufio.NewReader(bytes.NewReader(raw))) != nil {
 			return
 		}
-		if r := g.check(&h, remotePeer, routeNamed("list")); r.status == 0 {
+		if r := g.Check(&h, Remote, Managers); r.Status == 0 {
 			t.Fatalf("%q is answered from afar", raw)
 		}
-		if r := g.check(&h, loopbackPeer, routeNamed("list")); r.status != 0 {
-			if r.status < 400 || r.why == "" {
+		if r := g.Check(&h, Loopback, Managers); r.Status != 0 {
+			if r.Status < 400 || r.Why == "" {
 				t.Fatalf("%q: %+v", raw, r)
 			}
 			return

@@ -1,4 +1,4 @@
-package admin
+package access
 
 import (
 	"bufio"
@@ -19,8 +19,8 @@ func request(t *testing.T, lines ...string) *fasthttp.RequestHeader {
 	return h
 }
 
-func TestEveryHeaderThatOnlyProxiesAddIsATellTale(t *testing.T) {
-	g := newTestGuard(t, "")
+func TestEveryHeaderThatOnlyProxiesAddIsEvidence(t *testing.T) {
+	g := newTestRules(t, "")
 	for _, name := range []string{
 		"Forwarded", "X-Forwarded", "X-Forwarded-For", "x-forwarded-client-cert", "X-FORWARDED-PREFIX", "X-Real-IP", "Via", "Max-Forwards", "CDN-Loop",
 		"True-Client-IP", "X-Client-IP", "Client-IP", "X-Cluster-Client-IP", "X-ProxyUser-Ip", "Proxy-Client-IP", "WL-Proxy-Client-IP",
@@ -29,17 +29,17 @@ func TestEveryHeaderThatOnlyProxiesAddIsATellTale(t *testing.T) {
 		"X-Varnish", "Front-End-Https", "Surrogate-Capability", "Tailscale-User-Login", "X-Bfl-User", "x-bfl-USER",
 	} {
 		for _, value := range []string{": x", ":", ": "} {
-			for _, r := range []*route{routeNamed("send"), routeNamed("list"), routeNamed("metrics"), routeNamed("console")} {
-				if no := g.check(head(t, "Host: localhost", name+value), loopbackPeer, r); no.status != 403 || !strings.Contains(no.why, "proxy") {
-					t.Errorf("%s%s on %s: %+v", name, value, r, no)
+			for _, who := range []Audience{Managers, Browsers} {
+				if no := g.Check(head(t, "Host: localhost", name+value), Loopback, who); no.Status != 403 || !strings.Contains(no.Why, "proxy") {
+					t.Errorf("%s%s for %d: %+v", name, value, who, no)
 				}
 			}
 		}
 	}
 }
 
-func TestWhatAppsAndTheirInstrumentationSendIsNoTellTale(t *testing.T) {
-	g := newTestGuard(t, "")
+func TestWhatAppsAndTheirInstrumentationSendIsNot(t *testing.T) {
+	g := newTestRules(t, "")
 	for name, lines := range map[string][]string{
 		"Go":                   {"POST /tapr/ws/conn/send HTTP/1.1", "Host: 127.0.0.1:40010", "User-Agent: Go-http-client/1.1", "Content-Length: 2", "Accept-Encoding: gzip"},
 		"curl":                 {"GET /tapr/ws/conn/list HTTP/1.1", "Host: 127.0.0.1:40010", "User-Agent: curl/8.5.0", "Accept: */*"},
@@ -57,7 +57,7 @@ func TestWhatAppsAndTheirInstrumentationSendIsNoTellTale(t *testing.T) {
 		"names like ours":      {"GET /tapr/ws/conn/list HTTP/1.1", "Host: 127.0.0.1:40010", "X-Bfl-Users: a", "Cf: a", "X-Originals: a", "Viaduct: a", "X-A-Header-Name-That-Is-Long: a"},
 	} {
 		h := request(t, lines...)
-		if no := g.check(h, loopbackPeer, routeOf(h.RequestURI())); no.status != 0 {
+		if no := g.Check(h, Loopback, Managers); no.Status != 0 {
 			t.Errorf("%s: %+v", name, no)
 		}
 	}
@@ -86,86 +86,33 @@ func TestAProxyThatIsSetUpForWebSocketsIsToldByWhatItAdds(t *testing.T) {
 		"the same, in other letters":      {"POST /tapr/ws/conn/send HTTP/1.0", "host: 127.0.0.1:40010", "CONNECTION:\tClose", "Content-Length: 0"},
 	} {
 		h := request(t, lines...)
-		for _, r := range []*route{routeOf(h.RequestURI()), routeNamed("console"), unknown} {
-			for _, from := range []peer{loopbackPeer, unixPeer} {
-				shared := newTestGuard(t, "")
-				if no := shared.check(h, from, r); no.status != 403 || !strings.Contains(no.why, "proxy") || !strings.Contains(no.why, "--admin-listen") {
+		for _, r := range []Audience{Managers, Browsers, Nobody} {
+			for _, from := range []Place{Loopback, Unix} {
+				shared := newTestRules(t, "")
+				if no := shared.Check(h, from, r); no.Status != 403 || !strings.Contains(no.Why, "proxy") || !strings.Contains(no.Why, "--admin-listen") {
 					t.Errorf("%s: %+v", name, no)
 				}
 			}
 		}
-		own := newTestGuard(t, "")
+		own := newTestRules(t, "")
 		own.own = true
-		if no := own.check(h, loopbackPeer, routeNamed("list")); no.status != 0 {
+		if no := own.Check(h, Loopback, Managers); no.Status != 0 {
 			t.Errorf("%s, on an address that no proxy of WebSockets knows: %+v", name, no)
 		}
-		token := newTestGuard(t, "right")
+		token := newTestRules(t, "right")
 		h.Set("Authorization", "Bearer right")
-		if no := token.check(h, remotePeer, routeNamed("list")); no.status != 0 {
+		if no := token.Check(h, Remote, Managers); no.Status != 0 {
 			t.Errorf("%s, with the token: %+v", name, no)
 		}
 	}
 }
 
-func TestAForeignRefererIsAWebPages(t *testing.T) {
-	g := newTestGuard(t, "")
-	for _, c := range []struct {
-		host, referer string
-		r             *route
-		allowed       bool
-	}{
-		{"localhost:40010", "http://localhost:40010/console/", routeNamed("list"), true},
-		{"127.0.0.1:40010", "http://127.0.0.1:40010/", routeNamed("send"), true},
-		{"[::1]:40010", "http://[::1]:40010/console/main.js", routeNamed("list"), true},
-		{"localhost", "https://wiki.example/page", routeNamed("console"), true}, // a link
-		{"localhost:40010", "https://evil.example/", routeNamed("list"), false},
-		{"localhost:40010", "http://localhost:3000/", routeNamed("list"), false},
-		{"localhost:40010", "http://localhost:40010.evil.example/", routeNamed("list"), false},
-		{"localhost:40010", "http://localhost:40010", routeNamed("list"), false},
-		{"localhost:40010", "http://localhost:400100/", routeNamed("list"), false},
-		{"localhost:40010", "https://localhost:40010/", routeNamed("list"), false},
-		{"127.0.0.1:40010", "http://localhost:40010/", routeNamed("list"), false},
-		{"10.1.2.3:40010", "http://10.1.2.3:40010/", routeNamed("list"), false},
-		{"localhost:40010", "", routeNamed("list"), false},
-		{"localhost:40010", "about:client", routeNamed("send"), false},
-	} {
-		no := g.check(head(t, "Host: "+c.host, "Referer: "+c.referer), loopbackPeer, c.r)
-		if (no.status == 0) != c.allowed || !c.allowed && (no.status != 403 || !strings.Contains(no.why, "Referer")) {
-			t.Errorf("%s asks %s %s: %+v", c.referer, c.host, c.r, no)
-		}
-	}
-}
-
-func TestAnotherTokenTakesThePlaceOfTheOneInForce(t *testing.T) {
-	r := newRig(t)
-	asks := func(token string) int {
-		return r.do("GET", "/tapr/ws/conn/count", "", "Authorization: Bearer "+token).status
-	}
-	if r.admin.HasToken() || asks("any") != 200 {
-		t.Fatal("there is a token from the start")
-	}
-	for _, token := range []string{"first", "second"} {
-		if err := r.reload(token); err != nil || !r.admin.HasToken() {
-			t.Fatal(err)
-		}
-		if asks(token) != 200 || asks("any") != 401 {
-			t.Errorf("%s is not in force", token)
-		}
-	}
-	if err := r.reload("two words"); err == nil || asks("second") != 200 {
-		t.Errorf("a token that cannot be has changed something: %v", err)
-	}
-	if err := r.reload(""); err != nil || r.admin.HasToken() || asks("any") != 200 {
-		t.Errorf("the token is still asked for: %v", err)
-	}
-}
-
-func TestTellTalesCostARequestNoAllocation(t *testing.T) {
-	g := newTestGuard(t, "")
+func TestLookingForProxiesAndPagesAllocatesNothing(t *testing.T) {
+	g := newTestRules(t, "")
 	h := request(t, "POST /tapr/ws/conn/send HTTP/1.1", "Host: 127.0.0.1:40010", "User-Agent: Go-http-client/1.1", "Content-Length: 2", "Content-Type: application/json", "X-A-Header-Name-That-Is-Long: a", "Connection: keep-alive")
 	if n := testing.AllocsPerRun(100, func() {
 		for name, value := range h.All() {
-			if g.passedOn(name) != "" || !ownPage(h, routeNamed("send"), name, value) || recipe(h) != "" {
+			if g.passedOn(name) != "" || !ownPage(h, Managers, name, value) || recipe(h) != "" {
 				t.Fatal("refused")
 			}
 		}
