@@ -16,7 +16,7 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// gcPercent is the gateway's default (cmd/ws-gateway/memory.go).
+// gcPercent is the gateway's default (cmd/ws-gateway/host/memory.go).
 const gcPercent = 25
 
 // Most is how many sessions a simulation may have: what the slots of a loop are

@@ -5,10 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
-	"strconv"
 	"strings"
 
+	"ws-gateway/cmd/ws-gateway/config"
 	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/finding"
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
@@ -24,36 +23,34 @@ type report struct {
 // check looks at everything that a start would need and starts nothing. It binds
 // the addresses for a moment, and connects to the app without asking it for
 // anything. It returns the exit code.
-func check(p *program.Process, cfg *config) int {
+func check(p *program.Process, cfg *config.Config) int {
 	around, err := host.LookAround(cfg.MemoryShare)
 	if err != nil {
 		fmt.Fprintf(p.Stderr, "ws-gateway: %v\n", err)
 		return program.ExitFailure
 	}
 	found := []finding.Finding{finding.New("configuration", finding.OK, "valid", "")}
-	for _, warning := range cfg.warnings {
+	for _, warning := range cfg.Warnings {
 		found = append(found, finding.New("configuration", finding.Warn, warning, ""))
 	}
 	found = append(found, preflight(cfg, &around)...)
-	if cfg.callback != "" {
-		found = append(found, appFinding(context.Background(), cfg.callback, cfg.callbackTLS))
+	if cfg.Callback != "" {
+		found = append(found, appFinding(context.Background(), cfg))
 	}
-	found = append(found, cfg.securityFindings()...)
-	return printReport(p, cfg.checking.JSON, found, program.ExitFailure)
+	found = append(found, cfg.JudgeSecurity()...)
+	return printReport(p, cfg.Check.JSON, found, program.ExitFailure)
 }
 
-// misconfigured reports a configuration that cannot be in force, and what can be
-// said in spite of that.
-func misconfigured(p *program.Process, cfg *config, err error) int {
+// misconfigured reports a configuration that cannot be used, and what can be said all
+// the same.
+func misconfigured(p *program.Process, rejected *config.Error) int {
 	var found []finding.Finding
-	for message := range strings.Lines(err.Error()) {
+	for message := range strings.Lines(rejected.Error()) {
 		found = append(found, finding.New("configuration", finding.Fail, strings.TrimSpace(message), ""))
 	}
-	if cfg.Values != nil {
-		found = append(found, addressFindings(cfg)...)
-		found = append(found, fileFindings(cfg)...)
-	}
-	return printReport(p, cfg.checking.JSON, found, program.ExitUsage)
+	found = append(found, addressFindings(rejected.Bindings)...)
+	found = append(found, fileFindings(rejected.Outputs)...)
+	return printReport(p, rejected.JSON, found, program.ExitUsage)
 }
 
 // printReport prints the findings, and returns failed if one of them is a failure.
@@ -94,11 +91,4 @@ func writeTable(out io.Writer, r report) error {
 	fmt.Fprintf(&b, "\n%d ok, %s, %s\n", count[finding.OK], terminal.Plural(count[finding.Warn], "warning"), terminal.Plural(count[finding.Fail], "failure"))
 	_, err := io.WriteString(out, b.String())
 	return err
-}
-
-// portOf is the port of a TCP address; 0 for one that is not known yet.
-func portOf(addr string) int {
-	_, text, _ := net.SplitHostPort(addr)
-	port, _ := strconv.Atoi(text)
-	return port
 }

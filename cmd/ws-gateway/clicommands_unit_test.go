@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"ws-gateway/cmd/ws-gateway/cli"
+	"ws-gateway/cmd/ws-gateway/config"
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 
@@ -35,7 +36,7 @@ func TestWordsAreCompletedWithWhatCanStandThere(t *testing.T) {
 		{"comp", "completion"}, // and not what the scripts call
 	} {
 		var out strings.Builder
-		cli.Complete(&out, strings.Split(test.words, " "), gatewayModel().Node)
+		cli.Complete(&out, strings.Split(test.words, " "), commandModel().Node)
 		var words []string
 		for line := range strings.Lines(out.String()) {
 			word, _, _ := strings.Cut(strings.TrimSpace(line), "\t")
@@ -46,7 +47,7 @@ func TestWordsAreCompletedWithWhatCanStandThere(t *testing.T) {
 		}
 	}
 	var out strings.Builder
-	if cli.Complete(&out, nil, gatewayModel().Node); out.Len() != 0 {
+	if cli.Complete(&out, nil, commandModel().Node); out.Len() != 0 {
 		t.Errorf("nothing was typed, and proposed is %q", &out)
 	}
 }
@@ -66,9 +67,9 @@ func TestTheGatewayWarnsOfNoVariableOfItsClients(t *testing.T) {
 	if len(env) != 1+len(cli.Variables) {
 		t.Errorf("the variables are %v", env)
 	}
-	c, err := parseConfig(nil, env, new(strings.Builder))
-	if err != nil || len(c.warnings) != 0 {
-		t.Errorf("%v, %v", err, c.warnings)
+	c, err := config.Parser{Env: env, Clients: &cli.Commands{}}.Parse(nil)
+	if err != nil || len(c.Warnings) != 0 {
+		t.Errorf("%v, %v", err, c.Warnings)
 	}
 	if cli.Is("Send") || cli.Is("run") {
 		t.Error("more are known than there are")

@@ -9,20 +9,21 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"ws-gateway/cmd/ws-gateway/config"
 	"ws-gateway/cmd/ws-gateway/demo"
 	"ws-gateway/cmd/ws-gateway/program"
 )
 
 // runDemo is the life of a gateway with the demo's app beside it, each talking to
 // the other over the loopback interface, as they would in a pod.
-func runDemo(p *program.Process, cfg *config, log zerolog.Logger) error {
+func runDemo(p *program.Process, cfg *config.Config, log zerolog.Logger) error {
 	p.CatchStops()
 	listener, err := net.Listen("tcp", cfg.AppListen)
 	if err != nil {
 		return listenError("app-listen", cfg.AppListen, err)
 	}
 	defer listener.Close()
-	cfg.beDemo(demo.CallbackURL(listener.Addr()))
+	cfg.Callback = demo.CallbackURL(listener.Addr())
 	g, err := newGateway(cfg, log, p.LogLost)
 	if err != nil {
 		return err
@@ -43,22 +44,6 @@ func runDemo(p *program.Process, cfg *config, log zerolog.Logger) error {
 	return errors.Join(err, app.End())
 }
 
-// beDemo makes c the configuration of a demo whose app takes its events there.
-func (c *config) beDemo(callback string) { c.callback = callback }
-
-// settleDemo changes what a demo has differently from its defaults, and warns of what
-// does not count with it.
-func (c *config) settleDemo() {
-	if c.From("listen") == "default" && strings.HasPrefix(c.Listen, ":") { // a reload settles twice
-		c.Listen = "127.0.0.1" + c.Listen // the chat is nobody else's business
-	}
-	for _, option := range []string{"callback-url", "manifest"} {
-		if from := c.From(option); from != "default" {
-			c.warnings = append(c.warnings, fmt.Sprintf("--%s (from %s) does not count: the demo has an app of its own", option, from))
-		}
-	}
-}
-
 // demoGateway is what the app has to know about g.
 func demoGateway(g *gateway) demo.Gateway {
 	at := "http://" + dialable(g.address)
@@ -68,7 +53,7 @@ func demoGateway(g *gateway) demo.Gateway {
 		}
 	}
 	return demo.Gateway{
-		Clients: dialable(g.address), Path: g.cfg.Path, UserHeader: g.cfg.UserHeader, API: at, Token: g.cfg.token,
+		Clients: dialable(g.address), Path: g.cfg.Path, UserHeader: g.cfg.UserHeader, API: at, Token: g.cfg.Token,
 	}
 }
 

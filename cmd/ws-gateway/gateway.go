@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"ws-gateway/admin"
+	"ws-gateway/cmd/ws-gateway/config"
 	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/awake"
 	"ws-gateway/cmd/ws-gateway/internal/reload"
@@ -29,7 +29,7 @@ import (
 // passes through them.
 type gateway struct {
 	// Static after newGateway.
-	cfg        *config // of the start; see config for what is in force
+	cfg        *config.Config // of the start; see config for what is in force
 	log        zerolog.Logger
 	level      *program.Level // of log; nil: it cannot be changed
 	sockets    *netpoll.Server
@@ -49,7 +49,7 @@ type gateway struct {
 	beside     context.Context        // of goroutines that only look
 	endBeside  context.CancelFunc
 
-	inForce atomic.Pointer[config] // set by reload, see config
+	inForce atomic.Pointer[config.Config] // set by reload, see config
 	record  *reload.Record
 
 	serving sync.WaitGroup
@@ -58,7 +58,7 @@ type gateway struct {
 
 // newGateway builds a gateway and binds its addresses; nothing runs before
 // start. An error leaves nothing behind.
-func newGateway(cfg *config, log zerolog.Logger, logLost func() uint64) (*gateway, error) {
+func newGateway(cfg *config.Config, log zerolog.Logger, logLost func() uint64) (*gateway, error) {
 	g := emptyGateway(cfg, log, logLost)
 	for _, step := range []func() error{g.limitConnections, g.build, g.listen} {
 		if err := step(); err != nil {
@@ -70,7 +70,7 @@ func newGateway(cfg *config, log zerolog.Logger, logLost func() uint64) (*gatewa
 }
 
 // emptyGateway has no parts yet.
-func emptyGateway(cfg *config, log zerolog.Logger, logLost func() uint64) *gateway {
+func emptyGateway(cfg *config.Config, log zerolog.Logger, logLost func() uint64) *gateway {
 	g := &gateway{cfg: cfg, log: log, clock: awake.New(), supervisor: systemd.NewNotifier(log), failed: make(chan error, 1), logLost: logLost, record: reload.NewRecord(time.Now())}
 	g.collectors = []prometheus.Collector{g.record}
 	g.inForce.Store(cfg)
@@ -82,7 +82,7 @@ func (g *gateway) limitConnections() (err error) {
 	if g.around, err = host.LookAround(g.cfg.MemoryShare); err != nil {
 		return err
 	}
-	g.around.Memory.Leave(g.cfg.plan(g.connectionLimit(g.cfg)).KernelPart())
+	g.around.Memory.Leave(g.cfg.Plan(g.connectionLimit(g.cfg)).KernelPart())
 	g.around.Memory.Apply()
 	return g.warnOfLimits()
 }
@@ -90,12 +90,12 @@ func (g *gateway) limitConnections() (err error) {
 // build makes the parts. Those that are asked first are made last: each one gets
 // what it calls.
 func (g *gateway) build() (err error) {
-	if g.cfg.Journal != "" && g.cfg.callback != "" {
+	if g.cfg.Journal != "" && g.cfg.Callback != "" {
 		if g.recovery, err = newRecovery(g); err != nil {
 			return err
 		}
 	}
-	if g.cfg.callback != "" {
+	if g.cfg.Callback != "" {
 		if g.events, err = forward.New(g.forwardConfig(g.cfg)); err != nil {
 			return err
 		}
@@ -111,111 +111,42 @@ func (g *gateway) build() (err error) {
 	return err
 }
 
-func (g *gateway) forwardConfig(c *config) forward.Config {
-	fc := forward.Config{
-		URL:         c.callback,
-		Concurrency: c.CallbackConcurrent,
-		Timeout:     c.CallbackTimeout,
-		RetryFor:    c.CallbackRetryFor,
-		QueueEvents: c.CallbackQueue,
-		QueueBytes:  int(c.CallbackQueueBytes),
-		Memory:      int64(c.CallbackMemory),
-		DeadLetter:  c.DeadLetter,
-		Epoch:       rand.Text(),
-		TLS:         c.callbackTLS,
-		Headers:     c.headers,
-		Secrets:     c.secrets,
-		Batch:       c.CallbackBatch,
-		Linger:      c.CallbackLinger,
-		Pipeline:    c.CallbackPipeline,
-		JSONDepth:   c.CallbackJSONDepth,
-		Drained:     func(key uint64) { g.hub.Resume(key) },
-		Pressure: func(l forward.Level) {
-			g.hub.SetOverloaded(l == forward.Full)
-			g.sockets.SetPressure(l >= forward.Stopped)
-		},
-		Log: g.log,
+func (g *gateway) forwardConfig(c *config.Config) forward.Config {
+	fc := c.Forward()
+	fc.Epoch, fc.Clock, fc.Log = rand.Text(), g.clock.Now, g.log
+	fc.Drained = func(key uint64) { g.hub.Resume(key) }
+	fc.Pressure = func(l forward.Level) {
+		g.hub.SetOverloaded(l == forward.Full)
+		g.sockets.SetPressure(l >= forward.Stopped)
 	}
-	if g.clock != nil { // replay has none
-		fc.Clock = g.clock.Now
-	}
-	fc.DeadLetterMaxSize, fc.DeadLetterKeep = int64(c.DeadLetterMaxSize), c.DeadLetterKeep
 	if g.recovery != nil {
 		fc.Journal = g.recovery.journal
 	}
-	fc.Settles = c.CallbackOpen == "authorize" // a connection is open only once the answer has been dealt with
 	if c.CallbackReply {
-		fc.ReplyMax = int(c.CallbackReplyMax)
 		fc.Reply = func(key uint64, r forward.Reply) { g.hub.Reply(key, r) }
 	}
 	return fc
 }
 
-func (g *gateway) hubConfig(c *config) hub.Config {
-	hc := hub.Config{
-		PingTimeout:              c.PingTimeout,
-		KeepaliveAny:             c.Keepalive == "any",
-		ServerPing:               c.ServerPing,
-		UserHeader:               c.UserHeader,
-		RequireUser:              c.RequireUser,
-		AllowedOrigins:           c.AllowedOrigins,
-		ForwardHeaders:           c.ForwardHeader,
-		Subprotocols:             c.Subprotocols,
-		MaxConnections:           g.connectionLimit(c),
-		MaxConnectionsPerUser:    c.MaxPerUser,
-		MaxConnectionsPerAddress: c.MaxPerIP,
-		Log:                      g.log,
+func (g *gateway) hubConfig(c *config.Config) hub.Config {
+	hc := c.Hub(g.connectionLimit(c))
+	hc.Log = g.log
+	if g.events == nil {
+		return hc
 	}
-	hc.Rates = hub.Rates{
-		Messages:     c.MessageRate,
-		MessageBurst: c.MessageBurst,
-		Bytes:        int(c.ByteRate),
-		ByteBurst:    int(c.byteBurst()),
-		Close:        c.RatePolicy == "close",
+	hc.Forwarder = g.events
+	if c.Authorizes() {
+		hc.Authorize = g.events.Authorize
 	}
-	for _, proxy := range c.TrustedProxies {
-		prefix, _ := parsePrefix(proxy) // has been checked
-		hc.TrustedProxies = append(hc.TrustedProxies, prefix)
-	}
-	if g.events != nil {
-		hc.Forwarder = g.events
-		if c.CallbackOpen == "authorize" {
-			hc.Authorize = g.events.Authorize
-			hc.MaxPendingAuthorizations = c.MaxPendingAuths
-		}
-		if c.CallbackReply || c.CallbackOpen == "authorize" {
-			hc.Settle = g.events.Settle
-		}
+	if c.CallbackReply || c.Authorizes() {
+		hc.Settle = g.events.Settle
 	}
 	return hc
 }
 
-func (g *gateway) netpollConfig(c *config) netpoll.Config {
-	nc := netpoll.Config{
-		Handler:           g.hub,
-		Loops:             c.Loops,
-		Path:              c.Path,
-		MaxHeaderBytes:    int(c.MaxHeaderBytes),
-		AcceptRate:        c.AcceptRate,
-		AcceptBurst:       c.AcceptBurst,
-		MaxHandshaking:    g.around.Handshakes(c.demand()),
-		HandshakeTimeout:  c.HandshakeTimeout,
-		MaxMessageSize:    int64(c.MaxMessageSize),
-		MaxAssemblyMemory: int64(c.MessageMemory),
-		HeaderMemory:      int64(c.HeaderMemory),
-		OutboxMemory:      int64(c.OutboxMemory),
-		SocketMemory:      int64(c.SocketMemory),
-		SocketBuffer:      int(c.SocketBuffer),
-		MaxPendingBytes:   int(c.MaxPendingBytes),
-		WriteTimeout:      c.WriteTimeout,
-		CloseTimeout:      c.CloseTimeout,
-		Failed:            g.fail,
-		Compression:       c.Compression,
-
-		CompressionThreshold: int(c.CompressThreshold),
-
-		Log: g.log,
-	}
+func (g *gateway) netpollConfig(c *config.Config) netpoll.Config {
+	nc := c.Netpoll(g.around.Handshakes(c.Demand()))
+	nc.Handler, nc.Failed, nc.Log = g.hub, g.fail, g.log
 	if c.ByteRate > 0 {
 		nc.Received = g.hub.Received
 	}
@@ -225,23 +156,10 @@ func (g *gateway) netpollConfig(c *config) netpoll.Config {
 	return nc
 }
 
-func (g *gateway) adminConfig(c *config) admin.Config {
-	ac := admin.Config{
-		Hub:          g.hub,
-		Sockets:      g.sockets.Stats,
-		ClientPath:   c.Path,
-		UserHeader:   c.UserHeader,
-		Token:        c.token,
-		OwnAddress:   c.AdminListen != "",
-		MaxBodyBytes: int(c.MaxAPIBody),
-		Memory:       int64(c.APIMemory),
-		JSONDepth:    c.CallbackJSONDepth,
-		Profiles:     c.Profiles,
-		Version:      program.Version(),
-		Clock:        g.clock.Now,
-		Log:          g.log,
-	}
-	ac.Configuration = func() string { return configText(g.config(), withoutQuery(g.config().callback)) }
+func (g *gateway) adminConfig(c *config.Config) admin.Config {
+	ac := c.Admin()
+	ac.Hub, ac.Sockets, ac.Clock, ac.Log = g.hub, g.sockets.Stats, g.clock.Now, g.log
+	ac.Configuration = func() string { return g.config().Text() }
 	ac.LogLost, ac.LastReload = g.logLost, g.lastReload
 	ac.Collectors = slices.Clip(g.collectors)
 	if g.events != nil {
@@ -264,13 +182,13 @@ func (g *gateway) listen() (err error) {
 		return err
 	}
 	c := g.cfg
-	if g.management, err = listenBeside("admin-listen", c.AdminListen, c.inherited.Admin); err != nil {
+	if g.management, err = listenBeside("admin-listen", c.AdminListen, c.Sockets().Admin); err != nil {
 		return err
 	}
 	if c.AdminListen == "" {
 		g.management = g.sockets.HandedOff()
 	}
-	g.metrics, err = listenBeside("metrics-listen", c.MetricsListen, c.inherited.Metrics)
+	g.metrics, err = listenBeside("metrics-listen", c.MetricsListen, c.Sockets().Metrics)
 	return err
 }
 
@@ -288,14 +206,15 @@ func listenBeside(option, addr string, inherited net.Listener) (net.Listener, er
 }
 
 func (g *gateway) listenForClients() (err error) {
-	if len(g.cfg.inherited.Clients) == 0 {
+	inherited := g.cfg.Sockets().Clients
+	if len(inherited) == 0 {
 		if g.address, err = g.sockets.Listen(g.cfg.Listen); err != nil {
 			return listenError("listen", g.cfg.Listen, err)
 		}
 		return nil
 	}
-	g.address = g.cfg.inherited.Clients[0].Addr()
-	for _, ln := range g.cfg.inherited.Clients {
+	g.address = inherited[0].Addr()
+	for _, ln := range inherited {
 		err = errors.Join(err, g.sockets.Inherit(ln))
 	}
 	return err
@@ -328,7 +247,7 @@ func (g *gateway) start() error {
 		return err
 	}
 	g.serving.Go(func() { g.supervisor.KeepWatchdog(g.beside, g.sockets.Turns, g.status) })
-	if g.cfg.callback != "" {
+	if g.cfg.Callback != "" {
 		g.serving.Go(func() { g.lookForApp(g.beside) })
 	}
 	if g.recovery != nil {
@@ -369,12 +288,6 @@ func addressOf(ln net.Listener) string {
 		return "unix:" + addr.String()
 	}
 	return addr.String()
-}
-
-// withoutQuery cuts what may hold a secret.
-func withoutQuery(url string) string {
-	before, _, _ := strings.Cut(url, "?")
-	return before
 }
 
 // shutdown ends the gateway within --shutdown-timeout from now on, in an order

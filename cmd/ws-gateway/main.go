@@ -20,6 +20,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"ws-gateway/cmd/ws-gateway/cli"
+	"ws-gateway/cmd/ws-gateway/config"
 	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/finding"
 	"ws-gateway/cmd/ws-gateway/program"
@@ -36,61 +37,77 @@ func main() {
 
 // run returns the exit code.
 func run(p *program.Process) int {
-	args, err := plainly(p.Args)
+	parser := config.Parser{Env: p.Env, Out: p.Stdout, Clients: &cli.Commands{}}
+	args, err := plainly(parser, p.Args)
 	if err != nil {
 		p.Complain(err)
 		return program.ExitUsage
 	}
 	p.Args = args
 	switch {
-	case len(p.Args) == 0:
-	case cli.Is(p.Args[0]):
-		return cli.Run(p, gatewayModel)
-	case p.Args[0] == cli.CompleteCommand:
-		cli.Complete(p.Stdout, p.Args[1:], gatewayModel().Node)
+	case len(args) == 0:
+	case cli.Is(args[0]):
+		return cli.Run(p, parser.Model)
+	case args[0] == cli.CompleteCommand:
+		cli.Complete(p.Stdout, args[1:], parser.Model().Node)
 		return program.ExitOK
 	}
-	p.CatchHangUps()
-	cfg, err := parseConfig(p.Args, p.Env, p.Stdout)
-	if err != nil || cfg.PrintConfig || cfg.command != "run" && cfg.command != "demo" {
+	p.CatchHangUps() // before it is known whether this is to be a gateway
+	c, err := parser.Parse(args)
+	if err != nil || c.PrintConfig || !isGateway(c) {
 		p.DropHangUps()
 	}
 	switch {
-	case errors.Is(err, errHelp):
+	case errors.Is(err, config.ErrHelp):
 		return program.ExitOK
-	case err != nil && cfg != nil && cfg.command == "check":
-		return misconfigured(p, cfg, err)
 	case err != nil:
-		defer p.QueueErrors()()
-		p.Complain(err)
-		if cfg != nil && cfg.Values != nil && cfg.command == "run" {
-			p.Complain(finding.Failures(fileFindings(cfg)))
-		}
-		return program.ExitUsage
+		return refuse(p, err)
 	}
-	cfg.fitMemory()
-	if cfg.command == "check" && !cfg.PrintConfig {
-		return check(p, cfg)
+	c.FitMemory()
+	return perform(p, c)
+}
+
+// isGateway reports whether the command is one that runs until it is stopped.
+func isGateway(c *config.Config) bool { return c.Command == "run" || c.Demo() }
+
+// refuse reports a configuration that cannot be used.
+func refuse(p *program.Process, err error) int {
+	rejected, _ := errors.AsType[*config.Error](err)
+	if rejected.Command == "check" {
+		return misconfigured(p, rejected)
 	}
-	if !cfg.PrintConfig && (cfg.command == "run" || cfg.command == "demo") {
+	defer p.QueueErrors()()
+	p.Complain(err)
+	if rejected.Command == "run" {
+		p.Complain(finding.Failures(fileFindings(rejected.Outputs)))
+	}
+	return program.ExitUsage
+}
+
+// perform does what the command says, with a log.
+func perform(p *program.Process, c *config.Config) int {
+	if c.Command == "check" && !c.PrintConfig {
+		return check(p, c)
+	}
+	if isGateway(c) && !c.PrintConfig {
 		p.IgnorePipe()
 	}
-	if !cfg.PrintConfig && cfg.command != "health" {
-		defer p.QueueLog(cfg.LogLevel, cfg.LogFormat)()
+	if c.Command != "health" && !c.PrintConfig {
+		defer p.QueueLog(c.LogLevel, c.LogFormat)()
 	}
-	p.Level = program.NewLevel(cfg.LogLevel)
-	log := p.Level.Of(program.NewLogger(p.Stderr, "trace", cfg.LogFormat))
-	for _, warning := range cfg.warnings {
+	p.Level = program.NewLevel(c.LogLevel)
+	log := p.Level.Of(program.NewLogger(p.Stderr, "trace", c.LogFormat))
+	for _, warning := range c.Warnings {
 		log.Warn().Msg(warning)
 	}
-	if cfg.PrintConfig {
-		if err := printConfig(p.Stdout, cfg); err != nil {
+	if c.PrintConfig {
+		if err := c.Print(p.Stdout); err != nil {
 			log.Error().Err(err).Msg("printing the configuration")
 			return program.ExitFailure
 		}
 		return program.ExitOK
 	}
-	if err := perform(p, cfg, log); err != nil {
+	if err := command(c)(p, c, log); err != nil {
 		for line := range strings.Lines(err.Error()) {
 			log.Error().Msg(strings.TrimSpace(line))
 		}
@@ -99,28 +116,32 @@ func run(p *program.Process) int {
 	return program.ExitOK
 }
 
-// perform does what the command says.
-func perform(p *program.Process, cfg *config, log zerolog.Logger) error {
+// command is what the command line asks for.
+func command(c *config.Config) func(*program.Process, *config.Config, zerolog.Logger) error {
 	switch {
-	case cfg.demo:
-		return runDemo(p, cfg, log)
-	case cfg.replay.File != "":
-		return replayLetters(p, cfg, log)
-	case cfg.command == "health":
-		at, path := cfg.healthAddress()
-		return cli.Health(p.Stdout, at, path)
+	case c.Demo():
+		return runDemo
+	case c.Command == "replay":
+		return replayLetters
+	case c.Command == "health":
+		return health
 	}
-	return serve(p, cfg, log)
+	return serve
+}
+
+func health(p *program.Process, c *config.Config, _ zerolog.Logger) error {
+	at, path := c.HealthAddress()
+	return cli.Health(p.Stdout, at, path)
 }
 
 // serve is the gateway's life.
-func serve(p *program.Process, cfg *config, log zerolog.Logger) error {
+func serve(p *program.Process, cfg *config.Config, log zerolog.Logger) error {
 	p.CatchStops()
 	sockets, err := systemd.Inherit(activation.Files(true))
 	if err != nil {
 		return err
 	}
-	for _, warning := range cfg.takeOver(sockets) {
+	for _, warning := range cfg.TakeOver(sockets) {
 		log.Warn().Msg(warning)
 	}
 	g, err := newGateway(cfg, log, p.LogLost)

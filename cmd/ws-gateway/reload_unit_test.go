@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"ws-gateway/cmd/ws-gateway/config/configtest"
 	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/forward"
 )
@@ -79,7 +80,9 @@ func TestEveryOptionThatIsMarkedReachesWhatIsReloadedAndNoOtherDoes(t *testing.T
 		"rate-policy":                {"WS_GATEWAY_MESSAGE_RATE=1"},
 		"accept-burst":               {"WS_GATEWAY_ACCEPT_RATE=1"},
 	}
-	base := func(option string) []string { return append(baseEnvironment(option), "WS_GATEWAY_LISTEN=127.0.0.1:0") }
+	base := func(option string) []string {
+		return append(configtest.Environment(t, option), "WS_GATEWAY_LISTEN=127.0.0.1:0")
+	}
 	for _, v := range mustParse(t, nil, "WS_GATEWAY_NO_CALLBACK=1").Values {
 		if slices.Contains(ownOptions, v.Name) || slices.Contains(sourceOptions, v.Name) || v.Name == "no-callback" {
 			continue // no-callback: see the tests of the real binary
@@ -90,14 +93,15 @@ func TestEveryOptionThatIsMarkedReachesWhatIsReloadedAndNoOtherDoes(t *testing.T
 		env = append(env, "WS_PORT=1", "WS_URL=/x", "WS_GATEWAY_SHUTDOWN_TIMEOUT=1h")
 		env = append(env, needed[v.Name]...)
 		var args []string
-		other := sampleOf(t, v).text[0]
+		other := configtest.ValuesFor(t, v).Text[0]
 		before := mustParse(t, nil, env...)
 		if i := slices.IndexFunc(before.Values, func(o settings.Value) bool { return o.Name == v.Name }); before.Values[i].Shown() == other {
-			other = sampleOf(t, v).text[1]
+			other = configtest.ValuesFor(t, v).Text[1]
 		}
-		place(t, v, "flag", other, &args, &env)
+		configtest.Place(t, v, "flag", other, &args, &env)
 		next := mustParse(t, args, env...)
-		g := &gateway{cfg: before, log: zerolog.Nop(), events: new(forward.Forwarder)}
+		g := emptyGateway(before, zerolog.Nop(), nil)
+		g.events = new(forward.Forwarder)
 		g.around.Descriptors = 10_000
 		reached := map[string][]string{}
 		reached["forward"] = differing(g.forwardConfig(before), g.forwardConfig(next))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"ws-gateway/cmd/ws-gateway/config"
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/forward"
@@ -64,17 +65,17 @@ type letter struct {
 var errInterrupted = errors.New("interrupted")
 
 // replayLetters is the life of the command of that name.
-func replayLetters(p *program.Process, cfg *config, log zerolog.Logger) error {
-	file, err := os.Open(cfg.replay.File)
+func replayLetters(p *program.Process, cfg *config.Config, log zerolog.Logger) error {
+	file, err := os.Open(cfg.Replay.File)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil || !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: not a file that can be read twice", cfg.replay.File)
+		return fmt.Errorf("%s: not a file that can be read twice", cfg.Replay.File)
 	}
-	done, err := openDone(cfg.replay.File, file, cfg.replay.DryRun)
+	done, err := openDone(cfg.Replay.File, file, cfg.Replay.DryRun)
 	if err != nil {
 		return err
 	}
@@ -87,10 +88,10 @@ func replayLetters(p *program.Process, cfg *config, log zerolog.Logger) error {
 		}
 	}
 	r := &replay{
-		p: p, log: log, path: cfg.replay.File, lines: newLetterReader(file), done: done, bar: bar, size: info.Size(),
+		p: p, log: log, path: cfg.Replay.File, lines: newLetterReader(file), done: done, bar: bar, size: info.Size(),
 		changed: make(chan struct{}, 1), waiting: make(map[string][]*letter), sent: make(map[uint64]*letter),
 	}
-	if cfg.replay.DryRun {
+	if cfg.Replay.DryRun {
 		return r.rehearse()
 	}
 	p.CatchStops(syscall.SIGHUP)
@@ -102,11 +103,10 @@ func replayLetters(p *program.Process, cfg *config, log zerolog.Logger) error {
 
 // forwardConfig is the gateway's own, without what ties it to a gateway: there
 // are no connections to answer to, and no epoch, for none begins.
-func (r *replay) forwardConfig(cfg *config) forward.Config {
-	fc := (&gateway{cfg: cfg, log: r.log}).forwardConfig(cfg)
-	fc.Drained, fc.Pressure, fc.Reply, fc.Settles = nil, nil, nil, false
-	fc.Epoch, fc.Journal, fc.DeadLetter = "", nil, ""
-	fc.Done = r.settle
+func (r *replay) forwardConfig(cfg *config.Config) forward.Config {
+	fc := cfg.Forward()
+	fc.Settles, fc.DeadLetter = false, ""
+	fc.Done, fc.Log = r.settle, r.log
 	return fc
 }
 

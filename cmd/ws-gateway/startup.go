@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"ws-gateway/cmd/ws-gateway/config"
 	"ws-gateway/cmd/ws-gateway/internal/finding"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/cmd/ws-gateway/settings"
@@ -24,15 +25,15 @@ func (g *gateway) logReady() {
 	if c.MetricsListen != "" {
 		e = e.Str("metrics", addressOf(g.metrics))
 	}
-	if c.callback != "" {
-		e = e.Str("callback", withoutQuery(c.callback))
+	if c.Callback != "" {
+		e = e.Str("callback", c.ShownCallback())
 	}
 	e = e.Int("max_connections", g.connectionLimit(c)).
 		Stringer("max_message_size", c.MaxMessageSize).
 		Stringer("ping_timeout", c.PingTimeout).
 		Int("loops", len(g.sockets.Loops())).
 		Int("fd_limit", g.around.Descriptors).
-		Int("fd_allows", g.around.DescriptorsAllow(c.demand()))
+		Int("fd_allows", g.around.DescriptorsAllow(c.Demand()))
 	if m := g.around.Memory; m.Limit > 0 {
 		e = e.Stringer("memory_limit", settings.Size(m.Limit))
 	}
@@ -66,7 +67,7 @@ func (g *gateway) status() string {
 
 // warnOfLimits logs what is too small for the configuration.
 func (g *gateway) warnOfLimits() error {
-	for _, f := range g.around.Judge(g.cfg.demand(), g.connectionLimit(g.cfg)) {
+	for _, f := range g.around.Judge(g.cfg.Demand(), g.connectionLimit(g.cfg)) {
 		switch f.State {
 		case finding.Warn:
 			g.log.Warn().Str("fix", f.Fix).Msg(f.Name + ": " + f.Message)
@@ -84,7 +85,7 @@ const reachTimeout = 5 * time.Second
 // ctx.
 func (g *gateway) lookForApp(ctx context.Context) {
 	c := g.config()
-	f := appFinding(ctx, c.callback, c.callbackTLS)
+	f := appFinding(ctx, c)
 	if ctx.Err() != nil {
 		return
 	}
@@ -98,12 +99,12 @@ func (g *gateway) lookForApp(ctx context.Context) {
 // appFinding connects to the app. No request is made: a handler that does not
 // look at the method, and many don't, would take it for an event, and whoever
 // answers OPTIONS or HEAD need not be that handler.
-func appFinding(ctx context.Context, url string, config *tls.Config) finding.Finding {
+func appFinding(ctx context.Context, c *config.Config) finding.Finding {
 	const name = "app"
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
-	err := forward.Reach(ctx, url, config)
-	shown := withoutQuery(url)
+	err := forward.Reach(ctx, c.Callback, c.CallbackTLS)
+	shown := c.ShownCallback()
 	var certificate *tls.CertificateVerificationError
 	switch {
 	case err == nil:

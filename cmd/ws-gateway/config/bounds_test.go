@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -12,7 +12,7 @@ import (
 // boundsTable is the table of bounds in ARCHITECTURE.md, without its head.
 func boundsTable(t *testing.T) (rows [][]string) {
 	t.Helper()
-	text, err := os.ReadFile("../../ARCHITECTURE.md")
+	text, err := os.ReadFile("../../../ARCHITECTURE.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestEveryBoundSaysWhatAllMayHoldTogether(t *testing.T) {
 }
 
 func TestEveryBudgetHasAMetric(t *testing.T) {
-	text, err := os.ReadFile("../../docs/operations.md") // whose table is made from the metrics
+	text, err := os.ReadFile("../../../docs/operations.md") // whose table is made from the metrics
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -9,12 +9,14 @@ import (
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 
-// fitMemory fits what bounds memory to the memory limit, where there is one: what
-// nobody has set becomes a share of it. It must follow parseConfig wherever the
-// configuration is read to be used or shown.
-func (c *config) fitMemory() { c.fit(host.MemoryLimit()) }
+// FitMemory fits the options that bound memory to the memory limit, if there is one:
+// what nobody has set becomes a share of the limit. It must follow Parse if the
+// configuration is to be used or shown.
+func (c *Config) FitMemory() { c.Fit(host.MemoryLimit()) }
 
-func (c *config) fit(limit int64) {
+// Fit is FitMemory for a given limit in bytes; 0 is none.
+
+func (c *Config) Fit(limit int64) {
 	if limit == 0 {
 		return
 	}
@@ -27,7 +29,7 @@ func (c *config) fit(limit int64) {
 }
 
 // least is what other options want a budget to hold.
-func (c *config) least(option string) int64 {
+func (c *Config) least(option string) int64 {
 	switch option {
 	case "header-memory":
 		return int64(c.MaxHeaderBytes)
@@ -41,7 +43,7 @@ func (c *config) least(option string) int64 {
 
 // setDefault gives an option that nobody has set a value that follows from the
 // memory limit.
-func (c *config) setDefault(option string, to settings.Size, limit int64) {
+func (c *Config) setDefault(option string, to settings.Size, limit int64) {
 	if _, given := c.Sources[option]; given {
 		return
 	}
@@ -55,7 +57,7 @@ func (c *config) setDefault(option string, to settings.Size, limit int64) {
 }
 
 // budget is the field of an option that fit may set.
-func (c *config) budget(option string) *settings.Size {
+func (c *Config) budget(option string) *settings.Size {
 	switch option {
 	case "header-memory":
 		return &c.HeaderMemory
@@ -77,11 +79,11 @@ func (c *config) budget(option string) *settings.Size {
 	panic("BUG: no budget " + option)
 }
 
-// demand is what the configuration asks of the machine.
-func (c *config) demand() *host.Demand {
+// Demand is what the configuration asks of the machine.
+func (c *Config) Demand() *host.Demand {
 	d := &host.Demand{
 		MaxConnections: c.MaxConnections, MaxHandshaking: c.MaxHandshaking, CallbackConcurrency: c.CallbackConcurrent,
-		MemoryShare: c.MemoryShare, Plan: c.plan,
+		MemoryShare: c.MemoryShare, Plan: c.Plan,
 	}
 	if len(c.inherited.Clients) == 0 {
 		d.Port = portOf(c.Listen)
@@ -89,17 +91,17 @@ func (c *config) demand() *host.Demand {
 	return d
 }
 
-// plan adds up what a gateway with this configuration may hold.
-func (c *config) plan(connections int) *sizing.Plan {
+// Plan adds up what a gateway with this configuration may hold.
+func (c *Config) Plan(connections int) *sizing.Plan {
 	p := &sizing.Plan{Connections: connections, Values: map[string]int64{}}
 	for i := range sizing.Budgets {
 		option := sizing.Budgets[i].Option
-		if option != "callback-memory" || c.callback != "" {
+		if option != "callback-memory" || c.Callback != "" {
 			p.Values[option] = int64(*c.budget(option))
 		}
 	}
 	p.Values["api-memory"] = sizing.APIMemory(p.Values["api-memory"], int64(c.MaxAPIBody))
-	if c.callback == "" {
+	if c.Callback == "" {
 		return p
 	}
 	if c.CallbackReply {

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"crypto/tls"
@@ -12,15 +12,15 @@ import (
 
 // checkTLS reads what secures callbacks over https: the authorities that are
 // trusted instead of the system's, and the certificate that the gateway shows.
-func (c *config) checkTLS() error {
+func (c *Config) checkTLS() error {
 	if c.CallbackCA == "" && c.CallbackCert == "" && c.CallbackKey == "" {
 		return nil
 	}
-	c.callbackTLS = new(tls.Config)
+	c.CallbackTLS = new(tls.Config)
 	return errors.Join(c.readAuthorities(), c.readCertificate())
 }
 
-func (c *config) readAuthorities() error {
+func (c *Config) readAuthorities() error {
 	if c.CallbackCA == "" {
 		return nil
 	}
@@ -29,14 +29,14 @@ func (c *config) readAuthorities() error {
 		return c.Reject("callback-ca", "a file that can be read: "+textfile.WithoutPath(err).Error())
 	}
 	c.contents["callback-ca"] = digestOf(string(pem))
-	c.callbackTLS.RootCAs = x509.NewCertPool()
-	if !c.callbackTLS.RootCAs.AppendCertsFromPEM(pem) {
+	c.CallbackTLS.RootCAs = x509.NewCertPool()
+	if !c.CallbackTLS.RootCAs.AppendCertsFromPEM(pem) {
 		return c.Reject("callback-ca", "a file with certificates in PEM")
 	}
 	return nil
 }
 
-func (c *config) readCertificate() error {
+func (c *Config) readCertificate() error {
 	switch {
 	case c.CallbackCert == "" && c.CallbackKey == "":
 		return nil
@@ -66,6 +66,6 @@ func (c *config) readCertificate() error {
 	if err != nil {
 		return c.Reject("callback-cert", "a certificate in PEM with its key in the same file or in --callback-key: "+strings.TrimPrefix(err.Error(), "tls: "))
 	}
-	c.callbackTLS.Certificates = []tls.Certificate{pair}
+	c.CallbackTLS.Certificates = []tls.Certificate{pair}
 	return nil
 }

@@ -1,15 +1,13 @@
-package main
+package config
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/httptoken"
@@ -17,11 +15,11 @@ import (
 )
 
 // parse parses a command line under an environment of "NAME=value" entries.
-func parse(args []string, env ...string) (*config, error) {
-	return parseConfig(args, settings.NewEnvironment(env), &bytes.Buffer{})
+func parse(args []string, env ...string) (*Config, error) {
+	return Parser{Env: settings.NewEnvironment(env)}.Parse(args)
 }
 
-func mustParse(t *testing.T, args []string, env ...string) *config {
+func mustParse(t *testing.T, args []string, env ...string) *Config {
 	t.Helper()
 	c, err := parse(args, env...)
 	if err != nil {
@@ -39,179 +37,16 @@ func writeTemp(t *testing.T, name, content string) string {
 	return path
 }
 
-// sample is two values of an option, each as text and as what it must become.
-type sample struct {
-	text [2]string
-	want [2]any
-}
-
-func sampleOf(t *testing.T, v settings.Value) sample {
-	t.Helper()
-	switch v.Target.Interface().(type) {
-	case bool:
-		return sample{[2]string{"true", "false"}, [2]any{true, false}}
-	case int:
-		return sample{[2]string{"3", "4"}, [2]any{3, 4}}
-	case settings.Size:
-		return sample{[2]string{"2MiB", "3145728"}, [2]any{settings.Size(2 << 20), settings.Size(3 << 20)}}
-	case time.Duration:
-		if v.Name == "shutdown-timeout" {
-			return sample{[2]string{"20s", "25s"}, [2]any{20 * time.Second, 25 * time.Second}}
-		}
-		return sample{[2]string{"2s", "2500ms"}, [2]any{2 * time.Second, 2500 * time.Millisecond}}
-	case []string:
-		if v.Name == "allowed-origins" {
-			return sample{[2]string{"https://a.example,https://b.example", "https://c.example"},
-				[2]any{[]string{"https://a.example", "https://b.example"}, []string{"https://c.example"}}}
-		}
-		if v.Name == "trusted-proxies" {
-			return sample{[2]string{"10.0.0.0/8,::1", "192.0.2.1"}, [2]any{[]string{"10.0.0.0/8", "::1"}, []string{"192.0.2.1"}}}
-		}
-		if v.Name == "callback-header" {
-			return sample{[2]string{"X-A:1", "X-B:2"}, [2]any{[]string{"X-A:1"}, []string{"X-B:2"}}}
-		}
-		if v.Tag.Sep == '\n' { // a comma is part of a value
-			return sample{[2]string{"one", "two"}, [2]any{[]string{"one"}, []string{"two"}}}
-		}
-		return sample{[2]string{"a,b", "c"}, [2]any{[]string{"a", "b"}, []string{"c"}}}
-	}
-	text := [2]string{"one", "two"}
-	if oneof := v.Tag.Get("oneof"); oneof != "" {
-		text = [2]string(strings.Split(oneof, ",")[:2])
-	}
-	switch v.Name {
-	case "listen", "app-listen":
-		text = [2]string{"127.0.0.1:1", "127.0.0.1:2"}
-	case "admin-listen":
-		text = [2]string{"127.0.0.1:3", "127.0.0.1:4"}
-	case "metrics-listen":
-		text = [2]string{"127.0.0.1:5", "127.0.0.1:6"}
-	case "path":
-		text = [2]string{"/one", "/two"}
-	case "callback-url":
-		text = [2]string{"http://127.0.0.1:1/", "http://127.0.0.1:2/"}
-	case "manifest":
-		manifest := "options:\n  websocket:\n    port: 1\n    url: /x\n"
-		text = [2]string{writeTemp(t, "a.yaml", manifest), writeTemp(t, "b.yaml", manifest)}
-	case "callback-ca", "callback-cert", "callback-key":
-		text = [2]string{"testdata/tls/client.pem", "./testdata/tls/client.pem"}
-	case "admin-token":
-		text = [2]string{"the-first-token", "the-second-token"}
-	case "admin-token-file", "callback-secret-file":
-		text = [2]string{writeTemp(t, "a", "the-token\n"), writeTemp(t, "b", "the-token\n")}
-	}
-	return sample{text, [2]any{text[0], text[1]}}
-}
-
-// levels of precedence, the highest first.
-var levels = []string{"flag", "environment", "file", "default"}
-
-// place gives option a value at one level.
-func place(t *testing.T, v settings.Value, level, text string, args, env *[]string) {
-	t.Helper()
-	switch level {
-	case "flag":
-		*args = append(*args, "--"+v.Name+"="+text)
-	case "environment":
-		*env = append(*env, settings.EnvName(v.Name)+"="+text)
-	case "file":
-		yaml := v.Name + ": " + text + "\n"
-		if v.IsSlice() {
-			yaml = v.Name + ":\n  - " + strings.ReplaceAll(text, ",", "\n  - ") + "\n"
-		}
-		*args = append(*args, "--config", writeTemp(t, "gateway.yaml", yaml))
-	}
-}
-
-func TestEveryOptionIsTakenFromTheHighestLevelThatHasIt(t *testing.T) {
-	t.Parallel()
-	for _, command := range []string{"run", "demo"} {
-		for _, v := range mustParse(t, []string{command}, "WS_GATEWAY_NO_CALLBACK=true").Values {
-			s := sampleOf(t, v)
-			for i, level := range levels {
-				for high := range 2 { // both ways round, so that no default can pass for the value
-					if level == "default" && high == 1 {
-						continue
-					}
-					args, env := []string{command}, baseEnvironment(v.Name)
-					place(t, v, level, s.text[high], &args, &env)
-					for _, lower := range levels[i+1:] {
-						place(t, v, lower, s.text[1-high], &args, &env)
-					}
-					checkTaken(t, v, s, level, high, args, env)
-				}
-			}
-		}
-	}
-}
-
-// baseEnvironment is what a gateway needs to start that does not get in option's
-// way.
-func baseEnvironment(option string) []string {
-	switch option {
-	case "no-callback", "callback-url", "manifest", "callback-open", "journal":
-		return []string{"WS_PORT=1", "WS_URL=/x"}
-	case "callback-key":
-		return []string{"WS_GATEWAY_NO_CALLBACK=1", "WS_GATEWAY_CALLBACK_CERT=testdata/tls/client.pem"}
-	}
-	return []string{"WS_GATEWAY_NO_CALLBACK=1"}
-}
-
-func checkTaken(t *testing.T, v settings.Value, s sample, level string, high int, args, env []string) {
-	t.Helper()
-	c := mustParse(t, args, env...)
-	i := slices.IndexFunc(c.Values, func(got settings.Value) bool { return got.Name == v.Name })
-	got, from := c.Values[i].Target.Interface(), c.From(v.Name)
-	want, wantFrom := s.want[high], map[string]settings.Source{
-		"flag": "flag", "environment": settings.Source(settings.EnvName(v.Name)), "file": "gateway.yaml line 1", "default": "default",
-	}[level]
-	switch {
-	case v.Name == "no-callback" && level == "default":
-		want = false
-	case v.Name == "listen" && level == "default" && c.demo:
-		want = "127.0.0.1" + v.Default
-	case level == "default":
-		want = defaultOf(v)
-	}
-	if v.Name == "callback-url" && level == "default" && !c.demo {
-		wantFrom = "WS_PORT and WS_URL"
-	}
-	if !reflect.DeepEqual(got, want) || from != wantFrom {
-		t.Errorf("%s from %s: got %v from %s, want %v from %s (%q, %q)", v.Name, level, got, from, want, wantFrom, args, env)
-	}
-}
-
 // A reload that leaves an option for a restart completes the configuration once more.
 func TestAConfigurationIsCompletedTwiceAsOnce(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"run", "demo"} {
 		c := mustParse(t, []string{command}, "WS_GATEWAY_NO_CALLBACK=true")
-		once := *c.options
-		if err := c.finish(c.env); err != nil || !reflect.DeepEqual(*c.options, once) {
-			t.Errorf("%s: %v; %+v, want %+v", command, err, *c.options, once)
+		once := *c.Options
+		if err := c.finish(); err != nil || !reflect.DeepEqual(*c.Options, once) {
+			t.Errorf("%s: %v; %+v, want %+v", command, err, *c.Options, once)
 		}
 	}
-}
-
-// defaultOf reads the default of the table on its own account.
-func defaultOf(v settings.Value) any {
-	switch v.Target.Interface().(type) {
-	case bool:
-		return false
-	case int:
-		var n int
-		fmt.Sscan(v.Default, &n)
-		return n
-	case settings.Size:
-		n, _ := settings.ParseSize(v.Default)
-		return n
-	case time.Duration:
-		d, _ := time.ParseDuration(v.Default)
-		return d
-	case []string:
-		return []string(nil)
-	}
-	return v.Default
 }
 
 func TestABadValueIsNoErrorWhereAHigherLevelOverridesIt(t *testing.T) {
@@ -318,14 +153,14 @@ func TestATokenThatCanBeGuessedIsRefusedWhereverItComesFrom(t *testing.T) {
 			t.Errorf("%s: %v", args[0], err)
 		}
 	}
-	if c := mustParse(t, []string{"--no-callback", "--admin-token", "12345678"}); c.token != "12345678" {
-		t.Errorf("got %q", c.token)
+	if c := mustParse(t, []string{"--no-callback", "--admin-token", "12345678"}); c.Token != "12345678" {
+		t.Errorf("got %q", c.Token)
 	}
 }
 
 func TestTheTokenIsReadFromItsFile(t *testing.T) {
-	if c := mustParse(t, []string{"--no-callback", "--admin-token-file", writeTemp(t, "token", " just-enough\r\n\n")}); c.token != "just-enough" {
-		t.Errorf("got %q", c.token)
+	if c := mustParse(t, []string{"--no-callback", "--admin-token-file", writeTemp(t, "token", " just-enough\r\n\n")}); c.Token != "just-enough" {
+		t.Errorf("got %q", c.Token)
 	}
 	if _, err := parse([]string{"--no-callback", "--admin-token-file", writeTemp(t, "token", "\n")}); err == nil {
 		t.Error("an empty file is taken")
@@ -340,8 +175,8 @@ func TestUnknownVariablesAreWarnedAboutAndKubernetesOwnAreNot(t *testing.T) {
 		"WS_GATEWAY_CALLBACK_PORT=9", "WS_GATEWAY_PORT_40010_TCP=tcp://10.0.0.1:40010", "WS_PORT_80_TCP=tcp://10.0.0.1:80")
 	want := []string{"unknown environment variable WS_GATEWAY_CALLBACK_PORT, did you mean WS_GATEWAY_CALLBACK_CERT?", "unknown environment variable WS_GATEWAY_LISTN, did you mean WS_GATEWAY_LISTEN?",
 		"unknown environment variable WS_GATEWAY_QUITE_DIFFERENT_THING"}
-	if !slices.Equal(c.warnings, want) {
-		t.Errorf("got %q", c.warnings)
+	if !slices.Equal(c.Warnings, want) {
+		t.Errorf("got %q", c.Warnings)
 	}
 }
 
@@ -358,7 +193,7 @@ func TestThePrintedConfigurationIsTheOneInForceAndCanBeFedBack(t *testing.T) {
 	c := mustParse(t, []string{"--manifest", manifest, "--admin-token=hide-me-well", "--allowed-origins=https://a.example,null", "--max-message-size=1025"},
 		"WS_GATEWAY_PATH=/a\"b\\c:'", "WS_GATEWAY_REQUIRE_USER=1")
 	var printed bytes.Buffer
-	if err := printConfig(&printed, c); err != nil {
+	if err := c.Print(&printed); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -377,15 +212,15 @@ func TestThePrintedConfigurationIsTheOneInForceAndCanBeFedBack(t *testing.T) {
 	}
 	again := mustParse(t, []string{"--config", writeTemp(t, "g.yaml", printed.String())})
 	again.AdminToken, again.CallbackURL = c.AdminToken, ""
-	if !reflect.DeepEqual(again.options, c.options) || again.callback != c.callback {
-		t.Errorf("fed back:\n got %+v\nwant %+v", again.options, c.options)
+	if !reflect.DeepEqual(again.Options, c.Options) || again.Callback != c.Callback {
+		t.Errorf("fed back:\n got %+v\nwant %+v", again.Options, c.Options)
 	}
 }
 
 func TestHelpNamesEveryOption(t *testing.T) {
 	for _, command := range []string{"run", "demo"} {
 		var out bytes.Buffer
-		if _, err := parseConfig([]string{command, "--help"}, nil, &out); err == nil || !strings.Contains(err.Error(), errHelp.Error()) {
+		if _, err := (Parser{Out: &out}).Parse([]string{command, "--help"}); err == nil || !strings.Contains(err.Error(), ErrHelp.Error()) {
 			t.Fatalf("got %v", err)
 		}
 		for _, v := range mustParse(t, []string{command}, "WS_GATEWAY_NO_CALLBACK=1").Values {

@@ -1,22 +1,36 @@
-package main
+package config
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 
 	"ws-gateway/cmd/ws-gateway/internal/address"
 )
 
-// healthAddress is what --url says, or where a gateway of this configuration answers:
+// settleDemo changes what a demo has differently from its defaults, and warns of what
+// does not count with it.
+func (c *Config) settleDemo() {
+	if c.From("listen") == "default" && strings.HasPrefix(c.Listen, ":") { // a reload settles twice
+		c.Listen = "127.0.0.1" + c.Listen // the chat is nobody else's business
+	}
+	for _, option := range []string{"callback-url", "manifest"} {
+		if from := c.From(option); from != "default" {
+			c.Warnings = append(c.Warnings, fmt.Sprintf("--%s (from %s) does not count: the demo has an app of its own", option, from))
+		}
+	}
+}
+
+// HealthAddress is what --url says, or where a gateway of this configuration answers:
 // management has an address of its own, or shares that of the clients. at is a URL or
 // unix:/path, and path is to be asked there.
-func (c *config) healthAddress() (at, path string) {
-	if c.asking.URL != "" {
-		return c.asking.URL, ""
+func (c *Config) HealthAddress() (at, path string) {
+	if c.Health.URL != "" {
+		return c.Health.URL, ""
 	}
 	path = "/healthz"
-	if c.asking.Ready {
+	if c.Health.Ready {
 		path = "/readyz"
 	}
 	addr := c.Listen
@@ -31,7 +45,7 @@ func (c *config) healthAddress() (at, path string) {
 
 // check refuses what cannot be asked: that the gateway is not well is another
 // exit code.
-func (o *healthOptions) check() error {
+func (o *HealthOptions) check() error {
 	if o.URL == "" {
 		return nil
 	}

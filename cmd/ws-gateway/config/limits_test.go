@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -55,8 +55,8 @@ func TestWhatIsTooSmallIsFoundWithTheCommandThatHelps(t *testing.T) {
 		c := mustParse(t, append(test.args, "--callback-url=http://127.0.0.1:1/"))
 		s := roomy
 		test.change(&s)
-		c.fit(s.Memory.Limit) // as main does
-		found := s.Judge(c.demand(), s.Connections(c.demand()))
+		c.Fit(s.Memory.Limit) // as main does
+		found := s.Judge(c.Demand(), s.Connections(c.Demand()))
 		i := slices.IndexFunc(found, func(f finding.Finding) bool { return f.Name == test.name })
 		if got := found[i]; got.State != test.state || !strings.Contains(got.Message, test.message) || !strings.Contains(got.Fix, test.fix) || (got.Fix == "") != (test.fix == "") {
 			t.Errorf("%q: got %+v, want %s, %q, %q", test.args, got, test.state, test.message, test.fix)

@@ -1,6 +1,7 @@
-package main
+package config
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -25,8 +26,8 @@ func TestTheCallbackURLComesFromTheFlagThenTheManifestThenTheEnvironment(t *test
 		{[]string{"--callback-url=http://app:1/a"}, []string{"WS_PORT=tcp://10.0.0.1:80"}, "http://app:1/a", "flag"},
 	} {
 		c, err := parse(test.args, test.env...)
-		if err != nil || c.callback != test.want || c.From("callback-url") != test.from {
-			t.Errorf("%q %q: got %q from %s, %v", test.args, test.env, c.callback, c.From("callback-url"), err)
+		if err != nil || c.Callback != test.want || c.From("callback-url") != test.from {
+			t.Errorf("%q %q: got %q from %s, %v", test.args, test.env, c.Callback, c.From("callback-url"), err)
 		}
 	}
 }
@@ -83,6 +84,19 @@ func TestTheManifestIsReadLenientlyAndItsErrorsNameTheKey(t *testing.T) {
 		}
 		if test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err) || strings.Contains(err.Error(), "\n")) {
 			t.Errorf("%q: got error %v", test.yaml, err)
+		}
+	}
+}
+
+func TestWhoStartsWithoutTheFileOfThePackageHearsOfIt(t *testing.T) {
+	packaged := writeTemp(t, "gateway.yaml", "")
+	for _, test := range []struct {
+		file, standard string
+		hears          bool
+	}{{"", packaged, true}, {packaged, packaged, false}, {"", packaged + ".none", false}} {
+		err := noCallback(test.file, test.standard)
+		if !errors.Is(err, errNoCallback) || strings.Contains(err.Error(), "--config "+packaged) != test.hears {
+			t.Errorf("%+v: %v", test, err)
 		}
 	}
 }

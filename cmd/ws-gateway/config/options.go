@@ -1,13 +1,14 @@
-package main
+package config
 
 import (
 	"time"
 
-	"ws-gateway/cmd/ws-gateway/cli"
+	"github.com/alecthomas/kong"
+
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 
-// options is the table of all options: the one place that says what an option
+// Options is the table of all options: the one place that says what an option
 // is called, what it defaults to, what it may hold and what it is for. Flags,
 // environment variables, keys of the file, --help, --print-config and the table
 // in the README all follow from it.
@@ -16,7 +17,7 @@ import (
 // duration; oneof lists the only values; secret hides the value wherever the
 // configuration is shown; reload says that a reload changes the option while
 // connections are open, where the others need a restart (see reload.go).
-type options struct {
+type Options struct {
 	Listen             string        `group:"clients" default:":40010" help:"Address for clients and, unless --admin-listen moves it, the management API. Port 0 takes a free one."`
 	Path               string        `group:"clients" default:"/ws" help:"Path at which clients connect."`
 	UserHeader         string        `group:"clients" reload:"yes" default:"X-Bfl-User" help:"Request header that names the user. Whatever is in front of the gateway must set or remove it."`
@@ -95,30 +96,30 @@ type options struct {
 	LogFormat          string        `group:"process" default:"auto" oneof:"auto,json,console" help:"json, console, or auto: console on a terminal, json elsewhere."`
 }
 
-// demoOptions are those that only the demo has.
-type demoOptions struct {
+// DemoOptions are those that only the demo has.
+type DemoOptions struct {
 	AppListen string `group:"demo" default:"127.0.0.1:8080" help:"Loopback address of the demo's app and its page."`
 }
 
-// replayOptions are what only replay has.
-type replayOptions struct {
+// ReplayOptions are what only replay has.
+type ReplayOptions struct {
 	File   string `arg:"" placeholder:"FILE" help:"Dead-letter file. What has been dealt with is noted in FILE.done, what the app refuses goes to FILE.refused."`
 	DryRun bool   `group:"actions" help:"Check each line and say what would be sent."`
 }
 
-// checkOptions are what only check has.
-type checkOptions struct {
+// CheckOptions are what only check has.
+type CheckOptions struct {
 	JSON bool `name:"json" group:"actions" help:"Print the findings as JSON."`
 }
 
-// healthOptions are what only health has.
-type healthOptions struct {
+// HealthOptions are what only health has.
+type HealthOptions struct {
 	URL   string `name:"url" group:"actions" placeholder:"URL" help:"What to ask. Default: /healthz of a gateway with this configuration."`
 	Ready bool   `group:"actions" help:"Ask /readyz: whether new clients are taken."`
 }
 
-// actions are flags that choose what to do; they have no place in the file.
-type actions struct {
+// Actions are flags that choose what to do; they have no place in the file.
+type Actions struct {
 	Config      string `group:"actions" placeholder:"FILE" help:"YAML file with options, under their names without the dashes."`
 	PrintConfig bool   `group:"actions" help:"Print the configuration in force and where each value comes from, then exit."`
 	Version     bool   `group:"actions" help:"Print the version, then exit."`
@@ -126,14 +127,19 @@ type actions struct {
 
 // commandLine is what kong parses.
 type commandLine struct {
-	options
-	actions
-	Run    struct{}      `cmd:"" default:"withargs" help:"Run the gateway (the default)."`
-	Demo   demoOptions   `cmd:"" help:"Run the gateway with a small chat app to try it out."`
-	Check  checkOptions  `cmd:"" help:"Check configuration, limits, addresses, files and the app without starting; exit code 0, 1 if a start would fail, 78 if the configuration is wrong."`
-	Health healthOptions `cmd:"" help:"Ask a running gateway whether it is well; exit code 0 if it is."`
-	Replay replayOptions `cmd:"" help:"Send the events of a dead-letter file to the app again."`
-	cli.Commands
-	Help    helpOptions `cmd:"" help:"Show this, or help about a command."`
-	Version struct{}    `cmd:"" help:"Print the version."`
+	Options
+	Actions
+	Run          struct{}      `cmd:"" default:"withargs" help:"Run the gateway (the default)."`
+	Demo         DemoOptions   `cmd:"" help:"Run the gateway with a small chat app to try it out."`
+	Check        CheckOptions  `cmd:"" help:"Check configuration, limits, addresses, files and the app without starting; exit code 0, 1 if a start would fail, 78 if the configuration is wrong."`
+	Health       HealthOptions `cmd:"" help:"Ask a running gateway whether it is well; exit code 0 if it is."`
+	Replay       ReplayOptions `cmd:"" help:"Send the events of a dead-letter file to the app again."`
+	kong.Plugins               // the client's commands
+	Help         helpOptions   `cmd:"" help:"Show this, or help about a command."`
+	Version      struct{}      `cmd:"" help:"Print the version."`
+}
+
+// helpOptions are what help has. The command never runs: main makes it --help.
+type helpOptions struct {
+	Command string `arg:"" optional:"" placeholder:"COMMAND" help:"The command to explain."`
 }

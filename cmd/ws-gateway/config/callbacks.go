@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -12,13 +12,13 @@ import (
 )
 
 // checkCallbacks checks the options of callbacks, where they go apart.
-func (c *config) checkCallbacks() error {
+func (c *Config) checkCallbacks() error {
 	return errors.Join(c.checkSecrets(), c.checkExclusive(), c.checkHeaders(), c.checkForwarded(), c.checkTLS())
 }
 
 // checkHeaders reads the headers that go with each callback. Their values may be
 // secrets: what is wrong is said without showing them.
-func (c *config) checkHeaders() error {
+func (c *Config) checkHeaders() error {
 	c.CallbackHeader = withoutEmpty(c.CallbackHeader)
 	c.headers = nil
 	var errs []error
@@ -39,7 +39,7 @@ func (c *config) checkHeaders() error {
 	return errors.Join(errs...)
 }
 
-func (c *config) checkForwarded() error {
+func (c *Config) checkForwarded() error {
 	c.ForwardHeader = withoutEmpty(c.ForwardHeader)
 	var errs []error
 	for _, name := range c.ForwardHeader {
@@ -51,7 +51,7 @@ func (c *config) checkForwarded() error {
 }
 
 // checkExclusive refuses ways of calling the app that cannot be used together.
-func (c *config) checkExclusive() error {
+func (c *Config) checkExclusive() error {
 	type use struct {
 		option string
 		used   bool
@@ -79,7 +79,7 @@ func (c *config) checkExclusive() error {
 
 // checkSecrets puts together the secrets of callbacks: those given one by one,
 // then those of the file, one a line.
-func (c *config) checkSecrets() error {
+func (c *Config) checkSecrets() error {
 	c.CallbackSecret = withoutEmpty(c.CallbackSecret)
 	c.secrets = slices.Clone(c.CallbackSecret)
 	if c.CallbackSecretFile == "" {

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"encoding/json"
@@ -10,15 +10,21 @@ import (
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 
-// printConfig writes the configuration in force as YAML that --config takes, with
-// the source of each value as a comment. A secret is a comment altogether.
-func printConfig(out io.Writer, c *config) error {
-	_, err := io.WriteString(out, configText(c, c.callback))
+// Print writes the configuration in force as YAML that --config takes, with the source
+// of each value as a comment. A secret is only a comment.
+func (c *Config) Print(out io.Writer) error {
+	_, err := io.WriteString(out, c.text(c.Callback))
 	return err
 }
 
-// configText is what printConfig writes, with url as the callback URL.
-func configText(c *config, url string) string {
+// Text returns what Print writes, without the callback URL's query, which may hold a
+// secret.
+func (c *Config) Text() string { return c.text(c.ShownCallback()) }
+
+// ShownCallback returns the callback URL without its query.
+func (c *Config) ShownCallback() string { return withoutQuery(c.Callback) }
+
+func (c *Config) text(url string) string {
 	var b strings.Builder
 	for _, v := range c.Values {
 		text := yamlText(v.Target.Interface())
@@ -34,8 +40,8 @@ func configText(c *config, url string) string {
 	return b.String()
 }
 
-// pendingNote is what is to be said of an option that waits for a restart.
-func (c *config) pendingNote(option string) settings.Source {
+// pendingNote says that an option has another value, which needs a restart.
+func (c *Config) pendingNote(option string) settings.Source {
 	for _, p := range c.pending {
 		if p.option == option {
 			return settings.Source(fmt.Sprintf("; %q from %s needs a restart", p.shown, p.from))
@@ -61,7 +67,7 @@ func yamlText(v any) string {
 	}
 }
 
-// yamlString quotes s as JSON does, which YAML takes too.
+// yamlString quotes s as JSON does, which is valid YAML.
 func yamlString(s string) string {
 	var b strings.Builder
 	e := json.NewEncoder(&b)

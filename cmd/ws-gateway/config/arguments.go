@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -7,13 +7,12 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"ws-gateway/cmd/ws-gateway/cli"
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 
-// putInPlace returns the command line without what has no place in it: flags that the
+// place returns the command line without what has no place in it: flags that the
 // command does not have, and words that are no command. It notes these in set.
-func putInPlace(set *settings.Set, root *kong.Node, args []string) (placed []string) {
+func (p Parser) place(set *settings.Set, root *kong.Node, args []string) (placed []string) {
 	node, flags := root, root.Flags
 	free := 0 // arguments that the command still takes
 	for i := 0; i < len(args); i++ {
@@ -27,7 +26,7 @@ func putInPlace(set *settings.Set, root *kong.Node, args []string) (placed []str
 			hasNext := !assigned && i+1 < len(args) && !strings.HasPrefix(args[i+1], "-")
 			if at < 0 {
 				set.Misnamed(fmt.Errorf("unknown flag --%s%s", name, settings.DidYouMean("--"+name, flagNames(flags, "--"))), name, flagNames(flags, ""))
-				if hasNext && free == 0 && !isCommand(args[i+1]) {
+				if hasNext && free == 0 && !slices.Contains(p.Commands(), args[i+1]) {
 					i++ // its value
 				}
 				continue
@@ -44,11 +43,11 @@ func putInPlace(set *settings.Set, root *kong.Node, args []string) (placed []str
 		default:
 			child := settings.Command(root, word)
 			if node != root || child == nil {
-				set.Stray(strayWord(node, root, word))
+				set.Stray(p.strayWord(node, root, word))
 				continue
 			}
 			node, flags, free = child, append(slices.Clone(root.Flags), child.Flags...), len(child.Positional)
-			if cli.Is(word) {
+			if p.isClient(word) {
 				return append(placed, word) // which is refused here
 			}
 		}
@@ -62,9 +61,9 @@ func isNegative(word string) bool {
 	return len(word) > 1 && word[0] == '-' && '0' <= word[1] && word[1] <= '9'
 }
 
-func strayWord(node, root *kong.Node, word string) error {
+func (p Parser) strayWord(node, root *kong.Node, word string) error {
 	if node == root {
-		return unknownCommand(word)
+		return p.UnknownCommand(word)
 	}
 	return fmt.Errorf("unexpected argument %q: %s takes none like it", word, node.Name)
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -9,13 +9,14 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/exposure"
 	"ws-gateway/cmd/ws-gateway/internal/finding"
 	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/cmd/ws-gateway/systemd"
 )
 
-const deploy = "../../deploy/"
+const deploy = "../../../deploy/"
 
 func readDeploy(t *testing.T, name string) string {
 	t.Helper()
@@ -28,8 +29,8 @@ func readDeploy(t *testing.T, name string) string {
 
 func TestTheOlaresExampleNamesTheAppsHandler(t *testing.T) {
 	c := mustParse(t, []string{"--manifest", deploy + "olares/OlaresManifest.yaml"})
-	if c.callback != "http://127.0.0.1:8888/ws/message" {
-		t.Errorf("events go to %s", c.callback)
+	if c.Callback != "http://127.0.0.1:8888/ws/message" {
+		t.Errorf("events go to %s", c.Callback)
 	}
 }
 
@@ -72,10 +73,10 @@ func TestTheKubernetesExampleFitsItsOwnLimits(t *testing.T) {
 	if !strings.HasPrefix(c.AdminListen, "127.0.0.1:") || exposure.Beyond(c.AdminListen) || !exposure.Beyond(c.MetricsListen) {
 		t.Errorf("the app manages at %q, the node's probes ask at %q", c.AdminListen, c.MetricsListen)
 	}
-	s := roomy
+	s := host.Limits{Descriptors: 1 << 20, MostForProcess: 1 << 20, Backlog: 4096, FirstPort: 1024, LastPort: 65535, ReservedPorts: "40010"}
 	s.Memory.Limit = int64(limit)
-	c.fit(s.Memory.Limit) // as main does
-	for _, f := range s.Judge(c.demand(), c.MaxConnections) {
+	c.Fit(s.Memory.Limit) // as main does
+	for _, f := range s.Judge(c.Demand(), c.MaxConnections) {
 		if f.State != finding.OK {
 			t.Errorf("%+v", f)
 		}
@@ -89,19 +90,19 @@ func TestEveryOptionInTheDebianPackagesConfigurationIsOne(t *testing.T) {
 	}
 	mustNotShare(t, mustParse(t, []string{"--config", writeTemp(t, "gateway.yaml", text), "--callback-url", "http://127.0.0.1:8888/"}))
 	all := regexp.MustCompile(`(?m)^#([a-z-]+: )`).ReplaceAllString(text, "$1")
-	if c := mustParse(t, []string{"--config", writeTemp(t, "gateway.yaml", all)}); c.callback == "" || c.MaxConnections == 0 || c.AdminListen == "" || c.MetricsListen == "" {
+	if c := mustParse(t, []string{"--config", writeTemp(t, "gateway.yaml", all)}); c.Callback == "" || c.MaxConnections == 0 || c.AdminListen == "" || c.MetricsListen == "" {
 		t.Errorf("the options that are commented out are not all there:\n%s", all)
 	}
 }
 
 // mustNotShare requires that a proxy which is given the clients' port is not given
 // management.
-func mustNotShare(t *testing.T, c *config) {
+func mustNotShare(t *testing.T, c *Config) {
 	t.Helper()
-	if c.exposure().Open() {
+	if c.Exposure().Open() {
 		t.Error("management is on the clients' port")
 	}
-	for _, f := range c.securityFindings() {
+	for _, f := range c.JudgeSecurity() {
 		if f.Name == "security: management" && f.State != finding.OK {
 			t.Errorf("%+v", f)
 		}
@@ -110,7 +111,7 @@ func mustNotShare(t *testing.T, c *config) {
 
 func TestOlaresSharesThePortAsItsContractSays(t *testing.T) {
 	c := mustParse(t, []string{"--manifest", deploy + "olares/OlaresManifest.yaml"})
-	if c.AdminListen != "" || c.AdminToken != "" || portOf(c.Listen) != 40010 || !c.ofOlares() {
+	if c.AdminListen != "" || c.AdminToken != "" || portOf(c.Listen) != 40010 || !c.OfOlares() {
 		t.Errorf("it listens at %q and %q", c.Listen, c.AdminListen)
 	}
 }

@@ -1,14 +1,12 @@
-package main
+package config
 
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
@@ -18,18 +16,22 @@ import (
 
 // finish checks the options, takes what they refer to (token file, manifest,
 // WS_PORT and WS_URL) and drops empty items from lists.
-func (c *config) finish(env settings.Environment) error {
+func (c *Config) finish() error {
 	c.AllowedOrigins = withoutEmpty(c.AllowedOrigins)
 	c.Subprotocols = withoutEmpty(c.Subprotocols)
 	c.TrustedProxies = withoutEmpty(c.TrustedProxies)
-	if c.demo {
+	if c.Demo() {
 		c.settleDemo()
 	}
-	errs := []error{c.CheckTags(), c.checkBindings(env["LISTEN_FDS"] != "" || c.command == "health"), c.checkPaths(), c.checkClients(), c.checkToken(), c.checkTogether(), c.checkCallbacks(), c.asking.check()}
-	if c.demo || c.command == "health" {
+	errs := []error{
+		c.CheckTags(),
+		c.checkBindings(c.parser.Env["LISTEN_FDS"] != "" || c.Command == "health"),
+		c.checkPaths(), c.checkClients(), c.checkToken(), c.checkTogether(), c.checkCallbacks(), c.Health.check(),
+	}
+	if c.Demo() || c.Command == "health" {
 		return errors.Join(errs...)
 	}
-	return errors.Join(append(errs, c.resolveCallback(env))...)
+	return errors.Join(append(errs, c.resolveCallback(c.parser.Env))...)
 }
 
 func withoutEmpty(list []string) []string {
@@ -40,21 +42,7 @@ func withoutEmpty(list []string) []string {
 	return list
 }
 
-func isTCPAddress(addr string) bool {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil || strings.ContainsAny(host, " /") {
-		return false
-	}
-	_, err = strconv.ParseUint(port, 10, 16)
-	return err == nil
-}
-
-func isLoopbackAddress(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	return err == nil && isTCPAddress(addr) && (host == "localhost" || net.ParseIP(host).IsLoopback())
-}
-
-func (c *config) checkClients() error {
+func (c *Config) checkClients() error {
 	var errs []error
 	if want := wantPath(c.Path); want != "" {
 		errs = append(errs, c.Reject("path", want))
@@ -119,10 +107,10 @@ func parsePrefix(s string) (netip.Prefix, bool) {
 }
 
 // checkToken checks the admin token and takes it from its file.
-func (c *config) checkToken() error {
+func (c *Config) checkToken() error {
 	option, must := "admin-token", ""
-	c.token = c.AdminToken
-	if c.command == "health" { // which needs none, and may be run by who must not read it
+	c.Token = c.AdminToken
+	if c.Command == "health" { // which needs none, and may be run by who must not read it
 		return nil
 	}
 	if c.AdminTokenFile != "" {
@@ -136,15 +124,15 @@ func (c *config) checkToken() error {
 		if err != nil {
 			return c.Reject(option, "a file that can be read: "+textfile.WithoutPath(err).Error())
 		}
-		if c.token = strings.TrimSpace(string(data)); c.token == "" {
+		if c.Token = strings.TrimSpace(string(data)); c.Token == "" {
 			return c.Reject(option, "a file with the token in it; this one is empty")
 		}
 	}
-	c.contents[option] = digestOf(c.token)
-	if strings.ContainsFunc(c.token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	c.contents[option] = digestOf(c.Token)
+	if strings.ContainsFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return c.Reject(option, must+"printable ASCII without blanks")
 	}
-	if n := len(c.token); n > 0 && n < shortestToken {
+	if n := len(c.Token); n > 0 && n < shortestToken {
 		return c.Reject(option, fmt.Sprintf("%sat least %d characters, this one has %d: it can be guessed; openssl rand -hex 16 makes one", must, shortestToken, n))
 	}
 	return nil
@@ -158,7 +146,7 @@ const (
 )
 
 // checkTogether checks what options say about each other.
-func (c *config) checkTogether() error {
+func (c *Config) checkTogether() error {
 	var errs []error
 	check := func(wrong bool, option, want string, value any, others ...string) {
 		if wrong && c.Certain(append(others, option)...) {
@@ -177,7 +165,7 @@ func (c *config) checkTogether() error {
 }
 
 // checkPaths refuses one path for two things.
-func (c *config) checkPaths() error {
+func (c *Config) checkPaths() error {
 	if c.Journal != "" && c.DeadLetter != "" && filepath.Clean(c.Journal) == filepath.Clean(c.DeadLetter) && c.Certain("journal", "dead-letter") {
 		return c.Reject("dead-letter", "another path than --journal, which is a folder")
 	}
@@ -186,7 +174,7 @@ func (c *config) checkPaths() error {
 
 // byteBurst is --byte-burst, or what stands for it: with the policy that closes,
 // a single message must not be too much.
-func (c *config) byteBurst() settings.Size {
+func (c *Config) byteBurst() settings.Size {
 	const around = 64 << 10 // what may come in one read with the end of a message
 	switch {
 	case c.ByteBurst > 0:

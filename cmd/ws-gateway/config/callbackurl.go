@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -23,8 +23,8 @@ const wantCallbackURL = "a URL such as http://127.0.0.1:8888/ws/message, https:/
 
 // resolveCallback finds the callback URL: --callback-url, else --manifest, else
 // WS_PORT and WS_URL.
-func (c *config) resolveCallback(env settings.Environment) (err error) {
-	if c.NoCallback && c.replay.File != "" {
+func (c *Config) resolveCallback(env settings.Environment) (err error) {
+	if c.NoCallback && c.Replay.File != "" {
 		return fmt.Errorf("--no-callback (from %s): replay needs to know where the app takes its events", c.From("no-callback"))
 	}
 	if c.NoCallback {
@@ -35,16 +35,16 @@ func (c *config) resolveCallback(env settings.Environment) (err error) {
 		if !isCallbackURL(c.CallbackURL) {
 			return settings.Invalid("callback-url", withoutSecrets(c.CallbackURL), c.From("callback-url"), wantCallbackURL)
 		}
-		c.callback = c.CallbackURL
+		c.Callback = c.CallbackURL
 	case c.Manifest != "":
-		c.callback, err = manifestCallback(c.Manifest)
-		c.contents["manifest"] = digestOf(c.callback)
+		c.Callback, err = manifestCallback(c.Manifest)
+		c.contents["manifest"] = digestOf(c.Callback)
 		c.Sources["callback-url"] = settings.Source(filepath.Base(c.Manifest))
 	case env.OfService("WS_PORT"):
 		return fmt.Errorf("WS_PORT %q is what Kubernetes sets for a Service that is called ws, and no port: give --callback-url URL, "+
 			"or enableServiceLinks: false in the pod's spec, or the Service another name", env["WS_PORT"])
 	case env["WS_PORT"] != "" || env["WS_URL"] != "":
-		c.callback, err = environmentCallback(env)
+		c.Callback, err = environmentCallback(env)
 		c.Sources["callback-url"] = "WS_PORT and WS_URL"
 	case c.Certain("callback-url", "manifest", "no-callback"):
 		return noCallback(c.file, locate.StandardConfig)
@@ -72,7 +72,13 @@ func withoutSecrets(url string) string {
 	return url
 }
 
-func (c *config) checkNoCallback() error {
+// withoutQuery cuts what may hold a secret.
+func withoutQuery(url string) string {
+	before, _, _ := strings.Cut(url, "?")
+	return before
+}
+
+func (c *Config) checkNoCallback() error {
 	var errs []error
 	for _, v := range c.Values {
 		if (v.Name == "callback-url" || v.Name == "manifest") && !v.Target.IsZero() {
@@ -83,7 +89,7 @@ func (c *config) checkNoCallback() error {
 		errs = append(errs, fmt.Errorf("--no-callback (from %s) and --callback-open=authorize (from %s): without callbacks nobody can authorise", c.From("no-callback"), c.From("callback-open")))
 	}
 	if c.Journal != "" {
-		c.warnings = append(c.warnings, fmt.Sprintf("--journal (from %s) does nothing with --no-callback: there is no app to tell", c.From("journal")))
+		c.Warnings = append(c.Warnings, fmt.Sprintf("--journal (from %s) does nothing with --no-callback: there is no app to tell", c.From("journal")))
 	}
 	return errors.Join(errs...)
 }
