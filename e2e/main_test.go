@@ -22,7 +22,7 @@ import (
 // patience bounds every wait. It is generous because waits end with their
 // condition; only a broken gateway makes a test wait this long, or a machine that
 // has much else to do.
-const patience = 3 * time.Minute
+const patience = 10 * time.Minute
 
 // gatewayBinary is the program under test: WS_GATEWAY_BINARY, or what TestMain builds.
 var gatewayBinary string

@@ -347,8 +347,11 @@ func TestAClientThatReadsLateGetsEverything(t *testing.T) {
 func TestAClientThatNeverReadsItsPongsIsClosedAsASlowConsumer(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
-	g := startGateway(t, app, "--max-pending-bytes", "64KiB")
+	g := startGateway(t, app, "--max-pending-bytes", "64KiB", "--socket-buffer", "64KiB") // the kernel's share is soon full
 	r := g.rawClient(t, "greedy")
+	if err := r.SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
 	ping := strings.Repeat(frame(fin|opPing, strings.Repeat("x", 125)), 1000)
 	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) {

@@ -132,14 +132,16 @@ func TestWhatWaitsIsSentByTheNewConfiguration(t *testing.T) {
 
 func TestAnotherCertificateTakesEffectWithTheNextConnectionAndIdleOnesAreClosed(t *testing.T) {
 	bubble(t, Config{}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
+		// Of two events the second finds the first one's connection still in use.
 		hold := make(chan struct{})
 		a.serve = func(p post, w http.ResponseWriter, r *http.Request) {
 			if strings.HasPrefix(p.id, "c2-") {
 				<-hold
 			}
 		}
-		f.Message(source(1, 0), []byte("1"), false)
 		f.Message(source(2, 0), []byte("1"), false) // is under way
+		synctest.Wait()
+		f.Message(source(1, 0), []byte("1"), false)
 		synctest.Wait()
 		connected := func() (n int) {
 			f.pool.mu.Lock()
@@ -150,12 +152,15 @@ func TestAnotherCertificateTakesEffectWithTheNextConnectionAndIdleOnesAreClosed(
 		reload(t, f, func(cfg *Config) { cfg.TLS = new(tls.Config) })
 		synctest.Wait()
 		equal(t, "idle connections", connected(), 0)
-		close(hold)
+		hold <- struct{}{}
 		synctest.Wait()
 		equal(t, "idle connections", connected(), 0)
 		equal(t, "delivered", f.Stats().Delivered[actionMessage], 2)
-		f.Message(source(1, 1), []byte("1"), false)
 		f.Message(source(2, 1), []byte("1"), false)
+		synctest.Wait()
+		f.Message(source(1, 1), []byte("1"), false)
+		synctest.Wait()
+		close(hold)
 		synctest.Wait()
 		equal(t, "delivered", f.Stats().Delivered[actionMessage], 4)
 		equal(t, "connections made", len(a.dials), 4)

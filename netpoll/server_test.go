@@ -793,17 +793,34 @@ func TestAClientThatReadsSlowlyIsNoSlowConsumer(t *testing.T) {
 		l.Lookup(h.opened[0]).Send(NewFrame(ws.OpBinary, make([]byte, 16<<20)))
 		return false
 	})
-	ticks := func() (n uint32) {
-		now := make(chan uint32)
-		s.Loops()[0].Post(func(l *Loop) bool { now <- l.Now(); return false })
-		return <-now
-	}
-	start := ticks()
+	// The loop goes on only once the client has read some: on a busy machine it must
+	// not see one that had no processor.
+	read, enough := make(chan struct{}), make(chan struct{})
+	defer close(read)
+	start := uint32(0)
+	s.Loops()[0].Post(func(l *Loop) bool {
+		for range 8 {
+			<-read
+		}
+		if start == 0 {
+			start = l.Now() + 1
+		}
+		if l.Now() < start+4 { // far beyond the timeout, and far from the end
+			return true
+		}
+		close(enough)
+		return false
+	})
 	pace := time.NewTicker(5 * time.Millisecond)
 	defer pace.Stop()
-	for b := make([]byte, 16<<10); ticks() < start+4; <-pace.C { // far beyond the timeout, and far from the end
+	for b, reading := make([]byte, 4<<10), true; reading; <-pace.C {
 		if _, err := c.Read(b); err != nil {
 			t.Fatal(err)
+		}
+		select {
+		case read <- struct{}{}:
+		case <-enough:
+			reading = false
 		}
 	}
 	h.mu.Lock()

@@ -156,18 +156,27 @@ func victimOfLibrary(t *testing.T, serve func(*websocket.Conn)) netip.AddrPort {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var running sync.WaitGroup // http.Server waits for no connection
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		running.Add(1)
+		defer running.Done()
 		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
-			t.Error(err)
-			return
+			return // the attacker has left already
 		}
 		defer c.CloseNow()
 		serve(c)
-	})}
+	}), ConnState: func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			running.Add(1)
+		case http.StateHijacked, http.StateClosed:
+			running.Done()
+		}
+	}}
 	ended := make(chan struct{})
 	go func() { defer close(ended); s.Serve(l) }()
-	t.Cleanup(func() { s.Close(); <-ended })
+	t.Cleanup(func() { s.Close(); <-ended; running.Wait() })
 	return netip.MustParseAddrPort(l.Addr().String())
 }
 

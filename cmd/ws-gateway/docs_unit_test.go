@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -86,9 +87,10 @@ func TestTheDocsHaveTheCommands(t *testing.T) {
 
 func TestTheDocsHaveTheTableOfMetrics(t *testing.T) {
 	closed := make(chan struct{})
+	tell := sync.OnceFunc(func() { close(closed) }) // an event may come twice
 	app := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if body, _ := io.ReadAll(r.Body); strings.Contains(string(body), `"action":"close"`) {
-			close(closed)
+			tell()
 		}
 	}))
 	defer app.Close()
