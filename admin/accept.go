@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ws-gateway/admin/access"
+	"ws-gateway/admin/listen"
 )
 
 // HandOff returns the decision for netpoll.Config.HandOff, which turns strangers away
@@ -38,11 +39,11 @@ func (s *Server) accept(ln net.Listener, d *door, serve func(net.Conn) error) er
 		return nil
 	}
 	defer s.forget(ln)
-	if file, ok := ln.(*SocketFile); ok {
+	if file, ok := ln.(*listen.SocketFile); ok {
 		stop, kept := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(kept)
-			s.keepSocket(file, stop)
+			file.Keep(stop, s.cfg.Log)
 		}()
 		defer func() {
 			close(stop)

@@ -3,9 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"net/http"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -45,25 +43,6 @@ func TestTheConsoleIsServedUnderAStrictPolicy(t *testing.T) {
 	}
 	if got := r.do("POST", "/console/", "x"); got.status != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %d", got.status)
-	}
-}
-
-// What is inline the policy would block; what is elsewhere it would, too.
-func TestTheConsolesFilesHaveNothingInlineAndNothingFromElsewhere(t *testing.T) {
-	inline := regexp.MustCompile(`(?i)<style|\sstyle=|\son\w+=|javascript:|<script(?:\s[^>]*)?>[^<]|innerHTML|\beval\(|new Function`)
-	elsewhere := regexp.MustCompile(`(?i)(?:https?:)?//[a-z0-9]`)
-	entries, err := fs.ReadDir(consoleTree, "console")
-	if err != nil || len(entries) < 5 {
-		t.Fatal(err, len(entries))
-	}
-	for _, e := range entries {
-		body := strings.ReplaceAll(string(consoleFiles[e.Name()].body), "http://www.w3.org/2000/svg", "")
-		if found := inline.FindString(body); found != "" {
-			t.Errorf("%s has %q", e.Name(), found)
-		}
-		if found := elsewhere.FindString(body); found != "" {
-			t.Errorf("%s has %q", e.Name(), found)
-		}
 	}
 }
 

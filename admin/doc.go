@@ -15,8 +15,8 @@
 // What there is to look at, metrics and health, can be served on a listener of its
 // own as well ([Server.ServeMetrics]): to everybody, through a door of its own.
 //
-// The console is a page among these routes: its files (folder console) are served
-// as they are, and its script asks the others, as any caller does.
+// The console (package console) is a page among these routes, whose script calls the
+// others.
 //
 // The package decides nothing about connections: it turns bytes into calls of
 // the hub and the hub's answers into bytes. Its handlers may block, loops never

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"ws-gateway/admin"
+	"ws-gateway/admin/listen"
 	"ws-gateway/cmd/ws-gateway/config"
 	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/awake"
@@ -198,7 +199,7 @@ func listenBeside(option, addr string, inherited net.Listener) (net.Listener, er
 	if addr == "" || inherited != nil {
 		return inherited, nil
 	}
-	ln, err := admin.Listen(addr)
+	ln, err := listen.On(addr)
 	if err != nil {
 		return nil, listenError(option, addr, err)
 	}

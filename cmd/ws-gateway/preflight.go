@@ -8,7 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"ws-gateway/admin"
+	"ws-gateway/admin/listen"
 	"ws-gateway/cmd/ws-gateway/config"
 	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/address"
@@ -76,7 +76,7 @@ func addressFindings(bindings []config.Binding) (found []finding.Finding) {
 		if b.Inherited {
 			continue
 		}
-		ln, err := admin.Listen(b.Addr)
+		ln, err := listen.On(b.Addr)
 		if err != nil {
 			found = append(found, finding.New(b.Option, finding.Fail, takenByUs(b, bound, err).Error(), ""))
 			continue

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"ws-gateway/admin"
+	"ws-gateway/admin/listen"
 	"ws-gateway/cmd/ws-gateway/internal/address"
 	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/cmd/ws-gateway/systemd"
@@ -67,7 +67,7 @@ func (c *Config) checkBinding(b Binding) error {
 	case b.Option == "app-listen" && !isLoopback(b.Addr):
 		return c.Reject(b.Option, "an address of this machine alone, such as 127.0.0.1:8080")
 	case unix && b.Option != "listen" && path != "":
-		if err := admin.CheckSocketPath(path); err != nil {
+		if err := listen.CheckSocketPath(path); err != nil {
 			return c.Reject(b.Option, "the path of a socket that can be made: "+err.Error())
 		}
 	case address.IsTCP(b.Addr):

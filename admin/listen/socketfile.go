@@ -1,4 +1,4 @@
-package admin
+package listen
 
 import (
 	"errors"
@@ -7,15 +7,16 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
-// lookForFile is how often a socket file is looked for.
+// lookForFile is how often Keep looks for the file.
 const lookForFile = time.Second
 
-// SocketFile is a listener at a path of the file system. Where its file has been
-// removed, by a cleaner of temporary folders for example, it makes it anew: nobody
-// could connect any more. One that somebody else has put there is left alone. Its
-// Close removes the file.
+// SocketFile is a listener at a path of the file system. If its file is removed, for
+// example by a cleaner of temporary folders, nobody can connect any more, so Keep makes it
+// anew. A file that somebody else has put there is left alone. Close removes the file.
 type SocketFile struct {
 	path string
 
@@ -30,7 +31,7 @@ func bindSocket(path string) (*SocketFile, error) {
 	return s, s.bind()
 }
 
-// bind makes the file, and listens behind it.
+// bind makes the file and listens on it.
 func (s *SocketFile) bind() error {
 	ln, err := bindPrivate(s.path)
 	if err != nil {
@@ -46,9 +47,9 @@ func (s *SocketFile) bind() error {
 	return nil
 }
 
-// Restore makes the file anew if there is none, and reports whether it did. An
-// error says why it could not: the folder is gone, too, for example.
-func (s *SocketFile) Restore() (made bool, err error) {
+// restore makes the file anew if there is none, and reports whether it did. It fails if
+// the folder is gone too, for example.
+func (s *SocketFile) restore() (made bool, err error) {
 	if _, err := os.Lstat(s.path); !errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -61,7 +62,7 @@ func (s *SocketFile) Restore() (made bool, err error) {
 	if err := s.bind(); err != nil {
 		return false, err
 	}
-	return true, before.Close() // whoever has connected already is served on
+	return true, before.Close() // connections that were accepted stay open
 }
 
 // Accept implements net.Listener.
@@ -85,8 +86,7 @@ func (s *SocketFile) current() *net.UnixListener {
 // Addr implements net.Listener.
 func (s *SocketFile) Addr() net.Addr { return s.current().Addr() }
 
-// Close implements net.Listener. It removes the file, unless that has meanwhile been
-// replaced by another's.
+// Close implements net.Listener. It removes the file, unless somebody has replaced it.
 func (s *SocketFile) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,8 +99,8 @@ func (s *SocketFile) Close() error {
 	return s.ln.Close()
 }
 
-// keepSocket restores a socket file until stop is closed.
-func (s *Server) keepSocket(file *SocketFile, stop <-chan struct{}) {
+// Keep makes the file anew whenever it is gone, until stop is closed.
+func (s *SocketFile) Keep(stop <-chan struct{}, log zerolog.Logger) {
 	ticker := time.NewTicker(lookForFile)
 	defer ticker.Stop()
 	failing := false
@@ -110,12 +110,12 @@ func (s *Server) keepSocket(file *SocketFile, stop <-chan struct{}) {
 		case <-stop:
 			return
 		}
-		made, err := file.Restore()
+		made, err := s.restore()
 		switch {
 		case err != nil && !failing:
-			s.cfg.Log.Error().Err(err).Msgf("the socket file %s was removed and cannot be made anew: nobody can connect there", file.path)
+			log.Error().Err(err).Msgf("the socket file %s was removed and cannot be made anew: nobody can connect there", s.path)
 		case made:
-			s.cfg.Log.Warn().Msgf("the socket file %s was removed: it is made anew", file.path)
+			log.Warn().Msgf("the socket file %s was removed: it is made anew", s.path)
 		}
 		failing = err != nil
 	}

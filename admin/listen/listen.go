@@ -1,4 +1,4 @@
-package admin
+package listen
 
 import (
 	"context"
@@ -15,13 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listen makes the listener that --admin-listen names: "host:port", or
-// "unix:/path" for a socket file that only the gateway's own user may open.
+// On makes the listener that --admin-listen names: "host:port", or "unix:/path" for a
+// socket file that only the gateway's own user may open, a [SocketFile].
 //
-// A socket file that a dead process has left is replaced; one behind which
-// somebody listens, or a file of another kind, is an error. The listener's
-// Close removes the file.
-func Listen(addr string) (net.Listener, error) {
+// A socket file that a dead process has left is replaced. It is an error if somebody
+// listens there, or if it is a file of another kind. The listener's Close removes the
+// file.
+func On(addr string) (net.Listener, error) {
 	path, isUnix := strings.CutPrefix(addr, "unix:")
 	if !isUnix {
 		ln, err := net.Listen("tcp", addr)
@@ -37,11 +37,10 @@ func Listen(addr string) (net.Listener, error) {
 	return ln, nil
 }
 
-// maxSocketPath is what struct sockaddr_un holds, with its final zero.
+// maxSocketPath is the longest path in a struct sockaddr_un, without its final zero.
 const maxSocketPath = 107
 
-// CheckSocketPath says what keeps a path from being a socket's, on whatever machine;
-// nil for nothing.
+// CheckSocketPath returns an error if no machine can have a socket at path.
 func CheckSocketPath(path string) error {
 	switch {
 	case !filepath.IsAbs(path):
@@ -67,8 +66,8 @@ func listenUnix(path string) (net.Listener, error) {
 	return bindSocket(path)
 }
 
-// bindPrivate makes the socket file with mode 0600 from its first moment on: the
-// file takes its mode from the socket, which gets it before bind.
+// bindPrivate makes the socket file with mode 0600 from its first moment on: the file
+// takes its mode from the socket, which gets it before bind.
 func bindPrivate(path string) (*net.UnixListener, error) {
 	config := net.ListenConfig{Control: func(_, _ string, conn syscall.RawConn) error {
 		var err error
@@ -84,8 +83,7 @@ func bindPrivate(path string) (*net.UnixListener, error) {
 	return ln.(*net.UnixListener), nil
 }
 
-// removeStale makes room at path if all that is there is the socket file of a
-// process that has gone.
+// removeStale removes the socket file at path if the process that made it is gone.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -112,8 +110,8 @@ func removeStale(path string) error {
 	return nil
 }
 
-// lockFolder keeps two gateways that start at once from taking each other's
-// fresh socket file for a stale one. The kernel drops the lock with the process.
+// lockFolder keeps two gateways that start at once from taking each other's new socket
+// file for a stale one. The kernel drops the lock with the process.
 func lockFolder(folder string) (unlock func(), err error) {
 	f, err := os.Open(folder)
 	if err != nil {

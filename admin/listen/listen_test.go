@@ -1,11 +1,9 @@
-package admin
+package listen
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,9 +16,9 @@ import (
 
 func mustListen(t *testing.T, addr string) net.Listener {
 	t.Helper()
-	ln, err := Listen(addr)
+	ln, err := On(addr)
 	if err != nil {
-		t.Fatalf("Listen(%s): %v", addr, err)
+		t.Fatalf("On(%s): %v", addr, err)
 	}
 	t.Cleanup(func() { ln.Close() })
 	return ln
@@ -29,20 +27,20 @@ func mustListen(t *testing.T, addr string) net.Listener {
 // refuses requires that Listen fails with a message that has want in it.
 func refuses(t *testing.T, addr, want string) {
 	t.Helper()
-	ln, err := Listen(addr)
+	ln, err := On(addr)
 	if err == nil {
 		ln.Close()
-		t.Fatalf("Listen(%.60s) succeeded", addr)
+		t.Fatalf("On(%.60s) succeeded", addr)
 	}
 	if !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), addr) {
-		t.Fatalf("Listen(%.60s): %v, want %q", addr, err, want)
+		t.Fatalf("On(%.60s): %v, want %q", addr, err, want)
 	}
 }
 
 func TestTheSocketIsForItsOwnUserAndGoesWithItsListener(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "admin.sock")
 	mask := syscall.Umask(0)
-	ln, err := Listen("unix:" + path)
+	ln, err := On("unix:" + path)
 	syscall.Umask(mask)
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +122,7 @@ func TestALiveSocketIsRefusedAndStaysWhatItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(testTimeout))
+	c.SetDeadline(time.Now().Add(2 * time.Minute))
 	if n, err := c.Read(make([]byte, 1)); n != 1 {
 		t.Errorf("the live socket answers %v", err)
 	}
@@ -187,34 +185,4 @@ func TestTCPAddressesAreTakenOrRefusedClearly(t *testing.T) {
 	ln := mustListen(t, "127.0.0.1:0")
 	refuses(t, ln.Addr().String(), "address already in use")
 	refuses(t, "nonsense", "missing port")
-}
-
-func TestOverAUnixSocketHostAndPeerDoNotMatter(t *testing.T) {
-	r := newRig(t)
-	path := filepath.Join(t.TempDir(), "admin.sock")
-	r.serve(mustListen(t, "unix:"+path))
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
-	}}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: testTimeout}
-	get := func(headers http.Header) reply {
-		t.Helper()
-		req, err := http.NewRequest("GET", "http://gateway"+countPath, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header = headers
-		resp, err := client.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return readReply(t, resp)
-	}
-	if got := get(http.Header{}); got.body != emptyCount {
-		t.Errorf("answered %d %s", got.status, got.body)
-	}
-	if got := get(http.Header{"Origin": {"http://gateway"}}); got.status != 403 {
-		t.Errorf("for a web page: %d %s", got.status, got.body)
-	}
 }

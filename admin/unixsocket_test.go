@@ -1,19 +1,56 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
+
+	"ws-gateway/admin/listen"
 )
+
+func TestOverAUnixSocketHostAndPeerDoNotMatter(t *testing.T) {
+	r := newRig(t)
+	path := filepath.Join(t.TempDir(), "admin.sock")
+	ln, err := listen.On("unix:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.serve(ln)
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, Timeout: testTimeout}
+	get := func(headers http.Header) reply {
+		t.Helper()
+		req, err := http.NewRequest("GET", "http://gateway"+countPath, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = headers
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return readReply(t, resp)
+	}
+	if got := get(http.Header{}); got.body != emptyCount {
+		t.Errorf("answered %d %s", got.status, got.body)
+	}
+	if got := get(http.Header{"Origin": {"http://gateway"}}); got.status != 403 {
+		t.Errorf("for a web page: %d %s", got.status, got.body)
+	}
+}
 
 // Cleaners of temporary folders remove sockets.
 func TestASocketFileThatWasRemovedIsMadeAnewAndServed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	ln, err := Listen("unix:" + path)
+	ln, err := listen.On("unix:" + path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,26 +96,5 @@ func TestASocketFileThatWasRemovedIsMadeAnewAndServed(t *testing.T) {
 	}
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("the file stays: %v", err)
-	}
-}
-
-func TestAnothersSocketFileIsLeftAlone(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	ln, err := Listen("unix:" + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	if err := errors.Join(os.Remove(path), os.WriteFile(path, []byte("mine"), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	if made, err := ln.(*SocketFile).Restore(); made || err != nil {
-		t.Errorf("%v, %v", made, err)
-	}
-	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
-		t.Fatal(err)
-	}
-	if made, err := ln.(*SocketFile).Restore(); made || err == nil || !strings.Contains(err.Error(), "no such file") {
-		t.Errorf("without a folder: %v, %v", made, err)
 	}
 }
