@@ -3,6 +3,8 @@ package forward
 import (
 	"strings"
 	"sync"
+
+	"ws-gateway/forward/quote"
 )
 
 // maxBatchBytes is how large the body of a batch gets, unless its one event is
@@ -99,10 +101,10 @@ func (e *event) appendElement(dst []byte) []byte {
 	body := e.bodyBytes()
 	dst = append(dst, body[:len(body)-len(`}`)]...)
 	dst = append(dst, `,"request_id":`...)
-	dst = appendQuoted(dst, e.requestID())
+	dst = quote.Append(dst, e.requestID())
 	if e.cookie != "" {
 		dst = append(dst, `,"cookie":`...)
-		dst = appendQuoted(dst, e.cookie)
+		dst = quote.Append(dst, e.cookie)
 	}
 	if e.headers != "" {
 		dst = append(dst, `,"headers":{`...)
@@ -121,9 +123,9 @@ func appendMembers(dst []byte, lines string) []byte {
 		if !first {
 			dst = append(dst, ',')
 		}
-		dst = appendQuoted(dst, name)
+		dst = quote.Append(dst, name)
 		dst = append(dst, ':')
-		dst = appendQuoted(dst, value)
+		dst = quote.Append(dst, value)
 	}
 	return dst
 }

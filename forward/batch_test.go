@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ws-gateway/forward/headers"
 )
 
 // ids are the request ids of a batch's events, in its order.
@@ -35,7 +37,7 @@ func TestABatchIsAnArrayOfEventsWithTheirIDsAndCookies(t *testing.T) {
 		src := source(1, 0)
 		src.Headers = `sid="1"`
 		f.Open(src, Request{URI: "/ws"})
-		src.Seq, src.Headers = 1, PackHeaders("", []Field{{"X-Tenant", "blue"}, {"X-B", "\"c\""}})
+		src.Seq, src.Headers = 1, headers.Pack("", []headers.Field{{Name: "X-Tenant", Value: "blue"}, {Name: "X-B", Value: "\"c\""}})
 		f.Message(src, []byte(`{"a": 1}`), false)
 		synctest.Wait()
 		f.Message(source(2, 7), []byte("hé"), false)
@@ -309,7 +311,7 @@ func FuzzAnElementIsTheEventAndMore(f *testing.F) {
 	f.Add([]byte(`{"a":1}`), false, "a=b", "v")
 	f.Fuzz(func(t *testing.T, data []byte, binary bool, cookie, value string) {
 		src := alice
-		src.Headers = PackHeaders(cookie, []Field{{"X-A", value}})
+		src.Headers = headers.Pack(cookie, []headers.Field{{Name: "X-A", Value: value}})
 		pool := eventPool{levels: MaxJSONDepth}
 		e := pool.message(&src, data, binary)
 		b := batch{tried: []*event{e, e}}

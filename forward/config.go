@@ -9,22 +9,23 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"ws-gateway/forward/headers"
 	"ws-gateway/jsoncheck"
 )
 
 // Config of a Forwarder. Zero values mean the defaults named beside them.
 type Config struct {
-	URL          string        // callback URL, http://host:port/path, https:// likewise, or unix:/socket:/path; required
-	TLS          *tls.Config   // for https: authorities, the system's if there are none, and client certificates
-	Headers      []Field       // sent with each POST
-	Concurrency  int           // POSTs in flight, default 64, at most 65,536
-	Timeout      time.Duration // of one attempt, connecting included; default 10 s
-	AuthorizeFor time.Duration // of all attempts of Authorize together, default Timeout
-	RetryFor     time.Duration // from an event's first attempt, default 60 s
-	QueueEvents  int           // events waiting for one connection, default 256
-	QueueBytes   int           // bytes of these, default 1 MiB
-	Memory       int64         // bytes of all waiting events, what holds them included; default 256 MiB. See pressure
-	DeadLetter   string        // file for events that failed for good; "" for none
+	URL          string          // callback URL, http://host:port/path, https:// likewise, or unix:/socket:/path; required
+	TLS          *tls.Config     // for https: authorities, the system's if there are none, and client certificates
+	Headers      []headers.Field // sent with each POST
+	Concurrency  int             // POSTs in flight, default 64, at most 65,536
+	Timeout      time.Duration   // of one attempt, connecting included; default 10 s
+	AuthorizeFor time.Duration   // of all attempts of Authorize together, default Timeout
+	RetryFor     time.Duration   // from an event's first attempt, default 60 s
+	QueueEvents  int             // events waiting for one connection, default 256
+	QueueBytes   int             // bytes of these, default 1 MiB
+	Memory       int64           // bytes of all waiting events, what holds them included; default 256 MiB. See pressure
+	DeadLetter   string          // file for events that failed for good; "" for none
 
 	DeadLetterMaxSize int64 // size at which that is renamed to FILE.1 and begun anew, default 100 MiB
 	DeadLetterKeep    int   // FILE.1 to FILE.n are kept, default 5
@@ -133,7 +134,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("callback memory is negative")
 	}
 	for _, field := range c.Headers {
-		if reason := CheckHeader(field.Name); reason != "" {
+		if reason := headers.Check(field.Name); reason != "" {
 			return c, fmt.Errorf("header %q of callbacks: %s", field.Name, reason)
 		}
 	}

@@ -29,6 +29,7 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 		"negative queue":       {URL: "http://a/", QueueEvents: -1},
 		"negative bytes":       {URL: "http://a/", QueueBytes: -1},
 		"negative lingering":   {URL: "http://a/", Linger: -1},
+		"a folder for letters": {URL: "http://a/", DeadLetter: t.TempDir()},
 		"negative memory":      {URL: "http://a/", Memory: -1},
 	} {
 		if _, err := New(c); err == nil {

@@ -28,7 +28,7 @@ func (f *Forwarder) Drain(ctx context.Context) Leftover {
 		close(f.failures.quit)
 		close(f.observer.quit)
 		f.witnesses.Wait()
-		f.letters.close()
+		f.letters.Close()
 	})
 	return f.leftover
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"ws-gateway/forward/quote"
 	"ws-gateway/jsoncheck"
 )
 
@@ -68,7 +69,7 @@ func dataLen(data []byte, f form) int {
 	case formJSON:
 		return len(data)
 	case formText:
-		return quotedLen(data)
+		return quote.Len(data)
 	default:
 		return base64.StdEncoding.EncodedLen(len(data)) + len(`""`)
 	}
@@ -79,7 +80,7 @@ func appendData(dst, data []byte, f form) []byte {
 	case formJSON:
 		return append(dst, data...)
 	case formText:
-		return appendQuoted(dst, data)
+		return quote.Append(dst, data)
 	default:
 		dst = append(dst, '"')
 		dst = base64.StdEncoding.AppendEncode(dst, data)
@@ -96,12 +97,12 @@ const (
 )
 
 func sourceSize(src *Source) int {
-	return commonText + quotedLen(src.User) + quotedLen(src.ConnID) + len(src.ConnID)
+	return commonText + quote.Len(src.User) + quote.Len(src.ConnID) + len(src.ConnID)
 }
 
 func openSize(src *Source, req *Request) int {
-	return sourceSize(src) + requestText + quotedLen(req.URI) + quotedLen(req.RemoteAddr) +
-		quotedLen(req.UserAgent) + quotedLen(req.Origin)
+	return sourceSize(src) + requestText + quote.Len(req.URI) + quote.Len(req.RemoteAddr) +
+		quote.Len(req.UserAgent) + quote.Len(req.Origin)
 }
 
 func messageSize(src *Source, data []byte, f form) int {
@@ -109,7 +110,7 @@ func messageSize(src *Source, data []byte, f form) int {
 }
 
 func closeSize(src *Source, end *End) int {
-	return sourceSize(src) + endText + quotedLen(end.Reason) + quotedLen(end.Initiator)
+	return sourceSize(src) + endText + quote.Len(end.Reason) + quote.Len(end.Initiator)
 }
 
 // appendOpen, appendMessage and appendClose append the body of an event as it
@@ -119,13 +120,13 @@ func appendOpen(dst []byte, src *Source, req *Request) []byte {
 	dst = append(dst, `{"data":{},"action":"open"`...)
 	dst = appendSource(dst, src)
 	dst = append(dst, `,"request":{"uri":`...)
-	dst = appendQuoted(dst, req.URI)
+	dst = quote.Append(dst, req.URI)
 	dst = append(dst, `,"remote_addr":`...)
-	dst = appendQuoted(dst, req.RemoteAddr)
+	dst = quote.Append(dst, req.RemoteAddr)
 	dst = append(dst, `,"user_agent":`...)
-	dst = appendQuoted(dst, req.UserAgent)
+	dst = quote.Append(dst, req.UserAgent)
 	dst = append(dst, `,"origin":`...)
-	dst = appendQuoted(dst, req.Origin)
+	dst = quote.Append(dst, req.Origin)
 	return append(dst, `}}`...)
 }
 
@@ -149,17 +150,17 @@ func appendClose(dst []byte, src *Source, end *End) []byte {
 	dst = append(dst, `,"code":`...)
 	dst = strconv.AppendInt(dst, int64(end.Code), 10)
 	dst = append(dst, `,"reason":`...)
-	dst = appendQuoted(dst, end.Reason)
+	dst = quote.Append(dst, end.Reason)
 	dst = append(dst, `,"initiator":`...)
-	dst = appendQuoted(dst, end.Initiator)
+	dst = quote.Append(dst, end.Initiator)
 	return append(dst, '}')
 }
 
 func appendSource(dst []byte, src *Source) []byte {
 	dst = append(dst, `,"user_name":`...)
-	dst = appendQuoted(dst, src.User)
+	dst = quote.Append(dst, src.User)
 	dst = append(dst, `,"conn_id":`...)
-	return appendQuoted(dst, src.ConnID)
+	return quote.Append(dst, src.ConnID)
 }
 
 // appendRequestID appends the id that all attempts of an event share.

@@ -151,16 +151,6 @@ func FuzzBodiesDecodeToWhatWentIn(f *testing.F) {
 	})
 }
 
-func TestQuotedLenIsTheLengthOfWhatIsAppended(t *testing.T) {
-	for c := range 256 {
-		for _, s := range []string{string([]byte{byte(c)}), "é" + string([]byte{byte(c)}) + "x"} {
-			if got, want := quotedLen(s), len(appendQuoted(nil, s)); got != want {
-				t.Errorf("%q: %d, want %d", s, got, want)
-			}
-		}
-	}
-}
-
 func TestEncodingAllocatesNothing(t *testing.T) {
 	buf := make([]byte, 0, 1<<10)
 	for _, data := range []string{`{"event":"chat","data":{"text":"hello"}}`, "not JSON: \"é\"", "\xff"} {

@@ -1,6 +1,10 @@
 package forward
 
-import "time"
+import (
+	"time"
+
+	"ws-gateway/forward/deadletter"
+)
 
 // ending is what became of an event.
 type ending struct {
@@ -29,13 +33,21 @@ func (f *Forwarder) end(l *lane, e *event, how ending) (more *lane) {
 		if how.outcome != CutOff {
 			f.failures.report(e, how.outcome, how.status)
 		}
-		kept := f.letters.write(e, how.outcome, how.status, time.Now())
+		kept := f.letters.Write(e.letter(how), time.Now())
 		if how.outcome == CutOff {
 			f.leftover.add(kept)
 		}
 		f.report(l.key, e, how, kept)
 	}
 	return f.release(l, e)
+}
+
+// letter is e as a dead letter.
+func (e *event) letter(how ending) *deadletter.Event {
+	return &deadletter.Event{
+		RequestID: e.requestID(), Action: e.action.String(), Attempts: e.attempts, Status: how.status, Error: how.outcome.String(),
+		Cookie: e.cookie, Headers: e.headers, Body: e.bodyBytes(),
+	}
 }
 
 // report tells the journal and Config.Done what became of e. kept says that the

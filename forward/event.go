@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"ws-gateway/forward/headers"
 )
 
 // action is what an event tells the app.
@@ -18,7 +20,9 @@ const (
 	actions
 )
 
-func (a action) String() string { return [actions]string{"open", "message", "close"}[a] }
+var actionNames = [actions]string{"open", "message", "close"}
+
+func (a action) String() string { return actionNames[a] }
 
 // event is one thing that the app is to be told. Until it is in a lane it
 // belongs to the caller that makes it; then it is guarded by its lane.
@@ -108,6 +112,6 @@ func (e *event) complete(src *Source, a action) *event {
 	e.body, e.conn = len(e.buf), uint32(len(src.ConnID))
 	e.buf = appendRequestID(e.buf, src)
 	e.action = a
-	e.cookie, e.headers = unpackHeaders(src.Headers)
+	e.cookie, e.headers = headers.Unpack(src.Headers)
 	return e
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"ws-gateway/forward/deadletter"
 )
 
 // Forwarder delivers events to the app.
@@ -26,7 +28,7 @@ type Forwarder struct {
 	replies   replies
 	partials  partials
 	divisions divisions
-	letters   *deadLetters
+	letters   *deadletter.File
 	lost      chan struct{} // has a place for each lost connection whose close event waits
 	counters  counters
 
@@ -55,7 +57,7 @@ func New(cfg Config) (*Forwarder, error) {
 	if err != nil {
 		return nil, err
 	}
-	letters, err := openDeadLetters(cfg.DeadLetter, cfg.DeadLetterMaxSize, cfg.DeadLetterKeep, cfg.Log)
+	letters, err := deadletter.Open(cfg.DeadLetter, cfg.DeadLetterMaxSize, cfg.DeadLetterKeep, cfg.Log)
 	if err != nil {
 		return nil, err
 	}

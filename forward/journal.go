@@ -67,7 +67,7 @@ func appendState(dst []byte, src *Source) []byte {
 	return append(dst, src.Headers...)
 }
 
-func parseState(state []byte) (user, headers string, err error) {
+func parseState(state []byte) (user, packed string, err error) {
 	length, n := binary.Uvarint(state)
 	if n <= 0 || length > uint64(len(state)-n) {
 		return "", "", errors.New("forward: the journal has a connection that cannot be read")
@@ -84,7 +84,7 @@ func (f *Forwarder) CloseLost(ctx context.Context, lost iter.Seq2[string, []byte
 	var errs []error
 	n := uint64(0)
 	for id, state := range lost {
-		user, headers, err := parseState(state)
+		user, packed, err := parseState(state)
 		if err != nil {
 			f.cfg.Journal.Closed([]byte(id)) // it will not be readable next time either
 			errs = append(errs, err)
@@ -96,7 +96,7 @@ func (f *Forwarder) CloseLost(ctx context.Context, lost iter.Seq2[string, []byte
 			return ctx.Err()
 		}
 		n++
-		src := Source{Key: n << 32, Seq: lostSeq, ConnID: []byte(id), User: user, Headers: headers}
+		src := Source{Key: n << 32, Seq: lostSeq, ConnID: []byte(id), User: user, Headers: packed}
 		e := f.events.close(&src, &lostEnd)
 		e.lost = true
 		f.append(&src, e)

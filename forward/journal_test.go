@@ -15,6 +15,8 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"ws-gateway/forward/deadletter"
+	"ws-gateway/forward/headers"
 	"ws-gateway/forward/journal"
 )
 
@@ -128,7 +130,7 @@ func TestLostConnectionsAreClosedAsTheyWere(t *testing.T) {
 		for key := 1; key <= n; key++ {
 			src := source(key, 1)
 			src.User = `al"ice`
-			src.Headers = PackHeaders("a=\xff", []Field{{"X-Tenant", "7"}})
+			src.Headers = headers.Pack("a=\xff", []headers.Field{{Name: "X-Tenant", Value: "7"}})
 			f.Open(src, Request{})
 		}
 		synctest.Wait()
@@ -137,9 +139,9 @@ func TestLostConnectionsAreClosedAsTheyWere(t *testing.T) {
 
 	after := &memoryJournal{states: maps.Clone(before.states)}
 	bubble(t, Config{Journal: after}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
-		headers := make(chan string, n)
+		tenants := make(chan string, n)
 		a.serve = func(_ post, w http.ResponseWriter, r *http.Request) {
-			headers <- r.Header.Get("X-Tenant")
+			tenants <- r.Header.Get("X-Tenant")
 			time.Sleep(time.Millisecond)
 		}
 		if err := f.CloseLost(t.Context(), before.lost()); err != nil {
@@ -152,7 +154,7 @@ func TestLostConnectionsAreClosedAsTheyWere(t *testing.T) {
 			equal(t, "request id", p.id, id+"-4294967295")
 			equal(t, "body", p.body, `{"data":{},"action":"close","user_name":"al\"ice","conn_id":"`+id+`","code":1006,"reason":"gateway restarted","initiator":"gateway"}`)
 			equal(t, "cookie", p.cookie, "a=\xff")
-			equal(t, "header", <-headers, "7")
+			equal(t, "header", <-tenants, "7")
 		}
 		equal(t, "still open", len(after.open()), 0)
 	})
@@ -226,7 +228,7 @@ func TestALetterIsRedeliveredAsItWasSent(t *testing.T) {
 		}
 		for _, seq := range []string{"7", "8"} {
 			line := `{"request_id":"c-` + seq + `","action":"message","attempts":4,"cookie":"a=b","event":{"data": 1,"action":"message","user_name":"u","conn_id":"c"}}`
-			l, err := ParseLetter([]byte(line))
+			l, err := deadletter.Parse([]byte(line))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,6 +3,8 @@ package forward
 import (
 	"crypto/tls"
 	"time"
+
+	"ws-gateway/forward/headers"
 )
 
 // terms are what of a Config can change while events are delivered. They are
@@ -35,10 +37,10 @@ func newTerms(cfg *Config, dialer func(target) dialFunc, old *terms) (*terms, er
 		return nil, err
 	}
 	for _, field := range cfg.Headers {
-		to.head += field.Name + ": " + oneLine(field.Value) + "\r\n"
+		to.head += field.Name + ": " + headers.OneLine(field.Value) + "\r\n"
 	}
 	if cfg.Epoch != "" {
-		to.head += "X-Ws-Epoch: " + oneLine(cfg.Epoch) + "\r\n"
+		to.head += "X-Ws-Epoch: " + headers.OneLine(cfg.Epoch) + "\r\n"
 	}
 	t := &terms{
 		target: to, secrets: cfg.Secrets,
@@ -79,7 +81,7 @@ func (f *Forwarder) Reload(cfg Config) (apply func(), err error) {
 		f.pressure.move(cfg.Memory)
 		f.events.newer.Store(int64(cfg.JSONDepth))
 		f.replies.limit.Store(int64(cfg.ReplyMax))
-		f.letters.resize(cfg.DeadLetterMaxSize, cfg.DeadLetterKeep)
+		f.letters.Resize(cfg.DeadLetterMaxSize, cfg.DeadLetterKeep)
 		f.pool.renew(cfg.RetryFor, cfg.Linger, t.route != old.route)
 		if t.target.name != old.target.name {
 			f.pool.hurry(f.now()) // another app may be there for what the one before did not take
@@ -142,14 +144,4 @@ func (p *eventPool) depth() int {
 func (p *pressure) move(limit int64) {
 	p.limit.Store(limit)
 	p.wake()
-}
-
-// resize sets other bounds for the files.
-func (d *deadLetters) resize(maxSize int64, keep int) {
-	if d == nil {
-		return
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.maxSize, d.keep = maxSize, keep
 }

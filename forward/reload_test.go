@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -14,6 +15,9 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"ws-gateway/forward/deadletter"
+	"ws-gateway/forward/headers"
 )
 
 func reload(t *testing.T, f *Forwarder, change func(*Config)) {
@@ -35,7 +39,7 @@ var mutable = map[string]struct {
 }{
 	"URL":               {"http://app:81/other", func(f *Forwarder) any { return f.terms.Load().route.url }},
 	"TLS":               {&tls.Config{ServerName: "app"}, func(f *Forwarder) any { return f.terms.Load().route.config }},
-	"Headers":           {[]Field{{"X-Key", "7"}}, func(f *Forwarder) any { return strings.Contains(f.terms.Load().target.head, "X-Key: 7\r\n") }},
+	"Headers":           {[]headers.Field{{Name: "X-Key", Value: "7"}}, func(f *Forwarder) any { return strings.Contains(f.terms.Load().target.head, "X-Key: 7\r\n") }},
 	"Secrets":           {[]string{"other"}, func(f *Forwarder) any { return fmt.Sprint(f.terms.Load().secrets) }},
 	"Timeout":           {7 * time.Second, func(f *Forwarder) any { return f.terms.Load().timeout }},
 	"AuthorizeFor":      {7 * time.Second, func(f *Forwarder) any { return f.terms.Load().authorizeFor }},
@@ -46,8 +50,29 @@ var mutable = map[string]struct {
 	"JSONDepth":         {7, func(f *Forwarder) any { return f.events.depth() }},
 	"ReplyMax":          {7, func(f *Forwarder) any { return [...]any{f.terms.Load().replyMax, f.replies.limit.Load()} }},
 	"Linger":            {7 * time.Second, func(f *Forwarder) any { return f.pool.sched.linger }},
-	"DeadLetterMaxSize": {int64(7), func(f *Forwarder) any { return f.letters.maxSize }},
-	"DeadLetterKeep":    {7, func(f *Forwarder) any { return f.letters.keep }},
+	"DeadLetterMaxSize": {int64(200), lettersKept},
+	"DeadLetterKeep":    {7, lettersKept},
+}
+
+// lettersKept is how many bytes of many letters the files have that Config bounds.
+func lettersKept(f *Forwarder) any {
+	sizes := int64(0)
+	files := func() []string {
+		names, _ := filepath.Glob(f.cfg.DeadLetter + "*")
+		return names
+	}
+	for _, name := range files() {
+		_ = os.Remove(name)
+	}
+	for range 100 {
+		f.letters.Write(&deadletter.Event{Action: "open", Body: []byte("{}")}, time.Now())
+	}
+	for _, name := range files() {
+		if info, err := os.Stat(name); err == nil {
+			sizes += info.Size() / 100 * 100 // times differ in length
+		}
+	}
+	return sizes
 }
 
 func TestEveryFieldOfTheConfigurationIsReloadedOrSaidToBeStatic(t *testing.T) {
@@ -66,7 +91,7 @@ func TestEveryFieldOfTheConfigurationIsReloadedOrSaidToBeStatic(t *testing.T) {
 		case !ok:
 			continue
 		}
-		f, err := New(Config{URL: "http://app/hook?token=secret", DeadLetter: filepath.Join(t.TempDir(), "letters"), Log: zerolog.Nop()})
+		f, err := New(Config{URL: "http://app/hook?token=secret", DeadLetter: filepath.Join(t.TempDir(), "letters"), DeadLetterMaxSize: 1 << 10, Log: zerolog.Nop()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +120,7 @@ func TestAReloadThatIsWrongChangesNothing(t *testing.T) {
 
 // An event that waits for its next attempt goes out by the new configuration.
 func TestWhatWaitsIsSentByTheNewConfiguration(t *testing.T) {
-	bubble(t, Config{Secrets: []string{"old"}, Headers: []Field{{"X-Key", "old"}}}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
+	bubble(t, Config{Secrets: []string{"old"}, Headers: []headers.Field{{Name: "X-Key", Value: "old"}}}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
 		var mu sync.Mutex
 		var keys []string
 		signatures := map[string]bool{}
@@ -110,7 +135,9 @@ func TestWhatWaitsIsSentByTheNewConfiguration(t *testing.T) {
 		}
 		f.Message(source(1, 0), []byte("1"), false)
 		synctest.Wait()
-		reload(t, f, func(cfg *Config) { cfg.Secrets, cfg.Headers = []string{"new"}, []Field{{"X-Key", "new"}} })
+		reload(t, f, func(cfg *Config) {
+			cfg.Secrets, cfg.Headers = []string{"new"}, []headers.Field{{Name: "X-Key", Value: "new"}}
+		})
 		time.Sleep(time.Minute)
 		mu.Lock()
 		defer mu.Unlock()

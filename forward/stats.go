@@ -108,10 +108,7 @@ func (f *Forwarder) Stats() Stats {
 	for o := range outcomes {
 		s.Outcomes[o] = c.outcomes[o].Load()
 	}
-	if f.letters != nil {
-		s.DeadLetters = f.letters.written.Load()
-		s.DeadLetterErrors = f.letters.errors.Load()
-	}
+	s.DeadLetters, s.DeadLetterErrors = f.letters.Counts()
 	if queued, ok := f.lanes.oldest(); ok {
 		s.Oldest = f.now() - queued
 	}

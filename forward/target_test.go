@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"ws-gateway/forward/headers"
 )
 
 // deliverTo sends one message and returns the forwarder's figures in the end.
@@ -102,7 +104,7 @@ func TestEventsReachAnAppOnAUnixSocket(t *testing.T) {
 	defer server.Close()
 	replies := 0
 	s, _ := deliverTo(t, Config{
-		URL: "unix:" + path + ":/ws/message?a=b", Headers: []Field{{"X-Static", "yes"}},
+		URL: "unix:" + path + ":/ws/message?a=b", Headers: []headers.Field{{Name: "X-Static", Value: "yes"}},
 		Reply: func(uint64, Reply) { replies++ },
 	})
 	equal(t, "delivered", s.Delivered[actionMessage], 2)
@@ -115,12 +117,12 @@ func TestHeadersThatCannotBeAddedAreRefused(t *testing.T) {
 		"", "a b", "X-Ä", "Connection", "transfer-encoding", "TE", "Upgrade", "Content-Length", "content-type", "Host",
 		"Cookie", "X-Request-Id", "x-attempt", "X-Ws-Signature", "X-WS-Epoch", "User-Agent",
 	} {
-		if _, err := New(Config{URL: "http://a/", Headers: []Field{{name, "x"}}}); err == nil {
+		if _, err := New(Config{URL: "http://a/", Headers: []headers.Field{{Name: name, Value: "x"}}}); err == nil {
 			t.Errorf("%q is taken", name)
 		}
 	}
 	for _, name := range []string{"Authorization", "X-Tenant", "accept-language"} {
-		if reason := CheckHeader(name); reason != "" {
+		if reason := headers.Check(name); reason != "" {
 			t.Errorf("%s: %s", name, reason)
 		}
 	}

@@ -110,10 +110,7 @@ func (o *observer) look(how func(*trouble.Machine, *trouble.Sample) (trouble.Rep
 	for a := range actions {
 		now.givenUp += f.counters.failed[a].Load()
 	}
-	var letters uint64
-	if f.letters != nil {
-		letters = f.letters.written.Load()
-	}
+	letters, _ := f.letters.Counts()
 	o.mu.Lock()
 	s := trouble.Sample{
 		Now: f.now(), Failed: o.failed, Down: g.down, InFlight: g.inFlight, Waiting: int(f.counters.events.Load()),

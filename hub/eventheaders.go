@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"ws-gateway/forward"
+	"ws-gateway/forward/headers"
 	"ws-gateway/netpoll/wire"
 )
 
@@ -15,10 +15,10 @@ import (
 // 5.3).
 func (s *settings) eventHeaders(r *wire.Request) string {
 	if len(s.forwardHeaders) == 0 {
-		return forward.PackHeaders(cookies(r), nil)
+		return headers.Pack(cookies(r), nil)
 	}
 	cookie := ""
-	var fields []forward.Field
+	var fields []headers.Field
 	for _, name := range s.forwardHeaders {
 		if strings.EqualFold(name, "Cookie") {
 			cookie = cookies(r)
@@ -30,11 +30,11 @@ func (s *settings) eventHeaders(r *wire.Request) string {
 				values = append(values, f.Value)
 			}
 		}
-		if values != nil && !slices.ContainsFunc(fields, func(f forward.Field) bool { return strings.EqualFold(f.Name, name) }) {
-			fields = append(fields, forward.Field{Name: name, Value: string(bytes.Join(values, []byte(", ")))})
+		if values != nil && !slices.ContainsFunc(fields, func(f headers.Field) bool { return strings.EqualFold(f.Name, name) }) {
+			fields = append(fields, headers.Field{Name: name, Value: string(bytes.Join(values, []byte(", ")))})
 		}
 	}
-	return forward.PackHeaders(cookie, fields)
+	return headers.Pack(cookie, fields)
 }
 
 // cookies copies the Cookie header verbatim. A proxy may have split it into several

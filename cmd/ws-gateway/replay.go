@@ -17,6 +17,7 @@ import (
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/forward"
+	"ws-gateway/forward/deadletter"
 )
 
 const (
@@ -58,7 +59,7 @@ type replay struct {
 // letter is a line of the file that is on its way.
 type letter struct {
 	rawLine
-	*forward.Letter
+	*deadletter.Letter
 }
 
 // errInterrupted means that a signal has ended it.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"ws-gateway/forward"
+	"ws-gateway/forward/deadletter"
 )
 
 func TestADoneFileOutlivesItsLastLineBeingTorn(t *testing.T) {
@@ -25,7 +25,7 @@ func TestADoneFileOutlivesItsLastLineBeingTorn(t *testing.T) {
 		}
 	}
 	d.close()
-	done := path + forward.ReplaySuffix
+	done := path + deadletter.ReplaySuffix
 	info, err := os.Stat(done)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("%v, %v", info, err)

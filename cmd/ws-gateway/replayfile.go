@@ -17,7 +17,7 @@ import (
 
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
 	"ws-gateway/cmd/ws-gateway/settings"
-	"ws-gateway/forward"
+	"ws-gateway/forward/deadletter"
 )
 
 // maxLetter is the longest line that is read: of a message of 1 GiB in base64.
@@ -31,7 +31,7 @@ type rawLine struct {
 	tooLong bool
 }
 
-func (l *rawLine) parse() (*forward.Letter, error) {
+func (l *rawLine) parse() (*deadletter.Letter, error) {
 	if l.tooLong {
 		return nil, fmt.Errorf("longer than %v", settings.Size(maxLetter))
 	}
@@ -42,7 +42,7 @@ func (l *rawLine) parse() (*forward.Letter, error) {
 			return nil, err
 		}
 	}
-	return forward.ParseLetter(text)
+	return deadletter.Parse(text)
 }
 
 // letterReader reads a dead-letter file line by line. A last line that is not
@@ -109,7 +109,7 @@ func openDone(path string, letters io.ReadSeeker, readOnly bool) (*doneFile, err
 	if header == "" {
 		return d, nil
 	}
-	path += forward.ReplaySuffix
+	path += deadletter.ReplaySuffix
 	flags := os.O_RDWR | os.O_CREATE | os.O_APPEND
 	if readOnly {
 		flags = os.O_RDONLY

@@ -8,7 +8,7 @@ import (
 
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
 	"ws-gateway/cmd/ws-gateway/settings"
-	"ws-gateway/forward"
+	"ws-gateway/forward/headers"
 )
 
 // checkCallbacks checks the options of callbacks, where they go apart.
@@ -25,7 +25,7 @@ func (c *Config) checkHeaders() error {
 	for _, line := range c.CallbackHeader {
 		name, value, found := strings.Cut(line, ":")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-		reason := forward.CheckHeader(name)
+		reason := headers.Check(name)
 		switch {
 		case !found:
 			errs = append(errs, c.Reject("callback-header", "a header such as 'X-Name: value'"))
@@ -34,7 +34,7 @@ func (c *Config) checkHeaders() error {
 		case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
 			errs = append(errs, settings.Invalid("callback-header", name, c.From("callback-header"), "a header without control characters in its value"))
 		}
-		c.headers = append(c.headers, forward.Field{Name: name, Value: value})
+		c.headers = append(c.headers, headers.Field{Name: name, Value: value})
 	}
 	return errors.Join(errs...)
 }
@@ -43,7 +43,7 @@ func (c *Config) checkForwarded() error {
 	c.ForwardHeader = withoutEmpty(c.ForwardHeader)
 	var errs []error
 	for _, name := range c.ForwardHeader {
-		if reason := forward.CheckHeader(name); reason != "" && !strings.EqualFold(name, "Cookie") {
+		if reason := headers.Check(name); reason != "" && !strings.EqualFold(name, "Cookie") {
 			errs = append(errs, settings.Invalid("forward-header", name, c.From("forward-header"), "the name of another header: "+reason))
 		}
 	}

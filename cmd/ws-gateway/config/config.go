@@ -6,7 +6,7 @@ import (
 
 	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/cmd/ws-gateway/systemd"
-	"ws-gateway/forward"
+	"ws-gateway/forward/headers"
 )
 
 // Config is what the command line, the environment and the file add up to.
@@ -33,7 +33,7 @@ type Config struct {
 	fileKeys  int               // options that the file sets
 	contents  map[string]digest // of the files that options name, by option
 	inherited systemd.Sockets   // instead of --listen, --admin-listen and --metrics-listen
-	headers   []forward.Field   // sent with each callback
+	headers   []headers.Field   // sent with each callback
 	secrets   []string          // that sign callbacks
 	pending   []pendingChange   // what a reload could not change
 }

@@ -1,8 +1,10 @@
-package forward
+package deadletter
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,22 +14,24 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"ws-gateway/forward/headers"
+	"ws-gateway/jsoncheck"
 )
 
 func TestTheDeadLetterFileIsForItsOwnerAloneAndAppendedTo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dead.jsonl")
-	pool := eventPool{levels: MaxJSONDepth}
 	for range 2 { // two runs of the gateway
-		d, err := openDeadLetters(path, 1<<20, 1, zerolog.Nop())
+		d, err := Open(path, 1<<20, 1, zerolog.Nop())
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := pool.message(&alice, []byte(`{"a":1}`), false)
-		e.attempts = 3
-		if !d.write(e, Rejected, 404, time.Date(2024, 1, 2, 3, 4, 5, 6000, time.FixedZone("x", 3600))) {
+		e := message(42, `{"a":1}`)
+		e.Attempts, e.Status, e.Error = 3, 404, ""
+		if !d.Write(e, time.Date(2024, 1, 2, 3, 4, 5, 6000, time.FixedZone("x", 3600))) {
 			t.Error("not written")
 		}
-		d.close()
+		d.Close()
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -43,27 +47,37 @@ func TestTheDeadLetterFileIsForItsOwnerAloneAndAppendedTo(t *testing.T) {
 }
 
 func TestADeadLetterFileThatCannotBeOpenedIsRefusedAtOnce(t *testing.T) {
-	_, err := New(Config{URL: "http://127.0.0.1:1/", DeadLetter: t.TempDir()})
+	_, err := Open(t.TempDir(), 1<<20, 1, zerolog.Nop())
 	if err == nil || !strings.Contains(err.Error(), "dead-letter file") {
 		t.Errorf("%v", err)
 	}
 }
 
+// message is an event with number n of connection c1, whose user is alice.
+func message(n int, data string) *Event {
+	return &Event{
+		RequestID: fmt.Appendf(nil, "c1-%d", n), Action: "message", Error: "timeout", Cookie: "a=b",
+		Body: []byte(`{"data":` + data + `,"action":"message","user_name":"alice","conn_id":"c1"}`),
+	}
+}
+
+func equal[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
 // letters opens a dead-letter file and returns a function that writes a letter
 // to it, n seconds after the epoch.
-func letters(t *testing.T, path string, maxSize int64, keep int, log *logBuffer) (d *deadLetters, write func(n int) bool) {
+func letters(t *testing.T, path string, maxSize int64, keep int, log *bytes.Buffer) (d *File, write func(n int) bool) {
 	t.Helper()
-	d, err := openDeadLetters(path, maxSize, keep, zerolog.New(log))
+	d, err := Open(path, maxSize, keep, zerolog.New(log))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(d.close)
-	pool := eventPool{levels: MaxJSONDepth}
-	return d, func(n int) bool {
-		src := alice
-		src.Seq = uint32(n)
-		return d.write(pool.message(&src, []byte("1"), false), TimedOut, 0, time.Unix(int64(n), 0))
-	}
+	t.Cleanup(d.Close)
+	return d, func(n int) bool { return d.Write(message(n, "1"), time.Unix(int64(n), 0)) }
 }
 
 // seqs are the numbers of the events in a file, all of whose lines must be
@@ -75,7 +89,7 @@ func seqs(t *testing.T, path string) (seqs []int) {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(raw)) {
-		l, err := ParseLetter([]byte(strings.TrimSuffix(line, "\n")))
+		l, err := Parse([]byte(strings.TrimSuffix(line, "\n")))
 		if err != nil {
 			seqs = append(seqs, -1)
 			continue
@@ -94,7 +108,7 @@ func wantSeqs(t *testing.T, path string, want ...int) {
 }
 
 func TestAFullDiskIsLoggedOnceAndMended(t *testing.T) {
-	dir, log := t.TempDir(), &logBuffer{}
+	dir, log := t.TempDir(), &bytes.Buffer{}
 	path, file := filepath.Join(dir, "dead.jsonl"), filepath.Join(dir, "file")
 	if err := os.Symlink("/dev/full", path); err != nil {
 		t.Fatal(err)
@@ -117,16 +131,17 @@ func TestAFullDiskIsLoggedOnceAndMended(t *testing.T) {
 			t.Error("not written")
 		}
 	}
-	equal(t, "errors", d.errors.Load(), 3)
-	equal(t, "written", d.written.Load(), 2)
-	equal(t, "error lines", log.count(`"level":"error"`), 1)
-	equal(t, "lines that say it works again", log.count("can be written to again"), 1)
-	equal(t, "cookies in the log", log.count("a=b"), 0)
+	written, failed := d.Counts()
+	equal(t, "errors", failed, 3)
+	equal(t, "written", written, 2)
+	equal(t, "error lines", strings.Count(log.String(), `"level":"error"`), 1)
+	equal(t, "lines that say it works again", strings.Count(log.String(), "can be written to again"), 1)
+	equal(t, "cookies in the log", strings.Count(log.String(), "a=b"), 0)
 	wantSeqs(t, path, -1, 2, 3)
 }
 
 func TestALineThatWasTornByACrashStaysByItself(t *testing.T) {
-	path, log := filepath.Join(t.TempDir(), "dead.jsonl"), &logBuffer{}
+	path, log := filepath.Join(t.TempDir(), "dead.jsonl"), &bytes.Buffer{}
 	if err := os.WriteFile(path, []byte(`{"time":"20`), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -142,16 +157,20 @@ func TestALineThatWasTornByACrashStaysByItself(t *testing.T) {
 }
 
 func TestAFullFileIsRenamedAndTheOldestRemoved(t *testing.T) {
-	path, log := filepath.Join(t.TempDir(), "dead.jsonl"), &logBuffer{}
+	path, log := filepath.Join(t.TempDir(), "dead.jsonl"), &bytes.Buffer{}
 	d, write := letters(t, path, 1<<20, 2, log)
 	write(1)
-	d.maxSize = 2*d.file.Size() + 1 // two letters each
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Resize(2*info.Size()+1, 2) // two letters each
 	if err := os.WriteFile(path+ReplaySuffix, []byte("progress"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for n := 2; n <= 7; n++ {
 		if n == 7 {
-			equal(t, "letters removed so far", log.count("are removed"), 0)
+			equal(t, "letters removed so far", strings.Count(log.String(), "are removed"), 0)
 			if _, err := os.Stat(path + ".2" + ReplaySuffix); err != nil {
 				t.Error("what replay keeps did not go along:", err)
 			}
@@ -163,7 +182,7 @@ func TestAFullFileIsRenamedAndTheOldestRemoved(t *testing.T) {
 	wantSeqs(t, path, 7)
 	wantSeqs(t, path+".1", 5, 6)
 	wantSeqs(t, path+".2", 3, 4)
-	equal(t, "removals in the log", log.count("are removed"), 1)
+	equal(t, "removals in the log", strings.Count(log.String(), "are removed"), 1)
 	for _, gone := range []string{path + ".3", path + ".2" + ReplaySuffix, path + ReplaySuffix} {
 		if _, err := os.Stat(gone); !os.IsNotExist(err) {
 			t.Errorf("%s is there: %v", gone, err)
@@ -172,29 +191,28 @@ func TestAFullFileIsRenamedAndTheOldestRemoved(t *testing.T) {
 }
 
 func TestALetterKeepsEverything(t *testing.T) {
-	pool := eventPool{levels: MaxJSONDepth}
 	for _, test := range []struct {
 		name, cookie string
-		fields       []Field
+		fields       []headers.Field
 	}{
 		{"nothing", "", nil},
 		{"a cookie", "a=b; c=\"d\"", nil},
 		{"a cookie that is not UTF-8", "a=\xff\x80", nil},
-		{"headers", "", []Field{{"X-A", "1"}, {"X-B", "two: 2"}, {"X-A", ""}}},
-		{"all of it", "\xfe", []Field{{"X-A", "\xc3\x28"}}},
+		{"headers", "", []headers.Field{{Name: "X-A", Value: "1"}, {Name: "X-B", Value: "two: 2"}, {Name: "X-A", Value: ""}}},
+		{"all of it", "\xfe", []headers.Field{{Name: "X-A", Value: "\xc3\x28"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			src := alice
-			src.Headers = PackHeaders(test.cookie, test.fields)
-			e := pool.message(&src, []byte(`{"n":1.0}`), false)
-			e.attempts = 9
-			line := appendDeadLetter(nil, e, Broken, 0, time.Now())
-			l, err := ParseLetter(line)
+			packed := headers.Pack(test.cookie, test.fields)
+			e := message(42, `{"n":1.0}`)
+			e.Attempts = 9
+			e.Cookie, e.Headers = headers.Unpack(packed)
+			line := e.append(nil, time.Now())
+			l, err := Parse(line)
 			if err != nil {
 				t.Fatalf("%v: %s", err, line)
 			}
-			equal(t, "headers", l.Headers, src.Headers)
-			equal(t, "body", string(l.Event), string(e.bodyBytes()))
+			equal(t, "headers", l.Headers, packed)
+			equal(t, "body", string(l.Event), string(e.Body))
 			equal(t, "request id", l.RequestID, "c1-42")
 			equal(t, "connection", l.ConnID, "c1")
 			equal(t, "user", l.User, "alice")
@@ -221,7 +239,7 @@ func TestALineThatIsNoLetterIsNamedByWhatIsWrong(t *testing.T) {
 		{`{"request_id":"c-1","action":"open","attempts":-1,` + event + `}`, `"attempts"`},
 		{`{"request_id":"c-1","action":"open","headers":"nothing",` + event + `}`, `"headers"`},
 	} {
-		if l, err := ParseLetter([]byte(test.line)); err == nil || !strings.Contains(err.Error(), test.want) {
+		if l, err := Parse([]byte(test.line)); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %+v, %v, want %s", test.line, l, err, test.want)
 		}
 	}
@@ -230,15 +248,21 @@ func TestALineThatIsNoLetterIsNamedByWhatIsWrong(t *testing.T) {
 func FuzzADeadLetterIsOneLineOfJSON(f *testing.F) {
 	f.Add([]byte("[1,\r\n2]"), false, "a=\xff\n\"")
 	f.Fuzz(func(t *testing.T, data []byte, binary bool, cookie string) {
-		src := alice
-		src.Headers = PackHeaders(cookie, nil)
-		pool := eventPool{levels: MaxJSONDepth}
-		e := pool.message(&src, data, binary)
-		line := appendDeadLetter(nil, e, Broken, 0, time.Now())
+		body, err := json.Marshal(string(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !binary && jsoncheck.Portable(data, jsoncheck.MaxDepth-2) {
+			body = data
+		}
+		e := message(42, string(body))
+		packed := headers.Pack(cookie, nil)
+		e.Cookie, e.Headers = headers.Unpack(packed)
+		line := e.append(nil, time.Now())
 		if strings.Count(string(line), "\n") != 1 || strings.Contains(string(line), "\r") {
 			t.Errorf("not one line: %q", line)
 		}
-		if l, err := ParseLetter(line); err != nil || l.Headers != src.Headers {
+		if l, err := Parse(line); err != nil || l.Headers != packed {
 			t.Fatalf("%+v, %v: %q", l, err, line)
 		}
 		var letter struct{ Event json.RawMessage }
@@ -246,7 +270,7 @@ func FuzzADeadLetterIsOneLineOfJSON(f *testing.F) {
 			t.Fatalf("%v: %q", err, line)
 		}
 		var was, is any
-		if json.Unmarshal(e.bodyBytes(), &was) != nil || json.Unmarshal(letter.Event, &is) != nil {
+		if json.Unmarshal(e.Body, &was) != nil || json.Unmarshal(letter.Event, &is) != nil {
 			t.Fatalf("%q", line)
 		}
 		a, _ := json.Marshal(was)

@@ -1,4 +1,6 @@
-package forward
+// Package headers deals with header fields of a client's handshake that go with each
+// POST to the app, and with their names. It imports none of the project's packages.
+package headers
 
 import (
 	"slices"
@@ -10,31 +12,31 @@ import (
 // Field is a header field of a client's request.
 type Field struct{ Name, Value string }
 
-// PackHeaders makes Source.Headers of a client's Cookie header, "" for none, and
-// the other fields that are to go with each of the connection's events. A cookie
-// alone is returned as it is, so that it takes no memory of its own.
+// Pack puts a client's Cookie header, "" for none, and other fields into one string.
+// If there is only a cookie Pack returns it as it is, so that it takes no memory of
+// its own.
 //
-// A packed string with more begins with a line break, which no value of a field
-// holds: a line with the cookie, then header lines as they are sent.
-func PackHeaders(cookie string, fields []Field) string {
+// Otherwise the string begins with a line break, which no value of a field holds. A
+// line with the cookie follows, then the header lines as they are sent.
+func Pack(cookie string, fields []Field) string {
 	if len(fields) == 0 {
-		return oneLine(cookie)
+		return OneLine(cookie)
 	}
 	var b strings.Builder
 	b.WriteByte('\n')
-	b.WriteString(oneLine(cookie))
+	b.WriteString(OneLine(cookie))
 	b.WriteByte('\n')
 	for _, f := range fields {
 		b.WriteString(f.Name)
 		b.WriteString(": ")
-		b.WriteString(oneLine(f.Value))
+		b.WriteString(OneLine(f.Value))
 		b.WriteString("\r\n")
 	}
 	return b.String()
 }
 
-// unpackHeaders takes apart what PackHeaders has made, without copying.
-func unpackHeaders(packed string) (cookie, lines string) {
+// Unpack takes apart what Pack has made, without copying.
+func Unpack(packed string) (cookie, lines string) {
 	if !strings.HasPrefix(packed, "\n") {
 		return packed, ""
 	}
@@ -42,8 +44,8 @@ func unpackHeaders(packed string) (cookie, lines string) {
 	return cookie, lines
 }
 
-// oneLine makes blanks of what would end a header line.
-func oneLine(value string) string {
+// OneLine replaces characters that would end a header line with blanks.
+func OneLine(value string) string {
 	if !strings.ContainsAny(value, "\r\n\x00") {
 		return value
 	}
@@ -55,9 +57,8 @@ func oneLine(value string) string {
 	}, value)
 }
 
-// CheckHeader says why a header of this name cannot be added to callbacks; "" for
-// nothing.
-func CheckHeader(name string) (reason string) {
+// Check says why a header with this name cannot be added to POSTs; "" if it can.
+func Check(name string) (reason string) {
 	lower := strings.ToLower(name)
 	switch {
 	case !httptoken.Is(name):
@@ -72,7 +73,7 @@ func CheckHeader(name string) (reason string) {
 }
 
 var (
-	// RFC 9110 section 7.6.1, and what else is for the next hop alone.
+	// RFC 9110 section 7.6.1, and other fields that are only for the next hop.
 	hopByHop = []string{
 		"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
 		"te", "trailer", "transfer-encoding", "upgrade", "expect",

@@ -1,4 +1,6 @@
-package forward
+// Package quote writes JSON strings, as fast as it gets: nearly everything that is
+// quoted needs no escapes. It imports none of the project's packages.
+package quote
 
 import "unicode/utf8"
 
@@ -12,8 +14,8 @@ var plain = func() (t [utf8.RuneSelf]bool) {
 	return t
 }()
 
-// appendQuoted appends s as a JSON string. What is not UTF-8 becomes U+FFFD.
-func appendQuoted[S string | []byte](dst []byte, s S) []byte {
+// Append appends s as a JSON string. What is not UTF-8 becomes U+FFFD.
+func Append[S string | []byte](dst []byte, s S) []byte {
 	dst = append(dst, '"')
 	start := 0
 	for i := 0; i < len(s); {
@@ -54,8 +56,8 @@ func appendEscape(dst []byte, c byte) []byte {
 	}
 }
 
-// quotedLen is the length of what appendQuoted appends.
-func quotedLen[S string | []byte](s S) int {
+// Len is the length of what Append appends.
+func Len[S string | []byte](s S) int {
 	n := len(s) + len(`""`)
 	for i := 0; i < len(s); {
 		c := s[i]

@@ -1,51 +1,55 @@
-package forward
+package deadletter
 
 import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"ws-gateway/forward/headers"
+	"ws-gateway/forward/quote"
 	"ws-gateway/jsoncheck"
 )
 
-// Letter is a line of a dead-letter file: an event that failed for good.
-type Letter struct {
-	RequestID string
+// Event is an event that failed for good, to be written.
+type Event struct {
+	RequestID []byte
 	Action    string // open, message or close
-	ConnID    string
-	User      string
-	Attempts  int    // so far
-	Headers   string // as PackHeaders makes it
-	Event     []byte // the body
+	Attempts  int
+	Status    int // of the app's last answer; 0: there was none, and Error says why
+	Error     string
+	Cookie    string // "" for none
+	Headers   string // further header lines
+	Body      []byte
 }
 
-// appendDeadLetter appends the line of an event.
-func appendDeadLetter(dst []byte, e *event, o Outcome, status int, at time.Time) []byte {
+// append appends the line of an event that failed at that time.
+func (e *Event) append(dst []byte, at time.Time) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst = at.UTC().AppendFormat(dst, time.RFC3339Nano)
 	dst = append(dst, `","request_id":`...)
-	dst = appendQuoted(dst, e.requestID())
+	dst = quote.Append(dst, e.RequestID)
 	dst = append(dst, `,"action":"`...)
-	dst = append(dst, e.action.String()...)
+	dst = append(dst, e.Action...)
 	dst = append(dst, `","attempts":`...)
-	dst = strconv.AppendInt(dst, int64(e.attempts), 10)
-	if status != 0 {
+	dst = strconv.AppendInt(dst, int64(e.Attempts), 10)
+	if e.Status != 0 {
 		dst = append(dst, `,"status":`...)
-		dst = strconv.AppendInt(dst, int64(status), 10)
+		dst = strconv.AppendInt(dst, int64(e.Status), 10)
 	} else {
 		dst = append(dst, `,"error":"`...)
-		dst = append(dst, o.String()...)
+		dst = append(dst, e.Error...)
 		dst = append(dst, '"')
 	}
-	dst = appendLossless(dst, "cookie", e.cookie)
-	dst = appendLossless(dst, "headers", e.headers)
+	dst = appendLossless(dst, "cookie", e.Cookie)
+	dst = appendLossless(dst, "headers", e.Headers)
 	dst = append(dst, `,"event":`...)
-	dst = appendOneLine(dst, e.bodyBytes())
+	dst = appendOneLine(dst, e.Body)
 	return append(dst, "}\n"...)
 }
 
@@ -59,7 +63,7 @@ func appendLossless(dst []byte, name, value string) []byte {
 	dst = append(dst, name...)
 	if utf8.ValidString(value) {
 		dst = append(dst, `":`...)
-		return appendQuoted(dst, value)
+		return quote.Append(dst, value)
 	}
 	dst = append(dst, `_base64":"`...)
 	dst = base64.StdEncoding.AppendEncode(dst, []byte(value))
@@ -79,9 +83,20 @@ func appendOneLine(dst, text []byte) []byte {
 	return dst
 }
 
-// ParseLetter reads a line of a dead-letter file. The error says what is wrong
-// with it, and nothing of what is in it.
-func ParseLetter(line []byte) (*Letter, error) {
+// Letter is a line of a dead-letter file, read back.
+type Letter struct {
+	RequestID string
+	Action    string // open, message or close
+	ConnID    string
+	User      string
+	Attempts  int    // so far
+	Headers   string // as headers.Pack makes it
+	Event     []byte // the body
+}
+
+// Parse reads a line of a dead-letter file. The error says what is wrong with the
+// line, and does not show what is in it.
+func Parse(line []byte) (*Letter, error) {
 	var raw struct {
 		RequestID     string          `json:"request_id"`
 		Action        string          `json:"action"`
@@ -109,7 +124,7 @@ func ParseLetter(line []byte) (*Letter, error) {
 	if err := checkRequestID(raw.RequestID, event.ConnID); err != nil {
 		return nil, err
 	}
-	if _, ok := parseAction(raw.Action); !ok || raw.Action != event.Action {
+	if !slices.Contains(actions[:], raw.Action) || raw.Action != event.Action {
 		return nil, errors.New(`"action" is none, or not the event's`)
 	}
 	if raw.Attempts < 0 || raw.Attempts > 1<<30 {
@@ -122,7 +137,7 @@ func ParseLetter(line []byte) (*Letter, error) {
 	return &Letter{
 		RequestID: raw.RequestID, Action: raw.Action, ConnID: event.ConnID, User: event.User,
 		Attempts: raw.Attempts,
-		Headers:  PackHeaders(raw.Cookie+string(raw.CookieBase64), fields),
+		Headers:  headers.Pack(raw.Cookie+string(raw.CookieBase64), fields),
 		Event:    raw.Event,
 	}, nil
 }
@@ -145,17 +160,11 @@ func isPrintable(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-func parseAction(name string) (action, bool) {
-	for a := range actions {
-		if a.String() == name {
-			return a, true
-		}
-	}
-	return 0, false
-}
+// actions are what an event can be.
+var actions = [...]string{"open", "message", "close"}
 
 // parseFields reads header lines as they are sent.
-func parseFields(lines string) (fields []Field, err error) {
+func parseFields(lines string) (fields []headers.Field, err error) {
 	for line := range strings.SplitSeq(lines, "\r\n") {
 		if line == "" {
 			continue
@@ -164,19 +173,7 @@ func parseFields(lines string) (fields []Field, err error) {
 		if !ok || name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) {
 			return nil, fmt.Errorf(`"headers" has a line that is no header`)
 		}
-		fields = append(fields, Field{Name: name, Value: value})
+		fields = append(fields, headers.Field{Name: name, Value: value})
 	}
 	return fields, nil
-}
-
-// Redeliver appends an event that failed before to the lane of key. Its attempts
-// go on from those that it has had.
-func (f *Forwarder) Redeliver(key uint64, l *Letter) {
-	e := f.events.get(len(l.Event) + len(l.RequestID))
-	e.buf = append(append(e.buf, l.Event...), l.RequestID...)
-	e.body, e.conn = len(l.Event), uint32(len(l.ConnID))
-	e.action, _ = parseAction(l.Action)
-	e.attempts = l.Attempts
-	e.cookie, e.headers = unpackHeaders(l.Headers)
-	f.append(&Source{Key: key, ConnID: []byte(l.ConnID), User: l.User, Headers: l.Headers}, e)
 }
