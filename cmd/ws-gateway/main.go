@@ -24,6 +24,7 @@ import (
 	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/finding"
 	"ws-gateway/cmd/ws-gateway/program"
+	"ws-gateway/cmd/ws-gateway/replay"
 	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/cmd/ws-gateway/systemd"
 )
@@ -122,7 +123,7 @@ func command(c *config.Config) func(*program.Process, *config.Config, zerolog.Lo
 	case c.Demo():
 		return runDemo
 	case c.Command == "replay":
-		return replayLetters
+		return replay.Run
 	case c.Command == "health":
 		return health
 	}

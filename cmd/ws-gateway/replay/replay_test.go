@@ -1,7 +1,8 @@
-package main
+package replay
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,7 +11,7 @@ import (
 )
 
 func TestADoneFileOutlivesItsLastLineBeingTorn(t *testing.T) {
-	path := writeTemp(t, "dead.jsonl", "first\nsecond\n")
+	path := filepath.Join(t.TempDir(), "dead.jsonl")
 	open := func() *doneFile {
 		d, err := openDone(path, strings.NewReader("first\nsecond\n"), false)
 		if err != nil {

@@ -1,4 +1,4 @@
-package main
+package replay
 
 import (
 	"bufio"
@@ -11,90 +11,17 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
-	"ws-gateway/cmd/ws-gateway/internal/textfile"
-	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/forward/deadletter"
 )
 
-// maxLetter is the longest line that is read: of a message of 1 GiB in base64.
-const maxLetter = 3 << 29
-
-// rawLine is a line of a dead-letter file.
-type rawLine struct {
-	number  int
-	offset  int64 // in the file
-	text    []byte
-	tooLong bool
-}
-
-func (l *rawLine) parse() (*deadletter.Letter, error) {
-	if l.tooLong {
-		return nil, fmt.Errorf("longer than %v", settings.Size(maxLetter))
-	}
-	text := l.text
-	if l.number == 1 {
-		var err error
-		if text, err = textfile.Text(text); err != nil { // an editor has been at the file
-			return nil, err
-		}
-	}
-	return deadletter.Parse(text)
-}
-
-// letterReader reads a dead-letter file line by line. A last line that is not
-// complete is no line: it may still be written.
-type letterReader struct {
-	in     *bufio.Reader
-	number int
-	offset atomic.Int64
-
-	skipped, bad int // for whoever reads to count
-	partial      bool
-}
-
-func newLetterReader(file io.Reader) *letterReader {
-	return &letterReader{in: bufio.NewReaderSize(file, 64<<10)}
-}
-
-// next returns the next line that is not empty; io.EOF after the last one.
-func (r *letterReader) next() (rawLine, error) {
-	for {
-		l := rawLine{number: r.number + 1, offset: r.offset.Load()}
-		length := int64(0)
-		for {
-			part, err := r.in.ReadSlice('\n')
-			length += int64(len(part))
-			if l.tooLong = length > maxLetter; l.tooLong {
-				l.text = nil
-			} else {
-				l.text = append(l.text, part...)
-			}
-			if err == nil {
-				break
-			}
-			if err != bufio.ErrBufferFull {
-				r.partial = r.partial || err == io.EOF && length > 0
-				return rawLine{}, err
-			}
-		}
-		r.number++
-		r.offset.Add(length)
-		if l.text = bytes.TrimSuffix(l.text, []byte("\n")); len(l.text) > 0 || l.tooLong {
-			return l, nil
-		}
-	}
-}
-
-// doneFile remembers which lines of a dead-letter file have been dealt with:
-// FILE.done, a line that says of which file, then the offset of each line. It is
-// appended to line by line, so that whatever ends the process, at most what was on
-// its way is sent again.
+// doneFile is FILE.done: it remembers which lines of FILE have been dealt with. Its first
+// line identifies FILE, the others are offsets of lines. Each is written at once, so that
+// only events that were on their way are sent again, whatever ends the process.
 type doneFile struct {
-	file *os.File // nil where it is only read, or there is nothing to do
+	file *os.File // nil if it is only read, or FILE has no line
 	done map[int64]struct{}
 	buf  []byte
 }
@@ -130,9 +57,9 @@ func openDone(path string, letters io.ReadSeeker, readOnly bool) (*doneFile, err
 	return d, nil
 }
 
-// doneHeader is the first line of FILE.done: it names FILE by its first line,
-// which holds a time and an id and is nobody else's. It is empty if that line is
-// not complete.
+// doneHeader is the first line of FILE.done. It identifies FILE by a hash of its first
+// line, which has a time and an id and occurs in no other file. It is empty if FILE has no
+// complete line.
 func doneHeader(letters io.ReadSeeker) (string, error) {
 	hash := sha256.New()
 	in := bufio.NewReader(letters)
@@ -198,7 +125,7 @@ func (d *doneFile) has(offset int64) bool {
 	return ok
 }
 
-// add notes the line at offset.
+// add notes that the line at offset has been dealt with.
 func (d *doneFile) add(offset int64) error {
 	d.buf = append(strconv.AppendInt(d.buf[:0], offset, 10), '\n')
 	_, err := d.file.Write(d.buf)
