@@ -8,10 +8,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"ws-gateway/forward"
-	"ws-gateway/netpoll"
 )
 
 // series are the names under which the metrics can be asked for, those of package
@@ -25,25 +23,18 @@ func series(t *testing.T) (names map[string]bool, labels map[string]map[string]b
 	}
 	defer f.Drain(t.Context())
 	names, labels = make(map[string]bool), make(map[string]map[string]bool)
-	add := func(collect func(chan<- *prometheus.Desc)) {
-		found := make(chan *prometheus.Desc, 1000)
-		collect(found)
-		close(found)
-		for d := range found {
-			name := regexp.MustCompile(`fqName: "([^"]*)"`).FindStringSubmatch(d.String())[1]
+	add := func(c prometheus.Collector) {
+		for _, name := range described(c) {
 			names[name] = true
 			if strings.HasSuffix(name, "_seconds") || strings.HasSuffix(name, "_events") {
 				names[name+"_bucket"], names[name+"_count"], names[name+"_sum"] = true, true, true
 			}
 		}
 	}
-	r := newRig(t)
-	add(gatewayCollector{r.admin}.Describe)
-	add(newRequestTimes().Describe)
-	add(collectors.NewGoCollector().Describe)
-	add(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}).Describe)
+	r := newRig(t, func(c *Config) { c.Callbacks = func() forward.Stats { return forward.Stats{} } })
+	add(r.admin.registry)
 	for _, c := range f.Collectors() {
-		add(c.Describe)
+		add(c)
 	}
 	// Those of the program's own part are not known here, but to the table of the
 	// documents, which a test of the program holds against what it answers.
@@ -62,13 +53,17 @@ func series(t *testing.T) (names map[string]bool, labels map[string]map[string]b
 			labels[label][v] = true
 		}
 	}
-	know("outcome", outcomesOfCallbacks()...)
-	for i := range netpoll.Causes {
-		know("cause", netpoll.Cause(i).String())
+	families, err := r.admin.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
 	}
-	for i := range metricTable {
-		if strings.Contains(metricTable[i].desc.String(), "upgrades_refused_total") {
-			know("reason", metricTable[i].labels...)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if label := l.GetName(); label == "outcome" || label == "cause" || f.GetName() == "ws_gateway_upgrades_refused_total" {
+					know(label, l.GetValue())
+				}
+			}
 		}
 	}
 	return names, labels

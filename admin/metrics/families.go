@@ -1,4 +1,4 @@
-package admin
+package metrics
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
@@ -8,8 +8,8 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// family is one metric of the packages below: its values, one for each value of
-// its label, or a single one where it has no label.
+// family is one metric: a value for each value of its label, or a single value if it has
+// no label.
 type family struct {
 	desc     *prometheus.Desc
 	kind     prometheus.ValueType
@@ -40,8 +40,8 @@ func collectFamilies(now *snapshot, out chan<- prometheus.Metric) {
 // actions are forward's events, in the order in which it counts them.
 var actions = []string{"open", "message", "close"}
 
-// metricTable has all metrics that come from a snapshot.
-// netpoll.Stats.Refused is not among them: its sum is told apart by reason.
+// metricTable has all metrics that come from a snapshot. netpoll.Stats.Refused is not
+// among them: the hub counts the same by reason.
 var metricTable = []family{
 	gauge("connections", "Open WebSocket connections.", func(s *snapshot) int64 { return s.hub.Connections }),
 	gauge("users", "User names with an open connection.", func(s *snapshot) int64 { return s.hub.Users }),
@@ -55,7 +55,7 @@ var metricTable = []family{
 	counter("handed_off_total", "Connections handed to the management server.", func(s *snapshot) uint64 { return s.sockets.HandedOff }),
 	counter("upgraded_total", "Connections that became WebSocket connections.", func(s *snapshot) uint64 { return s.sockets.Upgraded }),
 	{
-		desc: describe("upgrades_refused_total", "Valid handshakes that were refused, by reason.", "reason"), kind: prometheus.CounterValue,
+		desc: NewDesc("upgrades_refused_total", "Valid handshakes that were refused, by reason.", "reason"), kind: prometheus.CounterValue,
 		labels: []string{"user", "origin", "max_connections", "max_connections_per_user", "max_connections_per_ip", "overloaded", "draining", "max_pending_authorizations", "header_memory"},
 		values: func(s *snapshot, to []float64) []float64 {
 			h := &s.hub
@@ -63,7 +63,7 @@ var metricTable = []family{
 		},
 	},
 	{
-		desc: describe("closed_total", "WebSocket connections that ended, by cause.", "cause"), kind: prometheus.CounterValue,
+		desc: NewDesc("closed_total", "WebSocket connections that ended, by cause.", "cause"), kind: prometheus.CounterValue,
 		labels: causes(),
 		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.sockets.Closed[:]...) },
 	},
@@ -85,14 +85,14 @@ var metricTable = []family{
 	counter("paused_seconds_total", "Time for which the reading of connections was stopped, of all of them together.", func(s *snapshot) uint64 { return s.sockets.PausedSeconds }),
 	counter("read_pauses_total", "Times that reading from a connection was stopped, to push back on a client whose events the app does not take, or that is over its rate.", func(s *snapshot) uint64 { return s.sockets.Pauses }),
 	{
-		desc: describe("over_rate_total", "Times that a client went over --message-rate or --byte-rate and was stopped, or closed, for it.", "reason"), kind: prometheus.CounterValue,
+		desc: NewDesc("over_rate_total", "Times that a client went over --message-rate or --byte-rate and was stopped, or closed, for it.", "reason"), kind: prometheus.CounterValue,
 		labels: []string{"messages", "bytes"},
 		values: func(s *snapshot, to []float64) []float64 {
 			return appendCounts(to, s.hub.OverMessageRate, s.hub.OverByteRate)
 		},
 	},
 	{
-		desc: describe("sockets", "Client sockets by state: head not complete; open; close handshake under way.", "state"), kind: prometheus.GaugeValue,
+		desc: NewDesc("sockets", "Client sockets by state: head not complete; open; close handshake under way.", "state"), kind: prometheus.GaugeValue,
 		labels: []string{"handshaking", "open", "closing"},
 		values: func(s *snapshot, to []float64) []float64 {
 			return appendCounts(to, s.sockets.Handshaking, s.sockets.Open, s.sockets.Closing)
@@ -120,14 +120,14 @@ var metricTable = []family{
 	ofCallbacks(counter("callback_retries_total", "Callback requests that repeated a failed one.", func(s *snapshot) uint64 { return s.callbacks.Retries })),
 	ofCallbacks(counter("callback_pipelined_total", "Callback requests that were written behind another one, its answer not awaited.", func(s *snapshot) uint64 { return s.callbacks.Pipelined })),
 	{
-		desc: describe("callback_outcomes_total", "Callback requests by what came of them; one repeated at once on a new connection counts once.", "outcome"), kind: prometheus.CounterValue,
+		desc: NewDesc("callback_outcomes_total", "Callback requests by what came of them; one repeated at once on a new connection counts once.", "outcome"), kind: prometheus.CounterValue,
 		labels: outcomesOfCallbacks(), callback: true,
 		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.callbacks.Outcomes[:]...) },
 	},
 	ofCallbacks(counter("batches_divided_total", "Times that a batch was divided to find the event that the app does not take.", func(s *snapshot) uint64 { return s.callbacks.Divided })),
 	ofCallbacks(counter("batches_partial_total", "Answers that said that the app has taken part of a batch.", func(s *snapshot) uint64 { return s.callbacks.Partial })),
 	{
-		desc: describe("batches_partial_spoilt_total", "What was wrong with answers that took part of a batch: not readable, so that the whole batch was sent again; ids that were not in the batch.", "reason"), kind: prometheus.CounterValue,
+		desc: NewDesc("batches_partial_spoilt_total", "What was wrong with answers that took part of a batch: not readable, so that the whole batch was sent again; ids that were not in the batch.", "reason"), kind: prometheus.CounterValue,
 		labels: []string{"unreadable", "unknown_id"}, callback: true,
 		values: func(s *snapshot, to []float64) []float64 {
 			return appendCounts(to, s.callbacks.PartialUnreadable, s.callbacks.PartialUnknown)
@@ -138,7 +138,7 @@ var metricTable = []family{
 	ofCallbacks(gauge("authorizations_pending", "Upgrades about which the app has not decided yet.", func(s *snapshot) int64 { return s.callbacks.Authorizing })),
 	ofCallbacks(counter("replies_total", "Answers of the app that were passed on to clients.", func(s *snapshot) uint64 { return s.callbacks.Replies })),
 	{
-		desc: describe("replies_spoilt_total", "Answers of the app that could not be passed on as they were meant: over --callback-reply-max or cut short, and so not at all; text that is not UTF-8, as binary; X-Ws-Close without a usable code, without closing.", "reason"), kind: prometheus.CounterValue,
+		desc: NewDesc("replies_spoilt_total", "Answers of the app that could not be passed on as they were meant: over --callback-reply-max or cut short, and so not at all; text that is not UTF-8, as binary; X-Ws-Close without a usable code, without closing.", "reason"), kind: prometheus.CounterValue,
 		labels: []string{"too_long", "not_text", "bad_close"}, callback: true,
 		values: func(s *snapshot, to []float64) []float64 {
 			return appendCounts(to, s.callbacks.RepliesRefused, s.callbacks.RepliesNotText, s.callbacks.RepliesBadClose)
@@ -179,13 +179,13 @@ func gauge[N number](name, help string, value func(*snapshot) N) family {
 }
 
 func single[N number](name, help string, kind prometheus.ValueType, value func(*snapshot) N) family {
-	return family{desc: describe(name, help), kind: kind, values: func(s *snapshot, to []float64) []float64 {
+	return family{desc: NewDesc(name, help), kind: kind, values: func(s *snapshot, to []float64) []float64 {
 		return append(to, float64(value(s)))
 	}}
 }
 
 func byAction(name, help string, counts func(*snapshot) []uint64) family {
-	return family{desc: describe(name, help, "action"), kind: prometheus.CounterValue, labels: actions, callback: true,
+	return family{desc: NewDesc(name, help, "action"), kind: prometheus.CounterValue, labels: actions, callback: true,
 		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, counts(s)...) }}
 }
 
@@ -194,7 +194,7 @@ func bySendKind(name, help string, count func(*hub.Sends) uint64) family {
 	for i := range kinds {
 		kinds[i] = hub.SendKind(i).String()
 	}
-	return family{desc: describe(name, help, "target"), kind: prometheus.CounterValue, labels: kinds,
+	return family{desc: NewDesc(name, help, "target"), kind: prometheus.CounterValue, labels: kinds,
 		values: func(s *snapshot, to []float64) []float64 {
 			for i := range s.hub.Sends {
 				to = append(to, float64(count(&s.hub.Sends[i])))
@@ -203,14 +203,14 @@ func bySendKind(name, help string, count func(*hub.Sends) uint64) family {
 		}}
 }
 
-// byBudget is a metric of each of netpoll's budgets, and of that for commands.
+// byBudget is a metric of each of netpoll's memory budgets, and of the API's.
 func byBudget(name, help string, kind prometheus.ValueType, value func(*netpoll.BudgetStats) float64) family {
 	names := make([]string, netpoll.Budgets, netpoll.Budgets+1)
 	for i := range names {
 		names[i] = netpoll.Budget(i).String()
 	}
 	names = append(names, "api")
-	return family{desc: describe(name, help, "budget"), kind: kind, labels: names,
+	return family{desc: NewDesc(name, help, "budget"), kind: kind, labels: names,
 		values: func(s *snapshot, to []float64) []float64 {
 			for i := range s.sockets.Budgets {
 				to = append(to, value(&s.sockets.Budgets[i]))
