@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -37,9 +36,6 @@ func New(cfg Config) (*Client, error) {
 	if !cfg.Target.IsValid() {
 		return nil, errors.New("load: no target address")
 	}
-	if cfg.Path == "" {
-		cfg.Path = "/ws"
-	}
 	if cfg.Threads <= 0 {
 		cfg.Threads = 1
 	}
@@ -56,7 +52,7 @@ func New(cfg Config) (*Client, error) {
 		w, err := newWorker(&c.cfg, i, epoch)
 		if err != nil {
 			c.Close()
-			return nil, fmt.Errorf("load: creating an epoll: %w", err)
+			return nil, err
 		}
 		c.workers = append(c.workers, w)
 	}

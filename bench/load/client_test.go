@@ -363,7 +363,7 @@ func TestConnectGivesUpWhenToldAndWhenNobodyListens(t *testing.T) {
 
 func TestCheckFindsConnectionsThatEndedOrSpoke(t *testing.T) {
 	for name, c := range map[string]struct{ say, want string }{
-		"ended": {"", "was closed"},
+		"ended": {"", "closed the connection"},
 		"spoke": {"\x81\x02hi", "an idle connection got"},
 	} {
 		t.Run(name, func(t *testing.T) {

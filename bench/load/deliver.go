@@ -6,6 +6,8 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sys/unix"
+
+	"ws-gateway/bench/sock"
 )
 
 // push is the worker's part of a Push. All of it belongs to the worker's
@@ -48,12 +50,18 @@ func newPush(calls Calls, w *worker) (*push, error) {
 		answer: newLatency(), last: newLatency(), done: make(chan struct{}),
 	}
 	for i, g := range calls.Groups {
-		request, mark := appendCall(nil, calls.API.String(), calls.Message, g.To)
-		p.groups[i] = group{request: request, mark: mark, count: int32(g.Count)}
+		p.groups[i].count = int32(g.Count)
+		if calls.API.IsValid() {
+			p.groups[i].request, p.groups[i].mark = appendCall(nil, calls.API.String(), calls.Message, g.To)
+		}
 	}
 	w.prepare(Traffic{Message: calls.Message, Rate: calls.Rate}, 0)
 	if calls.Rate > 0 {
 		p.start, p.interval = w.now(), float64(time.Second)/calls.Rate
+	}
+	if !calls.API.IsValid() {
+		p.free = []int32{0} // the first connection, which never waits for an answer
+		return p, nil
 	}
 	for i := range calls.Callers {
 		c, err := dialCaller(calls.API)
@@ -99,15 +107,33 @@ func (p *push) pace() time.Duration {
 
 // call has a free caller make the next call of a group.
 func (p *push) call(number int, g *group, due int64) {
-	putMark(g.request[g.mark:], uint32(number), g.issued)
 	g.issued++
-	g.left, g.calling, g.due = g.count, true, due
+	g.left, g.due = g.count, due
 	p.made++
-	p.w.ex.outstanding += int(g.count) + 1 // deliveries, and the answer
+	p.w.ex.outstanding += int(g.count)
+	if p.callers == nil {
+		p.broadcast(number, g)
+		return
+	}
+	putMark(g.request[g.mark:], uint32(number), g.issued-1)
+	g.calling = true
+	p.w.ex.outstanding++ // the answer
 	i := p.free[len(p.free)-1]
 	p.free = p.free[:len(p.free)-1]
 	p.callers[i].begin(int32(number), g.request)
 	p.write(i)
+}
+
+// broadcast has the first connection send a message, which is small and goes out at
+// once.
+func (p *push) broadcast(number int, g *group) {
+	c := &p.w.conns[0]
+	frame := p.w.ex.frames.ask(uint32(number), g.issued-1)
+	p.w.ex.called.Add(1)
+	if n, err := sock.Write(int(c.fd), frame); n < len(frame) {
+		p.w.fail(0, c, fmt.Errorf("sending: the kernel took %d of %d bytes: %w", n, len(frame), err))
+		p.lost(c, g)
+	}
 }
 
 func (p *push) serve(i int32, events uint32) {
@@ -124,7 +150,7 @@ func (p *push) serve(i int32, events uint32) {
 // due to it.
 func (p *push) receive(i int32, c *conn) {
 	w := p.w
-	for data := w.read(i, c); len(data) > 0 && c.state == open; {
+	for data := w.arrived(i, c); len(data) > 0 && c.state == open; {
 		number := p.of[i]
 		if number < 0 || c.received == p.groups[number].issued {
 			w.fail(i, c, fmt.Errorf("unasked for came %s", describe(data)))
@@ -153,8 +179,12 @@ func (p *push) delivered(c *conn, g *group) {
 	}
 }
 
-// lost takes a connection that has failed out of its group.
+// lost takes a connection that has failed out of its group. Without the one that
+// makes broadcasts there are no more of them.
 func (p *push) lost(c *conn, g *group) {
+	if p.callers == nil && c == &p.w.conns[0] {
+		p.free = nil
+	}
 	g.count--
 	if c.received < g.issued {
 		g.left--

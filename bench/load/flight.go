@@ -1,19 +1,11 @@
 package load
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"ws-gateway/bench/sock"
 )
-
-// leaving is the state of a bird whose close frame is out.
-const leaving = failed + 1
 
 // closeFrame says 1000, masked with zeros.
 var closeFrame = []byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8}
@@ -21,100 +13,39 @@ var closeFrame = []byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8}
 // number is the connection's, among all flocks.
 func (f *Flock) number(i int32) int { return f.cfg.First + int(i) }
 
-// dial begins an attempt.
-func (f *Flock) dial(i int32, b *bird) {
+// attempt begins a handshake.
+func (f *Flock) attempt(i int32, b *bird) {
 	f.gathering.Attempts++
-	fd, err := sock.Dial(f.cfg.Target, source(f.cfg.Target.Addr(), f.number(i)), 0)
+	err := f.dial(&b.link, i, f.number(i))
+	if b.state != undialled {
+		f.landing++
+		f.wake(i, f.now()+int64(f.cfg.Patience))
+	}
 	if err != nil {
 		f.fail(i, err)
-		return
 	}
-	f.landing++
-	b.fd, b.state = int32(fd), connecting
-	f.wake(i, f.now()+int64(f.cfg.Patience))
-	if err := f.ask(i, b); err != nil {
-		f.fail(i, err)
-		return
-	}
-	interest := uint32(unix.EPOLLIN)
-	if b.state == connecting {
-		interest = unix.EPOLLOUT
-	}
-	f.watch(i, f.poller.Add(fd, i, interest))
 }
 
-// ask sends the opening handshake, if TCP is established by now.
-func (f *Flock) ask(i int32, b *bird) error {
-	f.request = appendRequest(f.request[:0], f.host, f.cfg.Path, f.number(i), f.cfg.Header)
-	n, err := sock.Write(int(b.fd), f.request)
+// opening takes a connection one step further in its opening handshake.
+func (f *Flock) opening(i int32, b *bird) {
+	rest, err := f.shake(&b.link, i, f.number(i))
+	refused := refusal{}
 	switch {
-	case sock.WouldBlock(err):
-		return nil
-	case err != nil:
-		return fmt.Errorf("sending a handshake: %w", err)
-	case n < len(f.request):
-		return fmt.Errorf("the kernel took only %d bytes of a handshake", n)
-	}
-	b.state = shaking
-	return nil
-}
-
-// answered reads the answer to a handshake.
-func (f *Flock) answered(i int32, b *bird) {
-	data, err := f.read(i, b)
-	switch {
-	case err != nil:
-		f.fail(i, fmt.Errorf("waiting for the answer to a handshake: %w", err))
-		return
-	case data == nil:
-		return
-	}
-	length, err := checkResponse(data, f.number(i))
-	switch {
-	case errors.Is(err, ErrRefused):
-		line, _, _ := bytes.Cut(data, []byte("\r\n"))
-		f.gathering.Answers[strings.ToValidUTF8(string(line), "?")]++
+	case errors.As(err, &refused):
+		f.gathering.Answers[refused.status]++
 		f.later(i)
-		return
 	case err != nil:
 		f.fail(i, err)
-		return
-	case length == 0:
-		f.keep(i, data)
-		return
+	case b.state == open:
+		f.landing--
+		b.attempts = 0
+		b.alarm++ // it was answered in time
+		f.open.Add(1)
+		f.gathering.Opened++
+		_ = f.gathering.Times.RecordValue(min(f.now()-b.wanted, longestLatency)) // in range by then
+		f.tell(i, b, rest)
 	}
-	f.landing--
-	b.state, b.attempts = open, 0
-	b.alarm++ // it was answered in time
-	f.open.Add(1)
-	f.gathering.Opened++
-	_ = f.gathering.Times.RecordValue(min(f.now()-b.wanted, longestLatency)) // in range by then
-	f.tell(i, b, data[length:])
 }
-
-// errEnded is what the peer's end of a connection looks like.
-var errEnded = errors.New("the connection was closed")
-
-// read returns what has come, behind what was kept of it; nil is nothing yet.
-func (f *Flock) read(i int32, b *bird) ([]byte, error) {
-	n, err := sock.Read(int(b.fd), f.buf)
-	switch {
-	case sock.WouldBlock(err):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	case n == 0:
-		return nil, errEnded
-	}
-	data := f.buf[:n]
-	if head, found := f.pieces[i]; found {
-		data = append(head, data...)
-		delete(f.pieces, i)
-	}
-	return data, nil
-}
-
-func (f *Flock) keep(i int32, piece []byte) { f.pieces[i] = bytes.Clone(piece) }
 
 // leave sends a close frame. A kernel that takes no eight bytes holds so much
 // else for this connection that it may as well be cut off.
@@ -131,7 +62,7 @@ func (f *Flock) leave(i int32) {
 
 // receive reads from a connection that is open, or was until now.
 func (f *Flock) receive(i int32, b *bird) {
-	data, err := f.read(i, b)
+	data, err := f.read(&b.link, i)
 	switch {
 	case err == nil:
 		f.tell(i, b, data)

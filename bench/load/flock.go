@@ -11,9 +11,6 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
-	"golang.org/x/sys/unix"
-
-	"ws-gateway/bench/sock"
 )
 
 // FlockConfig configures a Flock. Zero values mean the defaults named beside them.
@@ -34,17 +31,13 @@ type FlockConfig struct {
 // again, as clients do. Its methods are for one goroutine at a time, but for Open
 // and Messages.
 type Flock struct {
+	dialer
 	cfg     FlockConfig
-	host    string
 	epoch   time.Time
-	poller  *sock.Poller
 	birds   []bird
 	alarms  alarms
 	landing int  // handshakes under way
 	staying bool // nobody comes in
-	buf     []byte
-	request []byte
-	pieces  map[int32][]byte // what came in pieces: heads of answers and of frames
 
 	gathering Gathering
 	open      atomic.Int64
@@ -53,12 +46,11 @@ type Flock struct {
 
 // bird is one connection of a flock.
 type bird struct {
-	wanted   int64 // when it was to be open, on the flock's clock
-	skip     int64 // bytes of a frame's payload to come
-	fd       int32
+	wanted   int64  // when it was to be open, on the flock's clock
+	skip     int64  // bytes of a frame's payload to come
 	alarm    uint32 // which alarm of its is the valid one
 	attempts uint8
-	state    state
+	link
 }
 
 // Gathering is how a flock came in.
@@ -85,9 +77,6 @@ func NewFlock(cfg FlockConfig) (*Flock, error) {
 	if !cfg.Target.IsValid() || cfg.Conns < 1 {
 		return nil, errors.New("load: a flock needs a target and connections")
 	}
-	if cfg.Path == "" {
-		cfg.Path = "/ws"
-	}
 	if cfg.Window <= 0 {
 		cfg.Window = cfg.Conns
 	}
@@ -97,14 +86,8 @@ func NewFlock(cfg FlockConfig) (*Flock, error) {
 	if cfg.Patience <= 0 {
 		cfg.Patience = 10 * time.Second
 	}
-	p, err := sock.NewPoller()
-	if err != nil {
-		return nil, fmt.Errorf("load: creating an epoll: %w", err)
-	}
-	return &Flock{
-		cfg: cfg, host: cfg.Target.String(), epoch: time.Now(), poller: p, birds: make([]bird, cfg.Conns),
-		buf: make([]byte, readBuffer), pieces: make(map[int32][]byte), gathering: newGathering(),
-	}, nil
+	d, err := newDialer(cfg.Target, cfg.Path, cfg.Header)
+	return &Flock{dialer: d, cfg: cfg, epoch: time.Now(), birds: make([]bird, cfg.Conns), gathering: newGathering()}, err
 }
 
 func newGathering() Gathering {
@@ -256,7 +239,7 @@ func (f *Flock) ring() time.Duration {
 		case b.state != undialled:
 			f.fail(next.bird, fmt.Errorf("%s had no answer in %v", what(b.state), f.cfg.Patience))
 		case !f.staying:
-			f.dial(next.bird, b)
+			f.attempt(next.bird, b)
 			dialled++
 		}
 	}
@@ -272,16 +255,9 @@ func what(s state) string {
 
 // serve takes a connection on whose socket something has happened.
 func (f *Flock) serve(i int32) {
-	b := &f.birds[i]
-	switch b.state {
-	case connecting:
-		if err := f.ask(i, b); err != nil {
-			f.fail(i, err)
-		} else if b.state == shaking {
-			f.watch(i, f.poller.Modify(int(b.fd), i, unix.EPOLLIN))
-		}
-	case shaking:
-		f.answered(i, b)
+	switch b := &f.birds[i]; b.state {
+	case connecting, shaking:
+		f.opening(i, b)
 	case open, leaving:
 		f.receive(i, b)
 	}
@@ -311,9 +287,8 @@ func (f *Flock) away(i int32) {
 	case open:
 		f.open.Add(-1)
 	}
-	sock.HangUp(int(b.fd))
-	delete(f.pieces, i)
-	b.state, b.skip = undialled, 0
+	f.hangUp(&b.link, i, undialled)
+	b.skip = 0
 	b.alarm++
 }
 
@@ -332,12 +307,6 @@ func (f *Flock) later(i int32) {
 	b := &f.birds[i]
 	f.wake(i, f.now()+int64(f.cfg.Backoff)<<min(b.attempts, 4))
 	b.attempts = min(b.attempts+1, 4)
-}
-
-func (f *Flock) watch(i int32, err error) {
-	if err != nil {
-		f.fail(i, fmt.Errorf("watching: %w", err))
-	}
 }
 
 func (f *Flock) count(s state) (n int) {

@@ -2,7 +2,6 @@ package load
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -184,20 +183,14 @@ func (w *worker) serve(i int32, events uint32) {
 	}
 }
 
-var errClosed = errors.New("the server closed the connection")
-
-// read returns what has arrived on a connection, until the next call. It gives
+// arrived returns what has arrived on a connection, until the next call. It gives
 // up connections that have ended.
-func (w *worker) read(i int32, c *conn) []byte {
-	n, err := sock.Read(int(c.fd), w.buf)
-	switch {
-	case sock.WouldBlock(err):
-	case err != nil:
-		w.fail(i, c, fmt.Errorf("reading: %w", err))
-	case n == 0:
-		w.fail(i, c, errClosed)
+func (w *worker) arrived(i int32, c *conn) []byte {
+	data, err := w.read(&c.link, i)
+	if err != nil {
+		w.fail(i, c, err)
 	}
-	return w.buf[:n]
+	return data
 }
 
 // match compares data with the frame that is due on a connection and returns
@@ -219,7 +212,7 @@ func (w *worker) match(i int32, c *conn, data, frame []byte) (rest []byte, whole
 
 // receive compares what has arrived with the replies that are due.
 func (w *worker) receive(i int32, c *conn) {
-	for data := w.read(i, c); len(data) > 0 && c.state == open; {
+	for data := w.arrived(i, c); len(data) > 0 && c.state == open; {
 		if w.tally != nil || c.received == c.sent && c.written == 0 {
 			w.fail(i, c, fmt.Errorf("unasked for came %s", describe(data)))
 			return
@@ -260,8 +253,7 @@ func (w *worker) record(to *hdrhistogram.Histogram, latency int64) {
 func (w *worker) fail(i int32, c *conn, err error) {
 	w.note(fmt.Sprintf("connection %d: %v", w.number(i), err))
 	w.ex.outstanding -= int(c.wanted) - int(c.received)
-	sock.HangUp(int(c.fd))
-	c.state = failed
+	w.hangUp(&c.link, i, failed)
 	w.open.Add(-1)
 }
 

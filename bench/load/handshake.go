@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // maxHead bounds the answer to a handshake, in bytes.
@@ -17,6 +18,12 @@ var (
 	ErrRefused  = errors.New("load: the handshake was refused")
 	ErrResponse = errors.New("load: the answer to the handshake is not RFC 6455's")
 )
+
+// refusal is an answer with another status than 101.
+type refusal struct{ status string }
+
+func (r refusal) Error() string { return fmt.Sprintf("%v: %q", ErrRefused, r.status) }
+func (r refusal) Unwrap() error { return ErrRefused }
 
 // key returns the Sec-WebSocket-Key of a connection: 16 bytes in base64, each
 // connection's its own, so that a swapped answer shows.
@@ -40,9 +47,9 @@ func accept(key [24]byte) [28]byte {
 	return answer
 }
 
-// appendRequest appends the opening handshake of a connection. header may add
+// AppendRequest appends the opening handshake of a connection. header may add
 // lines, each with its CR LF; nil adds none.
-func appendRequest(dst []byte, host, path string, conn int, header func(dst []byte, conn int) []byte) []byte {
+func AppendRequest(dst []byte, host, path string, conn int, header func(dst []byte, conn int) []byte) []byte {
 	k := key(conn)
 	dst = append(dst, "GET "...)
 	dst = append(dst, path...)
@@ -70,7 +77,7 @@ func checkResponse(data []byte, conn int) (int, error) {
 	head, length := data[:end], end+4
 	status, lines, _ := bytes.Cut(head, []byte("\r\n"))
 	if !bytes.HasPrefix(status, []byte("HTTP/1.1 101")) {
-		return 0, fmt.Errorf("%w: %s", ErrRefused, printable(status))
+		return 0, refusal{strings.ToValidUTF8(string(status), "?")}
 	}
 	want := accept(key(conn))
 	var accepted, upgrade, connection bool

@@ -18,7 +18,7 @@ func TestAcceptIsTheOneOfRFC6455(t *testing.T) {
 }
 
 func TestTheRequestIsAnHTTPUpgradeWithTheHeadersAskedFor(t *testing.T) {
-	text := appendRequest(nil, "127.0.0.1:40010", "/ws?room=1", 7, func(dst []byte, conn int) []byte {
+	text := AppendRequest(nil, "127.0.0.1:40010", "/ws?room=1", 7, func(dst []byte, conn int) []byte {
 		return append(dst, "X-Bfl-User: alice\r\n"...)
 	})
 	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(text)))

@@ -45,6 +45,16 @@ func Event(size int) (*Message, error) {
 	return &Message{op: Text, payload: []byte(text), mark: len(before)}, nil
 }
 
+// BroadcastPrefix begins a message that the echo server and its peers send to all
+// connections, if they are told to.
+const BroadcastPrefix = "broadcast "
+
+// Broadcast returns a text message of 64 bytes that goes to all.
+func Broadcast() *Message {
+	text := BroadcastPrefix + filler(64-len(BroadcastPrefix)-markLen)
+	return &Message{op: Text, payload: []byte(text + strings.Repeat("0", markLen)), mark: len(text)}
+}
+
 // Ping returns the application's ping, which the gateway itself answers. It has
 // no mark: pings are all alike, and so are the answers.
 func Ping() *Message {

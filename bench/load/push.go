@@ -12,9 +12,11 @@ import (
 
 // Calls says what a Push does.
 type Calls struct {
-	API     netip.AddrPort // the management API
-	Message *Message       // payload of each call, which must be JSON, marked with the numbers of group and call
-	Groups  []Group        // called in turn
+	// API is the management API. Without one a call is a message that the first
+	// connection sends, and that the server sends to all: there is one Group then.
+	API     netip.AddrPort
+	Message *Message // payload of each call, marked with the numbers of group and call; for the API it must be JSON
+	Groups  []Group  // called in turn
 
 	// Callers is the number of connections to the API; each has at most one call
 	// under way. Default 1.

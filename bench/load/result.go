@@ -1,7 +1,9 @@
 package load
 
 import (
+	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -37,6 +39,14 @@ type Result struct {
 	// and replies that never came; Details says more about the first few.
 	Failures int
 	Details  []string
+}
+
+// Err is not nil if something failed on connections.
+func (r Result) Err() error {
+	if r.Failures == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d failures on connections, such as: %s", r.Failures, strings.Join(r.Details, "; "))
 }
 
 // Saturated tells whether the client itself was the limit.

@@ -3,10 +3,9 @@ package proc
 import (
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -37,37 +36,56 @@ func clock(id int32) (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
+// fs is /proc. Where it is missing every use of it fails.
+var fs, _ = procfs.NewDefaultFS()
+
 // ThreadWait is the time that a thread of this process has spent ready to run
 // but without a processor. It is 0 where the kernel does not count it.
 func ThreadWait(tid int) time.Duration {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/schedstat", tid))
+	thread, err := fs.Thread(os.Getpid(), tid)
 	if err != nil {
 		return 0
 	}
-	fields := strings.Fields(string(text))
-	if len(fields) < 2 {
+	s, err := thread.Schedstat()
+	if err != nil {
 		return 0
 	}
-	ns, _ := strconv.ParseInt(fields[1], 10, 64)
-	return time.Duration(ns)
+	return time.Duration(s.WaitingNanoseconds)
 }
 
-// Switches is how often the threads that process pid has now were taken off
-// their processor: because they slept, and because others wanted it.
-func Switches(pid int) (voluntary, involuntary uint64, err error) {
-	dir := fmt.Sprintf("/proc/%d/task", pid)
-	tasks, err := os.ReadDir(dir)
+// Sleeps is how often the threads that process pid has now have given up their
+// processor because they had nothing to do: their voluntary context switches.
+func Sleeps(pid int) (n uint64, err error) {
+	threads, err := fs.AllThreads(pid)
 	if err != nil {
-		return 0, 0, fmt.Errorf("listing threads: %w", err)
+		return 0, fmt.Errorf("listing threads: %w", err)
 	}
-	for _, task := range tasks {
-		text, err := os.ReadFile(dir + "/" + task.Name() + "/status")
-		if err != nil {
-			continue // the thread has ended since
+	for _, thread := range threads {
+		if status, err := thread.NewStatus(); err == nil { // or it has ended since
+			n += status.VoluntaryCtxtSwitches
 		}
-		fields := colonFields(string(text))
-		voluntary += fields["voluntary_ctxt_switches"]
-		involuntary += fields["nonvoluntary_ctxt_switches"]
 	}
-	return voluntary, involuntary, nil
+	return n, nil
+}
+
+// Calls counts system calls of a process.
+type Calls struct {
+	Reads  uint64 // read(2) and its variants, of sockets, files, eventfds and timers alike
+	Writes uint64 // the same of write(2)
+}
+
+// CallsOf reads how many read and write calls process pid has made. The kernel
+// counts them anyway, so that looking costs the process nothing and needs no
+// privilege, where tracing needs one or slows the process down. send, recv,
+// epoll_wait and futex are not counted.
+func CallsOf(pid int) (Calls, error) {
+	p, err := fs.Proc(pid)
+	if err != nil {
+		return Calls{}, fmt.Errorf("counting system calls: %w", err)
+	}
+	io, err := p.IO()
+	if err != nil {
+		return Calls{}, fmt.Errorf("counting system calls: %w", err)
+	}
+	return Calls{Reads: io.SyscR, Writes: io.SyscW}, nil
 }

@@ -3,5 +3,5 @@
 //
 // Figures of a server under test come from here, never from the load client's
 // wall clock: they stay true when client and server share the machine. Linux
-// only.
+// only. What /proc says is read by prometheus/procfs.
 package proc

@@ -1,14 +1,13 @@
 package proc
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -41,11 +40,11 @@ func ThisMachine() Machine {
 	if unix.Uname(&uts) == nil {
 		m.Kernel = unix.ByteSliceToString(uts.Release[:])
 	}
-	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		m.CPU = cpuModel(string(text))
+	if info, err := fs.CPUInfo(); err == nil && len(info) > 0 {
+		m.CPU = info[0].ModelName
 	}
-	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
-		m.Memory = colonFields(string(text))["MemTotal"]
+	if info, err := fs.Meminfo(); err == nil && info.MemTotalBytes != nil {
+		m.Memory = *info.MemTotalBytes
 	}
 	for _, name := range sysctls {
 		if text, err := os.ReadFile("/proc/sys/" + name); err == nil {
@@ -53,15 +52,6 @@ func ThisMachine() Machine {
 		}
 	}
 	return m
-}
-
-func cpuModel(cpuinfo string) string {
-	for line := range strings.Lines(cpuinfo) {
-		if name, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
 }
 
 // Usage is what the processors of the machine have done since it started.
@@ -82,48 +72,28 @@ func (u Usage) Sub(v Usage) Usage {
 // MachineUsage reads the usage of all the processors together, to a hundredth of
 // a second.
 func MachineUsage() (Usage, error) {
-	text, err := os.ReadFile("/proc/stat")
+	stat, err := fs.Stat()
 	if err != nil {
 		return Usage{}, fmt.Errorf("reading usage of the machine: %w", err)
 	}
-	return parseStat(string(text))
+	return usage(stat.CPUTotal), nil
 }
 
-var errStat = errors.New("/proc/stat does not begin with the processors' total")
-
-func parseStat(text string) (Usage, error) {
-	line, _, _ := strings.Cut(text, "\n")
-	words := strings.Fields(line)
-	if len(words) < 9 || words[0] != "cpu" {
-		return Usage{}, errStat
-	}
-	var ticks [8]time.Duration // user nice system idle iowait irq softirq steal
-	for i := range ticks {
-		n, err := strconv.ParseUint(words[i+1], 10, 63)
-		if err != nil {
-			return Usage{}, fmt.Errorf("%w: %w", errStat, err)
-		}
-		ticks[i] = time.Duration(n) * tick
-	}
+func usage(s procfs.CPUStat) Usage {
+	seconds := func(n float64) time.Duration { return time.Duration(n * float64(time.Second)).Round(time.Millisecond) }
 	return Usage{
-		Busy:  ticks[0] + ticks[1] + ticks[2] + ticks[5] + ticks[6],
-		Idle:  ticks[3] + ticks[4],
-		Steal: ticks[7],
-	}, nil
+		Busy:  seconds(s.User + s.Nice + s.System + s.IRQ + s.SoftIRQ),
+		Idle:  seconds(s.Idle + s.Iowait),
+		Steal: seconds(s.Steal),
+	}
 }
-
-// tick is the unit of /proc/stat: USER_HZ is 100 on every architecture that Go
-// knows.
-const tick = 10 * time.Millisecond
 
 // LoadAverage is the number of threads that ran or wanted to, over the last
 // minute. It is 0 where it cannot be read.
 func LoadAverage() float64 {
-	text, err := os.ReadFile("/proc/loadavg")
+	average, err := fs.LoadAvg()
 	if err != nil {
 		return 0
 	}
-	first, _, _ := strings.Cut(string(text), " ")
-	load, _ := strconv.ParseFloat(first, 64)
-	return load
+	return average.Load1
 }

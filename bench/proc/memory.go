@@ -3,9 +3,27 @@ package proc
 import (
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
+	"time"
 )
+
+// Process is what a process has used and holds at one time.
+type Process struct {
+	CPU         time.Duration
+	Memory      Memory
+	Descriptors int
+}
+
+// Of looks at process pid.
+func Of(pid int) (p Process, err error) {
+	if p.Memory, err = MemoryOf(pid); err != nil {
+		return p, err
+	}
+	if p.Descriptors, err = Descriptors(pid); err != nil {
+		return p, err
+	}
+	p.CPU, err = CPU(pid)
+	return p, err
+}
 
 // Memory of a process, in bytes.
 type Memory struct {
@@ -18,66 +36,22 @@ type Memory struct {
 
 // MemoryOf reads the memory of process pid.
 func MemoryOf(pid int) (Memory, error) {
-	rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	p, err := fs.Proc(pid)
 	if err != nil {
 		return Memory{}, fmt.Errorf("reading memory: %w", err)
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	exact, err := p.ProcSMapsRollup()
 	if err != nil {
 		return Memory{}, fmt.Errorf("reading memory: %w", err)
 	}
-	exact, counted := colonFields(string(rollup)), colonFields(string(status))
-	m := Memory{
-		Resident:     exact["Rss"],
-		Proportional: exact["Pss"],
-		Anonymous:    exact["Anonymous"],
-		VmRSS:        counted["VmRSS"],
-		Peak:         counted["VmHWM"],
+	counted, err := p.NewStatus()
+	if err != nil {
+		return Memory{}, fmt.Errorf("reading memory: %w", err)
 	}
-	if m.Resident == 0 || m.VmRSS == 0 {
+	if exact.Rss == 0 || counted.VmRSS == 0 {
 		return Memory{}, fmt.Errorf("process %d has no memory: it has ended", pid)
 	}
-	return m, nil
-}
-
-// Kernel is memory that the kernel holds for the whole machine, in bytes: the
-// sockets of both ends of a loopback connection are in it.
-type Kernel struct {
-	Slab        uint64 // kernel objects: sockets, files, epoll items, …
-	SocketPages uint64 // buffers of TCP sockets
-}
-
-// KernelMemory reads the kernel's memory.
-func KernelMemory() (Kernel, error) {
-	meminfo, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return Kernel{}, fmt.Errorf("reading kernel memory: %w", err)
-	}
-	sockstat, err := os.ReadFile("/proc/net/sockstat")
-	if err != nil {
-		return Kernel{}, fmt.Errorf("reading socket memory: %w", err)
-	}
-	return Kernel{
-		Slab:        colonFields(string(meminfo))["Slab"],
-		SocketPages: tcpPages(string(sockstat)) * uint64(os.Getpagesize()),
-	}, nil
-}
-
-// tcpPages finds the "mem" of the TCP line in /proc/net/sockstat.
-func tcpPages(sockstat string) uint64 {
-	for line := range strings.Lines(sockstat) {
-		words := strings.Fields(line)
-		if len(words) == 0 || words[0] != "TCP:" {
-			continue
-		}
-		for i := 1; i+1 < len(words); i += 2 {
-			if words[i] == "mem" {
-				n, _ := strconv.ParseUint(words[i+1], 10, 64)
-				return n
-			}
-		}
-	}
-	return 0
+	return Memory{Resident: exact.Rss, Proportional: exact.Pss, Anonymous: exact.Anonymous, VmRSS: counted.VmRSS, Peak: counted.VmHWM}, nil
 }
 
 // Descriptors is how many file descriptors process pid has open.
@@ -89,34 +63,38 @@ func Descriptors(pid int) (int, error) {
 	return len(entries), nil
 }
 
-// colonFields reads lines such as "VmRSS:   1740 kB" or "Threads: 7". Sizes come
-// out in bytes; lines with anything but a number are left out.
-func colonFields(text string) map[string]uint64 {
-	fields := make(map[string]uint64)
-	for line := range strings.Lines(text) {
-		name, rest, found := strings.Cut(line, ":")
-		words := strings.Fields(rest)
-		if !found || len(words) == 0 {
-			continue
-		}
-		n, err := strconv.ParseUint(words[0], 10, 64)
-		if err != nil {
-			continue
-		}
-		if len(words) > 1 && words[1] == "kB" {
-			n *= 1024
-		}
-		fields[name] = n
+// Kernel is memory that the kernel holds for the whole machine, in bytes: the
+// sockets of both ends of a loopback connection are in it.
+type Kernel struct {
+	Slab        uint64 // kernel objects: sockets, files, epoll items, …
+	SocketPages uint64 // buffers of TCP sockets
+}
+
+// KernelMemory reads the kernel's memory.
+func KernelMemory() (k Kernel, err error) {
+	info, err := fs.Meminfo()
+	if err != nil || info.SlabBytes == nil {
+		return k, fmt.Errorf("reading kernel memory: %w", err)
 	}
-	return fields
+	sockets, err := fs.NetSockstat()
+	if err != nil {
+		return k, fmt.Errorf("reading socket memory: %w", err)
+	}
+	k.Slab = *info.SlabBytes
+	for _, p := range sockets.Protocols {
+		if p.Protocol == "TCP" && p.Mem != nil {
+			k.SocketPages = uint64(*p.Mem) * uint64(os.Getpagesize())
+		}
+	}
+	return k, nil
 }
 
 // AvailableMemory is what the machine could give to processes, in bytes, without
 // swapping.
 func AvailableMemory() (uint64, error) {
-	meminfo, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
+	info, err := fs.Meminfo()
+	if err != nil || info.MemAvailableBytes == nil {
 		return 0, fmt.Errorf("reading available memory: %w", err)
 	}
-	return colonFields(string(meminfo))["MemAvailable"], nil
+	return *info.MemAvailableBytes, nil
 }

@@ -1,13 +1,13 @@
 package proc
 
 import (
-	"errors"
 	"os"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -60,8 +60,8 @@ func TestAProcessThatIsNotThereHasNoFigures(t *testing.T) {
 	if _, err := CallsOf(none); err == nil {
 		t.Error("CallsOf: no error")
 	}
-	if _, _, err := Switches(none); err == nil {
-		t.Error("Switches: no error")
+	if _, err := Sleeps(none); err == nil {
+		t.Error("Sleeps: no error")
 	}
 }
 
@@ -115,36 +115,25 @@ func TestDescriptorsAreCounted(t *testing.T) {
 	}
 }
 
-func TestColonFieldsTakeNumbersAndTurnKilobytesIntoBytes(t *testing.T) {
-	got := colonFields("Name:\tserver\nVmRSS:\t  1740 kB\nThreads:\t7\n0-1 ---p [rollup]\nEmpty:\n")
-	if len(got) != 2 || got["VmRSS"] != 1740*1024 || got["Threads"] != 7 {
-		t.Errorf("got %v", got)
-	}
-}
-
-func TestSocketPagesAreThoseOfTCP(t *testing.T) {
-	const sockstat = "sockets: used 16\nTCP: inuse 1 orphan 0 tw 0 alloc 1 mem 199\nUDP: inuse 0 mem 3\n"
-	if got := tcpPages(sockstat); got != 199 {
-		t.Errorf("got %d", got)
-	}
-	if got := tcpPages("sockets: used 16\n"); got != 0 {
-		t.Errorf("without a TCP line: got %d", got)
+func TestTheKernelAndTheMachineHaveMemory(t *testing.T) {
+	k, err := KernelMemory()
+	available, err2 := AvailableMemory()
+	if err != nil || err2 != nil || k.Slab == 0 || available == 0 {
+		t.Errorf("%+v, %d available, %v, %v", k, available, err, err2)
 	}
 }
 
 func TestUsageOfTheMachineIsBusyIdleAndStolen(t *testing.T) {
-	got, err := parseStat("cpu  100 10 50 1000 5 1 2 7 0 0\ncpu0 1 2 3\n")
-	want := Usage{Busy: 163 * tick, Idle: 1005 * tick, Steal: 7 * tick}
-	if err != nil || got != want {
-		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	got := usage(procfs.CPUStat{User: 1, Nice: 0.1, System: 0.5, Idle: 10, Iowait: 0.05, IRQ: 0.01, SoftIRQ: 0.02, Steal: 0.07})
+	want := Usage{Busy: 1630 * time.Millisecond, Idle: 10050 * time.Millisecond, Steal: 70 * time.Millisecond}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if total := got.Sub(Usage{Busy: 63 * tick}).Total(); total != 1112*tick {
+	if total := got.Sub(Usage{Busy: 630 * time.Millisecond}).Total(); total != 11120*time.Millisecond {
 		t.Errorf("total %v", total)
 	}
-	for _, bad := range []string{"", "cpu 1 2", "cpu0 1 2 3 4 5 6 7 8", "cpu a b c d e f g h"} {
-		if _, err := parseStat(bad); !errors.Is(err, errStat) {
-			t.Errorf("%q: got %v", bad, err)
-		}
+	if now, err := MachineUsage(); err != nil || now.Busy <= 0 || now.Total() <= now.Busy {
+		t.Errorf("this machine: %+v, %v", now, err)
 	}
 }
 
@@ -152,9 +141,6 @@ func TestThisMachineIsDescribed(t *testing.T) {
 	m := ThisMachine()
 	if m.Kernel == "" || m.CPUs < 1 || m.Memory == 0 || m.Go == "" || m.Sysctls["net.core.somaxconn"] == "" {
 		t.Errorf("got %+v", m)
-	}
-	if got := cpuModel("processor : 0\nmodel name\t: Model One  \nmodel name\t: Two\n"); got != "Model One" {
-		t.Errorf("model %q", got)
 	}
 	if strings.ContainsRune(m.Kernel, 0) {
 		t.Errorf("kernel %q", m.Kernel)

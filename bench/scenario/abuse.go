@@ -2,31 +2,15 @@ package scenario
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"net/netip"
-	"os"
 	"strings"
 	"time"
 
 	"ws-gateway/bench/abuse"
-	"ws-gateway/bench/child"
 	"ws-gateway/bench/load"
 	"ws-gateway/bench/proc"
 	"ws-gateway/bench/report"
-	"ws-gateway/bench/sink"
 )
-
-// AbuseConfig says how large abuse is.
-type AbuseConfig struct {
-	Good      int     // clients that behave
-	Rate      float64 // their messages a second, in the open loop
-	Size      int     // bytes of a message
-	Intensity float64 // factor on the attackers' rates
-	Only      []string
-	Quick     bool // a tenth of the attackers, phases of a second or two
-}
 
 // Abuse has good clients keep a steady rate of messages, round trip through
 // callback and send API, while phase after phase of abuse goes by.
@@ -34,145 +18,95 @@ type AbuseConfig struct {
 //	good clients (this process) ──▶ child: gateway ⇄ child: sink, which audits events
 //	attackers (a child each)    ──▶
 type Abuse struct {
-	cfg    AbuseConfig
+	Only      []string `placeholder:"NAME" help:"Phases to hold, such as pings,churn. Default: all."`
+	Quick     bool     `help:"A tenth of everything, for tests: half a minute."`
+	Good      int      `default:"0" placeholder:"N" help:"Clients that behave. 0: 1000, or 100 with --quick."`
+	Rate      float64  `default:"0" placeholder:"N" help:"Their messages a second. 0: two for each of them."`
+	Size      int      `default:"64" placeholder:"BYTES" help:"Payload of a message."`
+	Intensity float64  `default:"1" placeholder:"FACTOR" help:"Multiplies the attackers' rates. At 1 they leave most of two processors to the others."`
+}
+
+// plan is an Abuse with its phases.
+type plan struct {
+	Abuse
 	limits deadlines
 	phases []phase
 	back   time.Duration // for memory and descriptors to return after the abuse
 }
 
-// NewAbuse plans abuse.
-func NewAbuse(cfg AbuseConfig) (*Abuse, error) {
-	if cfg.Good < 1 || cfg.Good > MostConnections/2 || cfg.Rate <= 0 || cfg.Intensity <= 0 {
-		return nil, fmt.Errorf("abuse needs 1 to %d good clients, a rate and an intensity above 0", MostConnections/2)
+// plan fills in what is left to choose and checks the options.
+func (a Abuse) plan() (p plan, err error) {
+	if a.Good == 0 {
+		a.Good = 1_000
+		if a.Quick {
+			a.Good = 100
+		}
 	}
-	s := &Abuse{
-		cfg: cfg, back: 30 * time.Second,
-		limits: deadlines{handshake: 3 * time.Second, ping: 5 * time.Second, write: 4 * time.Second, close: 2 * time.Second},
+	if a.Rate == 0 {
+		a.Rate = 2 * float64(a.Good)
+	}
+	if a.Good < 1 || a.Good > MostConnections/2 || a.Rate <= 0 || a.Intensity <= 0 {
+		return p, fmt.Errorf("abuse needs 1 to %d good clients, a rate and an intensity above 0", MostConnections/2)
 	}
 	each, scale := 8*time.Second, 1.0
-	if cfg.Quick {
-		each, scale, s.back = 1500*time.Millisecond, 0.1, 10*time.Second
-		s.limits = deadlines{handshake: time.Second, ping: 2 * time.Second, write: time.Second, close: 500 * time.Millisecond}
+	p.limits, p.back = deadlines{handshake: 3 * time.Second, ping: 5 * time.Second, write: 4 * time.Second, close: 2 * time.Second}, 30*time.Second
+	if a.Quick {
+		each, scale, p.back = 1500*time.Millisecond, 0.1, 10*time.Second
+		p.limits = deadlines{handshake: time.Second, ping: 2 * time.Second, write: time.Second, close: 500 * time.Millisecond}
 	}
-	if pause := time.Duration(float64(cfg.Good) / cfg.Rate * float64(time.Second)); pause > s.limits.ping/2 {
-		return nil, fmt.Errorf("good clients that send only every %v would run into the ping timeout of %v", pause, s.limits.ping)
+	if pause := time.Duration(float64(a.Good) / a.Rate * float64(time.Second)); pause > p.limits.ping/2 {
+		return p, fmt.Errorf("good clients that send only every %v would run into the ping timeout of %v", pause, p.limits.ping)
 	}
-	var err error
-	s.phases, err = choose(phases(s.limits, each, scale, cfg.Intensity), cfg.Only)
-	return s, err
+	p.Abuse = a
+	p.phases, err = chosen("phase", phases(p.limits, each, scale, a.Intensity), a.Only, func(p phase) string { return p.name }, ", ")
+	return p, err
 }
 
-// goodGroup is the group of the good clients' users in the sink's audit.
-const goodGroup = "user"
-
-// settling is how long a phase may take, after its attackers are gone, until the
-// gateway is rid of their connections and the app knows.
-const settling = 20 * time.Second
-
-// weather is what abuse has under way.
-type weather struct {
-	*Env
-	*Abuse
-	gateway, app *child.Process
-	control      sink.Control
-	traffic      *load.Exchange
-	began        sight  // of the phase
-	level        *sight // before the first attack
+// siege is abuse under way.
+type siege struct {
+	watch
+	plan
+	flow  *load.Exchange
+	began sight  // of the phase
+	level *sight // before the first attack
 }
 
-// sight is what is seen at one time.
-type sight struct {
-	at           time.Time
-	metrics      metrics
-	app          sink.Stats
-	memory       proc.Memory
-	descriptors  int
-	cpu, sinkCPU time.Duration
-	own          time.Duration
-	machine      proc.Usage
+// Rows prepares the abuse. It gives each phase's row to record, and at the end one
+// for what is left behind. An error means that it could not be held, not that the
+// gateway did wrong: that is in Round.Broken.
+func (a Abuse) Rows() (hold Rows, err error) {
+	p, err := a.plan()
+	if err != nil {
+		return nil, err
+	}
+	m, err := load.Event(p.Size)
+	return func(ctx context.Context, env *Env, record func(report.Round) error) error {
+		s := newStage(ctx, env, "abuse", func(what string) { env.Progress.Say("%s", what) })
+		return s.perform(func() { p.hold(s, m, record) })
+	}, err
 }
 
-// Run lets the abuse pass and gives each phase's row to record, and at the end
-// one for what is left behind. An error means that it could not be held, not
-// that the gateway did wrong: that is in Round.Broken.
-func (s *Abuse) Run(ctx context.Context, env *Env, record func(report.Round) error) (err error) {
-	w := &weather{Env: env, Abuse: s}
-	env.Progress.Say("starting")
-	w.gateway, w.app, w.control, err = env.Servers.startAround(ctx, []string{"--audit", "--mute", abuse.Mute}, s.limits.args())
-	if err != nil {
-		return err
-	}
-	defer w.app.Stop(stopGrace)
-	defer w.gateway.Stop(stopGrace)
-	m, err := load.Event(s.cfg.Size)
-	if err != nil {
-		return err
-	}
-	c, err := stage{env, "abuse", func(what string) { env.Progress.Say("%s", what) }}.connect(ctx, load.Config{Target: w.gateway.Addr(), Header: identity(0)}, s.cfg.Good)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	w.traffic = c.Start(load.Traffic{Message: m, Rate: s.cfg.Rate})
+func (p plan) hold(s *stage, m *load.Message, record func(report.Round) error) {
+	s.show("starting")
+	w := siege{watch: newWatch(s, []string{"--mute", abuse.Mute}, p.limits.args()), plan: p}
+	c := s.users(w.server, p.Good)
+	w.flow = c.Start(load.Traffic{Message: m, Rate: p.Rate})
 	ended := false
-	end := func() load.Result { ended = true; return w.traffic.End() }
-	defer func() {
+	end := func() load.Result { ended = true; return w.flow.End() }
+	s.cleanup(func() {
 		if !ended {
 			end()
 		}
-	}()
-	if err := pause(ctx, time.Second, w.servers()); err != nil { // warming up
-		return err
+	})
+	w.wait(time.Second) // warming up
+	w.flow.Begin()
+	w.began = w.look()
+	for i, one := range p.phases {
+		s.show(fmt.Sprintf("phase %d of %d: %s", i+1, len(p.phases), one.name))
+		within("phase "+one.name, func() { check(record(w.pass(one, i))) })
 	}
-	w.traffic.Begin()
-	if w.began, err = w.look(); err != nil {
-		return err
-	}
-	for i, p := range s.phases {
-		env.Progress.Say("phase %d of %d: %s", i+1, len(s.phases), p.name)
-		round, err := w.pass(ctx, p, i)
-		if err != nil {
-			return fmt.Errorf("phase %s: %w", p.name, err)
-		}
-		if err := record(round); err != nil {
-			return fmt.Errorf("recording a phase: %w", err)
-		}
-	}
-	env.Progress.Say("after the abuse")
-	round, err := w.after(ctx, c, end)
-	if err != nil {
-		return fmt.Errorf("after the abuse: %w", err)
-	}
-	return record(round)
-}
-
-func (w *weather) servers() []*child.Process { return []*child.Process{w.gateway, w.app} }
-
-func (w *weather) look() (s sight, err error) {
-	s.at = time.Now()
-	if s.metrics, err = scrape(w.gateway.Addr()); err != nil {
-		return s, errors.Join(err, w.gateway.Alive())
-	}
-	if s.app, err = w.control.Stats(); err != nil {
-		return s, err
-	}
-	if s.memory, err = proc.MemoryOf(w.gateway.PID()); err != nil {
-		return s, err
-	}
-	if s.descriptors, err = proc.Descriptors(w.gateway.PID()); err != nil {
-		return s, err
-	}
-	if s.cpu, err = proc.CPU(w.gateway.PID()); err != nil {
-		return s, err
-	}
-	if s.sinkCPU, err = proc.CPU(w.app.PID()); err != nil {
-		return s, err
-	}
-	if s.own, err = proc.CPU(os.Getpid()); err != nil {
-		return s, err
-	}
-	s.machine, err = proc.MachineUsage()
-	return s, err
+	s.show("after the abuse")
+	within("after the abuse", func() { check(record(w.after(c, end))) })
 }
 
 // passage is all that is known of a phase when it is over.
@@ -193,141 +127,110 @@ type passage struct {
 }
 
 // pass lets one phase pass.
-func (w *weather) pass(ctx context.Context, p phase, seed int) (report.Round, error) {
-	over := passage{phase: p, good: w.cfg.Good, before: w.began, load: proc.LoadAverage()}
+func (w *siege) pass(p phase, seed int) report.Round {
+	over := passage{phase: p, good: w.Good, before: w.began, load: proc.LoadAverage()}
 	if w.level == nil && len(p.attacks) > 0 {
 		w.level = &over.before
 	}
-	if err := w.attack(ctx, &over, seed); err != nil {
-		return report.Round{}, err
-	}
-	var err error
-	if over.after, over.unrid, err = w.settle(ctx); err != nil {
-		return report.Round{}, err
-	}
-	over.traffic = w.traffic.Lap()
+	w.attack(&over, seed)
+	over.after, over.unrid = w.settled(w.Good)
+	over.traffic = w.flow.Lap()
 	w.began = over.after
-	return over.round(over.broken()), nil
+	return over.row(over.broken())
 }
 
 // attack holds the attackers' part of a phase.
-func (w *weather) attack(ctx context.Context, over *passage, seed int) (err error) {
+func (w *siege) attack(over *passage, seed int) {
 	var all []*attacker
-	defer func() {
+	w.part(func() {
+		for _, a := range over.phase.attacks {
+			all = append(all, w.startAttacker(w.server.Addr(), a, seed+1))
+		}
+		w.endure(over)
+		over.during = w.look()
 		for _, a := range all {
-			counts, stopped := a.stop()
+			counts, err := a.stop()
 			over.attackers, over.cpu = append(over.attackers, counts), over.cpu+a.cpu
-			if stopped != nil {
-				over.failed = append(over.failed, stopped)
+			if err != nil {
+				over.failed = append(over.failed, err)
 			}
 		}
-	}()
-	for _, a := range over.phase.attacks {
-		one, err := w.Servers.startAttacker(ctx, w.gateway.Addr(), a, seed+1)
-		if err != nil {
-			return err
-		}
-		all = append(all, one)
-	}
-	if err := w.hold(ctx, over); err != nil {
-		return err
-	}
-	over.during, err = w.look()
-	return err
+	})
 }
 
-const (
-	sampling  = 100 * time.Millisecond
-	pushBytes = 256 << 10
-)
+const pushBytes = 256 << 10
 
-// hold waits while the attack goes on.
-func (w *weather) hold(ctx context.Context, over *passage) error {
+// endure waits while the attack goes on.
+func (w *siege) endure(over *passage) {
 	var push []byte
 	if over.phase.push {
 		push = fmt.Appendf(nil, `{"payload":%q,"users":[%q]}`, strings.Repeat("x", pushBytes), abuse.UserOf(over.phase.attacks[0].kind))
 	}
 	for until := time.Now().Add(over.phase.duration); time.Now().Before(until); {
-		if err := pause(ctx, sampling, w.servers()); err != nil {
-			return err
-		}
-		memory, err := proc.MemoryOf(w.gateway.PID())
-		if err != nil {
-			return err
-		}
-		over.highest = max(over.highest, memory.VmRSS)
+		w.wait(sampling)
+		over.highest = max(over.highest, must(proc.MemoryOf(w.server.PID())).VmRSS)
 		if push == nil {
 			continue
 		}
 		began := time.Now()
-		if err := send(w.gateway.Addr(), push); err != nil {
+		if err := send(w.server.Addr(), push); err != nil {
 			over.failed = append(over.failed, err)
 		}
 		over.slowest = max(over.slowest, time.Since(began))
 	}
-	return nil
 }
 
-// send calls the send API.
-func send(gateway netip.AddrPort, command []byte) error {
-	return order(gateway, "/tapr/ws/conn/send", command)
+// after waits for what must return, lets the good clients go too and makes the
+// last row.
+func (w *siege) after(c *load.Client, end func() load.Result) report.Round {
+	level := w.level
+	if level == nil {
+		level = &w.began
+	}
+	most, mostOpen := memoryLimit(level.Memory.Resident), level.Descriptors+descriptorMargin
+	var b invariants
+	began := time.Now()
+	now := w.until(w.back, func(s sight) bool { return s.Memory.Resident <= most && s.Descriptors <= mostOpen })
+	waited := time.Since(began)
+	if now.Memory.Resident > most {
+		b.say("%s MiB are resident %v after the abuse, %s before it, at most %s are allowed", mebibytes(now.Memory.Resident), w.back,
+			mebibytes(level.Memory.Resident), mebibytes(most))
+	}
+	if now.Descriptors > mostOpen {
+		b.say("%d descriptors are open %v after the abuse, %d before it, at most %d are allowed", now.Descriptors, w.back, level.Descriptors, mostOpen)
+	}
+	if n := now.metrics["socket_descriptors"]; n != float64(w.Good) {
+		b.say("%s client sockets are open for %d good clients", report.Count(n), w.Good)
+	}
+	b.events(w.began, now, w.Good)
+	last := passage{phase: phase{name: "after"}, good: w.Good, before: w.began, during: now, load: proc.LoadAverage()}
+	last.traffic = end()
+	b.goodTraffic(last.traffic)
+	c.Close()
+	last.after, _ = w.settled(0)
+	b.complete(last.after, w.Good)
+	r, all := last.row(b), last.after.app
+	r.Notes = append(r.Notes,
+		fmt.Sprintf("before the first attack: %s MiB resident, %d descriptors; after %v: %s MiB, %d descriptors (allowed: %s MiB, %d)",
+			mebibytes(level.Memory.Resident), level.Descriptors, waited.Round(10*time.Millisecond), mebibytes(now.Memory.Resident), now.Descriptors,
+			mebibytes(most), mostOpen),
+		fmt.Sprintf("highest ever: %s MiB resident", mebibytes(now.Memory.Peak)),
+		fmt.Sprintf("in all: %s connections upgraded and ended, %s open and %s close events, %s events came again",
+			report.Count(last.after.metrics["upgraded_total"]), report.Count(float64(all.Open)), report.Count(float64(all.Close)),
+			report.Count(float64(total(all).Repeats))))
+	return r
 }
 
-// order gives the gateway a command, which it must accept.
-func order(gateway netip.AddrPort, path string, command []byte) error {
-	body, err := callAPI(gateway, "POST", path, command)
-	if err != nil {
-		return err
-	}
-	var answer struct {
-		Code    int
-		Message string
-	}
-	if err := json.Unmarshal(body, &answer); err != nil || answer.Code != 0 {
-		return fmt.Errorf("%s answered %.200q", path, body)
-	}
-	return nil
-}
+// Margins of what must return to the level before the abuse.
+const (
+	// Slabs and pools that have grown stay, and the runtime returns pages bit by bit.
+	memoryShare = 0.25
+	memoryBytes = 16 << 20
 
-// settle waits until nothing is left of the attackers, no longer than settling.
-func (w *weather) settle(ctx context.Context) (now sight, left string, err error) {
-	now, err = w.until(ctx, settling, func(s sight) bool { return remains(s, w.cfg.Good) == "" })
-	return now, remains(now, w.cfg.Good), err
-}
+	// Connections for callbacks and for the send API, 64 each, are kept for reuse.
+	descriptorMargin = 128
+)
 
-// remains says what there is beside the good clients.
-func remains(now sight, good int) string {
-	var left []string
-	say := func(n float64, what string) {
-		if n != 0 {
-			left = append(left, fmt.Sprintf("%s %s", report.Count(n), what))
-		}
-	}
-	say(now.metrics["connections"]-float64(good), "connections too many")
-	for _, state := range []string{"handshaking", "closing"} {
-		say(now.metrics["sockets{"+state+"}"], "sockets "+state)
-	}
-	opens, closes := told(now.app)
-	say(now.metrics["upgraded_total"]-float64(opens), "open events to come")
-	say(now.metrics.sum("closed_total")-float64(closes), "close events to come")
-	return strings.Join(left, ", ")
-}
-
-// told is of how many connections the app has heard that they opened and closed.
-func told(s sink.Stats) (opens, closes uint64) {
-	for _, g := range s.Groups {
-		opens += g.Open
-		closes += g.Close
-	}
-	return opens, closes
-}
-
-// forwarded is how many messages of attackers the app has got.
-func forwarded(s sink.Stats) (n uint64) {
-	for name, g := range s.Groups {
-		if name != goodGroup {
-			n += g.Message
-		}
-	}
-	return n
+func memoryLimit(level uint64) uint64 {
+	return level + max(uint64(memoryShare*float64(level)), memoryBytes)
 }

@@ -40,14 +40,17 @@ promhttp_metric_handler_requests_total 1
 
 func TestPhasesAreChosenByNameInTheirOrder(t *testing.T) {
 	all := func() []phase { return phases(deadlines{}, time.Second, 1, 1) }
-	chosen, err := choose(all(), []string{"pings", "calm"})
+	choose := func(all []phase, only ...string) ([]phase, error) {
+		return chosen("phase", all, only, func(p phase) string { return p.name }, ", ")
+	}
+	chosen, err := choose(all(), "pings", "calm")
 	if err != nil || len(chosen) != 2 || chosen[0].name != "calm" || chosen[1].name != "pings" {
 		t.Errorf("%v, %v", chosen, err)
 	}
-	if chosen, err := choose(all(), nil); err != nil || len(chosen) != 13 {
+	if chosen, err := choose(all()); err != nil || len(chosen) != 13 {
 		t.Errorf("%d phases, %v", len(chosen), err)
 	}
-	if _, err := choose(all(), []string{"pings", "tickle"}); err == nil || !strings.Contains(err.Error(), "slow-heads") {
+	if _, err := choose(all(), "pings", "tickle"); err == nil || !strings.Contains(err.Error(), "slow-heads") {
 		t.Errorf("an unknown phase: %v", err)
 	}
 }
@@ -82,13 +85,13 @@ func TestAScaledAbuseHasLessOfEverything(t *testing.T) {
 }
 
 func TestAbuseThatCannotBeIsRefused(t *testing.T) {
-	for want, cfg := range map[string]AbuseConfig{
-		"good clients":     {Rate: 1, Intensity: 1},
+	for want, cfg := range map[string]Abuse{
+		"good clients":     {Good: -1, Rate: 1, Intensity: 1},
 		"intensity":        {Good: 1, Rate: 1},
 		"ping timeout":     {Good: 1_000, Rate: 100, Intensity: 1},
 		"there is no phas": {Good: 10, Rate: 100, Intensity: 1, Only: []string{"x"}},
 	} {
-		if _, err := NewAbuse(cfg); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := cfg.Rows(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v", cfg, err)
 		}
 	}
@@ -99,7 +102,7 @@ func quiet() *passage {
 	before := sight{
 		metrics: metrics{"connections": 10, "upgraded_total": 10},
 		app:     sink.Stats{Groups: map[string]sink.Group{goodGroup: {Open: 10}}},
-		memory:  proc.Memory{Resident: 20 << 20},
+		Process: proc.Process{Memory: proc.Memory{Resident: 20 << 20}},
 	}
 	after := before
 	after.metrics = metrics{"connections": 10, "upgraded_total": 15, "closed_total{ping_timeout}": 5, "handshake_errors_total": 2}

@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -16,7 +15,6 @@ import (
 
 // attacker is a process that does harm.
 type attacker struct {
-	attack
 	process *child.Process
 	cpu     time.Duration // at its end
 
@@ -24,18 +22,17 @@ type attacker struct {
 	counts *abuse.Counts // guarded by mu until the process has ended: what it said last
 }
 
-// startAttacker runs one. It must be stopped.
-func (s Servers) startAttacker(ctx context.Context, target netip.AddrPort, a attack, seed int) (*attacker, error) {
-	one := &attacker{attack: a}
-	var err error
-	one.process, err = start(ctx, child.Spec{
+// startAttacker runs one.
+func (s *stage) startAttacker(target netip.AddrPort, a attack, seed int) *attacker {
+	one := new(attacker)
+	one.process = s.start(child.Spec{
 		Name: "attacker " + a.kind, Path: s.Self, Ready: one.line,
 		Args: []string{
 			"attacker", "--target", target.String(), "--kind", a.kind, "--conns", strconv.Itoa(a.conns),
 			"--rate", strconv.FormatFloat(a.rate, 'f', -1, 64), "--seed", strconv.Itoa(seed),
 		},
 	})
-	return one, err
+	return one
 }
 
 // line takes what the process prints: its target when it begins, its counts at

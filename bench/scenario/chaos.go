@@ -5,34 +5,24 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"ws-gateway/bench/chaos"
 	"ws-gateway/bench/child"
-	"ws-gateway/bench/proc"
 	"ws-gateway/bench/report"
 )
-
-// ChaosConfig says how large chaos is.
-type ChaosConfig struct {
-	Duration time.Duration // of all variants together; what follows until all is quiet comes on top
-	Seed     uint64
-	Conns    int // clients at a time; each is followed by another
-	Only     []string
-}
 
 // Chaos has an app misbehave in every way while clients come and go, and audits
 // what the app got.
 //
 //	chaos.Crowd (this process) ──▶ child: gateway ──▶ chaos.App (this process)
 type Chaos struct {
-	cfg      ChaosConfig
-	variants []variant
+	Only     []string      `placeholder:"NAME" sep:";" help:"Variants to hold, such as 'replies' or 'outages'; several are separated by semicolons. Default: all."`
+	Duration time.Duration `default:"2m" placeholder:"DUR" help:"Time in which clients come and the app misbehaves, of all variants together. Each takes some seconds more until all is quiet."`
+	Conns    int           `default:"60" placeholder:"N" help:"Clients at a time; each that leaves is followed by another."`
+	Seed     uint64        `default:"0" placeholder:"N" help:"Seed of what the app and the clients do. 0: a random one, which the table names."`
 }
 
 // variant is a way to run the gateway, and what it meets.
@@ -71,132 +61,84 @@ func variants() []variant {
 	}
 }
 
-// NewChaos plans chaos.
-func NewChaos(cfg ChaosConfig) (*Chaos, error) {
-	s := &Chaos{cfg: cfg}
-	known := variants()
-	for _, v := range known {
-		if len(cfg.Only) == 0 || slices.Contains(cfg.Only, v.name) {
-			s.variants = append(s.variants, v)
-		}
+// Rows prepares the chaos: one variant follows another. An error means that one
+// could not be held, not that the gateway did wrong: that is in Round.Broken.
+func (c Chaos) Rows() (Rows, error) {
+	held, err := chosen("variant", variants(), c.Only, func(v variant) string { return v.name }, "; ")
+	if err != nil {
+		return nil, err
 	}
-	for _, name := range cfg.Only {
-		if !slices.ContainsFunc(known, func(v variant) bool { return v.name == name }) {
-			names := make([]string, len(known))
-			for i, v := range known {
-				names[i] = v.name
-			}
-			return nil, fmt.Errorf("there is no variant %q; there are %s", name, strings.Join(names, "; "))
-		}
+	each := c.Duration / time.Duration(len(held))
+	if each < time.Second {
+		return nil, fmt.Errorf("--duration leaves %v for each of %d variants; they need a second at least", each, len(held))
 	}
-	if each := cfg.Duration / time.Duration(len(s.variants)); each < time.Second {
-		return nil, fmt.Errorf("--duration leaves %v for each of %d variants; they need a second at least", each, len(s.variants))
-	}
-	if cfg.Conns < 1 || cfg.Conns > MostConnections {
+	if c.Conns < 1 || c.Conns > MostConnections {
 		return nil, fmt.Errorf("--conns must be 1 to %d", MostConnections)
 	}
-	return s, nil
-}
-
-// Run has one variant follow another, and gives each one's row to record. An error
-// means that one could not be held, not that the gateway did wrong: that is in
-// Round.Broken.
-func (s *Chaos) Run(ctx context.Context, env *Env, record func(report.Round) error) error {
-	for i, v := range s.variants {
-		env.Progress.Say("variant %d of %d: %s", i+1, len(s.variants), v.name)
-		round, err := s.hold(ctx, env, v)
-		if err != nil {
-			return fmt.Errorf("variant %s: %w", v.name, err)
+	return func(ctx context.Context, env *Env, record func(report.Round) error) error {
+		s := newStage(ctx, env, "chaos", func(what string) { env.Progress.Say("%s", what) })
+		for i, v := range held {
+			s.show(fmt.Sprintf("variant %d of %d: %s", i+1, len(held), v.name))
+			err := s.perform(func() {
+				s.outcome = outcome{}
+				h := hosted(func() { s.part(func() { (&upheaval{stage: s, variant: v, cfg: c}).hold(each) }) })
+				s.note("seed %d", c.Seed)
+				check(record(s.row("chaos", v.name, 1, h)))
+			})
+			if err != nil {
+				return fmt.Errorf("variant %s: %w", v.name, err)
+			}
 		}
-		if err := record(round); err != nil {
-			return fmt.Errorf("recording a variant: %w", err)
-		}
-	}
-	return nil
+		return nil
+	}, nil
 }
 
 // upheaval is a variant while it goes on.
 type upheaval struct {
+	*stage
 	variant
-	gateway *child.Process
-	app     *chaos.App
-	dir     string // of the dead letters, and of what the race detector says
-	behind  int    // events that were written behind another one
+	cfg    Chaos
+	server *child.Process
+	app    *chaos.App
+	dir    string // of the dead letters, and of what the race detector says
 }
 
-// hold goes through one variant.
-func (s *Chaos) hold(ctx context.Context, env *Env, v variant) (round report.Round, err error) {
-	load := proc.LoadAverage()
-	machine, err := proc.MachineUsage()
-	if err != nil {
-		return round, err
-	}
-	u := &upheaval{variant: v}
-	if u.dir, err = os.MkdirTemp("", "ws-bench-chaos-"); err != nil {
-		return round, fmt.Errorf("a folder for dead letters: %w", err)
-	}
-	defer os.RemoveAll(u.dir)
-	u.app, err = chaos.NewApp(chaos.AppConfig{
-		Temper: v.temper, Seed: s.cfg.Seed, Timeout: attemptTimeout, RetryFor: v.retryFor, Replies: v.replies, Pipeline: v.pipeline,
-	})
-	if err != nil {
-		return round, err
-	}
+// hold goes through one variant and looks at what it has left.
+func (u *upheaval) hold(each time.Duration) {
+	u.dir = must(os.MkdirTemp("", "ws-bench-chaos-"))
+	u.cleanup(func() { os.RemoveAll(u.dir) })
+	u.app = must(chaos.NewApp(chaos.AppConfig{
+		Temper: u.temper, Seed: u.cfg.Seed, Timeout: attemptTimeout, RetryFor: u.retryFor, Replies: u.replies, Pipeline: u.pipeline,
+	}))
 	stopped := false
 	stop := func() (chaos.Record, []string) { stopped = true; return u.app.Stop() }
-	defer func() {
+	u.cleanup(func() {
 		if !stopped {
 			stop()
 		}
-	}()
-	servers := env.Servers
-	servers.GatewayEnv = []string{"GORACE=log_path=" + filepath.Join(u.dir, "race") + " atexit_sleep_ms=0"}
-	u.gateway, err = servers.startGateway(ctx, u.app.URL(), u.flags())
-	if err != nil {
-		return round, err
-	}
-	defer u.gateway.Stop(stopGrace)
-	e, findings, err := u.pass(ctx, env, s, stop)
-	if err != nil {
-		return round, err
-	}
-	after, err := proc.MachineUsage()
-	if err != nil {
-		return round, err
-	}
-	own, err := ownCPU()
-	if err != nil {
-		return round, err
-	}
-	return u.round(findings, e, host(load, after.Sub(machine), own)), nil
-}
-
-// pass lets a variant pass and looks at what it has left.
-func (u *upheaval) pass(ctx context.Context, env *Env, s *Chaos, stop func() (chaos.Record, []string)) (*chaos.Evidence, *chaos.Findings, error) {
-	clients, err := u.rage(ctx, s.cfg, s.cfg.Duration/time.Duration(len(s.variants)))
-	if err != nil {
-		return nil, nil, err
-	}
-	env.Progress.Say("%s: until all is quiet", u.name)
-	counts, restless, err := u.rest(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	u.gateway.Stop(restTimeout)
-	u.behind = int(counts["callback_pipelined_total"])
-	e := &chaos.Evidence{
+	})
+	u.server = u.start(child.Spec{
+		Name: "gateway", Path: u.Gateway, Args: u.gatewayArgs(u.app.URL(), u.flags()), Ready: readyLine,
+		Env: []string{"GORACE=log_path=" + filepath.Join(u.dir, "race") + " atexit_sleep_ms=0"},
+	})
+	clients := u.rage(each)
+	u.show(u.variant.name + ": until all is quiet")
+	counts := u.rest()
+	u.server.Stop(restTimeout)
+	e := chaos.Evidence{
 		Clients: clients, Timeouts: int(counts["callback_outcomes_total{timeout}"]),
 		Timeout: attemptTimeout, RetryFor: u.retryFor, Replies: u.replies, Batches: u.batches,
 	}
 	e.Record, e.Odd = stop()
+	var err error
 	if e.Letters, err = u.letters(); err != nil {
 		e.Odd = append(e.Odd, err.Error())
 	}
-	findings := chaos.Audit(*e)
-	findings.Broken = append(findings.Broken, restless...)
-	findings.Broken = append(findings.Broken, accounts(&findings, counts)...)
-	findings.Broken = append(findings.Broken, u.exit()...)
-	return e, &findings, nil
+	findings := chaos.Audit(e)
+	u.broken = append(findings.Broken, u.broken...)
+	u.accounts(&findings, counts)
+	u.exit()
+	u.figures(&findings, &e, counts)
 }
 
 func (u *upheaval) flags() []string {
@@ -212,51 +154,48 @@ func (u *upheaval) deadLetters() string { return filepath.Join(u.dir, "dead.json
 
 // rage lets clients come while the app misbehaves, and returns when all have gone
 // and it has come to its senses.
-func (u *upheaval) rage(ctx context.Context, cfg ChaosConfig, each time.Duration) ([]chaos.Client, error) {
-	raging, calm := context.WithTimeout(ctx, each)
+func (u *upheaval) rage(each time.Duration) []chaos.Client {
+	raging, calm := context.WithTimeout(u.ctx, each)
 	defer calm()
 	go func() { // a gateway that has ended has no clients to wait for
 		select {
-		case <-u.gateway.Exited():
+		case <-u.server.Exited():
 			calm()
 		case <-raging.Done():
 		}
 	}()
 	misbehaved := make(chan error, 1)
 	go func() { misbehaved <- u.app.Misbehave(raging) }()
-	clients := chaos.Crowd(raging, chaos.CrowdConfig{
-		Gateway: u.gateway.Addr(), Seats: cfg.Conns, Seed: cfg.Seed,
-		Close: func(user string, code int) error { return closeUser(u.gateway.Addr(), user, code) },
-	})
-	return clients, errors.Join(<-misbehaved, u.gateway.Alive(), ctx.Err())
+	clients := chaos.Crowd(raging, chaos.CrowdConfig{Gateway: u.server.Addr(), Seats: u.cfg.Conns, Seed: u.cfg.Seed, Close: u.closeUser})
+	check(errors.Join(<-misbehaved, u.server.Alive(), u.ctx.Err()))
+	return clients
 }
 
 // closeUser calls the close API.
-func closeUser(gateway netip.AddrPort, user string, code int) error {
+func (u *upheaval) closeUser(user string, code int) error {
 	command, err := json.Marshal(map[string]any{"users": []string{user}, "code": code, "reason": "enough"})
 	if err != nil {
 		return err
 	}
-	return order(gateway, "/tapr/ws/conn/close", command)
+	return order(u.server.Addr(), "/tapr/ws/conn/close", command)
 }
 
 // rest waits until the gateway has nothing left to do.
-func (u *upheaval) rest(ctx context.Context) (counts metrics, restless []string, err error) {
+func (u *upheaval) rest() metrics {
 	for deadline := time.Now().Add(u.retryFor + restTimeout); ; {
-		if counts, err = scrape(u.gateway.Addr()); err != nil {
-			return nil, nil, errors.Join(err, u.gateway.Alive())
+		counts, err := scrape(u.server.Addr())
+		if err != nil {
+			check(errors.Join(err, u.server.Alive()))
 		}
-		busy := counts["connections"] + counts["callback_lanes"] + counts["callbacks_in_flight"]
-		if busy == 0 {
-			return counts, nil, nil
+		conns, lanes, callbacks := counts["connections"], counts["callback_lanes"], counts["callbacks_in_flight"]
+		if conns+lanes+callbacks == 0 {
+			return counts
 		}
 		if time.Now().After(deadline) {
-			return counts, []string{fmt.Sprintf("the gateway still has %v connections, %v lanes and %v callbacks in flight long after the last client left",
-				counts["connections"], counts["callback_lanes"], counts["callbacks_in_flight"])}, nil
+			u.broken.say("the gateway still has %v connections, %v lanes and %v callbacks in flight long after the last client left", conns, lanes, callbacks)
+			return counts
 		}
-		if err := pause(ctx, sampling, []*child.Process{u.gateway}); err != nil {
-			return nil, nil, err
-		}
+		u.pause(sampling, u.server)
 	}
 }
 

@@ -10,105 +10,90 @@ import (
 	"ws-gateway/bench/report"
 )
 
-// Names of figures.
-const (
-	chaosConnections = "connections"
-	chaosEvents      = "events"
-	chaosAttempts    = "attempts"
-	chaosFaults      = "faults"
-	chaosDuplicates  = "duplicates"
-	chaosUnseen      = "attempts unseen"
-	chaosLost        = "lost"
-	chaosReordered   = "reordered"
-	chaosLetters     = "dead letters"
-)
+// chaosFigure is one of a variant's row. One without a head is in no column.
+type chaosFigure struct {
+	head, name string
+	value      int
+}
 
-// ChaosColumns are the columns of chaos's table.
-func ChaosColumns() []report.Column {
-	return []report.Column{
-		{Head: "conns", Figure: chaosConnections}, {Head: "events", Figure: chaosEvents}, {Head: "attempts", Figure: chaosAttempts},
-		{Head: "unseen", Figure: chaosUnseen}, {Head: "faults", Figure: chaosFaults}, {Head: "duplicates", Figure: chaosDuplicates},
-		{Head: "dead letters", Figure: chaosLetters}, {Head: "lost", Figure: chaosLost}, {Head: "reordered", Figure: chaosReordered},
+func chaosFigures(f *chaos.Findings, faults int) []chaosFigure {
+	return []chaosFigure{
+		{"conns", "connections", f.Connections}, {"events", "events", f.Events}, {"attempts", "attempts", f.Attempts},
+		{"unseen", "attempts unseen", f.Unseen}, {"faults", "faults", faults}, {"duplicates", "duplicates", f.Duplicates},
+		{"dead letters", "dead letters", f.Letters}, {"lost", "lost", f.Lost}, {"reordered", "reordered", f.Reordered},
+		{"", "answers that came late", f.Late},
 	}
 }
 
-// round makes a variant's row.
-func (u *upheaval) round(f *chaos.Findings, e *chaos.Evidence, h report.Host) report.Round {
-	var o outcome
-	total := 0
+// Columns are those of chaos's table.
+func (Chaos) Columns() (columns []report.Column) {
+	for _, f := range chaosFigures(new(chaos.Findings), 0) {
+		if f.head != "" {
+			columns = append(columns, report.Column{Head: f.head, Figure: f.name})
+		}
+	}
+	return columns
+}
+
+// figures makes a variant's row.
+func (u *upheaval) figures(f *chaos.Findings, e *chaos.Evidence, counts metrics) {
+	faults := 0
 	var kinds []string
 	for _, kind := range chaos.Faults() {
 		if n := e.Faults[kind]; n > 0 {
-			total += n
+			faults += n
 			kinds = append(kinds, fmt.Sprintf("%s %s", report.Count(float64(n)), kind))
 		}
 	}
-	for _, figure := range []struct {
-		name  string
-		value int
-	}{
-		{chaosConnections, f.Connections}, {chaosEvents, f.Events}, {chaosAttempts, f.Attempts}, {chaosUnseen, f.Unseen}, {chaosFaults, total},
-		{chaosDuplicates, f.Duplicates}, {chaosLetters, f.Letters}, {chaosLost, f.Lost}, {chaosReordered, f.Reordered},
-		{"answers that came late", f.Late},
-	} {
-		o.add(figure.name, "", float64(figure.value))
+	for _, one := range chaosFigures(f, faults) {
+		u.add(one.name, "", float64(one.value))
 	}
 	for _, kind := range chaos.Faults() {
-		o.add("fault: "+kind.String(), "", float64(e.Faults[kind]))
+		u.add("fault: "+kind.String(), "", float64(e.Faults[kind]))
 	}
-	o.notes = append(o.notes, fold(kinds, 120)...)
+	u.notes = append(u.notes, fold(kinds, 120)...)
 	ends := make(map[chaos.End]int)
 	for _, c := range e.Clients {
 		ends[c.End]++
 	}
-	o.notes = append(o.notes, fmt.Sprintf("clients: %d closed, %d reset, %d left, %d closed by the app, %d refused",
-		ends[chaos.Clean], ends[chaos.Reset], ends[chaos.Left], ends[chaos.ByApp], ends[chaos.Never]))
+	u.note("clients: %d closed, %d reset, %d left, %d closed by the app, %d refused",
+		ends[chaos.Clean], ends[chaos.Reset], ends[chaos.Left], ends[chaos.ByApp], ends[chaos.Never])
 	if u.pipeline > 1 {
-		o.notes = append(o.notes, fmt.Sprintf("%s events were written behind another one", report.Count(float64(u.behind))))
-	}
-	return report.Round{
-		Record: "round", Scenario: "chaos", Case: u.name, Round: 1, Figures: o.figures, Notes: o.notes, Broken: f.Broken, Host: h,
+		u.note("%s events were written behind another one", report.Count(counts["callback_pipelined_total"]))
 	}
 }
 
 // fold joins words to lines of about this many characters.
 func fold(words []string, width int) (lines []string) {
-	var line string
 	for _, w := range words {
-		switch {
-		case line == "":
-			line = w
-		case len(line)+len(w) > width:
-			lines, line = append(lines, line), w
-		default:
-			line += ", " + w
+		last := len(lines) - 1
+		if last < 0 || len(lines[last])+len(w) > width {
+			lines = append(lines, w)
+		} else {
+			lines[last] += ", " + w
 		}
 	}
-	if line == "" {
-		return lines
-	}
-	return append(lines, line)
+	return lines
 }
 
 // accounts holds the gateway's own counts against what was found.
-func accounts(f *chaos.Findings, counts metrics) (broken []string) {
-	settled := counts.sum("callbacks_delivered_total") + counts.sum("callbacks_failed_total")
-	if settled != float64(f.Events) {
-		broken = append(broken, fmt.Sprintf("the gateway counts %v events that were delivered or failed, and there were %d", settled, f.Events))
+func (u *upheaval) accounts(f *chaos.Findings, counts metrics) {
+	failed := counts.sum("callbacks_failed_total")
+	if settled := counts.sum("callbacks_delivered_total") + failed; settled != float64(f.Events) {
+		u.broken.say("the gateway counts %v events that were delivered or failed, and there were %d", settled, f.Events)
 	}
 	if upgraded := counts["upgraded_total"]; upgraded != float64(f.Connections) {
-		broken = append(broken, fmt.Sprintf("the gateway counts %v upgrades, and events speak of %d connections", upgraded, f.Connections))
+		u.broken.say("the gateway counts %v upgrades, and events speak of %d connections", upgraded, f.Connections)
 	}
-	if n := counts.sum("callbacks_failed_total"); n != float64(f.Letters) || counts["dead_letters_total"] != n {
-		broken = append(broken, fmt.Sprintf("the gateway counts %v failed events and %v dead letters, and there are %d", n, counts["dead_letters_total"], f.Letters))
+	if failed != float64(f.Letters) || counts["dead_letters_total"] != failed {
+		u.broken.say("the gateway counts %v failed events and %v dead letters, and there are %d", failed, counts["dead_letters_total"], f.Letters)
 	}
-	return broken
 }
 
 // exit says how the gateway ended, if not well, and what the race detector saw.
-func (u *upheaval) exit() (broken []string) {
-	if code := u.gateway.ExitCode(); code != 0 {
-		broken = append(broken, fmt.Sprintf("the gateway ended with exit code %d", code))
+func (u *upheaval) exit() {
+	if code := u.server.ExitCode(); code != 0 {
+		u.broken.say("the gateway ended with exit code %d", code)
 	}
 	reports, _ := filepath.Glob(filepath.Join(u.dir, "race.*")) // fails only for a malformed pattern
 	for _, name := range reports {
@@ -117,7 +102,6 @@ func (u *upheaval) exit() (broken []string) {
 			text = []byte(err.Error())
 		}
 		const most = 8 << 10
-		broken = append(broken, "the race detector: "+strings.TrimSpace(string(text[:min(most, len(text))])))
+		u.broken.say("the race detector: %s", strings.TrimSpace(string(text[:min(most, len(text))])))
 	}
-	return broken
 }

@@ -1,9 +1,9 @@
 package scenario
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"ws-gateway/bench/child"
@@ -12,37 +12,24 @@ import (
 	"ws-gateway/bench/report"
 )
 
-// What is promised of each of them, and the margin, is in promises.go.
-const (
-	checkConns = 500 // connections that send
-	checkSize  = 64
-)
-
-// Check holds so many idle connections, and sends for window. Its cases have figures
-// that count things instead of timing them, so that they come out the same on a
-// machine that others use too.
+// Check has figures that count things instead of timing them, so that they come out
+// the same on a machine that others use too. What is promised of each of them, and
+// the margin, is in promises.go.
 //
 // Reads and writes are the kernel's own count of them for the process, which has
 // no recv and send, and the gateway's count of those on clients' sockets. Both are
 // there everywhere, where strace would slow the server down to another behaviour
 // and perf wants privileges. Where the kernel permits it, tracepoints count all
 // system calls as well.
-func Check(idle int, window time.Duration) ([]Case, error) {
-	event, err := load.Event(checkSize)
-	if err != nil {
-		return nil, err
-	}
-	t := Traffic{Size: checkSize, Warmup: window / 4, Duration: window}
-	return []Case{
-		{Scenario: "check", Name: idleRatios, round: Idle(IdlePushOnly, idle, 0, 2*time.Second).round},
-		{Scenario: "check", Name: pingRatios, round: func(ctx context.Context, s stage) (outcome, error) {
-			return s.checkPing(ctx, t)
-		}},
-		{Scenario: "check", Name: tripRatios, round: func(ctx context.Context, s stage) (outcome, error) {
-			return s.checkTrip(ctx, t, event)
-		}},
-	}, nil
+type Check struct {
+	Conns  int           `default:"15000" placeholder:"N" help:"Idle connections. With fewer, what the process itself takes moves the bytes of each by more than the margin."`
+	Window time.Duration `default:"2s" placeholder:"DUR" help:"Time in which messages are counted."`
 }
+
+const (
+	checkConns = 500 // connections that send
+	checkSize  = 64
+)
 
 // Names of Check's cases.
 const (
@@ -51,65 +38,65 @@ const (
 	tripRatios = "round trip"
 )
 
-// checkPing has the gateway itself answer: what passes through no app.
-func (s stage) checkPing(ctx context.Context, t Traffic) (outcome, error) {
-	gateway, err := s.Servers.startGateway(ctx, "", patient)
-	if err != nil {
-		return outcome{}, err
+// Cases are an idle connection, a message that the gateway itself answers, and one
+// that goes through the app.
+func (k Check) Cases(Options) ([]Case, error) {
+	event, err := load.Event(checkSize)
+	if err := firstOf(possible("--conns", k.Conns), err); err != nil {
+		return nil, err
 	}
-	defer gateway.Stop(stopGrace)
-	return s.ratios(ctx, gateway, t, load.Ping())
-}
-
-func (s stage) checkTrip(ctx context.Context, t Traffic, m *load.Message) (outcome, error) {
-	gateway, app, _, err := s.Servers.startAround(ctx, nil, patient)
-	if err != nil {
-		return outcome{}, err
+	if k.Window <= 0 {
+		return nil, errors.New("--window must be above 0")
 	}
-	defer app.Stop(stopGrace)
-	defer gateway.Stop(stopGrace)
-	return s.ratios(ctx, gateway, t, m)
+	w := Window{Warmup: k.Window / 4, Duration: k.Window}
+	return []Case{
+		{"check", idleRatios, true, idle{server: idlePushOnly, conns: k.Conns, settle: 2 * time.Second}.round},
+		{"check", pingRatios, true, func(s *stage) { s.ratios(s.gateway("", patient...), w, load.Ping()) }},
+		{"check", tripRatios, true, func(s *stage) {
+			gateway, _ := s.around(nil, patient)
+			s.ratios(gateway, w, event)
+		}},
+	}, nil
 }
 
 // ratios sends traffic and counts what the gateway does for a message.
-func (s stage) ratios(ctx context.Context, gateway *child.Process, t Traffic, m *load.Message) (outcome, error) {
-	c, err := s.connect(ctx, load.Config{Target: gateway.Addr(), Header: identity(0)}, checkConns)
-	if err != nil {
-		return outcome{}, err
-	}
-	defer c.Close()
-	n := counters{server: gateway, metrics: func() (metrics, error) { return scrape(gateway.Addr()) }}
-	defer n.close()
-	if err := n.prepare(); err != nil {
-		return outcome{}, err
-	}
+func (s *stage) ratios(gateway *child.Process, w Window, m *load.Message) {
+	c := s.users(gateway, checkConns)
+	n := counters{server: gateway, metrics: func() metrics { return must(scrape(gateway.Addr())) }}
+	s.cleanup(n.close)
+	n.prepare()
 	s.show("counting")
 	x := c.Start(load.Traffic{Message: m})
-	before, after, err := n.over(ctx, t, x)
+	var before, after counted
+	err := attempt(func() {
+		s.pause(w.Warmup, gateway)
+		before = n.read()
+		x.Begin()
+		s.pause(w.Duration, gateway)
+		after = n.read()
+	})
 	r := x.End()
-	if err := errors.Join(err, failures(r)); err != nil {
-		return outcome{}, err
-	}
+	check(errors.Join(err, r.Err()))
 	if r.Messages == 0 {
-		return outcome{}, errors.New("no message came back: nothing can be said of one")
+		check(errors.New("no message came back: nothing can be said of one"))
 	}
-	return n.figures(before, after, float64(r.Messages)), nil
+	n.figures(&s.outcome, before, after, float64(r.Messages))
 }
 
 // counters of one server.
 type counters struct {
 	server  *child.Process
-	metrics func() (metrics, error)
+	metrics func() metrics
 	own     float64 // allocations of reading them once
 	kernel  []*proc.Counter
 }
 
 // counted is what the counters say at one time.
 type counted struct {
-	calls    proc.Calls
-	switches uint64
-	mallocs  float64
-	kernel   []uint64
+	calls   proc.Calls
+	sleeps  uint64
+	mallocs float64
+	kernel  []uint64
 }
 
 // traced are the kernel's events that are counted where that is permitted.
@@ -120,27 +107,16 @@ var traced = []struct{ event, figure string }{
 }
 
 // prepare finds out what can be counted, and what counting costs.
-func (n *counters) prepare() error {
-	first, err := n.metrics()
-	if err != nil {
-		return err
-	}
-	second, err := n.metrics()
-	if err != nil {
-		return err
-	}
+func (n *counters) prepare() {
+	first, second := n.metrics(), n.metrics()
 	n.own = second[mallocsMetric] - first[mallocsMetric]
 	for _, t := range traced {
 		c, err := proc.Count(n.server.PID(), t.event)
-		switch {
-		case errors.Is(err, proc.ErrNotPermitted):
-			return nil
-		case err != nil:
-			return err
+		if errors.Is(err, proc.ErrNotPermitted) {
+			return
 		}
-		n.kernel = append(n.kernel, c)
+		n.kernel = append(n.kernel, must(c, err))
 	}
-	return nil
 }
 
 func (n *counters) close() {
@@ -149,49 +125,21 @@ func (n *counters) close() {
 	}
 }
 
-// over counts during the window of the exchange.
-func (n *counters) over(ctx context.Context, t Traffic, x *load.Exchange) (before, after counted, err error) {
-	watched := []*child.Process{n.server}
-	if err = pause(ctx, t.Warmup, watched); err != nil {
-		return before, after, err
-	}
-	if before, err = n.read(); err != nil {
-		return before, after, err
-	}
-	x.Begin()
-	if err = pause(ctx, t.Duration, watched); err != nil {
-		return before, after, err
-	}
-	after, err = n.read()
-	return before, after, err
-}
-
-func (n *counters) read() (c counted, err error) {
-	m, err := n.metrics()
-	if err != nil {
-		return c, err
-	}
-	c.mallocs = m[mallocsMetric]
-	if c.switches, _, err = proc.Switches(n.server.PID()); err != nil {
-		return c, err
-	}
+func (n *counters) read() counted {
+	m := n.metrics()
+	c := counted{mallocs: m[mallocsMetric], sleeps: must(proc.Sleeps(n.server.PID()))}
 	for _, k := range n.kernel {
-		total, err := k.Total()
-		if err != nil {
-			return c, err
-		}
-		c.kernel = append(c.kernel, total)
+		c.kernel = append(c.kernel, must(k.Total()))
 	}
-	c.calls, err = proc.CallsOf(n.server.PID()) // last: messages are counted from now on, or until now
+	c.calls = must(proc.CallsOf(n.server.PID())) // last: messages are counted from now on, or until now
 	c.calls.Reads += uint64(m["socket_reads_total"])
 	c.calls.Writes += uint64(m["socket_writes_total"])
-	return c, err
+	return c
 }
 
 const mallocsMetric = "go_memstats_mallocs_total"
 
-func (n *counters) figures(before, after counted, messages float64) outcome {
-	var o outcome
+func (n *counters) figures(o *outcome, before, after counted, messages float64) {
 	o.add(readsFigure, "", float64(after.calls.Reads-before.calls.Reads)/messages)
 	o.add(writesFigure, "", float64(after.calls.Writes-before.calls.Writes)/messages)
 	if len(n.kernel) == len(traced) {
@@ -202,11 +150,10 @@ func (n *counters) figures(before, after counted, messages float64) outcome {
 		}
 		o.add(workFigure, "", each[0]-each[1]-each[2])
 	} else {
-		o.notes = append(o.notes, "the kernel does not let this user count all system calls: of these, reads and writes are counted")
+		o.note("the kernel does not let this user count all system calls: of these, reads and writes are counted")
 	}
-	o.add(sleepsFigure, "", float64(after.switches-min(before.switches, after.switches))/messages)
+	o.add(sleepsFigure, "", float64(after.sleeps-min(before.sleeps, after.sleeps))/messages)
 	o.add(mallocsFigure, "", max(0, after.mallocs-before.mallocs-n.own)/messages)
-	return o
 }
 
 // Names of figures, each for one message.
@@ -224,15 +171,15 @@ func Promised(summaries []report.Summary) []report.Promise {
 	var all []report.Promise
 	for _, p := range promises {
 		for _, s := range summaries {
-			for _, l := range s.Lines {
-				if s.Case != p.of || l.Name != p.figure {
-					continue
-				}
-				all = append(all, report.Promise{
-					What: fmt.Sprintf("%s: %s", p.of, p.figure), Unit: l.Unit,
-					Median: l.Median, Min: l.Min, Promised: p.promised, Most: p.promised * p.margin,
-				})
+			i := slices.IndexFunc(s.Lines, func(l report.Line) bool { return s.Case == p.of && l.Name == p.figure })
+			if i < 0 {
+				continue
 			}
+			l := s.Lines[i]
+			all = append(all, report.Promise{
+				What: fmt.Sprintf("%s: %s", p.of, p.figure), Unit: l.Unit,
+				Median: l.Median, Min: l.Min, Promised: p.promised, Most: p.promised * p.margin,
+			})
 		}
 	}
 	return all

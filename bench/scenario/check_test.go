@@ -10,9 +10,10 @@ import (
 
 func TestCountsAreOfOneMessageAndWithoutTheCountingItself(t *testing.T) {
 	n := counters{own: 500}
-	before := counted{calls: proc.Calls{Reads: 10, Writes: 20}, switches: 5, mallocs: 1_000}
-	after := counted{calls: proc.Calls{Reads: 2_010, Writes: 1_020}, switches: 105, mallocs: 4_500}
-	o := n.figures(before, after, 1_000)
+	before := counted{calls: proc.Calls{Reads: 10, Writes: 20}, sleeps: 5, mallocs: 1_000}
+	after := counted{calls: proc.Calls{Reads: 2_010, Writes: 1_020}, sleeps: 105, mallocs: 4_500}
+	var o outcome
+	n.figures(&o, before, after, 1_000)
 	want := map[string]float64{readsFigure: 2, writesFigure: 1, sleepsFigure: 0.1, mallocsFigure: 3}
 	for _, f := range o.figures {
 		if f.Value != want[f.Name] {
@@ -26,16 +27,16 @@ func TestCountsAreOfOneMessageAndWithoutTheCountingItself(t *testing.T) {
 
 func TestEveryPromiseIsAboutAFigureThatCheckMeasures(t *testing.T) {
 	n := counters{kernel: make([]*proc.Counter, len(traced))}
-	work := n.figures(counted{kernel: []uint64{0, 0, 0}}, counted{kernel: []uint64{50, 6, 4}}, 10)
+	var work outcome
+	n.figures(&work, counted{kernel: []uint64{0, 0, 0}}, counted{kernel: []uint64{50, 6, 4}}, 10)
 	if i := slices.IndexFunc(work.figures, func(f report.Figure) bool { return f.Name == workFigure }); i < 0 || work.figures[i].Value != 4 {
 		t.Errorf("50 calls for ten messages, 6 and 4 of them to wait: %+v", work.figures)
 	}
 	counts := counted{kernel: make([]uint64, len(traced))}
-	measured := map[string]outcome{
-		idleRatios: idle{server: IdlePushOnly, conns: 2}.figures(1, 1, 0, held{}, held{}),
-		pingRatios: n.figures(counts, counts, 1),
-		tripRatios: n.figures(counts, counts, 1),
-	}
+	var idling, message outcome
+	idle{server: idlePushOnly, conns: 2}.figures(&idling, 1, 1, 0, held{}, held{})
+	n.figures(&message, counts, counts, 1)
+	measured := map[string]outcome{idleRatios: idling, pingRatios: message, tripRatios: message}
 	var summaries []report.Summary
 	for name, o := range measured {
 		s := report.Summarise([]report.Round{{Scenario: "check", Case: name, Figures: o.figures}})

@@ -1,8 +1,8 @@
 package scenario
 
 import (
-	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -24,21 +24,19 @@ type Peer struct {
 	Descriptors int // that it needs for each connection; 0 is 1
 }
 
-// CompareConfig says what a comparison does with every server.
+// Compare says what a comparison does with every server.
 //
 // Procs is best what the load client leaves of the processors, as EchoLoops says: a
 // loop more would only contend with the client. It holds no peer back. With 2
 // instead of 1 on two processors, CPU for a million echoes of 1,000 connections
 // changes by no more than a tenth against the server in C, up for four of the Go
 // peers and down for three, and not at all for ours (ws-bench compare --procs 2).
-type CompareConfig struct {
-	Peers   []Peer
-	Procs   int   // GOMAXPROCS and event loops of every server, ours too
-	Conns   []int // connections of echo; 0 of them: no echo
-	Idle    int   // connections that are opened and held; 0: none
-	Targets int   // connections that a broadcast goes to; 0: no broadcast
-	Traffic       // of echo; Warmup and Duration are the broadcast's too
-	Settle  time.Duration
+type Compare struct {
+	Traffic
+	Work   []string      `enum:"echo,idle,broadcast" default:"echo,idle,broadcast" placeholder:"KIND" help:"What they do: echo, idle (connections are opened and held), broadcast."`
+	Conns  []int         `default:"1000,10000" placeholder:"N" help:"Connections. Several numbers are several cases of echo; idle and broadcast take the largest."`
+	Procs  int           `default:"0" placeholder:"N" help:"GOMAXPROCS and event loops of every server, ours too; the one in C has one thread always. 0: what the load threads leave of the processors. --loops has no say here."`
+	Settle time.Duration `default:"2s" placeholder:"DUR" help:"Idle: time between the last handshake and reading the figures."`
 }
 
 // Comparison is one kind of work, done by ours and by each peer.
@@ -50,57 +48,54 @@ type Comparison struct {
 }
 
 // starter starts the server of a round.
-type starter func(context.Context) (*child.Process, error)
+type starter func(*stage) *child.Process
 
-// Compare plans comparisons.
-func Compare(cfg CompareConfig, servers Servers) ([]Comparison, error) {
-	m, err := load.Bare(load.Binary, cfg.Size)
-	if err != nil {
-		return nil, err
-	}
+// Possible checks the options.
+func (cfg Compare) Possible() error {
+	_, err := load.Bare(load.Binary, cfg.Size)
+	return firstOf(cfg.possible(), possible("--conns", cfg.Conns...), err)
+}
+
+// With plans comparisons with peers.
+func (cfg Compare) With(peers []Peer) []Comparison {
 	var all []Comparison
-	for _, conns := range cfg.Conns {
-		all = append(all, cfg.comparison("echo, "+cfg.describe(conns), []string{"server CPU, a million", "messages", "latency p99"}, conns, servers.peer(cfg, false),
-			func(ctx context.Context, s stage, start starter, conns int) (outcome, error) {
-				return s.echoOf(ctx, start, conns, cfg.Traffic, m, 0)
-			}))
+	work := func(name string, figures []string, conns int, broadcast bool, do func(*stage, starter, int)) {
+		all = append(all, cfg.comparison(Comparison{Name: name, Figures: figures}, peers, conns, broadcast, do))
 	}
-	if cfg.Idle > 0 {
-		all = append(all, cfg.comparison(count(cfg.Idle)+" idle connections", []string{"resident, each", "server CPU, 1,000 handshakes"}, cfg.Idle, servers.peer(cfg, false),
-			func(ctx context.Context, s stage, start starter, conns int) (outcome, error) {
-				i := idle{server: IdleNetpoll, peer: start, conns: conns, settle: cfg.Settle}
-				return i.round(ctx, s)
-			}))
+	most := slices.Max(cfg.Conns)
+	if slices.Contains(cfg.Work, "echo") {
+		m := must(load.Bare(load.Binary, cfg.Size)) // Possible has made one like it
+		for _, conns := range cfg.Conns {
+			work("echo, "+cfg.describe(conns), []string{"server CPU, a million", "messages", "latency p99"}, conns, false,
+				func(s *stage, start starter, conns int) { s.echo(start(s), conns, cfg.Traffic, m, 0) })
+		}
 	}
-	if cfg.Targets > 0 {
-		all = append(all, cfg.comparison("broadcast to "+count(cfg.Targets)+" connections", []string{"server CPU, a million deliveries", "last target p50"}, cfg.Targets, servers.peer(cfg, true),
-			func(ctx context.Context, s stage, start starter, conns int) (outcome, error) {
-				return s.broadcast(ctx, start, conns, cfg.Warmup, cfg.Duration)
-			}))
+	if slices.Contains(cfg.Work, "idle") {
+		work(count(most)+" idle connections", []string{"resident, each", "server CPU, 1,000 handshakes"}, most, false,
+			func(s *stage, start starter, conns int) {
+				idle{server: idleNetpoll, peer: start, conns: conns, settle: cfg.Settle}.round(s)
+			})
 	}
-	return all, nil
+	if slices.Contains(cfg.Work, "broadcast") {
+		work("broadcast to "+count(most)+" connections", []string{"server CPU, a million deliveries", "last target p50"}, most, true,
+			func(s *stage, start starter, conns int) { s.broadcast(start(s), conns, cfg.Window) })
+	}
+	return all
 }
 
 // comparison makes a Case of the work for every server.
-func (cfg CompareConfig) comparison(name string, figures []string, conns int, start func(Peer) starter,
-	work func(context.Context, stage, starter, int) (outcome, error),
-) Comparison {
-	c := Comparison{Name: name, Figures: figures}
-	for _, p := range append([]Peer{{Name: Ours}}, cfg.Peers...) {
+func (cfg Compare) comparison(c Comparison, peers []Peer, conns int, broadcast bool, do func(*stage, starter, int)) Comparison {
+	for _, p := range append([]Peer{{Name: Ours}}, peers...) {
 		fits := min(conns, mostFor(max(1, p.Descriptors)))
-		c.Cases = append(c.Cases, Case{Scenario: "compare", Name: name + ": " + p.Name, round: func(ctx context.Context, s stage) (outcome, error) {
-			o, err := work(ctx, s, start(p), fits)
-			if err != nil {
-				return o, err
-			}
+		c.Cases = append(c.Cases, Case{Scenario: "compare", Name: c.Name + ": " + p.Name, round: func(s *stage) {
+			do(s, func(s *stage) *child.Process { return s.peer(p, cfg.Procs, broadcast) }, fits)
 			// Goals are for the gateway, and for runs of a kind of their own.
-			for i := range o.figures {
-				o.figures[i].Goal = 0
+			for i := range s.figures {
+				s.figures[i].Goal = 0
 			}
 			if fits < conns {
-				o.notes = append(o.notes, fmt.Sprintf("%s had only %s connections: it needs %d descriptors for each", p.Name, count(fits), p.Descriptors))
+				s.note("%s had only %s connections: it needs %d descriptors for each", p.Name, count(fits), p.Descriptors)
 			}
-			return o, nil
 		}})
 		if p.Name != Ours {
 			c.Peers = append(c.Peers, p.Name)
@@ -122,20 +117,41 @@ func mostFor(descriptors int) int {
 	return max(1, int(min(limit.Max, 1<<30)-spareDescriptors)/descriptors)
 }
 
-// peer returns what starts a server of the comparison.
-func (s Servers) peer(cfg CompareConfig, broadcast bool) func(Peer) starter {
-	return func(p Peer) starter {
-		procs := strconv.Itoa(cfg.Procs)
-		spec := child.Spec{Name: p.Name, Path: p.Path, Args: []string{"--listen", "127.0.0.1:0", "--procs", procs}, Ready: addressAlone}
-		if p.Name == Ours {
-			spec.Path = s.Self
-			spec.Args = append([]string{"echo-server", "--loops", procs}, spec.Args...)
-		}
-		if broadcast {
-			spec.Args = append(spec.Args, "--broadcast")
-		}
-		return func(ctx context.Context) (*child.Process, error) { return start(ctx, spec) }
+// peer starts a server of the comparison.
+func (s *stage) peer(p Peer, procs int, broadcast bool) *child.Process {
+	n := strconv.Itoa(procs)
+	spec := child.Spec{Name: p.Name, Path: p.Path, Args: []string{"--listen", "127.0.0.1:0", "--procs", n}, Ready: addressAlone}
+	if p.Name == Ours {
+		spec.Path = s.Self
+		spec.Args = append([]string{"echo-server", "--loops", n}, spec.Args...)
 	}
+	if broadcast {
+		spec.Args = append(spec.Args, "--broadcast")
+	}
+	return s.start(spec)
+}
+
+// broadcast measures one message after the other to all of conns connections, each
+// sent when the last has arrived everywhere.
+func (s *stage) broadcast(server *child.Process, conns int, w Window) {
+	c := s.connect(load.Config{Target: server.Addr(), Threads: 1}, conns) // one thread sees all deliveries
+	// An echo shows that the server has taken a connection in, and not only its handshake.
+	check(c.Start(load.Traffic{Message: must(load.Bare(load.Text, 16))}).End().Err())
+	x := must(c.Push(load.Calls{Message: load.Broadcast(), Groups: []load.Group{{Count: conns}}}))
+	s.show("warming up")
+	r, used := window(s, x, w, server)
+	if r.Messages == 0 {
+		check(fmt.Errorf("no broadcast arrived in %v", w.Duration))
+	}
+	s.broadcastFigures(r, used[0])
+}
+
+func (s *stage) broadcastFigures(r load.PushResult, used cost) {
+	s.add("deliveries", "1/s", r.Rate())
+	s.add("server CPU, a million deliveries", "s", used.perMillion(r.Messages))
+	s.percentiles("last target", milliseconds(r.Last), 50, 100)
+	s.add("broadcasts", "", float64(r.Calls))
+	s.add("load client CPU, a million deliveries", "s", cost{cpu: r.CPU}.perMillion(r.Messages))
 }
 
 // Ratios compares the figures of the rounds, which are by name of the case.

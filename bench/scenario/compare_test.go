@@ -2,27 +2,18 @@ package scenario
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
 
+	"ws-gateway/bench/load"
 	"ws-gateway/bench/report"
 )
 
-func planned(t *testing.T, cfg CompareConfig) []Comparison {
-	t.Helper()
-	all, err := Compare(cfg, Servers{Self: "/bin/false"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
 func TestEachKindOfWorkIsDoneByOursFirstAndThenByEachPeer(t *testing.T) {
-	all := planned(t, CompareConfig{
-		Peers: []Peer{{Name: "a"}, {Name: "b"}}, Procs: 1, Conns: []int{10, 20}, Idle: 20, Targets: 20,
-		Traffic: Traffic{Size: 64, Duration: time.Second},
-	})
+	work := []string{"echo", "idle", "broadcast"}
+	all := Compare{Work: work, Procs: 1, Conns: []int{10, 20}, Traffic: Traffic{Size: 64, Window: Window{Duration: time.Second}}}.With([]Peer{{Name: "a"}, {Name: "b"}})
 	var names []string
 	for _, c := range all {
 		names = append(names, c.Name)
@@ -42,10 +33,10 @@ func TestEachKindOfWorkIsDoneByOursFirstAndThenByEachPeer(t *testing.T) {
 	if !slices.Equal(names, want) {
 		t.Errorf("got %q", names)
 	}
-	if all := planned(t, CompareConfig{Traffic: Traffic{Size: 64}, Targets: 5}); len(all) != 1 {
+	if all := (Compare{Work: work[2:], Conns: []int{5}, Traffic: Traffic{Size: 64}}).With(nil); len(all) != 1 {
 		t.Errorf("%d kinds of work, one was asked for", len(all))
 	}
-	if _, err := Compare(CompareConfig{Traffic: Traffic{Size: 3}}, Servers{}); err == nil {
+	if err := (Compare{Conns: []int{5}, Traffic: Traffic{Size: 3, Window: Window{Duration: 1}}}).Possible(); err == nil {
 		t.Error("a message of 3 bytes was taken")
 	}
 }
@@ -58,7 +49,7 @@ func TestConnectionsOfSeveralDescriptorsAreFewer(t *testing.T) {
 }
 
 func TestRatiosAreOfTheFiguresThatAreCompared(t *testing.T) {
-	c := planned(t, CompareConfig{Peers: []Peer{{Name: "a"}, {Name: "b"}}, Traffic: Traffic{Size: 64}, Idle: 9})[0]
+	c := Compare{Work: []string{"idle"}, Conns: []int{9}}.With([]Peer{{Name: "a"}, {Name: "b"}})[0]
 	rounds := make(map[string][]report.Round)
 	for i, one := range c.Cases {
 		for n := 1; n <= 2; n++ {
@@ -82,19 +73,16 @@ func TestRatiosAreOfTheFiguresThatAreCompared(t *testing.T) {
 }
 
 func TestBroadcastFiguresAreForEachDelivery(t *testing.T) {
-	took := []time.Duration{30 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond}
-	o := broadcastFigures(took, 1_000, 100*time.Millisecond, 40*time.Millisecond, 20*time.Millisecond)
-	want := map[string]float64{
-		"deliveries": 40_000, "server CPU, a million deliveries": 10, "last target p50": 20, "last target max": 40,
+	r := load.PushResult{Result: recorded(4_000, time.Millisecond), Calls: 4, Last: recorded(1, 30*time.Millisecond).Latency}
+	r.Elapsed, r.CPU = 100*time.Millisecond, 20*time.Millisecond
+	s := stage{Env: &Env{}}
+	s.broadcastFigures(r, cost{cpu: 40 * time.Millisecond})
+	for name, want := range map[string]float64{
+		"deliveries": 40_000, "server CPU, a million deliveries": 10, "last target p50": 30, "last target max": 30,
 		"broadcasts": 4, "load client CPU, a million deliveries": 5,
-	}
-	for _, f := range o.figures {
-		if f.Value != want[f.Name] {
-			t.Errorf("%s: got %v, want %v", f.Name, f.Value, want[f.Name])
+	} {
+		if got := figure(s.outcome, name).Value; math.Abs(got-want) > 0.02 {
+			t.Errorf("%s: got %v, want %v", name, got, want)
 		}
-		delete(want, f.Name)
-	}
-	if len(want) > 0 {
-		t.Errorf("missing: %v", want)
 	}
 }

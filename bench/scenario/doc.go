@@ -6,6 +6,8 @@
 //	                                          ▼               │
 //	                                       child: sink app ───┘
 //
-// Run takes the cases in turn within each round, so that a change of the
-// machine's mood meets all of them.
+// A Scenario is the options of a command, whose tags kong reads, and says what its
+// cases are. Run takes the cases in turn within each round, so that a change of the
+// machine's mood meets all of them. Abuse and Chaos have rows in place of rounds.
+// It imports the rest of bench, and nothing of the gateway.
 package scenario

@@ -1,76 +1,73 @@
 package scenario
 
 import (
-	"context"
 	"fmt"
 
 	"ws-gateway/bench/child"
 	"ws-gateway/bench/load"
 )
 
-// Echo measures messages through netpoll's echo server with so many loops.
-func Echo(conns int, op byte, loops int, t Traffic) (Case, error) {
-	m, err := load.Bare(op, t.Size)
-	if err != nil {
-		return Case{}, err
-	}
-	name := t.describe(conns)
-	if op == load.Text {
-		name += ", text"
-	}
-	name += fmt.Sprintf(", server loops: %d", loops)
-	return Case{Scenario: "echo", Name: name, round: func(ctx context.Context, s stage) (outcome, error) {
-		return s.echo(ctx, conns, loops, t, m)
-	}}, nil
+// Echo measures messages through netpoll's echo server.
+type Echo struct {
+	Traffic
+	Conns  []int  `default:"1000,10000" placeholder:"N" help:"Connections; several numbers are several cases."`
+	Opcode string `default:"binary" enum:"binary,text" help:"Kind of message: binary or text."`
 }
 
-// echoGoal is section 4's "≤ 1.05 × uWebSockets (12.1, 15.3)" for a million
-// echoes of 64 bytes. The uWebSockets figures are from another run.
-func echoGoal(conns int, t Traffic) float64 {
-	if t.Size != 64 || t.Active != 0 || t.Rate != 0 {
-		return 0
+// Cases are one for each number of connections.
+func (e Echo) Cases(o Options) (cases []Case, err error) {
+	op, loops := byte(load.Binary), EchoLoops(o.Loops, o.Threads)
+	suffix := fmt.Sprintf(", server loops: %d", loops)
+	if e.Opcode == "text" {
+		op, suffix = load.Text, ", text"+suffix
 	}
-	switch conns {
-	case 1_000:
+	m, err := load.Bare(op, e.Size)
+	if err := firstOf(e.possible(), possible("--conns", e.Conns...), err); err != nil {
+		return nil, err
+	}
+	for _, conns := range e.Conns {
+		cases = append(cases, Case{Scenario: "echo", Name: e.describe(conns) + suffix, round: func(s *stage) {
+			s.echo(s.echoServer(loops), conns, e.Traffic, m, echoGoal(conns, e.Traffic))
+		}})
+	}
+	return cases, nil
+}
+
+// firstOf is the first of the errors that is one.
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// echoGoal is for a million echoes of 64 bytes: 1.05 times what uWebSockets needed
+// on another machine.
+func echoGoal(conns int, t Traffic) float64 {
+	switch {
+	case t.Size != 64 || t.Active != 0 || t.Rate != 0:
+		return 0
+	case conns == 1_000:
 		return 12.7
-	case 10_000:
+	case conns == 10_000:
 		return 16.1
 	default:
 		return 0
 	}
 }
 
-func (s stage) echo(ctx context.Context, conns, loops int, t Traffic, m *load.Message) (outcome, error) {
-	return s.echoOf(ctx, func(ctx context.Context) (*child.Process, error) { return s.Servers.startEcho(ctx, loops) },
-		conns, t, m, echoGoal(conns, t))
-}
-
-// echoOf measures any server that start starts; goal is for its CPU.
-func (s stage) echoOf(ctx context.Context, start starter, conns int, t Traffic, m *load.Message, goal float64) (outcome, error) {
-	server, err := start(ctx)
-	if err != nil {
-		return outcome{}, err
-	}
-	defer server.Stop(stopGrace)
-	c, err := s.connect(ctx, load.Config{Target: server.Addr()}, conns)
-	if err != nil {
-		return outcome{}, err
-	}
-	defer c.Close()
-
-	r, used, err := s.window(ctx, c, t, m, server)
-	if err != nil {
-		return outcome{}, err
-	}
-	var o outcome
+// echo measures any server that echoes; goal is for its CPU.
+func (s *stage) echo(server *child.Process, conns int, t Traffic, m *load.Message, goal float64) {
+	c := s.connect(load.Config{Target: server.Addr()}, conns)
+	r, used := s.traffic(c, t, m, server)
 	if r.Messages == 0 {
-		o.notes = append(o.notes, "no reply arrived in the time that is measured: no figures; it is too short for this machine")
-		return o, nil
+		s.note("no reply arrived in the time that is measured: no figures; it is too short for this machine")
+		return
 	}
-	o.add("messages", "1/s", r.Rate())
-	o.addWithGoal("server CPU, a million", "s", used[0].perMillion(r.Messages), goal)
-	o.add("server busy, of one processor", "%", 100*used[0].cpu.Seconds()/r.Elapsed.Seconds())
-	o.add("server sleeps, a thousand", "", float64(used[0].switches)/float64(r.Messages)*1e3)
-	o.addTraffic(r, s.Busy)
-	return o, nil
+	s.add("messages", "1/s", r.Rate())
+	s.addWithGoal("server CPU, a million", "s", used[0].perMillion(r.Messages), goal)
+	s.addServer("server", used[0], r)
+	s.addTraffic(r)
 }

@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,41 +11,48 @@ import (
 	"ws-gateway/bench/report"
 )
 
-// FanoutTarget is how a call of Fanout names all connections.
-type FanoutTarget string
+// Fanout measures one call to many connections, for each number of targets: how
+// long until the last has it, what it costs, and how long unrelated connections
+// wait for the gateway's pong meanwhile. Connections to an idle echo server wait
+// beside them: what these wait is the machine's doing, not the gateway's. Calls
+// follow each other.
+type Fanout struct {
+	Targets []int    `default:"10,100,1000,10000,15000" placeholder:"N" help:"Connections that one call reaches; all of these numbers are one case, and ascend."`
+	To      []string `default:"users,all" enum:"users,all" placeholder:"WHOM" help:"How a call names them: users (a list), all; several are several cases."`
+	Calls   int      `default:"10" placeholder:"N" help:"Calls for each number of targets, at least: to few targets there are more."`
+	Size    int      `default:"64" placeholder:"BYTES" help:"Payload of a message."`
+}
 
-// The targets of Fanout.
-const (
-	FanoutUsers FanoutTarget = "users" // a list of users, of one connection each
-	FanoutAll   FanoutTarget = "all"   // everybody, the few that measure the delay excluded
-)
-
-// Fanout measures one call to many connections, for each number of targets, which
-// must ascend: how long until the last has it, what it costs, and how long
-// unrelated connections wait for the gateway's pong meanwhile. Connections to an
-// idle echo server wait beside them: what these wait is the machine's doing, not
-// the gateway's. Calls follow each other; for each number there are at least calls
-// of them, and more where they are small.
-func Fanout(to FanoutTarget, targets []int, size, calls int) (Case, error) {
-	m, err := load.Event(size)
-	if err != nil {
-		return Case{}, err
+// Cases are one for each way to name the targets.
+func (f Fanout) Cases(o Options) (cases []Case, err error) {
+	m, err := load.Event(f.Size)
+	if err := firstOf(possible("--targets", f.Targets...), err); err != nil {
+		return nil, err
 	}
-	for i, n := range targets {
-		if n < 1 || i > 0 && n <= targets[i-1] {
-			return Case{}, errors.New("numbers of targets must be above 0, and ascend")
+	for i := 1; i < len(f.Targets); i++ {
+		if f.Targets[i] <= f.Targets[i-1] {
+			return nil, errors.New("--targets must ascend")
 		}
 	}
-	f := fanout{to, targets, calls, m}
-	name := "one call naming users"
-	if to == FanoutAll {
-		name = "one call to all"
+	if f.Calls < 1 {
+		return nil, errors.New("--calls must be at least 1")
 	}
-	return Case{Scenario: "fanout", Name: fmt.Sprintf("%s, %s B", name, count(size)), round: f.round}, nil
+	if o.Threads != 1 {
+		return nil, errOneThread
+	}
+	for _, to := range f.To {
+		name := "one call naming users"
+		if to == "all" {
+			name = "one call to all"
+		}
+		one := fanout{to, f.Targets, f.Calls, m}
+		cases = append(cases, Case{Scenario: "fanout", Name: fmt.Sprintf("%s, %s B", name, count(f.Size)), Gateway: true, round: one.round})
+	}
+	return cases, nil
 }
 
 type fanout struct {
-	to      FanoutTarget
+	to      string // "all" is everybody, the few that measure the delay excluded
 	targets []int
 	calls   int
 	message *load.Message
@@ -83,88 +89,43 @@ type delays struct{ pong, idle load.Result }
 // watchers are the connections that measure them.
 type watchers struct{ gateway, idle *load.Client }
 
-func (f fanout) round(ctx context.Context, s stage) (outcome, error) {
-	s = s.oneThread()
-	gateway, err := s.Servers.startGateway(ctx, "", patient)
-	if err != nil {
-		return outcome{}, err
+func (f fanout) round(s *stage) {
+	gateway, idle := s.gateway("", patient...), s.echoServer(1)
+	probe := func(server *child.Process) *load.Client {
+		return s.connect(load.Config{Target: server.Addr(), Header: named("probe-", 0)}, probes)
 	}
-	defer gateway.Stop(stopGrace)
-	idle, err := s.Servers.startEcho(ctx, 1)
-	if err != nil {
-		return outcome{}, err
-	}
-	defer idle.Stop(stopGrace)
-	var w watchers
-	if w.gateway, err = s.watch(ctx, gateway); err != nil {
-		return outcome{}, err
-	}
-	defer w.gateway.Close()
-	if w.idle, err = s.watch(ctx, idle); err != nil {
-		return outcome{}, err
-	}
-	defer w.idle.Close()
-	who, err := connected(ctx, gateway)
-	if err != nil {
-		return outcome{}, err
-	}
-	quiet, err := w.during(func() error { return pause(ctx, calm, []*child.Process{gateway, idle}) })
-	if err != nil {
-		return outcome{}, err
-	}
-	c, err := s.connect(ctx, load.Config{Target: gateway.Addr(), Header: identity(0)}, f.targets[0])
-	if err != nil {
-		return outcome{}, err
-	}
-	defer c.Close()
+	w := watchers{probe(gateway), probe(idle)}
+	who := must(connected(gateway.Addr()))
+	quiet := w.during(func() { s.pause(calm, gateway, idle) })
+	c := s.users(gateway, f.targets[0])
 	var all []spread
 	for _, n := range f.targets {
-		s.show(fmt.Sprintf("%s targets", count(n)))
-		if err := s.grow(ctx, c, n); err != nil {
-			return outcome{}, err
-		}
-		calls := load.Calls{
-			API: gateway.Addr(), Message: f.message, Groups: []load.Group{{To: f.member(n, who), First: 0, Count: n}},
-		}
-		one, err := f.spread(ctx, c, w, gateway, calls)
-		if err != nil {
-			return outcome{}, fmt.Errorf("%s targets: %w", count(n), err)
-		}
-		all = append(all, one)
+		s.show(count(n) + " targets")
+		s.grow(c, n)
+		within(count(n)+" targets", func() {
+			all = append(all, f.spread(s, c, w, gateway, load.Calls{
+				API: gateway.Addr(), Message: f.message, Groups: []load.Group{{To: f.member(n, who), First: 0, Count: n}},
+			}))
+		})
 	}
-	return f.figures(s, quiet, all), nil
-}
-
-// watch opens the connections that measure the delay at a server.
-func (s stage) watch(ctx context.Context, server *child.Process) (*load.Client, error) {
-	s.show("connecting")
-	c, err := load.New(load.Config{Target: server.Addr(), Header: func(dst []byte, conn int) []byte {
-		return fmt.Appendf(dst, "X-Bfl-User: probe-%d\r\n", conn)
-	}})
-	if err != nil {
-		return nil, err
-	}
-	if err := s.grow(ctx, c, probes); err != nil {
-		c.Close()
-		return nil, err
-	}
-	return c, nil
+	f.figures(s, quiet, all)
 }
 
 // during measures the delays while f runs.
-func (w watchers) during(f func() error) (delays, error) {
+func (w watchers) during(f func()) delays {
 	pong := w.gateway.Start(load.Traffic{Message: load.Ping(), Rate: probeRate})
 	idle := w.idle.Start(load.Traffic{Message: load.Echoed(load.Ping()), Rate: probeRate})
 	pong.Begin()
 	idle.Begin()
-	err := f()
+	err := attempt(f)
 	d := delays{pong: pong.End(), idle: idle.End()}
-	return d, errors.Join(err, failures(d.pong), failures(d.idle))
+	check(errors.Join(err, d.pong.Err(), d.idle.Err()))
+	return d
 }
 
 // member names n targets in a call. who are the ones to be left out.
 func (f fanout) member(n int, who roster) string {
-	if f.to == FanoutUsers {
+	if f.to == "users" {
 		return usersMember(0, n)
 	}
 	var ids []string
@@ -176,90 +137,70 @@ func (f fanout) member(n int, who roster) string {
 }
 
 // spread measures one number of targets: the cost first, alone; then the delay.
-func (f fanout) spread(ctx context.Context, c *load.Client, w watchers, gateway *child.Process, calls load.Calls) (spread, error) {
+func (f fanout) spread(s *stage, c *load.Client, w watchers, gateway *child.Process, calls load.Calls) spread {
 	one := spread{targets: calls.Groups[0].Count}
 	calls.Limit = 2 // the server's first are not like the others
-	if _, err := f.push(ctx, c, gateway, calls); err != nil {
-		return one, err
-	}
+	f.push(s, c, gateway, calls)
 	calls.Limit = f.repeats(one.targets)
-	before, err := costs([]*child.Process{gateway})
-	if err != nil {
-		return one, err
-	}
-	if one.alone, err = f.push(ctx, c, gateway, calls); err != nil {
-		return one, err
-	}
-	after, err := costs([]*child.Process{gateway})
-	if err != nil {
-		return one, err
-	}
-	one.used = after[0].since(before[0])
-	one.delay, err = w.during(func() error {
-		_, err := f.push(ctx, c, gateway, calls)
-		return err
-	})
-	return one, err
+	one.used = costing([]*child.Process{gateway}, func() { one.alone = f.push(s, c, gateway, calls) })[0]
+	one.delay = w.during(func() { f.push(s, c, gateway, calls) })
+	return one
 }
 
 // push makes calls until their limit.
-func (f fanout) push(ctx context.Context, c *load.Client, gateway *child.Process, calls load.Calls) (load.PushResult, error) {
-	x, err := c.Push(calls)
-	if err != nil {
-		return load.PushResult{}, err
-	}
+func (f fanout) push(s *stage, c *load.Client, gateway *child.Process, calls load.Calls) load.PushResult {
+	x := must(c.Push(calls))
 	select {
 	case <-x.Done():
-	case <-ctx.Done():
+	case <-s.ctx.Done():
 	case <-gateway.Exited():
 	}
 	r := x.End()
-	return r, errors.Join(ctx.Err(), gateway.Alive(), failures(r.Result))
+	check(errors.Join(s.ctx.Err(), gateway.Alive(), r.Err()))
+	return r
 }
 
-// goals are section 4's for one call naming 10,000 users: seconds for a
-// million deliveries, milliseconds to the last.
+// goals are for one call naming 10,000 users: seconds for a million deliveries,
+// milliseconds to the last.
 func (f fanout) goals(n int) (cpu, last float64) {
-	if f.to != FanoutUsers || n != 10_000 || f.message.Size() != 64 {
+	if f.to != "users" || n != 10_000 || f.message.Size() != 64 {
 		return 0, 0
 	}
 	return 16, 150
 }
 
-// longestDelay is section 4's "nobody's read delayed over 5 ms by it": beyond what
-// the machine does to an idle server.
+// longestDelay is a goal, in milliseconds, for the delay of others beyond what the
+// machine does to an idle server.
 const longestDelay = 5
 
-func (f fanout) figures(s stage, quiet delays, all []spread) outcome {
-	var o outcome
-	last := report.Curve{Name: "to the last", Unit: "ms", Axis: report.Connections}
-	cpu := report.Curve{Name: "gateway CPU, a million deliveries", Unit: "s", Axis: report.Connections}
-	delay := report.Curve{Name: "pong meanwhile, max", Unit: "ms", Axis: report.Connections}
-	machine := report.Curve{Name: "an idle server's echo meanwhile, max", Unit: "ms", Axis: report.Connections}
+func (f fanout) figures(s *stage, quiet delays, all []spread) {
+	curves := []report.Curve{
+		{Name: "to the last", Unit: "ms"}, {Name: "gateway CPU, a million deliveries", Unit: "s"},
+		{Name: "pong meanwhile, max", Unit: "ms"}, {Name: "an idle server's echo meanwhile, max", Unit: "ms"},
+	}
 	limited := load.Result{}
 	for _, one := range all {
-		n, x := count(one.targets), float64(one.targets)
+		n := count(one.targets) + " targets: "
 		cpuGoal, lastGoal := f.goals(one.targets)
-		median, each := milliseconds(one.alone.Last, 50), one.used.perMillion(one.alone.Messages)
+		last, each := milliseconds(one.alone.Last), one.used.perMillion(one.alone.Messages)
 		pong, idle := one.delay.pong.Percentile(100), one.delay.idle.Percentile(100)
-		o.addWithGoal(n+" targets: to the last, median", "ms", median, lastGoal)
-		o.add(n+" targets: to the last, max", "ms", milliseconds(one.alone.Last, 100))
-		o.addWithGoal(n+" targets: gateway CPU, a million deliveries", "s", each, cpuGoal)
-		o.add(n+" targets: pong meanwhile p99", "ms", one.delay.pong.Percentile(99))
-		o.add(n+" targets: pong meanwhile, max", "ms", pong)
-		o.add(n+" targets: idle server's echo, max", "ms", idle)
-		o.addWithGoal(n+" targets: pong later than that", "ms", max(0, pong-idle), longestDelay)
-		last.Points = append(last.Points, [2]float64{x, median})
-		cpu.Points = append(cpu.Points, [2]float64{x, each})
-		delay.Points = append(delay.Points, [2]float64{x, pong})
-		machine.Points = append(machine.Points, [2]float64{x, idle})
+		s.addWithGoal(n+"to the last, median", "ms", last(50), lastGoal)
+		s.add(n+"to the last, max", "ms", last(100))
+		s.addWithGoal(n+"gateway CPU, a million deliveries", "s", each, cpuGoal)
+		s.add(n+"pong meanwhile p99", "ms", one.delay.pong.Percentile(99))
+		s.add(n+"pong meanwhile, max", "ms", pong)
+		s.add(n+"idle server's echo, max", "ms", idle)
+		s.addWithGoal(n+"pong later than that", "ms", max(0, pong-idle), longestDelay)
+		for i, y := range []float64{last(50), each, pong, idle} {
+			curves[i].Axis = report.Connections
+			curves[i].Points = append(curves[i].Points, [2]float64{float64(one.targets), y})
+		}
 		if one.alone.Load > limited.Load {
 			limited = one.alone.Result
 		}
 	}
-	o.add("without calls: pong p99", "ms", quiet.pong.Percentile(99))
-	o.add("without calls: pong, max", "ms", quiet.pong.Percentile(100))
-	o.curves = append(o.curves, last, cpu, delay, machine)
-	o.addLimit(limited, s.Busy)
-	return o
+	s.add("without calls: pong p99", "ms", quiet.pong.Percentile(99))
+	s.add("without calls: pong, max", "ms", quiet.pong.Percentile(100))
+	s.curves = append(s.curves, curves...)
+	s.addLimit(limited)
 }

@@ -16,18 +16,18 @@ func TestFanoutCallsOftenEnough(t *testing.T) {
 		}
 	}
 	for _, targets := range [][]int{{0}, {10, 10}, {100, 10}} {
-		if _, err := Fanout(FanoutUsers, targets, 64, 1); err == nil {
+		if _, err := (Fanout{Targets: targets, To: []string{"users"}, Calls: 1, Size: 64}).Cases(Options{Threads: 1}); err == nil {
 			t.Errorf("%v was taken", targets)
 		}
 	}
 }
 
 func TestFanoutLeavesOutWhoMeasuresTheDelay(t *testing.T) {
-	all := fanout{to: FanoutAll}
+	all := fanout{to: "all"}
 	if got := all.member(3, roster{"probe-0": {"x"}}); got != `"all":true,"exclude":["x"]` {
 		t.Errorf("got %s", got)
 	}
-	users := fanout{to: FanoutUsers}
+	users := fanout{to: "users"}
 	if got := users.member(2, roster{"probe-0": {"x"}}); got != `"users":["user-1000000","user-1000001"]` {
 		t.Errorf("got %s", got)
 	}
@@ -47,8 +47,10 @@ func TestFanoutHasCurvesOverTargets(t *testing.T) {
 			delay: delays{pong: recorded(1, 3*time.Millisecond), idle: recorded(1, time.Millisecond)},
 		})
 	}
-	f := fanout{to: FanoutUsers, message: m}
-	o := f.figures(stage{Env: &Env{}}, all[0].delay, all)
+	f := fanout{to: "users", message: m}
+	s := stage{Env: &Env{}}
+	f.figures(&s, all[0].delay, all)
+	o := s.outcome
 	for name, goal := range map[string]float64{
 		"10,000 targets: gateway CPU, a million deliveries": 16, "10,000 targets: to the last, median": 150,
 		"100 targets: gateway CPU, a million deliveries": 0, "100 targets: pong meanwhile, max": 0, "100 targets: pong later than that": 5,

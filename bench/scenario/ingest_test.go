@@ -9,11 +9,13 @@ import (
 )
 
 func TestIngestComparesWithTheBareClient(t *testing.T) {
-	i := ingest{conns: 1_000, batch: 1, traffic: Traffic{Size: 64}}
+	i := ingest{conns: 1_000, batch: 1, load: Traffic{Size: 64}}
 	r := recorded(100_000, time.Millisecond)
 	seen := forwarding{events: 120_000, posts: 120_000, bytes: 36_000_000}
-	bare := forwarding{events: 200_000, posts: 200_000, bytes: 60_000_000, cpu: 4 * time.Second, elapsed: 2 * time.Second}
-	o := i.figures(stage{Env: &Env{}}, r, []cost{{cpu: 3 * time.Second}, {cpu: time.Second}}, 5, seen, bare)
+	bare := forwarding{events: 200_000, posts: 200_000, bytes: 60_000_000, cost: cost{cpu: 4 * time.Second}, elapsed: 2 * time.Second}
+	s := stage{Env: &Env{}}
+	i.figures(&s, r, []cost{{cpu: 3 * time.Second}, {cpu: time.Second}}, 5, seen, bare)
+	o := s.outcome
 	for name, want := range map[string]report.Figure{
 		"gateway CPU, a million":                      {Value: 30},
 		"bare fasthttp client CPU, a million":         {Value: 20},
@@ -29,7 +31,9 @@ func TestIngestComparesWithTheBareClient(t *testing.T) {
 		}
 	}
 	i.batch, seen.posts = 100, 1_200
-	o = i.figures(stage{Env: &Env{}}, r, []cost{{cpu: time.Second}, {}}, 5, seen, forwarding{})
+	s = stage{Env: &Env{}}
+	i.figures(&s, r, []cost{{cpu: time.Second}, {}}, 5, seen, forwarding{})
+	o = s.outcome
 	if got := figure(o, "gateway CPU of the rest, a million"); got.Value != 5 || got.Goal != 2 {
 		t.Errorf("batches: got %+v", got)
 	}
@@ -43,11 +47,11 @@ func TestIngestComparesWithTheBareClient(t *testing.T) {
 
 func TestAnAppThatSawSomethingWrongEndsTheRound(t *testing.T) {
 	for _, wrong := range []sink.Stats{{Open: 10, Failed: 1}, {Open: 10, Close: 1}, {Open: 11}} {
-		if check(wrong, 10) == nil {
+		if right(wrong, 10) == nil {
 			t.Errorf("%+v was taken", wrong)
 		}
 	}
-	if err := check(sink.Stats{Open: 9, Message: 5}, 10); err != nil {
+	if err := right(sink.Stats{Open: 9, Message: 5}, 10); err != nil {
 		t.Error(err)
 	}
 }

@@ -2,14 +2,17 @@ package scenario
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
-	"github.com/valyala/fasthttp"
+
+	"ws-gateway/bench/sink"
 )
 
 // metrics are the gateway's own counts, by name without prefix, and those of its
@@ -21,7 +24,7 @@ const apiTimeout = 10 * time.Second
 
 // scrape reads GET /metrics.
 func scrape(gateway netip.AddrPort) (metrics, error) {
-	body, err := callAPI(gateway, fasthttp.MethodGet, "/metrics", nil)
+	body, err := callAPI(gateway, http.MethodGet, "/metrics", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -30,21 +33,25 @@ func scrape(gateway netip.AddrPort) (metrics, error) {
 
 // callAPI makes one request to the management API on a connection of its own.
 func callAPI(gateway netip.AddrPort, method, path string, body []byte) ([]byte, error) {
-	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-	defer fasthttp.ReleaseRequest(req)
-	defer fasthttp.ReleaseResponse(resp)
-	req.Header.SetMethod(method)
-	req.SetRequestURI("http://" + gateway.String() + path)
-	req.SetBodyRaw(body)
-	req.SetConnectionClose()
-	client := fasthttp.HostClient{Addr: gateway.String()}
-	if err := client.DoTimeout(req, resp, apiTimeout); err != nil {
-		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+	return sink.Call(gateway, method, path, body, apiTimeout)
+}
+
+// order gives the gateway a command, which it must accept.
+func order(gateway netip.AddrPort, path string, command []byte) error {
+	body, err := callAPI(gateway, http.MethodPost, path, command)
+	if err != nil {
+		return err
 	}
-	if resp.StatusCode() != fasthttp.StatusOK {
-		return nil, fmt.Errorf("%s %s: status %d", method, path, resp.StatusCode())
+	var answer struct{ Code int }
+	if err := json.Unmarshal(body, &answer); err != nil || answer.Code != 0 {
+		return fmt.Errorf("%s answered %.200q", path, body)
 	}
-	return bytes.Clone(resp.Body()), nil
+	return nil
+}
+
+// send calls the send API.
+func send(gateway netip.AddrPort, command []byte) error {
+	return order(gateway, "/tapr/ws/conn/send", command)
 }
 
 func parseMetrics(text []byte) (metrics, error) {

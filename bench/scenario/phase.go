@@ -111,19 +111,16 @@ func phases(d deadlines, each time.Duration, scale, intensity float64) []phase {
 	}
 }
 
-// choose keeps the phases that are named, in their order; none named is all.
-func choose(all []phase, only []string) ([]phase, error) {
-	if len(only) == 0 {
-		return all, nil
+// chosen keeps those that are named, in their order; none named is all.
+func chosen[T any](kind string, all []T, only []string, name func(T) string, separator string) ([]T, error) {
+	names := make([]string, len(all))
+	for i, one := range all {
+		names[i] = name(one)
 	}
-	var names []string
-	for _, p := range all {
-		names = append(names, p.name)
-	}
-	for _, name := range only {
-		if !slices.Contains(names, name) {
-			return nil, fmt.Errorf("there is no phase %q; there are: %s", name, strings.Join(names, ", "))
+	for _, wanted := range only {
+		if !slices.Contains(names, wanted) {
+			return nil, fmt.Errorf("there is no %s %q; there are: %s", kind, wanted, strings.Join(names, separator))
 		}
 	}
-	return slices.DeleteFunc(all, func(p phase) bool { return !slices.Contains(only, p.name) }), nil
+	return slices.DeleteFunc(all, func(one T) bool { return len(only) > 0 && !slices.Contains(only, name(one)) }), nil
 }

@@ -1,9 +1,8 @@
 package scenario
 
 import (
-	"context"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -11,53 +10,31 @@ import (
 	"time"
 
 	"ws-gateway/bench/child"
+	"ws-gateway/bench/sink"
 )
 
-// profile has the gateway take a profile of its processor use for so long, and
-// returns a function that waits for it and writes it to a file in Env.Profiles.
-// Without such a folder both do nothing.
-func (s stage) profile(ctx context.Context, gateway *child.Process, duration time.Duration) (write func() error) {
+// profiled does f, which takes so long, and has the gateway take a profile of its
+// processor use meanwhile, which goes to a file in Env.Profiles. Without such a
+// folder it only does f.
+func (s *stage) profiled(gateway *child.Process, duration time.Duration, f func()) {
 	if s.Profiles == "" {
-		return func() error { return nil }
+		f()
+		return
 	}
-	type result struct {
-		profile []byte
-		err     error
-	}
-	taken := make(chan result, 1)
-	go func() { // write waits for it
-		url := fmt.Sprintf("http://%v/debug/pprof/profile?seconds=%g", gateway.Addr(), duration.Seconds())
-		profile, err := fetch(ctx, url)
-		taken <- result{profile, err}
+	taken := make(chan error, 1)
+	go func() {
+		path := fmt.Sprintf("/debug/pprof/profile?seconds=%g", duration.Seconds())
+		profile, err := sink.Call(gateway.Addr(), http.MethodGet, path, nil, duration+apiTimeout)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(s.Profiles, s.name+".pprof"), profile, 0o644)
+		}
+		taken <- err
 	}()
-	return func() error {
-		r := <-taken
-		if r.err != nil {
-			return fmt.Errorf("taking a profile: %w", r.err)
-		}
-		path := filepath.Join(s.Profiles, s.name+".pprof")
-		if err := os.WriteFile(path, r.profile, 0o644); err != nil {
-			return fmt.Errorf("writing a profile: %w", err)
-		}
-		return nil
+	err := attempt(f)
+	if profiling := <-taken; profiling != nil {
+		err = errors.Join(err, fmt.Errorf("taking a profile: %w", profiling))
 	}
-}
-
-func fetch(ctx context.Context, url string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", answer.Status, strings.TrimSpace(string(body)))
-	}
-	return body, err
+	check(err)
 }
 
 // fileName turns a case's name into one of a file.

@@ -13,17 +13,17 @@ import (
 
 func TestGroupsCoverTheConnectionsOnce(t *testing.T) {
 	who := roster{"user-1000000": {"a"}, "user-1000001": {"b"}, "user-1000002": {"c"}, "user-1000003": {"d"}, "user-1000004": {"e"}}
-	for to, want := range map[PushTarget]struct {
+	for to, want := range map[string]struct {
 		groups int
 		first  string
 		last   load.Group
 	}{
-		PushConn:  {5, `"conn_id":"a"`, load.Group{To: `"conn_id":"e"`, First: 4, Count: 1}},
-		PushUser:  {2, `"users":["user-1000000"]`, load.Group{To: `"users":["user-1000001"]`, First: 2, Count: 2}},
-		PushUsers: {2, `"users":["user-1000000","user-1000001"]`, load.Group{To: `"users":["user-1000002","user-1000003"]`, First: 2, Count: 2}},
+		"conn":  {5, `"conn_id":"a"`, load.Group{To: `"conn_id":"e"`, First: 4, Count: 1}},
+		"user":  {2, `"users":["user-1000000"]`, load.Group{To: `"users":["user-1000001"]`, First: 2, Count: 2}},
+		"users": {2, `"users":["user-1000000","user-1000001"]`, load.Group{To: `"users":["user-1000002","user-1000003"]`, First: 2, Count: 2}},
 	} {
 		p := push{to: to, conns: 5, per: 2}
-		if to == PushConn {
+		if to == "conn" {
 			p.per = 1
 		}
 		groups, err := p.groups(who)
@@ -31,7 +31,7 @@ func TestGroupsCoverTheConnectionsOnce(t *testing.T) {
 			t.Errorf("%s: got %v, %v", to, groups, err)
 		}
 	}
-	if _, err := (push{to: PushConn, conns: 6, per: 1}).groups(who); err == nil || !strings.Contains(err.Error(), "user-1000005 has 0") {
+	if _, err := (push{to: "conn", conns: 6, per: 1}).groups(who); err == nil || !strings.Contains(err.Error(), "user-1000005 has 0") {
 		t.Errorf("a connection that is not listed: %v", err)
 	}
 }
@@ -67,8 +67,10 @@ func recorded(n uint64, latency time.Duration) load.Result {
 func TestPushFiguresAreForCallsAndForDeliveries(t *testing.T) {
 	r := load.PushResult{Result: recorded(40_000, time.Millisecond), Calls: 4_000}
 	r.Answer, r.Last = r.Latency, r.Latency
-	p := push{to: PushUsers, conns: 1_000, per: 10, traffic: Traffic{Size: 64}}
-	o := p.figures(stage{Env: &Env{}}, r, cost{cpu: time.Second, switches: 400})
+	p := push{to: "users", conns: 1_000, per: 10, load: Traffic{Size: 64}}
+	s := stage{Env: &Env{}}
+	p.figures(&s, r, cost{cpu: time.Second, switches: 400})
+	o := s.outcome
 	for name, want := range map[string]float64{
 		"calls": 2_000, "deliveries": 20_000, "gateway CPU, a million calls": 250, "gateway CPU, a million deliveries": 25,
 		"gateway sleeps, a thousand calls": 100, "gateway busy, of one processor": 50,
@@ -77,7 +79,7 @@ func TestPushFiguresAreForCallsAndForDeliveries(t *testing.T) {
 			t.Errorf("%s: got %+v, want %v", name, got, want)
 		}
 	}
-	if p.to, p.per = PushConn, 1; p.goal() != 30 {
+	if p.to, p.per = "conn", 1; p.goal() != 30 {
 		t.Error("send to one has no goal")
 	}
 }

@@ -1,31 +1,39 @@
 package scenario
 
 import (
-	"context"
-	"fmt"
 	"slices"
 
 	"ws-gateway/bench/load"
 )
 
 // RoundTrip measures client → gateway → callback → app → send API → gateway →
-// client, or, with reply, → the callback's answer in place of the send API.
-func RoundTrip(conns int, reply bool, t Traffic) (Case, error) {
-	m, err := load.Event(t.Size)
-	if err != nil {
-		return Case{}, err
-	}
-	name := t.describe(conns)
-	if reply {
-		name += ", reply in the callback's answer"
-	}
-	return Case{Scenario: "roundtrip", Name: name, round: func(ctx context.Context, s stage) (outcome, error) {
-		return s.roundTrip(ctx, conns, reply, t, m)
-	}}, nil
+// client, or → the callback's answer in place of the send API.
+type RoundTrip struct {
+	Traffic
+	Conns []int    `default:"1000" placeholder:"N" help:"Connections; several numbers are several cases."`
+	Reply []string `default:"send" enum:"send,answer" placeholder:"HOW" help:"How the app replies: send (through the send API), answer (in the callback's answer, --callback-reply); several are several cases."`
 }
 
-// roundTripGoal is section 4's "round trips through callback and send API", and
-// its "round trips, reply in the callback's answer".
+// Cases are one for each number of connections and way to reply.
+func (t RoundTrip) Cases(Options) (cases []Case, err error) {
+	m, err := load.Event(t.Size)
+	if err := firstOf(t.possible(), possible("--conns", t.Conns...), err); err != nil {
+		return nil, err
+	}
+	for _, conns := range t.Conns {
+		for _, reply := range t.Reply {
+			name := t.describe(conns)
+			if reply == "answer" {
+				name += ", reply in the callback's answer"
+			}
+			cases = append(cases, Case{Scenario: "roundtrip", Name: name, Gateway: true, round: func(s *stage) {
+				s.roundTrip(conns, reply == "answer", t.Traffic, m)
+			}})
+		}
+	}
+	return cases, nil
+}
+
 func roundTripGoal(conns int, reply bool, t Traffic) float64 {
 	switch {
 	case conns != 1_000 || t.Active != 0 || t.Rate != 0:
@@ -37,40 +45,17 @@ func roundTripGoal(conns int, reply bool, t Traffic) float64 {
 	}
 }
 
-func (s stage) roundTrip(ctx context.Context, conns int, reply bool, t Traffic, m *load.Message) (outcome, error) {
+func (s *stage) roundTrip(conns int, reply bool, t Traffic, m *load.Message) {
 	forSink, forGateway := []string(nil), slices.Clone(patient)
 	if reply {
 		forSink, forGateway = []string{"--reply"}, append(forGateway, "--callback-reply")
 	}
-	gateway, app, control, err := s.Servers.startAround(ctx, forSink, forGateway)
-	if err != nil {
-		return outcome{}, err
-	}
-	defer app.Stop(stopGrace)
-	defer gateway.Stop(stopGrace)
-	c, err := s.connect(ctx, load.Config{Target: gateway.Addr(), Header: identity(0)}, conns)
-	if err != nil {
-		return outcome{}, err
-	}
-	defer c.Close()
-	r, used, err := s.window(ctx, c, t, m, gateway, app)
-	if err != nil {
-		return outcome{}, err
-	}
-	seen, err := control.Stats()
-	if err != nil {
-		return outcome{}, err
-	}
-	if seen.Failed > 0 || seen.Open != uint64(conns) || seen.Close != 0 {
-		return outcome{}, fmt.Errorf("the app saw %d open and %d close events of %d connections, and %d failures, the first: %s",
-			seen.Open, seen.Close, conns, seen.Failed, seen.Failure)
-	}
-	var o outcome
-	o.add("round trips", "1/s", r.Rate())
-	o.addWithGoal("gateway CPU, a million", "s", used[0].perMillion(r.Messages), roundTripGoal(conns, reply, t))
-	o.add("gateway busy, of one processor", "%", 100*used[0].cpu.Seconds()/r.Elapsed.Seconds())
-	o.add("gateway sleeps, a thousand", "", float64(used[0].switches)/float64(r.Messages)*1e3)
-	o.add("app CPU, a million (not the gateway's)", "s", used[1].perMillion(r.Messages))
-	o.addTraffic(r, s.Busy)
-	return o, nil
+	gateway, app := s.around(forSink, forGateway)
+	r, used := s.traffic(s.users(gateway, conns), t, m, gateway, app.Process)
+	s.told(app, conns, gateway)
+	s.add("round trips", "1/s", r.Rate())
+	s.addWithGoal("gateway CPU, a million", "s", used[0].perMillion(r.Messages), roundTripGoal(conns, reply, t))
+	s.addServer("gateway", used[0], r)
+	s.add("app CPU, a million (not the gateway's)", "s", used[1].perMillion(r.Messages))
+	s.addTraffic(r)
 }

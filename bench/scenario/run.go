@@ -12,11 +12,46 @@ import (
 	"ws-gateway/bench/report"
 )
 
+// Scenario is the options of one kind of measurement, which say what its cases are.
+type Scenario interface{ Cases(Options) ([]Case, error) }
+
 // Case is one row of work.
 type Case struct {
 	Scenario string
 	Name     string // what distinguishes it from the scenario's other cases
-	round    func(ctx context.Context, s stage) (outcome, error)
+	Gateway  bool   // it needs the gateway's binary
+	round    func(s *stage)
+}
+
+// Options of the load client and the servers that all scenarios share.
+type Options struct {
+	Threads int  `default:"1" placeholder:"N" help:"Threads of the load client."`
+	Busy    bool `help:"The load client spins instead of sleeping, so that the server never pays for waking it."`
+	Loops   int  `default:"0" placeholder:"N" help:"Event loops of the server. 0: the gateway's default; for the echo server, what the load threads leave of the processors."`
+}
+
+// Env is what rounds need.
+type Env struct {
+	Options
+	Self        string   // ws-bench itself, which is the echo server and the sink too
+	Gateway     string   // the gateway's binary
+	GatewayArgs []string // further arguments for it
+	Profiles    string   // folder for profiles of the gateway; "" for none
+	Progress    report.Progress
+}
+
+// MostConnections is what a Case may hold: each costs this process and the
+// server a descriptor, of which there are often 20,000.
+const MostConnections = 19_000
+
+// possible checks numbers of connections that an option asks for.
+func possible(option string, conns ...int) error {
+	for _, n := range conns {
+		if n < 2 || n > MostConnections {
+			return fmt.Errorf("%s must be 2 to %d", option, MostConnections)
+		}
+	}
+	return nil
 }
 
 // outcome of one round.
@@ -24,53 +59,58 @@ type outcome struct {
 	figures []report.Figure
 	curves  []report.Curve
 	notes   []string
-	broken  []string // what must hold and did not
+	broken  invariants
 }
 
-func (o *outcome) add(name, unit string, value float64) {
-	o.figures = append(o.figures, report.Figure{Name: name, Unit: unit, Value: value})
-}
+func (o *outcome) add(name, unit string, value float64) { o.addWithGoal(name, unit, value, 0) }
 
 // addWithGoal adds a figure that should be at most goal; 0 is no goal.
 func (o *outcome) addWithGoal(name, unit string, value, goal float64) {
 	o.figures = append(o.figures, report.Figure{Name: name, Unit: unit, Value: value, Goal: goal})
 }
 
-// MostConnections is what a Case may hold: each costs this process and the
-// server a descriptor, of which there are often 20,000.
-const MostConnections = 19_000
-
-// Env is what rounds need.
-type Env struct {
-	Servers  Servers
-	Threads  int    // of the load client
-	Busy     bool   // the load client spins
-	Profiles string // folder for profiles of the gateway; "" for none
-	Progress report.Progress
+// percentiles adds figures named after each of the percentiles, in milliseconds.
+func (o *outcome) percentiles(name string, value func(p float64) float64, percentiles ...float64) {
+	for _, p := range percentiles {
+		at := fmt.Sprintf("p%g", p)
+		if p == 100 {
+			at = "max"
+		}
+		o.add(name+" "+at, "ms", value(p))
+	}
 }
 
-// stage is what one round of one case has to itself.
-type stage struct {
-	*Env
-	name string // of the round, fit for a file
-	show func(what string)
+func (o *outcome) note(format string, args ...any) {
+	o.notes = append(o.notes, fmt.Sprintf(format, args...))
 }
+
+func (o *outcome) row(scenario, name string, round int, h report.Host) report.Round {
+	return report.Round{
+		Record: "round", Scenario: scenario, Case: name, Round: round, Host: h,
+		Figures: o.figures, Curves: o.curves, Notes: o.notes, Broken: o.broken,
+	}
+}
+
+// invariants are those that are broken.
+type invariants []string
+
+func (b *invariants) say(format string, args ...any) { *b = append(*b, fmt.Sprintf(format, args...)) }
 
 // Run measures rounds of each case and gives them to record as they come.
 func Run(ctx context.Context, env *Env, cases []Case, rounds int, record func(report.Round) error) error {
 	for n := 1; n <= rounds; n++ {
 		for _, c := range cases {
-			show := func(what string) {
+			s := newStage(ctx, env, fmt.Sprintf("%s %s %d", c.Scenario, c.Name, n), func(what string) {
 				env.Progress.Say("round %d of %d, %s: %s: %s", n, rounds, what, c.Scenario, c.Name)
-			}
-			show("starting")
-			name := fileName(fmt.Sprintf("%s %s %d", c.Scenario, c.Name, n))
-			round, err := c.run(ctx, stage{env, name, show})
-			if err != nil {
+			})
+			var h report.Host
+			if err := s.perform(func() { h = hosted(func() { s.part(func() { c.round(s) }) }) }); err != nil {
 				return fmt.Errorf("%s: %s: round %d: %w", c.Scenario, c.Name, n, err)
 			}
-			round.Round = n
-			if err := record(round); err != nil {
+			if h.Others+h.Steal > disturbing {
+				s.note("others kept the machine busy: time and CPU figures are worse than on a quiet one")
+			}
+			if err := record(s.row(c.Scenario, c.Name, n, h)); err != nil {
 				return fmt.Errorf("recording a round: %w", err)
 			}
 		}
@@ -78,41 +118,18 @@ func Run(ctx context.Context, env *Env, cases []Case, rounds int, record func(re
 	return nil
 }
 
-func (c Case) run(ctx context.Context, s stage) (report.Round, error) {
-	load := proc.LoadAverage()
-	machine, err := proc.MachineUsage()
-	if err != nil {
-		return report.Round{}, err
-	}
-	own, err := ownCPU()
-	if err != nil {
-		return report.Round{}, err
-	}
-	o, err := c.round(ctx, s)
-	if err != nil {
-		return report.Round{}, err
-	}
-	machineAfter, err := proc.MachineUsage()
-	if err != nil {
-		return report.Round{}, err
-	}
-	ownAfter, err := ownCPU()
-	if err != nil {
-		return report.Round{}, err
-	}
-	h := host(load, machineAfter.Sub(machine), ownAfter-own)
-	if h.Others+h.Steal > disturbing {
-		o.notes = append(o.notes, "others kept the machine busy: time and CPU figures are worse than on a quiet one")
-	}
-	return report.Round{
-		Record: "round", Scenario: c.Scenario, Case: c.Name, Figures: o.figures, Curves: o.curves, Notes: o.notes, Broken: o.broken, Host: h,
-	}, nil
-}
-
 // disturbing is the share of the machine that others may use before a round's
 // figures are doubtful.
 const disturbing = 0.05
 
+// hosted does f and returns how busy the machine was meanwhile.
+func hosted(f func()) report.Host {
+	load, machine, own := proc.LoadAverage(), must(proc.MachineUsage()), must(ownCPU())
+	f()
+	return host(load, must(proc.MachineUsage()).Sub(machine), must(ownCPU())-own)
+}
+
+// host is how busy the machine was, own of it by what belongs to the measurement.
 func host(load float64, machine proc.Usage, own time.Duration) report.Host {
 	h := report.Host{LoadAverage: load}
 	if total := machine.Total().Seconds(); total > 0 {
@@ -135,3 +152,6 @@ func ownCPU() (time.Duration, error) {
 	}
 	return own + time.Duration(children.Utime.Nano()+children.Stime.Nano()), nil
 }
+
+// Rows holds a scenario that has no rounds: it gives each of its rows to record.
+type Rows func(ctx context.Context, env *Env, record func(report.Round) error) error

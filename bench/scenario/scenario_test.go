@@ -3,7 +3,6 @@ package scenario
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -12,7 +11,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"ws-gateway/bench/load"
 	"ws-gateway/bench/proc"
 	"ws-gateway/bench/report"
 )
@@ -20,11 +18,10 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func made(name string, order *[]string, err error) Case {
-	return Case{Scenario: "made", Name: name, round: func(context.Context, stage) (outcome, error) {
+	return Case{Scenario: "made", Name: name, round: func(s *stage) {
 		*order = append(*order, name)
-		var o outcome
-		o.add("figure", "B", float64(len(*order)))
-		return o, err
+		s.add("figure", "B", float64(len(*order)))
+		check(err)
 	}}
 }
 
@@ -112,10 +109,11 @@ func TestConnectionsHaveUsersAndCookiesOfTheirOwn(t *testing.T) {
 }
 
 func TestIdleFiguresAreForEachConnection(t *testing.T) {
-	before := held{memory: proc.Memory{Resident: 10_000_000, Proportional: 9_000_000, VmRSS: 10_100_000}, descriptors: 110}
-	after := held{memory: proc.Memory{Resident: 10_300_000, Proportional: 9_250_000, VmRSS: 10_400_000}, descriptors: 1_110}
+	before := held{Process: proc.Process{Memory: proc.Memory{Resident: 10_000_000, Proportional: 9_000_000, VmRSS: 10_100_000}, Descriptors: 110}}
+	after := held{Process: proc.Process{Memory: proc.Memory{Resident: 10_300_000, Proportional: 9_250_000, VmRSS: 10_400_000}, Descriptors: 1_110}}
 	after.kernel = proc.Kernel{Slab: 4_000_000}
-	o := idle{server: IdlePushOnly}.figures(1_000, 500*time.Millisecond, 40*time.Millisecond, before, after)
+	var o outcome
+	idle{server: idlePushOnly}.figures(&o, 1_000, 500*time.Millisecond, 40*time.Millisecond, before, after)
 	want := map[string]report.Figure{
 		"resident, each":                {Value: 300, Goal: 300},
 		"resident as PSS, each":         {Value: 250},
@@ -153,20 +151,47 @@ func TestGoalsStandOnlyWhereTheirConditionsHold(t *testing.T) {
 }
 
 func TestCasesAreNamedByWhatDistinguishesThem(t *testing.T) {
-	echo, err := Echo(10_000, load.Text, 2, Traffic{Size: 1_024, Active: 50, Rate: 2_000})
+	echo, err := Echo{Traffic: Traffic{Size: 1_024, Active: 50, Rate: 2_000, Window: Window{Duration: 1}}, Conns: []int{10_000}, Opcode: "text"}.Cases(Options{Loops: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "10,000 connections of which 50 send, 1,024 B, open loop at 2,000/s, text, server loops: 2"; echo.Name != want {
-		t.Errorf("got %q, want %q", echo.Name, want)
+	if want := "10,000 connections of which 50 send, 1,024 B, open loop at 2,000/s, text, server loops: 2"; echo[0].Name != want {
+		t.Errorf("got %q, want %q", echo[0].Name, want)
 	}
-	if got := Idle(IdlePushOnly, 999, 200, 0).Name; got != "999 connections to gateway without callbacks, cookie of 200 B" {
+	if got := (idle{server: idlePushOnly, conns: 999, cookie: 200}).name(); got != "999 connections to gateway without callbacks, cookie of 200 B" {
 		t.Errorf("got %q", got)
 	}
-	if _, err := Echo(1, load.Binary, 1, Traffic{Size: 3}); err == nil {
-		t.Error("a message of 3 bytes was taken")
+	small := Traffic{Size: 3, Window: Window{Duration: 1}}
+	for _, s := range []Scenario{Echo{Traffic: small}, RoundTrip{Traffic: small}, Ingest{Traffic: small}} {
+		if _, err := s.Cases(Options{}); err == nil {
+			t.Errorf("%T: a message of 3 bytes was taken", s)
+		}
 	}
-	if _, err := RoundTrip(1, false, Traffic{Size: 3}); err == nil {
-		t.Error("an event of 3 bytes was taken")
+}
+
+func TestWhatARoundStartedIsStoppedWhereverItEnds(t *testing.T) {
+	s := newStage(t.Context(), &Env{}, "a round", func(string) {})
+	var stopped []string
+	started := func(what string) { s.cleanup(func() { stopped = append(stopped, what) }) }
+	broken := errors.New("broken")
+	err := s.perform(func() {
+		started("a")
+		within("a part", func() {
+			s.part(func() {
+				started("b")
+				started("c")
+				must(1, broken)
+				t.Error("it went on")
+			})
+		})
+	})
+	if !errors.Is(err, broken) || err.Error() != "a part: broken" || strings.Join(stopped, "") != "cba" {
+		t.Errorf("%v; stopped %v", err, stopped)
 	}
+	defer func() {
+		if recover() == nil {
+			t.Error("another's panic was taken for an error")
+		}
+	}()
+	_ = s.perform(func() { panic("a mistake") })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,18 +14,18 @@ import (
 // work is what goes on beside the good clients: churn and pushes, each on a
 // goroutine of its own.
 type work struct {
-	soaking *soaking
-	quit    [2]context.CancelFunc // of churn and push; of those who listen
-	groups  [2]sync.WaitGroup
-	errs    [3]error
+	soak   *soak
+	quit   [2]context.CancelFunc // of churn and push; of those who listen
+	groups [2]sync.WaitGroup
+	errs   [3]error
 
 	churned, heard load.Gathering
 	calls          uint64
 }
 
 // begin starts it. It must be ended.
-func (k *soaking) begin(ctx context.Context) *work {
-	w := &work{soaking: k}
+func (k *soak) begin(ctx context.Context) *work {
+	w := &work{soak: k}
 	active, stop := context.WithCancel(ctx)
 	listening, deafen := context.WithCancel(ctx)
 	w.quit = [2]context.CancelFunc{stop, deafen}
@@ -39,7 +40,7 @@ func (w *work) end(ctx context.Context) error {
 	w.quit[0]()
 	w.groups[0].Wait()
 	for deadline := time.Now().Add(settling); w.missing() > 0 && time.Now().Before(deadline); {
-		if pause(ctx, sampling, w.soaking.servers()) != nil {
+		if pause(ctx, sampling, nil) != nil {
 			break // sample has met the same
 		}
 	}
@@ -50,34 +51,31 @@ func (w *work) end(ctx context.Context) error {
 
 // missing is how many pushed messages have not arrived.
 func (w *work) missing() int64 {
-	return int64(w.calls*pushedAtOnce) - int64(w.soaking.pushed.Messages())
+	return int64(w.calls*pushedAtOnce) - int64(w.soak.pushed.Messages())
 }
 
 // push calls the send API in turn for all that messages are pushed to, each call
 // when it is due.
 func (w *work) push(ctx context.Context) error {
-	k := w.soaking
+	k := w.soak
 	if k.cfg.Push <= 0 {
 		return nil
 	}
 	ticker := time.NewTicker(time.Duration(float64(time.Second) / k.cfg.Push))
 	defer ticker.Stop()
-	first := flockNumbering + k.cfg.Churners
 	for next := 0; ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
-		command := []byte(`{"payload":{"event":"news","data":"something has happened"},"users":[`)
-		for i := range pushedAtOnce {
-			if i > 0 {
-				command = append(command, ',')
-			}
-			command = fmt.Appendf(command, `"%s-%d"`, pushGroup, first+next)
+		names := make([]string, pushedAtOnce)
+		for i := range names {
+			names[i] = fmt.Sprintf(`"%s-%d"`, pushGroup, k.firstPushed()+next)
 			next = (next + 1) % k.cfg.Pushed
 		}
-		if err := send(k.gateway.Addr(), append(command, `]}`...)); err != nil {
+		command := `{"payload":{"event":"news","data":"something has happened"},"users":[` + strings.Join(names, ",") + `]}`
+		if err := send(k.server.Addr(), []byte(command)); err != nil {
 			return err
 		}
 		w.calls++

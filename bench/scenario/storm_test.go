@@ -3,6 +3,7 @@ package scenario
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"ws-gateway/bench/load"
 	"ws-gateway/bench/sink"
@@ -10,12 +11,12 @@ import (
 
 // passed is a storm of ten connections beside two clients in which nothing went
 // wrong.
-func passed() *tempest {
+func passed() *storm {
 	groups := func(open, closed uint64) map[string]sink.Group {
 		return map[string]sink.Group{goodGroup: {Open: 2}, stormGroup: {Open: open, Close: closed}}
 	}
-	return &tempest{
-		cfg:    StormConfig{Conns: 10, Good: 2},
+	return &storm{
+		watch: watch{stage: new(stage)}, conns: 10, good: 2,
 		before: sight{app: sink.Stats{Groups: groups(10, 0)}},
 		after:  sight{app: sink.Stats{Groups: groups(20, 10)}, metrics: metrics{"connections": 12}},
 	}
@@ -26,13 +27,13 @@ func TestAStormIsJudgedByWhatTheAppWasTold(t *testing.T) {
 	if calm.judge(); len(calm.broken) > 0 {
 		t.Fatalf("nothing was wrong: %v", calm.broken)
 	}
-	for want, spoil := range map[string]func(*tempest){
-		"told of 20 opened and 9 closed": func(p *tempest) { p.after.app.Groups[stormGroup] = sink.Group{Open: 20, Close: 9} },
-		"and 11 are held":                func(p *tempest) { p.after.metrics["connections"] = 11 },
-		"2 close frames had no answer":   func(p *tempest) { p.stuck = 2 },
-		"1 connections that were back":   func(p *tempest) { p.came.Ended = 1 },
-		"good clients":                   func(p *tempest) { p.storm = load.Result{Failures: 1} },
-		"3 wrong events": func(p *tempest) {
+	for want, spoil := range map[string]func(*storm){
+		"told of 20 opened and 9 closed": func(p *storm) { p.after.app.Groups[stormGroup] = sink.Group{Open: 20, Close: 9} },
+		"and 11 are held":                func(p *storm) { p.after.metrics["connections"] = 11 },
+		"2 close frames had no answer":   func(p *storm) { p.stuck = 2 },
+		"1 connections that were back":   func(p *storm) { p.came.Ended = 1 },
+		"good clients":                   func(p *storm) { p.during = load.Result{Failures: 1} },
+		"3 wrong events": func(p *storm) {
 			p.after.app.Groups[stormGroup] = sink.Group{Open: 20, Close: 10, Faults: 3}
 		},
 	} {
@@ -45,12 +46,16 @@ func TestAStormIsJudgedByWhatTheAppWasTold(t *testing.T) {
 }
 
 func TestAStormThatCannotBeIsRefused(t *testing.T) {
-	for _, cfg := range []StormConfig{
-		{}, {Conns: MostConnections, Good: 2, Rate: 1, Size: 64}, {Conns: 10, Good: 1, Rate: 1, Size: 64},
-		{Conns: 10, Good: 2, Size: 64}, {Conns: 10, Good: 2, Rate: 1, Size: 1},
-	} {
-		if _, err := Storm(cfg); err == nil {
-			t.Errorf("%+v was taken", cfg)
+	for _, conns := range []int{0, MostConnections, 10} {
+		for _, bad := range []Storm{{Good: 2, Rate: 1, Size: 1}, {Good: 1, Rate: 1, Size: 64}, {Good: 2, Size: 64}} {
+			bad.Conns, bad.Leave, bad.Spread = []int{conns}, []string{"reset"}, []time.Duration{0}
+			if _, err := bad.Cases(Options{}); err == nil {
+				t.Errorf("%+v was taken", bad)
+			}
 		}
+	}
+	full := Storm{Conns: []int{MostConnections}, Leave: []string{"close"}, Spread: []time.Duration{0}, Good: 2, Rate: 1, Size: 64}
+	if _, err := full.Cases(Options{}); err == nil {
+		t.Error("more connections than there can be were taken")
 	}
 }

@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -10,26 +9,42 @@ import (
 	"ws-gateway/bench/load"
 )
 
-// Stuck measures what others notice while a share of all callbacks, 0 to 1, hang
-// in the app for a while: their round trips, in the open loop at t.Rate. The
-// messages that hang come from connections of their own, as many as it takes that
-// none of them waits behind another.
-func Stuck(conns int, share float64, hang time.Duration, t Traffic) (Case, error) {
-	m, err := load.Event(t.Size)
-	if err != nil {
-		return Case{}, err
+// Stuck measures what others notice while a share of all callbacks hangs in the app
+// for a while: their round trips, in the open loop. The messages that hang come
+// from connections of their own, as many as it takes that none of them waits behind
+// another.
+type Stuck struct {
+	Conns   []int         `default:"1000" placeholder:"N" help:"Connections that are measured; several numbers are several cases."`
+	Hang    []float64     `default:"0,1" placeholder:"PERCENT" help:"Share of the callbacks that hang; several numbers are several cases."`
+	HangFor time.Duration `default:"2s" placeholder:"DUR" help:"How long they do."`
+	Rate    float64       `default:"2000" placeholder:"N" help:"Messages a second, those that hang included."`
+	Size    int           `default:"64" placeholder:"BYTES" help:"Payload of a message."`
+	Window
+}
+
+// Cases are one for each number of connections and share.
+func (x Stuck) Cases(Options) (cases []Case, err error) {
+	t := Traffic{Size: x.Size, Rate: x.Rate, Window: x.Window}
+	m, err := load.Event(x.Size)
+	if err := firstOf(t.possible(), possible("--conns", x.Conns...), err); err != nil {
+		return nil, err
 	}
-	if t.Rate <= 0 || share < 0 || share >= 1 {
-		return Case{}, errors.New("stuck needs a rate above 0, and a share of hanging callbacks from 0 to below 1")
+	for _, conns := range x.Conns {
+		for _, percent := range x.Hang {
+			if x.Rate <= 0 || percent < 0 || percent >= 100 {
+				return nil, errors.New("stuck needs a rate above 0, and a share of hanging callbacks from 0 to below 100 %")
+			}
+			one := stuck{conns: conns, rate: x.Rate * percent / 100, hang: x.HangFor, load: t, message: m}
+			one.load.Rate = x.Rate - one.rate
+			one.others = int(one.rate*x.HangFor.Seconds()*1.5) + 1
+			name := t.describe(conns) + ", no callback hangs"
+			if percent > 0 {
+				name = fmt.Sprintf("%s, %s %% of callbacks hang %v", t.describe(conns), strconv.FormatFloat(percent, 'g', -1, 64), x.HangFor)
+			}
+			cases = append(cases, Case{Scenario: "stuck", Name: name, Gateway: true, round: one.round})
+		}
 	}
-	x := stuck{conns: conns, rate: t.Rate * share, hang: hang, traffic: t, message: m}
-	x.traffic.Rate = t.Rate - x.rate
-	x.others = int(x.rate*hang.Seconds()*1.5) + 1
-	name := fmt.Sprintf("%s, no callback hangs", t.describe(conns))
-	if share > 0 {
-		name = fmt.Sprintf("%s, %s %% of callbacks hang %v", t.describe(conns), strconv.FormatFloat(100*share, 'g', -1, 64), hang)
-	}
-	return Case{Scenario: "stuck", Name: name, round: x.round}, nil
+	return cases, nil
 }
 
 type stuck struct {
@@ -37,62 +52,38 @@ type stuck struct {
 	others  int     // those whose callbacks hang
 	rate    float64 // of these, a second
 	hang    time.Duration
-	traffic Traffic // of those that are measured
+	load    Traffic // of those that are measured
 	message *load.Message
 }
 
 // hungUser begins the names of users whose callbacks hang.
 const hungUser = "hung-"
 
-// stuckGoal is section 4's "p99 of the others" for 2,000 messages a second of which
-// one in a hundred hangs.
+// stuckGoal is for the p99 of the others, at 2,000 messages a second of which one in
+// a hundred hangs.
 const stuckGoal = 10
 
-func (x stuck) round(ctx context.Context, s stage) (outcome, error) {
-	gateway, app, control, err := s.Servers.startAround(ctx, []string{"--mute", hungUser, "--hang", x.hang.String()}, patient)
-	if err != nil {
-		return outcome{}, err
-	}
-	defer app.Stop(stopGrace)
-	defer gateway.Stop(stopGrace)
-	c, err := s.connect(ctx, load.Config{Target: gateway.Addr(), Header: identity(0)}, x.conns)
-	if err != nil {
-		return outcome{}, err
-	}
-	defer c.Close()
+func (x stuck) round(s *stage) {
+	gateway, app := s.around([]string{"--mute", hungUser, "--hang", x.hang.String()}, patient)
+	c := s.users(gateway, x.conns)
 	if x.rate > 0 {
-		hung, err := s.connect(ctx, load.Config{Target: gateway.Addr(), Header: func(dst []byte, conn int) []byte {
-			return fmt.Appendf(dst, "X-Bfl-User: %s%d\r\n", hungUser, conn)
-		}}, x.others)
-		if err != nil {
-			return outcome{}, err
-		}
-		defer hung.Close()
-		defer hung.Start(load.Traffic{Message: x.message, Rate: x.rate, OneWay: true}).End()
-		if err := pause(ctx, x.hang, nil); err != nil { // until as many hang as ever will
-			return outcome{}, err
-		}
+		hung := s.connect(load.Config{Target: gateway.Addr(), Header: named(hungUser, 0)}, x.others)
+		flow := hung.Start(load.Traffic{Message: x.message, Rate: x.rate, OneWay: true})
+		s.cleanup(func() { flow.End() })
+		s.pause(x.hang) // until as many hang as ever will
 	}
-	r, used, err := s.window(ctx, c, x.traffic, x.message, gateway, app)
-	if err != nil {
-		return outcome{}, err
+	r, used := s.traffic(c, x.load, x.message, gateway, app.Process)
+	all := must(scrape(gateway.Addr()))
+	if seen := must(app.Stats()); seen.Failed > 0 {
+		check(fmt.Errorf("the app reports %d failures: %s", seen.Failed, seen.Failure))
 	}
-	all, err := scrape(gateway.Addr())
-	if err != nil {
-		return outcome{}, err
-	}
-	if seen, err := control.Stats(); err != nil || seen.Failed > 0 {
-		return outcome{}, errors.Join(err, fmt.Errorf("the app reports %d failures: %s", seen.Failed, seen.Failure))
-	}
-	var o outcome
-	o.addTraffic(r, s.Busy)
-	for i, f := range o.figures {
+	s.addTraffic(r)
+	for i, f := range s.figures {
 		if f.Name == "latency p99" {
-			o.figures[i].Goal = stuckGoal
+			s.figures[i].Goal = stuckGoal
 		}
 	}
-	o.add("round trips", "1/s", r.Rate())
-	o.add("callbacks in flight at the end", "", all["callbacks_in_flight"])
-	o.add("gateway CPU, a million", "s", used[0].perMillion(r.Messages))
-	return o, nil
+	s.add("round trips", "1/s", r.Rate())
+	s.add("callbacks in flight at the end", "", all["callbacks_in_flight"])
+	s.add("gateway CPU, a million", "s", used[0].perMillion(r.Messages))
 }

@@ -1,11 +1,9 @@
 package scenario
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"runtime"
-	"strings"
 	"time"
 
 	"ws-gateway/bench/child"
@@ -14,15 +12,29 @@ import (
 	"ws-gateway/bench/report"
 )
 
-// Traffic says how echo and roundtrip send.
+// Traffic says how messages are sent.
 type Traffic struct {
-	Size     int           // bytes of a message
-	Active   int           // connections that send; 0: all
-	Rate     float64       // messages a second, open loop; 0: closed loop
-	Depth    int           // messages of a connection under way in the closed loop; 0: 1
-	OneWay   bool          // no replies are due; needs a Rate
-	Warmup   time.Duration // before the window that is measured
-	Duration time.Duration // of this window
+	Size   int     `default:"64" placeholder:"BYTES" help:"Payload of a message."`
+	Active int     `default:"0" placeholder:"N" help:"Connections that send; the others are idle. 0: all."`
+	Rate   float64 `default:"0" placeholder:"N" help:"Messages a second, sent when they are due and not when the last reply came (open loop). 0: closed loop."`
+	Window
+
+	depth  int  // messages of a connection under way in the closed loop; 0: 1
+	oneWay bool // no replies are due; needs a Rate
+}
+
+// Window is the part of a round that is measured.
+type Window struct {
+	Warmup   time.Duration `default:"500ms" placeholder:"DUR" help:"Time before the part of a round that is measured."`
+	Duration time.Duration `default:"3s" placeholder:"DUR" help:"Time that is measured in a round."`
+}
+
+// possible checks the options.
+func (t Traffic) possible() error {
+	if t.Active < 0 || t.Rate < 0 || t.Warmup < 0 || t.Duration <= 0 {
+		return errors.New("--active, --rate and --warmup must not be below 0, --duration above it")
+	}
+	return nil
 }
 
 // describe names the traffic for a case's name.
@@ -31,14 +43,18 @@ func (t Traffic) describe(conns int) string {
 	if t.Active > 0 && t.Active < conns {
 		text += fmt.Sprintf(" of which %s send", count(t.Active))
 	}
-	text += fmt.Sprintf(", %s B", count(t.Size))
-	if t.Rate > 0 {
-		return text + fmt.Sprintf(", open loop at %s/s", count(int(t.Rate)))
+	return text + fmt.Sprintf(", %s B", count(t.Size)) + t.loop()
+}
+
+func (t Traffic) loop() string {
+	switch {
+	case t.Rate > 0:
+		return fmt.Sprintf(", open loop at %s/s", count(int(t.Rate)))
+	case t.depth > 1:
+		return fmt.Sprintf(", closed loop %s deep", count(t.depth))
+	default:
+		return ", closed loop"
 	}
-	if t.Depth > 1 {
-		return text + fmt.Sprintf(", closed loop %s deep", count(t.Depth))
-	}
-	return text + ", closed loop"
 }
 
 // cost is what a process used in the window.
@@ -47,132 +63,91 @@ type cost struct {
 	switches uint64 // voluntary: it slept and was woken
 }
 
+// since is what was used after before.
+func (c cost) since(before cost) cost {
+	return cost{cpu: c.cpu - before.cpu, switches: c.switches - min(c.switches, before.switches)}
+}
+
 // perMillion is processor seconds for a million messages.
 func (c cost) perMillion(messages uint64) float64 {
 	return c.cpu.Seconds() / float64(messages) * 1e6
 }
 
-// window sends traffic and measures what it costs the processes, in their order.
-func (s stage) window(ctx context.Context, c *load.Client, t Traffic, m *load.Message, watched ...*child.Process) (load.Result, []cost, error) {
-	s.show("warming up")
-	x := c.Start(load.Traffic{Message: m, Active: t.Active, Rate: t.Rate, Depth: t.Depth, OneWay: t.OneWay})
-	err := pause(ctx, t.Warmup, watched)
-	var before, after []cost
-	if err == nil {
-		s.show("measuring")
-		x.Begin()
-		before, err = costs(watched)
-	}
-	if err == nil {
-		profiled := s.profile(ctx, watched[0], t.Duration)
-		err = errors.Join(pause(ctx, t.Duration, watched), profiled())
-	}
-	if err == nil {
-		after, err = costs(watched)
-	}
-	r := x.End()
-	if err = errors.Join(err, failures(r)); err != nil {
-		return r, nil, err
-	}
-	for i := range after {
-		after[i].cpu -= before[i].cpu
-		after[i].switches -= min(after[i].switches, before[i].switches)
-	}
-	return r, after, nil
-}
+// busy is the share of one processor in per cent.
+func (c cost) busy(of time.Duration) float64 { return 100 * c.cpu.Seconds() / of.Seconds() }
 
-// failures turns what went wrong on connections into an error: figures of a
-// server that errs are worth nothing.
-func failures(r load.Result) error {
-	if r.Failures == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d failures on connections, such as: %s", r.Failures, strings.Join(r.Details, "; "))
-}
+// sleeps are context switches for a thousand messages.
+func (c cost) sleeps(messages uint64) float64 { return float64(c.switches) / float64(messages) * 1e3 }
 
-func costs(watched []*child.Process) ([]cost, error) {
+func costs(watched []*child.Process) []cost {
 	all := make([]cost, len(watched))
 	for i, p := range watched {
-		var err error
-		if all[i].cpu, err = proc.CPU(p.PID()); err != nil {
-			return nil, err
-		}
-		if all[i].switches, _, err = proc.Switches(p.PID()); err != nil {
-			return nil, err
-		}
+		all[i] = cost{cpu: must(proc.CPU(p.PID())), switches: must(proc.Sleeps(p.PID()))}
 	}
-	return all, nil
+	return all
 }
 
-// pause waits, and reports when ctx or a process has ended meanwhile.
-func pause(ctx context.Context, d time.Duration, watched []*child.Process) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return ctx.Err()
+// costing does f and returns what the processes used meanwhile, in their order.
+func costing(watched []*child.Process, f func()) []cost {
+	before := costs(watched)
+	f()
+	after := costs(watched)
+	for i := range after {
+		after[i] = after[i].since(before[i])
 	}
-	return alive(watched)
+	return after
 }
 
-func alive(watched []*child.Process) error {
-	var errs []error
-	for _, p := range watched {
-		errs = append(errs, p.Alive())
-	}
-	return errors.Join(errs...)
+// traffic sends messages and measures what they cost the processes, in their order.
+func (s *stage) traffic(c *load.Client, t Traffic, m *load.Message, watched ...*child.Process) (load.Result, []cost) {
+	s.show("warming up")
+	x := c.Start(load.Traffic{Message: m, Active: t.Active, Rate: t.Rate, Depth: t.depth, OneWay: t.oneWay})
+	return window(s, x, t.Window, watched...)
+}
+
+// window measures what a flow of messages costs the processes, in their order, and
+// ends it. Figures of a server that errs are worth nothing: then the round ends.
+func window[R interface{ Err() error }](s *stage, flow interface {
+	Begin()
+	End() R
+}, w Window, watched ...*child.Process) (result R, used []cost) {
+	err := attempt(func() {
+		s.pause(w.Warmup, watched...)
+		s.show("measuring")
+		flow.Begin()
+		used = costing(watched, func() {
+			s.profiled(watched[0], w.Duration, func() { s.pause(w.Duration, watched...) })
+		})
+	})
+	result = flow.End()
+	check(errors.Join(err, result.Err()))
+	return result, used
 }
 
 // addTraffic reports what the load client saw.
-func (o *outcome) addTraffic(r load.Result, busy bool) {
-	for _, p := range []struct {
-		name string
-		at   float64
-	}{{"latency p50", 50}, {"latency p90", 90}, {"latency p99", 99}, {"latency p99.9", 99.9}, {"latency max", 100}} {
-		o.add(p.name, "ms", r.Percentile(p.at))
-	}
-	o.curves = append(o.curves, report.Curve{Name: "latency", Unit: "ms", Axis: report.Percentile, Points: r.Curve()})
-	o.add("load client CPU, a million", "s", cost{cpu: r.CPU}.perMillion(r.Messages))
-	o.addLimit(r, busy)
+func (s *stage) addTraffic(r load.Result) {
+	s.percentiles("latency", r.Percentile, 50, 90, 99, 99.9, 100)
+	s.curves = append(s.curves, report.Curve{Name: "latency", Unit: "ms", Axis: report.Percentile, Points: r.Curve()})
+	s.add("load client CPU, a million", "s", cost{cpu: r.CPU}.perMillion(r.Messages))
+	s.addLimit(r)
+}
+
+// addServer reports what a server used for the messages of a result.
+func (s *stage) addServer(name string, used cost, r load.Result) {
+	s.add(name+" busy, of one processor", "%", used.busy(r.Elapsed))
+	s.add(name+" sleeps, a thousand", "", used.sleeps(r.Messages))
 }
 
 // addLimit says whether the load client was the limit.
-func (o *outcome) addLimit(r load.Result, busy bool) {
-	o.add("load client, busiest thread", "%", 100*r.Load)
+func (s *stage) addLimit(r load.Result) {
+	s.add("load client, busiest thread", "%", 100*r.Load)
 	switch {
 	case r.Saturated() && r.Waited > 0.2:
-		o.notes = append(o.notes, "the load client waited for a processor: latency and rate are the machine's")
+		s.note("the load client waited for a processor: latency and rate are the machine's")
 	case r.Saturated():
-		o.notes = append(o.notes, "the load client was the limit: latency and rate are its own, server CPU still counts")
+		s.note("the load client was the limit: latency and rate are its own, server CPU still counts")
 	}
-	if busy && runtime.NumCPU() < 2 {
-		o.notes = append(o.notes, "a load client that spins took the server's only processor")
+	if s.Busy && runtime.NumCPU() < 2 {
+		s.note("a load client that spins took the server's only processor")
 	}
-}
-
-// connect opens connections and closes the client again if that fails.
-func (s stage) connect(ctx context.Context, cfg load.Config, conns int) (*load.Client, error) {
-	s.show("connecting")
-	cfg.Threads, cfg.Busy = s.Threads, s.Busy
-	c, err := load.New(cfg)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.grow(ctx, c, conns); err != nil {
-		c.Close()
-		return nil, err
-	}
-	return c, nil
-}
-
-const connectTimeout = 60 * time.Second
-
-func (s stage) grow(ctx context.Context, c *load.Client, conns int) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	if err := c.Connect(ctx, conns); err != nil {
-		return fmt.Errorf("connecting (%d of %d are open): %w", c.Open(), conns, err)
-	}
-	return nil
 }

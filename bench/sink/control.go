@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -18,9 +19,7 @@ type Control struct{ addr netip.AddrPort }
 func At(addr netip.AddrPort) Control { return Control{addr} }
 
 // CallbackURL is what the gateway must call.
-func (c Control) CallbackURL() string { return c.url(CallbackPath) }
-
-func (c Control) url(path string) string { return "http://" + c.addr.String() + path }
+func (c Control) CallbackURL() string { return "http://" + c.addr.String() + CallbackPath }
 
 // SetGateway is App.SetGateway.
 func (c Control) SetGateway(addr netip.AddrPort) error {
@@ -41,21 +40,30 @@ func (c Control) Stats() (Stats, error) {
 	return s, nil
 }
 
-// do makes one request on a connection of its own.
 func (c Control) do(method, path, body string) ([]byte, error) {
+	answer, err := Call(c.addr, method, path, []byte(body), controlTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("speaking to the sink: %w", err)
+	}
+	return answer, nil
+}
+
+// Call makes one request on a connection of its own, and returns the body of an
+// answer that says 200.
+func Call(addr netip.AddrPort, method, path string, body []byte, timeout time.Duration) ([]byte, error) {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
 	req.Header.SetMethod(method)
-	req.SetRequestURI(c.url(path))
-	req.SetBodyString(body)
+	req.SetRequestURI("http://" + addr.String() + path)
+	req.SetBodyRaw(body)
 	req.SetConnectionClose()
-	client := fasthttp.HostClient{Addr: c.addr.String()}
-	if err := client.DoTimeout(req, resp, controlTimeout); err != nil {
-		return nil, fmt.Errorf("speaking to the sink: %w", err)
+	client := fasthttp.HostClient{Addr: addr.String()}
+	if err := client.DoTimeout(req, resp, timeout); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	if resp.StatusCode() != fasthttp.StatusOK {
-		return nil, fmt.Errorf("the sink answered %d to %s", resp.StatusCode(), path)
+		return nil, fmt.Errorf("%s %s: status %d, %.200q", method, path, resp.StatusCode(), resp.Body())
 	}
-	return append([]byte(nil), resp.Body()...), nil
+	return bytes.Clone(resp.Body()), nil
 }

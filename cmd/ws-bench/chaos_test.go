@@ -36,7 +36,7 @@ func TestChaosNamesTheVariantThatCouldNotBeHeld(t *testing.T) {
 
 func TestChaosThatCannotBeIsRefusedWithAReason(t *testing.T) {
 	for want, args := range map[string][]string{
-		`there is no variant "tea"; there are answers; connections;`: {"--only", "tea"},
+		`there is no variant "tea"; there are: answers; connections;`: {"--only", "tea"},
 		"--duration leaves 125ms for each of 8 variants":             {"--duration", "1s"},
 		"--conns must be 1 to":                                       {"--conns", "0"},
 	} {

@@ -11,32 +11,34 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"ws-gateway/bench/scenario"
 )
 
 // streams are where output goes.
 type streams struct{ out, err io.Writer }
 
 type commandLine struct {
-	Idle       idleCommand       `cmd:"" help:"Open connections and hold them: memory and descriptors for each, handshakes."`
-	Echo       echoCommand       `cmd:"" help:"Messages through the echo server on netpoll: rate, server CPU, latency."`
-	Stuck      stuckCommand      `cmd:"" help:"Round trips while some callbacks hang in the app: what the others notice."`
-	Roundtrip  roundTripCommand  `cmd:"" help:"Client → gateway → callback → app → send API → gateway → client: rate, gateway CPU, latency."`
-	Ingest     ingestCommand     `cmd:"" help:"Client → gateway → one POST each, or batches → an app that only takes them: rate, gateway CPU, also against a bare client's."`
-	Push       pushCommand       `cmd:"" help:"Management API → gateway → one connection, one user, several users: calls a second, gateway CPU, latency."`
-	Fanout     fanoutCommand     `cmd:"" help:"One call to 10 to 15,000 connections: time to the last, gateway CPU, delay of others meanwhile."`
-	Abuse      abuseCommand      `cmd:"" help:"Good clients keep a steady rate while phases of abuse go by: what they notice, what the gateway does, what it leaves behind."`
-	Chaos      chaosCommand      `cmd:"" help:"An app that misbehaves in every way, clients that come and go: proof that no event is lost, reordered or invented."`
-	Hub        hubCommand        `cmd:"" help:"The hub in process, with 100,000 to 10 million simulated sessions without sockets: memory, wheel, collections, sends, lists."`
-	Report     reportCommand     `cmd:"" help:"Tables and charts of runs that were written with --json; two commits are compared."`
-	Check      checkCommand      `cmd:"" help:"Count system calls, sleeps and allocations for each message, bytes and descriptors for each connection, and fail where a promise is broken (under a minute)."`
-	Compare    compareCommand    `cmd:"" help:"The echo server on netpoll and its peers, in turn: ratios of CPU, memory and latency for echoes, idle connections and broadcasts."`
-	Storm      stormCommand      `cmd:"" help:"All connections drop and come back at once: time until they are back, CPU, memory, what others notice, what the app is told."`
-	Soak       soakCommand       `cmd:"" help:"Mixed work for long: drift of memory, descriptors and goroutines at an equal number of connections."`
-	EchoServer echoServerCommand `cmd:"" help:"Serve an echo on netpoll alone, for conformance suites and comparisons."`
-	Sink       sinkCommand       `cmd:"" help:"Serve the app of roundtrip: answer each message callback through the send API."`
-	Counter    counterCommand    `cmd:"" hidden:"" help:"Serve the app of ingest, which counts events and finds what is lost or out of order."`
-	Poster     posterCommand     `cmd:"" hidden:"" help:"POST events with a bare client; ingest compares the gateway with it."`
-	Attacker   attackerCommand   `cmd:"" hidden:"" help:"Do one kind of harm; abuse runs these."`
+	Idle       measured[scenario.Idle]      `cmd:"" help:"Open connections and hold them: memory and descriptors for each, handshakes."`
+	Echo       measured[scenario.Echo]      `cmd:"" help:"Messages through the echo server on netpoll: rate, server CPU, latency."`
+	Stuck      measured[scenario.Stuck]     `cmd:"" help:"Round trips while some callbacks hang in the app: what the others notice."`
+	Roundtrip  measured[scenario.RoundTrip] `cmd:"" help:"Client → gateway → callback → app → send API → gateway → client: rate, gateway CPU, latency."`
+	Ingest     measured[scenario.Ingest]    `cmd:"" help:"Client → gateway → one POST each, or batches → an app that only takes them: rate, gateway CPU, also against a bare client's."`
+	Push       measured[scenario.Push]      `cmd:"" help:"Management API → gateway → one connection, one user, several users: calls a second, gateway CPU, latency."`
+	Fanout     measured[scenario.Fanout]    `cmd:"" help:"One call to 10 to 15,000 connections: time to the last, gateway CPU, delay of others meanwhile."`
+	Abuse      inRows[scenario.Abuse]       `cmd:"" help:"Good clients keep a steady rate while phases of abuse go by: what they notice, what the gateway does, what it leaves behind."`
+	Chaos      chaosCommand                 `cmd:"" help:"An app that misbehaves in every way, clients that come and go: proof that no event is lost, reordered or invented."`
+	Hub        measured[scenario.Hub]       `cmd:"" help:"The hub in process, with 100,000 to 10 million simulated sessions without sockets: memory, wheel, collections, sends, lists."`
+	Report     reportCommand                `cmd:"" help:"Tables and charts of runs that were written with --json; two commits are compared."`
+	Check      checkCommand                 `cmd:"" set:"rounds=3" help:"Count system calls, sleeps and allocations for each message, bytes and descriptors for each connection, and fail where a promise is broken (under a minute)."`
+	Compare    compareCommand               `cmd:"" help:"The echo server on netpoll and its peers, in turn: ratios of CPU, memory and latency for echoes, idle connections and broadcasts."`
+	Storm      measured[scenario.Storm]     `cmd:"" help:"All connections drop and come back at once: time until they are back, CPU, memory, what others notice, what the app is told."`
+	Soak       measured[scenario.Soak]      `cmd:"" set:"rounds=1" help:"Mixed work for long: drift of memory, descriptors and goroutines at an equal number of connections."`
+	EchoServer echoServerCommand            `cmd:"" help:"Serve an echo on netpoll alone, for conformance suites and comparisons."`
+	Sink       sinkCommand                  `cmd:"" help:"Serve the app of roundtrip: answer each message callback through the send API."`
+	Counter    counterCommand               `cmd:"" hidden:"" help:"Serve the app of ingest, which counts events and finds what is lost or out of order."`
+	Poster     posterCommand                `cmd:"" hidden:"" help:"POST events with a bare client; ingest compares the gateway with it."`
+	Attacker   attackerCommand              `cmd:"" hidden:"" help:"Do one kind of harm; abuse runs these."`
 
 	HubSimulation hubSimulationCommand `cmd:"" hidden:"" help:"Simulate one size of hub; hub runs these."`
 }
@@ -60,6 +62,7 @@ func run(ctx context.Context, args []string, io *streams) (code int) {
 		kong.Name("ws-bench"),
 		kong.Description("Measure the gateway. What a server costs is read from the kernel, of a process of its own; figures are medians of rounds."),
 		kong.Writers(io.out, io.err),
+		kong.Vars{"rounds": "5"},
 		kong.ValueFormatter(withDefault),
 		kong.Exit(func(c int) { exited = c }),
 		kong.BindTo(ctx, (*context.Context)(nil)),

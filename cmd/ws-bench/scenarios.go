@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"ws-gateway/bench/report"
+	"ws-gateway/bench/scenario"
+)
+
+// runOptions are what scenarios of rounds share.
+type runOptions struct {
+	Rounds int `default:"${rounds}" placeholder:"N" help:"Rounds, each with servers started afresh. The table has medians, smallest and largest."`
+	serverOptions
+}
+
+// measured is the command of a scenario that is measured in rounds.
+type measured[S scenario.Scenario] struct {
+	runOptions
+	Scenario S `embed:""`
+}
+
+// Run measures, and prints a table for each case.
+func (c *measured[S]) Run(ctx context.Context, io *streams) error {
+	return c.run(ctx, io, (*output).tables)
+}
+
+func (c *measured[S]) run(ctx context.Context, io *streams, show func(*output, []report.Round) error) error {
+	if c.Rounds < 1 {
+		return errors.New("--rounds must be at least 1")
+	}
+	cases, err := c.Scenario.Cases(c.Options)
+	if err != nil {
+		return err
+	}
+	gateway := slices.ContainsFunc(cases, func(one scenario.Case) bool { return one.Gateway })
+	return c.with(ctx, io, gateway, func(about report.Run, env *scenario.Env, out *output) error {
+		about.Rounds = c.Rounds
+		return out.hold(about, func(record func(report.Round) error) error {
+			return scenario.Run(ctx, env, cases, c.Rounds, record)
+		}, show)
+	})
+}
+
+// hold writes each round as it comes, and then shows those that there are, also when
+// one failed.
+func (o *output) hold(about report.Run, measure func(record func(report.Round) error) error, show func(*output, []report.Round) error) error {
+	if err := o.record(about); err != nil {
+		return err
+	}
+	var rounds []report.Round
+	failed := measure(func(r report.Round) error {
+		rounds = append(rounds, r)
+		return o.record(r)
+	})
+	o.progress.Clear()
+	return errors.Join(failed, report.WriteHead(o.table, about), show(o, rounds))
+}
+
+// byCase puts the rounds of each case together, in the order of the cases.
+func byCase(rounds []report.Round) (names []string, all map[string][]report.Round) {
+	all = make(map[string][]report.Round)
+	for _, r := range rounds {
+		if all[r.Case] == nil {
+			names = append(names, r.Case)
+		}
+		all[r.Case] = append(all[r.Case], r)
+	}
+	return names, all
+}
+
+// summarise records the summary of each case, and returns them.
+func (o *output) summarise(rounds []report.Round) (all []report.Summary, err error) {
+	names, of := byCase(rounds)
+	for _, name := range names {
+		s := report.Summarise(of[name])
+		all = append(all, s)
+		err = errors.Join(err, o.record(s))
+	}
+	return all, err
+}
+
+// tables shows a table for each case.
+func (o *output) tables(rounds []report.Round) error {
+	summaries, err := o.summarise(rounds)
+	_, of := byCase(rounds)
+	for _, s := range summaries {
+		err = errors.Join(err, report.WriteTable(o.table, s), report.WriteBroken(o.table, of[s.Case]))
+	}
+	return errors.Join(err, verdict(rounds))
+}
+
+var errBroken = errors.New("what must hold did not")
+
+// verdict names the rounds in which something is broken.
+func verdict(rounds []report.Round) error {
+	var names []string
+	for _, r := range rounds {
+		if len(r.Broken) > 0 {
+			names = append(names, r.Case)
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", errBroken, strings.Join(names, ", "))
+}
+
+// checkCommand counts, and fails where a promise is broken by more than its margin.
+// The best of its rounds counts, since others on the machine make figures worse and
+// never better.
+type checkCommand struct{ measured[scenario.Check] }
+
+// Run measures check.
+func (c *checkCommand) Run(ctx context.Context, io *streams) error {
+	return c.run(ctx, io, (*output).promises)
+}
+
+var errPromise = errors.New("what is promised does not hold")
+
+// promises shows them, and names those that are broken.
+func (o *output) promises(rounds []report.Round) error {
+	summaries, err := o.summarise(rounds)
+	all := scenario.Promised(summaries)
+	err = errors.Join(err, report.WritePromises(o.table, all))
+	for _, s := range summaries {
+		for _, n := range s.Notes {
+			fmt.Fprintf(o.table, "  %s: %s\n", s.Case, n.Text)
+		}
+	}
+	var broken []string
+	for _, p := range all {
+		if !p.Held() {
+			broken = append(broken, fmt.Sprintf("%s is %s, at most %s", p.What, report.Number(p.Min), report.Number(p.Most)))
+		}
+	}
+	if broken != nil {
+		err = errors.Join(err, fmt.Errorf("%w: %s", errPromise, strings.Join(broken, "; ")))
+	}
+	return err
+}
+
+// inRows is the command of a scenario that has a row for each of its parts.
+type inRows[S interface {
+	Rows() (scenario.Rows, error)
+	Columns() []report.Column
+}] struct {
+	serverOptions
+	Scenario S `embed:""`
+}
+
+// Run fails when an invariant is broken; latency is reported, and never a failure,
+// since others use the machine too.
+func (c *inRows[S]) Run(ctx context.Context, io *streams) error {
+	hold, err := c.Scenario.Rows()
+	if err != nil {
+		return err
+	}
+	return c.with(ctx, io, true, func(about report.Run, env *scenario.Env, out *output) error {
+		return out.hold(about, func(record func(report.Round) error) error { return hold(ctx, env, record) },
+			func(out *output, rows []report.Round) error {
+				if rows == nil {
+					return nil
+				}
+				_, err := out.summarise(rows)
+				return errors.Join(err, report.WriteRows(out.table, rows[0].Scenario, c.Scenario.Columns(), rows), verdict(rows))
+			})
+	})
+}
+
+// chaosCommand builds the gateway with the race detector if none is named.
+type chaosCommand struct{ inRows[scenario.Chaos] }
+
+// Run measures chaos.
+func (c *chaosCommand) Run(ctx context.Context, io *streams) error {
+	if c.Scenario.Seed == 0 {
+		c.Scenario.Seed = rand.Uint64N(1_000_000) + 1
+	}
+	if _, err := c.Scenario.Rows(); err != nil {
+		return err
+	}
+	if c.Gateway == "" {
+		fmt.Fprintln(io.err, "building the gateway with the race detector")
+		path, remove, err := buildRace(ctx)
+		if err != nil {
+			return err
+		}
+		defer remove()
+		c.Gateway = path
+	}
+	return c.inRows.Run(ctx, io)
+}
+
+type compareCommand struct {
+	runOptions
+	Peers []string `placeholder:"NAME" help:"Servers that the echo server on netpoll is compared with. Default: all of bench/peers, the one in C if there is a C compiler."`
+	scenario.Compare
+}
+
+// Run measures compare.
+func (c *compareCommand) Run(ctx context.Context, io *streams) error {
+	if c.Rounds < 1 {
+		return errors.New("--rounds must be at least 1")
+	}
+	if err := c.Possible(); err != nil {
+		return err
+	}
+	c.Procs = scenario.EchoLoops(c.Procs, c.Threads)
+	return c.with(ctx, io, false, func(about report.Run, env *scenario.Env, out *output) error {
+		peers, remove, err := buildPeers(ctx, c.Peers, out.progress)
+		if err != nil {
+			return err
+		}
+		defer remove()
+		all := c.With(peers)
+		var cases []scenario.Case
+		for _, one := range all {
+			cases = append(cases, one.Cases...)
+		}
+		about.Rounds = c.Rounds
+		return out.hold(about, func(record func(report.Round) error) error {
+			return scenario.Run(ctx, env, cases, c.Rounds, record)
+		}, func(out *output, rounds []report.Round) error {
+			_, err := out.summarise(rounds)
+			fmt.Fprintf(out.table, "Medians, and the rounds' ratios to ours: 2 is twice as much. GOMAXPROCS and loops of each server: %d.\n\n", c.Procs)
+			for _, one := range all {
+				err = errors.Join(err, out.comparison(one, rounds))
+			}
+			return err
+		})
+	})
+}
+
+// comparison writes what came out of one.
+func (o *output) comparison(c scenario.Comparison, rounds []report.Round) error {
+	_, of := byCase(rounds)
+	var own []report.Round
+	for _, one := range c.Cases {
+		own = append(own, of[one.Name]...)
+	}
+	if len(own) == 0 {
+		return nil
+	}
+	var err error
+	ratios := c.Ratios(of)
+	for _, r := range ratios {
+		err = errors.Join(err, o.record(r))
+	}
+	together := report.Summarise(own) // of all servers: what was remarked, and in how many rounds
+	var notes []string
+	for _, n := range together.Notes {
+		notes = append(notes, fmt.Sprintf("%s (%d of %d rounds)", n.Text, n.Rounds, together.Rounds))
+	}
+	return errors.Join(err, report.WriteRatios(o.table, c.Name, ratios, notes))
+}
