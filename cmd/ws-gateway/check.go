@@ -8,9 +8,11 @@ import (
 	"strings"
 
 	"ws-gateway/cmd/ws-gateway/config"
+	"ws-gateway/cmd/ws-gateway/gateway"
 	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/finding"
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
+	"ws-gateway/cmd/ws-gateway/preflight"
 	"ws-gateway/cmd/ws-gateway/program"
 )
 
@@ -33,9 +35,9 @@ func check(p *program.Process, cfg *config.Config) int {
 	for _, warning := range cfg.Warnings {
 		found = append(found, finding.New("configuration", finding.Warn, warning, ""))
 	}
-	found = append(found, preflight(cfg, &around)...)
+	found = append(found, preflight.Run(cfg, &around)...)
 	if cfg.Callback != "" {
-		found = append(found, appFinding(context.Background(), cfg))
+		found = append(found, gateway.FindApp(context.Background(), cfg))
 	}
 	found = append(found, cfg.JudgeSecurity()...)
 	return printReport(p, cfg.Check.JSON, found, program.ExitFailure)
@@ -48,8 +50,8 @@ func misconfigured(p *program.Process, rejected *config.Error) int {
 	for message := range strings.Lines(rejected.Error()) {
 		found = append(found, finding.New("configuration", finding.Fail, strings.TrimSpace(message), ""))
 	}
-	found = append(found, addressFindings(rejected.Bindings)...)
-	found = append(found, fileFindings(rejected.Outputs)...)
+	found = append(found, preflight.Addresses(rejected.Bindings)...)
+	found = append(found, preflight.Files(rejected.Outputs)...)
 	return printReport(p, rejected.JSON, found, program.ExitUsage)
 }
 

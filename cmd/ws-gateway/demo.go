@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
-	"time"
 
 	"github.com/rs/zerolog"
 
 	"ws-gateway/cmd/ws-gateway/config"
 	"ws-gateway/cmd/ws-gateway/demo"
+	"ws-gateway/cmd/ws-gateway/gateway"
 	"ws-gateway/cmd/ws-gateway/program"
 )
 
@@ -20,41 +19,36 @@ func runDemo(p *program.Process, cfg *config.Config, log zerolog.Logger) error {
 	p.CatchStops()
 	listener, err := net.Listen("tcp", cfg.AppListen)
 	if err != nil {
-		return listenError("app-listen", cfg.AppListen, err)
+		return gateway.ListenError("app-listen", cfg.AppListen, err)
 	}
 	defer listener.Close()
 	cfg.Callback = demo.CallbackURL(listener.Addr())
-	g, err := newGateway(cfg, log, p.LogLost)
+	g, err := gateway.New(p, cfg, log)
 	if err != nil {
 		return err
 	}
-	g.level = p.Level
-	app, err := demo.Serve(listener, demoGateway(g), log)
+	app, err := demo.Serve(listener, demoGateway(cfg, g), log)
 	if err != nil {
-		g.discard()
+		g.Discard()
 		return err
 	}
-	if err = g.start(); err == nil {
+	err = g.Serve(func() {
 		log.Info().Stringer("app", listener.Addr()).Msg("demo")
 		app.Welcome(p.Stdout)
-		err = g.untilSignal(p)
-	} else {
-		g.shutdown(time.Now())
-	}
+	})
 	return errors.Join(err, app.End())
 }
 
 // demoGateway is what the app has to know about g.
-func demoGateway(g *gateway) demo.Gateway {
-	at := "http://" + dialable(g.address)
-	if g.cfg.AdminListen != "" {
-		if at = addressOf(g.management); !strings.HasPrefix(at, "unix:") {
-			at = "http://" + dialable(g.management.Addr())
+func demoGateway(c *config.Config, g *gateway.Gateway) demo.Gateway {
+	at := "http://" + dialable(g.ClientsAddr())
+	if c.AdminListen != "" {
+		addr := g.ManagementAddr()
+		if at = "http://" + dialable(addr); addr.Network() == "unix" {
+			at = "unix:" + addr.String()
 		}
 	}
-	return demo.Gateway{
-		Clients: dialable(g.address), Path: g.cfg.Path, UserHeader: g.cfg.UserHeader, API: at, Token: g.cfg.Token,
-	}
+	return demo.Gateway{Clients: dialable(g.ClientsAddr()), Path: c.Path, UserHeader: c.UserHeader, API: at, Token: c.Token}
 }
 
 // dialable is the address at which this host reaches a listener.

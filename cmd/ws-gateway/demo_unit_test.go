@@ -18,7 +18,7 @@ import (
 func TestTheDemoRunsWithATokenAndAPrivateManagementSocket(t *testing.T) {
 	socket := t.TempDir() + "/admin.sock"
 	p := start(t, "demo", "--listen=127.0.0.1:0", "--app-listen=127.0.0.1:0", "--admin-listen=unix:"+socket, "--admin-token=hush-hush", "--user-header=X-Who", "--path=/elsewhere", "--drain-period=0s")
-	app := p.log.await(t, "demo")["app"].(string)
+	app := p.log.Await(t, "demo")["app"].(string)
 
 	dialed := &http.Client{Transport: &http.Transport{}}
 	defer dialed.CloseIdleConnections()
@@ -49,7 +49,7 @@ func TestTheDemoRunsWithATokenAndAPrivateManagementSocket(t *testing.T) {
 
 func TestTheDemoIsNotOfferedToOtherHosts(t *testing.T) {
 	p := start(t, "demo", "--app-listen=127.0.0.1:0", "--listen=127.0.0.1:0")
-	ready := p.log.await(t, "ready")
+	ready := p.log.Await(t, "ready")
 	p.signals <- os.Interrupt
 	p.wait(t)
 	if !strings.HasPrefix(ready["listen"].(string), "127.0.0.1:") {

@@ -95,7 +95,7 @@ func TestTheDocsHaveTheTableOfMetrics(t *testing.T) {
 	}))
 	defer app.Close()
 	p := start(t, "--listen=127.0.0.1:0", "--callback-url="+app.URL, "--callback-batch=2", "--drain-period=0s")
-	address := p.log.await(t, "ready")["listen"].(string)
+	address := p.log.Await(t, "ready")["listen"].(string)
 	// Some are there only once there is something to count: a connection that has come
 	// and gone, a callback, a request.
 	c, _, err := websocket.Dial(t.Context(), "ws://"+address+"/ws", nil)

@@ -1,74 +1,28 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"ws-gateway/cmd/ws-gateway/api"
+	"ws-gateway/cmd/ws-gateway/internal/logtest"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 // unitPatience bounds waits for what must happen, however busy the machine.
-const unitPatience = 2 * time.Minute
-
-// logs collects what a program writes, a line at a time.
-type logs struct {
-	mu    sync.Mutex
-	text  bytes.Buffer
-	lines chan string
-}
-
-func newLogs() *logs { return &logs{lines: make(chan string, 1000)} }
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text.Write(p)
-	for line := range bytes.Lines(p) {
-		select {
-		case l.lines <- string(line):
-		default:
-		}
-	}
-	return len(p), nil
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// await returns the fields of the next line with this message.
-func (l *logs) await(t *testing.T, message string) map[string]any {
-	t.Helper()
-	for {
-		select {
-		case line := <-l.lines:
-			var fields map[string]any
-			if json.Unmarshal([]byte(line), &fields) == nil && fields["message"] == message {
-				return fields
-			}
-		case <-time.After(unitPatience):
-			t.Fatalf("no line %q in\n%s", message, l)
-		}
-	}
-}
+const unitPatience = logtest.Patience
 
 // running is a process in this one.
 type running struct {
-	log     *logs
-	stdout  *logs
+	log     *logtest.Log
+	stdout  *logtest.Log
 	signals chan os.Signal
 	exits   chan int // codes of immediate exits
 	code    chan int
@@ -76,7 +30,7 @@ type running struct {
 
 func start(t *testing.T, args ...string) *running {
 	t.Helper()
-	p := &running{newLogs(), newLogs(), make(chan os.Signal, 2), make(chan int, 1), make(chan int, 1)}
+	p := &running{logtest.New(), logtest.New(), make(chan os.Signal, 2), make(chan int, 1), make(chan int, 1)}
 	go func() {
 		q := program.Process{Args: args, Env: settings.Environment{}, Stdout: p.stdout, Stderr: p.log, Signals: p.signals, Exit: func(code int) { p.exits <- code }}
 		p.code <- run(&q)
@@ -97,7 +51,7 @@ func (p *running) wait(t *testing.T) int {
 
 func TestAGatewayStartsSaysWhereItIsAndEndsOnASignal(t *testing.T) {
 	p := start(t, "--no-callback", "--listen=127.0.0.1:0", "--loops=2", "--max-connections=7")
-	ready := p.log.await(t, "ready")
+	ready := p.log.Await(t, "ready")
 	if ready["max_connections"] != 7.0 || ready["loops"] != 2.0 || ready["fd_limit"] == nil || ready["callback"] != nil || ready["admin"] != nil {
 		t.Errorf("got %v", ready)
 	}
@@ -114,7 +68,7 @@ func TestAGatewayStartsSaysWhereItIsAndEndsOnASignal(t *testing.T) {
 	if code := p.wait(t); code != program.ExitOK {
 		t.Errorf("exit code %d:\n%s", code, p.log)
 	}
-	stopped := p.log.await(t, "stopped")
+	stopped := p.log.Await(t, "stopped")
 	if stopped["connections_closed"] != 0.0 || stopped["events_undelivered"] != 0.0 || stopped["dead_letters"] != 0.0 {
 		t.Errorf("got %v", stopped)
 	}
@@ -124,7 +78,7 @@ func TestManagementMovesToAnAddressOfItsOwn(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "admin.sock")
 	for _, admin := range []string{"127.0.0.1:0", "unix:" + socket} {
 		p := start(t, "--callback-url=http://127.0.0.1:1/x?token=hidden", "--listen=127.0.0.1:0", "--admin-listen="+admin)
-		ready := p.log.await(t, "ready")
+		ready := p.log.Await(t, "ready")
 		if ready["callback"] != "http://127.0.0.1:1/x" {
 			t.Errorf("callback is logged as %v", ready["callback"])
 		}
@@ -204,9 +158,9 @@ func TestHelpVersionAndTheConfigurationGoToStandardOutput(t *testing.T) {
 
 func TestASecondSignalExitsAtOnce(t *testing.T) {
 	p := start(t, "--no-callback", "--listen=127.0.0.1:0", "--drain-delay=8s")
-	p.log.await(t, "ready")
+	p.log.Await(t, "ready")
 	p.signals <- syscall.SIGTERM
-	p.log.await(t, "shutting down")
+	p.log.Await(t, "shutting down")
 	giveUp := time.After(unitPatience)
 	for { // those within the first second are the same wish
 		select {

@@ -14,15 +14,16 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/rs/zerolog"
 
 	"ws-gateway/cmd/ws-gateway/cli"
 	"ws-gateway/cmd/ws-gateway/config"
+	"ws-gateway/cmd/ws-gateway/gateway"
 	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/finding"
+	"ws-gateway/cmd/ws-gateway/preflight"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/cmd/ws-gateway/replay"
 	"ws-gateway/cmd/ws-gateway/settings"
@@ -80,7 +81,7 @@ func refuse(p *program.Process, err error) int {
 	defer p.QueueErrors()()
 	p.Complain(err)
 	if rejected.Command == "run" {
-		p.Complain(finding.Failures(fileFindings(rejected.Outputs)))
+		p.Complain(finding.Failures(preflight.Files(rejected.Outputs)))
 	}
 	return program.ExitUsage
 }
@@ -135,24 +136,19 @@ func health(p *program.Process, c *config.Config, _ zerolog.Logger) error {
 	return cli.Health(p.Stdout, at, path)
 }
 
-// serve is the gateway's life.
-func serve(p *program.Process, cfg *config.Config, log zerolog.Logger) error {
+// serve runs a gateway until it is stopped.
+func serve(p *program.Process, c *config.Config, log zerolog.Logger) error {
 	p.CatchStops()
 	sockets, err := systemd.Inherit(activation.Files(true))
 	if err != nil {
 		return err
 	}
-	for _, warning := range cfg.TakeOver(sockets) {
+	for _, warning := range c.TakeOver(sockets) {
 		log.Warn().Msg(warning)
 	}
-	g, err := newGateway(cfg, log, p.LogLost)
+	g, err := gateway.New(p, c, log)
 	if err != nil {
-		return startFailures(cfg, err)
+		return preflight.Failures(c, err)
 	}
-	g.level = p.Level
-	if err := g.start(); err != nil {
-		g.shutdown(time.Now())
-		return err
-	}
-	return g.untilSignal(p)
+	return g.Serve(func() {})
 }

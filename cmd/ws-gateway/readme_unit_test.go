@@ -17,6 +17,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"ws-gateway/cmd/ws-gateway/internal/logtest"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/cmd/ws-gateway/settings"
 )
@@ -113,7 +114,7 @@ func TestTheExampleAppsAnswerTheirClients(t *testing.T) {
 			t.Parallel()
 			port := freePort(t)
 			p := start(t, "--listen=127.0.0.1:0", "--callback-url=http://127.0.0.1:"+port+"/ws/message", "--drain-period=0s")
-			address := p.log.await(t, "ready")["listen"].(string)
+			address := p.log.Await(t, "ready")["listen"].(string)
 			output := runExample(t, example.file, port, address)
 
 			ctx, cancel := context.WithTimeout(t.Context(), unitPatience)
@@ -160,7 +161,7 @@ func freePort(t *testing.T) string {
 }
 
 // runExample runs a copy of the app that has other ports.
-func runExample(t *testing.T, file, port, gateway string) *logs {
+func runExample(t *testing.T, file, port, gateway string) *logtest.Log {
 	t.Helper()
 	code, err := os.ReadFile(filepath.Join("testdata/apps", file))
 	if err != nil {
@@ -179,7 +180,7 @@ func runExample(t *testing.T, file, port, gateway string) *logs {
 	case ".mjs":
 		command = []string{"node", path}
 	}
-	output := newLogs()
+	output := logtest.New()
 	app := exec.Command(command[0], command[1:]...)
 	app.Stdout, app.Stderr = output, output
 	if err := app.Start(); err != nil {
@@ -207,7 +208,7 @@ func TestTheCallsOfTheREADMEWorkAsTheyStand(t *testing.T) {
 		t.Fatalf("there are %d calls", len(calls))
 	}
 	p := start(t, "--listen=127.0.0.1:0", "--no-callback")
-	address := p.log.await(t, "ready")["listen"].(string)
+	address := p.log.Await(t, "ready")["listen"].(string)
 	ctx, cancel := context.WithTimeout(t.Context(), unitPatience)
 	defer cancel()
 	c := dialAs(t, ctx, address, "alice")

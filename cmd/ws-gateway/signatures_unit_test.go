@@ -106,7 +106,7 @@ func TestTheVerifiersTakeTheGatewaysSignaturesAndNoOthers(t *testing.T) {
 				file := writeTemp(t, "secrets", c.secrets)
 				p := start(t, "--listen=127.0.0.1:0", "--callback-url="+url, "--callback-secret-file="+file, "--drain-period=0s", "--callback-retry-for=2s")
 				ctx, cancel := context.WithTimeout(t.Context(), unitPatience)
-				client := dialAs(t, ctx, p.log.await(t, "ready")["listen"].(string), "älice")
+				client := dialAs(t, ctx, p.log.Await(t, "ready")["listen"].(string), "älice")
 				if err := client.Write(ctx, websocket.MessageText, []byte(`{"event":"hello", "data":"ünïcode"}`)); err != nil {
 					t.Fatal(err)
 				}

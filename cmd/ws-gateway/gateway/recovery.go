@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 // before that is over. The management API answers meanwhile, as the app may use it
 // while it handles these events.
 type recovery struct {
-	g       *gateway
+	g       *Gateway
 	journal *journal.Journal
 	lost    []journal.Entry
 	ctx     context.Context
@@ -22,7 +22,7 @@ type recovery struct {
 	open    sync.Once
 }
 
-func newRecovery(g *gateway) (*recovery, error) {
+func newRecovery(g *Gateway) (*recovery, error) {
 	j, err := journal.Open(g.cfg.Journal, g.log)
 	if err != nil {
 		return nil, err

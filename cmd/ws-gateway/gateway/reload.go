@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"context"
@@ -26,7 +26,7 @@ const slowRead = 5 * time.Second
 
 // hangUp is what SIGHUP asks for: files are opened anew, the configuration is
 // reloaded.
-func (g *gateway) hangUp(ctx context.Context) {
+func (g *Gateway) hangUp(ctx context.Context) {
 	if g.reopen() {
 		g.log.Info().Msg("SIGHUP: files reopened")
 	}
@@ -59,7 +59,7 @@ func (g *gateway) hangUp(ctx context.Context) {
 
 // reload puts into force what has changed and can be changed. An error changes
 // nothing.
-func (g *gateway) reload(ctx context.Context) (changed []string, err error) {
+func (g *Gateway) reload(ctx context.Context) (changed []string, err error) {
 	old := g.config()
 	next, changed, err := reread(ctx, old, func() {
 		g.log.Warn().Msg("SIGHUP: the configuration is still being read: is one of its files a pipe, or on a disk that does not answer? What was in force stays until then, and another SIGHUP waits")
@@ -135,9 +135,9 @@ func reread(ctx context.Context, old *config.Config, slow func()) (next *config.
 }
 
 // warnOfNewLimits is warnOfLimits for what old did not have.
-func (g *gateway) warnOfNewLimits(old, next *config.Config) error {
-	before := g.around.Judge(old.Demand(), g.connectionLimit(old))
-	for _, f := range g.around.Judge(next.Demand(), g.connectionLimit(next)) {
+func (g *Gateway) warnOfNewLimits(old, next *config.Config) error {
+	before := g.limits.Judge(old.Demand(), g.connectionLimit(old))
+	for _, f := range g.limits.Judge(next.Demand(), g.connectionLimit(next)) {
 		switch {
 		case f.State == finding.Fail:
 			return f.Err()
@@ -150,7 +150,7 @@ func (g *gateway) warnOfNewLimits(old, next *config.Config) error {
 
 // prepare has each part check what it would get, and returns what puts it into
 // force.
-func (g *gateway) prepare(next *config.Config) (apply func(), err error) {
+func (g *Gateway) prepare(next *config.Config) (apply func(), err error) {
 	var steps []func()
 	add := func(step func(), stepErr error) {
 		steps, err = append(steps, step), errors.Join(err, stepErr)
@@ -161,7 +161,7 @@ func (g *gateway) prepare(next *config.Config) (apply func(), err error) {
 	add(g.hub.Reload(g.hubConfig(next)))
 	add(g.sockets.Reload(g.netpollConfig(next)))
 	add(g.admin.Reload(g.adminConfig(next)))
-	add(func() { g.level.Set(next.LogLevel) }, nil)
+	add(func() { g.process.Level.Set(next.LogLevel) }, nil)
 	return func() {
 		for _, step := range steps {
 			step()
@@ -170,15 +170,15 @@ func (g *gateway) prepare(next *config.Config) (apply func(), err error) {
 }
 
 // config is the configuration in force.
-func (g *gateway) config() *config.Config { return g.inForce.Load() }
+func (g *Gateway) config() *config.Config { return g.inForce.Load() }
 
 // connectionLimit is how many connections c allows.
-func (g *gateway) connectionLimit(c *config.Config) int {
-	return g.around.Connections(c.Demand())
+func (g *Gateway) connectionLimit(c *config.Config) int {
+	return g.limits.Connections(c.Demand())
 }
 
 // lastReload is admin.Config.LastReload.
-func (g *gateway) lastReload() (admin.LastReload, bool) {
+func (g *Gateway) lastReload() (admin.LastReload, bool) {
 	o, ok := g.record.Last()
 	return admin.LastReload{Time: o.At, Error: o.Error, NeedRestart: o.Restart}, ok
 }

@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"os"
@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"ws-gateway/cmd/ws-gateway/config/configtest"
+	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/forward"
 )
@@ -67,8 +68,8 @@ func differing(a, b any) (names []string) {
 func TestEveryOptionThatIsMarkedReachesWhatIsReloadedAndNoOtherDoes(t *testing.T) {
 	static := map[string][]string{}
 	for name, file := range map[string]string{
-		"forward": "../../forward/reload_test.go", "hub": "../../hub/settings_test.go",
-		"netpoll": "../../netpoll/reload_test.go", "admin": "../../admin/reload_test.go",
+		"forward": "../../../forward/reload_test.go", "hub": "../../../hub/settings_test.go",
+		"netpoll": "../../../netpoll/reload_test.go", "admin": "../../../admin/reload_test.go",
 	} {
 		static[name] = staticFields(t, file)
 	}
@@ -83,7 +84,7 @@ func TestEveryOptionThatIsMarkedReachesWhatIsReloadedAndNoOtherDoes(t *testing.T
 	base := func(option string) []string {
 		return append(configtest.Environment(t, option), "WS_GATEWAY_LISTEN=127.0.0.1:0")
 	}
-	for _, v := range mustParse(t, nil, "WS_GATEWAY_NO_CALLBACK=1").Values {
+	for _, v := range configtest.MustParse(t, nil, "WS_GATEWAY_NO_CALLBACK=1").Values {
 		if slices.Contains(ownOptions, v.Name) || slices.Contains(sourceOptions, v.Name) || v.Name == "no-callback" {
 			continue // no-callback: see the tests of the real binary
 		}
@@ -94,15 +95,15 @@ func TestEveryOptionThatIsMarkedReachesWhatIsReloadedAndNoOtherDoes(t *testing.T
 		env = append(env, needed[v.Name]...)
 		var args []string
 		other := configtest.ValuesFor(t, v).Text[0]
-		before := mustParse(t, nil, env...)
+		before := configtest.MustParse(t, nil, env...)
 		if i := slices.IndexFunc(before.Values, func(o settings.Value) bool { return o.Name == v.Name }); before.Values[i].Shown() == other {
 			other = configtest.ValuesFor(t, v).Text[1]
 		}
 		configtest.Place(t, v, "flag", other, &args, &env)
-		next := mustParse(t, args, env...)
-		g := emptyGateway(before, zerolog.Nop(), nil)
+		next := configtest.MustParse(t, args, env...)
+		g := emptyGateway(new(program.Process), before, zerolog.Nop())
 		g.events = new(forward.Forwarder)
-		g.around.Descriptors = 10_000
+		g.limits.Descriptors = 10_000
 		reached := map[string][]string{}
 		reached["forward"] = differing(g.forwardConfig(before), g.forwardConfig(next))
 		reached["hub"] = differing(g.hubConfig(before), g.hubConfig(next))
@@ -123,7 +124,7 @@ func TestEveryOptionThatIsMarkedReachesWhatIsReloadedAndNoOtherDoes(t *testing.T
 		}
 	}
 	for _, name := range append(ownOptions, sourceOptions...) {
-		all := mustParse(t, nil, "WS_GATEWAY_NO_CALLBACK=1").Values
+		all := configtest.MustParse(t, nil, "WS_GATEWAY_NO_CALLBACK=1").Values
 		if i := slices.IndexFunc(all, func(v settings.Value) bool { return v.Name == name }); i < 0 || !all[i].Reloads() {
 			t.Errorf("--%s is not marked as reloaded", name)
 		}

@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"context"
@@ -14,9 +14,21 @@ import (
 // lastResort is how much longer than --shutdown-timeout a shutdown may take.
 const lastResort = 5 * time.Second
 
-// untilSignal waits for a signal to stop, or for a failure, and shuts down. A
-// second wish to stop ends the process at once.
-func (g *gateway) untilSignal(p *program.Process) error {
+// serve is the life of a gateway: it starts, calls started, waits for a signal to stop
+// or for a failure, and shuts down.
+func (g *Gateway) Serve(started func()) error {
+	if err := g.start(); err != nil {
+		g.shutdown(time.Now())
+		return err
+	}
+	started()
+	return g.untilSignal()
+}
+
+// untilSignal waits for a signal to stop, or for a failure, and shuts down. A second
+// signal ends the process at once.
+func (g *Gateway) untilSignal() error {
+	p := g.process
 	var judge signals.Judge
 	var failure error
 	serving, stopServing := context.WithCancel(g.beside)
@@ -49,7 +61,7 @@ func (g *gateway) untilSignal(p *program.Process) error {
 	return failure
 }
 
-// watchForSecond ends the process at the second wish to stop, until over is closed.
+// watchForSecond ends the process at the second signal to stop, until over is closed.
 func watchForSecond(p *program.Process, judge *signals.Judge, over <-chan struct{}, log zerolog.Logger) {
 	for {
 		select {
@@ -70,7 +82,7 @@ func watchForSecond(p *program.Process, judge *signals.Judge, over <-chan struct
 }
 
 // heedHangUps deals with each SIGHUP, one after the other, until ctx is done.
-func (g *gateway) heedHangUps(ctx context.Context, hangUps <-chan os.Signal) {
+func (g *Gateway) heedHangUps(ctx context.Context, hangUps <-chan os.Signal) {
 	for {
 		select {
 		case <-hangUps:
@@ -84,4 +96,4 @@ func (g *gateway) heedHangUps(ctx context.Context, hangUps <-chan os.Signal) {
 // reopen takes the files that are there now under the names of those that are
 // kept open. Each of them is looked at without that, too, whenever it is written
 // to. It reports whether that has come off.
-func (g *gateway) reopen() bool { return g.events == nil || g.events.Reopen() }
+func (g *Gateway) reopen() bool { return g.events == nil || g.events.Reopen() }

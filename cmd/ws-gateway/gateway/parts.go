@@ -1,0 +1,78 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"slices"
+
+	"ws-gateway/admin"
+	"ws-gateway/cmd/ws-gateway/config"
+	"ws-gateway/forward"
+	"ws-gateway/hub"
+	"ws-gateway/netpoll"
+)
+
+func (g *Gateway) forwardConfig(c *config.Config) forward.Config {
+	fc := c.Forward()
+	fc.Epoch, fc.Clock, fc.Log = rand.Text(), g.clock.Now, g.log
+	fc.Drained = func(key uint64) { g.hub.Resume(key) }
+	fc.Pressure = func(l forward.Level) {
+		g.hub.SetOverloaded(l == forward.Full)
+		g.sockets.SetPressure(l >= forward.Stopped)
+	}
+	if g.recovery != nil {
+		fc.Journal = g.recovery.journal
+	}
+	if c.CallbackReply {
+		fc.Reply = func(key uint64, r forward.Reply) { g.hub.Reply(key, r) }
+	}
+	return fc
+}
+
+func (g *Gateway) hubConfig(c *config.Config) hub.Config {
+	hc := c.Hub(g.connectionLimit(c))
+	hc.Log = g.log
+	if g.events == nil {
+		return hc
+	}
+	hc.Forwarder = g.events
+	if c.Authorizes() {
+		hc.Authorize = g.events.Authorize
+	}
+	if c.CallbackReply || c.Authorizes() {
+		hc.Settle = g.events.Settle
+	}
+	return hc
+}
+
+func (g *Gateway) netpollConfig(c *config.Config) netpoll.Config {
+	nc := c.Netpoll(g.limits.Handshakes(c.Demand()))
+	nc.Handler, nc.Failed, nc.Log = g.hub, g.fail, g.log
+	if c.ByteRate > 0 {
+		nc.Received = g.hub.Received
+	}
+	if c.AdminListen == "" {
+		nc.HandOff = admin.HandOff(func() bool { return g.admin.HasToken() }) // set before the loops start
+	}
+	return nc
+}
+
+func (g *Gateway) adminConfig(c *config.Config) admin.Config {
+	ac := c.Admin()
+	ac.Hub, ac.Sockets, ac.Clock, ac.Log = g.hub, g.sockets.Stats, g.clock.Now, g.log
+	ac.Configuration = func() string { return g.config().Text() }
+	ac.LogLost, ac.LastReload = g.process.LogLost, g.lastReload
+	ac.Collectors = slices.Clip(g.collectors)
+	if g.events != nil {
+		ac.Callbacks, ac.Collectors = g.callbackStats, append(ac.Collectors, g.events.Collectors()...)
+		ac.Health = g.events.Health
+	}
+	return ac
+}
+
+func (g *Gateway) callbackStats() forward.Stats {
+	s := g.events.Stats()
+	if g.recovery != nil {
+		s.Journal = forward.JournalStats(g.recovery.journal.Stats())
+	}
+	return s
+}

@@ -1,0 +1,123 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"ws-gateway/forward"
+	"ws-gateway/netpoll"
+)
+
+// shutdown ends the gateway within --shutdown-timeout from now on, in an order
+// that loses nothing and leaves nobody without an answer:
+//
+//  1. Upgrades get 503 and /readyz says so, for --drain-delay.
+//  2. Connections are closed over --drain-period. The app can send to those that
+//     are left, and events go on to be delivered.
+//  3. What waits for the app is delivered, while the loops see the close
+//     handshakes through and still answer newcomers with 503. The app may send
+//     while it handles these events; that nobody is there any more is no error,
+//     where a refusal could make it fail the event.
+//  4. Sends and closes get 503, the loops end, then the management server.
+//
+// Each step is cut off in time for the next; a client that does not answer the
+// close frame, or an app that is not there, must not make this fail. What could
+// not be delivered is in the last log line.
+func (g *Gateway) shutdown(now time.Time) {
+	c := g.config()
+	end := g.clock.Now() + c.ShutdownTimeout
+	margin := min(c.ShutdownTimeout/20, 500*time.Millisecond)
+
+	g.supervisor.Stopping(c.ShutdownTimeout)
+	g.hub.SetDraining()
+	if g.recovery != nil {
+		g.recovery.stop()
+	}
+	g.before(end-4*margin, func(ctx context.Context) error {
+		return wait(ctx, c.DrainDelay)
+	})
+	if err := g.before(end-3*margin, func(ctx context.Context) error {
+		return g.hub.Drain(ctx, c.DrainPeriod)
+	}); err != nil {
+		// Whoever is left must give a close event before the lanes end.
+		g.cut("closing connections", err)
+		g.before(end-3*margin, g.sockets.Stop)
+	}
+	var left forward.Leftover
+	if g.events != nil {
+		g.before(end-2*margin, func(ctx context.Context) error {
+			defer context.AfterFunc(ctx, g.hub.GiveUp)() // or a callback could wait for a loop that hangs
+			left = g.events.Drain(ctx)
+			return nil
+		})
+	}
+	g.admin.RefuseMutations()
+	g.cut("waiting for clients to answer the close frame", g.before(end-margin, g.sockets.Stop))
+	g.cut("finishing management requests", g.before(end, g.admin.Shutdown))
+	g.endBeside()
+	g.serving.Wait()
+	if g.recovery != nil {
+		g.recovery.end()
+	}
+	g.logStopped(left, time.Since(now))
+}
+
+// before runs a step of which ctx must make an end at the deadline.
+func (g *Gateway) before(deadline time.Duration, step func(ctx context.Context) error) error {
+	ctx, cancel := g.clock.Before(deadline)
+	defer cancel()
+	return step(ctx)
+}
+
+// cut reports a step that was cut off.
+func (g *Gateway) cut(step string, err error) {
+	if err != nil {
+		g.log.Warn().Err(err).Msg("shutdown: cut off " + step)
+	}
+}
+
+// wait returns after d, or with ctx's error.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (g *Gateway) logStopped(left forward.Leftover, took time.Duration) {
+	e := g.log.Info()
+	if left.Events > 0 {
+		e = g.log.Warn()
+	}
+	e.Uint64("connections_closed", g.sockets.Stats().Closed[netpoll.GoingAway]).
+		Int("events_undelivered", left.Events).
+		Int("dead_letters", left.DeadLetters).
+		Dur("took_ms", took).
+		Msg("stopped")
+}
+
+// discard releases what a failed newGateway has made.
+func (g *Gateway) Discard() {
+	g.endBeside()
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	if g.sockets != nil {
+		g.sockets.Stop(over)
+	}
+	for _, ln := range []net.Listener{g.management, g.metrics} {
+		if ln != nil {
+			ln.Close() // and its socket file
+		}
+	}
+	if g.events != nil {
+		g.events.Drain(over)
+	}
+	if g.recovery != nil {
+		g.recovery.end()
+	}
+}
