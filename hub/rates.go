@@ -7,6 +7,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"ws-gateway/netpoll"
+	"ws-gateway/tokenbucket"
 )
 
 // Rates limit what one connection may send. The zero value does not.
@@ -28,12 +29,12 @@ type Rates struct {
 
 // limiter is Rates in the form that connections are checked against.
 type limiter struct {
-	messages, bytes netpoll.Rate
+	messages, bytes tokenbucket.Rate
 	close           bool
 }
 
 // buckets are the token buckets of one connection.
-type buckets struct{ messages, bytes netpoll.Meter }
+type buckets struct{ messages, bytes tokenbucket.Bucket }
 
 func newLimiter(r Rates) (l limiter, err error) {
 	if r.Messages < 0 || r.MessageBurst < 0 || r.Bytes < 0 || r.ByteBurst < 0 {
@@ -47,11 +48,11 @@ func newLimiter(r Rates) (l limiter, err error) {
 	return l, nil
 }
 
-func rateOf(perSecond, burst int) netpoll.Rate {
+func rateOf(perSecond, burst int) tokenbucket.Rate {
 	if burst == 0 {
-		return netpoll.NewRate(float64(perSecond), 2*float64(perSecond))
+		return tokenbucket.NewRate(float64(perSecond), 2*float64(perSecond))
 	}
-	return netpoll.NewRate(float64(perSecond), float64(burst))
+	return tokenbucket.NewRate(float64(perSecond), float64(burst))
 }
 
 func (l *limiter) limited() bool { return l.messages.Limited() || l.bytes.Limited() }

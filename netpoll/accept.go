@@ -13,6 +13,8 @@ import (
 
 	"github.com/mailru/easygo/netpoll"
 	"golang.org/x/sys/unix"
+
+	"ws-gateway/tokenbucket"
 )
 
 const (
@@ -38,7 +40,7 @@ type acceptor struct {
 	// Owned by the epoll's goroutine.
 	next    int // loop that gets the next connection
 	batches [][]accepted
-	spent   Meter
+	spent   tokenbucket.Bucket
 	by      *pace // that spent is about
 
 	mu        sync.Mutex // guards what follows
@@ -52,13 +54,13 @@ type acceptor struct {
 
 // pace is how fast connections are accepted.
 type pace struct {
-	rate  Rate
+	rate  tokenbucket.Rate
 	grain float64 // connections that are waited for at a time
 }
 
 func newPace(cfg *Config) *pace {
 	perSecond, burst := float64(cfg.AcceptRate), float64(cfg.AcceptBurst)
-	return &pace{rate: NewRate(perSecond, burst), grain: max(1, min(burst, perSecond*acceptGrain.Seconds()))}
+	return &pace{rate: tokenbucket.NewRate(perSecond, burst), grain: max(1, min(burst, perSecond*acceptGrain.Seconds()))}
 }
 
 type listener struct {
