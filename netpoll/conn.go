@@ -140,6 +140,7 @@ func (c *Conn) end(next connState, end End) {
 	l.stats.Closing++
 	l.stats.Closed[end.Cause]++
 	if c.in != nil {
+		c.in.msg = nil // no message will need it, and what is kept counts
 		c.dropMessage()
 		l.stats.BytesUnread += uint64(len(c.in.held))
 		if next == stateLingering { // nobody will decode it

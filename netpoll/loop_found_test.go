@@ -2,6 +2,8 @@ package netpoll
 
 import (
 	"bytes"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -72,6 +74,27 @@ func TestWhatAConnectionHeldDoesNotOutliveIt(t *testing.T) {
 	if used := budget.used.Load(); used != 0 {
 		t.Errorf("%d bytes are kept for connections that have ended", used)
 	}
+}
+
+// What was kept of a small message's memory used to count behind the end of its
+// connection, which then gave way once more, before its close frame was written.
+func TestWhoGivesWayForASmallMessageIsToldWhy(t *testing.T) {
+	const message, budget = 12 << 10, 30 << 10
+	h := newRecorder()
+	s, addr := startServer(t, Config{Handler: h, Loops: 1, MaxMessageSize: 16 << 10, MaxAssemblyMemory: budget})
+	first := dialRaw(t, addr)
+	for i, c := range []*net.TCPConn{first, dialRaw(t, addr), dialRaw(t, addr)} {
+		c.Write(clientFrame(0x02, strings.Repeat("m", message)))
+		if i < 2 {
+			awaitStats(t, s, "the message to arrive", func(n Stats) bool { return n.AssemblyBytes >= int64(i+1)*message })
+		}
+	}
+	got, err := io.ReadAll(first)
+	if want := "\x88\x11\x03\xf5try again later"; string(got) != want || err != nil {
+		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+	first.Close()
+	awaitStats(t, s, "the others to stay", func(n Stats) bool { return n.Open == 2 && n.Closing == 0 && n.Closed[OverCapacity] == 1 })
 }
 
 // While the app is slow a client that is not read for it holds what has been read of
