@@ -206,6 +206,9 @@ func (c *client) understand() {
 		if end < 0 {
 			return
 		}
+		if !bytes.HasPrefix(c.in, []byte("HTTP/1.1 101 ")) && !bytes.HasSuffix(c.in[end+4:], []byte("\n")) {
+			return // a refusal whose text is still to come
+		}
 		if bytes.Contains(c.in, []byte("--header-memory is used up")) { // what came with its head was more than there is room for
 			c.refused = true
 			return

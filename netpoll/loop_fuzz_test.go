@@ -46,6 +46,8 @@ type world struct {
 	live    [fuzzClients]*client
 	inodes  sync.Map // of the sockets given to the loop, by ID
 
+	outboxesOver atomic.Bool // OutboxBudget was exceeded at some time
+
 	storms sync.WaitGroup
 	posted atomic.Int64 // tasks of storms
 	done   int64        // of these; belongs to the loop
@@ -122,6 +124,12 @@ func newWorld(t *testing.T, running, tcp bool) *world {
 		t.Fatal(err)
 	}
 	w.loop = w.srv.Loops()[0]
+	outboxes := &w.srv.ledger.all[OutboxBudget]
+	alarm := outboxes.alarm
+	outboxes.alarm = func() {
+		w.outboxesOver.Store(true)
+		alarm()
+	}
 	unix.TimerfdSettime(w.loop.poll.tickfd, 0, new(unix.ItimerSpec), nil) // the schedule is the clock
 	if tcp {
 		w.listener = listenTCP(t)

@@ -38,6 +38,7 @@ type life struct {
 	closed  int
 	end     End
 	endedAt uint32
+	owed    bool // it ended while output waited
 }
 
 // Traps are what a life does at the next occasion.
@@ -214,7 +215,7 @@ func (h *witness) Resumed(c *Conn) {
 func (h *witness) Closed(c *Conn, end End) {
 	f := h.of(c, "Closed")
 	f.closed++
-	f.end, f.endedAt = end, c.Loop().Now()
+	f.end, f.endedAt, f.owed = end, c.Loop().Now(), c.out != nil || c.loop.corked == c
 	if c.Loop().Lookup(f.id) != nil || c.Reply(ws.OpText, []byte("too late")) || c.Send(NewFrame(ws.OpText, nil)) {
 		h.world.t.Error("a connection that has ended can be found, or takes messages")
 	}
