@@ -23,11 +23,8 @@ type closeOptions struct {
 }
 
 func (o *closeOptions) run(ctx context.Context, s *surroundings) error {
-	switch {
-	case o.All && (len(o.Conn) > 0 || len(o.User) > 0):
-		return usagef("--all means everybody: leave --conn and --user out, or --all")
-	case !o.All && len(o.Conn) == 0 && len(o.User) == 0:
-		return usagef("which connections? --user NAME, --conn ID or --all")
+	if err := checkTargets(o.All, o.Conn, o.User, "which connections?"); err != nil {
+		return err
 	}
 	g, err := o.gateway(s)
 	if err != nil {

@@ -3,16 +3,17 @@ package cli
 import (
 	"maps"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
+	"ws-gateway/cmd/ws-gateway/config"
+	"ws-gateway/cmd/ws-gateway/config/configtest"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 func TestTheGatewayOfTheEnvironmentIsFoundWithItsTokenAndOnlyThere(t *testing.T) {
-	file := writeTemp(t, "token", "from-file\n")
+	file := configtest.WriteTemp(t, "token", "from-file\n")
 	for _, test := range []struct {
 		o            gatewayOptions
 		env          settings.Environment
@@ -60,10 +61,10 @@ func TestTheGatewayOfTheEnvironmentIsFoundWithItsTokenAndOnlyThere(t *testing.T)
 
 // The configuration of the Debian package, as it is delivered and as it is changed.
 func TestAGatewayIsFoundByItsConfigurationFile(t *testing.T) {
-	packaged := writeTemp(t, "gateway.yaml", readFile(t, "../../../deploy/package/gateway.yaml"))
-	tokenFile := writeTemp(t, "token", "of-the-file\n")
-	changed := writeTemp(t, "gateway.yaml", "admin-listen: unix:/run/ws-gateway/admin.sock\nadmin-token-file: "+tokenFile+"\nmax-connections: 5\nallowed-origins: [https://a.example]\n")
-	shared := writeTemp(t, "gateway.yaml", "listen: \"[::]:8080\"\nadmin-token: in-the-file\n")
+	packaged := configtest.WriteTemp(t, "gateway.yaml", readFile(t, "../../../deploy/package/gateway.yaml"))
+	tokenFile := configtest.WriteTemp(t, "token", "of-the-file\n")
+	changed := configtest.WriteTemp(t, "gateway.yaml", "admin-listen: unix:/run/ws-gateway/admin.sock\nadmin-token-file: "+tokenFile+"\nmax-connections: 5\nallowed-origins: [https://a.example]\n")
+	shared := configtest.WriteTemp(t, "gateway.yaml", "listen: \"[::]:8080\"\nadmin-token: in-the-file\n")
 	for _, test := range []struct {
 		config       string // --config
 		standard     string
@@ -95,24 +96,24 @@ func TestAGatewayIsFoundByItsConfigurationFile(t *testing.T) {
 			t.Errorf("%+v with --gateway: %q, %q, %v", test, where, token, err)
 		}
 	}
-	wrong := writeTemp(t, "gateway.yaml", "admin-listen: nonsense\n")
-	for _, file := range []string{"/nonexistent/gateway.yaml", wrong, writeTemp(t, "gateway.yaml", "admin-lisn: x\n"), writeTemp(t, "gateway.yaml", "{")} {
+	wrong := configtest.WriteTemp(t, "gateway.yaml", "admin-listen: nonsense\n")
+	for _, file := range []string{"/nonexistent/gateway.yaml", wrong, configtest.WriteTemp(t, "gateway.yaml", "admin-lisn: x\n"), configtest.WriteTemp(t, "gateway.yaml", "{")} {
 		_, _, err := new(gatewayOptions).locate(inEnvironment(settings.Environment{"WS_GATEWAY_CONFIG": file}), packaged)
 		if exitCodeOf(err) != program.ExitUsage || !strings.Contains(err.Error(), "--gateway") {
 			t.Errorf("%s: %v", file, err)
 		}
 	}
-	for _, standard := range []string{writeTemp(t, "gateway.yaml", "{"), t.TempDir()} {
+	for _, standard := range []string{configtest.WriteTemp(t, "gateway.yaml", "{"), t.TempDir()} {
 		if _, _, err := new(gatewayOptions).locate(inEnvironment(nil), standard); err == nil || !strings.Contains(err.Error(), standard) {
 			t.Errorf("the file that nobody named is not: %v", err)
 		}
 	}
 }
 
-// inEnvironment is what commands have around them. The gateway has fewer options here.
+// inEnvironment is what commands have around them.
 func inEnvironment(env settings.Environment) *surroundings {
 	return &surroundings{env: env, options: func() []string {
-		return []string{"listen", "admin-listen", "admin-token", "admin-token-file", "max-connections", "allowed-origins"}
+		return settings.Names(settings.Options(config.Parser{}.Model().Flags))
 	}}
 }
 
@@ -123,13 +124,4 @@ func readFile(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(text)
-}
-
-func writeTemp(t *testing.T, name, content string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }

@@ -24,10 +24,6 @@ type gatewayOptions struct {
 	Timeout   time.Duration `group:"gateway" default:"10s" min:"10ms" help:"Time for an answer."`
 }
 
-// Variables are options of these commands that are environment variables, too. The
-// gateway does not have them, and must not warn of their variables.
-var Variables = []string{"gateway", "token", "token-file", "timeout"}
-
 // Group is the heading of the options that all commands have that ask a gateway.
 var Group = kong.Group{Key: "gateway", Title: "Gateway:", Description: "Each of these is also an environment variable: --token-file is WS_GATEWAY_TOKEN_FILE."}
 

@@ -39,11 +39,8 @@ type sendOptions struct {
 }
 
 func (o *sendOptions) run(ctx context.Context, s *surroundings) error {
-	switch {
-	case o.All && (len(o.Conn) > 0 || len(o.User) > 0):
-		return usagef("--all means everybody: leave --conn and --user out, or --all")
-	case !o.All && len(o.Conn) == 0 && len(o.User) == 0:
-		return usagef("to whom? --user NAME, --conn ID or --all")
+	if err := checkTargets(o.All, o.Conn, o.User, "to whom?"); err != nil {
+		return err
 	}
 	g, err := o.gateway(s)
 	if err != nil {

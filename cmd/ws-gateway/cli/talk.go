@@ -34,8 +34,8 @@ type talk struct {
 	s           *surroundings
 	ws          *websocket.Conn
 	kind        websocket.MessageType // of what is sent
-	timeout     time.Duration
-	wait        time.Duration
+	timeout     time.Duration         // for a message to leave
+	wait        time.Duration         // for answers, after the last line
 	verbose     bool
 	interactive bool
 	unanswered  int // of the pings that we have sent

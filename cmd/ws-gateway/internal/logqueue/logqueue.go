@@ -1,18 +1,17 @@
-// Package logqueue is a log's way out of the process that never holds anybody up:
-// whoever reads standard error may be slow, stop or end.
+// Package logqueue writes a log so that nobody who logs ever waits, even if the reader of
+// standard error is slow, stops or ends. It imports none of ours.
 //
 //	Write (any goroutine) ──▶ buffer of 1 MiB ──▶ one goroutine ──▶ the file
 //	never waits               full: lines are      may wait for ever
 //	                          lost and counted
 //
-// Lines keep their order. Where some are missing a line says how many, in their
-// place. While one buffer is being written the next one fills: two are all the
-// memory there is.
+// Lines keep their order. If lines are lost, a line in their place says how many. While
+// one buffer is being written the next one fills; there are no more than two.
 //
-// A write that fails, for want of space or because nobody reads any more, loses
-// the lines of its buffer; the next buffer is tried again. The file is used as it
-// was inherited: to make it non-blocking would make it so for everybody who shares
-// it, a shell for example; where somebody else has done that, it is waited for.
+// A write fails if the disk is full or nobody reads any more. It loses the lines of its
+// buffer, and the next buffer is tried again. The file is used as it was inherited: if it
+// were made non-blocking, it would be so for all who share it, a shell for example. If
+// another program has done that, the goroutine waits until the file takes bytes.
 package logqueue
 
 import (
@@ -27,7 +26,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Size is how many bytes of lines wait at most while others are being written.
+// Size bounds the bytes of lines that wait while others are being written.
 const Size = 1 << 20
 
 // Queue is an io.Writer of whole lines.
@@ -37,26 +36,25 @@ type Queue struct {
 	gone atomic.Uint64 // lines lost
 
 	wake  chan struct{} // has one place: there is something to write
-	ended chan struct{} // the goroutine has
+	ended chan struct{} // closed by the goroutine
 
 	mu      sync.Mutex // guards the following
 	buf     []byte
-	missing uint64 // lines that were refused since buf was last taken
+	missing uint64 // lines that were lost since buf was last taken
 	closed  bool
 	writing bool
 	idle    chan struct{} // closed when everything has been written; nil: nobody waits
 }
 
-// New starts a queue that writes to out. lost makes the line that says how many
-// lines are missing in its place. Close is due.
+// New starts a queue that writes to out, and must be closed. lost makes the line that
+// says how many lines are missing.
 func New(out io.Writer, lost func(lines uint64) []byte) *Queue {
 	q := &Queue{out: out, lost: lost, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	go q.run()
 	return q
 }
 
-// Fd is the file's descriptor, to ask whether it is a terminal; of what is no file
-// it is none.
+// Fd is the file's descriptor, which may be a terminal; an invalid one if out is no file.
 func (q *Queue) Fd() uintptr {
 	if file, ok := q.out.(interface{ Fd() uintptr }); ok {
 		return file.Fd()
@@ -64,14 +62,14 @@ func (q *Queue) Fd() uintptr {
 	return ^uintptr(0)
 }
 
-// Lost is how many lines are lost, so far.
+// Lost is how many lines have been lost so far.
 func (q *Queue) Lost() uint64 { return q.gone.Load() }
 
 // Write takes a line, or several, or loses them. It never waits and never fails.
 func (q *Queue) Write(lines []byte) (int, error) {
 	q.mu.Lock()
-	// Once a line is lost all are, until the buffer is taken: so that the line that
-	// says so is in the right place.
+	// After one lost line all are lost until the buffer is taken, so that the line that
+	// says how many is in the right place.
 	switch {
 	case q.closed:
 		q.gone.Add(countLines(lines))
@@ -91,8 +89,8 @@ func (q *Queue) Write(lines []byte) (int, error) {
 
 func countLines(lines []byte) uint64 { return uint64(max(bytes.Count(lines, []byte("\n")), 1)) }
 
-// Flush waits until everything is written, or for as long as within, and reports
-// whether it is.
+// Flush waits until everything is written, but not longer than within. It reports
+// whether everything is written.
 func (q *Queue) Flush(within time.Duration) bool {
 	q.mu.Lock()
 	if len(q.buf) == 0 && q.missing == 0 && !q.writing {
@@ -112,9 +110,8 @@ func (q *Queue) Flush(within time.Duration) bool {
 	}
 }
 
-// Close is Flush, and ends the goroutine if the file lets it go: where nobody reads
-// it stays in its write, which only the process's end can end. Lines that come
-// later are lost.
+// Close is Flush, and then ends the goroutine. If nobody reads, the goroutine stays in
+// its write until the process ends. Later lines are lost.
 func (q *Queue) Close(within time.Duration) bool {
 	q.mu.Lock()
 	q.closed = true
@@ -135,8 +132,8 @@ func (q *Queue) Close(within time.Duration) bool {
 func (q *Queue) run() {
 	defer close(q.ended)
 	var spare []byte
-	var untold uint64 // lines that are lost, and of which no line tells
-	torn := false     // the last line is incomplete
+	var untold uint64 // lines that were lost, and no line has said so
+	torn := false     // the last line in the file is incomplete
 	for {
 		lines, missing, more := q.take(spare)
 		if !more {
@@ -163,19 +160,19 @@ func (q *Queue) run() {
 			q.gone.Add(n)
 			untold += n
 		}
-		untold += missing // told with what is written next
+		untold += missing // said below, or before the next lines
 		if err == nil && untold > 0 {
 			if _, err := writeAll(q.out, q.lost(untold)); err == nil {
 				untold = 0
 			}
 		}
 		if spare = lines[:0]; cap(spare) > 64<<10 {
-			spare = nil // quiet times need no megabyte
+			spare = nil // a quiet gateway needs no megabyte
 		}
 	}
 }
 
-// take waits for lines and gives spare, an empty buffer, for theirs.
+// take waits for lines and exchanges their buffer for spare, which is empty.
 func (q *Queue) take(spare []byte) (buf []byte, missing uint64, more bool) {
 	for {
 		q.mu.Lock()
@@ -200,7 +197,7 @@ func (q *Queue) take(spare []byte) (buf []byte, missing uint64, more bool) {
 	}
 }
 
-// writeAll writes to a file that may be non-blocking by somebody else's doing.
+// writeAll also writes to a file that another program has made non-blocking.
 func writeAll(out io.Writer, buf []byte) (written int, err error) {
 	for written < len(buf) {
 		n, err := out.Write(buf[written:])

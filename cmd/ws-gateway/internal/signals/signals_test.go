@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestSignalsWithinASecondAreOneWish(t *testing.T) {
+func TestSignalsWithinASecondAreOneRequest(t *testing.T) {
 	type arrival struct {
 		after time.Duration // the beginning
 		want  Intent

@@ -1,6 +1,6 @@
 // Package textfile reads the small files that people write: configuration,
-// manifests, certificates, tokens. Editors put in front of some of them what
-// nobody sees: a byte order mark, or another encoding than UTF-8.
+// manifests, certificates, tokens. Some editors write an invisible byte order mark in
+// front of them, or another encoding than UTF-8. The package imports none of ours.
 package textfile
 
 import (
@@ -21,8 +21,8 @@ var (
 	errMark     = errors.New("it begins with a byte order mark (BOM), which others that read the file may take for part of the secret: save it as UTF-8 without BOM")
 )
 
-// Read returns the file's text. A byte order mark of UTF-8 is no part of it; a
-// text in UTF-16 or UTF-32 is an error.
+// Read returns the file's text without a byte order mark of UTF-8. A text in UTF-16 or
+// UTF-32 is an error.
 func Read(path string) ([]byte, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -31,7 +31,7 @@ func Read(path string) ([]byte, error) {
 	return Text(data)
 }
 
-// Text is Read for what has been read already.
+// Text is Read for a file that has been read already.
 func Text(data []byte) ([]byte, error) {
 	for _, mark := range [...][]byte{utf16LE, utf16BE, utf32BE} {
 		if bytes.HasPrefix(data, mark) {
@@ -41,8 +41,8 @@ func Text(data []byte) ([]byte, error) {
 	return bytes.TrimPrefix(data, bom), nil
 }
 
-// ReadSecret is Read for a secret that another program may read from the same
-// file: a byte order mark is an error, since the other may not pass over it.
+// ReadSecret is Read for a secret. A byte order mark is an error: another program that
+// reads the file may take it for part of the secret.
 func ReadSecret(path string) ([]byte, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -10,6 +10,17 @@ import (
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 )
 
+// checkTargets wants --all or a target. question begins the message if there is neither.
+func checkTargets(all bool, conns, users []string, question string) error {
+	switch targets := len(conns) + len(users); {
+	case all && targets > 0:
+		return usagef("--all means everybody: leave --conn and --user out, or --all")
+	case !all && targets == 0:
+		return usagef("%s --user NAME, --conn ID or --all", question)
+	}
+	return nil
+}
+
 // nobodyOptions are the options of commands that may match no connection.
 type nobodyOptions struct {
 	FailIfNone bool `help:"Exit code 4 if no connection is meant."`
