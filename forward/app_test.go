@@ -176,6 +176,9 @@ func ended() context.Context {
 	return ctx
 }
 
+// longWait is for what must happen, however busy the machine.
+const longWait = 10 * time.Minute
+
 // within is a context of that duration.
 func within(t *testing.T, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), d)

@@ -287,7 +287,7 @@ func chaosOnRealSockets(t *testing.T, pipeline int) {
 		producers.Go(func() { g.produce(f, key, events) })
 	}
 	producers.Wait()
-	equal(t, "left over", f.Drain(within(t, 30*time.Second)), Leftover{})
+	equal(t, "left over", f.Drain(within(t, longWait)), Leftover{})
 	_ = a.http.Close()
 	<-served
 	c.verify(t, f, lanes, events, file)

@@ -28,7 +28,7 @@ func rawApp(t *testing.T, serve func(n int, c net.Conn)) (url string) {
 			if err != nil {
 				return
 			}
-			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = c.SetDeadline(time.Now().Add(longWait))
 			serve(n, c)
 			_ = c.Close()
 		}
@@ -52,7 +52,7 @@ func testLink(t *testing.T, url string) *link {
 func (l *link) exchange(t *testing.T, e *event) (status int, err error) {
 	t.Helper()
 	if !l.connected() {
-		if err := l.connect(context.Background(), time.Now().Add(5*time.Second)); err != nil {
+		if err := l.connect(context.Background(), time.Now().Add(longWait)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -272,7 +272,7 @@ func TestAHangingAppTimesOut(t *testing.T) {
 			_, _ = r.ReadByte()
 		})
 		l := testLink(t, url)
-		if err := l.connect(context.Background(), time.Now().Add(time.Second)); err != nil {
+		if err := l.connect(context.Background(), time.Now().Add(longWait)); err != nil {
 			t.Fatal(err)
 		}
 		pool := eventPool{levels: MaxJSONDepth}
@@ -302,10 +302,10 @@ func TestAnInterruptedLinkStaysInterrupted(t *testing.T) {
 	if _, err := l.exchange(t, pool.open(&alice, &Request{})); err == nil || !l.wasCut() {
 		t.Errorf("%v", err)
 	}
-	if err := l.connect(context.Background(), time.Now().Add(time.Second)); err != nil {
+	if err := l.connect(context.Background(), time.Now().Add(longWait)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := l.postEvent(pool.open(&alice, &Request{}), time.Now().Add(time.Second)); !errors.Is(err, errCutOff) {
+	if _, _, err := l.postEvent(pool.open(&alice, &Request{}), time.Now().Add(longWait)); !errors.Is(err, errCutOff) {
 		t.Errorf("afterwards: %v", err)
 	}
 }
@@ -404,7 +404,7 @@ func TestWhatComesUnaskedIsNoAnswerToTheNextEvent(t *testing.T) {
 	f.Message(source(1, 0), []byte("0"), false)
 	<-strayed
 	f.Message(source(1, 1), []byte("1"), false)
-	equal(t, "left over", f.Drain(within(t, 10*time.Second)), Leftover{})
+	equal(t, "left over", f.Drain(within(t, longWait)), Leftover{})
 	equal(t, "delivered", f.Stats().Delivered[actionMessage], 2)
 	for _, want := range [...]string{"c1-0 attempt 1", "c1-1 attempt 1", "c1-1 attempt 2"} {
 		select {

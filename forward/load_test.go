@@ -45,7 +45,7 @@ func TestSixtyHangingCallsLeaveFourWorkersForEverybodyElse(t *testing.T) {
 	equal(t, "still hanging", hanging.Load(), 60)
 	equal(t, "in flight", f.Stats().InFlight, 60)
 	close(release)
-	equal(t, "left over", f.Drain(within(t, 20*time.Second)), Leftover{})
+	equal(t, "left over", f.Drain(within(t, longWait)), Leftover{})
 }
 
 func TestABacklogStarvesNoLaneWithOne(t *testing.T) {
@@ -156,7 +156,7 @@ func TestTheAppsRecoveryWithAHundredThousandEventsWaiting(t *testing.T) {
 			runtime.Gosched()
 		}
 		close(started)
-		equal(t, "left over", f.Drain(within(t, 60*time.Second)), Leftover{})
+		equal(t, "left over", f.Drain(within(t, longWait)), Leftover{})
 		equal(t, "delivered", f.Stats().Delivered[actionMessage], lanes)
 		if early.Load() > 2 || most.Load() > 64 {
 			t.Errorf("batch %d: %d at once while the app came back, %d later", batch, early.Load(), most.Load())
@@ -194,7 +194,7 @@ func TestMemoryStaysUnderItsBoundAsMeasured(t *testing.T) {
 			t.Errorf("batch %d: %d bytes are held, the bound is %d", batch, held, limit)
 		}
 		close(release)
-		f.Drain(within(t, 60*time.Second))
+		f.Drain(within(t, longWait))
 		equal(t, "bytes in the end", f.Stats().Bytes, 0)
 	}
 }

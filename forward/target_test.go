@@ -36,7 +36,7 @@ func deliverTo(t *testing.T, cfg Config) (Stats, *logBuffer) {
 	f.Start()
 	f.Message(source(1, 0), []byte("1"), false)
 	f.Message(source(1, 1), []byte("1"), false)
-	f.Drain(within(t, 20*time.Second))
+	f.Drain(within(t, longWait))
 	return f.Stats(), log
 }
 
@@ -165,7 +165,7 @@ func TestTheNameIsResolvedForEachConnection(t *testing.T) {
 	})
 	for i := range 3 {
 		last.Store(uint32(10 + i))
-		_, _ = dial(within(t, 5*time.Second))
+		_, _ = dial(within(t, longWait))
 	}
 	equal(t, "dialled", strings.Join(dialled, " "), "127.0.0.10:1 127.0.0.11:1 127.0.0.12:1")
 }

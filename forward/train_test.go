@@ -153,7 +153,7 @@ func pipelined(t *testing.T, events int, timeout time.Duration, answers func(con
 		f.Message(source(key+1, 0), []byte(`1`), false)
 	}
 	close(waiting)
-	equal(t, "left over", f.Drain(within(t, 20*time.Second)), Leftover{})
+	equal(t, "left over", f.Drain(within(t, longWait)), Leftover{})
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, ids := range a.ids[1:] {
