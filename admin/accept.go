@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ws-gateway/admin/access"
+	"ws-gateway/admin/connlimit"
 	"ws-gateway/admin/listen"
 )
 
@@ -29,11 +30,11 @@ func HandOff(hasToken func() bool) func(peer netip.AddrPort, path []byte) bool {
 // no error, or Shutdown. It may be called for several listeners at a time, and
 // closes ln.
 func (s *Server) Serve(ln net.Listener) error {
-	return s.accept(ln, &s.door, s.http.ServeConn)
+	return s.accept(ln, s.conns, s.http.ServeConn)
 }
 
-// accept lets ln's connections in through a door.
-func (s *Server) accept(ln net.Listener, d *door, serve func(net.Conn) error) error {
+// accept serves ln's connections within a limit.
+func (s *Server) accept(ln net.Listener, limit *connlimit.Limit, serve func(net.Conn) error) error {
 	defer ln.Close()
 	if !s.open(ln) {
 		return nil
@@ -55,7 +56,7 @@ func (s *Server) accept(ln net.Listener, d *door, serve func(net.Conn) error) er
 		switch {
 		case err == nil:
 			wait.over()
-			d.enter(c, s.cfg.Clock, func(c *caller) { s.serveConn(c, serve) })
+			limit.Serve(c, func(c *connlimit.Conn) { s.serveConn(c, serve) })
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		case !passing(err):
@@ -68,7 +69,7 @@ func (s *Server) accept(ln net.Listener, d *door, serve func(net.Conn) error) er
 
 // serveConn serves a connection to its end. What ended it is of interest to
 // nobody else: whoever can connect can make it fail.
-func (s *Server) serveConn(c *caller, serve func(net.Conn) error) {
+func (s *Server) serveConn(c *connlimit.Conn, serve func(net.Conn) error) {
 	if err := serve(c); err != nil {
 		s.cfg.Log.Debug().Err(err).Msg("a management connection ended")
 	}

@@ -83,13 +83,12 @@ func TestStrangersCannotTakeTheAppsPlaces(t *testing.T) {
 	if got := ln.from(t, "127.0.0.1:1").write(request).read("GET"); got.body != emptyCount {
 		t.Errorf("the app: %d %s", got.status, got.body)
 	}
-	if local, remote, refused := r.admin.door.counts(); local != 1 || remote != maxRemote || refused != 2 {
-		t.Errorf("counted %d local, %d remote, %d refused", local, remote, refused)
+	if got := r.admin.conns.Counts(); got.Local != 1 || got.Remote != maxRemote || got.Refused != 2 {
+		t.Errorf("counted %+v", got)
 	}
 	guests[0].Close()
 	await(t, "the place to be free", func() bool {
-		_, remote, _ := r.admin.door.counts()
-		return remote < maxRemote
+		return r.admin.conns.Counts().Remote < maxRemote
 	})
 	got := ln.from(t, "198.51.100.1:2").write(request).read("GET")
 	if got.status != 403 || !strings.Contains(got.body, "this host only") {

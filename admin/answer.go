@@ -133,3 +133,10 @@ func appendString(dst []byte, s string) []byte {
 	dst = append(dst, s...)
 	return append(dst, '"')
 }
+
+// wholeRefusal is a whole answer for a connection that is not served.
+func wholeRefusal(why string) []byte {
+	body := appendError(nil, fasthttp.StatusServiceUnavailable, why)
+	return append([]byte("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: "+jsonType+
+		"\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"), body...)
+}

@@ -23,7 +23,7 @@ func readBody(ctx *fasthttp.RequestCtx, limit int, at *place) ([]byte, refusal) 
 	if stream == nil {
 		return nil, refusal{}
 	}
-	callerOf(ctx).unread = false                   // from here on what is missing is late or lost
+	connOf(ctx).Unread = false                     // from here on what is missing is late or lost
 	declared := ctx.Request.Header.ContentLength() // negative for a chunked body
 	if declared > limit {
 		return nil, tooLarge(ctx)
@@ -64,14 +64,14 @@ const bytesPerRead = 4 << 10
 
 // noRoom is the answer where other commands hold what there is.
 func noRoom(ctx *fasthttp.RequestCtx) refusal {
-	callerOf(ctx).unread = true
+	connOf(ctx).Unread = true
 	ctx.SetConnectionClose()
 	ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
 	return refusal{fasthttp.StatusServiceUnavailable, "other requests hold all of --api-memory: try again"}
 }
 
 func tooLarge(ctx *fasthttp.RequestCtx) refusal {
-	callerOf(ctx).unread = true
+	connOf(ctx).Unread = true
 	ctx.SetConnectionClose()
 	return refusal{fasthttp.StatusRequestEntityTooLarge, "the request body is larger than --max-api-body"}
 }

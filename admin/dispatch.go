@@ -21,10 +21,10 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 			s.panicked(ctx, t.route, p, t.route.text)
 		}
 	}()
-	if s.door.closed.Load() {
+	if s.conns.Closed() {
 		ctx.SetConnectionClose()
 	}
-	callerOf(ctx).unread = ctx.Request.IsBodyStream()
+	connOf(ctx).Unread = ctx.Request.IsBodyStream()
 	if no.Status != 0 {
 		ctx.SetConnectionClose()
 		s.done(t.route, answerRefusal(ctx, no, false), began)
@@ -54,7 +54,7 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, t target) outcome {
 		ctx.SetConnectionClose()
 		return answerRefusal(ctx, refusal{fasthttp.StatusMisdirectedRequest, "clients are not served on this connection: open a new one"}, false)
 	}
-	peer := callerOf(ctx).peer
+	peer := connOf(ctx).Peer
 	if r.who == access.Everybody {
 		if peer.Place == access.Remote {
 			ctx.SetConnectionClose() // strangers keep nothing
@@ -100,7 +100,7 @@ func (s *Server) forClients(path []byte) bool {
 // handleMalformed answers what is not a request that handle could be given.
 func (s *Server) handleMalformed(ctx *fasthttp.RequestCtx, err error) {
 	no := unreadable(err)
-	if other := callerOf(ctx).mistaken; other != nil {
+	if other := connOf(ctx).Mistaken; other != nil {
 		no = refusal{other.Status, other.Text}
 	}
 	s.requests[unknown.nth][answerRefusal(ctx, no, false)].Add(1)

@@ -187,8 +187,7 @@ func TestASlowReaderHoldsTheWalkAndALostOneEndsIt(t *testing.T) {
 	r.idOf("late")
 	w.Close()
 	await(t, "the list to end", func() bool {
-		inside, _, _ := r.admin.door.counts()
-		return inside == 1 // the client's own keep-alive connection
+		return r.admin.conns.Counts().Local == 1 // the client's own keep-alive connection
 	})
 	if got := r.admin.requests[routeNamed("list").nth][failed].Load(); got != 1 {
 		t.Fatalf("%d lists were cut short, want 1", got)

@@ -76,12 +76,11 @@ func (c apiCollector) Collect(out chan<- prometheus.Metric) {
 			send(apiRequests, prometheus.CounterValue, float64(c.s.requests[i][o].Load()), r.name, name)
 		}
 	}
-	local, remote, turnedAway := c.s.door.counts()
-	send(apiConnections, prometheus.GaugeValue, float64(local), "local")
-	send(apiConnections, prometheus.GaugeValue, float64(remote), "remote")
-	scrapers, _, outdone := c.s.scrapers.counts()
-	send(apiConnections, prometheus.GaugeValue, float64(scrapers), "metrics")
-	send(apiRefused, prometheus.CounterValue, float64(turnedAway+outdone))
+	conns, scrapers := c.s.conns.Counts(), c.s.scrapers.Counts()
+	send(apiConnections, prometheus.GaugeValue, float64(conns.Local), "local")
+	send(apiConnections, prometheus.GaugeValue, float64(conns.Remote), "remote")
+	send(apiConnections, prometheus.GaugeValue, float64(scrapers.Local), "metrics")
+	send(apiRefused, prometheus.CounterValue, float64(conns.Refused+scrapers.Refused))
 	guesses := c.s.rules.Guesses()
 	send(apiWrongTokens, prometheus.CounterValue, float64(guesses.Wrong))
 	send(apiThrottled, prometheus.CounterValue, float64(guesses.Throttled))

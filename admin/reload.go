@@ -59,5 +59,5 @@ func (s *Server) Reload(cfg Config) (apply func(), err error) {
 // returns what is closed when it must end.
 func (s *Server) letIn(ctx *fasthttp.RequestCtx, r *route) (revoked <-chan struct{}, no refusal) {
 	revoked = s.settings.Load().revoked
-	return revoked, refusal(s.rules.Check(&ctx.Request.Header, callerOf(ctx).peer.Place, r.who))
+	return revoked, refusal(s.rules.Check(&ctx.Request.Header, connOf(ctx).Peer.Place, r.who))
 }

@@ -25,7 +25,7 @@ func newScrapes(s *Server) *fasthttp.Server {
 		Handler:        s.handleScrape,
 		ErrorHandler:   s.handleMalformed,
 		Logger:         quietLogger{s.cfg.Log},
-		Concurrency:    2 * maxScrapes, // never reached: the door is narrower
+		Concurrency:    2 * maxScrapes, // never reached: the limit is lower
 		ReadBufferSize: maxHeadBytes,
 		ReadTimeout:    longestScrapeRead,
 		WriteTimeout:   longestScrapeWrite,
@@ -44,14 +44,14 @@ func newScrapes(s *Server) *fasthttp.Server {
 // everybody who connects to ln, without a token. It ends as Serve does, and may be
 // called beside it.
 func (s *Server) ServeMetrics(ln net.Listener) error {
-	return s.accept(ln, &s.scrapers, s.scrapes.ServeConn)
+	return s.accept(ln, s.scrapers, s.scrapes.ServeConn)
 }
 
 // handleScrape answers one request.
 func (s *Server) handleScrape(ctx *fasthttp.RequestCtx) {
-	c := callerOf(ctx)
-	s.scrapers.busy(c, true)
-	c.unread = ctx.Request.IsBodyStream()
+	c := connOf(ctx)
+	s.scrapers.SetBusy(c, true)
+	c.Unread = ctx.Request.IsBodyStream()
 	t, no := targetOf(&ctx.Request.Header)
 	r, began := t.route, time.Now()
 	defer func() {
@@ -77,15 +77,15 @@ func (s *Server) handleScrape(ctx *fasthttp.RequestCtx) {
 // scrape answers with metrics, when it is c's turn: many at once must not take the
 // processors. Who waits may be shown out, so that others are let in meanwhile.
 func (s *Server) scrape(ctx *fasthttp.RequestCtx, t target) outcome {
-	c := callerOf(ctx)
+	c := connOf(ctx)
 	select {
 	case s.scraping <- struct{}{}:
 		defer func() { <-s.scraping }()
-	case <-c.out:
+	case <-c.Evicted:
 	}
-	if !s.scrapers.hold(c, true) {
+	if !s.scrapers.Hold(c, true) {
 		return answerRefusal(ctx, refusal{fasthttp.StatusServiceUnavailable, "too many connections"}, true)
 	}
-	defer s.scrapers.hold(c, false)
+	defer s.scrapers.Hold(c, false)
 	return s.metrics(ctx, t)
 }

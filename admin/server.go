@@ -15,6 +15,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"ws-gateway/admin/access"
+	"ws-gateway/admin/connlimit"
 	"ws-gateway/forward"
 	"ws-gateway/hub"
 	"ws-gateway/netpoll"
@@ -74,6 +75,10 @@ type Config struct {
 // How long one request may take the server's time. A caller on the same host
 // needs none of these; they bound what others can hold.
 const (
+	maxLocal  = 4096          // connections from this host, counted apart: strangers never take the app's
+	maxRemote = 1024          // connections from elsewhere
+	maxPeer   = maxRemote / 4 // of these, one peer's: nobody can take them all
+
 	longestRead  = 30 * time.Second  // from a request's first byte to its last
 	longestWrite = 60 * time.Second  // for the whole of an answer, a streamed list included
 	longestIdle  = 120 * time.Second // between two requests, longer than clients keep connections
@@ -93,9 +98,9 @@ type Server struct {
 
 	settings atomic.Pointer[settings]
 
-	door     door
+	conns    *connlimit.Limit
 	scrapes  *fasthttp.Server
-	scrapers door
+	scrapers *connlimit.Limit
 	scraping chan struct{} // one answer with metrics at a time, for those who only look
 	rooms    rooms         // of commands and lists
 	started  time.Time
@@ -114,6 +119,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, started: time.Now(), closing: make(chan struct{}), scraping: make(chan struct{}, 1), requests: make([][outcomes]atomic.Uint64, len(routes))}
+	full := wholeRefusal("too many management connections")
+	s.conns = connlimit.New(connlimit.Config{Local: maxLocal, Remote: maxRemote, PerPeer: maxPeer, Refusal: full, Clock: cfg.Clock})
+	s.scrapers = connlimit.New(connlimit.Config{Any: maxScrapes, Refusal: full, Clock: cfg.Clock})
 	s.rooms.configure(cfg.Memory)
 	wait := s.wait
 	if cfg.holdBack != nil {
@@ -132,7 +140,7 @@ func New(cfg Config) (*Server, error) {
 		ErrorHandler:       s.handleMalformed,
 		ConnState:          s.connState,
 		Logger:             quietLogger{cfg.Log},
-		Concurrency:        maxLocal + maxRemote, // never reached: the door is narrower
+		Concurrency:        maxLocal + maxRemote, // never reached: the limit is lower
 		ReadBufferSize:     maxHeadBytes,
 		ReadTimeout:        cfg.readTimeout,
 		WriteTimeout:       longestWrite,
@@ -149,7 +157,6 @@ func New(cfg Config) (*Server, error) {
 		NoDefaultDate:         true,
 		NoDefaultContentType:  true,
 	}
-	s.scrapers.most = maxScrapes
 	s.scrapes = newScrapes(s)
 	return s, nil
 }
@@ -225,12 +232,12 @@ func (s *Server) RefuseMutations() { s.retiring.Store(true) }
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.RefuseMutations()
 	s.closeListeners()
-	s.door.shut()
-	s.scrapers.shut()
+	s.conns.Shut()
+	s.scrapers.Shut()
 	gone := make(chan struct{})
 	go func() {
-		s.door.empty.Wait()
-		s.scrapers.empty.Wait()
+		s.conns.Wait()
+		s.scrapers.Wait()
 		close(gone)
 	}()
 	defer s.cancel()
@@ -240,8 +247,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.cancel() // ends the waiting for loops; what else a handler waits for, its connection, ends with this:
-	s.door.cut()
-	s.scrapers.cut()
+	s.conns.Cut()
+	s.scrapers.Cut()
 	<-gone
 	return ctx.Err()
 }
@@ -279,13 +286,16 @@ func (s *Server) closeListeners() {
 	}
 }
 
-// connState is told by fasthttp where a connection stands.
+// connOf is the connection of a request.
+func connOf(ctx *fasthttp.RequestCtx) *connlimit.Conn { return ctx.Conn().(*connlimit.Conn) }
+
+// connState is told by fasthttp whether a connection has a request.
 func (s *Server) connState(c net.Conn, state fasthttp.ConnState) {
 	switch state {
 	case fasthttp.StateActive:
-		s.door.busy(c.(*caller), true)
+		s.conns.SetBusy(c.(*connlimit.Conn), true)
 	case fasthttp.StateIdle:
-		s.door.busy(c.(*caller), false)
+		s.conns.SetBusy(c.(*connlimit.Conn), false)
 	}
 }
 

@@ -75,16 +75,7 @@ func TestShutdownCutsWhatDoesNotFinish(t *testing.T) {
 	ln := newCrowd()
 	r.serve(ln)
 	w := ln.from(t, "127.0.0.1:1").write("POST " + sendPath + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
-	await(t, "the head to be read", func() bool {
-		r.admin.door.mu.Lock()
-		defer r.admin.door.mu.Unlock()
-		for c := range r.admin.door.inside {
-			if c.busy {
-				return true
-			}
-		}
-		return false
-	})
+	await(t, "the head to be read", func() bool { return r.admin.conns.Counts().Busy == 1 })
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := r.admin.Shutdown(ctx); !errors.Is(err, context.Canceled) {

@@ -1,4 +1,4 @@
-package admin
+package connlimit
 
 import (
 	"net"
@@ -11,15 +11,16 @@ import (
 // one that is on its way out.
 func TestWhoTakesAPlaceWaitsUntilItsLastOwnerIsNoLongerServed(t *testing.T) {
 	const places, comers = 4, 500
-	d := &door{most: places}
+	l := New(Config{Any: places})
 	var serving, most atomic.Int64
 	for range comers {
 		ours, theirs := net.Pipe()
 		defer theirs.Close()
-		d.enter(ours, nil, func(c *caller) {
+		l.Serve(ours, func(c *Conn) {
 			if n := serving.Add(1); n > most.Load() {
 				most.Store(n)
 			}
+			l.SetBusy(c, true)
 			c.Read(make([]byte, 1)) // to its end
 			for range 50 {          // it takes its time
 				runtime.Gosched()
@@ -27,12 +28,15 @@ func TestWhoTakesAPlaceWaitsUntilItsLastOwnerIsNoLongerServed(t *testing.T) {
 			serving.Add(-1)
 		})
 	}
-	if _, _, refused := d.counts(); refused != comers-places {
-		t.Errorf("%d had to go, want %d", refused, comers-places)
+	if n := l.Counts().Refused; n != comers-places {
+		t.Errorf("%d had to go, want %d", n, comers-places)
 	}
 	if n := most.Load(); n > places+1 {
 		t.Errorf("%d were served at a time, there are %d places", n, places)
 	}
-	d.cut()
-	d.empty.Wait()
+	l.Cut()
+	l.Wait()
+	if got := l.Counts(); got.Local != 0 || got.Busy != 0 {
+		t.Errorf("at the end: %+v", got)
+	}
 }

@@ -1,4 +1,4 @@
-package admin
+package connlimit
 
 import (
 	"errors"
@@ -8,55 +8,55 @@ import (
 	"ws-gateway/netpoll/wire"
 )
 
-// A deadline of a socket is an instant of the wall's clock. After the process was
-// stopped for a while (SIGSTOP, a virtual machine that was paused) it has passed,
-// although the rest of a request may have come long ago. So it is put off by the
-// time in which the process did not run, as Config.Clock has it.
+// A socket's deadline is an instant of the wall's clock. If the process is stopped for a
+// while (SIGSTOP, a virtual machine that is paused), the deadline passes although the rest
+// of a request may be here. So it is put off by the time in which the process did not run,
+// according to Config.Clock.
 
-// allowance is how long something may take; the zero value is no limit.
+// allowance is the time that something may take; the zero value is no limit.
 type allowance struct {
 	began  time.Duration // by Config.Clock
 	length time.Duration
 }
 
-func (c *caller) allow(t time.Time) allowance {
+func (c *Conn) allow(t time.Time) allowance {
 	if c.clock == nil || t.IsZero() {
 		return allowance{}
 	}
 	return allowance{began: c.clock(), length: time.Until(t)}
 }
 
-// left is how much of it there is.
-func (c *caller) left(a allowance) time.Duration {
+// left is what remains of it.
+func (c *Conn) left(a allowance) time.Duration {
 	if c.clock == nil {
 		return 0
 	}
 	return a.length - (c.clock() - a.began)
 }
 
-// SetReadDeadline remembers how long that is from now.
-func (c *caller) SetReadDeadline(t time.Time) error {
+// SetReadDeadline implements net.Conn.
+func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.reading = c.allow(t)
 	return c.Conn.SetReadDeadline(t)
 }
 
-// SetWriteDeadline remembers how long that is from now.
-func (c *caller) SetWriteDeadline(t time.Time) error {
+// SetWriteDeadline implements net.Conn.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
 	c.writing = c.allow(t)
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// SetDeadline is both.
-func (c *caller) SetDeadline(t time.Time) error {
+// SetDeadline implements net.Conn.
+func (c *Conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// Read notices whose first bytes are of another protocol than HTTP.
-func (c *caller) Read(b []byte) (n int, err error) {
+// Read implements net.Conn. It recognises other protocols than HTTP by their first bytes.
+func (c *Conn) Read(b []byte) (n int, err error) {
 	for {
 		n, err = c.Conn.Read(b)
 		if n > 0 && !c.heard {
-			c.heard, c.mistaken = true, wire.Mistaken(b[:n])
+			c.heard, c.Mistaken = true, wire.Mistaken(b[:n])
 		}
 		if n > 0 || !timedOut(err) {
 			return n, err
@@ -68,8 +68,8 @@ func (c *caller) Read(b []byte) (n int, err error) {
 	}
 }
 
-// Write writes all of b unless its time is over.
-func (c *caller) Write(b []byte) (n int, err error) {
+// Write implements net.Conn. It writes all of b unless its time is over.
+func (c *Conn) Write(b []byte) (n int, err error) {
 	for {
 		var m int
 		m, err = c.Conn.Write(b[n:])

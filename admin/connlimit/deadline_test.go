@@ -1,4 +1,4 @@
-package admin
+package connlimit
 
 import (
 	"io"
@@ -11,7 +11,7 @@ func TestADeadlineIsPutOffByTheTimeInWhichTheProcessDidNotRun(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer ours.Close()
 	defer theirs.Close()
-	c := &caller{Conn: ours}
+	c := &Conn{Conn: ours}
 	buf := make([]byte, 10)
 	soon := func() time.Time { return time.Now().Add(time.Millisecond) }
 
