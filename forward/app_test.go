@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"ws-gateway/forward/callback"
 )
 
 // post is one request that the app has received.
@@ -35,6 +37,7 @@ type fakeApp struct {
 
 	mu    sync.Mutex
 	down  bool
+	open  int             // connections
 	dials []time.Duration // attempts to connect
 	posts []post
 }
@@ -42,6 +45,16 @@ type fakeApp struct {
 func newFakeApp(t *testing.T) *fakeApp {
 	a := &fakeApp{epoch: time.Now(), conns: make(chan net.Conn), quit: make(chan struct{})}
 	a.http.Handler = a
+	a.http.ConnState = func(_ net.Conn, s http.ConnState) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		switch s {
+		case http.StateNew:
+			a.open++
+		case http.StateClosed:
+			a.open--
+		}
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -161,7 +174,7 @@ func bubble(t *testing.T, cfg Config, test func(t *testing.T, f *Forwarder, a *f
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.dialer = func(target) dialFunc { return a.dial }
+		f.dialer = func(callback.Target) callback.DialFunc { return a.dial }
 		f.terms.Load().dial = a.dial
 		f.Start()
 		defer f.Drain(ended())

@@ -76,7 +76,7 @@ func (w *worker) authorize(r *report) {
 	}
 	a := Answer{Status: status, Err: r.outcome}
 	switch {
-	case err == nil && r.outcome == Delivered && w.link.salvaged:
+	case err == nil && r.outcome == Delivered && w.client.StatusOnly:
 		a = Answer{Err: Broken} // who the user is may be in what could not be read
 	case r.outcome == SignatureRefused:
 		a.Status = 0 // it is no answer to the question
@@ -84,18 +84,18 @@ func (w *worker) authorize(r *report) {
 		w.read(&a, e)
 	}
 	f.end(l, e, ending{answer: &a})
-	w.link.forget()
+	w.client.Forget()
 }
 
 // read takes what matters from the answer that the link has read last.
 func (w *worker) read(a *Answer, e *event) {
-	user, found := w.link.field("X-Ws-User")
+	user, found := w.client.Field("X-Ws-User")
 	a.User, a.HasUser = string(user), found
-	contentType, _ := w.link.field("Content-Type")
+	contentType, _ := w.client.Field("Content-Type")
 	a.ContentType = string(contentType)
-	a.Body = w.link.excerpt()
+	a.Body = w.client.Excerpt()
 	if a.Err == Delivered && w.f.cfg.Reply != nil {
-		a.Reply, _ = w.f.replies.read(&w.link, e.requestID())
+		a.Reply, _ = w.f.replies.read(&w.client, e.requestID())
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ws-gateway/forward/callback"
 )
 
 // asked is an answer that outlives done.
@@ -26,7 +28,7 @@ func ask(f *Forwarder, key int, answers chan<- asked) {
 }
 
 func TestTheAnswerToAnOpenDecidesOverTheUpgrade(t *testing.T) {
-	big := strings.Repeat("x", maxAnswerBody+1)
+	big := strings.Repeat("x", callback.MaxBody+1)
 	for _, c := range []struct {
 		name  string
 		serve func(w http.ResponseWriter)
@@ -47,7 +49,7 @@ func TestTheAnswerToAnOpenDecidesOverTheUpgrade(t *testing.T) {
 			w.Header().Set("Content-Length", fmt.Sprint(len(big)))
 			w.WriteHeader(401)
 			_, _ = io.WriteString(w, big)
-		}, asked{Answer: Answer{Status: 401, Err: Rejected, ContentType: "text/plain"}, body: big[:maxExcerpt]}},
+		}, asked{Answer: Answer{Status: 401, Err: Rejected, ContentType: "text/plain"}, body: big[:4<<10]}},
 		{"no, and good bye", func(w http.ResponseWriter) {
 			w.Header().Set("Connection", "close")
 			w.Header().Set("Content-Type", "text/plain")

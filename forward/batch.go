@@ -11,6 +11,9 @@ import (
 // larger: an estimate, which escapes in cookies can exceed.
 const maxBatchBytes = 1 << 20
 
+// maxKeptBody is how large a worker's buffer for the body of a batch may be to be kept.
+const maxKeptBody = 128 << 10
+
 // batch is several events that are POSTed together. It is made when its lanes are
 // first attempted, and is tried again with the same bytes, until it is divided
 // (divide.go) or the app takes part of it (partial.go). Its first lane stands for it in
@@ -168,7 +171,7 @@ func (w *worker) pack(j job) {
 	} else if other := f.look(l); other != nil {
 		f.put(other, f.now())
 	}
-	if cap(w.body) > 4*maxJoined { // not kept while idle
+	if cap(w.body) > maxKeptBody { // not kept while idle
 		w.body = nil
 	}
 	w.body = l.batch.appendBody(w.body[:0])

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"ws-gateway/forward/callback"
 	"ws-gateway/forward/headers"
 	"ws-gateway/jsoncheck"
 )
@@ -148,7 +149,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.Batch, 1)
 	setDefault(&c.Pipeline, 1)
 	setDefault(&c.JSONDepth, MaxJSONDepth)
-	setDefault(&c.ReplyMax, maxAnswerBody)
+	setDefault(&c.ReplyMax, callback.MaxBody)
 	setDefault(&c.QueueEvents, 256)
 	setDefault(&c.QueueBytes, 1<<20)
 	setDefault(&c.Memory, 256<<20)

@@ -235,16 +235,11 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 		for key := range 8 {
 			f.Message(source(key, 0), []byte("1"), false)
 		}
-		open := func() (n int) {
+		open := func() int {
 			synctest.Wait()
-			for _, w := range f.workers {
-				w.link.mu.Lock()
-				if w.link.conn != nil {
-					n++
-				}
-				w.link.mu.Unlock()
-			}
-			return n
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			return a.open
 		}
 		time.Sleep(time.Second)
 		equal(t, "connections after eight at once", open(), 8)

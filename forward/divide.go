@@ -207,7 +207,7 @@ func (f *Forwarder) shrink(l *lane, status int) (back, rest *lane) {
 func (w *worker) concludeBatch(r *report, status int, retryAfter time.Duration) {
 	f, b := w.f, r.job.lane.batch
 	switch {
-	case r.outcome == Delivered && w.link.partial:
+	case r.outcome == Delivered && w.client.Partial:
 		w.settlePartly(r, status, retryAfter)
 	case r.outcome == Delivered:
 		f.divisions.took(f.now())

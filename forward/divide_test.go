@@ -452,7 +452,7 @@ func TestAnAppThatNamesAllThatItDoesNotTakeHasThemGivenUpTogether(t *testing.T) 
 func TestAPartialAnswerThatCannotBeReadHasTheWholeBatchSentAgain(t *testing.T) {
 	for _, body := range []string{
 		"", "null", "[]", `{"failed":1}`, `{}`, `{"failed":[1]}`, `{"failed":[{}]}`, `{"failed":[{"request_id":1}]}`, `{"failed":[{"request_id":"c0-0","retry":"no"}]}`,
-		`{"failed":[{"request_id":"c0-0"}]`, "{\"failed\":[]}\xff", strings.Repeat(" ", maxPartial) + `{"failed":[]}`, strings.Repeat("[", 20_000),
+		`{"failed":[{"request_id":"c0-0"}]`, "{\"failed\":[]}\xff", strings.Repeat(" ", 1<<20) + `{"failed":[]}`, strings.Repeat("[", 20_000),
 	} {
 		bubble(t, Config{Batch: 2, Linger: time.Second}, func(t *testing.T, f *Forwarder, a *fakeApp, log *logBuffer) {
 			a.serve = func(_ post, w http.ResponseWriter, _ *http.Request) {

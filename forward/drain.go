@@ -59,7 +59,7 @@ func (f *Forwarder) stop() {
 	f.pool.stop()
 	f.cancel()
 	for _, w := range f.workers {
-		w.link.interrupt()
+		w.client.Interrupt()
 	}
 	f.delivery.Wait()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unsafe"
 
+	"ws-gateway/forward/callback"
 	"ws-gateway/forward/headers"
 )
 
@@ -48,6 +49,11 @@ type event struct {
 func (e *event) bodyBytes() []byte { return e.buf[:e.body] }
 func (e *event) requestID() []byte { return e.buf[e.body:] }
 func (e *event) connID() []byte    { return e.buf[e.body:][:e.conn] }
+
+// request is the POST of e by itself.
+func (e *event) request() callback.Request {
+	return callback.Request{ID: e.requestID(), Attempt: e.attempts, Cookie: e.cookie, Headers: e.headers, Body: e.bodyBytes()}
+}
 
 // cost is the memory that the event holds, in bytes. Its cookie and headers
 // are counted with the lane.

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ws-gateway/forward/callback"
 	"ws-gateway/forward/deadletter"
 )
 
@@ -14,7 +15,7 @@ import (
 type Forwarder struct {
 	// Static after New.
 	cfg    Config // see terms for what of it can change
-	dialer func(target) dialFunc
+	dialer func(callback.Target) callback.DialFunc
 	policy *policy
 	epoch  time.Time // instants count from here, without Config.Clock
 
@@ -53,7 +54,7 @@ func New(cfg Config) (*Forwarder, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := newTerms(&cfg, target.dialer, nil)
+	t, err := newTerms(&cfg, callback.Target.Dialer, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +64,7 @@ func New(cfg Config) (*Forwarder, error) {
 	}
 	f := &Forwarder{
 		cfg:     cfg,
-		dialer:  target.dialer,
+		dialer:  callback.Target.Dialer,
 		policy:  &policy{random: rand.Float64},
 		epoch:   time.Now(),
 		letters: letters,

@@ -27,7 +27,7 @@ type Health struct {
 
 // Health returns a snapshot.
 func (f *Forwarder) Health() Health {
-	h := Health{App: f.terms.Load().target.name, Failures: f.failures.latest(), Trouble: f.observer.state()}
+	h := Health{App: f.terms.Load().target.Name, Failures: f.failures.latest(), Trouble: f.observer.state()}
 	if since := f.pool.lastShift(&h.Down); since > 0 {
 		h.Since = time.Now().Add(since - f.now())
 	}

@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"bytes"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tidwall/gjson"
 
+	"ws-gateway/forward/callback"
 	"ws-gateway/jsoncheck"
 )
 
@@ -20,13 +20,6 @@ import (
 //
 // names the events that it has not taken, and which of them not to send again. The
 // header is what asks for its body to be read: apps answer with bodies of all kinds.
-const (
-	partialField = "X-Ws-Batch"
-	partialWord  = "partial"
-
-	// maxPartial is how long such a body may be: 10,000 ids and as much again.
-	maxPartial = 1 << 20
-)
 
 // partials counts such answers, and says once for each kind what is wrong with them.
 type partials struct {
@@ -38,18 +31,12 @@ type partials struct {
 	unreadableOnce, unknownOnce sync.Once
 }
 
-// isPartial reports whether the answer that l reads says that it is partial.
-func (l *link) isPartial() bool {
-	value, found := l.field(partialField)
-	return found && bytes.EqualFold(bytes.TrimSpace(value), []byte(partialWord))
-}
-
 // read returns the ids that the answer names, and whether each is to be sent again.
 // ok is false where it cannot be read.
-func (p *partials) read(l *link, tried []*event) (failed map[string]bool, ok bool) {
+func (p *partials) read(c *callback.Client, tried []*event) (failed map[string]bool, ok bool) {
 	p.count.Add(1)
-	if l.completeness == whole {
-		failed, ok = parsePartial(l.body())
+	if c.Completeness == callback.Whole {
+		failed, ok = parsePartial(c.Body())
 	}
 	if !ok {
 		p.unreadable.Add(1)
@@ -102,8 +89,8 @@ func parsePartial(body []byte) (failed map[string]bool, ok bool) {
 // of that first one is over, what follows it and is not named comes again all the same.
 func (w *worker) settlePartly(r *report, status int, retryAfter time.Duration) {
 	f, b, now := w.f, r.job.lane.batch, w.f.now()
-	failed, ok := f.partials.read(&w.link, b.tried)
-	w.link.forget()
+	failed, ok := f.partials.read(&w.client, b.tried)
+	w.client.Forget()
 	if !ok {
 		r.outcome = Broken
 		w.postpone(r, status, retryAfter)

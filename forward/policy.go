@@ -3,12 +3,13 @@ package forward
 import (
 	"context"
 	"errors"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"ws-gateway/forward/callback"
 )
 
 // Outcome is what became of one attempt to deliver an event.
@@ -47,12 +48,6 @@ func (o Outcome) String() string {
 // Label is String for a metric's label.
 func (o Outcome) Label() string { return strings.ReplaceAll(o.String(), " ", "_") }
 
-// dialError says that no connection came about.
-type dialError struct{ err error }
-
-func (e *dialError) Error() string { return e.err.Error() }
-func (e *dialError) Unwrap() error { return e.err }
-
 const statusTooEarly = 425 // RFC 8470
 
 // classify says what an answer's status, or the error that there was instead of
@@ -73,17 +68,17 @@ func classify(status int, err error) Outcome {
 }
 
 func classifyError(err error) Outcome {
-	if errors.Is(err, errCutOff) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, callback.ErrInterrupted) || errors.Is(err, context.Canceled) {
 		return CutOff
 	}
-	var dial *dialError
+	var dial *callback.DialError
 	if errors.As(err, &dial) {
-		if lacksResources(err) {
+		if callback.OutOfResources(err) {
 			return Starved
 		}
 		return Unreachable
 	}
-	if isTimeout(err) {
+	if callback.IsTimeout(err) {
 		return TimedOut
 	}
 	return Broken
@@ -143,18 +138,4 @@ func (p *policy) beforeEnd(now, due time.Duration) time.Duration {
 		return due
 	}
 	return min(due, now+rest/2)
-}
-
-// parseRetryAfter reads the header of that name, seconds or a date
-// (RFC 9110 section 10.2.3); 0 where it says nothing.
-func parseRetryAfter(value []byte, now time.Time) time.Duration {
-	const limit = 24 * time.Hour
-	if seconds, err := strconv.ParseUint(string(value), 10, 32); err == nil {
-		return min(time.Duration(seconds)*time.Second, limit)
-	}
-	date, err := fasthttp.ParseHTTPDate(value)
-	if err != nil {
-		return 0
-	}
-	return min(max(date.Sub(now), 0), limit)
 }

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ws-gateway/forward/callback"
 )
 
 func TestEveryStatusHasItsOutcome(t *testing.T) {
@@ -28,7 +30,7 @@ func TestEveryStatusHasItsOutcome(t *testing.T) {
 }
 
 func TestEveryErrorHasItsOutcome(t *testing.T) {
-	dial := func(err error) error { return &dialError{&net.OpError{Op: "dial", Err: err}} }
+	dial := func(err error) error { return &callback.DialError{Err: &net.OpError{Op: "dial", Err: err}} }
 	for _, c := range []struct {
 		err  error
 		want Outcome
@@ -40,10 +42,10 @@ func TestEveryErrorHasItsOutcome(t *testing.T) {
 		{dial(os.NewSyscallError("socket", syscall.EMFILE)), Starved},
 		{dial(syscall.EADDRNOTAVAIL), Starved},
 		{dial(context.Canceled), CutOff},
-		{errCutOff, CutOff},
+		{callback.ErrInterrupted, CutOff},
 		{os.ErrDeadlineExceeded, TimedOut},
 		{fmt.Errorf("reading: %w", os.ErrDeadlineExceeded), TimedOut},
-		{errNoAnswer, Broken},
+		{callback.ErrNoAnswer, Broken},
 		{io.ErrUnexpectedEOF, Broken},
 		{syscall.ECONNRESET, Broken},
 		{errors.New("malformed"), Broken},
@@ -109,18 +111,5 @@ func TestRetriesKeepWithinTheWindow(t *testing.T) {
 	}
 	if due, _ := p.retryAt(20*s-minBackoff, 60*s, 1, 30*s); due != 60*s && due < 49*s {
 		t.Errorf("with no time to go: at %v, want it to stay", due)
-	}
-}
-
-func TestRetryAfterIsSecondsOrADate(t *testing.T) {
-	now := time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)
-	for value, want := range map[string]time.Duration{
-		"": 0, "0": 0, "7": 7 * time.Second, "4294967295": 24 * time.Hour, "99999999999999999999": 0,
-		"-1": 0, "1.5": 0, "soon": 0, "Thu, 29 Feb 2024 12:00:30 GMT": 30 * time.Second,
-		"Thu, 29 Feb 2024 11:00:00 GMT": 0, "Thu, 29 Feb 2028 12:00:00 GMT": 24 * time.Hour,
-	} {
-		if got := parseRetryAfter([]byte(value), now); got != want {
-			t.Errorf("%q: %v, want %v", value, got, want)
-		}
 	}
 }

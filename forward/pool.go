@@ -125,7 +125,7 @@ func (p *pool) announce(change shift) {
 
 func (p *pool) idleLocked(w *worker, now time.Duration) {
 	w.idleSince = now
-	if w.link.connected() {
+	if w.client.Connected() {
 		p.warm = append(p.warm, w)
 	} else {
 		p.cold = append(p.cold, w)

@@ -4,16 +4,16 @@ import (
 	"crypto/tls"
 	"time"
 
-	"ws-gateway/forward/headers"
+	"ws-gateway/forward/callback"
 )
 
 // terms are what of a Config can change while events are delivered. They are
 // immutable. A worker looks for new ones between two jobs, so that an attempt is
 // made by the same terms from beginning to end.
 type terms struct {
-	target target // with the header fields that are always the same
-	route  *route // a connection is of use to all terms of its route
-	dial   dialFunc
+	target callback.Target // with the header fields that are always the same
+	route  *route          // a connection is of use to all terms of its route
+	dial   callback.DialFunc
 	secure *tls.Config // nil: not secured
 
 	secrets      []string
@@ -31,16 +31,16 @@ type route struct {
 
 // newTerms makes terms of cfg, which has been completed. Where the route is that of
 // old, which may be nil, connections made by it are kept.
-func newTerms(cfg *Config, dialer func(target) dialFunc, old *terms) (*terms, error) {
-	to, err := parseTarget(cfg.URL)
+func newTerms(cfg *Config, dialer func(callback.Target) callback.DialFunc, old *terms) (*terms, error) {
+	to, err := callback.ParseTarget(cfg.URL)
 	if err != nil {
 		return nil, err
 	}
 	for _, field := range cfg.Headers {
-		to.head += field.Name + ": " + headers.OneLine(field.Value) + "\r\n"
+		to.AddField(field.Name, field.Value)
 	}
 	if cfg.Epoch != "" {
-		to.head += "X-Ws-Epoch: " + headers.OneLine(cfg.Epoch) + "\r\n"
+		to.AddField("X-Ws-Epoch", cfg.Epoch)
 	}
 	t := &terms{
 		target: to, secrets: cfg.Secrets,
@@ -49,7 +49,7 @@ func newTerms(cfg *Config, dialer func(target) dialFunc, old *terms) (*terms, er
 	if r := (route{cfg.URL, cfg.TLS}); old != nil && *old.route == r {
 		t.route, t.dial, t.secure = old.route, old.dial, old.secure
 	} else {
-		t.route, t.dial, t.secure = &r, dialer(to), to.tlsConfig(cfg.TLS)
+		t.route, t.dial, t.secure = &r, dialer(to), to.TLSConfig(cfg.TLS)
 	}
 	return t, nil
 }
@@ -83,7 +83,7 @@ func (f *Forwarder) Reload(cfg Config) (apply func(), err error) {
 		f.replies.limit.Store(int64(cfg.ReplyMax))
 		f.letters.Resize(cfg.DeadLetterMaxSize, cfg.DeadLetterKeep)
 		f.pool.renew(cfg.RetryFor, cfg.Linger, t.route != old.route)
-		if t.target.name != old.target.name {
+		if t.target.Name != old.target.Name {
 			f.pool.hurry(f.now()) // another app may be there for what the one before did not take
 		}
 	}, nil
@@ -96,11 +96,11 @@ func (w *worker) renew() {
 		return
 	}
 	if w.terms != nil && w.terms.route != t.route {
-		w.link.hangUp()
+		w.client.HangUp()
 	}
 	w.terms = t
-	w.link.target, w.link.dial, w.link.secure = &t.target, t.dial, t.secure
-	w.link.signer = newSigner(t.secrets)
+	w.client.Target, w.client.Dial, w.client.TLS = &t.target, t.dial, t.secure
+	w.client.Signer = callback.NewSigner(t.secrets)
 }
 
 // renew takes over what the scheduler has of new terms. With hangUp the connections

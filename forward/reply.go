@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/rs/zerolog"
+
+	"ws-gateway/forward/callback"
 )
 
 // Reply is what the app's answer to an event says to the client (PROTOCOL 4.5).
@@ -34,17 +36,17 @@ type replies struct {
 
 // read makes a Reply of the answer that l has read last. Its Body is valid until
 // the next one. ok is false where it says nothing to the client.
-func (r *replies) read(l *link, id []byte) (reply Reply, ok bool) {
-	switch l.completeness {
-	case whole:
-		reply.Body = l.body()
-	case excessive:
+func (r *replies) read(c *callback.Client, id []byte) (reply Reply, ok bool) {
+	switch c.Completeness {
+	case callback.Whole:
+		reply.Body = c.Body()
+	case callback.Excessive:
 		r.refused.Add(1)
 		r.longOnce.Do(func() {
 			r.log.Warn().Bytes("request_id", id).Int64("limit", r.limit.Load()).
 				Msg("an answer's body is longer than --callback-reply-max: such are not sent to clients; raise it, or send by the API; said once")
 		})
-	case cutShort:
+	case callback.CutShort:
 		r.refused.Add(1)
 		r.cutOnce.Do(func() {
 			r.log.Warn().Bytes("request_id", id).
@@ -52,7 +54,7 @@ func (r *replies) read(l *link, id []byte) (reply Reply, ok bool) {
 		})
 	}
 	if len(reply.Body) > 0 {
-		contentType, _ := l.field("Content-Type")
+		contentType, _ := c.Field("Content-Type")
 		reply.Text = isText(contentType)
 		if reply.Text && !utf8.Valid(reply.Body) {
 			reply.Text = false // a client would have to fail the connection
@@ -63,7 +65,7 @@ func (r *replies) read(l *link, id []byte) (reply Reply, ok bool) {
 			})
 		}
 	}
-	if wish, found := l.field("X-Ws-Close"); found {
+	if wish, found := c.Field("X-Ws-Close"); found {
 		reply.Code, reply.Reason, reply.Close = parseClose(wish)
 		if !reply.Close {
 			r.misspelt.Add(1)

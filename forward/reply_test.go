@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ws-gateway/forward/callback"
 )
 
 func TestAReplyIsWhatTheAnswerSaysToTheClient(t *testing.T) {
@@ -28,9 +30,9 @@ func TestAReplyIsWhatTheAnswerSaysToTheClient(t *testing.T) {
 		{"no type", map[string]string{"Content-Type": ""}, 200, "x", `binary "x"`},
 		{"another JSON", map[string]string{"Content-Type": "application/problem+json"}, 200, "1", `binary "1"`},
 		{"not quite text", map[string]string{"Content-Type": "text/"}, 200, "1", `binary "1"`},
-		{"the limit", map[string]string{"Content-Type": "text/x"}, 200, strings.Repeat("x", maxAnswerBody), fmt.Sprintf("text %q", strings.Repeat("x", maxAnswerBody))},
-		{"over it", map[string]string{"Content-Type": "text/x"}, 200, strings.Repeat("x", maxAnswerBody+1), ""},
-		{"over it, and a close", map[string]string{"X-Ws-Close": "4001 bye"}, 200, strings.Repeat("x", maxAnswerBody+1), `binary "" close 4001 "bye"`},
+		{"the limit", map[string]string{"Content-Type": "text/x"}, 200, strings.Repeat("x", callback.MaxBody), fmt.Sprintf("text %q", strings.Repeat("x", callback.MaxBody))},
+		{"over it", map[string]string{"Content-Type": "text/x"}, 200, strings.Repeat("x", callback.MaxBody+1), ""},
+		{"over it, and a close", map[string]string{"X-Ws-Close": "4001 bye"}, 200, strings.Repeat("x", callback.MaxBody+1), `binary "" close 4001 "bye"`},
 		{"nothing", nil, 200, "", ""},
 		{"204", nil, 204, "", ""},
 		{"a close", map[string]string{"X-Ws-Close": "4001 signed out, sorry"}, 204, "", `binary "" close 4001 "signed out, sorry"`},

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"ws-gateway/forward/internal/rawapp"
 )
 
 // answeringApp serves each connection on real sockets: it calls respond, which
@@ -39,7 +41,7 @@ func answeringAt(t *testing.T, address string, respond func(c net.Conn, id strin
 				defer c.Close()
 				r := bufio.NewReader(c)
 				for {
-					head, length := readHeadBytes(r)
+					head, length := rawapp.ReadHead(r)
 					if _, err := io.CopyN(io.Discard, r, int64(length)); err != nil || head == "" {
 						return
 					}
@@ -151,7 +153,7 @@ func TestWithoutRepliesNothingIsWatched(t *testing.T) {
 	defer f.Drain(ended())
 	f.Settle(context.Background())
 	for _, w := range f.workers {
-		if w.link.watch != nil {
+		if w.client.Watch != nil {
 			t.Fatal("watched")
 		}
 	}

@@ -2,10 +2,8 @@ package forward
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/binary"
 	"io"
 	"log"
 	"net"
@@ -14,13 +12,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"ws-gateway/forward/headers"
+	"ws-gateway/forward/internal/rawapp"
 )
 
 // deliverTo sends one message and returns the forwarder's figures in the end.
@@ -128,72 +126,12 @@ func TestHeadersThatCannotBeAddedAreRefused(t *testing.T) {
 	}
 }
 
-// TestTheNameIsResolvedForEachConnection has a name server of its own that gives
-// another address each time.
-func TestTheNameIsResolvedForEachConnection(t *testing.T) {
-	dns, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan struct{})
-	var last atomic.Uint32
-	go func() {
-		defer close(served)
-		b := make([]byte, 1500)
-		for {
-			n, from, err := dns.ReadFrom(b)
-			if err != nil {
-				return
-			}
-			_, _ = dns.WriteTo(answerDNS(b[:n], byte(last.Load())), from)
-		}
-	}()
-	defer func() { _ = dns.Close(); <-served }()
-	to, err := parseTarget("http://app.test:1/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var dialled []string
-	dial := to.dialerWith(&net.Dialer{
-		Resolver: &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return net.Dial("udp", dns.LocalAddr().String())
-		}},
-		Control: func(_, address string, _ syscall.RawConn) error {
-			dialled = append(dialled, address)
-			return syscall.ECONNREFUSED
-		},
-	})
-	for i := range 3 {
-		last.Store(uint32(10 + i))
-		_, _ = dial(within(t, longWait))
-	}
-	equal(t, "dialled", strings.Join(dialled, " "), "127.0.0.10:1 127.0.0.11:1 127.0.0.12:1")
-}
-
-// answerDNS answers a question for an address with 127.0.0.last, and any other
-// with nothing.
-func answerDNS(question []byte, last byte) []byte {
-	end := 12
-	for question[end] != 0 {
-		end += int(question[end]) + 1
-	}
-	end += 5
-	answer := append([]byte{}, question[:end]...)
-	answer[2], answer[3] = 0x84, 0x80
-	copy(answer[6:12], make([]byte, 6))
-	if binary.BigEndian.Uint16(question[end-4:]) == 1 {
-		answer[7] = 1
-		answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, last)
-	}
-	return answer
-}
-
 func TestAResetOfAnIdleConnectionIsAStaleOneToo(t *testing.T) {
 	seen := make(chan string, 10)
-	url := rawApp(t, func(n int, c net.Conn) {
+	url := rawapp.Serve(t, func(n int, c net.Conn) {
 		r := bufio.NewReader(c)
 		for range 2 {
-			head, length := readHeadBytes(r)
+			head, length := rawapp.ReadHead(r)
 			_, _ = io.CopyN(io.Discard, r, int64(length))
 			seen <- head
 			if n == 0 && strings.Contains(head, "c1-1") { // on its way when the app gave up: reset

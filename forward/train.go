@@ -3,6 +3,8 @@ package forward
 import (
 	"errors"
 	"time"
+
+	"ws-gateway/forward/callback"
 )
 
 // A train is a job of several lanes, chained: their first events are written one
@@ -83,9 +85,9 @@ func (w *worker) pull(train []report) {
 // returns how many of its events are concluded.
 func (w *worker) pipeline(train []report) (concluded int) {
 	deadline := time.Now().Add(w.terms.timeout)
-	w.link.vet()
-	if !w.link.connected() {
-		if err := w.link.connect(w.f.ctx, deadline); err != nil {
+	w.client.Vet()
+	if !w.client.Connected() {
+		if err := w.client.Connect(w.f.ctx, deadline); err != nil {
 			for i := range train {
 				w.depart(&train[i])
 				w.arrive(&train[i], 0, 0, err)
@@ -93,23 +95,21 @@ func (w *worker) pipeline(train []report) (concluded int) {
 			return len(train)
 		}
 	}
-	if err := w.link.limit(deadline); err != nil {
-		w.link.hangUp()
+	if err := w.client.SetDeadline(deadline); err != nil {
+		w.client.HangUp()
 		return 0
 	}
 	wrote := w.send(train)
 	for i := range train {
-		if !w.link.connected() {
+		if !w.client.Connected() {
 			return i
 		}
-		if i > 0 && w.link.limit(time.Now().Add(w.terms.timeout)) != nil {
-			w.link.hangUp()
+		if i > 0 && w.client.SetDeadline(time.Now().Add(w.terms.timeout)) != nil {
+			w.client.HangUp()
 			return i
 		}
-		w.link.behind = len(train) - 1 - i
-		status, retryAfter, err := w.link.read(wrote, 0)
-		w.link.behind = 0
-		if errors.Is(err, errNoAnswer) {
+		status, retryAfter, err := w.client.ReadNext(wrote, len(train)-1-i)
+		if errors.Is(err, callback.ErrNoAnswer) {
 			return i
 		}
 		w.arrive(&train[i], status, retryAfter, err)
@@ -119,16 +119,13 @@ func (w *worker) pipeline(train []report) (concluded int) {
 
 // send writes the events of a train.
 func (w *worker) send(train []report) error {
-	w.link.out = w.link.out[:0]
 	for i := range train {
 		w.depart(&train[i])
-		p := train[i].job.lane.head.parcel()
-		w.link.put(&p)
-		w.link.out = append(w.link.out, p.body...)
+		p := train[i].job.lane.head.request()
+		w.client.Queue(&p)
 	}
 	w.f.counters.pipelined.Add(uint64(len(train) - 1))
-	_, err := w.link.conn.Write(w.link.out)
-	return err
+	return w.client.Flush()
 }
 
 func (w *worker) depart(r *report) {
@@ -137,8 +134,8 @@ func (w *worker) depart(r *report) {
 }
 
 func (w *worker) arrive(r *report, status int, retryAfter time.Duration, err error) {
-	if err != nil && w.link.wasCut() {
-		err = errCutOff
+	if err != nil && w.client.Interrupted() {
+		err = callback.ErrInterrupted
 	}
 	w.conclude(r, status, retryAfter, err)
 }

@@ -212,7 +212,7 @@ type diagnosis struct {
 // diagnose says what a report means under this configuration.
 func (f *Forwarder) diagnose(r *trouble.Report, cause error, refusal int) diagnosis {
 	t := f.terms.Load()
-	app := t.target.name
+	app := t.target.Name
 	window := fmt.Sprintf("; events are tried for %s (--callback-retry-for)", t.retryFor)
 	switch r.Kind {
 	case trouble.Unreachable:

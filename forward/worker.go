@@ -3,14 +3,16 @@ package forward
 import (
 	"errors"
 	"time"
+
+	"ws-gateway/forward/callback"
 )
 
 // worker carries out jobs, one at a time, on a connection of its own.
 type worker struct {
-	f     *Forwarder
-	terms *terms // that the next attempt is made by
-	link  link
-	wake  chan struct{} // has one place: told that job is set
+	f      *Forwarder
+	terms  *terms // that the next attempt is made by
+	client callback.Client
+	wake   chan struct{} // has one place: told that job is set
 
 	body    []byte    // of the batch that is being attempted
 	single  [1]*event // of events
@@ -28,16 +30,16 @@ func newWorker(f *Forwarder) *worker {
 		f:    f,
 		wake: make(chan struct{}, 1),
 	}
-	w.link.clock = f.cfg.Clock
+	w.client.Clock = f.cfg.Clock
 	if f.cfg.Settles {
-		w.link.watch = new(watch)
+		w.client.Watch = new(callback.Watch)
 	}
 	return w
 }
 
 // run does jobs until it is told to stop.
 func (w *worker) run() {
-	defer w.link.hangUp()
+	defer w.client.HangUp()
 	j := w.f.pool.exchange(w, nil)
 	for j.kind != jobStop {
 		w.renew()
@@ -56,13 +58,13 @@ func (w *worker) run() {
 func (w *worker) do(r *report) {
 	switch l := r.job.lane; r.job.kind {
 	case jobAttempt, jobProbe:
-		w.link.watch.begin(l.key)
+		w.client.Watch.Begin(l.key)
 		if l.auth != nil {
 			w.authorize(r)
 		} else {
 			w.deliver(r)
 		}
-		w.link.watch.end()
+		w.client.Watch.End()
 	case jobExpire:
 		r.outcome = Unreachable
 		if l.batch != nil {
@@ -71,7 +73,7 @@ func (w *worker) do(r *report) {
 			w.fail(r, 0)
 		}
 	case jobHangUp:
-		w.link.hangUp()
+		w.client.HangUp()
 	}
 }
 
@@ -109,10 +111,10 @@ func (w *worker) conclude(r *report, status int, retryAfter time.Duration, err e
 		w.concludeBatch(r, status, retryAfter)
 	case r.outcome == Delivered:
 		if f.cfg.Reply != nil {
-			if reply, ok := f.replies.read(&w.link, e.requestID()); ok {
+			if reply, ok := f.replies.read(&w.client, e.requestID()); ok {
 				f.cfg.Reply(r.job.lane.key, reply)
 			}
-			w.link.forget()
+			w.client.Forget()
 		}
 		r.back = f.end(r.job.lane, e, ending{outcome: Delivered, status: status})
 	case r.outcome == CutOff: // Drain finds the event where it is
@@ -135,7 +137,7 @@ func (w *worker) conclude(r *report, status int, retryAfter time.Duration, err e
 func (w *worker) judge(status int, err error) Outcome {
 	o := classify(status, err)
 	if o == Rejected || o == Unavailable {
-		if value, ok := w.link.field("X-Ws-Error"); ok && blamesUs(o, value) {
+		if value, ok := w.client.Field("X-Ws-Error"); ok && blamesUs(o, value) {
 			return SignatureRefused
 		}
 	}
@@ -155,20 +157,20 @@ func (w *worker) attempt(l *lane, probe bool) (status int, retryAfter time.Durat
 	events := w.events(l)
 	e := events[0]
 	if probe { // is to find out whether the app takes connections
-		w.link.hangUp()
+		w.client.HangUp()
 	}
-	w.link.vet()
+	w.client.Vet()
 	for {
 		attempt := w.count(events)
-		used := w.link.connected()
+		used := w.client.Connected()
 		status, retryAfter, err = w.once(l, attempt, probe)
-		if !used || e.redialed || !errors.Is(err, errNoAnswer) {
+		if !used || e.redialed || !errors.Is(err, callback.ErrNoAnswer) {
 			break
 		}
 		e.redialed = true
 	}
-	if err != nil && w.link.wasCut() {
-		err = errCutOff
+	if err != nil && w.client.Interrupted() {
+		err = callback.ErrInterrupted
 	}
 	return status, retryAfter, err
 }
@@ -192,30 +194,29 @@ func (w *worker) count(events []*event) (most int) {
 
 func (w *worker) once(l *lane, attempt int, probe bool) (status int, retryAfter time.Duration, err error) {
 	deadline := time.Now().Add(w.timeout(l))
-	if !w.link.connected() {
-		if err := w.link.connect(w.f.ctx, deadline); err != nil {
+	if !w.client.Connected() {
+		if err := w.client.Connect(w.f.ctx, deadline); err != nil {
 			return 0, 0, err
 		}
 		if probe {
 			w.f.pool.reached()
 		}
 	}
-	p := w.events(l)[0].parcel()
-	p.attempt = attempt
-	w.link.batch = l.batch != nil
-	if l.batch != nil {
-		p.cookie, p.headers, p.body = "", "", w.body
+	p := w.events(l)[0].request()
+	p.Attempt, p.Batch = attempt, l.batch != nil
+	if p.Batch {
+		p.Cookie, p.Headers, p.Body = "", "", w.body
 		held := int64(cap(w.body))
 		w.f.pressure.add(held)
 		defer w.f.pressure.add(-held)
 	}
 	switch {
 	case w.f.cfg.Reply != nil:
-		p.wanted = w.terms.replyMax
+		p.Wanted = w.terms.replyMax
 	case l.auth != nil:
-		p.wanted = maxAnswerBody
+		p.Wanted = callback.MaxBody
 	}
-	return w.link.post(&p, deadline)
+	return w.client.Post(&p, deadline)
 }
 
 // timeout is how long an attempt may take: an authorization ends in time.

@@ -13,7 +13,7 @@ import (
 	"ws-gateway/cmd/ws-gateway/internal/locate"
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
 	"ws-gateway/cmd/ws-gateway/settings"
-	"ws-gateway/forward"
+	"ws-gateway/forward/callback"
 )
 
 var errNoCallback = errors.New("no callback URL: where does the app take its events? Give --callback-url URL, " +
@@ -95,7 +95,7 @@ func (c *Config) checkNoCallback() error {
 }
 
 // isCallbackURL reports whether package forward can POST to s.
-func isCallbackURL(s string) bool { return forward.CheckURL(s) == nil }
+func isCallbackURL(s string) bool { return callback.CheckURL(s) == nil }
 
 // localCallback is the URL of an app on this machine.
 func localCallback(port int, path string) string {

@@ -9,7 +9,7 @@ import (
 
 	"ws-gateway/cmd/ws-gateway/config"
 	"ws-gateway/cmd/ws-gateway/internal/finding"
-	"ws-gateway/forward"
+	"ws-gateway/forward/callback"
 )
 
 // reachTimeout bounds the look at the app.
@@ -37,7 +37,7 @@ func FindApp(ctx context.Context, c *config.Config) finding.Finding {
 	const name = "app"
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
-	err := forward.Reach(ctx, c.Callback, c.CallbackTLS)
+	err := callback.Reach(ctx, c.Callback, c.CallbackTLS)
 	shown := c.ShownCallback()
 	var certificate *tls.CertificateVerificationError
 	switch {

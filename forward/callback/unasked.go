@@ -1,4 +1,4 @@
-package forward
+package callback
 
 import (
 	"net"
@@ -8,14 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unasked finds out whether something has come on a connection that nothing was
-// asked on: its end, or bytes, which must not be taken for the answer to the next
-// request (RFC 9112, section 9.2). Where there is no descriptor to look at it never
-// has; nor where the connection is secured, for what comes of TLS may be a session
-// ticket.
+// unasked finds out whether something has come on an idle connection: its end, or bytes,
+// which must not be taken for the answer to the next request (RFC 9112, section 9.2). It
+// finds nothing if there is no descriptor to look at, or if the connection is secured,
+// because bytes may then be a session ticket.
 //
-// It looks before every request, so that it allocates nothing, and costs one system
-// call which cannot block and is not announced to the scheduler.
+// It looks before every request. So it allocates nothing and costs one system call,
+// which cannot block and of which the Go scheduler is not told.
 type unasked struct {
 	raw  syscall.RawConn // nil: nothing to look at
 	look func(fd uintptr)
@@ -27,7 +26,7 @@ type unasked struct {
 func (u *unasked) of(c net.Conn, secured bool) {
 	u.raw = nil
 	if c, ok := c.(syscall.Conn); ok && !secured {
-		u.raw, _ = c.SyscallConn() // fails where it has ended, as its first use will
+		u.raw, _ = c.SyscallConn() // fails if it has ended, as its first use will
 	}
 	if u.look == nil {
 		u.look = u.peek

@@ -1,4 +1,4 @@
-package forward
+package callback
 
 import (
 	"crypto/hmac"
@@ -11,22 +11,23 @@ import (
 
 const signatureField = "X-Ws-Signature: "
 
-// signer proves to the app that a POST comes from the gateway: it signs exactly
-// the bytes of the body, and when, with each of the secrets, so that secrets can
-// be changed one side after the other. A nil *signer signs nothing.
+// Signer proves to the app that a POST comes from the gateway. It signs exactly the
+// bytes of the body, and the time, with each of the secrets, so that app and gateway can
+// change to another secret one after the other. A nil *Signer signs nothing.
 //
 // It is for one goroutine at a time.
-type signer struct {
+type Signer struct {
 	macs []hash.Hash // one for each secret
 	text []byte
 	sum  [sha256.Size]byte
 }
 
-func newSigner(secrets []string) *signer {
+// NewSigner returns a Signer with these secrets; nil if there are none.
+func NewSigner(secrets []string) *Signer {
 	if len(secrets) == 0 {
 		return nil
 	}
-	s := new(signer)
+	s := new(Signer)
 	for _, secret := range secrets {
 		s.macs = append(s.macs, hmac.New(sha256.New, []byte(secret)))
 	}
@@ -35,7 +36,7 @@ func newSigner(secrets []string) *signer {
 
 // appendField appends the header line for body, sent at that time:
 // t=<Unix seconds>, then v1=<hex HMAC-SHA256 of "t.body"> for each secret.
-func (s *signer) appendField(dst, body []byte, at time.Time) []byte {
+func (s *Signer) appendField(dst, body []byte, at time.Time) []byte {
 	if s == nil {
 		return dst
 	}

@@ -1,4 +1,4 @@
-package forward
+package callback
 
 import (
 	"net"
@@ -10,8 +10,8 @@ func TestAnAnswerIsAwaitedForAsLongAsTheProcessRuns(t *testing.T) {
 	ours, apps := net.Pipe()
 	defer ours.Close()
 	defer apps.Close()
-	l := &link{conn: ours}
-	r := &patientReader{l, ours}
+	c := &Client{conn: ours}
+	r := &patientReader{c, ours}
 	read := func() (string, error) {
 		b := make([]byte, 10)
 		n, err := r.Read(b)
@@ -19,23 +19,23 @@ func TestAnAnswerIsAwaitedForAsLongAsTheProcessRuns(t *testing.T) {
 	}
 
 	// The wall's clock alone: over is over.
-	if err := l.limit(time.Now().Add(time.Millisecond)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := read(); !isTimeout(err) {
+	if got, err := read(); !IsTimeout(err) {
 		t.Errorf("without a clock: %q, %v", got, err)
 	}
 
 	// The process has slept: by its clock no time has passed.
 	asleep := make(chan struct{}, 100)
-	l.clock = func() time.Duration {
+	c.Clock = func() time.Duration {
 		select {
 		case asleep <- struct{}{}:
 		default:
 		}
 		return 0
 	}
-	if err := l.limit(time.Now().Add(time.Millisecond)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -50,21 +50,21 @@ func TestAnAnswerIsAwaitedForAsLongAsTheProcessRuns(t *testing.T) {
 
 	// It has run, and nothing has come.
 	began := time.Now()
-	l.clock = func() time.Duration { return time.Since(began) }
-	if err := l.limit(time.Now().Add(time.Millisecond)); err != nil {
+	c.Clock = func() time.Duration { return time.Since(began) }
+	if err := c.SetDeadline(time.Now().Add(time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := read(); !isTimeout(err) {
+	if got, err := read(); !IsTimeout(err) {
 		t.Errorf("after a time awake: %q, %v", got, err)
 	}
 
 	// Whoever is told to stop stops, asleep or not.
-	l.clock = func() time.Duration { return 0 }
-	if err := l.limit(time.Now().Add(time.Hour)); err != nil {
+	c.Clock = func() time.Duration { return 0 }
+	if err := c.SetDeadline(time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	go l.interrupt()
-	if got, err := read(); !isTimeout(err) {
+	go c.Interrupt()
+	if got, err := read(); !IsTimeout(err) {
 		t.Errorf("interrupted: %q, %v", got, err)
 	}
 }
@@ -86,25 +86,25 @@ func TestWhatHasComeIsReadAlthoughTheTimeIsOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer apps.Close()
-	l := &link{conn: ours, clock: func() time.Duration { return time.Hour }}
-	l.unasked.of(ours, false)
+	c := &Client{conn: ours, Clock: func() time.Duration { return time.Hour }}
+	c.unasked.of(ours, false)
 	if _, err := apps.Write([]byte("answer")); err != nil {
 		t.Fatal(err)
 	}
-	for !l.unasked.has() { // it is on its way through the kernel
+	for !c.unasked.has() { // it is on its way through the kernel
 	}
-	if err := l.limit(time.Unix(1, 0)); err != nil {
+	if err := c.SetDeadline(time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
 	}
 	b := make([]byte, 10)
-	n, err := (&patientReader{l, ours}).Read(b)
+	n, err := (&patientReader{c, ours}).Read(b)
 	if string(b[:n]) != "answer" || err != nil {
 		t.Errorf("%q, %v", b[:n], err)
 	}
 	if err := ours.SetDeadline(time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := (&patientReader{l, ours}).Read(b); !isTimeout(err) {
+	if n, err := (&patientReader{c, ours}).Read(b); !IsTimeout(err) {
 		t.Errorf("a second time: %q, %v", b[:n], err)
 	}
 }

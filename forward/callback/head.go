@@ -1,4 +1,4 @@
-package forward
+package callback
 
 import (
 	"bufio"
@@ -7,33 +7,37 @@ import (
 	"io"
 )
 
+// maxHead is how long an answer's head may be. Of a longer one only the status line is
+// understood.
+const maxHead = 8 << 10
+
 var (
-	errBareCR  = errors.New("forward: a line of an answer's head has a carriage return that ends nothing")
-	errNotHTTP = errors.New("forward: an answer does not begin with a status line of HTTP/1")
+	errBareCR  = errors.New("callback: a line of an answer's head has a carriage return that ends nothing")
+	errNotHTTP = errors.New("callback: an answer does not begin with a status line of HTTP/1")
 )
 
-// readFields reads a head, of an interim answer or the final one. It waits for the
-// whole of it by itself: lines may end with a line feed alone (RFC 9112, section
-// 2.2), for which fasthttp would wait in vain until the attempt's time is over.
-func (l *link) readFields(wanted bool) error {
+// readFields reads the head of an interim answer or of the final one. It does not leave
+// it to fasthttp to wait for all of the head: lines may end with a line feed alone (RFC
+// 9112, section 2.2), and fasthttp would wait in vain until the deadline.
+func (c *Client) readFields(wanted bool) error {
 	var s headScan
 	for {
-		b, _ := l.reader.Peek(l.reader.Buffered()) // never fails
+		b, _ := c.reader.Peek(c.reader.Buffered()) // never fails
 		end, err := s.look(b)
 		switch {
 		case err != nil:
 			return err
 		case end > 0 && !s.bare:
-			return l.answer.Header.Read(l.reader)
+			return c.answer.Header.Read(c.reader)
 		case end > 0:
-			return l.readBare(b[:end])
+			return c.readBare(b[:end])
 		}
 		if status, ok := parseStatusLine(b); ok && status >= 200 && !wanted {
 			wanted = true // once
-			l.hasten()
+			c.hasten()
 		}
-		if _, err := l.reader.Peek(len(b) + 1); err != nil {
-			if len(b) == 0 && !isTimeout(err) {
+		if _, err := c.reader.Peek(len(b) + 1); err != nil {
+			if len(b) == 0 && !IsTimeout(err) {
 				return io.EOF // however it ended, it did before an answer
 			}
 			return err
@@ -41,27 +45,27 @@ func (l *link) readFields(wanted bool) error {
 	}
 }
 
-// readBare reads a complete head that has lines which end with a line feed alone.
-func (l *link) readBare(head []byte) error {
-	strict := l.bare.strict[:0]
+// readBare reads a complete head, some of whose lines end with a line feed alone.
+func (c *Client) readBare(head []byte) error {
+	strict := c.bare.strict[:0]
 	for line := range bytes.Lines(head) {
 		strict = append(append(strict, bytes.TrimRight(line, "\r\n")...), '\r', '\n')
 	}
-	l.bare.strict = strict
-	l.bare.source.Reset(strict)
-	if l.bare.reader == nil {
-		l.bare.reader = bufio.NewReaderSize(&l.bare.source, 2*maxAnswerHead) // each line has grown by one byte at most
+	c.bare.strict = strict
+	c.bare.source.Reset(strict)
+	if c.bare.reader == nil {
+		c.bare.reader = bufio.NewReaderSize(&c.bare.source, 2*maxHead) // each line has grown by one byte at most
 	} else {
-		l.bare.reader.Reset(&l.bare.source)
+		c.bare.reader.Reset(&c.bare.source)
 	}
-	if err := l.answer.Header.Read(l.bare.reader); err != nil {
+	if err := c.answer.Header.Read(c.bare.reader); err != nil {
 		return err
 	}
-	_, err := l.reader.Discard(len(head))
+	_, err := c.reader.Discard(len(head))
 	return err
 }
 
-// bareHead is what it takes to read heads with bare line feeds: nothing, for apps
+// bareHead is what it takes to read heads with bare line feeds. It stays empty for apps
 // that send none.
 type bareHead struct {
 	strict []byte
@@ -69,15 +73,16 @@ type bareHead struct {
 	reader *bufio.Reader
 }
 
-// headScan looks for the end of a head while it arrives.
+// headScan looks for the end of a head while the head arrives.
 type headScan struct {
 	at    int  // the line that is looked at
 	begun bool // there was a line: empty ones before it are no end
 	bare  bool // a line ends with a line feed alone
 }
 
-// look goes on with b, which begins with the head and has what has arrived. It
-// returns the length of the head, 0 while it has not ended, or that it never will.
+// look goes on with b, which is all that has arrived, from the head's first byte on. It
+// returns the length of the head, or 0 if the head has not ended yet. An error means
+// that it never will.
 func (s *headScan) look(b []byte) (end int, err error) {
 	for {
 		line := b[s.at:]

@@ -1,4 +1,4 @@
-package forward
+package callback
 
 import (
 	"context"
@@ -11,14 +11,14 @@ import (
 	"strings"
 )
 
-// target is where events are POSTed to.
-type target struct {
+// Target is where events are POSTed to.
+type Target struct {
 	network string // tcp or unix
 	address string // host:port or path to connect to
 	secure  bool   // TLS
 	server  string // the name that the certificate must have, with secure
 	head    string // request line and the header fields that are always the same
-	name    string // the URL for logs: without the query, which may hold a token
+	Name    string // the URL for logs: without the query, which may hold a token
 }
 
 const (
@@ -26,19 +26,17 @@ const (
 	wantTarget = "want http://host:port/path, https://host/path or unix:/socket:/path"
 )
 
-// CheckURL says what keeps events from being POSTed to a callback URL; nil for
-// nothing.
+// CheckURL says what is wrong with a callback URL; nil for nothing.
 func CheckURL(raw string) error {
-	_, err := parseTarget(raw)
+	_, err := ParseTarget(raw)
 	return err
 }
 
-// parseTarget reads a callback URL: http, https, or unix:/socket:/path, where
-// the path of the socket goes up to the next colon and the rest is the request's,
-// / if there is none.
-func parseTarget(raw string) (target, error) {
+// ParseTarget reads a callback URL: http, https, or unix:/socket:/path. The path of
+// the socket ends at the next colon, the rest is the request's path, / if there is none.
+func ParseTarget(raw string) (Target, error) {
 	if raw == "" {
-		return target{}, errors.New("callback URL is missing: " + wantTarget)
+		return Target{}, errors.New("callback URL is missing: " + wantTarget)
 	}
 	if socket, found := strings.CutPrefix(raw, "unix:"); found {
 		return parseSocket(socket)
@@ -49,10 +47,10 @@ func parseTarget(raw string) (target, error) {
 		if errors.As(err, &bad) {
 			err = bad.Err // without the URL, which may hold a token
 		}
-		return target{}, fmt.Errorf("callback URL: %w: %s", err, wantTarget)
+		return Target{}, fmt.Errorf("callback URL: %w: %s", err, wantTarget)
 	}
 	if reason := unsupported(u); reason != "" {
-		return target{}, fmt.Errorf("callback URL %q: %s: %s", u.Redacted(), reason, wantTarget)
+		return Target{}, fmt.Errorf("callback URL %q: %s: %s", u.Redacted(), reason, wantTarget)
 	}
 	host, port := u.Hostname(), u.Port()
 	secure := u.Scheme == "https"
@@ -63,18 +61,18 @@ func parseTarget(raw string) (target, error) {
 	default:
 		port = "80"
 	}
-	return target{
+	return Target{
 		network: "tcp",
 		address: net.JoinHostPort(host, port),
 		secure:  secure,
 		server:  host,
 		head:    head(requestURI(u), hostField(u)),
-		name:    u.Scheme + "://" + u.Host + u.EscapedPath(),
+		Name:    u.Scheme + "://" + u.Host + u.EscapedPath(),
 	}, nil
 }
 
-// parseSocket reads what is behind unix: in a callback URL.
-func parseSocket(raw string) (target, error) {
+// parseSocket reads what follows unix: in a callback URL.
+func parseSocket(raw string) (Target, error) {
 	socket, path, found := strings.Cut(raw, ":")
 	if !found {
 		path = "/"
@@ -83,15 +81,15 @@ func parseSocket(raw string) (target, error) {
 	u, err := url.Parse("http://localhost" + path)
 	switch {
 	case !strings.HasPrefix(socket, "/") || len(socket) > maxSocketPath || strings.ContainsRune(socket, 0):
-		return target{}, fmt.Errorf("callback URL %q: the socket's path does not begin with / or has over %d bytes: %s", "unix:"+raw, maxSocketPath, wantTarget)
+		return Target{}, fmt.Errorf("callback URL %q: the socket's path does not begin with / or has over %d bytes: %s", "unix:"+raw, maxSocketPath, wantTarget)
 	case err != nil || !strings.HasPrefix(path, "/") || u.Fragment != "":
-		return target{}, fmt.Errorf("callback URL %q: what follows the socket is not a path: %s", "unix:"+raw, wantTarget)
+		return Target{}, fmt.Errorf("callback URL %q: what follows the socket is not a path: %s", "unix:"+raw, wantTarget)
 	}
-	return target{
+	return Target{
 		network: "unix",
 		address: socket,
 		head:    head(requestURI(u), "localhost"),
-		name:    "unix:" + socket + ":" + u.EscapedPath(),
+		Name:    "unix:" + socket + ":" + u.EscapedPath(),
 	}, nil
 }
 
@@ -120,6 +118,12 @@ func escapeQuery(query string) string {
 }
 
 func isHex(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' }
+
+// AddField adds a header field to all POSTs. Characters that would end its line are
+// replaced with blanks.
+func (t *Target) AddField(name, value string) {
+	t.head = string(appendField([]byte(t.head), name+": ", value))
+}
 
 const maxSocketPath = 107 // what a unix(7) address holds
 
@@ -170,19 +174,19 @@ func hostField(u *url.URL) string {
 	return net.JoinHostPort(host, u.Port())
 }
 
-// dialFunc makes a connection to the app.
-type dialFunc func(ctx context.Context) (net.Conn, error)
+// DialFunc makes a connection to the app.
+type DialFunc func(ctx context.Context) (net.Conn, error)
 
-// dialer resolves the name anew for each connection.
-func (t target) dialer() dialFunc { return t.dialerWith(new(net.Dialer)) }
+// Dialer resolves the name anew for each connection.
+func (t Target) Dialer() DialFunc { return t.dialerWith(new(net.Dialer)) }
 
-func (t target) dialerWith(d *net.Dialer) dialFunc {
+func (t Target) dialerWith(d *net.Dialer) DialFunc {
 	return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, t.network, t.address) }
 }
 
-// tlsConfig is what a connection to the target is secured with, made of what was
-// configured, nil for nothing; nil where it is not secured.
-func (t target) tlsConfig(configured *tls.Config) *tls.Config {
+// TLSConfig is what connections to the target are secured with, made of what was
+// configured, which may be nil. It is nil if they are not secured.
+func (t Target) TLSConfig(configured *tls.Config) *tls.Config {
 	if !t.secure {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package forward
+package callback
 
 import (
 	"bufio"
@@ -41,23 +41,23 @@ func FuzzAnswer(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	to, err := parseTarget("http://127.0.0.1:1/hook")
+	to, err := ParseTarget("http://127.0.0.1:1/hook")
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, answer []byte) {
-		if len(answer) > maxAnswerHead/2 {
+		if len(answer) > maxHead/2 {
 			return // what is not in the buffer yet cannot be seen
 		}
-		l := &link{target: &to, dial: func(context.Context) (net.Conn, error) { return readOnlyConn{bytes.NewReader(answer)}, nil }}
-		if err := l.connect(context.Background(), time.Now().Add(time.Hour)); err != nil {
+		c := &Client{Target: &to, Dial: func(context.Context) (net.Conn, error) { return readOnlyConn{bytes.NewReader(answer)}, nil }}
+		if err := c.Connect(context.Background(), time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		status, retryAfter, err := l.post(&parcel{id: []byte("id-1"), body: []byte("{}"), attempt: 1, wanted: maxAnswerBody}, time.Now().Add(time.Hour))
+		status, retryAfter, err := c.Post(&Request{ID: []byte("id-1"), Body: []byte("{}"), Attempt: 1, Wanted: MaxBody}, time.Now().Add(time.Hour))
 		if err == nil && (status < 101 || status > 999) || retryAfter < 0 || retryAfter > 24*time.Hour {
 			t.Fatalf("%q: status %d, retry after %v, %v", answer, status, retryAfter, err)
 		}
-		if !l.connected() {
+		if !c.Connected() {
 			return
 		}
 		want, body, rest, theirs := readWithNetHTTP(answer)
@@ -67,8 +67,8 @@ func FuzzAnswer(f *testing.F) {
 		if theirs != nil || len(rest) > 0 || want != status {
 			t.Fatalf("%q: status %d, and used again; net/http: %d, %q left, %v", answer, status, want, rest, theirs)
 		}
-		if l.completeness == whole && !bytes.Equal(l.body(), body) {
-			t.Fatalf("%q: body %q; net/http: %q", answer, l.body(), body)
+		if c.Completeness == Whole && !bytes.Equal(c.Body(), body) {
+			t.Fatalf("%q: body %q; net/http: %q", answer, c.Body(), body)
 		}
 	})
 }

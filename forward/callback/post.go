@@ -1,0 +1,123 @@
+package callback
+
+import (
+	"bytes"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// maxJoined is up to which size a body leaves in one write together with the head.
+const maxJoined = 32 << 10
+
+// Post makes one attempt at p on the connection, which must be there, and returns the
+// status of the answer. retryAfter is how long the app wants to be left alone.
+//
+// The status decides as soon as it is here, whatever happens to the rest of the answer.
+// After any mishap the connection is closed. ErrNoAnswer means that not a byte came
+// back.
+func (c *Client) Post(p *Request, deadline time.Time) (status int, retryAfter time.Duration, err error) {
+	if err := c.SetDeadline(deadline); err != nil {
+		c.HangUp()
+		return 0, 0, err
+	}
+	return c.read(c.write(p), p)
+}
+
+// Queue appends p to the requests that Flush sends together, to be answered one after
+// the other (RFC 9112, section 9.3.2).
+func (c *Client) Queue(p *Request) {
+	c.put(p)
+	c.out = append(c.out, p.Body...)
+}
+
+// Flush sends what has been queued.
+func (c *Client) Flush() error {
+	_, err := c.conn.Write(c.out)
+	c.out = c.out[:0]
+	return err
+}
+
+// ReadNext reads the answer to the next of the requests that were sent together. wrote
+// is what Flush returned, behind how many answers follow this one. Nothing of the
+// answer is wanted but what Post returns too.
+func (c *Client) ReadNext(wrote error, behind int) (status int, retryAfter time.Duration, err error) {
+	c.behind = behind
+	status, retryAfter, err = c.read(wrote, &Request{})
+	c.behind = 0
+	return status, retryAfter, err
+}
+
+// read reads the answer to p. wrote is how the writing of p ended.
+func (c *Client) read(wrote error, p *Request) (status int, retryAfter time.Duration, err error) {
+	if wrote != nil && IsTimeout(wrote) {
+		c.HangUp()
+		return 0, 0, wrote
+	}
+	// An app that refuses a request before it has read all of it answers and
+	// closes; so there may be an answer after a failed write.
+	c.StatusOnly = false
+	wanted := p.Wanted
+	status, err = c.readHead(wanted > 0)
+	if err != nil {
+		c.HangUp()
+		return status, 0, err
+	}
+	if wish := c.answer.Header.Peek(fasthttp.HeaderRetryAfter); len(wish) > 0 {
+		retryAfter = parseRetryAfter(wish, time.Now())
+	}
+	if c.Partial = p.Batch && !c.StatusOnly && c.isPartial(); c.Partial {
+		wanted = maxPartial
+	}
+	if wrote != nil || !c.readBody(wanted) {
+		c.HangUp()
+	}
+	return status, retryAfter, nil
+}
+
+// write sends the request.
+func (c *Client) write(p *Request) error {
+	if len(p.Body) <= maxJoined {
+		c.Queue(p)
+		return c.Flush()
+	}
+	c.put(p)
+	c.vectors = [2][]byte{c.out, p.Body}
+	vectors := net.Buffers(c.vectors[:])
+	_, err := vectors.WriteTo(c.conn)
+	c.vectors, c.out = [2][]byte{}, c.out[:0]
+	return err
+}
+
+// put appends the request's head to what is to be written.
+func (c *Client) put(p *Request) {
+	out := append(c.out, c.Target.head...)
+	if p.Cookie != "" {
+		out = appendField(out, "Cookie: ", p.Cookie)
+	}
+	out = append(out, p.Headers...)
+	out = appendField(out, "X-Request-Id: ", p.ID)
+	out = append(out, "X-Attempt: "...)
+	out = strconv.AppendInt(out, int64(p.Attempt), 10)
+	out = append(out, '\r', '\n')
+	out = c.Signer.appendField(out, p.Body, time.Now())
+	out = append(out, "Content-Length: "...)
+	out = strconv.AppendInt(out, int64(len(p.Body)), 10)
+	c.out = append(out, "\r\n\r\n"...)
+}
+
+// appendField appends a header line. The value comes from outside, so characters that
+// would end the line are replaced with blanks.
+func appendField[S string | []byte](dst []byte, name string, value S) []byte {
+	dst = append(dst, name...)
+	start := len(dst)
+	dst = append(dst, value...)
+	for _, c := range [...]byte{'\r', '\n', 0} {
+		for i := bytes.IndexByte(dst[start:], c); i >= 0; i = bytes.IndexByte(dst[start:], c) {
+			dst[start+i] = ' '
+		}
+	}
+	return append(dst, '\r', '\n')
+}

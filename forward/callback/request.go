@@ -1,0 +1,12 @@
+package callback
+
+// Request is what one POST carries. Client keeps none of its slices and strings.
+type Request struct {
+	ID      []byte // X-Request-Id, the same on every attempt
+	Attempt int
+	Cookie  string // "" for none
+	Headers string // further header lines, complete
+	Body    []byte
+	Wanted  int  // how many bytes of the answer's body the caller wants at most; 0: none
+	Batch   bool // Body is a batch: the answer may say that the app has taken part of it
+}
