@@ -18,8 +18,10 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/rs/zerolog"
 
+	"ws-gateway/cmd/ws-gateway/check"
 	"ws-gateway/cmd/ws-gateway/cli"
 	"ws-gateway/cmd/ws-gateway/config"
+	"ws-gateway/cmd/ws-gateway/demo"
 	"ws-gateway/cmd/ws-gateway/gateway"
 	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/finding"
@@ -76,7 +78,7 @@ func isGateway(c *config.Config) bool { return c.Command == "run" || c.Demo() }
 func refuse(p *program.Process, err error) int {
 	rejected, _ := errors.AsType[*config.Error](err)
 	if rejected.Command == "check" {
-		return misconfigured(p, rejected)
+		return check.Misconfigured(p, rejected)
 	}
 	defer p.QueueErrors()()
 	p.Complain(err)
@@ -89,7 +91,7 @@ func refuse(p *program.Process, err error) int {
 // perform does what the command says, with a log.
 func perform(p *program.Process, c *config.Config) int {
 	if c.Command == "check" && !c.PrintConfig {
-		return check(p, c)
+		return check.Run(p, c)
 	}
 	if isGateway(c) && !c.PrintConfig {
 		p.IgnorePipe()
@@ -122,7 +124,7 @@ func perform(p *program.Process, c *config.Config) int {
 func command(c *config.Config) func(*program.Process, *config.Config, zerolog.Logger) error {
 	switch {
 	case c.Demo():
-		return runDemo
+		return demo.Run
 	case c.Command == "replay":
 		return replay.Run
 	case c.Command == "health":

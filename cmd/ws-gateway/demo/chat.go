@@ -26,7 +26,7 @@ type message struct {
 
 // handleEvent takes one event. It answers 204 even if the chat fails: after another
 // status the gateway would send the event again.
-func (a *App) handleEvent(w http.ResponseWriter, r *http.Request) {
+func (a *app) handleEvent(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 8<<20))
 	var e event
 	if err == nil {
@@ -49,7 +49,7 @@ func (a *App) handleEvent(w http.ResponseWriter, r *http.Request) {
 }
 
 // act does what the chat does with an event.
-func (a *App) act(ctx context.Context, e event) error {
+func (a *app) act(ctx context.Context, e event) error {
 	switch e.Action {
 	case "open":
 		welcome := message{"welcome", map[string]string{"user": e.UserName, "conn_id": e.ConnID}}
@@ -65,7 +65,7 @@ func (a *App) act(ctx context.Context, e event) error {
 }
 
 // say passes a chat message on to everybody, or to one user and its author.
-func (a *App) say(ctx context.Context, e event) error {
+func (a *app) say(ctx context.Context, e event) error {
 	var chat struct {
 		Event string `json:"event"`
 		Data  struct {
@@ -88,7 +88,7 @@ func (a *App) say(ctx context.Context, e event) error {
 // tellOnlineChanged makes the pages ask for the list. If it sent the list, an older one
 // could overtake a newer one, since events of two connections are handled at the same
 // time.
-func (a *App) tellOnlineChanged(ctx context.Context) error {
+func (a *app) tellOnlineChanged(ctx context.Context) error {
 	return a.send(ctx, &api.Send{All: true, Payload: message{"online", map[string]any{}}})
 }
 
@@ -102,7 +102,7 @@ type onlineUser struct {
 }
 
 // handleOnline answers the page with the gateway's list.
-func (a *App) handleOnline(w http.ResponseWriter, r *http.Request) {
+func (a *app) handleOnline(w http.ResponseWriter, r *http.Request) {
 	var online []onlineUser
 	answer, err := a.api.Ask(r.Context(), http.MethodGet, api.PathList, nil, nil)
 	if err == nil {
@@ -117,7 +117,7 @@ func (a *App) handleOnline(w http.ResponseWriter, r *http.Request) {
 }
 
 // handleClose closes a connection, as an app does that throws a user out.
-func (a *App) handleClose(w http.ResponseWriter, r *http.Request) {
+func (a *app) handleClose(w http.ResponseWriter, r *http.Request) {
 	conn := r.FormValue("conn_id")
 	if conn == "" {
 		http.Error(w, "conn_id is missing", http.StatusBadRequest)
@@ -131,7 +131,7 @@ func (a *App) handleClose(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (a *App) send(ctx context.Context, command *api.Send) error {
+func (a *app) send(ctx context.Context, command *api.Send) error {
 	_, err := a.api.Send(ctx, command)
 	return err
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // demoServer is the app alone, before a gateway that does not answer.
-func demoServer(t *testing.T) (*App, *httptest.Server) {
-	app, err := newApp(Gateway{Clients: "127.0.0.1:1", API: "http://127.0.0.1:1", Path: "/ws", UserHeader: "X-Bfl-User"}, zerolog.Nop())
+func demoServer(t *testing.T) (*app, *httptest.Server) {
+	app, err := newApp(place{clients: "127.0.0.1:1", api: "http://127.0.0.1:1", path: "/ws", userHeader: "X-Bfl-User"}, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,18 +48,18 @@ func request(t *testing.T, method, url, body string, header ...string) (status i
 
 func TestTheAppAnswers204EvenWhenTheGatewaysAPIFails(t *testing.T) {
 	app, server := demoServer(t)
-	status, _, _ := request(t, "POST", server.URL+CallbackPath, `{"action":"open","user_name":"a","conn_id":"1","data":{}}`)
+	status, _, _ := request(t, "POST", server.URL+callbackPath, `{"action":"open","user_name":"a","conn_id":"1","data":{}}`)
 	if status != http.StatusNoContent || app.feed.last != 1 {
 		t.Errorf("status %d, %d entries: any other answer would have the event sent again", status, app.feed.last)
 	}
-	if status, _, _ := request(t, "POST", server.URL+CallbackPath, `{`); status != http.StatusBadRequest {
+	if status, _, _ := request(t, "POST", server.URL+callbackPath, `{`); status != http.StatusBadRequest {
 		t.Errorf("no JSON: status %d", status)
 	}
 }
 
 func TestOtherSitesCannotMakeTheBrowserUseTheApp(t *testing.T) {
 	_, server := demoServer(t)
-	for _, path := range []string{"/close", CallbackPath} {
+	for _, path := range []string{"/close", callbackPath} {
 		if status, _, _ := request(t, "POST", server.URL+path, "conn_id=1", "Sec-Fetch-Site", "cross-site", "Content-Type", "application/x-www-form-urlencoded"); status != http.StatusForbidden {
 			t.Errorf("%s: status %d", path, status)
 		}

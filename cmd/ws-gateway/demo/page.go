@@ -16,13 +16,13 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-func (a *App) handler() http.Handler {
+func (a *app) handler() http.Handler {
 	page, err := fs.Sub(pageFiles, "page")
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+CallbackPath, a.handleEvent)
+	mux.HandleFunc("POST "+callbackPath, a.handleEvent)
 	mux.Handle("GET /ws", a.ingress())
 	mux.Handle("GET /events", a.feed)
 	mux.HandleFunc("GET /online", a.handleOnline)
@@ -44,14 +44,14 @@ func withPolicy(next http.Handler) http.Handler {
 // ingress stands for the proxy in front of a gateway. It knows who the user is and writes
 // the name into the user header, whatever the client has sent there. This one believes
 // the name in the URL; a real one asks for a login.
-func (a *App) ingress() http.Handler {
-	target := &url.URL{Scheme: "http", Host: a.gateway.Clients}
+func (a *app) ingress() http.Handler {
+	target := &url.URL{Scheme: "http", Host: a.gateway.clients}
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
-			r.Out.URL.Path, r.Out.URL.RawPath = a.gateway.Path, ""
+			r.Out.URL.Path, r.Out.URL.RawPath = a.gateway.path, ""
 			r.Out.Host = r.In.Host
-			r.Out.Header.Set(a.gateway.UserHeader, userName(r.In.URL.Query().Get("user")))
+			r.Out.Header.Set(a.gateway.userHeader, userName(r.In.URL.Query().Get("user")))
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			a.log.Debug().Err(err).Msg("demo app: passing a client on")
