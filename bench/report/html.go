@@ -31,7 +31,7 @@ type page struct {
 	Machines    []machineView
 	Goals       []goalView
 	Met         int
-	Comparisons []comparisonView
+	Comparison  string
 	Scenarios   []scenarioView
 }
 
@@ -54,11 +54,6 @@ type goalView struct {
 	Line
 }
 
-type comparisonView struct {
-	Comparison
-	Better, Worse int
-}
-
 type scenarioView struct {
 	Name    string
 	Figures []figureView
@@ -79,10 +74,11 @@ type figureView struct {
 }
 
 // WriteHTML writes the report as one page that needs no network and no other
-// file, for the screen and for paper. The same recordings make the same page.
-func WriteHTML(w io.Writer, all []Recording) error {
+// file, for the screen and for paper. comparison is what benchstat says of several
+// versions. The same recordings make the same page.
+func WriteHTML(w io.Writer, all []Recording, comparison string) error {
 	results := Results(all)
-	p := page{CSS: chart.CSS() + template.CSS(pageCSS), Versions: versionsOf(all), Runs: ranViews(all), Machines: machineViews(all)}
+	p := page{CSS: chart.CSS() + template.CSS(pageCSS), Versions: Versions(all), Comparison: comparison, Runs: ranViews(all), Machines: machineViews(all)}
 	for i, r := range p.Runs {
 		if i == 0 || r.Started.Before(p.First) {
 			p.First = r.Started
@@ -103,18 +99,6 @@ func WriteHTML(w io.Writer, all []Recording) error {
 				p.Met++
 			}
 		}
-	}
-	for _, c := range Compare(results) {
-		v := comparisonView{Comparison: c}
-		for _, change := range c.Changes {
-			switch change.Verdict {
-			case Better:
-				v.Better++
-			case Worse:
-				v.Worse++
-			}
-		}
-		p.Comparisons = append(p.Comparisons, v)
 	}
 	ratios := ratiosOf(all)
 	for i, name := range scenarioNames(results, ratios) {

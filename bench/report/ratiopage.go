@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"ws-gateway/bench/report/chart"
 )
@@ -57,7 +58,7 @@ func ratioFigures(id, scenario string, ratios []versionRatio, versions []Version
 			Text:  "Bars are medians of the rounds' ratios, dots rounds, whiskers reach from the least to the most; ours is 1. ",
 			Head:  []string{"peer", "theirs to ours", "min", "max", withUnit("ours", k.unit), withUnit("theirs", k.unit)},
 		}
-		if direction(Line{Unit: k.unit}) > 0 {
+		if strings.HasSuffix(k.unit, "/s") { // a rate
 			f.Text += "Bars shorter than ours: we do more."
 		} else {
 			f.Text += "Bars longer than ours: we need less."

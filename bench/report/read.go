@@ -2,6 +2,7 @@ package report
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,12 +12,11 @@ import (
 )
 
 // Recording is a run as its JSON lines tell it. Rounds of the same scenario and
-// case are in the order in which they were measured.
+// case are in the order in which they were measured. Summaries are made of them anew.
 type Recording struct {
-	Run       Run
-	Rounds    []Round
-	Summaries []Summary // as written; where there are rounds, Cases counts them anew
-	Ratios    []Ratio
+	Run    Run
+	Rounds []Round
+	Ratios []Ratio
 }
 
 // longestLine bounds a line of JSON, in bytes: a round with its curves is a
@@ -73,7 +73,7 @@ func appendRecord(all []Recording, line []byte) ([]Recording, error) {
 		var r Run
 		err := json.Unmarshal(line, &r)
 		return append(all, Recording{Run: r}), err
-	case "round", "summary", "ratio":
+	case "round", "ratio":
 	default:
 		return all, nil
 	}
@@ -84,32 +84,23 @@ func appendRecord(all []Recording, line []byte) ([]Recording, error) {
 }
 
 func (rec *Recording) add(kind string, line []byte) error {
-	switch kind {
-	case "round":
+	if kind == "round" {
 		var r Round
 		if err := json.Unmarshal(line, &r); err != nil {
 			return err
 		}
 		rec.Rounds = append(rec.Rounds, r)
 		return r.check()
-	case "summary":
-		var s Summary
-		if err := json.Unmarshal(line, &s); err != nil {
-			return err
-		}
-		rec.Summaries = append(rec.Summaries, s)
-		return s.check()
-	default:
-		var r Ratio
-		if err := json.Unmarshal(line, &r); err != nil {
-			return err
-		}
-		rec.Ratios = append(rec.Ratios, r)
-		if len(r.Values) == 0 {
-			return fmt.Errorf("ratio of %q to %q: %w", r.Figure, r.Peer, errEmpty)
-		}
-		return plausible("ratio of "+r.Figure, append([]float64{r.Ours, r.Theirs, r.Median, r.Min, r.Max}, r.Values...)...)
 	}
+	var r Ratio
+	if err := json.Unmarshal(line, &r); err != nil {
+		return err
+	}
+	rec.Ratios = append(rec.Ratios, r)
+	if len(r.Values) == 0 {
+		return fmt.Errorf("ratio of %q to %q: %w", r.Figure, r.Peer, errEmpty)
+	}
+	return plausible("ratio of "+r.Figure, append([]float64{r.Ours, r.Theirs, r.Median, r.Min, r.Max}, r.Values...)...)
 }
 
 func (r Round) check() error {
@@ -131,20 +122,6 @@ func (r Round) check() error {
 	return plausible("host", r.Host.LoadAverage, r.Host.Others, r.Host.Steal)
 }
 
-func (s Summary) check() error {
-	for _, l := range slices.Concat(s.Lines, []Line{s.Others, s.Steal}) {
-		if err := plausible(l.Name, append([]float64{l.Median, l.Min, l.Max, l.Goal}, l.Values...)...); err != nil {
-			return err
-		}
-	}
-	for _, l := range s.Lines {
-		if len(l.Values) == 0 {
-			return fmt.Errorf("%q: %w", l.Name, errEmpty)
-		}
-	}
-	return nil
-}
-
 // plausible refuses what nobody can have measured and no axis could show.
 // Memory for each connection may well have shrunk.
 func plausible(name string, values ...float64) error {
@@ -156,13 +133,4 @@ func plausible(name string, values ...float64) error {
 	return nil
 }
 
-func byX(a, b [2]float64) int {
-	switch {
-	case a[0] < b[0]:
-		return -1
-	case a[0] > b[0]:
-		return 1
-	default:
-		return 0
-	}
-}
+func byX(a, b [2]float64) int { return cmp.Compare(a[0], b[0]) }

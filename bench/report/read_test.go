@@ -53,9 +53,6 @@ func TestWhatWasWrittenIsReadBack(t *testing.T) {
 	if len(all) != 2 || all[0].Run.Commit != "a" || len(all[0].Rounds) != 3 || len(all[1].Rounds) != 1 {
 		t.Fatalf("got %+v", all)
 	}
-	if got := all[0].Summaries; len(got) != 1 || !reflect.DeepEqual(got[0], Summarise(rounds())) {
-		t.Errorf("summaries %+v", got)
-	}
 	if got := all[0].Ratios; len(got) != 1 || !reflect.DeepEqual(got[0], ratio) {
 		t.Errorf("ratios %+v", got)
 	}
@@ -81,7 +78,6 @@ func TestABrokenLineIsNamed(t *testing.T) {
 		"an absurd value":    {run + `{"record":"round","figures":[{"name":"cpu","value":1e99}]}`, `line 2: "cpu" is 1e+99`},
 		"an absurd point":    {run + `{"record":"round","curves":[{"name":"memory","points":[[0,-1e16]]}]}`, `line 2: "memory" is -1e+16`},
 		"disorder":           {run + `{"record":"round","curves":[{"name":"memory","points":[[2,0],[1,0]]}]}`, `line 2: curve "memory": x does not ascend`},
-		"a summary of none":  {run + `{"record":"summary","figures":[{"name":"cpu"}]}`, `line 2: "cpu": a figure without values`},
 		"a ratio of none":    {run + `{"record":"ratio","peer":"p","figure":"cpu"}`, `line 2: ratio of "cpu" to "p": a figure without values`},
 		"a line without end": {run + strings.Repeat("x", longestLine+1), "line 2: bufio.Scanner: token too long"},
 	} {
@@ -95,7 +91,7 @@ func TestABrokenLineIsNamed(t *testing.T) {
 func TestRoundsOfSeveralRunsOfACommitCountTogether(t *testing.T) {
 	all := read(t, recorded("a", rounds())+recorded("b", rounds()[:2])+recorded("a", rounds()[:1]))
 	results := Results(all)
-	if len(results) != 2 || results[0].Summary.Rounds != 4 || len(results[0].Runs) != 2 || results[1].Summary.Rounds != 2 {
+	if len(results) != 2 || results[0].Summary.Rounds != 4 || results[1].Summary.Rounds != 2 {
 		t.Fatalf("got %+v", results)
 	}
 	if results[0].Version != (Version{Commit: "a"}) || results[1].Version != (Version{Commit: "b"}) {
@@ -111,13 +107,6 @@ func TestVersionsOfACaseStandBesideEachOther(t *testing.T) {
 	}
 	if want := "[100a 100b 200a 200b 1,0b]"; fmt.Sprint(got) != want {
 		t.Errorf("got %v, want %s", got, want)
-	}
-}
-
-func TestASummaryCountsWhereThereAreNoRounds(t *testing.T) {
-	results := Results(read(t, recorded("a", nil, Summarise(rounds()))))
-	if len(results) != 1 || results[0].Summary.Rounds != 3 || results[0].Summary.Lines[0].Median != 91_000 {
-		t.Errorf("got %+v", results)
 	}
 }
 
@@ -137,18 +126,27 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if err := WriteText(io.Discard, all); err != nil {
+		if err := WriteText(io.Discard, all, comparisonOf(all)); err != nil {
 			t.Fatal(err)
 		}
 		wellFormed(t, pageOf(t, all))
 	})
 }
 
+// comparisonOf says what benchstat is given of the first version.
+func comparisonOf(all []Recording) string {
+	var b strings.Builder
+	if len(Versions(all)) > 1 {
+		_ = WriteBench(&b, all, Versions(all)[0]) // a Builder never fails
+	}
+	return b.String()
+}
+
 // pageOf is the page of recordings.
 func pageOf(t testing.TB, all []Recording) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := WriteHTML(&b, all); err != nil {
+	if err := WriteHTML(&b, all, comparisonOf(all)); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()

@@ -28,8 +28,7 @@ func (r Run) Version() Version { return Version{r.Commit, r.Dirty} }
 type Result struct {
 	Version Version
 	Summary Summary
-	Rounds  []Round // none where a run told only its summary
-	Runs    []Run   // that it comes from
+	Rounds  []Round
 }
 
 // Broken is what must hold and did not, in any of the rounds.
@@ -59,29 +58,13 @@ func noted(notes []Note, text string) []Note {
 func Results(all []Recording) []Result {
 	var results []Result
 	for _, rec := range all {
-		var own []Result // of this recording
 		for _, r := range rec.Rounds {
-			i := find(&own, rec.Run.Version(), r.Scenario, r.Case)
-			own[i].Rounds = append(own[i].Rounds, r)
-		}
-		for _, s := range rec.Summaries {
-			if i := find(&own, rec.Run.Version(), s.Scenario, s.Case); own[i].Rounds == nil {
-				own[i].Summary = s
-			}
-		}
-		for _, r := range own {
-			i := find(&results, r.Version, r.Summary.Scenario, r.Summary.Case)
-			if len(r.Rounds) == 0 && len(results[i].Rounds) == 0 {
-				results[i].Summary = r.Summary
-			}
-			results[i].Rounds = append(results[i].Rounds, r.Rounds...)
-			results[i].Runs = append(results[i].Runs, rec.Run)
+			i := find(&results, rec.Run.Version(), r.Scenario, r.Case)
+			results[i].Rounds = append(results[i].Rounds, r)
 		}
 	}
 	for i, r := range results {
-		if len(r.Rounds) > 0 {
-			results[i].Summary = Summarise(r.Rounds)
-		}
+		results[i].Summary = Summarise(r.Rounds)
 	}
 	return inOrder(results)
 }
@@ -127,8 +110,8 @@ func scenariosOf(results []Result) []string {
 	return names
 }
 
-// versionsOf lists the versions in the order of their first appearance.
-func versionsOf(all []Recording) []Version {
+// Versions lists the versions in the order of their first appearance.
+func Versions(all []Recording) []Version {
 	var versions []Version
 	for _, rec := range all {
 		if v := rec.Run.Version(); !slices.Contains(versions, v) {

@@ -9,8 +9,8 @@ import (
 )
 
 // WriteText writes the report for a terminal: what was run, a table for each
-// case, the peers, and, where there are several versions, what changed.
-func WriteText(w io.Writer, all []Recording) error {
+// case, the peers, and what benchstat says of several versions.
+func WriteText(w io.Writer, all []Recording, comparison string) error {
 	var b strings.Builder
 	for _, rec := range all {
 		if err := WriteHead(&b, rec.Run); err != nil {
@@ -19,7 +19,7 @@ func WriteText(w io.Writer, all []Recording) error {
 	}
 	results := Results(all)
 	for _, r := range results {
-		if len(versionsOf(all)) > 1 {
+		if len(Versions(all)) > 1 {
 			r.Summary.Case += " · " + r.Version.String()
 		}
 		if err := WriteTable(&b, r.Summary); err != nil {
@@ -31,29 +31,13 @@ func WriteText(w io.Writer, all []Recording) error {
 			fmt.Fprintf(&b, "BROKEN: %s: %s: %s (%s)\n", r.Summary.Scenario, r.Summary.Case, n.Text, plural(n.Rounds, "round"))
 		}
 	}
-	for _, v := range versionsOf(all) {
+	for _, v := range Versions(all) {
 		own := slices.DeleteFunc(ratiosOf(all), func(r versionRatio) bool { return r.Version != v })
 		if err := writePeers(&b, v, own); err != nil {
 			return err
 		}
 	}
-	for _, c := range Compare(results) {
-		rows := [][]string{{c.Scenario, "unit", c.Before.String(), "min", "max", c.After.String(), "min", "max", "ratio", ""}}
-		for _, d := range c.Changes {
-			ratio := "–"
-			if d.Ratio != 0 {
-				ratio = Number(d.Ratio)
-			}
-			rows = append(rows, []string{d.Name, d.Unit, Number(d.Before.Median), Number(d.Before.Min), Number(d.Before.Max),
-				Number(d.After.Median), Number(d.After.Min), Number(d.After.Max), ratio, string(d.Verdict)})
-		}
-		fmt.Fprintf(&b, "%s: %s; %s, then %s\n", c.Scenario, c.Case, c.Before, c.After)
-		layOut(&b, rows, 2)
-		for _, text := range c.Caveats {
-			fmt.Fprintf(&b, "  note: %s\n", text)
-		}
-		b.WriteByte('\n')
-	}
+	b.WriteString(comparison)
 	_, err := io.WriteString(w, printable(b.String()))
 	return err
 }

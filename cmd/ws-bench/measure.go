@@ -135,7 +135,7 @@ func (o *output) writePage() error {
 	if err != nil {
 		return err
 	}
-	return report.WriteHTML(o.page, recordings)
+	return report.WriteHTML(o.page, recordings, "")
 }
 
 func (o *output) record(record any) error {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -50,5 +52,32 @@ func TestAFileThatIsNoRunIsNamedWithItsLine(t *testing.T) {
 		if code != c.code || !strings.Contains(message, c.want) || out != "" {
 			t.Errorf("%v: exit code %d, %q, %q", c.args, code, out, message)
 		}
+	}
+}
+
+func TestTwoCommitsAreComparedByBenchstat(t *testing.T) {
+	dir := t.TempDir()
+	var files []string
+	for commit, cpu := range map[string]float64{"aaaa": 10, "bbbb": 20} {
+		var lines strings.Builder
+		fmt.Fprintf(&lines, `{"record":"run","commit":%q,"args":["echo","--gateway",%q]}`+"\n", commit, commit)
+		for n := range 6 {
+			fmt.Fprintf(&lines, `{"record":"round","scenario":"echo","case":"100 connections","figures":[{"name":"server CPU","unit":"s","value":%v}]}`+"\n", cpu+float64(n)/10)
+		}
+		files = append(files, filepath.Join(dir, commit))
+		if err := os.WriteFile(files[len(files)-1], []byte(lines.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(files)
+	code, out, message := bench(t, append([]string{"report"}, files...)...)
+	for _, want := range []string{"options: echo\n", "aaaa", "vs base", "server_CPU,_s", "echo/100_connections", "+97.56% (p=0.002 n=6)"} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("exit code %d, %q is not in %s%s", code, want, out, message)
+		}
+	}
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil || !strings.Contains(string(makefile), benchstat) {
+		t.Errorf("the Makefile has another benchstat, %v", err)
 	}
 }
