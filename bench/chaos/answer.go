@@ -15,7 +15,7 @@ func (s *session) answer(post int, p *Post) (goesOn bool) {
 	switch {
 	case s.spoilt:
 		s.decide(post, none, MaybeAcked, false)
-		s.app.log.blind(none)
+		s.app.log.blind(none, 1)
 		s.send(post, plain(200, ok))
 		return false
 	case calm:
@@ -111,11 +111,11 @@ func (s *session) breakOff(post int, f Fault, ok string) (goesOn bool) {
 		s.outwait(true)
 	case closeAnswered:
 		s.decide(post, f, Acked, true)
-		s.app.log.blind(none)
+		s.app.log.blind(none, 1)
 		s.send(post, plain(200, ok))
 	case resetAnswered:
 		s.decide(post, f, MaybeAcked, false)
-		s.app.log.blind(none)
+		s.app.log.blind(none, 1)
 		s.send(post, plain(200, ok))
 		s.cut()
 	case announcedToEnd:

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -83,9 +85,7 @@ func (a *App) listen() error {
 	if err != nil {
 		return fmt.Errorf("opening the app's port: %w", err)
 	}
-	a.mu.Lock()
-	a.listener = l
-	a.mu.Unlock()
+	a.change(func() { a.listener = l })
 	a.running.Go(func() { a.accept(l) })
 	return nil
 }
@@ -110,11 +110,7 @@ func (a *App) register(c *net.TCPConn) *session {
 	return s
 }
 
-func (a *App) forget(s *session) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.open, s)
-}
+func (a *App) forget(s *session) { a.change(func() { delete(a.open, s) }) }
 
 // mood is how the App feels at the moment.
 func (a *App) mood() (calm, busy bool) {
@@ -123,10 +119,15 @@ func (a *App) mood() (calm, busy bool) {
 	return a.calm, a.busy
 }
 
-func (a *App) complain(format string, args ...any) {
+// change does what mu guards.
+func (a *App) change(do func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.odd = append(a.odd, fmt.Sprintf(format, args...))
+	do()
+}
+
+func (a *App) complain(format string, args ...any) {
+	a.change(func() { a.odd = append(a.odd, fmt.Sprintf(format, args...)) })
 }
 
 // Misbehave closes the port now and then, as the temper wants it, until ctx is
@@ -148,9 +149,7 @@ func (a *App) Misbehave(ctx context.Context) error {
 			<-ctx.Done()
 		}
 	}
-	a.mu.Lock()
-	a.calm = true
-	a.mu.Unlock()
+	a.change(func() { a.calm = true })
 	return err
 }
 
@@ -174,9 +173,10 @@ func (a *App) spell(ctx context.Context, random *rand.Rand, fault Fault, d time.
 		return nil
 	}
 	if fault == busy {
-		a.setBusy(true)
+		a.log.note(func(r *Record) { r.count(busy) })
+		a.change(func() { a.busy = true })
 		pass(ctx, d)
-		a.setBusy(false)
+		a.change(func() { a.busy = false })
 		return nil
 	}
 	a.log.down(fault)
@@ -187,15 +187,6 @@ func (a *App) spell(ctx context.Context, random *rand.Rand, fault Fault, d time.
 	pass(ctx, d)
 	a.log.up()
 	return a.listen()
-}
-
-func (a *App) setBusy(is bool) {
-	if is {
-		a.log.spell(busy)
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.busy = is
 }
 
 // shut closes the port.
@@ -211,12 +202,8 @@ func (a *App) shut() {
 
 // drop ends all connections, each with a reset or without.
 func (a *App) drop(random *rand.Rand) {
-	a.mu.Lock()
-	all := make([]*session, 0, len(a.open))
-	for s := range a.open {
-		all = append(all, s)
-	}
-	a.mu.Unlock()
+	var all []*session
+	a.change(func() { all = slices.Collect(maps.Keys(a.open)) })
 	for _, s := range all {
 		s.drop(random.IntN(2) == 0)
 	}

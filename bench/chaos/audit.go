@@ -3,6 +3,7 @@ package chaos
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,8 +58,8 @@ type history struct {
 // last is the attempt that was read last; those too late to be answered don't
 // count. nil for none.
 func (h *history) last() *attempt {
-	for i := len(h.attempts) - 1; i >= 0; i-- {
-		if !h.attempts[i].Stale {
+	for i, at := range slices.Backward(h.attempts) {
+		if !at.Stale {
 			return &h.attempts[i]
 		}
 	}
@@ -85,7 +86,7 @@ type audit struct {
 	faults map[int]bool          // Posts that came again although they were settled
 }
 
-// Audit holds what happened against the contract (PROTOCOL 4.1 to 4.5).
+// Audit holds what happened against what docs/protocol.md promises an app.
 func Audit(e Evidence) Findings {
 	a := &audit{
 		Evidence: &e, events: make(map[string]*history), conns: make(map[string][]*history),
@@ -111,14 +112,7 @@ func Audit(e Evidence) Findings {
 	return a.Findings
 }
 
-func sorted[V any](m map[string]V) []string {
-	all := make([]string, 0, len(m))
-	for k := range m {
-		all = append(all, k)
-	}
-	slices.Sort(all)
-	return all
-}
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 func (a *audit) say(format string, args ...any) {
 	if len(a.Broken) == mostBroken {
@@ -351,11 +345,11 @@ func (a *audit) unseen() {
 		if len(h.attempts) == 0 {
 			continue
 		}
-		if key := h.attempts[0].key(); counted[key] {
+		key := h.attempts[0].key()
+		if counted[key] {
 			continue
-		} else {
-			counted[key] = true
 		}
+		counted[key] = true
 		before, number := a.precedes(h), 0
 		byNumber := slices.SortedFunc(slices.Values(a.ofBatch(h)), func(x, y attempt) int { return cmp.Compare(x.Number, y.Number) })
 		for _, at := range byNumber {

@@ -75,17 +75,23 @@ func visit(ctx context.Context, cfg CrowdConfig, user string, random *rand.Rand)
 	defer v.conn.Close()
 	go v.listen(in)
 	if err := v.talk(ctx); err != nil {
-		v.conn.Close()
-		<-v.read
-		return v.broken("sending", err)
+		v.giveUp("sending", err)
+	} else {
+		v.part()
 	}
-	v.part()
 	return v.Client
 }
 
 func (v *visitor) broken(doing string, err error) Client {
 	v.End, v.Trouble = Broken, fmt.Sprintf("%s: %v", doing, err)
 	return v.Client
+}
+
+// giveUp ends the connection for an error.
+func (v *visitor) giveUp(doing string, err error) {
+	v.conn.Close()
+	<-v.read
+	v.broken(doing, err)
 }
 
 func (v *visitor) dial(cfg CrowdConfig) (in io.Reader, err error) {
@@ -189,9 +195,7 @@ func (v *visitor) part() {
 	case 2, 3:
 		v.End, v.Code = ByApp, 4001
 		if err := v.close(v.User, v.Code); err != nil {
-			v.conn.Close()
-			<-v.read
-			v.broken("the close call", err)
+			v.giveUp("the close call", err)
 			return
 		}
 		if v.await(v.Code) {
@@ -203,9 +207,7 @@ func (v *visitor) part() {
 			v.Code = 4000 + v.random.IntN(1000)
 		}
 		if err := v.write(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusCode(v.Code), "bye"))); err != nil {
-			v.conn.Close()
-			<-v.read
-			v.broken("the close frame", err)
+			v.giveUp("the close frame", err)
 			return
 		}
 		v.await(v.Code)
@@ -219,17 +221,16 @@ func (v *visitor) await(code int) (ok bool) {
 	select {
 	case <-v.read:
 	case <-timer.C:
-		v.conn.Close()
-		<-v.read
-		v.readFail = fmt.Errorf("nothing came for %v", patience)
+		v.giveUp("waiting for the close frame", fmt.Errorf("nothing came for %v", patience))
+		return false
 	}
-	if v.readFail != nil {
+	switch {
+	case v.readFail != nil:
 		v.broken("waiting for the close frame", v.readFail)
-		return false
-	}
-	if v.seen != code {
+	case v.seen != code:
 		v.broken("closing", fmt.Errorf("the gateway's close frame says %d instead of %d", v.seen, code))
-		return false
+	default:
+		return true
 	}
-	return true
+	return false
 }

@@ -68,97 +68,82 @@ type log struct {
 	record Record // guarded by mu
 }
 
-// read enters a Post and returns its index.
-func (l *log) read(p Post) int {
+// note changes the Record.
+func (l *log) note(change func(r *Record)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.record.Posts = append(l.record.Posts, p)
-	return len(l.record.Posts) - 1
+	change(&l.record)
+}
+
+// read enters a Post and returns its index.
+func (l *log) read(p Post) (index int) {
+	l.note(func(r *Record) {
+		index = len(r.Posts)
+		r.Posts = append(r.Posts, p)
+	})
+	return index
 }
 
 // decide says what the App is going to do about a Post.
 func (l *log) decide(post int, f Fault, a Answer, reply bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	p := &l.record.Posts[post]
-	p.Fault, p.Answer, p.Reply = f, a, reply
-	l.countLocked(f)
+	l.note(func(r *Record) {
+		p := &r.Posts[post]
+		p.Fault, p.Answer, p.Reply = f, a, reply
+		r.count(f)
+	})
 }
 
 // stale says that the gateway had already given a Post up; waited, that it was for
 // want of an answer to it.
 func (l *log) stale(post int, waited bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.record.Posts[post].Stale = true
+	l.note(func(r *Record) { r.Posts[post].Stale = true })
 	if waited {
-		l.record.Waited++
+		l.waited()
 	}
 }
 
 // doubt says that a Post's answer may not have been seen whole.
 func (l *log) doubt(post int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch p := &l.record.Posts[post]; p.Answer {
-	case Acked:
-		p.Answer = MaybeAcked
-	case Refused:
-		p.Answer = MaybeRefused
-	}
+	l.note(func(r *Record) {
+		switch p := &r.Posts[post]; p.Answer {
+		case Acked:
+			p.Answer = MaybeAcked
+		case Refused:
+			p.Answer = MaybeRefused
+		}
+	})
 }
 
 // waited says that the gateway has given up an attempt.
-func (l *log) waited() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.record.Waited++
-}
+func (l *log) waited() { l.note(func(r *Record) { r.Waited++ }) }
 
-// stranded says that a connection has ended on which so many requests may have been on
-// their way.
-func (l *log) stranded(requests int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.record.Blind += requests
-}
-
-// blind says that the App is about to end a connection unannounced; with a fault
-// that is counted too.
-func (l *log) blind(f Fault) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.record.Blind++
-	l.countLocked(f)
+// blind says that a connection ends unannounced on which so many requests may have
+// been on their way; a fault is counted too.
+func (l *log) blind(f Fault, requests int) {
+	l.note(func(r *Record) {
+		r.Blind += requests
+		r.count(f)
+	})
 }
 
 // down and up enclose an outage.
 func (l *log) down(f Fault) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.record.Outages = append(l.record.Outages, Outage{From: len(l.record.Posts), To: math.MaxInt})
-	l.countLocked(f)
+	l.note(func(r *Record) {
+		r.Outages = append(r.Outages, Outage{From: len(r.Posts), To: math.MaxInt})
+		r.count(f)
+	})
 }
 
 func (l *log) up() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.record.Outages[len(l.record.Outages)-1].To = len(l.record.Posts)
+	l.note(func(r *Record) { r.Outages[len(r.Outages)-1].To = len(r.Posts) })
 }
 
-// spell counts a fault that is no outage.
-func (l *log) spell(f Fault) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.countLocked(f)
-}
-
-func (l *log) countLocked(f Fault) {
+func (r *Record) count(f Fault) {
 	if f == none {
 		return
 	}
-	if l.record.Faults == nil {
-		l.record.Faults = make(map[Fault]int)
+	if r.Faults == nil {
+		r.Faults = make(map[Fault]int)
 	}
-	l.record.Faults[f]++
+	r.Faults[f]++
 }

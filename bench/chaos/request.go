@@ -33,7 +33,7 @@ func request(in *bufio.Reader) (post Post, err error) {
 // malformed is a request that came whole and is not what it should be.
 type malformed struct{ error }
 
-// wire is an event as PROTOCOL 4.1 and 4.3 have it.
+// wire is an event in a POST or in a batch (docs/protocol.md).
 type wire struct {
 	Action    string `json:"action"`
 	User      string `json:"user_name"`

@@ -53,7 +53,7 @@ func (s *session) serve() {
 			s.reset(f)
 			return
 		case hangUnread:
-			s.app.log.blind(f)
+			s.app.log.blind(f, 1)
 			s.outwait(true)
 			return
 		}
@@ -88,7 +88,7 @@ func (s *session) strand() {
 	if !s.pipelined() {
 		return
 	}
-	s.app.log.stranded(s.app.cfg.Pipeline)
+	s.app.log.blind(none, s.app.cfg.Pipeline)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.last >= 0 { // what is unread makes the kernel reset the connection
@@ -112,7 +112,7 @@ func (s *session) await() (ok bool) {
 	}
 	_, err := s.in.Peek(1)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		s.app.log.blind(closeIdle)
+		s.app.log.blind(closeIdle, 1)
 	}
 	_ = s.c.SetReadDeadline(time.Time{}) // likewise
 	return err == nil
@@ -158,7 +158,7 @@ func (s *session) outwait(counts bool) {
 
 // reset ends the connection so that the gateway's kernel forgets it.
 func (s *session) reset(f Fault) {
-	s.app.log.blind(f)
+	s.app.log.blind(f, 1)
 	s.cut()
 }
 
@@ -170,7 +170,7 @@ func (s *session) cut() {
 // drop ends the connection from another goroutine. What was answered last may not
 // arrive.
 func (s *session) drop(reset bool) {
-	s.app.log.blind(none)
+	s.app.log.blind(none, 1)
 	s.mu.Lock()
 	s.dropped = true
 	if s.last >= 0 {
