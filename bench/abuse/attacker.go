@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ws-gateway/bench/load"
 	"ws-gateway/bench/sock"
 )
 
@@ -87,8 +88,9 @@ func New(cfg Config) (*Attacker, error) {
 
 // request is an opening handshake that is in order.
 func request(user string) []byte {
-	return []byte("GET /ws HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: d3MtYmVuY2ggYWJ1c2VyIQ==\r\nX-Bfl-User: " + user + "\r\n\r\n")
+	return load.AppendRequest(nil, "gateway", "/ws", 0, func(dst []byte, _ int) []byte {
+		return append(dst, "X-Bfl-User: "+user+"\r\n"...)
+	})
 }
 
 // Run attacks until ctx is done, resets all connections and reports.

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"ws-gateway/bench/load"
 )
 
 // Kinds of harm.
@@ -125,7 +127,7 @@ func slowHead(t turn) move {
 // slowFrame announces a message of 64 KiB and sends it byte by byte.
 func slowFrame(t turn) move {
 	if t.n == 0 {
-		return move{send: appendHeader(nil, fin|opBinary, 64<<10), count: 1}
+		return move{send: load.AppendHeader(nil, fin|opBinary, 64<<10, true), count: 1}
 	}
 	return move{send: []byte{'a'}}
 }
@@ -196,8 +198,8 @@ func silent(t turn) move {
 
 var (
 	halfHead   = []byte(headStart + headLine)
-	halfFrame  = appendFrame(nil, fin|opBinary, strings.Repeat("x", 1_000))[:500]
-	bigMessage = append(append([]byte(nil), pings...), appendFrame(nil, fin|opText, `"`+strings.Repeat("reply ", 5_000)+`"`)...)
+	halfFrame  = repeat(1, fin|opBinary, strings.Repeat("x", 1_000))[:500]
+	bigMessage = append(append([]byte(nil), pings...), repeat(1, fin|opText, `"`+strings.Repeat("reply ", 5_000)+`"`)...)
 )
 
 // resetAtStage cuts a connection off: before the request, within it, behind it,
@@ -241,7 +243,7 @@ func noise(t turn) move {
 		if t.n == 0 && t.rand.IntN(2) == 0 {
 			first = fin | opText // the payload is to blame then
 		}
-		return move{send: appendFrame(nil, first, string(randomBytes(t.rand, t.rand.IntN(300)))), count: 1}
+		return move{send: repeat(1, first, string(randomBytes(t.rand, t.rand.IntN(300)))), count: 1}
 	}
 }
 
@@ -256,11 +258,11 @@ func randomBytes(r *rand.Rand, n int) []byte {
 var (
 	hugeHead     = []byte(headStart + strings.Repeat(headLine, 4_000))
 	partOfHead   = []byte(strings.Repeat(headLine, 100))
-	hugePart     = appendFrame(nil, opBinary, strings.Repeat("x", 64<<10))
-	hugeNextPart = appendFrame(nil, opContinuation, strings.Repeat("x", 64<<10))
-	twoMegabytes = append(appendHeader(nil, fin|opBinary, 2<<20), make([]byte, 1_000)...)
-	nineExabytes = append(appendHeader(nil, fin|opText, 1<<63-1), make([]byte, 1_000)...)
-	longPing     = appendFrame(nil, fin|opPing, strings.Repeat("x", 126))
+	hugePart     = repeat(1, opBinary, strings.Repeat("x", 64<<10))
+	hugeNextPart = repeat(1, opContinuation, strings.Repeat("x", 64<<10))
+	twoMegabytes = append(load.AppendHeader(nil, fin|opBinary, 2<<20, true), make([]byte, 1_000)...)
+	nineExabytes = append(load.AppendHeader(nil, fin|opText, 1<<63-1, true), make([]byte, 1_000)...)
+	longPing     = repeat(1, fin|opPing, strings.Repeat("x", 126))
 )
 
 // oversized sends more than is allowed: of a head at once and bit by bit, of a

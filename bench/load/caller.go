@@ -24,7 +24,7 @@ type caller struct {
 	armed   bool // EPOLLOUT is asked for
 }
 
-const mostAnswer = 64 << 10 // bytes of an answer
+const mostAnswer = 64 << 10 // bytes of an answer's body
 
 // appendCall appends a send call's request, and says where the mark of its
 // payload begins.
@@ -170,39 +170,20 @@ func (p *push) hangUp() {
 }
 
 var (
-	headEnd       = []byte("\r\n\r\n")
-	statusOK      = []byte("HTTP/1.1 200 ")
-	contentLength = []byte("\r\nContent-Length: ")
-	success       = []byte(`{"code":0,`)
+	statusOK = []byte("HTTP/1.1 200 ")
+	success  = []byte(`{"code":0,`)
 )
 
 // checkAnswer judges what has arrived of the API's answer to a call. It returns
 // the length of the whole, 0 while it is incomplete, and an error unless it says
 // success.
 func checkAnswer(data []byte) (length int, err error) {
-	end := bytes.Index(data, headEnd)
-	if end < 0 {
-		if len(data) > mostAnswer {
-			return 0, fmt.Errorf("the answer's head has more than %d bytes", mostAnswer)
-		}
-		return 0, nil
+	m, err := sock.ReadHTTP(data, mostAnswer)
+	if err != nil {
+		return 0, fmt.Errorf("the answer has %w: %s", err, printable(data))
 	}
-	head := data[:end]
-	at := bytes.Index(head, contentLength)
-	if at < 0 {
-		return 0, fmt.Errorf("the answer has no Content-Length: %s", printable(data))
-	}
-	digits, _, _ := bytes.Cut(head[at+len(contentLength):], []byte("\r\n"))
-	size, err := strconv.ParseUint(string(digits), 10, 31)
-	if err != nil || size > mostAnswer {
-		return 0, fmt.Errorf("the answer has a body of %s bytes", printable(digits))
-	}
-	length = end + len(headEnd) + int(size)
-	if len(data) < length {
-		return 0, nil
-	}
-	if !bytes.HasPrefix(data, statusOK) || !bytes.HasPrefix(data[end+len(headEnd):], success) {
+	if m.Size > 0 && (!bytes.HasPrefix(m.Line, statusOK) || !bytes.HasPrefix(m.Body, success)) {
 		return 0, fmt.Errorf("the API answered %s", printable(data))
 	}
-	return length, nil
+	return m.Size, nil
 }

@@ -111,17 +111,16 @@ type frames struct {
 }
 
 func (m *Message) frames() *frames {
-	request := appendHeader(nil, m.op, len(m.payload), true)
+	request := AppendFrame(nil, 0x80|m.op, m.payload)
 	answer := m.payload
 	if m.reply != nil {
 		answer = m.reply
 	}
-	reply := appendHeader(nil, m.op, len(answer), false)
-	f := &frames{marked: m.mark >= 0, requestMark: len(request) + m.mark, replyMark: len(reply) + m.mark}
-	for i, b := range m.payload {
-		request = append(request, b^mask[i&3])
+	reply := AppendHeader(nil, 0x80|m.op, uint64(len(answer)), false)
+	f := &frames{
+		request: request, reply: append(reply, answer...), marked: m.mark >= 0,
+		requestMark: len(request) - len(m.payload) + m.mark, replyMark: len(reply) + m.mark,
 	}
-	f.request, f.reply = request, append(reply, answer...)
 	for i := range f.keys {
 		f.keys[i] = mask[(m.mark+i)&3]
 	}
@@ -176,24 +175,33 @@ func putHex(dst []byte, v uint32) {
 	}
 }
 
-// appendHeader appends the header of an unfragmented frame (RFC 6455, section
-// 5.2), with the mask when masked.
-func appendHeader(dst []byte, op byte, length int, masked bool) []byte {
+// AppendHeader appends the header of a frame (RFC 6455, section 5.2) that claims
+// length bytes of payload, with the mask when masked. first is the opcode, with FIN
+// and reserved bits.
+func AppendHeader(dst []byte, first byte, length uint64, masked bool) []byte {
 	var bit byte
 	if masked {
 		bit = 0x80
 	}
-	dst = append(dst, 0x80|op)
 	switch {
 	case length < 126:
-		dst = append(dst, bit|byte(length))
+		dst = append(dst, first, bit|byte(length))
 	case length < 1<<16:
-		dst = binary.BigEndian.AppendUint16(append(dst, bit|126), uint16(length))
+		dst = binary.BigEndian.AppendUint16(append(dst, first, bit|126), uint16(length))
 	default:
-		dst = binary.BigEndian.AppendUint64(append(dst, bit|127), uint64(length))
+		dst = binary.BigEndian.AppendUint64(append(dst, first, bit|127), length)
 	}
 	if masked {
 		dst = append(dst, mask[:]...)
+	}
+	return dst
+}
+
+// AppendFrame appends a masked frame.
+func AppendFrame(dst []byte, first byte, payload []byte) []byte {
+	dst = AppendHeader(dst, first, uint64(len(payload)), true)
+	for i, b := range payload {
+		dst = append(dst, b^mask[i&3])
 	}
 	return dst
 }

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -44,6 +45,7 @@ type counted struct {
 }
 
 const (
+	tallyPath   = "/tally"
 	mostBody    = 16 << 20
 	mostTallied = 4 << 20 // bytes that wait for a tally
 )
@@ -175,22 +177,35 @@ func (c *Counter) readable(at int32) {
 		data = conn.kept
 	}
 	for len(data) > 0 {
-		r, length, err := parseRequest(data)
-		if err != nil {
-			c.fail(err)
+		r, err := sock.ReadHTTP(data, mostBody)
+		path, ok := pathOf(r.Line)
+		switch {
+		case err != nil:
+			c.fail(fmt.Errorf("a request has %w", err))
+		case r.Size > 0 && !ok:
+			c.fail(fmt.Errorf("a request begins with %.100q", r.Line))
+		}
+		if err != nil || r.Size > 0 && !ok {
 			c.end(at)
 			return
 		}
-		if length == 0 {
+		if r.Size == 0 {
 			break
 		}
-		data = data[length:]
-		if !c.answer(at, r) {
+		data = data[r.Size:]
+		if !c.answer(at, path, r) {
 			c.end(at)
 			return
 		}
 	}
 	conn.kept = append(conn.kept[:0], data...)
+}
+
+// pathOf finds the path in a request's first line.
+func pathOf(line []byte) (path []byte, ok bool) {
+	_, target, _ := bytes.Cut(line, []byte(" "))
+	path, version, _ := bytes.Cut(target, []byte(" "))
+	return path, string(version) == "HTTP/1.1"
 }
 
 var (
@@ -200,13 +215,13 @@ var (
 
 // answer handles a request, and tells whether its connection goes on. A callback
 // is answered with 200 even if it is wrong, or it would come again.
-func (c *Counter) answer(at int32, r request) bool {
+func (c *Counter) answer(at int32, path []byte, r sock.HTTP) bool {
 	answer := fine
-	switch string(r.path) {
+	switch string(path) {
 	case CallbackPath:
 		c.requests++
-		c.bytes += uint64(r.size)
-		if err := c.ledger.body(r.body); err != nil {
+		c.bytes += uint64(r.Size)
+		if err := c.ledger.body(r.Body); err != nil {
 			c.fail(err)
 		}
 	case StatsPath:

@@ -111,3 +111,11 @@ func TestRequestsInPiecesAndOneBehindTheOtherAreAnswered(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 }
+
+func TestARequestsFirstLineNamesItsPath(t *testing.T) {
+	for line, want := range map[string]string{"POST /callback HTTP/1.1": "/callback", "hello": "", "POST /callback": "", "GET / HTTP/1.0": ""} {
+		if path, ok := pathOf([]byte(line)); ok != (want != "") || ok && string(path) != want {
+			t.Errorf("%q: %q, %v", line, path, ok)
+		}
+	}
+}

@@ -95,24 +95,3 @@ func TestTakingAMessageAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
-
-func TestRequestsAreReadWholeOrNotAtAll(t *testing.T) {
-	whole := "POST /callback HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nX-Attempt: 1\r\n\r\nhello"
-	for i := range len(whole) {
-		if _, length, err := parseRequest([]byte(whole[:i])); length != 0 || err != nil {
-			t.Errorf("%d bytes: %d, %v", i, length, err)
-		}
-	}
-	r, length, err := parseRequest([]byte(whole + "POST"))
-	if err != nil || length != len(whole) || string(r.path) != "/callback" || string(r.body) != "hello" || r.size != length {
-		t.Errorf("got %q, %q, %d, %v", r.path, r.body, length, err)
-	}
-	for _, wrong := range []string{
-		"hello\r\n\r\n", "POST /callback\r\n\r\n", "POST /callback HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-		"POST /callback HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", strings.Repeat("x", mostHead+1),
-	} {
-		if _, _, err := parseRequest([]byte(wrong)); err == nil {
-			t.Errorf("%.60q was taken", wrong)
-		}
-	}
-}
