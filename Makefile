@@ -128,7 +128,7 @@ bench-check: build ## Count system calls, allocations and bytes for each message
 
 BENCHSTAT     := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 CORE_BASELINE := bench/baseline/core.txt
-CORE_PACKAGES := ./jsoncheck ./netpoll ./netpoll/wire ./hub ./hub/wheel ./forward ./forward/callback ./admin ./admin/access
+CORE_PACKAGES := ./jsoncheck ./netpoll ./netpoll/wire ./hub ./hub/wheel ./forward ./forward/callback ./admin/access ./admin/command
 CORE          := ParseHead|Upgrade|DecodeHeader|AppendFrameHeader|NewFrame|Outbox|UTF8Feed|IsPing|AppendID|ParseID|WheelSet|WheelSecond|LeaveAndJoin|EncodeMessage|EncodeOpen|ValidJSON|PortableJSON|SchedulerPick|SchedulerWaiting|Lane|Signing|ParseSend|AccessRules
 core           = go test -run '^$$' -bench '^Benchmark($(CORE))$$' -benchtime 100ms -count 6 -cpu 1 $(CORE_PACKAGES)
 

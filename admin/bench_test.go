@@ -16,17 +16,6 @@ import (
 
 const benchBody = `{"payload":{"event":"message","data":{"id":1234567890,"text":"The quick brown fox jumps over the lazy dog","tags":["a","b","c"]}},"conn_id":"AAAAAAAAAAAAAAAAAAAAAAAA"}`
 
-func BenchmarkParseSend(b *testing.B) {
-	body := []byte(benchBody)
-	b.ReportAllocs()
-	b.SetBytes(int64(len(body)))
-	for b.Loop() {
-		if _, err := parseSend(body, nil, 1<<20); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 func BenchmarkList(b *testing.B) {
 	infos := make([]hub.Info, 256)
 	for i := range infos {

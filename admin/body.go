@@ -6,6 +6,8 @@ import (
 	"net"
 
 	"github.com/valyala/fasthttp"
+
+	"ws-gateway/admin/budget"
 )
 
 // atOnce is how much is allocated on the word of a Content-Length alone.
@@ -18,7 +20,7 @@ const atOnce = 64 << 10
 // fasthttp does not tell when the connection ends after a whole chunk that is
 // not the last one. A body cut short there is no valid JSON, or it lacks nothing.
 // What it takes counts in at, twice: a message of about its size will be made of it.
-func readBody(ctx *fasthttp.RequestCtx, limit int, at *place) ([]byte, refusal) {
+func readBody(ctx *fasthttp.RequestCtx, limit int, at *budget.Reservation) ([]byte, refusal) {
 	stream := ctx.RequestBodyStream()
 	if stream == nil {
 		return nil, refusal{}
@@ -32,14 +34,14 @@ func readBody(ctx *fasthttp.RequestCtx, limit int, at *place) ([]byte, refusal) 
 	if declared < 0 {
 		size = bytesPerRead
 	}
-	if !at.grow(2 * int64(max(declared, size))) {
+	if !at.Grow(2 * int64(max(declared, size))) {
 		return nil, noRoom(ctx)
 	}
 	body := make([]byte, 0, size)
 	for {
 		if len(body) == cap(body) {
 			body = append(body, 0)[:len(body)]
-			if more := 2*int64(cap(body)) - at.held; declared < 0 && more > 0 && !at.grow(more) {
+			if more := 2*int64(cap(body)) - at.Held(); declared < 0 && more > 0 && !at.Grow(more) {
 				return nil, noRoom(ctx)
 			}
 		}
@@ -67,7 +69,7 @@ func noRoom(ctx *fasthttp.RequestCtx) refusal {
 	connOf(ctx).Unread = true
 	ctx.SetConnectionClose()
 	ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
-	return refusal{fasthttp.StatusServiceUnavailable, "other requests hold all of --api-memory: try again"}
+	return refusal{fasthttp.StatusServiceUnavailable, budget.ErrFull.Error()}
 }
 
 func tooLarge(ctx *fasthttp.RequestCtx) refusal {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"ws-gateway/admin/budget"
+	"ws-gateway/admin/command"
 	"ws-gateway/hub"
 	"ws-gateway/netpoll"
 )
@@ -16,7 +18,7 @@ func (s *Server) command(ctx *fasthttp.RequestCtx, r *route) outcome {
 	if s.retiring.Load() {
 		return answerStopped(ctx)
 	}
-	at := s.rooms.commands.newPlace()
+	at := s.memory.commands.Reserve()
 	body, no := readBody(ctx, s.settings.Load().maxBodyBytes, at)
 	if no.Status != 0 {
 		at.Release()
@@ -27,42 +29,42 @@ func (s *Server) command(ctx *fasthttp.RequestCtx, r *route) outcome {
 
 // send gives one frame, built once, to the targets' loops. Until these are through
 // with it, it has its place.
-func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte, at *place) outcome {
-	cmd, err := parseSend(body, at, s.settings.Load().maxBodyBytes)
+func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte, at *budget.Reservation) outcome {
+	cmd, err := command.ParseSend(body, at, s.settings.Load().maxBodyBytes)
 	if err != nil {
 		at.Release()
 		return answerUnparsed(ctx, err)
 	}
-	frame := netpoll.NewFrame(cmd.op, cmd.payload)
-	at.keep(int64(frame.Len()))
+	frame := netpoll.NewFrame(cmd.Op, cmd.Payload)
+	at.Keep(int64(frame.Len()))
 	wait := &hubContext{Context: s.ctx, limit: s.cfg.hubTimeout}
 	defer wait.release()
-	report, err := s.cfg.Hub.SendThen(wait, cmd.targets, frame, cmd.report, at)
+	report, err := s.cfg.Hub.SendThen(wait, cmd.Targets, frame, cmd.Report, at)
 	switch {
-	case err != nil && !cmd.report:
+	case err != nil && !cmd.Report:
 		return s.answerFault(ctx, err, "an event loop that has targets did not take the message in time; others may have")
 	case err != nil:
 		return s.answerFault(ctx, err, "the message is on its way, but not every event loop has taken it in time")
-	case !cmd.report:
+	case !cmd.Report:
 		return answerSuccess(ctx)
 	}
 	return answerReport(ctx, report)
 }
 
 // close closes the targets and answers when they are off the list.
-func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte, at *place) outcome {
+func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte, at *budget.Reservation) outcome {
 	defer at.Release()
-	cmd, err := parseClose(body, at, s.settings.Load().maxBodyBytes)
+	cmd, err := command.ParseClose(body, at, s.settings.Load().maxBodyBytes)
 	if err != nil {
 		return answerUnparsed(ctx, err)
 	}
 	wait := &hubContext{Context: s.ctx, limit: s.cfg.hubTimeout}
 	defer wait.release()
-	report, err := s.cfg.Hub.Close(wait, cmd.targets, cmd.code, cmd.reason)
+	report, err := s.cfg.Hub.Close(wait, cmd.Targets, cmd.Code, cmd.Reason)
 	switch {
 	case err != nil:
 		return s.answerFault(ctx, err, "the connections are being closed, but not every event loop has done so in time")
-	case !cmd.report:
+	case !cmd.Report:
 		return answerSuccess(ctx)
 	}
 	return answerData(ctx, append(appendMatched(report.Matched), '}'))
@@ -71,10 +73,10 @@ func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte, at *place) outcome
 // answerUnparsed answers a command of which nothing came.
 func answerUnparsed(ctx *fasthttp.RequestCtx, err error) outcome {
 	switch err {
-	case errNoRoom:
+	case budget.ErrFull:
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
 		return answerRefusal(ctx, refusal{fasthttp.StatusServiceUnavailable, err.Error()}, false)
-	case errNames:
+	case command.ErrNames:
 		return answerRefusal(ctx, refusal{fasthttp.StatusRequestEntityTooLarge, err.Error()}, false)
 	}
 	return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())

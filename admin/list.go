@@ -12,6 +12,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"ws-gateway/admin/budget"
 	"ws-gateway/hub"
 )
 
@@ -26,10 +27,10 @@ func (s *Server) list(ctx *fasthttp.RequestCtx, t target) outcome {
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
-	at := s.rooms.lists.newPlace()
-	if !at.grow(listMemory) {
+	at := s.memory.lists.Reserve()
+	if !at.Grow(listMemory) {
 		at.Release()
-		return answerUnparsed(ctx, errNoRoom)
+		return answerUnparsed(ctx, budget.ErrFull)
 	}
 	setHead(ctx, jsonType)
 	began := time.Now()
@@ -48,7 +49,7 @@ func (s *Server) list(ctx *fasthttp.RequestCtx, t target) outcome {
 	if ctx.Request.Header.IsHTTP11() {
 		ctx.Response.SetBodyStream(stream, -1) // and fasthttp closes it, written or not
 	} else if !wholeList(ctx, stream) {
-		answerUnparsed(ctx, errNoRoom)
+		answerUnparsed(ctx, budget.ErrFull)
 		return streamed // it has been counted
 	}
 	if ctx.IsHead() {
@@ -65,7 +66,7 @@ const listMemory = 128 << 10
 // encoding: it is kept whole. It reports false where there is no room for it.
 func wholeList(ctx *fasthttp.RequestCtx, stream *listStream) bool {
 	kept := &keptList{at: stream.at}
-	if _, err := stream.WriteTo(kept); errors.Is(err, errNoRoom) {
+	if _, err := stream.WriteTo(kept); errors.Is(err, budget.ErrFull) {
 		kept.Close()
 		return false
 	}
@@ -76,12 +77,12 @@ func wholeList(ctx *fasthttp.RequestCtx, stream *listStream) bool {
 // keptList is a list that is there as a whole. It has its place until it is sent.
 type keptList struct {
 	bytes.Buffer
-	at *place
+	at *budget.Reservation
 }
 
 func (k *keptList) Write(b []byte) (int, error) {
-	if more := len(b) + k.Len() - k.Cap(); more > 0 && !k.at.grow(int64(k.Len()+more)) { // the buffer at most doubles
-		return 0, errNoRoom
+	if more := len(b) + k.Len() - k.Cap(); more > 0 && !k.at.Grow(int64(k.Len()+more)) { // the buffer at most doubles
+		return 0, budget.ErrFull
 	}
 	return k.Buffer.Write(b)
 }
@@ -152,8 +153,8 @@ type listStream struct {
 	walk     func(yield func(user string, conns []hub.Info) error) (next string, err error)
 	done     func(result outcome, err error)
 	panicked func(p any)
-	paged    bool   // the reader asked for a page, and wants to know where the next one begins
-	at       *place // of its memory
+	paged    bool                // the reader asked for a page, and wants to know where the next one begins
+	at       *budget.Reservation // of its memory
 }
 
 // Close gives the memory back; fasthttp calls it once the answer is over, whatever

@@ -43,7 +43,7 @@ func (s *Server) Reload(cfg Config) (apply func(), err error) {
 	}
 	return func() {
 		old := s.settings.Load()
-		s.rooms.configure(cfg.Memory)
+		s.memory.configure(cfg.Memory)
 		if !applyRules() {
 			s.settings.Store(newSettings(&cfg, old.revoked))
 			return

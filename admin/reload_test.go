@@ -43,7 +43,7 @@ func TestEveryFieldOfTheConfigurationIsReloadedOrSaidToBeStatic(t *testing.T) {
 			continue
 		}
 		shown := func() any {
-			return []any{*r.admin.settings.Load(), r.admin.rooms.stats().Limit, r.do("GET", "/tapr/ws/conn/count", "", "X-Who: alice").status}
+			return []any{*r.admin.settings.Load(), r.admin.memory.stats().Limit, r.do("GET", "/tapr/ws/conn/count", "", "X-Who: alice").status}
 		}
 		before := shown()
 		if err := r.reload("", func(cfg *Config) { reflect.ValueOf(cfg).Elem().Field(i).Set(reflect.ValueOf(value)) }); err != nil {

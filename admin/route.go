@@ -6,6 +6,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"ws-gateway/admin/access"
+	"ws-gateway/admin/budget"
 )
 
 // route is a path that the management server knows, and all that there is to know
@@ -19,7 +20,7 @@ type route struct {
 	// A route that changes something has a command: it takes POST, reads the request's
 	// body and refuses once the shutdown has begun. One that shows something has an
 	// answer: it takes GET and HEAD.
-	command func(s *Server, ctx *fasthttp.RequestCtx, body []byte, at *place) outcome
+	command func(s *Server, ctx *fasthttp.RequestCtx, body []byte, at *budget.Reservation) outcome
 	answer  handler
 
 	// probe answers at --metrics-listen; nil: the route is not there.

@@ -102,7 +102,7 @@ type Server struct {
 	scrapes  *fasthttp.Server
 	scrapers *connlimit.Limit
 	scraping chan struct{} // one answer with metrics at a time, for those who only look
-	rooms    rooms         // of commands and lists
+	memory   memory
 	started  time.Time
 	closing  chan struct{}             // closed by Shutdown
 	retiring atomic.Bool               // commands are refused
@@ -122,7 +122,7 @@ func New(cfg Config) (*Server, error) {
 	full := wholeRefusal("too many management connections")
 	s.conns = connlimit.New(connlimit.Config{Local: maxLocal, Remote: maxRemote, PerPeer: maxPeer, Refusal: full, Clock: cfg.Clock})
 	s.scrapers = connlimit.New(connlimit.Config{Any: maxScrapes, Refusal: full, Clock: cfg.Clock})
-	s.rooms.configure(cfg.Memory)
+	s.memory.configure(cfg.Memory)
 	wait := s.wait
 	if cfg.holdBack != nil {
 		wait = cfg.holdBack(wait)

@@ -1,4 +1,9 @@
-package admin
+// Package command reads the bodies of the management API's commands: JSON to what the hub
+// is to do. It is pure, and keeps the payload's own bytes.
+//
+// It imports hub for the targets, jsoncheck, and admin/budget, in which what it makes of a
+// body counts.
+package command
 
 import (
 	"encoding/base64"
@@ -12,34 +17,35 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/tidwall/gjson"
 
+	"ws-gateway/admin/budget"
 	"ws-gateway/hub"
 	"ws-gateway/jsoncheck"
 )
 
-// What is wrong with a command as a whole. The texts are the wire's.
+// ErrNames means that a body names more connections and users than one may.
+var ErrNames = errors.New("too many connections and users are named for --max-api-body, which has room for one in each 24 bytes: use several calls")
+
+// What else is wrong with a command as a whole. Callers may know these texts.
 var (
 	errNotJSON     = errors.New("request body is not valid JSON")
 	errNotObject   = errors.New("request body is not a JSON object")
-	errNoTarget    = errors.New("send message target is nil") // as the component of Olares says it, which callers know
+	errNoTarget    = errors.New("send message target is nil") // the words of the component of Olares
 	errNoPayload   = errors.New("payload is missing")
 	errEncoding    = errors.New(`encoding must be "text" or "base64"`)
 	errCloseNobody = errors.New("close target is nil: name conns or users, or set all")
 	errCloseCode   = errors.New("code must be 1000 or a number from 3000 to 4999")
 	errCloseReason = errors.New("reason must be at most 123 bytes")
-	errNames       = errors.New("too many connections and users are named for --max-api-body, which has room for one in each 24 bytes: use several calls")
-	errNoRoom      = errors.New("other requests hold all of --api-memory: try again")
 )
 
-// whom is the part that send and close have in common: the connections that are meant,
-// and whether the answer says how many these were.
-type whom struct {
-	targets hub.Targets
-	report  bool
+// Whom is the part that all commands have in common.
+type Whom struct {
+	Targets hub.Targets
+	Report  bool // the answer says how many were meant
 }
 
 // read reads a member if it belongs to this part.
-func (w *whom) read(names *names, name string, v gjson.Result) (err error) {
-	switch t := &w.targets; name {
+func (w *Whom) read(names *names, name string, v gjson.Result) (err error) {
+	switch t := &w.Targets; name {
 	case "conns":
 		t.Conns, err = names.of(name, v)
 	case "users":
@@ -49,15 +55,15 @@ func (w *whom) read(names *names, name string, v gjson.Result) (err error) {
 	case "all":
 		t.All, err = boolOf(name, v)
 	case "report":
-		w.report, err = boolOf(name, v)
+		w.Report, err = boolOf(name, v)
 	}
 	return err
 }
 
 // complete ends the reading and reports whether anybody is named. Who says all need not
 // name anybody else.
-func (w *whom) complete() bool {
-	t := &w.targets
+func (w *Whom) complete() bool {
+	t := &w.Targets
 	t.Conns = withoutEmpty(t.Conns)
 	if t.All {
 		*t = hub.Targets{All: true, Exclude: t.Exclude}
@@ -65,22 +71,22 @@ func (w *whom) complete() bool {
 	return t.All || t.Conn != "" || len(t.Conns) > 0 || len(t.Users) > 0
 }
 
-// sendCommand is the body of a send call.
-type sendCommand struct {
-	whom
-	op      ws.OpCode
-	payload []byte // as it goes into the frame
+// Send is the body of a send call.
+type Send struct {
+	Whom
+	Op      ws.OpCode
+	Payload []byte // as it goes into the frame
 }
 
-// parseSend reads the body of a send call. What it returns points into body, which must
+// ParseSend reads the body of a send call. What it returns points into body, which must
 // not be changed afterwards. If a member repeats, its last occurrence counts; null is
 // the same as absent (except for payload); unknown members are ignored. The memory for
 // what is made of the body comes from at, which may be nil, and is at most about limit,
 // the size of the largest body.
-func parseSend(body []byte, at *place, limit int) (sendCommand, error) {
+func ParseSend(body []byte, at *budget.Reservation, limit int) (Send, error) {
 	var (
 		names    = newNames(at, limit)
-		cmd      sendCommand
+		cmd      Send
 		encoding string
 		payload  gjson.Result
 	)
@@ -91,26 +97,26 @@ func parseSend(body []byte, at *place, limit int) (sendCommand, error) {
 		case "encoding":
 			encoding, err = stringOf(name, v)
 		case "conn_id":
-			cmd.targets.Conn, err = stringOf(name, v)
+			cmd.Targets.Conn, err = stringOf(name, v)
 		default:
 			err = cmd.read(&names, name, v)
 		}
 		return err
 	})
 	if err != nil {
-		return sendCommand{}, err
+		return Send{}, err
 	}
-	cmd.targets.Owned = true
+	cmd.Targets.Owned = true
 	if !cmd.complete() {
-		return sendCommand{}, errNoTarget
+		return Send{}, errNoTarget
 	}
 	if !payload.Exists() {
-		return sendCommand{}, errNoPayload
+		return Send{}, errNoPayload
 	}
-	if encoding != "" && !at.grow(int64(len(payload.Raw))) {
-		return sendCommand{}, errNoRoom
+	if encoding != "" && !at.Grow(int64(len(payload.Raw))) {
+		return Send{}, budget.ErrFull
 	}
-	cmd.op, cmd.payload, err = encode(payload, encoding)
+	cmd.Op, cmd.Payload, err = encode(payload, encoding)
 	return cmd, err
 }
 
@@ -139,22 +145,22 @@ func encode(payload gjson.Result, encoding string) (ws.OpCode, []byte, error) {
 	return ws.OpBinary, data, nil
 }
 
-// closeCommand is the body of a close call.
-type closeCommand struct {
-	whom
-	code   ws.StatusCode
-	reason string
+// Close is the body of a close call.
+type Close struct {
+	Whom
+	Code   ws.StatusCode
+	Reason string
 }
 
 // maxReason is what RFC 6455 section 5.5 leaves for the reason: 125 bytes of a control
 // frame less the code.
 const maxReason = 123
 
-// parseClose reads the body of a close call under the rules of parseSend.
-func parseClose(body []byte, at *place, limit int) (closeCommand, error) {
+// ParseClose reads the body of a close call under the rules of ParseSend.
+func ParseClose(body []byte, at *budget.Reservation, limit int) (Close, error) {
 	var (
 		names = newNames(at, limit)
-		cmd   closeCommand
+		cmd   Close
 		code  gjson.Result
 	)
 	err := eachMember(body, func(name string, v gjson.Result) (err error) {
@@ -162,22 +168,22 @@ func parseClose(body []byte, at *place, limit int) (closeCommand, error) {
 		case "code":
 			code = v
 		case "reason":
-			cmd.reason, err = stringOf(name, v)
+			cmd.Reason, err = stringOf(name, v)
 		default:
 			err = cmd.read(&names, name, v)
 		}
 		return err
 	})
 	if err != nil {
-		return closeCommand{}, err
+		return Close{}, err
 	}
 	if !cmd.complete() {
-		return closeCommand{}, errCloseNobody
+		return Close{}, errCloseNobody
 	}
-	if len(cmd.reason) > maxReason {
-		return closeCommand{}, errCloseReason
+	if len(cmd.Reason) > maxReason {
+		return Close{}, errCloseReason
 	}
-	cmd.code, err = closeCodeOf(code)
+	cmd.Code, err = closeCodeOf(code)
 	return cmd, err
 }
 
@@ -247,12 +253,14 @@ const nameCost = 24
 
 // names reads arrays of strings, of limit in all.
 type names struct {
-	at    *place
+	at    *budget.Reservation
 	limit int
 }
 
 // newNames reads what may be named in a body of at most so many bytes.
-func newNames(at *place, bytes int) names { return names{at: at, limit: max(bytes/nameCost, fewNames)} }
+func newNames(at *budget.Reservation, bytes int) names {
+	return names{at: at, limit: max(bytes/nameCost, fewNames)}
+}
 
 // fewNames may be named whatever a body's largest size.
 const fewNames = 1024
@@ -280,9 +288,9 @@ func (n *names) of(name string, v gjson.Result) ([]string, error) {
 	case count == 0:
 		return nil, nil
 	case n.limit < 0:
-		return nil, errNames
-	case !n.at.grow(int64(count) * nameCost):
-		return nil, errNoRoom
+		return nil, ErrNames
+	case !n.at.Grow(int64(count) * nameCost):
+		return nil, budget.ErrFull
 	}
 	list := make([]string, 0, count)
 	v.ForEach(func(_, element gjson.Result) bool {

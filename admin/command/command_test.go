@@ -1,4 +1,4 @@
-package admin
+package command
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"ws-gateway/admin/budget"
 	"ws-gateway/hub"
 )
 
@@ -33,13 +34,13 @@ func TestParseSendTakesThePayloadsOwnBytes(t *testing.T) {
 			" { \"payload\" :\n\t" + payload + " \r\n, \"conn_id\" : \"x\" } ",
 			`{"payload":"first","conn_id":"x","payload":` + payload + `}`,
 		} {
-			cmd, err := parseSend([]byte(body), nil, 1<<20)
+			cmd, err := ParseSend([]byte(body), nil, 1<<20)
 			if err != nil {
 				t.Errorf("%s: %v", body, err)
 				continue
 			}
-			if cmd.op != ws.OpText || string(cmd.payload) != payload {
-				t.Errorf("%s: frame is %v %s", body, cmd.op, cmd.payload)
+			if cmd.Op != ws.OpText || string(cmd.Payload) != payload {
+				t.Errorf("%s: frame is %v %s", body, cmd.Op, cmd.Payload)
 			}
 		}
 	}
@@ -76,14 +77,14 @@ func TestParseSendReadsTargets(t *testing.T) {
 		`{"p\u0061yload":1,"\u0063onn_id":"x"}`:                      {Conn: "x"},
 		`{"Conn_id":"y","conn_id":"x","payload":1}`:                  {Conn: "x"},
 	} {
-		cmd, err := parseSend([]byte(body), nil, 1<<20)
+		cmd, err := ParseSend([]byte(body), nil, 1<<20)
 		if err != nil {
 			t.Errorf("%s: %v", body, err)
 			continue
 		}
 		want.Owned = !want.All
-		if !reflect.DeepEqual(cmd.targets, want) {
-			t.Errorf("%s: %+v, want %+v", body, cmd.targets, want)
+		if !reflect.DeepEqual(cmd.Targets, want) {
+			t.Errorf("%s: %+v, want %+v", body, cmd.Targets, want)
 		}
 	}
 }
@@ -106,11 +107,11 @@ func TestParseSendDecodesPayloads(t *testing.T) {
 		{`{"conn_id":"x","encoding":"","payload":"q"}`, `"q"`, ws.OpText},
 		{`{"conn_id":"x","encoding":"text","encoding":null,"payload":"q"}`, `"q"`, ws.OpText},
 	} {
-		cmd, err := parseSend([]byte(c.body), nil, 1<<20)
+		cmd, err := ParseSend([]byte(c.body), nil, 1<<20)
 		if err != nil {
 			t.Errorf("%s: %v", c.body, err)
-		} else if cmd.op != c.op || string(cmd.payload) != c.want {
-			t.Errorf("%s: %v %q", c.body, cmd.op, cmd.payload)
+		} else if cmd.Op != c.op || string(cmd.Payload) != c.want {
+			t.Errorf("%s: %v %q", c.body, cmd.Op, cmd.Payload)
 		}
 	}
 }
@@ -169,7 +170,7 @@ func TestParseSendSaysWhatIsWrong(t *testing.T) {
 		{`{"payload":"AAH","conn_id":"x","encoding":"base64"}`, "payload is not standard base64: illegal base64 data at input byte 0"},
 		{`{"payload":"-_8=","conn_id":"x","encoding":"base64"}`, "payload is not standard base64: illegal base64 data at input byte 0"},
 	} {
-		if cmd, err := parseSend([]byte(c.body), nil, 1<<20); err == nil {
+		if cmd, err := ParseSend([]byte(c.body), nil, 1<<20); err == nil {
 			t.Errorf("%.80s: was taken as %+v", c.body, cmd)
 		} else if err.Error() != c.want {
 			t.Errorf("%.80s: %q, want %q", c.body, err, c.want)
@@ -179,29 +180,29 @@ func TestParseSendSaysWhatIsWrong(t *testing.T) {
 
 func TestParseClose(t *testing.T) {
 	reason := strings.Repeat("é", 61) + "x" // 123 bytes
-	for body, want := range map[string]closeCommand{
-		`{"conns":["x"]}`:                                {whom: whom{targets: hub.Targets{Conns: []string{"x"}}}, code: 1000},
-		`{"conns":["","x",""]}`:                          {whom: whom{targets: hub.Targets{Conns: []string{"x"}}}, code: 1000},
-		`{"users":["a"]}`:                                {whom: whom{targets: hub.Targets{Users: []string{"a"}}}, code: 1000},
-		`{"users":[""]}`:                                 {whom: whom{targets: hub.Targets{Users: []string{""}}}, code: 1000},
-		`{"conns":["x"],"users":["a"]}`:                  {whom: whom{targets: hub.Targets{Conns: []string{"x"}, Users: []string{"a"}}}, code: 1000},
-		`{"conns":null,"users":["a"],"code":null}`:       {whom: whom{targets: hub.Targets{Users: []string{"a"}}}, code: 1000},
-		`{"all":true,"conns":["x"],"users":["a"]}`:       {whom: whom{targets: hub.Targets{All: true}}, code: 1000},
-		`{"all":true,"exclude":["y"]}`:                   {whom: whom{targets: hub.Targets{All: true, Exclude: []string{"y"}}}, code: 1000},
-		`{"conns":["x"],"report":true}`:                  {whom: whom{hub.Targets{Conns: []string{"x"}}, true}, code: 1000},
-		`{"conns":["x"],"code":1000}`:                    {whom: whom{targets: hub.Targets{Conns: []string{"x"}}}, code: 1000},
-		`{"conns":["x"],"code":3000,"reason":"bye"}`:     {whom: whom{targets: hub.Targets{Conns: []string{"x"}}}, code: 3000, reason: "bye"},
-		`{"conns":["x"],"code":4999,"reason":null}`:      {whom: whom{targets: hub.Targets{Conns: []string{"x"}}}, code: 4999},
-		`{"conns":["x"],"reason":"` + reason + `"}`:      {whom: whom{targets: hub.Targets{Conns: []string{"x"}}}, code: 1000, reason: reason},
-		`{"conns":["x"],"code":5,"code":4001,"other":0}`: {whom: whom{targets: hub.Targets{Conns: []string{"x"}}}, code: 4001},
+	for body, want := range map[string]Close{
+		`{"conns":["x"]}`:                                {Whom: Whom{Targets: hub.Targets{Conns: []string{"x"}}}, Code: 1000},
+		`{"conns":["","x",""]}`:                          {Whom: Whom{Targets: hub.Targets{Conns: []string{"x"}}}, Code: 1000},
+		`{"users":["a"]}`:                                {Whom: Whom{Targets: hub.Targets{Users: []string{"a"}}}, Code: 1000},
+		`{"users":[""]}`:                                 {Whom: Whom{Targets: hub.Targets{Users: []string{""}}}, Code: 1000},
+		`{"conns":["x"],"users":["a"]}`:                  {Whom: Whom{Targets: hub.Targets{Conns: []string{"x"}, Users: []string{"a"}}}, Code: 1000},
+		`{"conns":null,"users":["a"],"code":null}`:       {Whom: Whom{Targets: hub.Targets{Users: []string{"a"}}}, Code: 1000},
+		`{"all":true,"conns":["x"],"users":["a"]}`:       {Whom: Whom{Targets: hub.Targets{All: true}}, Code: 1000},
+		`{"all":true,"exclude":["y"]}`:                   {Whom: Whom{Targets: hub.Targets{All: true, Exclude: []string{"y"}}}, Code: 1000},
+		`{"conns":["x"],"report":true}`:                  {Whom: Whom{hub.Targets{Conns: []string{"x"}}, true}, Code: 1000},
+		`{"conns":["x"],"code":1000}`:                    {Whom: Whom{Targets: hub.Targets{Conns: []string{"x"}}}, Code: 1000},
+		`{"conns":["x"],"code":3000,"reason":"bye"}`:     {Whom: Whom{Targets: hub.Targets{Conns: []string{"x"}}}, Code: 3000, Reason: "bye"},
+		`{"conns":["x"],"code":4999,"reason":null}`:      {Whom: Whom{Targets: hub.Targets{Conns: []string{"x"}}}, Code: 4999},
+		`{"conns":["x"],"reason":"` + reason + `"}`:      {Whom: Whom{Targets: hub.Targets{Conns: []string{"x"}}}, Code: 1000, Reason: reason},
+		`{"conns":["x"],"code":5,"code":4001,"other":0}`: {Whom: Whom{Targets: hub.Targets{Conns: []string{"x"}}}, Code: 4001},
 	} {
-		cmd, err := parseClose([]byte(body), nil, 1<<20)
+		cmd, err := ParseClose([]byte(body), nil, 1<<20)
 		if err != nil {
 			t.Errorf("%s: %v", body, err)
 			continue
 		}
-		if len(cmd.targets.Conns) == 0 {
-			cmd.targets.Conns = nil
+		if len(cmd.Targets.Conns) == 0 {
+			cmd.Targets.Conns = nil
 		}
 		if !reflect.DeepEqual(cmd, want) {
 			t.Errorf("%s: %+v, want %+v", body, cmd, want)
@@ -242,7 +243,7 @@ func TestParseCloseSaysWhatIsWrong(t *testing.T) {
 		{`{"conns":["x"],"code":[1000]}`, code},
 		{`{"conns":["x"],"code":0}`, code},
 	} {
-		if cmd, err := parseClose([]byte(c.body), nil, 1<<20); err == nil {
+		if cmd, err := ParseClose([]byte(c.body), nil, 1<<20); err == nil {
 			t.Errorf("%.80s: was taken as %+v", c.body, cmd)
 		} else if err.Error() != c.want {
 			t.Errorf("%.80s: %q, want %q", c.body, err, c.want)
@@ -252,6 +253,41 @@ func TestParseCloseSaysWhatIsWrong(t *testing.T) {
 
 // FuzzCommands holds the parsers against encoding/json: what they take is an
 // object that it takes, with the payload's bytes found in the body as they were.
+// A body of three bytes a name becomes more than the body, unless somebody counts.
+func TestWhatIsMadeOfABodyCounts(t *testing.T) {
+	const limit = 240_000
+	body := func(name string, n int) []byte {
+		return []byte(`{"payload":1,"users":["a"],"` + name + `":["x"` + strings.Repeat(`,""`, n-1) + `]}`)
+	}
+	for _, name := range []string{"users", "conns", "exclude"} {
+		var memory budget.Budget
+		memory.SetLimit(1)
+		used := func() int64 { _, used, _ := memory.Counts(); return used }
+		at := memory.Reserve()
+		if _, err := ParseSend(body(name, limit/nameCost), at, limit); name != "users" && err != ErrNames {
+			t.Errorf("%s, with a user beside: %v", name, err)
+		}
+		if _, err := ParseSend(body(name, limit/nameCost-1), at, limit); err != nil || used() < (limit/nameCost-1)*nameCost || used() > 3*limit {
+			t.Errorf("%s: %v, %d bytes count", name, err, used())
+		}
+		if allocated := testing.AllocsPerRun(1, func() { ParseSend(body(name, limit), nil, limit) }); allocated > 20 {
+			t.Errorf("%s: %v allocations for what is refused", name, allocated)
+		}
+		other := memory.Reserve()
+		if _, err := ParseClose(body(name, 10), other, limit); err != budget.ErrFull {
+			t.Errorf("%s: in a full budget: %v", name, err)
+		}
+		if _, err := ParseSend([]byte(`{"payload":"\u0061","encoding":"text","all":true}`), other, limit); err != budget.ErrFull {
+			t.Errorf("a message that is decoded: %v", err)
+		}
+		other.Release()
+		at.Release()
+		if used() != 0 {
+			t.Errorf("%s: %d bytes stay", name, used())
+		}
+	}
+}
+
 func FuzzCommands(f *testing.F) {
 	for _, seed := range []string{
 		`{"payload":{},"conn_id":"1","users":["a","b"]}`,
@@ -265,8 +301,8 @@ func FuzzCommands(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := bytes.Clone(body)
-		send, sendErr := parseSend(body, nil, 1<<20)
-		shut, closeErr := parseClose(body, nil, 1<<20)
+		send, sendErr := ParseSend(body, nil, 1<<20)
+		shut, closeErr := ParseClose(body, nil, 1<<20)
 		if !bytes.Equal(body, before) {
 			t.Fatal("the body was changed")
 		}
@@ -274,17 +310,17 @@ func FuzzCommands(f *testing.F) {
 			checkSend(t, body, send)
 		}
 		if closeErr == nil {
-			if len(shut.reason) > maxReason || !utf8.ValidString(shut.reason) {
-				t.Fatalf("reason %q", shut.reason)
+			if len(shut.Reason) > maxReason || !utf8.ValidString(shut.Reason) {
+				t.Fatalf("reason %q", shut.Reason)
 			}
-			if !shut.targets.All && len(shut.targets.Conns)+len(shut.targets.Users) == 0 {
+			if !shut.Targets.All && len(shut.Targets.Conns)+len(shut.Targets.Users) == 0 {
 				t.Fatalf("closes nobody: %+v", shut)
 			}
 		}
 	})
 }
 
-func checkSend(t *testing.T, body []byte, cmd sendCommand) {
+func checkSend(t *testing.T, body []byte, cmd Send) {
 	var oracle map[string]json.RawMessage
 	if err := json.Unmarshal(body, &oracle); err != nil {
 		t.Fatalf("taken, but encoding/json says %v", err)
@@ -304,25 +340,25 @@ func checkSend(t *testing.T, body []byte, cmd sendCommand) {
 		json.Unmarshal(oracle["payload"], &text)
 		want, _ = base64.StdEncoding.DecodeString(text)
 	}
-	if !bytes.Equal(cmd.payload, want) {
-		t.Fatalf("payload %q, want %q", cmd.payload, want)
+	if !bytes.Equal(cmd.Payload, want) {
+		t.Fatalf("payload %q, want %q", cmd.Payload, want)
 	}
-	if cmd.op == ws.OpText && !utf8.Valid(cmd.payload) {
-		t.Fatalf("text frame %q is not UTF-8", cmd.payload)
+	if cmd.Op == ws.OpText && !utf8.Valid(cmd.Payload) {
+		t.Fatalf("text frame %q is not UTF-8", cmd.Payload)
 	}
-	if cmd.targets.All {
+	if cmd.Targets.All {
 		return
 	}
 	var conn string
 	var users []string
 	json.Unmarshal(oracle["conn_id"], &conn)
 	json.Unmarshal(oracle["users"], &users)
-	if conn != cmd.targets.Conn || len(users) != len(cmd.targets.Users) {
-		t.Fatalf("targets %+v, want %q %q", cmd.targets, conn, users)
+	if conn != cmd.Targets.Conn || len(users) != len(cmd.Targets.Users) {
+		t.Fatalf("targets %+v, want %q %q", cmd.Targets, conn, users)
 	}
 	for i := range users {
-		if users[i] != cmd.targets.Users[i] {
-			t.Fatalf("targets %+v, want users %q", cmd.targets, users)
+		if users[i] != cmd.Targets.Users[i] {
+			t.Fatalf("targets %+v, want users %q", cmd.Targets, users)
 		}
 	}
 }
