@@ -46,6 +46,12 @@ func parseOrigins(rules []string) (o originRules, err error) {
 	return o, nil
 }
 
+// IsOriginRule reports whether rule can be one of Config.AllowedOrigins.
+func IsOriginRule(rule string) bool {
+	_, err := parseOrigins([]string{rule})
+	return err == nil
+}
+
 // PagesAllowed says whether the rules of Config.AllowedOrigins let any web page
 // connect, and whether they let the origin null connect: any page can have that, by
 // opening a sandboxed frame.

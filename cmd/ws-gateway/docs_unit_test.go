@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"io/fs"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -143,22 +144,22 @@ func TestTheDocsHaveTheTableOfMetrics(t *testing.T) {
 // metricsOfTheSources are the names that the packages give their metrics.
 func metricsOfTheSources(t *testing.T) (names []string) {
 	t.Helper()
+	pattern := regexp.MustCompile(`(?:describe|NewDesc)\("(\w+)"|"ws_gateway_(\w+)"`)
 	for _, folder := range []string{"../../admin", "../../forward", "."} {
-		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+		err := filepath.WalkDir(folder, func(file string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(file)
+			for _, m := range pattern.FindAllSubmatch(text, -1) {
+				if name := string(m[1]) + string(m[2]); name != "ws_gateway_" { // the prefix by itself
+					names = append(names, "ws_gateway_"+name)
+				}
+			}
+			return err
+		})
 		if err != nil {
 			t.Fatal(err)
-		}
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if strings.HasSuffix(file, "_test.go") {
-				continue
-			}
-			for _, m := range regexp.MustCompile(`describe\("(\w+)"|"ws_gateway_(\w+)"`).FindAllSubmatch(text, -1) {
-				names = append(names, "ws_gateway_"+string(m[1])+string(m[2]))
-			}
 		}
 	}
 	if len(names) < 20 {

@@ -10,8 +10,8 @@ import (
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 
-// place returns the command line without what has no place in it: flags that the
-// command does not have, and words that are no command. It notes these in set.
+// place returns the command line without flags that the command does not have and words
+// that are no command. It notes these in set.
 func (p Parser) place(set *settings.Set, root *kong.Node, args []string) (placed []string) {
 	node, flags := root, root.Flags
 	free := 0 // arguments that the command still takes
@@ -39,7 +39,7 @@ func (p Parser) place(set *settings.Set, root *kong.Node, args []string) (placed
 				i++
 				word = args[i]
 			}
-		case strings.HasPrefix(word, "-"): // kong says what is wrong with short ones
+		case strings.HasPrefix(word, "-"): // kong reports short flags
 		default:
 			child := settings.Command(root, word)
 			if node != root || child == nil {
@@ -48,7 +48,7 @@ func (p Parser) place(set *settings.Set, root *kong.Node, args []string) (placed
 			}
 			node, flags, free = child, append(slices.Clone(root.Flags), child.Flags...), len(child.Positional)
 			if p.isClient(word) {
-				return append(placed, word) // which is refused here
+				return append(placed, word) // and Parse refuses it
 			}
 		}
 		placed = append(placed, word)
@@ -56,7 +56,7 @@ func (p Parser) place(set *settings.Set, root *kong.Node, args []string) (placed
 	return placed
 }
 
-// isNegative reports whether a word begins as a negative number does.
+// isNegative reports whether a word begins like a negative number.
 func isNegative(word string) bool {
 	return len(word) > 1 && word[0] == '-' && '0' <= word[1] && word[1] <= '9'
 }

@@ -14,14 +14,14 @@ import (
 	"ws-gateway/cmd/ws-gateway/systemd"
 )
 
-// Binding is an address to listen at, and the option that names it.
+// Binding is an address to listen on, and the option that names it.
 type Binding struct {
 	Option, Addr string
 	Inherited    bool // systemd has passed the listener
 }
 
-// Bindings returns the addresses to listen at that are certain: of a valid
-// configuration all.
+// Bindings returns the addresses to listen on, without those about which there is a
+// mistake.
 func (c *Config) Bindings() []Binding {
 	return slices.DeleteFunc(c.bindings(), func(b Binding) bool { return c.Doubted(b.Option) })
 }
@@ -40,8 +40,8 @@ func (c *Config) bindings() []Binding {
 	return all
 }
 
-// checkBindings checks each address, and that each option has one of its own. With
-// sockets from systemd options may not count.
+// checkBindings checks each address, and that no two options have the same. If systemd
+// passes sockets, the options they replace may be equal.
 func (c *Config) checkBindings(fromSystemd bool) error {
 	var errs []error
 	all := c.bindings()
@@ -84,15 +84,15 @@ func isLoopback(addr string) bool {
 	return err == nil && address.IsTCP(addr) && (host == "localhost" || net.ParseIP(host).IsLoopback())
 }
 
-// portOf is the port of a TCP address; 0 for one that is not known yet.
+// portOf returns the port of a TCP address; 0 if it is not known yet.
 func portOf(addr string) int {
 	_, text, _ := net.SplitHostPort(addr)
 	port, _ := strconv.Atoi(text)
 	return port
 }
 
-// TakeOver makes inherited listeners what --listen, --admin-listen and --metrics-listen say, and
-// returns warnings about what these said before.
+// TakeOver puts listeners from systemd in the place of --listen, --admin-listen and
+// --metrics-listen. It returns a warning for each option that was set and does not count.
 func (c *Config) TakeOver(in systemd.Sockets) (warnings []string) {
 	const systemd settings.Source = "systemd"
 	c.inherited = in

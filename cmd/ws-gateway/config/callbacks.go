@@ -11,13 +11,13 @@ import (
 	"ws-gateway/forward/headers"
 )
 
-// checkCallbacks checks the options of callbacks, where they go apart.
+// checkCallbacks checks the options of callbacks but for the URL.
 func (c *Config) checkCallbacks() error {
 	return errors.Join(c.checkSecrets(), c.checkExclusive(), c.checkHeaders(), c.checkForwarded(), c.checkTLS())
 }
 
-// checkHeaders reads the headers that go with each callback. Their values may be
-// secrets: what is wrong is said without showing them.
+// checkHeaders parses the headers that go with each callback. Their values may be
+// secrets, so errors do not show them.
 func (c *Config) checkHeaders() error {
 	c.CallbackHeader = withoutEmpty(c.CallbackHeader)
 	c.headers = nil
@@ -77,8 +77,8 @@ func (c *Config) checkExclusive() error {
 	return errors.Join(errs...)
 }
 
-// checkSecrets puts together the secrets of callbacks: those given one by one,
-// then those of the file, one a line.
+// checkSecrets collects the secrets that sign callbacks: those of the option, then those
+// of the file, one a line.
 func (c *Config) checkSecrets() error {
 	c.CallbackSecret = withoutEmpty(c.CallbackSecret)
 	c.secrets = slices.Clone(c.CallbackSecret)

@@ -10,8 +10,8 @@ import (
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
 )
 
-// checkTLS reads what secures callbacks over https: the authorities that are
-// trusted instead of the system's, and the certificate that the gateway shows.
+// checkTLS reads the certificates for callbacks over https: the authorities to trust
+// instead of the system's, and the client certificate.
 func (c *Config) checkTLS() error {
 	if c.CallbackCA == "" && c.CallbackCert == "" && c.CallbackKey == "" {
 		return nil

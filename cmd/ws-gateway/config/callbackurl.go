@@ -52,8 +52,8 @@ func (c *Config) resolveCallback(env settings.Environment) (err error) {
 	return err
 }
 
-// noCallback is errNoCallback, and names the package's configuration where that is
-// there and no file was given: it is not read by itself.
+// noCallback is errNoCallback. It names the standard configuration file if that exists and
+// no file was given, as it is not read by default.
 func noCallback(file, standard string) error {
 	if _, err := os.Stat(standard); file == "" && err == nil {
 		return fmt.Errorf("%w. The package's configuration is read with --config %s", errNoCallback, standard)
@@ -61,8 +61,8 @@ func noCallback(file, standard string) error {
 	return errNoCallback
 }
 
-// withoutSecrets cuts from what may be a URL what may be a secret. Errors go to the
-// log, too: that of a reload.
+// withoutSecrets removes what may be secret from a text that may be a URL, as errors may
+// go to the log.
 func withoutSecrets(url string) string {
 	url = withoutQuery(url)
 	scheme, rest, found := strings.Cut(url, "://")
@@ -72,7 +72,7 @@ func withoutSecrets(url string) string {
 	return url
 }
 
-// withoutQuery cuts what may hold a secret.
+// withoutQuery removes the query, which may hold a secret.
 func withoutQuery(url string) string {
 	before, _, _ := strings.Cut(url, "?")
 	return before
@@ -125,8 +125,8 @@ func environmentCallback(env settings.Environment) (string, error) {
 	return localCallback(port, path), nil
 }
 
-// manifestCallback takes the callback URL from an OlaresManifest.yaml. What else
-// the manifest holds does not matter here.
+// manifestCallback reads the callback URL from an OlaresManifest.yaml, and ignores the
+// rest of it.
 func manifestCallback(file string) (string, error) {
 	data, err := textfile.Read(file)
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 	"ws-gateway/cmd/ws-gateway/internal/address"
 )
 
-// settleDemo changes what a demo has differently from its defaults, and warns of what
-// does not count with it.
+// settleDemo sets the defaults that differ for the demo, and warns of options that do not
+// count with it.
 func (c *Config) settleDemo() {
-	if c.From("listen") == "default" && strings.HasPrefix(c.Listen, ":") { // a reload settles twice
-		c.Listen = "127.0.0.1" + c.Listen // the chat is nobody else's business
+	if c.From("listen") == "default" && strings.HasPrefix(c.Listen, ":") { // a reload may call this twice
+		c.Listen = "127.0.0.1" + c.Listen // the demo is for this host alone
 	}
 	for _, option := range []string{"callback-url", "manifest"} {
 		if from := c.From(option); from != "default" {
@@ -22,9 +22,8 @@ func (c *Config) settleDemo() {
 	}
 }
 
-// HealthAddress is what --url says, or where a gateway of this configuration answers:
-// management has an address of its own, or shares that of the clients. at is a URL or
-// unix:/path, and path is to be asked there.
+// HealthAddress is what health asks: --url or, without it, the management API of a
+// gateway with this configuration. at is a URL or unix:/path, and path is added to it.
 func (c *Config) HealthAddress() (at, path string) {
 	if c.Health.URL != "" {
 		return c.Health.URL, ""
@@ -43,8 +42,8 @@ func (c *Config) HealthAddress() (at, path string) {
 	return address.URL(addr), path
 }
 
-// check refuses what cannot be asked: that the gateway is not well is another
-// exit code.
+// check refuses a URL that cannot be asked. It is a mistake in the command line, which
+// has another exit code than a gateway that is not healthy.
 func (o *HealthOptions) check() error {
 	if o.URL == "" {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"ws-gateway/forward/headers"
 )
 
-// Config is what the command line, the environment and the file add up to.
+// Config is the result of the command line, the environment and the file.
 type Config struct {
 	*Options
 	*settings.Set
@@ -24,9 +24,9 @@ type Config struct {
 	Callback    string      // callback URL in force; "" for none
 	CallbackTLS *tls.Config // for callbacks over https; nil: nothing special
 	Token       string      // of the management API; "" for none
-	Warnings    []string    // what is odd but no error
+	Warnings    []string    // about what is odd but no error
 
-	args   []string // that it was made of
+	args   []string // it was parsed from
 	parser Parser
 
 	file      string            // of --config; "": none
@@ -44,14 +44,13 @@ func (c *Config) Demo() bool { return c.Command == "demo" }
 // OfOlares reports whether the callback URL was given as Olares gives it.
 func (c *Config) OfOlares() bool { return c.Callback != "" && c.CallbackURL == "" }
 
-// digest tells the content of a file from another.
+// digest is the digest of a file's content, to see whether it changes.
 type digest [sha256.Size]byte
 
 func digestOf(text string) digest { return sha256.Sum256([]byte(text)) }
 
-// Error is the error about a configuration that cannot be used. Each line is a
-// mistake of its own. What can be said about such a configuration all the same is
-// in the fields, as far as it is certain.
+// Error says why a configuration cannot be used. Each line is a mistake of its own. The
+// fields have what is known of the configuration in spite of the mistakes.
 type Error struct {
 	Command  string // "" if the command line has none
 	JSON     bool   // check is to print JSON

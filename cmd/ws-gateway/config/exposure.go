@@ -9,7 +9,7 @@ import (
 	"ws-gateway/hub"
 )
 
-// Exposure is what of the configuration decides who can reach what.
+// Exposure is the part of the configuration that decides who can reach what.
 func (c *Config) Exposure() *exposure.Config {
 	anyOrigin, null := hub.PagesAllowed(c.AllowedOrigins)
 	return &exposure.Config{
@@ -28,12 +28,12 @@ func (c *Config) Exposure() *exposure.Config {
 	}
 }
 
-// JudgeSecurity looks at who can reach what, and who can read what is secret.
+// JudgeSecurity looks at who can reach the gateway, and who can read its secrets.
 func (c *Config) JudgeSecurity() []finding.Finding {
 	return append(c.Exposure().Judge(), exposure.JudgeFiles(c.secretFiles())...)
 }
 
-// secretFiles are the files that others should not read.
+// secretFiles returns the files that other users should not read.
 func (c *Config) secretFiles() (files []exposure.File) {
 	add := func(option, path, holds string) {
 		if path != "" {

@@ -8,15 +8,11 @@ import (
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 
-// Options is the table of all options: the one place that says what an option
-// is called, what it defaults to, what it may hold and what it is for. Flags,
-// environment variables, keys of the file, --help, --print-config and the table
-// in the README all follow from it.
+// Options is the table of all options: the one place for an option's name, default,
+// bounds and help. Flags, environment variables, keys of the file, --help,
+// --print-config and the tables in the documents follow from it.
 //
-// Beside kong's tags there are ours: min and max bound a number, a size or a
-// duration; oneof lists the only values; secret hides the value wherever the
-// configuration is shown; reload says that a reload changes the option while
-// connections are open, where the others need a restart (see reload.go).
+// Package settings says what the tags mean. Options without reload need a restart.
 type Options struct {
 	Listen             string        `group:"clients" default:":40010" help:"Address for clients and, unless --admin-listen moves it, the management API. Port 0 takes a free one."`
 	Path               string        `group:"clients" default:"/ws" help:"Path at which clients connect."`

@@ -30,9 +30,9 @@ type Parser struct {
 // ErrHelp means that what was asked for has been printed.
 var ErrHelp = errors.New("help was printed")
 
-// Parse reads the command line, the environment and the file, in falling precedence,
-// and checks the result. The error is ErrHelp if help or the version was printed, and
-// otherwise an *Error with all mistakes that there are.
+// Parse reads the command line, the environment and the file, in this order of
+// precedence, and checks the result. The error is ErrHelp if help or the version was
+// printed, and otherwise an *Error with all mistakes.
 func (p Parser) Parse(args []string) (*Config, error) {
 	c, err := p.parse(args)
 	switch {
@@ -81,7 +81,7 @@ func (p Parser) parse(args []string) (*Config, error) {
 	values := settings.Options(trace.Flags())
 	c.file = configPath(trace, p.Env)
 	if c.Command == "health" && !given["listen"] && !given["admin-listen"] && !given["url"] && c.file == "" {
-		c.file = locate.Standard(p.Env, locate.StandardConfig) // it asks a gateway that is there
+		c.file = locate.Standard(p.Env, locate.StandardConfig) // of a gateway that runs on this host
 	}
 	c.fileKeys = resolver.ReadFile(c.file, settings.Names(values))
 	if _, err := parser.Parse(args); err != nil {

@@ -9,9 +9,9 @@ import (
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 
-// FitMemory fits the options that bound memory to the memory limit, if there is one:
-// what nobody has set becomes a share of the limit. It must follow Parse if the
-// configuration is to be used or shown.
+// FitMemory fits the configuration to the memory limit, if there is one: options that
+// bound memory and are not set become a share of it. It must follow Parse before the
+// configuration is used or shown.
 func (c *Config) FitMemory() { c.Fit(host.MemoryLimit()) }
 
 // Fit is FitMemory for a given limit in bytes; 0 is none.
@@ -28,7 +28,7 @@ func (c *Config) Fit(limit int64) {
 	c.setDefault("socket-buffer", settings.Size(sizing.SocketBuffer(limit)), limit)
 }
 
-// least is what other options want a budget to hold.
+// least is what a budget must hold because of other options.
 func (c *Config) least(option string) int64 {
 	switch option {
 	case "header-memory":
@@ -41,8 +41,8 @@ func (c *Config) least(option string) int64 {
 	return 0
 }
 
-// setDefault gives an option that nobody has set a value that follows from the
-// memory limit.
+// setDefault gives an option that is not set a default that follows from the memory
+// limit.
 func (c *Config) setDefault(option string, to settings.Size, limit int64) {
 	if _, given := c.Sources[option]; given {
 		return
@@ -50,13 +50,13 @@ func (c *Config) setDefault(option string, to settings.Size, limit int64) {
 	for _, v := range c.Values {
 		if v.Name == option {
 			*c.budget(option) = to
-			v.Target.Set(reflect.ValueOf(to)) // what is shown
+			v.Target.Set(reflect.ValueOf(to)) // for what is shown
 			c.Sources[option] = settings.Source(fmt.Sprintf("default under a memory limit of %v", settings.Size(limit)))
 		}
 	}
 }
 
-// budget is the field of an option that fit may set.
+// budget is the field of an option that Fit may set.
 func (c *Config) budget(option string) *settings.Size {
 	switch option {
 	case "header-memory":

@@ -5,17 +5,17 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
 	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/httptoken"
+	"ws-gateway/hub"
 )
 
-// finish checks the options, takes what they refer to (token file, manifest,
-// WS_PORT and WS_URL) and drops empty items from lists.
+// finish checks the options, reads what they refer to (token file, manifest, WS_PORT and
+// WS_URL) and drops empty items from lists.
 func (c *Config) finish() error {
 	c.AllowedOrigins = withoutEmpty(c.AllowedOrigins)
 	c.Subprotocols = withoutEmpty(c.Subprotocols)
@@ -51,7 +51,7 @@ func (c *Config) checkClients() error {
 		errs = append(errs, c.Reject("user-header", "a header name such as X-Bfl-User"))
 	}
 	for _, origin := range c.AllowedOrigins {
-		if !isOrigin(origin) {
+		if !hub.IsOriginRule(origin) {
 			errs = append(errs, settings.Invalid("allowed-origins", origin, c.From("allowed-origins"), "an origin such as https://app.example.org or https://*.example.org, without a path"))
 		}
 	}
@@ -83,19 +83,7 @@ func wantPath(path string) string {
 	return ""
 }
 
-var originScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`)
-
-// isOrigin reports whether s is one of the forms that package hub takes.
-func isOrigin(s string) bool {
-	if s == "*" || s == "null" {
-		return true
-	}
-	scheme, host, ok := strings.Cut(s, "://")
-	return ok && originScheme.MatchString(scheme) && host != "" && !strings.ContainsAny(host, "/?# @\t") &&
-		!strings.Contains(strings.TrimPrefix(host, "*."), "*")
-}
-
-// parsePrefix reads a range of addresses, or a single address.
+// parsePrefix parses a range of addresses, or a single address.
 func parsePrefix(s string) (netip.Prefix, bool) {
 	s = strings.TrimSpace(s)
 	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
@@ -106,11 +94,11 @@ func parsePrefix(s string) (netip.Prefix, bool) {
 	return prefix, err == nil && !prefix.Addr().Is4In6()
 }
 
-// checkToken checks the admin token and takes it from its file.
+// checkToken reads the admin token, from its file if there is one, and checks it.
 func (c *Config) checkToken() error {
 	option, must := "admin-token", ""
 	c.Token = c.AdminToken
-	if c.Command == "health" { // which needs none, and may be run by who must not read it
+	if c.Command == "health" { // it needs no token, and may run as a user who must not read it
 		return nil
 	}
 	if c.AdminTokenFile != "" {
@@ -138,14 +126,14 @@ func (c *Config) checkToken() error {
 	return nil
 }
 
-// An admin token that is shorter is refused, or warned about: what can be tried out
-// over a network must not be found so.
+// A shorter admin token is refused, or warned about: an attacker who can try tokens over
+// the network must not find it.
 const (
 	shortestToken = 8
 	enoughToken   = 16
 )
 
-// checkTogether checks what options say about each other.
+// checkTogether compares options that bound each other.
 func (c *Config) checkTogether() error {
 	var errs []error
 	check := func(wrong bool, option, want string, value any, others ...string) {
@@ -164,7 +152,7 @@ func (c *Config) checkTogether() error {
 	return errors.Join(errs...)
 }
 
-// checkPaths refuses one path for two things.
+// checkPaths refuses one path for both the journal and the dead letters.
 func (c *Config) checkPaths() error {
 	if c.Journal != "" && c.DeadLetter != "" && filepath.Clean(c.Journal) == filepath.Clean(c.DeadLetter) && c.Certain("journal", "dead-letter") {
 		return c.Reject("dead-letter", "another path than --journal, which is a folder")
@@ -172,10 +160,10 @@ func (c *Config) checkPaths() error {
 	return nil
 }
 
-// byteBurst is --byte-burst, or what stands for it: with the policy that closes,
-// a single message must not be too much.
+// byteBurst is --byte-burst, or its default: with the policy that closes, a single
+// message must not exceed it.
 func (c *Config) byteBurst() settings.Size {
-	const around = 64 << 10 // what may come in one read with the end of a message
+	const around = 64 << 10 // may be read together with the end of a message
 	switch {
 	case c.ByteBurst > 0:
 		return c.ByteBurst

@@ -12,11 +12,11 @@ import (
 	"ws-gateway/forward/callback"
 )
 
-// reachTimeout bounds the look at the app.
+// reachTimeout bounds the attempt to connect to the app.
 const reachTimeout = 5 * time.Second
 
-// lookForApp says once whether somebody listens at the callback URL. It ends with
-// ctx.
+// lookForApp logs whether something listens at the callback URL. It returns when ctx
+// ends.
 func (g *Gateway) lookForApp(ctx context.Context) {
 	c := g.config()
 	f := FindApp(ctx, c)
@@ -30,9 +30,9 @@ func (g *Gateway) lookForApp(ctx context.Context) {
 	e.Msg("app: " + f.Message)
 }
 
-// appFinding connects to the app. No request is made: a handler that does not
-// look at the method, and many don't, would take it for an event, and whoever
-// answers OPTIONS or HEAD need not be that handler.
+// FindApp connects to the app. It makes no request: many handlers ignore the method and
+// would take it for an event, and OPTIONS or HEAD may be answered by something else
+// than that handler.
 func FindApp(ctx context.Context, c *config.Config) finding.Finding {
 	const name = "app"
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)

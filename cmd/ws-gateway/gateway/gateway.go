@@ -22,12 +22,12 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// gateway is the four packages wired together, in the order in which a message
-// passes through them.
+// Gateway is the four packages wired together, in the order in which a message passes
+// through them.
 type Gateway struct {
-	// Static after newGateway.
+	// Static after New.
 	process    *program.Process
-	cfg        *config.Config // of the start; see config for what is in force
+	cfg        *config.Config // at the start; config returns the one in force
 	log        zerolog.Logger
 	sockets    *netpoll.Server
 	hub        *hub.Hub
@@ -39,21 +39,21 @@ type Gateway struct {
 	metrics    net.Listener // nil: no --metrics-listen
 
 	limits     host.Limits
-	clock      *awake.Clock // by which what takes too long is given up
+	clock      *awake.Clock // for deadlines: it does not count times in which the process was stopped
 	supervisor *systemd.Notifier
-	collectors []prometheus.Collector // of metrics that none of the packages has
-	beside     context.Context        // of goroutines that only look
+	collectors []prometheus.Collector // of metrics that the packages do not have
+	beside     context.Context        // ends the goroutines that only observe
 	endBeside  context.CancelFunc
 
-	inForce atomic.Pointer[config.Config] // set by reload, see config
+	inForce atomic.Pointer[config.Config] // set by reload
 	record  *reload.Record
 
 	serving sync.WaitGroup
-	failed  chan error // the first part that ended by itself, and why
+	failed  chan error // why the first part has ended by itself
 }
 
-// newGateway builds a gateway for p and binds its addresses; nothing runs before
-// serve. An error leaves nothing behind.
+// New builds a gateway for p and binds its addresses; nothing runs before Serve. After an
+// error nothing is left behind.
 func New(p *program.Process, c *config.Config, log zerolog.Logger) (*Gateway, error) {
 	g := emptyGateway(p, c, log)
 	for _, step := range []func() error{g.limitConnections, g.build, g.listen} {
@@ -65,7 +65,7 @@ func New(p *program.Process, c *config.Config, log zerolog.Logger) (*Gateway, er
 	return g, nil
 }
 
-// emptyGateway has no parts yet.
+// emptyGateway returns a gateway without parts.
 func emptyGateway(p *program.Process, c *config.Config, log zerolog.Logger) *Gateway {
 	g := &Gateway{
 		process: p, cfg: c, log: log,
@@ -87,8 +87,7 @@ func (g *Gateway) limitConnections() (err error) {
 	return g.warnOfLimits()
 }
 
-// build makes the parts. Those that are asked first are made last: each one gets
-// what it calls.
+// build makes the parts, those that others call first: each one gets what it calls.
 func (g *Gateway) build() (err error) {
 	if g.cfg.Journal != "" && g.cfg.Callback != "" {
 		if g.recovery, err = newRecovery(g); err != nil {
@@ -111,8 +110,8 @@ func (g *Gateway) build() (err error) {
 	return err
 }
 
-// start sets the parts running, those that others call first. After an error, too,
-// shutdown is due.
+// start starts the parts, those that others call first. shutdown must follow even after
+// an error.
 func (g *Gateway) start() error {
 	if g.events != nil {
 		g.events.Start()
@@ -152,8 +151,8 @@ func (g *Gateway) start() error {
 	return nil
 }
 
-// notedSleep is from which length on the log tells of a time in which the process
-// did not run. What is shorter is a busy machine.
+// notedSleep is the shortest time without running that is logged. Shorter ones only mean
+// that the machine is busy.
 const notedSleep = 3 * time.Second
 
 func (g *Gateway) slept(d time.Duration) {
@@ -163,8 +162,7 @@ func (g *Gateway) slept(d time.Duration) {
 	}
 }
 
-// fail ends the gateway because a part has ended. Of several failures the first
-// counts.
+// fail ends the gateway because a part has ended by itself. The first failure counts.
 func (g *Gateway) fail(err error) {
 	select {
 	case g.failed <- err:
@@ -172,8 +170,8 @@ func (g *Gateway) fail(err error) {
 	}
 }
 
-// Try makes the parts of a gateway as New does, but for the files, and discards them:
-// it returns why they cannot be made.
+// Try builds the parts of a gateway as New does, without its files, and discards them. It
+// returns why they cannot be built.
 func Try(c *config.Config, limits *host.Limits) error {
 	g := emptyGateway(new(program.Process), c.WithoutOutputs(), zerolog.Nop())
 	g.limits = *limits

@@ -26,8 +26,8 @@ func (g *Gateway) listen() (err error) {
 	return err
 }
 
-// listenBeside makes the listener of an option for those who are no clients; nil
-// without one.
+// listenBeside makes the listener of an option that is not for clients; nil without an
+// address.
 func listenBeside(option, addr string, inherited net.Listener) (net.Listener, error) {
 	if addr == "" || inherited != nil {
 		return inherited, nil
@@ -54,7 +54,7 @@ func (g *Gateway) listenForClients() (err error) {
 	return err
 }
 
-// addressOf is where a listener is, as --admin-listen and --metrics-listen write it.
+// addressOf returns the address of a listener as --admin-listen writes it.
 func addressOf(ln net.Listener) string {
 	addr := ln.Addr()
 	if addr.Network() == "unix" {
@@ -63,7 +63,7 @@ func addressOf(ln net.Listener) string {
 	return addr.String()
 }
 
-// listenError says what to do about an address that cannot be bound.
+// ListenError says what to do about an address that cannot be bound.
 func ListenError(option, addr string, err error) error {
 	path, unix := strings.CutPrefix(addr, "unix:")
 	folder := filepath.Dir(path)
@@ -86,8 +86,8 @@ func ListenError(option, addr string, err error) error {
 	return fmt.Errorf("cannot listen on %s (%w); choose another with --%s", addr, err, option)
 }
 
-// clientsAddr is where clients connect.
+// ClientsAddr is where clients connect.
 func (g *Gateway) ClientsAddr() net.Addr { return g.address }
 
-// managementAddr is where the management API is, if it has an address of its own.
+// ManagementAddr is where the management API is, if it has an address of its own.
 func (g *Gateway) ManagementAddr() net.Addr { return g.management.Addr() }

@@ -11,7 +11,7 @@ import (
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 
-// logReady is the one line that says what has started, and under which limits.
+// logReady logs the one line that says what has started, and under which limits.
 func (g *Gateway) logReady() {
 	c := g.config()
 	g.sayWhoManages()
@@ -62,7 +62,7 @@ func (g *Gateway) status() string {
 	return text
 }
 
-// warnOfLimits logs what is too small for the configuration.
+// warnOfLimits logs which limits are too small for the configuration.
 func (g *Gateway) warnOfLimits() error {
 	for _, f := range g.limits.Judge(g.cfg.Demand(), g.connectionLimit(g.cfg)) {
 		switch f.State {
@@ -75,22 +75,23 @@ func (g *Gateway) warnOfLimits() error {
 	return nil
 }
 
-// whoManages says who may use the management API of a gateway that listens.
+// whoManages says who may use the management API of a gateway with bound addresses.
 func (g *Gateway) whoManages() string {
 	who := g.config().Exposure()
 	if g.config().AdminListen != "" {
 		who.AdminListen = addressOf(g.management)
 	}
 	if path, unix := strings.CutPrefix(who.AdminListen, "unix:"); unix {
-		if info, err := os.Stat(path); err == nil { // another user's folder, perhaps
+		if info, err := os.Stat(path); err == nil { // unless it is in another user's folder
 			who.SocketMode = info.Mode()
 		}
 	}
 	return who.Manage()
 }
 
-// sayWhoManages warns of a management API that the obvious proxy would open. Where
-// Olares starts the gateway that is the contract, and its proxies can be told.
+// sayWhoManages warns if a proxy that passes on everything would open the management API
+// to its clients. If Olares starts the gateway this is expected: the gateway recognises
+// its proxies.
 func (g *Gateway) sayWhoManages() {
 	who := g.config().Exposure()
 	if !who.Open() {

@@ -9,10 +9,10 @@ import (
 	"ws-gateway/forward/journal"
 )
 
-// recovery is the journal, and what there is to do after a process has died
-// without a word: its connections' close events are sent, and no client is taken
-// before that is over. The management API answers meanwhile, as the app may use it
-// while it handles these events.
+// recovery is the journal, and what a start does if the last process has crashed: it
+// sends the close events of that process's connections, and accepts no client before
+// that is done. The management API answers meanwhile, as the app may use it while it
+// handles these events.
 type recovery struct {
 	g       *Gateway
 	journal *journal.Journal
@@ -32,10 +32,10 @@ func newRecovery(g *Gateway) (*recovery, error) {
 	return r, nil
 }
 
-// prepare keeps clients out, before the loops run.
+// prepare keeps clients out. It must be called before the loops run.
 func (r *recovery) prepare() { r.g.hub.SetRecovering(len(r.lost) > 0) }
 
-// start lets clients in once there is nothing to be told of earlier ones.
+// start lets clients in, after the close events if there are any.
 func (r *recovery) start() {
 	if len(r.lost) == 0 {
 		r.letIn()
@@ -46,8 +46,7 @@ func (r *recovery) start() {
 	r.g.serving.Go(r.run)
 }
 
-// run sends the close events. An app that is so slow that it takes longer than
-// events are tried keeps clients out no longer than that.
+// run sends the close events. Clients wait for them no longer than events are tried.
 func (r *recovery) run() {
 	began := time.Now()
 	limit := time.AfterFunc(r.g.cfg.CallbackRetryFor+r.g.cfg.CallbackTimeout, r.letIn)
@@ -64,7 +63,7 @@ func (r *recovery) run() {
 	r.letIn()
 }
 
-// takeLost yields what was lost and lets go of it.
+// takeLost yields the connections that were lost, and releases each.
 func (r *recovery) takeLost() iter.Seq2[string, []byte] {
 	lost := r.lost
 	r.lost = nil
@@ -85,7 +84,7 @@ func (r *recovery) letIn() {
 	})
 }
 
-// end closes the journal, when nothing is recorded any more.
+// end closes the journal. It must be called after the last record.
 func (r *recovery) end() {
 	r.stop()
 	if err := r.journal.Close(); err != nil {

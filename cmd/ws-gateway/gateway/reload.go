@@ -15,17 +15,13 @@ import (
 	"ws-gateway/cmd/ws-gateway/program"
 )
 
-// A reload resolves the configuration anew, from the same command line and
-// environment and from the files as they are now, and checks it as a start does.
-// Options that cannot be changed while the process runs (those without reload in
-// the table) keep their values; what comes out is checked once more, and by each
-// part. Only then it is put into force. Until then nothing has changed.
+// A reload reads the configuration again (config.Reread) and has each part check what it
+// would get. Only then is it put into force: an error changes nothing.
 
-// slowRead is how long the files may take before that is said.
+// slowRead is how long reading the files may take before that is logged.
 const slowRead = 5 * time.Second
 
-// hangUp is what SIGHUP asks for: files are opened anew, the configuration is
-// reloaded.
+// hangUp does what SIGHUP asks for: it reopens files and reloads the configuration.
 func (g *Gateway) hangUp(ctx context.Context) {
 	if g.reopen() {
 		g.log.Info().Msg("SIGHUP: files reopened")
@@ -34,7 +30,7 @@ func (g *Gateway) hangUp(ctx context.Context) {
 	either := program.NewLevel(g.config().LogLevel)
 	changed, err := g.reload(ctx)
 	if ctx.Err() != nil {
-		return // it stops
+		return // the gateway is stopping
 	}
 	defer func() { g.supervisor.Reloaded(g.status()) }()
 	if err != nil {
@@ -43,7 +39,7 @@ func (g *Gateway) hangUp(ctx context.Context) {
 		g.log.Error().Str("error", message).Msg("SIGHUP: the configuration is wrong: nothing of it is taken, what was in force stays")
 		return
 	}
-	either.Loosen(g.config().LogLevel) // that it is another one is told by whichever lets it through
+	either.Loosen(g.config().LogLevel) // so that the change of level itself is logged
 	log := either.Of(g.log)
 	restart := g.config().Pending()
 	g.record.Add(reload.Outcome{At: time.Now(), Restart: restart})
@@ -57,8 +53,7 @@ func (g *Gateway) hangUp(ctx context.Context) {
 	}
 }
 
-// reload puts into force what has changed and can be changed. An error changes
-// nothing.
+// reload puts into force what has changed and can be changed. An error changes nothing.
 func (g *Gateway) reload(ctx context.Context) (changed []string, err error) {
 	old := g.config()
 	next, changed, err := reread(ctx, old, func() {
@@ -70,7 +65,7 @@ func (g *Gateway) reload(ctx context.Context) (changed []string, err error) {
 	app := []string{"callback-url", "manifest", "callback-ca", "callback-cert", "callback-key"}
 	anotherApp := slices.ContainsFunc(changed, func(option string) bool { return slices.Contains(app, option) })
 	if !anotherApp {
-		next.CallbackTLS = old.CallbackTLS // connections that are made by it stay
+		next.CallbackTLS = old.CallbackTLS // so that connections to the app stay open
 	}
 	if err := g.warnOfNewLimits(old, next); err != nil {
 		return nil, err
@@ -134,7 +129,7 @@ func reread(ctx context.Context, old *config.Config, slow func()) (next *config.
 	}
 }
 
-// warnOfNewLimits is warnOfLimits for what old did not have.
+// warnOfNewLimits is warnOfLimits for what was well with old.
 func (g *Gateway) warnOfNewLimits(old, next *config.Config) error {
 	before := g.limits.Judge(old.Demand(), g.connectionLimit(old))
 	for _, f := range g.limits.Judge(next.Demand(), g.connectionLimit(next)) {
@@ -148,7 +143,7 @@ func (g *Gateway) warnOfNewLimits(old, next *config.Config) error {
 	return nil
 }
 
-// prepare has each part check what it would get, and returns what puts it into
+// prepare has each part check the configuration that it would get. apply puts it into
 // force.
 func (g *Gateway) prepare(next *config.Config) (apply func(), err error) {
 	var steps []func()
@@ -172,7 +167,7 @@ func (g *Gateway) prepare(next *config.Config) (apply func(), err error) {
 // config is the configuration in force.
 func (g *Gateway) config() *config.Config { return g.inForce.Load() }
 
-// connectionLimit is how many connections c allows.
+// connectionLimit returns how many connections c allows on this host.
 func (g *Gateway) connectionLimit(c *config.Config) int {
 	return g.limits.Connections(c.Demand())
 }

@@ -47,8 +47,8 @@ func (g *Gateway) untilSignal() error {
 		defer close(watched)
 		watchForSecond(p, &judge, over, g.log)
 	}()
-	// Each step of the shutdown ends in time, unless a system call does not: on a disk
-	// that does not answer, for example.
+	// Each step of the shutdown ends in time, unless a system call hangs: on a disk that
+	// does not answer, for example.
 	end, ended := g.clock.Before(g.clock.Now() + g.config().ShutdownTimeout + lastResort)
 	defer ended()
 	defer context.AfterFunc(end, func() {
@@ -72,7 +72,7 @@ func watchForSecond(p *program.Process, judge *signals.Judge, over <-chan struct
 				p.FlushLog()
 				p.Exit(signals.ExitCode(s))
 				return
-			case signals.Stop: // it stops already, because a part has failed
+			case signals.Stop: // the shutdown has begun already, because a part has failed
 				log.Info().Stringer("signal", s).Msg("shutting down")
 			}
 		case <-over:
@@ -81,7 +81,7 @@ func watchForSecond(p *program.Process, judge *signals.Judge, over <-chan struct
 	}
 }
 
-// heedHangUps deals with each SIGHUP, one after the other, until ctx is done.
+// heedHangUps handles each SIGHUP, one after the other, until ctx ends.
 func (g *Gateway) heedHangUps(ctx context.Context, hangUps <-chan os.Signal) {
 	for {
 		select {
@@ -93,7 +93,6 @@ func (g *Gateway) heedHangUps(ctx context.Context, hangUps <-chan os.Signal) {
 	}
 }
 
-// reopen takes the files that are there now under the names of those that are
-// kept open. Each of them is looked at without that, too, whenever it is written
-// to. It reports whether that has come off.
+// reopen opens the dead-letter file again if it was rotated, which the file otherwise
+// notices at the next write. It reports whether that has worked.
 func (g *Gateway) reopen() bool { return g.events == nil || g.events.Reopen() }

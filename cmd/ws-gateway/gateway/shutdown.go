@@ -15,15 +15,15 @@ import (
 //  1. Upgrades get 503 and /readyz says so, for --drain-delay.
 //  2. Connections are closed over --drain-period. The app can send to those that
 //     are left, and events go on to be delivered.
-//  3. What waits for the app is delivered, while the loops see the close
-//     handshakes through and still answer newcomers with 503. The app may send
-//     while it handles these events; that nobody is there any more is no error,
-//     where a refusal could make it fail the event.
+//  3. The events that wait are delivered, while the loops complete the close
+//     handshakes and still answer newcomers with 503. The app may send while it
+//     handles these events: that there is no connection any more is no error,
+//     whereas a refusal could make the app fail the event.
 //  4. Sends and closes get 503, the loops end, then the management server.
 //
-// Each step is cut off in time for the next; a client that does not answer the
-// close frame, or an app that is not there, must not make this fail. What could
-// not be delivered is in the last log line.
+// Each step is cut off in time for the next, even if a client does not answer the close
+// frame or the app cannot be reached. The last log line has the number of events that
+// could not be delivered.
 func (g *Gateway) shutdown(now time.Time) {
 	c := g.config()
 	end := g.clock.Now() + c.ShutdownTimeout
@@ -40,7 +40,7 @@ func (g *Gateway) shutdown(now time.Time) {
 	if err := g.before(end-3*margin, func(ctx context.Context) error {
 		return g.hub.Drain(ctx, c.DrainPeriod)
 	}); err != nil {
-		// Whoever is left must give a close event before the lanes end.
+		// Every connection must have given its close event before the lanes end.
 		g.cut("closing connections", err)
 		g.before(end-3*margin, g.sockets.Stop)
 	}
@@ -63,21 +63,21 @@ func (g *Gateway) shutdown(now time.Time) {
 	g.logStopped(left, time.Since(now))
 }
 
-// before runs a step of which ctx must make an end at the deadline.
+// before runs a step whose context ends at the deadline.
 func (g *Gateway) before(deadline time.Duration, step func(ctx context.Context) error) error {
 	ctx, cancel := g.clock.Before(deadline)
 	defer cancel()
 	return step(ctx)
 }
 
-// cut reports a step that was cut off.
+// cut logs that a step was cut off.
 func (g *Gateway) cut(step string, err error) {
 	if err != nil {
 		g.log.Warn().Err(err).Msg("shutdown: cut off " + step)
 	}
 }
 
-// wait returns after d, or with ctx's error.
+// wait returns nil after d, or ctx's error.
 func wait(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -101,7 +101,7 @@ func (g *Gateway) logStopped(left forward.Leftover, took time.Duration) {
 		Msg("stopped")
 }
 
-// discard releases what a failed newGateway has made.
+// Discard releases what New has made, instead of Serve.
 func (g *Gateway) Discard() {
 	g.endBeside()
 	over, cancel := context.WithCancel(context.Background())
