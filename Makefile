@@ -78,13 +78,22 @@ chaos: ## Prove that nothing is lost, reordered or invented while the app misbeh
 
 ##@ Check
 
+# What has not changed is not tested again.
+WITH_BINARY := ./e2e ./docs ./cmd/ws-bench
+.PHONY: quick
+quick: ## Format, vet and the quick tests, without a binary and the race detector (under 40 s)
+	@$(unformatted)
+	go vet ./...
+	go test -short -vet off $$(go list ./... | grep -vxF "$$(go list $(WITH_BINARY))")
+
 .PHONY: test
 test: test-go test-node ## All tests: Go with the race detector, npm's ws, a browser
 
+# Packages are tested in this order: the slowest begins first.
 .PHONY: test-go
 test-go: export WS_GATEWAY_BINARY = $(CURDIR)/$(RACE)
 test-go: tools $(RACE) ## Go tests with the race detector
-	go test -race -timeout 1h ./...
+	go test -race -timeout 1h ./e2e ./...
 	cd $(PEERS) && go test -count 1 -timeout 1h ./...
 
 .PHONY: test-node
@@ -103,11 +112,15 @@ $(RACE):
 # Files of any name whose first line says that a shell runs them.
 SHELL_SCRIPTS = git grep -nE '^\#! ?.*[/ ](ba|da)?sh( |$$)' | sed -n 's/^\([^:]*\):1:.*/\1/p'
 
+define unformatted
+files=$$(gofmt -l $$(git ls-files '*.go')); \
+if [ -n "$$files" ]; then echo "not formatted, run make format:"; echo "$$files"; exit 1; fi
+endef
+
 .PHONY: check
 check: $(LINT)/node_modules/.installed ## Format, vet and static checks of Go, shell scripts and JavaScript
 	@$(call need,shellcheck,shellcheck)
-	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
-	  if [ -n "$$unformatted" ]; then echo "not formatted, run make format:"; echo "$$unformatted"; exit 1; fi
+	@$(unformatted)
 	go mod tidy -diff
 	go vet ./...
 	go run $(STATICCHECK) ./...

@@ -251,8 +251,12 @@ func TestChaosLosesReordersAndForgetsNothing(t *testing.T) {
 }
 
 func TestChaosOnRealSockets(t *testing.T) {
-	t.Run("one by one", func(t *testing.T) { chaosOnRealSockets(t, 1) })
-	t.Run("pipelined", func(t *testing.T) { chaosOnRealSockets(t, 16) })
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	t.Parallel()
+	t.Run("one by one", func(t *testing.T) { t.Parallel(); chaosOnRealSockets(t, 1) })
+	t.Run("pipelined", func(t *testing.T) { t.Parallel(); chaosOnRealSockets(t, 16) })
 }
 
 func chaosOnRealSockets(t *testing.T, pipeline int) {

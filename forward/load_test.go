@@ -118,6 +118,9 @@ func TestAHundredThousandEventsMeetTheAppAsARamp(t *testing.T) {
 }
 
 func TestTheAppsRecoveryWithAHundredThousandEventsWaiting(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	const lanes = 100_000
 	for _, batch := range []int{1, 100} {
 		var flying, most, early atomic.Int64

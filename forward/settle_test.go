@@ -59,17 +59,23 @@ func answeringAt(t *testing.T, address string, respond func(c net.Conn, id strin
 func TestWhatTheAppDoesAfterItsAnswerComesAfterTheReply(t *testing.T) {
 	const lanes, events = 32, 60
 	var replied [lanes]atomic.Int64
+	var judged atomic.Int64
 	var f *Forwarder
 	url := answeringApp(t, func(c net.Conn, id string) {
 		lane, number, _ := strings.Cut(id[1:], "-")
 		key, _ := strconv.Atoi(lane)
 		seq, _ := strconv.Atoi(number)
 		_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(id), id)
+		start := time.Now()
 		if seq%2 == 0 {
 			f.Settle(context.Background(), uint64(key))
 		} else {
 			f.Settle(context.Background())
 		}
+		if time.Since(start) >= settleLimit {
+			return // it has given up, as it may on a machine so busy
+		}
+		judged.Add(1)
 		if got := replied[key].Load(); got < int64(seq) {
 			t.Errorf("event %s: the last reply is %d", id, got)
 		}
@@ -89,6 +95,9 @@ func TestWhatTheAppDoesAfterItsAnswerComesAfterTheReply(t *testing.T) {
 		}
 	}
 	equal(t, "left over", f.Drain(within(t, longWait)), Leftover{})
+	if judged.Load() == 0 {
+		t.Error("it has given up every time")
+	}
 }
 
 func TestSettleWaitsForNoAnswerThatHasNotArrived(t *testing.T) {

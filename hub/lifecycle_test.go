@@ -190,6 +190,7 @@ func TestAPingIsAnsweredAndNotForwarded(t *testing.T) {
 
 // TestASilentClientIsClosed is the one test in which the time is real.
 func TestASilentClientIsClosed(t *testing.T) {
+	t.Parallel()
 	g := start(t, Config{PingTimeout: time.Second}, netpoll.Config{})
 	begin := time.Now()
 	c := g.dial("alice")

@@ -193,6 +193,7 @@ func TestAShorterTimeoutCountsForThoseWhoWaitAlready(t *testing.T) {
 }
 
 func TestASilentHandshakeEndsByTheTimeoutOfAReload(t *testing.T) {
+	t.Parallel()
 	s, addr := startServer(t, Config{Handler: newRecorder(), HandshakeTimeout: time.Hour})
 	connectRaw(t, addr, 3)
 	awaitStats(t, s, "three handshakes", adopted(3))

@@ -621,6 +621,9 @@ func TestAClientThatNeverReadsIsClosedAndNobodyElseIs(t *testing.T) {
 }
 
 func TestOutputThatMakesNoProgressEndsTheConnection(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	t.Parallel()
 	h := newRecorder()
 	s, addr := startServer(t, Config{Handler: h, Loops: 1, WriteTimeout: time.Second, CloseTimeout: time.Second})
@@ -783,6 +786,9 @@ type quiet struct{ *recorder }
 func (quiet) Frame(*Conn, ws.OpCode) {}
 
 func TestAClientThatReadsSlowlyIsNoSlowConsumer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	t.Parallel()
 	h := newRecorder()
 	s, addr := startServer(t, Config{Handler: h, Loops: 1, WriteTimeout: time.Second})

@@ -55,6 +55,7 @@ func TestAFullMailboxIsWaitedForAsLongAsTheContextLasts(t *testing.T) {
 }
 
 func TestStopReturnsAlthoughALoopHangsWithAFullMailbox(t *testing.T) {
+	t.Parallel()
 	h := newRecorder()
 	s, err := New(Config{Handler: h, Loops: 1})
 	if err != nil {

@@ -15,6 +15,9 @@ import (
 // A system call that does not return, such as a write to a disk that is gone,
 // cannot be cut off: then the process ends all the same.
 func TestAShutdownThatHangsEndsTheProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	t.Parallel()
 	log := logtest.New()
 	cfg := configtest.MustParse(t, []string{"--no-callback", "--listen=127.0.0.1:0", "--shutdown-timeout=100ms", "--drain-period=0s"})
