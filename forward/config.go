@@ -51,7 +51,7 @@ type Config struct {
 
 	// Pipeline, above 1, is how many POSTs, each of another connection, are written
 	// at once to one connection with the app while all workers are busy; their
-	// answers are read in turn. See train.
+	// answers are read in turn. See pipeline.go.
 	Pipeline int
 
 	// JSONDepth is how many levels of nesting the body of a POST has at most, so that

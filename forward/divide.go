@@ -258,7 +258,7 @@ func (w *worker) postpone(r *report, status int, retryAfter time.Duration) {
 		b.strikes = patience
 		due = 0
 	case r.outcome == Unreachable:
-		due = 0 // the gate decides when, for all of them
+		due = 0 // the circuit breaker decides when, for all of them
 	case !alone && b.proven && b.suspicious() && retryAfter == 0:
 		due = 0
 	}

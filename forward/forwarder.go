@@ -76,7 +76,7 @@ func New(cfg Config) (*Forwarder, error) {
 	f.histograms = newHistograms()
 	f.lanes.bounds = bounds{events: cfg.QueueEvents, bytes: cfg.QueueBytes}
 	f.lanes.batches = cfg.Batch > 1
-	f.pool = newPool(f.policy, cfg.RetryFor, cfg.Concurrency, f.now, f.announce)
+	f.pool = newPool(f.policy, cfg.RetryFor, cfg.Concurrency, f.now, f.outage)
 	f.pool.sched.batching = newBatching(cfg.Batch, cfg.Linger, f.lanes.available.Load)
 	f.pool.sched.pipeline(cfg.Pipeline)
 	f.pool.expire = f.expire
@@ -160,10 +160,8 @@ func (f *Forwarder) append(src *Source, e *event) (full bool) {
 	return a.full
 }
 
-// announce counts that the app went away, and has the log say so.
-func (f *Forwarder) announce(change shift) {
-	if change.closed {
-		f.counters.outages.Add(1)
-		f.observer.wake()
-	}
+// outage counts that the app has become unreachable, and has the log say so.
+func (f *Forwarder) outage() {
+	f.counters.outages.Add(1)
+	f.observer.wake()
 }

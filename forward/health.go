@@ -39,11 +39,11 @@ func (f *Forwarder) Health() Health {
 func (p *pool) lastShift(down *bool) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	g := &p.sched.gate
-	if *down = g.closed; g.closed {
-		return g.since
+	b := &p.sched.breaker
+	if *down = b.open; b.open {
+		return b.since
 	}
-	return g.opened
+	return b.closed
 }
 
 // rememberLocked keeps a failure for Health.

@@ -83,7 +83,7 @@ func TestABacklogStarvesNoLaneWithOne(t *testing.T) {
 // decides: each attempt takes 5 ms.
 func TestAHundredThousandEventsMeetTheAppAsARamp(t *testing.T) {
 	const lanes, workers, lasts = 100_000, 64, 5 * ms
-	s, l := closedScheduler(t, workers, lanes)
+	s, l := downScheduler(t, workers, lanes)
 	now := time.Second + 100*ms
 	s.expect(t, now, l[0], jobProbe)
 	s.reached(now)

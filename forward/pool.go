@@ -13,10 +13,10 @@ const idleTimeout = 4 * time.Second
 // pool hands the scheduler's jobs to the workers. Its lock is held for moving
 // lanes and workers between lists.
 type pool struct {
-	now     func() time.Duration
-	shifted func(shift)   // told of the gate's changes, with no lock held
-	expire  func(*lane)   // told of an authorization whose time is over, with no lock held
-	kick    chan struct{} // tells keep that armed has been set to an earlier instant
+	now    func() time.Duration
+	opened func()        // called when the circuit breaker has opened, with no lock held
+	expire func(*lane)   // called with an authorization whose time is over, with no lock held
+	kick   chan struct{} // tells keep that armed has been set to an earlier instant
 
 	mu    sync.Mutex
 	sched scheduler
@@ -28,13 +28,13 @@ type pool struct {
 	stopped    bool
 }
 
-func newPool(p *policy, window time.Duration, workers int, now func() time.Duration, shifted func(shift)) *pool {
+func newPool(p *policy, window time.Duration, workers int, now func() time.Duration, opened func()) *pool {
 	return &pool{
-		now:     now,
-		shifted: shifted,
-		kick:    make(chan struct{}, 1),
-		sched:   newScheduler(p, window, workers),
-		armed:   never,
+		now:    now,
+		opened: opened,
+		kick:   make(chan struct{}, 1),
+		sched:  newScheduler(p, window, workers),
+		armed:  never,
 	}
 }
 
@@ -68,25 +68,25 @@ type report struct {
 // there is one.
 func (p *pool) exchange(w *worker, reports []report) job {
 	now := p.now()
-	var change shift
+	opened := false
 	p.mu.Lock()
 	for i := range reports {
-		if c := p.settleLocked(&reports[i], now); c.closed || c.opened {
-			change = c
-		}
+		opened = p.reportLocked(&reports[i], now) || opened
 	}
 	j, ok := job{kind: jobStop}, true
 	if !p.stopped {
 		if j, ok = p.sched.next(now); !ok {
 			p.idleLocked(w, now)
 		} else if len(p.warm)+len(p.cold) == 0 {
-			p.sched.couple(j)
+			p.sched.chain(j)
 		}
 	}
 	woken, early := p.assignLocked(now)
 	p.mu.Unlock()
 	p.wake(woken, early)
-	p.announce(change)
+	if opened {
+		p.opened()
+	}
 	if !ok {
 		<-w.wake
 		j = w.job
@@ -94,12 +94,10 @@ func (p *pool) exchange(w *worker, reports []report) job {
 	return j
 }
 
-func (p *pool) settleLocked(r *report, now time.Duration) (change shift) {
+// reportLocked takes a report, and reports whether the circuit breaker has opened.
+func (p *pool) reportLocked(r *report, now time.Duration) (opened bool) {
 	if r.job.kind <= jobProbe {
-		change = p.sched.ended(r.job.kind, r.outcome, r.began, now)
-		if change.closed {
-			change.cause = r.err
-		}
+		opened = p.sched.ended(r.job.kind, r.outcome, r.began, now)
 	}
 	for l := r.back; l != nil; {
 		next := l.next
@@ -114,13 +112,7 @@ func (p *pool) settleLocked(r *report, now time.Duration) (change shift) {
 	default:
 		p.sched.add(l, now)
 	}
-	return change
-}
-
-func (p *pool) announce(change shift) {
-	if change.closed || change.opened {
-		p.shifted(change)
-	}
+	return opened
 }
 
 func (p *pool) idleLocked(w *worker, now time.Duration) {
@@ -183,15 +175,14 @@ func (p *pool) wake(woken *worker, early bool) {
 	}
 }
 
-// reached opens the gate: a probe has got its connection.
+// reached closes the circuit breaker: a probe has got its connection.
 func (p *pool) reached() {
 	now := p.now()
 	p.mu.Lock()
-	change := p.sched.reached(now)
+	p.sched.reached(now)
 	woken, early := p.assignLocked(now)
 	p.mu.Unlock()
 	p.wake(woken, early)
-	p.announce(change)
 }
 
 // keep does what falls due by time, until stop.
@@ -283,7 +274,7 @@ func (p *pool) abandon() []*lane {
 func (p *pool) down() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.sched.gate.closed
+	return p.sched.down()
 }
 
 // gauges are what Stats wants to know of the pool.
@@ -295,5 +286,5 @@ type gauges struct {
 func (p *pool) gauges() gauges {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return gauges{inFlight: p.sched.inFlight, waiting: p.sched.waiting.Len(), down: p.sched.gate.closed}
+	return gauges{inFlight: p.sched.inFlight, waiting: p.sched.waiting.Len(), down: p.sched.down()}
 }

@@ -30,20 +30,20 @@ type job struct {
 // owner holds the lock and passes the time.
 type scheduler struct {
 	window   time.Duration // terms.retryFor
-	gate     gate
+	breaker  breaker
 	inFlight int
 
-	auths  laneHeap  // authorizations to be attempted, by the end of their time
-	events bool      // events are served next, where authorizations wait too
-	ready  laneQueue // to be attempted, first in first out
-	train  int       // most lanes in one job
+	auths     laneHeap  // authorizations to be attempted, by the end of their time
+	events    bool      // events are served next, where authorizations wait too
+	ready     laneQueue // to be attempted, first in first out
+	pipelined int       // most lanes in one job
 	batching
 	waiting laneHeap // to be attempted when due
 	parked  laneHeap // app down: by the end of their first event's window
 }
 
 func newScheduler(p *policy, window time.Duration, workers int) scheduler {
-	return scheduler{window: window, gate: newGate(p, workers), train: 1, batching: newBatching(1, 0, nil)}
+	return scheduler{window: window, breaker: newBreaker(p, workers), pipelined: 1, batching: newBatching(1, 0, nil)}
 }
 
 // add takes a lane that can be attempted.
@@ -52,7 +52,7 @@ func (s *scheduler) add(l *lane, now time.Duration) {
 	case l.auth != nil:
 		l.due = l.head.window
 		heap.Push(&s.auths, l)
-	case s.gate.closed:
+	case s.breaker.open:
 		s.park(l, now)
 	case l.batch != nil:
 		s.formed.push(l)
@@ -83,11 +83,11 @@ func (s *scheduler) next(now time.Duration) (j job, ok bool) {
 	for len(s.waiting) > 0 && s.waiting[0].due <= now {
 		s.add(heap.Pop(&s.waiting).(*lane), now)
 	}
-	if s.gate.closed {
-		return s.nextClosed(now)
+	if s.breaker.open {
+		return s.nextDown(now)
 	}
-	s.gate.step(now)
-	if s.inFlight >= s.gate.limit {
+	s.breaker.step(now)
+	if s.inFlight >= s.breaker.limit {
 		return job{}, false
 	}
 	l := s.pick(now)
@@ -137,28 +137,28 @@ func (s *scheduler) expired(now time.Duration) *lane {
 	return heap.Pop(&s.auths).(*lane)
 }
 
-// nextClosed serves the lane whose window ends first: it is the next probe, and
+// nextDown serves the lane whose window ends first: it is the next probe, and
 // it fails only when a probe has just found the app still down.
-func (s *scheduler) nextClosed(now time.Duration) (j job, ok bool) {
-	if s.gate.probing {
+func (s *scheduler) nextDown(now time.Duration) (j job, ok bool) {
+	if s.breaker.probing {
 		return job{}, false
 	}
 	if len(s.parked) == 0 {
-		if now < s.gate.probeAt {
+		if now < s.breaker.probeAt {
 			return job{}, false
 		}
 		l := s.pickAuth(now)
 		if l == nil {
 			return job{}, false
 		}
-		s.gate.probing = true
+		s.breaker.probing = true
 		s.inFlight++
 		return job{lane: l, kind: jobProbe}, true
 	}
 	ends := s.parked[0].due
 	switch {
-	case now >= s.gate.probeAt, now >= ends && now-s.gate.probed >= minBackoff:
-		s.gate.probing = true
+	case now >= s.breaker.probeAt, now >= ends && now-s.breaker.probed >= minBackoff:
+		s.breaker.probing = true
 		s.inFlight++
 		return s.probe(s.unpark()), true
 	case now >= ends:
@@ -184,42 +184,36 @@ func (s *scheduler) unpark() *lane {
 	return heap.Pop(&s.parked).(*lane)
 }
 
-// shift is a change of the gate.
-type shift struct {
-	closed, opened bool
-	cause          error         // with closed: why there was no connection
-	outage         time.Duration // with opened: how long it was closed
-}
-
-// ended notes how an attempt or probe that began at began ended.
-func (s *scheduler) ended(k kind, o Outcome, began, now time.Duration) (change shift) {
+// ended notes how an attempt or probe that began at began ended, and reports whether
+// that has opened the circuit breaker.
+func (s *scheduler) ended(k kind, o Outcome, began, now time.Duration) (opened bool) {
 	s.inFlight--
 	probe := k == jobProbe
 	switch {
 	case o == Unreachable:
-		if s.gate.unreachable(now, began, probe) {
-			change.closed = true
+		if opened = s.breaker.unreachable(now, began, probe); opened {
 			for _, queue := range [...]*laneQueue{&s.ready, &s.formed} {
 				for l := queue.pop(); l != nil; l = queue.pop() {
 					s.park(l, now)
 				}
 			}
 		}
-	case !probe || !s.gate.probing:
-		s.gate.answered()
+	case !probe || !s.breaker.probing:
+		s.breaker.answered()
 	case o == Starved || o == CutOff:
-		s.gate.probeEnded(now) // it says nothing of the app
+		s.breaker.probeEnded(now) // it says nothing about the app
 	default:
-		change = s.reached(now)
-		s.gate.answered()
+		s.breaker.reached(now)
+		s.breaker.answered()
 	}
-	return change
+	return opened
 }
 
 // reached notes that a probe has got its connection.
-func (s *scheduler) reached(now time.Duration) shift {
-	return shift{opened: true, outage: s.gate.reached(now)}
-}
+func (s *scheduler) reached(now time.Duration) { s.breaker.reached(now) }
+
+// down reports whether the app cannot be reached.
+func (s *scheduler) down() bool { return s.breaker.open }
 
 // wakeAt is the earliest instant at which next, having nothing now, may have
 // something without anything else being called.
@@ -229,19 +223,19 @@ func (s *scheduler) wakeAt() time.Duration {
 		at = s.waiting[0].due
 	}
 	switch {
-	case s.gate.closed:
-		if len(s.parked) > 0 && !s.gate.probing {
-			at = min(at, s.gate.probeAt, max(s.parked[0].due, s.gate.probed+minBackoff))
+	case s.breaker.open:
+		if len(s.parked) > 0 && !s.breaker.probing {
+			at = min(at, s.breaker.probeAt, max(s.parked[0].due, s.breaker.probed+minBackoff))
 		}
-		if len(s.auths) > 0 && !s.gate.probing {
-			at = min(at, s.gate.probeAt)
+		if len(s.auths) > 0 && !s.breaker.probing {
+			at = min(at, s.breaker.probeAt)
 		}
-	case s.inFlight < s.gate.limit:
+	case s.inFlight < s.breaker.limit:
 		if s.ready.head != nil {
 			at = min(at, s.due)
 		}
-	case s.gate.limit < s.gate.full && (len(s.parked)+len(s.auths) > 0 || s.ready.head != nil || s.formed.head != nil):
-		at = min(at, s.gate.stepAt)
+	case s.breaker.limit < s.breaker.full && (len(s.parked)+len(s.auths) > 0 || s.ready.head != nil || s.formed.head != nil):
+		at = min(at, s.breaker.stepAt)
 	}
 	return at
 }
@@ -271,7 +265,7 @@ func (s *scheduler) hurry(latest time.Duration) {
 	for _, l := range s.waiting {
 		l.due = min(l.due, latest) // keeps the heap's order
 	}
-	s.gate.probeAt = min(s.gate.probeAt, latest)
+	s.breaker.probeAt = min(s.breaker.probeAt, latest)
 }
 
 // laneQueue is a list of lanes, first in first out.

@@ -83,24 +83,24 @@ func TestHurryBringsBackoffsForward(t *testing.T) {
 	}
 }
 
-// closed returns a scheduler whose gate lane 0 has found closed at 1 s, the
-// other lanes being ready.
-func closedScheduler(t *testing.T, workers, lanes int) (*scheduler, []*lane) {
+// downScheduler returns a scheduler whose circuit breaker lane 0 has opened at 1 s; the
+// other lanes are ready.
+func downScheduler(t *testing.T, workers, lanes int) (*scheduler, []*lane) {
 	s, l := testScheduler(workers), testLanes(lanes)
 	for _, l := range l {
 		s.add(l, 0)
 	}
 	s.expect(t, 0, l[0], jobAttempt)
 	l[0].head.window = 10 * time.Second // it was attempted at 0
-	if c := s.ended(jobAttempt, Unreachable, 0, time.Second); !c.closed {
-		t.Fatal("the gate stays open")
+	if !s.ended(jobAttempt, Unreachable, 0, time.Second) || !s.down() {
+		t.Fatal("the breaker stays closed")
 	}
 	s.add(l[0], time.Second)
 	return s, l
 }
 
 func TestWhileTheAppIsDownOneProbeAtATimeKnocks(t *testing.T) {
-	s, l := closedScheduler(t, 8, 3)
+	s, l := downScheduler(t, 8, 3)
 	now := time.Second
 	for _, wait := range []time.Duration{100, 200, 400, 800, 1600, 2500} {
 		wait *= ms
@@ -109,18 +109,18 @@ func TestWhileTheAppIsDownOneProbeAtATimeKnocks(t *testing.T) {
 		now += wait
 		s.expect(t, now, l[0], jobProbe) // its window ends first
 		s.nothing(t, now, never)         // one at a time
-		if c := s.ended(jobProbe, Unreachable, now, now); c != (shift{}) {
-			t.Fatalf("a failed probe is news: %+v", c)
+		if s.ended(jobProbe, Unreachable, now, now) {
+			t.Fatal("a failed probe is news")
 		}
 		s.add(l[0], now)
 	}
 }
 
 func TestAfterAnOutageAttemptsComeInGrowingNumbers(t *testing.T) {
-	s, l := closedScheduler(t, 8, 10)
+	s, l := downScheduler(t, 8, 10)
 	s.expect(t, 1100*ms, l[0], jobProbe)
-	if c := s.reached(1100 * ms); !c.opened || c.outage != 100*ms {
-		t.Fatalf("reached: %+v", c)
+	if s.reached(1100 * ms); s.down() {
+		t.Fatal("reached, and still down")
 	}
 	take := func(now time.Duration) (n int) {
 		for {
@@ -133,8 +133,8 @@ func TestAfterAnOutageAttemptsComeInGrowingNumbers(t *testing.T) {
 	if n := take(1100 * ms); n != 0 {
 		t.Fatalf("%d attempts beside the probe", n)
 	}
-	if c := s.ended(jobProbe, Delivered, 1100*ms, 1110*ms); c != (shift{}) {
-		t.Errorf("the probe's end is news: %+v", c)
+	if s.ended(jobProbe, Delivered, 1100*ms, 1110*ms) || s.down() {
+		t.Error("the probe's end is news")
 	}
 	if n := take(1110 * ms); n != 2 {
 		t.Fatalf("%d attempts after the first, want 2", n)
@@ -152,27 +152,27 @@ func TestAfterAnOutageAttemptsComeInGrowingNumbers(t *testing.T) {
 	}
 }
 
-func TestTheGateOpensWithAnAnswerToo(t *testing.T) {
-	s, l := closedScheduler(t, 8, 2)
+func TestTheBreakerClosesWithAnAnswerToo(t *testing.T) {
+	s, l := downScheduler(t, 8, 2)
 	s.expect(t, 1100*ms, l[0], jobProbe)
-	if c := s.ended(jobProbe, Unavailable, 1100*ms, 1200*ms); !c.opened {
-		t.Error("an answer does not open the gate")
+	if s.ended(jobProbe, Unavailable, 1100*ms, 1200*ms); s.down() {
+		t.Error("an answer does not close the breaker")
 	}
 	s.expect(t, 1200*ms, l[1], jobAttempt)
 }
 
-func TestAProbeThatSaysNothingOfTheAppLeavesTheGateClosed(t *testing.T) {
+func TestAProbeThatSaysNothingAboutTheAppLeavesTheBreakerOpen(t *testing.T) {
 	for _, o := range []Outcome{Starved, CutOff} {
-		s, l := closedScheduler(t, 8, 2)
+		s, l := downScheduler(t, 8, 2)
 		s.expect(t, 1100*ms, l[0], jobProbe)
-		if c := s.ended(jobProbe, o, 1100*ms, 1100*ms); c.opened {
-			t.Errorf("%v opens the gate", o)
+		if s.ended(jobProbe, o, 1100*ms, 1100*ms); !s.down() {
+			t.Errorf("%v closes the breaker", o)
 		}
 		s.nothing(t, 1100*ms, 1300*ms)
 	}
 }
 
-func TestOldNewsDoesNotCloseTheGate(t *testing.T) {
+func TestOldNewsDoesNotOpenTheBreaker(t *testing.T) {
 	s, l := testScheduler(8), testLanes(3)
 	for _, l := range l {
 		s.add(l, 0)
@@ -184,21 +184,25 @@ func TestOldNewsDoesNotCloseTheGate(t *testing.T) {
 	s.add(l[0], 10*ms)
 	s.expect(t, 110*ms, l[0], jobProbe)
 	s.reached(110 * ms)
-	if c := s.ended(jobAttempt, Unreachable, 0, 120*ms); c.closed {
-		t.Error("an attempt from before the outage's end closes the gate")
+	if s.ended(jobAttempt, Unreachable, 0, 120*ms) {
+		t.Error("an attempt from before the outage's end opens the breaker")
 	}
-	if c := s.ended(jobAttempt, Unreachable, 111*ms, 130*ms); !c.closed {
+	if !s.ended(jobAttempt, Unreachable, 111*ms, 130*ms) {
 		t.Error("one from after it does not")
 	}
 }
 
 func TestEventsExpireOnlyWhenAProbeHasJustFailed(t *testing.T) {
-	s, l := closedScheduler(t, 8, 3)
-	s.gate.probeAt = 60 * time.Second // back-off happens to be long
-	end := 11 * time.Second           // of lanes 1 and 2, whose window began at 1 s
+	s, l := downScheduler(t, 8, 3)
+	for _, at := range []time.Duration{1100, 1300, 1700, 2500, 4100, 6600, 9100} { // the next back-off ends at 11.6 s
+		s.expect(t, at*ms, l[0], jobProbe)
+		s.ended(jobProbe, Unreachable, at*ms, at*ms)
+		s.add(l[0], at*ms)
+	}
+	end := 11 * time.Second // of lanes 1 and 2, whose window began at 1 s
+	s.nothing(t, 9100*ms, 10*time.Second)
 	s.expect(t, 10*time.Second, l[0], jobProbe)
-	s.ended(jobProbe, Unreachable, 10*time.Second, 10*time.Second)
-	s.gate.probeAt = 60 * time.Second // its event fails, the lane is gone
+	s.ended(jobProbe, Unreachable, 10*time.Second, 10*time.Second) // its event fails, the lane is gone
 	s.nothing(t, 10*time.Second, end)
 	if j, ok := s.next(end); !ok || j.kind != jobProbe {
 		t.Fatalf("at the end of the window: %+v, %v; want a last probe", j, ok)
@@ -212,7 +216,7 @@ func TestEventsExpireOnlyWhenAProbeHasJustFailed(t *testing.T) {
 }
 
 func TestParkedLanesComeBeforeThoseThatWereReadyLater(t *testing.T) {
-	s, l := closedScheduler(t, 8, 2)
+	s, l := downScheduler(t, 8, 2)
 	late := &lane{head: &event{}}
 	s.expect(t, 1100*ms, l[0], jobProbe)
 	s.ended(jobProbe, Delivered, 1100*ms, 1101*ms)

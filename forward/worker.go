@@ -17,7 +17,7 @@ type worker struct {
 	body    []byte    // of the batch that is being attempted
 	single  [1]*event // of events
 	reports []report  // of the last job
-	alone   int       // jobs that are not to be trains
+	alone   int       // jobs that must not be pipelines
 
 	// Guarded by the pool while the worker is idle, the worker's own otherwise.
 	job       job
@@ -43,9 +43,9 @@ func (w *worker) run() {
 	j := w.f.pool.exchange(w, nil)
 	for j.kind != jobStop {
 		w.renew()
-		w.reports = w.uncouple(w.reports[:0], j)
+		w.reports = w.unchain(w.reports[:0], j)
 		if len(w.reports) > 1 {
-			w.pull(w.reports)
+			w.deliverAll(w.reports)
 		} else {
 			w.do(&w.reports[0])
 		}
@@ -54,7 +54,7 @@ func (w *worker) run() {
 	}
 }
 
-// do does a job that is no train.
+// do does a job that is no pipeline.
 func (w *worker) do(r *report) {
 	switch l := r.job.lane; r.job.kind {
 	case jobAttempt, jobProbe:
@@ -125,7 +125,7 @@ func (w *worker) conclude(r *report, status int, retryAfter time.Duration, err e
 			return
 		}
 		r.again = r.job.lane
-		if r.outcome != Unreachable { // the gate decides when, for all of them
+		if r.outcome != Unreachable { // the circuit breaker decides when, for all of them
 			r.due = due
 		}
 	default:

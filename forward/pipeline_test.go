@@ -13,65 +13,87 @@ import (
 	"time"
 )
 
-// train returns the lanes of j, by key.
-func (j job) train() (keys []uint64) {
+// lanes returns the lanes of j, by key.
+func (j job) lanes() (keys []uint64) {
 	for l := j.lane; l != nil; l = l.next {
 		keys = append(keys, l.key)
 	}
 	return keys
 }
 
-func trainScheduler(workers, train int, lanes []*lane) *scheduler {
+func pipelineScheduler(workers, most int, lanes []*lane) *scheduler {
 	s := testScheduler(workers)
-	s.pipeline(train)
+	s.pipeline(most)
 	for _, l := range lanes {
 		s.add(l, 0)
 	}
 	return s
 }
 
-func TestATrainIsAWorkersShareOfTheReadyLanes(t *testing.T) {
+// nextPipeline takes the next job that may be a pipeline; none: there is none.
+func (s *scheduler) nextPipeline(now time.Duration) (keys []uint64) {
+	j, ok := s.next(now)
+	if !ok {
+		return nil
+	}
+	s.chain(j)
+	return j.lanes()
+}
+
+func TestAPipelineIsAWorkersShareOfTheReadyLanes(t *testing.T) {
 	for lanes, want := range map[int]int{1: 1, 2: 1, 3: 2, 5: 3, 7: 4, 100: 4} { // 2 workers, 4 lanes at most
-		s := trainScheduler(2, 4, testLanes(lanes))
-		j, _ := s.next(0)
-		s.couple(j)
-		if got := j.train(); len(got) != want || got[0] != 0 || got[len(got)-1] != uint64(want-1) {
+		s := pipelineScheduler(2, 4, testLanes(lanes))
+		got := s.nextPipeline(0)
+		if len(got) != want || got[0] != 0 || got[len(got)-1] != uint64(want-1) {
 			t.Errorf("of %d lanes: %v, want the first %d", lanes, got, want)
 		}
-		equal(t, "in flight", s.inFlight, want)
-		equal(t, "ready", s.ready.length, lanes-want)
+		next := uint64(want) // the others come in their turn, as many as the workers have places for
+		for more := s.nextPipeline(0); more != nil; more = s.nextPipeline(0) {
+			for _, key := range more {
+				equal(t, "next lane", key, next)
+				next++
+			}
+		}
+		equal(t, "in flight", int(next), min(lanes, 8))
 	}
 }
 
-func TestATrainsBytesAreBounded(t *testing.T) {
+func TestAPipelinesBytesAreBounded(t *testing.T) {
 	lanes := testLanes(8)
+	pool := eventPool{levels: MaxJSONDepth}
 	for _, l := range lanes {
-		l.head.buf = make([]byte, 20<<10)
+		l.head = pool.message(&alice, make([]byte, 15<<10), true) // 20 KiB
 	}
-	s := trainScheduler(1, 8, lanes)
-	j, _ := s.next(0)
-	s.couple(j)
-	equal(t, "lanes of 20 KiB", len(j.train()), 3)
+	equal(t, "lanes of 20 KiB", len(pipelineScheduler(1, 8, lanes).nextPipeline(0)), 3)
 }
 
-func TestATrainKeepsToTheRampAfterAnOutage(t *testing.T) {
-	s := trainScheduler(2, 4, testLanes(8))
-	s.gate.limit, s.gate.stepAt = 3, never
-	j, _ := s.next(0)
-	s.couple(j)
-	equal(t, "lanes", len(j.train()), 3)
-	if _, ok := s.next(0); ok {
-		t.Error("more than the ramp allows")
+func TestAPipelineKeepsToTheRampAfterAnOutage(t *testing.T) {
+	lanes := testLanes(9)
+	s := pipelineScheduler(2, 4, lanes[8:])
+	equal(t, "lanes", len(s.nextPipeline(0)), 1)
+	s.ended(jobAttempt, Unreachable, 0, 0)
+	s.add(lanes[8], 0)
+	s.expect(t, 100*ms, lanes[8], jobProbe)
+	s.ended(jobProbe, Delivered, 100*ms, 100*ms)
+	for _, l := range lanes[:8] {
+		s.add(l, 100*ms)
+	}
+	equal(t, "lanes", len(s.nextPipeline(100*ms)), 2)
+	if more := s.nextPipeline(100 * ms); more != nil {
+		t.Errorf("%v: more than the ramp allows", more)
 	}
 }
 
-func TestProbesAndAuthorizationsAreNoTrains(t *testing.T) {
+func TestProbesAndAuthorizationsAreNoPipelines(t *testing.T) {
 	lanes := testLanes(4)
-	s := trainScheduler(1, 4, lanes)
-	s.couple(job{lane: lanes[0], kind: jobProbe})
+	s := pipelineScheduler(1, 4, lanes[1:])
+	j := job{lane: lanes[0], kind: jobProbe}
+	s.chain(j)
+	equal(t, "lanes of a probe", len(j.lanes()), 1)
 	lanes[0].auth = &authorization{}
-	s.couple(job{lane: lanes[0], kind: jobAttempt})
-	equal(t, "ready", s.ready.length, 4)
+	j.kind = jobAttempt
+	s.chain(j)
+	equal(t, "lanes of an authorization", len(j.lanes()), 1)
 }
 
 // pipelineApp reads all requests that there are before it answers the first.
@@ -162,7 +184,7 @@ func pipelined(t *testing.T, events int, timeout time.Duration, answers func(con
 	return bursts, f.Stats()
 }
 
-func TestATrainIsOneBurstAndItsAnswersAreTakenInTurn(t *testing.T) {
+func TestAPipelineIsOneBurstAndItsAnswersAreTakenInTurn(t *testing.T) {
 	bursts, s := pipelined(t, 4, testTimeout, func(_ int, ids []string) (string, bool) {
 		return strings.Repeat(accepted, len(ids)), true
 	})
@@ -174,7 +196,7 @@ func TestATrainIsOneBurstAndItsAnswersAreTakenInTurn(t *testing.T) {
 	equal(t, "pipelined", s.Pipelined, 3)
 }
 
-func TestEachEventOfATrainGetsItsOwnAnswer(t *testing.T) {
+func TestEachEventOfAPipelineGetsItsOwnAnswer(t *testing.T) {
 	bursts, s := pipelined(t, 3, testTimeout, func(_ int, ids []string) (string, bool) {
 		if len(ids) == 1 {
 			return accepted, true
@@ -202,7 +224,7 @@ func TestWhatStandsBehindAnAnswerThatEndsTheConnectionIsSentAgainOneByOne(t *tes
 	equal(t, "retries", s.Retries, 2)
 }
 
-func TestAHangingCallFailsAloneInItsTrain(t *testing.T) {
+func TestAHangingCallFailsAloneInItsPipeline(t *testing.T) {
 	hung := make(chan struct{})
 	defer close(hung)
 	bursts, s := pipelined(t, 3, time.Second, func(_ int, ids []string) (string, bool) {
@@ -220,7 +242,7 @@ func TestAHangingCallFailsAloneInItsTrain(t *testing.T) {
 	equal(t, "delivered", s.Delivered[actionMessage], 4)
 }
 
-func TestATrainThatCannotBeSentWaitsForTheAppLikeAnyEvent(t *testing.T) {
+func TestAPipelineThatCannotBeSentWaitsForTheAppLikeAnyEvent(t *testing.T) {
 	bubble(t, Config{Concurrency: 1, Pipeline: 4}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
 		release := make(chan struct{})
 		a.serve = func(p post, w http.ResponseWriter, _ *http.Request) {
