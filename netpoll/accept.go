@@ -18,30 +18,29 @@ import (
 )
 
 const (
-	acceptBatch   = 256                    // connections taken before the loops get them
-	acceptBackoff = 200 * time.Millisecond // pause after an accept that failed for want of descriptors or memory
-	acceptGrain   = 10 * time.Millisecond  // what Config.AcceptRate allows is taken in portions of about this
-	warnEvery     = 30 * time.Second       // the log says so at most this often
+	acceptBatch   = 256                    // connections that are accepted before the loops get them
+	acceptBackoff = 200 * time.Millisecond // pause after accept has failed, for example for lack of descriptors
+	acceptGrain   = 10 * time.Millisecond  // Config.AcceptRate is used up in portions of about this
+	warnEvery     = 30 * time.Second       // at most one line about it in the log
 )
 
-// acceptor watches the listeners and deals their connections to the loops in
-// turn. Its goroutine is that of easygo's Epoll; the listeners are one-shot in it,
-// so that a descriptor is armed only when its callback, or the pause after a
-// failure, is over.
+// acceptor accepts connections and gives them to the loops in turn. Its goroutine
+// is that of easygo's Epoll. The listeners are one-shot there: a listener is armed
+// again when its callback has returned, or when the pause after a failure is over.
 type acceptor struct {
 	srv   *Server
 	epoll *netpoll.Epoll
 
 	clock  func() time.Duration // since the start
-	ctx    context.Context      // of waiting for a loop's mailbox; ends with stop
+	ctx    context.Context      // bounds the wait for room in a loop's mailbox; ends with stop
 	cancel context.CancelFunc
 	pace   atomic.Pointer[pace]
 
 	// Owned by the epoll's goroutine.
-	next    int // loop that gets the next connection
+	next    int // the loop that gets the next connection
 	batches [][]accepted
 	spent   tokenbucket.Bucket
-	by      *pace // that spent is about
+	by      *pace // the pace that spent counts by
 
 	mu        sync.Mutex // guards what follows
 	listeners []*listener
@@ -55,7 +54,7 @@ type acceptor struct {
 // pace is how fast connections are accepted.
 type pace struct {
 	rate  tokenbucket.Rate
-	grain float64 // connections that are waited for at a time
+	grain float64 // how many connections a wait is for
 }
 
 func newPace(cfg *Config) *pace {
@@ -66,10 +65,10 @@ func newPace(cfg *Config) *pace {
 type listener struct {
 	net.Listener
 	fd      int
-	paused  *time.Timer // re-arms after a failure, or when the accept rate allows
+	paused  *time.Timer // arms the listener after a failure, or when the accept rate allows
 	failing bool        // the last accept failed
 	warned  time.Time   // when the log last said so
-	held    bool        // the accept rate was reached; the epoll's goroutine's own
+	held    bool        // the accept rate was reached; owned by the epoll's goroutine
 }
 
 type accepted struct {
@@ -109,8 +108,9 @@ func (a *acceptor) listen(addr string) (net.Addr, error) {
 	return ln.Addr(), a.watch(ln.(*net.TCPListener))
 }
 
-// prepare sets what accepted sockets inherit from their listener, which saves
-// system calls for each: no delay, and the bounds of what the kernel holds.
+// prepare sets the socket options that accepted sockets inherit from their
+// listener: TCP_NODELAY and the sizes of the kernel's buffers. To set them for each
+// connection would take further system calls.
 func (a *acceptor) prepare(fd int) error {
 	err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	if n := a.srv.cfg.SocketBuffer; n > 0 {
@@ -120,7 +120,7 @@ func (a *acceptor) prepare(fd int) error {
 	return err
 }
 
-// inherit takes a listener that another process has bound.
+// inherit adds a listener that another process has bound.
 func (a *acceptor) inherit(ln *net.TCPListener) error {
 	raw, err := ln.SyscallConn()
 	if err != nil {
@@ -133,7 +133,7 @@ func (a *acceptor) inherit(ln *net.TCPListener) error {
 	return a.watch(ln)
 }
 
-// watch makes ln one of the listeners; after an error it is closed.
+// watch adds ln to the listeners. If it fails, it closes ln.
 func (a *acceptor) watch(ln *net.TCPListener) error {
 	raw, err := ln.SyscallConn()
 	if err != nil {
@@ -164,15 +164,15 @@ func (a *acceptor) start() error {
 	return nil
 }
 
-// ready accepts until nothing is left, or nothing can be.
+// ready accepts until no connection waits, or none can be accepted.
 func (a *acceptor) ready(l *listener) {
-	if p := a.pace.Load(); p != a.by { // what was spent at another pace would be a debt of any size
+	if p := a.pace.Load(); p != a.by { // at another pace, what was spent could be a debt of any size
 		a.by, a.spent = p, 0
 	}
 	err := a.drain(l)
 	if err == unix.EMFILE || err == unix.ENFILE {
 		for _, loop := range a.srv.loops {
-			loop.PostContext(a.ctx, (*Loop).shed) // fails where the loop has ended, which is as well
+			loop.PostContext(a.ctx, (*Loop).shed) // fails if the loop has ended: it has no connections then
 		}
 	}
 	for i, batch := range a.batches {
@@ -201,8 +201,8 @@ func (a *acceptor) ready(l *listener) {
 // errThrottled says that no more connections may be accepted for now.
 var errThrottled = errors.New("accept rate reached")
 
-// drain accepts up to a batch, or what Config.AcceptRate allows. It returns nil
-// when there is nothing more, or nothing more for now.
+// drain accepts a batch at most, and no more than Config.AcceptRate allows. It
+// returns nil if no connection waits any more, or if the batch is full.
 func (a *acceptor) drain(l *listener) error {
 	for range acceptBatch {
 		if a.by.rate.Limited() && a.spent.Left(&a.by.rate, a.clock()) == 0 {
@@ -219,7 +219,7 @@ func (a *acceptor) drain(l *listener) error {
 			}
 		case unix.EAGAIN:
 			return nil
-		case unix.EINTR, unix.ECONNABORTED: // this one went away; the next may not have
+		case unix.EINTR, unix.ECONNABORTED: // this client went away; the next may wait
 			continue
 		default:
 			return err
@@ -248,8 +248,8 @@ func (a *acceptor) deal(l *Loop, batch []accepted) {
 	}
 }
 
-// pauseLocked leaves the listener alone for a while: its backlog keeps what
-// comes, and an epoll that reports what cannot be accepted would spin.
+// pauseLocked stops accepting for a while. The kernel's backlog keeps those who
+// connect; an armed listener would report them over and over.
 func (a *acceptor) pauseLocked(l *listener, err error) {
 	a.errors++
 	l.failing = true
@@ -281,9 +281,9 @@ func (a *acceptor) armLocked(l *listener) {
 	}
 }
 
-// stop closes the listeners and ends the acceptor's goroutine; what waits in their
-// backlogs is refused by the kernel. The sockets are closed last: until the
-// goroutine is gone it may be about to accept from them.
+// stop closes the listeners and ends the acceptor's goroutine. The kernel refuses
+// connections that wait in a backlog. The sockets are closed last, since the
+// goroutine may accept from them until it ends.
 func (a *acceptor) stop() error {
 	a.mu.Lock()
 	if a.closed {

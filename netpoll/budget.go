@@ -5,17 +5,17 @@ import (
 	"sync/atomic"
 )
 
-// Memory that one connection may hold is bounded by its own limits; memory that
-// all may hold together by a budget. What is past a budget is asked back from
-// those who hold the most, not from those who come last: a client that fills it
-// pays for that itself, and who holds little does not notice.
+// A connection's own limits bound the memory that it may hold; a budget bounds the
+// memory that all connections may hold together. If a budget is exceeded, those
+// who hold the most give way, not those who come last: a client that fills the
+// budget pays for that itself, and clients that hold little do not notice.
 //
-//	holder  what one connection has of a budget; it hangs off what is held
-//	purse   a loop's holders, by size class; the loop's own
-//	budget  the sum of all loops, and the largest holder of each
+//	holder   what one connection holds of a budget
+//	holders  those of one loop, by size class; owned by the loop
+//	budget   the sum of all loops, and the size of each loop's largest holder
 //
-// A loop looks after each event whether a budget is over (one load), and if the
-// largest holder is its own that one gives way.
+// After each event a loop looks whether a budget is exceeded (one atomic load). If
+// the largest holder is one of its own, that connection gives way.
 
 // Budget names a budget.
 type Budget uint8
@@ -29,8 +29,9 @@ const (
 	budgets
 )
 
-// purses is how many budgets are counted; what the kernel holds is looked at.
-const purses = int(SocketBudget)
+// countedBudgets is how many budgets are counted as memory is taken and released.
+// The last one, what the kernel holds, is measured.
+const countedBudgets = int(SocketBudget)
 
 // Budgets is how many there are.
 const Budgets = int(budgets)
@@ -40,7 +41,7 @@ func (b Budget) String() string {
 	return [budgets]string{"headers", "outboxes", "messages", "sockets"}[b]
 }
 
-// BudgetStats is what became of a budget.
+// BudgetStats says how far a budget is used, and how often it was exceeded.
 type BudgetStats struct {
 	Limit, Used int64  // gauges, bytes
 	GaveWay     uint64 // connections that were closed, or not opened, because they held the most
@@ -49,20 +50,21 @@ type BudgetStats struct {
 // budget is what all loops hold together.
 type budget struct {
 	limit   atomic.Int64
-	alarm   func() // wakes the loops; called when the limit is passed
+	alarm   func() // wakes the loops; called if the limit is exceeded
 	used    atomic.Int64
 	gaveWay atomic.Uint64
 	tops    []top // by loop
 }
 
-// top is the score of a loop's largest holder, as last shown. Loops do not share
-// its cache line.
+// top is the score of a loop's largest holder, as that loop last published it. It
+// has a cache line of its own.
 type top struct {
 	atomic.Int64
 	_ [56]byte
 }
 
-// add counts bytes more, or fewer. A nil budget counts nothing.
+// add counts so many bytes more, or fewer if bytes is negative. A nil budget counts
+// nothing.
 func (b *budget) add(bytes int64) {
 	if b == nil || bytes == 0 {
 		return
@@ -74,8 +76,8 @@ func (b *budget) add(bytes int64) {
 
 func (b *budget) over() bool { return b.used.Load() > b.limit.Load() }
 
-// fits reports whether so much more fits, and if not, whether somebody holds more
-// than that: a newcomer that is itself the largest gives way at once.
+// fits reports whether so many bytes more fit, or some connection holds more than
+// that and can give way. Otherwise a newcomer would itself be the largest holder.
 func (b *budget) fits(bytes int64) bool {
 	if b.used.Load()+bytes <= b.limit.Load() {
 		return true
@@ -88,7 +90,7 @@ func (b *budget) fits(bytes int64) bool {
 	return false
 }
 
-// isLargest reports whether no other loop has shown a larger holder.
+// isLargest reports whether no other loop has published a larger holder.
 func (b *budget) isLargest(loop int, score int64) bool {
 	for i := range b.tops {
 		if i != loop && b.tops[i].Load() > score {
@@ -105,9 +107,9 @@ func (b *budget) stats() BudgetStats {
 // holder is what one connection holds. The zero value holds nothing.
 type holder struct {
 	bytes      int64
-	still      int64 // of these, those that do not grow worse with time: see score
+	still      int64 // of these, bytes that do not age: see score
 	slot       uint32
-	since      uint32 // tick at which it began to hold something
+	since      uint32 // the tick in which it began to hold something
 	prev, next *holder
 }
 
@@ -116,20 +118,20 @@ const sizeClasses = 64
 // sizeClass is the power of two that bytes are below.
 func sizeClass(bytes int64) int { return bits.Len64(uint64(bytes)) }
 
-// purse has the holders of one loop and one budget in lists by size class, each
-// in the order of joining. Only the loop's goroutine touches it.
-type purse struct {
+// holders are the holders of one loop and one budget, in a list for each size
+// class, oldest first. Only the loop's goroutine uses it.
+type holders struct {
 	*budget
 	loop    int
-	aged    bool // what is held long counts more: see score
-	held    int64
+	aged    bool  // memory that is held for long counts more: see score
+	held    int64 // bytes of all holders
 	classes [sizeClasses + 1]struct{ first, last *holder }
 	highest int // class, at least that of the largest holder
 }
 
-// set notes that h, which is that of slot's connection, holds so many bytes from
-// now on. It does not count them.
-func (p *purse) set(h *holder, slot uint32, bytes int64, now uint32) {
+// set notes that h, the holder of slot's connection, holds so many bytes from now
+// on. It does not count them in the budget.
+func (p *holders) set(h *holder, slot uint32, bytes int64, now uint32) {
 	was, is := sizeClass(h.bytes), sizeClass(bytes)
 	p.held += bytes - h.bytes
 	if h.bytes == 0 {
@@ -150,7 +152,7 @@ func (p *purse) set(h *holder, slot uint32, bytes int64, now uint32) {
 	}
 }
 
-func (p *purse) link(h *holder, class int) {
+func (p *holders) link(h *holder, class int) {
 	list := &p.classes[class]
 	h.prev, h.next = list.last, nil
 	if list.last == nil {
@@ -162,7 +164,7 @@ func (p *purse) link(h *holder, class int) {
 	p.highest = max(p.highest, class)
 }
 
-func (p *purse) unlink(h *holder, class int) {
+func (p *holders) unlink(h *holder, class int) {
 	list := &p.classes[class]
 	if h.prev == nil {
 		list.first = h.next
@@ -180,12 +182,12 @@ func (p *purse) unlink(h *holder, class int) {
 	}
 }
 
-// looked bounds the holders of a class that are looked at to find the largest.
+// looked is how many holders of a class are compared to find the largest.
 const looked = 16
 
-// largest returns the holder with the highest score, nil where there is none. It
-// looks at the first ones of each class, which have been there longest.
-func (p *purse) largest(now uint32) (h *holder, score int64) {
+// largest returns the holder with the highest score, or nil. It compares the first
+// of each class, which have been there longest.
+func (p *holders) largest(now uint32) (h *holder, score int64) {
 	for class := p.highest; class > 0; class-- {
 		n := 0
 		for other := p.classes[class].first; other != nil && n < looked; other = other.next {
@@ -201,19 +203,19 @@ func (p *purse) largest(now uint32) (h *holder, score int64) {
 	return h, score
 }
 
-// score ranks holders: by bytes or, where what is held is on its way to be
-// complete, by bytes and seconds. A client that holds half a message for long is
-// then worse than one that is about to send a larger one. What has been read and
-// waits for the app does not age: that it takes long is not the client's doing.
-func (p *purse) score(h *holder, now uint32) int64 {
+// score ranks holders by bytes, or, if aged is set, by bytes times seconds: a client
+// that leaves a message unfinished for long then gives way before one that is about
+// to complete a larger message. Bytes that wait for the app do not age, since the
+// client cannot help that.
+func (p *holders) score(h *holder, now uint32) int64 {
 	if p.aged {
 		return (h.bytes-h.still)*int64(now-h.since+1) + h.still
 	}
 	return h.bytes
 }
 
-// show tells the other loops how large the largest holder is.
-func (p *purse) show(now uint32) {
+// show publishes the score of the largest holder to the other loops.
+func (p *holders) show(now uint32) {
 	_, score := p.largest(now)
 	p.tops[p.loop].Store(score)
 }

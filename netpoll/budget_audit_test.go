@@ -7,20 +7,14 @@ func (w *world) auditHeld(c *Conn, held *[Budgets]int64) {
 			held[HeaderBudget] += bytes
 		}
 		if c.state != stateHandshake && c.state != stateParked && in.msgHeld.bytes > 0 {
-			held[MessageBudget] += int64(cap(in.msg) + cap(in.held))
+			held[MessageBudget] += int64(cap(in.msg) + cap(in.postponed))
 		}
 	}
 	if h := c.loop.kept[c.slot]; h != nil {
 		held[HeaderBudget] += h.bytes
 	}
 	if o := c.out; o != nil {
-		var weight int64
-		for i := o.head; i < len(o.segments); i++ {
-			weight += o.segments[i].weight()
-		}
-		if weight != o.weight || o.held.bytes != weight {
-			w.t.Errorf("an outbox weighs %d, counted as %d, and ranks with %d", weight, o.weight, o.held.bytes)
-		}
+		_, weight := o.recount()
 		held[OutboxBudget] += weight
 	}
 }
@@ -42,8 +36,8 @@ func (w *world) auditBudgets(l *Loop, held *[Budgets]int64) {
 			}
 		}
 	}
-	for i := range l.purses {
-		p := &l.purses[i]
+	for i := range l.holders {
+		p := &l.holders[i]
 		if p.held != held[i] {
 			w.t.Errorf("%v: %d bytes are held, counted: %d", Budget(i), p.held, held[i])
 		}
@@ -60,7 +54,7 @@ func (w *world) auditBudgets(l *Loop, held *[Budgets]int64) {
 }
 
 // auditClasses checks that every holder is in the list of its size.
-func (w *world) auditClasses(p *purse) {
+func (w *world) auditClasses(p *holders) {
 	var sum int64
 	for class := range p.classes {
 		list := &p.classes[class]

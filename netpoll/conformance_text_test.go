@@ -133,7 +133,7 @@ func TestConformance6FailFast(t *testing.T) {
 }
 
 // hopeless is the number of bytes of text after which nothing can make it UTF-8
-// any more, 0 where there is none.
+// any more, 0 if there is none.
 func hopeless(text string) int {
 	for n := 1; n <= len(text); n++ {
 		if !utf8.ValidString(text[:n]) && !wiretest.Completable([]byte(text[:n])) {

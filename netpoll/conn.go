@@ -12,22 +12,22 @@ import (
 // Conn is one connection. It belongs to its loop: its methods may be called only
 // on the loop's goroutine, and not after the Handler's Closed has returned.
 //
-// It is kept small, because an idle server holds little else: what only a busy
-// connection needs hangs off in and out, which are nil while nothing is under way.
+// It is small, because an idle server holds little else: what only a busy
+// connection needs is in its inbox and outbox, which are nil while it is idle.
 type Conn struct {
 	loop     *Loop
-	in       *inbox  // a request head, frame or message that has arrived in part
-	out      *outbox // what the kernel did not take
+	in       *inbox  // a request head, frame or message that is not complete
+	out      *outbox // output that the kernel did not take
 	slot     uint32  // never changes
-	gen      uint32  // of the slot; never used twice
+	gen      uint32  // generation of the slot; never used twice
 	fd       int32
 	deadline deadlineLinks
 
 	state     connState
 	deflate   wire.DeflateParams // agreed on in the handshake
-	pause     PauseReason        // set bits stop the reading
+	pause     PauseReason        // why it is not read: a set of bits
 	interest  interest           // what epoll watches for
-	thenClose bool               // lingering ends as soon as the output is out
+	thenClose bool               // close the socket as soon as the kernel has all output
 }
 
 type connState uint8
@@ -35,18 +35,18 @@ type connState uint8
 const (
 	stateFree      connState = iota // the slot has no connection
 	stateHandshake                  // collecting the request head
-	stateParked                     // the Handler has postponed its verdict
+	stateParked                     // the Handler has postponed its decision
 	stateOpen
-	stateClosing   // our close frame is on its way, the peer's is awaited
-	stateLingering // all is said: output drains, input is thrown away
+	stateClosing   // our close frame is queued, the peer's has not come
+	stateLingering // the last output drains; input is thrown away
 )
 
-// PauseReason is why a connection is not read. Each has to go before it is read
-// again.
+// PauseReason is why a connection is not read. It is read again when no reason is
+// left.
 type PauseReason uint8
 
 const (
-	BackPressure PauseReason = 1 << iota // what has been read of it is not taken
+	BackPressure PauseReason = 1 << iota // the app does not take what it has sent
 	RateLimit                            // it has sent more than it may
 	byPressure                           // Server.SetPressure
 )
@@ -56,7 +56,7 @@ type interest uint8
 const (
 	watchIn  interest = 1 << iota
 	watchOut          // output waits
-	watchEnd          // nothing is read, but the client may go away
+	watchEnd          // nothing is read, but the end of the connection is reported
 	detached          // the descriptor is not in the epoll
 )
 
@@ -74,11 +74,10 @@ func (c *Conn) ID() ID { return MakeID(c.loop.index, c.slot, c.gen) }
 // Loop is the loop that owns the connection.
 func (c *Conn) Loop() *Loop { return c.loop }
 
-// Send queues a frame; it is written at the latest when the current turn of the
-// loop ends. It returns false where the frame was not taken: the connection is
-// no longer open, or more than MaxPendingBytes would wait for it, in which case it
-// has been closed as a SlowConsumer. A frame of any size is taken while nothing
-// waits.
+// Send queues a frame, which is written at the end of the loop's turn at the
+// latest. It returns false if the connection is no longer open, or if more than
+// MaxPendingBytes would wait for it: then it has been closed as a SlowConsumer. If
+// nothing waits, Send takes a frame of any size.
 func (c *Conn) Send(f *Frame) bool {
 	return c.state == stateOpen && c.put(f.wire.BytesFor(c.deflate), f) == nil
 }
@@ -90,10 +89,10 @@ func (c *Conn) Reply(op ws.OpCode, payload []byte) bool {
 	}
 	l := c.loop
 	if c.deflate.Agreed() && !op.IsControl() && len(payload) >= l.cfg.CompressionThreshold {
-		scratch := l.scratch[:0:min(cap(l.scratch), cap(l.cork))] // so that what is larger has memory of its own
+		scratch := l.scratch[:0:min(cap(l.scratch), cap(l.cork))] // so that a larger frame gets memory of its own
 		if b, ok := wire.AppendCompressedFrame(scratch, &l.srv.deflater, c.deflate, op, payload); ok {
 			var own *Frame
-			if len(b) > cap(l.cork) { // a large one is kept instead of copied
+			if len(b) > cap(l.cork) { // a large frame is kept, not copied
 				own = &Frame{wire: wire.FrameOf(b)}
 			}
 			return c.put(b, own) == nil
@@ -106,10 +105,10 @@ func (c *Conn) Reply(op ws.OpCode, payload []byte) bool {
 	return c.put(l.scratch, nil) == nil
 }
 
-// Close ends the connection: the Handler's Closed is called before Close
-// returns, then the close frame goes out and the close handshake takes its
-// course. Reason is cut at a rune boundary to 123 bytes. Closing a connection that
-// is no longer open does nothing.
+// Close ends the connection. It calls the Handler's Closed, sends the close frame
+// and begins the close handshake, whose end it does not wait for. Reason is cut at
+// a rune boundary to 123 bytes. If the connection is no longer open, Close does
+// nothing.
 func (c *Conn) Close(cause Cause, code ws.StatusCode, reason string) {
 	if c.state != stateOpen {
 		return
@@ -118,7 +117,7 @@ func (c *Conn) Close(cause Cause, code ws.StatusCode, reason string) {
 	next := stateClosing
 	switch cause {
 	case ProtocolError, InvalidUTF8, MessageTooBig, OverCapacity:
-		next = stateLingering // the rest of the input means nothing
+		next = stateLingering // the rest of the input cannot be understood, or is not wanted
 	}
 	c.end(next, End{Cause: cause, Code: code, Reason: reason})
 	if cause == SlowConsumer && c.out != nil {
@@ -128,8 +127,8 @@ func (c *Conn) Close(cause Cause, code ws.StatusCode, reason string) {
 	c.finish(newCloseFrame(code, reason))
 }
 
-// end makes the logical end: exactly once for each connection that was open,
-// since nothing leads back to stateOpen.
+// end tells the Handler that an open connection has ended: exactly once for each,
+// since no state leads back to stateOpen.
 func (c *Conn) end(next connState, end End) {
 	l := c.loop
 	c.state = next
@@ -140,19 +139,19 @@ func (c *Conn) end(next connState, end End) {
 	l.stats.Closing++
 	l.stats.Closed[end.Cause]++
 	if c.in != nil {
-		c.in.msg = nil // no message will need it, and what is kept counts
+		c.in.msg = nil // no message will need it, and memory that is kept counts
 		c.dropMessage()
-		l.stats.BytesUnread += uint64(len(c.in.held))
-		if next == stateLingering { // nobody will decode it
-			c.unhold()
+		l.stats.BytesUnread += uint64(len(c.in.postponed))
+		if next == stateLingering { // it will not be decoded
+			c.takePostponed()
 		}
 	}
-	c.letGo()
+	c.dropKept()
 	l.handler.Closed(c, end)
 }
 
-// finish sends the last frame of a connection that has ended, and sets the limit
-// for the rest.
+// finish sends the last frame of a connection that has ended, and starts the close
+// deadline.
 func (c *Conn) finish(last *Frame) {
 	l := c.loop
 	l.await(c, closeDeadline)
@@ -162,18 +161,17 @@ func (c *Conn) finish(last *Frame) {
 	}
 	c.watch()
 	if c.state == stateClosing {
-		c.decodeHeld() // the peer's close frame may be among it
+		c.decodePostponed() // it may contain the peer's close frame
 	}
 }
 
-// Pause stops reading from the connection, also of what has been read and not
-// yet been delivered.
+// Pause stops reading from the connection. What has been read already and not been
+// decoded is not delivered either.
 func (c *Conn) Pause(why PauseReason) { c.stopReading(why) }
 
-// Resume undoes Pause. Where no other reason is left, Handler.Resumed is called
-// before anything else is delivered.
-// It must not be called from within a Handler method, whose payload may lie in the
-// buffer that it decodes into.
+// Resume undoes Pause. If no other reason is left, it calls Handler.Resumed, then
+// delivers what had been read before. It must not be called from within a Handler
+// method, whose payload may lie in the buffer that Resume decodes.
 func (c *Conn) Resume(why PauseReason) { c.goOnReading(why) }
 
 // Paused reports whether reading is stopped, by Pause or by pressure.
@@ -202,14 +200,14 @@ func (c *Conn) goOnReading(why PauseReason) {
 		c.pause &^= why
 		return
 	}
-	if why != byPressure && c.loop.srv.pressure.Load() { // what it has sent may already be here
+	if why != byPressure && c.loop.srv.pressure.Load() { // its input may already be in this process
 		c.pause = byPressure
 		c.loop.pressed = append(c.loop.pressed, c.ID())
 		return
 	}
 	c.unpause()
 	c.loop.handler.Resumed(c)
-	c.decodeHeld()
+	c.decodePostponed()
 	c.watch()
 }
 
@@ -220,7 +218,7 @@ func (c *Conn) unpause() {
 	}
 }
 
-// watch makes epoll watch for what the connection waits for.
+// watch asks epoll for the events that the connection waits for.
 func (c *Conn) watch() {
 	if c.state == stateFree {
 		return
@@ -260,8 +258,8 @@ func (w interest) events() (e uint32) {
 	return e
 }
 
-// detach takes the descriptor out of the epoll: a connection that is not being
-// read would otherwise report its broken transport over and over.
+// detach takes the descriptor out of the epoll: the broken transport of a
+// connection that is not read would otherwise be reported over and over.
 func (c *Conn) detach() {
 	if c.interest != detached {
 		c.loop.poll.control(unix.EPOLL_CTL_DEL, int(c.fd), 0, c.ID())
@@ -277,9 +275,9 @@ func (c *Conn) broken() {
 	c.destroy(false)
 }
 
-// destroy closes the descriptor and frees the slot: the one way out for every
-// connection. The Conn is not used again before the loop adopts a new one, which
-// it never does from within a Handler call.
+// destroy closes the descriptor and frees the slot. Every connection ends here, but
+// for those that are handed off. The loop uses the Conn again for a connection that
+// it adopts later, never during a Handler call.
 func (c *Conn) destroy(reset bool) {
 	if c.state == stateFree {
 		return
@@ -288,8 +286,7 @@ func (c *Conn) destroy(reset bool) {
 	c.release()
 }
 
-// release frees the slot of a connection whose descriptor is closed or given
-// away.
+// release frees the slot of a connection whose descriptor is closed or handed off.
 func (c *Conn) release() {
 	l := c.loop
 	switch c.state {
@@ -301,7 +298,7 @@ func (c *Conn) release() {
 	l.stats.Descriptors--
 	l.unawait(c)
 	c.unpause()
-	c.letGo()
+	c.dropKept()
 	if l.corked == c {
 		l.corked, l.cork = nil, l.cork[:0]
 	}
@@ -315,7 +312,7 @@ func (c *Conn) release() {
 	l.free = append(l.free, c.slot)
 }
 
-// write is writeRaw with the loop's counters.
+// write is writeRaw, counted.
 func (c *Conn) write(b []byte) (int, syscall.Errno) {
 	n, errno := writeRaw(c.fd, b)
 	c.loop.stats.WritesOut++

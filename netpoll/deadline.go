@@ -2,18 +2,17 @@ package netpoll
 
 import "time"
 
-// A connection waits for at most one of a few things, each with a time limit
-// that is the same for all. A queue in order of arrival is therefore in order of
-// expiry too: joining, leaving and finding what is due take constant time, and
-// nothing is ever searched. (Ping deadlines move with every ping and belong to
-// the hub's timing wheel.)
+// A connection has at most one deadline, of one of a few kinds, and all deadlines of
+// a kind have the same timeout. A queue in order of arrival is therefore in order
+// of expiry too: to join, to leave and to find what is due takes constant time.
+// (Ping deadlines move with every ping; they are in the hub's timing wheel.)
 type deadlineKind uint8
 
 const (
 	noDeadline        deadlineKind = iota
 	handshakeDeadline              // the request head is not complete
 	writeDeadline                  // output waits and none of it leaves
-	closeDeadline                  // the close handshake is under way
+	closeDeadline                  // the close handshake, or a refusal, is under way
 	deadlineKinds
 )
 
@@ -32,13 +31,13 @@ type deadlineLinks struct {
 	kind       deadlineKind
 }
 
-// ticksFor is the number of ticks after which at least d has passed, the tick
-// under way not counted.
+// ticksFor is after how many ticks at least d has passed. The current tick may
+// have begun up to a second ago, so it does not count.
 func ticksFor(d time.Duration) uint32 {
 	return uint32((d+time.Second-1)/time.Second) + 1
 }
 
-// await puts c at the end of the queue of kind, and out of the one it was in.
+// await moves c to the end of the queue of kind.
 func (l *Loop) await(c *Conn, kind deadlineKind) {
 	l.unawait(c)
 	q := &l.deadlines[kind]

@@ -64,3 +64,31 @@ func TestDeadlineQueuesAgreeWithAModel(t *testing.T) {
 		t.Errorf("%d connections are queued, %d should be", found, len(model))
 	}
 }
+
+// auditDeadlines walks the queues of a loop.
+func auditDeadlines(t *testing.T, l *Loop) {
+	t.Helper()
+	queued := 0
+	for kind := handshakeDeadline; kind < deadlineKinds; kind++ {
+		prev, due := noSlot, uint32(0)
+		for slot := l.deadlines[kind].head; slot != noSlot && queued <= int(l.slots); queued++ {
+			d := &l.conns.At(slot).deadline
+			if d.kind != kind || d.prev != prev || d.due < due {
+				t.Errorf("queue %d, slot %d: %+v behind slot %d, due %d", kind, slot, *d, int32(prev), due)
+				return
+			}
+			prev, due, slot = slot, d.due, d.next
+		}
+		if l.deadlines[kind].tail != prev {
+			t.Errorf("queue %d ends with %d, its tail is %d", kind, int32(prev), int32(l.deadlines[kind].tail))
+		}
+	}
+	for slot := range l.slots {
+		if l.conns.At(slot).deadline.kind != noDeadline {
+			queued--
+		}
+	}
+	if queued != 0 {
+		t.Errorf("%d connections in queues that wait for nothing", queued)
+	}
+}

@@ -8,16 +8,15 @@ import (
 	"ws-gateway/netpoll/wire"
 )
 
-// decode takes bytes of an open or closing connection: it finds the frames,
-// unmasks them where they lie, and hands on what is complete. b is overwritten.
+// decode takes bytes of an open or closing connection: it finds the frames, unmasks
+// them in place, and delivers complete messages. b is overwritten.
 //
-// A frame that lies in b as a whole is never copied; of any other one, what has
-// arrived is unmasked, checked and kept in the inbox. When the reading stops, so
-// does the decoding.
+// A frame that lies in b as a whole is not copied. The part of any other frame is
+// unmasked, checked and kept in the inbox. Decoding stops when reading does.
 func (c *Conn) decode(b []byte) {
 	for len(b) > 0 && (c.state == stateOpen || c.state == stateClosing) {
 		if c.pause != 0 {
-			c.hold(b)
+			c.postpone(b)
 			return
 		}
 		if in := c.in; in != nil && in.inFrame {
@@ -54,22 +53,23 @@ func (c *Conn) decode(b []byte) {
 	}
 }
 
-// hold keeps b until reading goes on.
-func (c *Conn) hold(b []byte) {
+// postpone keeps b until the connection is read again.
+func (c *Conn) postpone(b []byte) {
 	in := c.loop.inboxOf(c)
-	in.held = append([]byte(nil), b...)
-	c.weigh()
+	in.postponed = append([]byte(nil), b...)
+	c.chargeMessage()
 }
 
-// decodeHeld decodes what was held.
-func (c *Conn) decodeHeld() {
-	if c.in != nil && len(c.in.held) > 0 {
-		c.decode(c.unhold())
+// decodePostponed decodes what postpone has kept.
+func (c *Conn) decodePostponed() {
+	if c.in != nil && len(c.in.postponed) > 0 {
+		c.decode(c.takePostponed())
 	}
 }
 
 // header decodes the next frame header, which may have begun in an earlier read.
-// ok is false where it is not complete, or the connection has been closed for it.
+// ok is false if it is not complete, or if it broke a rule and the connection has
+// been closed.
 func (c *Conn) header(b []byte) (h ws.Header, rest []byte, ok bool) {
 	src, before := b, 0
 	if in := c.in; in != nil && in.hdrLen > 0 {
@@ -95,7 +95,8 @@ func (c *Conn) header(b []byte) (h ws.Header, rest []byte, ok bool) {
 	return h, b[n-before:], true
 }
 
-// admit checks a frame against the message under way, and reports it.
+// admit checks whether the frame fits the message under way and the size limit, and
+// reports it to the Handler. It returns false if the connection is no longer open.
 func (c *Conn) admit(h *ws.Header) bool {
 	if c.state == stateClosing || h.OpCode.IsControl() {
 		return true
@@ -106,7 +107,7 @@ func (c *Conn) admit(h *ws.Header) bool {
 		underway, size = true, int64(len(c.in.msg))
 	}
 	if h.Rsv1() || underway && c.in.packed {
-		limit += limit>>8 + 64 // what DEFLATE can add to a message that it cannot shorten
+		limit += limit>>8 + 64 // DEFLATE may add so much to a message that it cannot shorten
 	}
 	switch {
 	case h.OpCode == ws.OpContinuation && !underway:
@@ -166,7 +167,7 @@ func (c *Conn) payload(in *inbox, b []byte) []byte {
 			in.control = in.control[:0]
 			c.control(h.OpCode, control)
 		}
-	case c.state == stateClosing: // nobody waits for messages any more
+	case c.state == stateClosing: // messages are not delivered any more
 	default:
 		in.begin(h)
 		if c.collect(in, p, h.Length-in.got) && done && h.Fin {
@@ -176,9 +177,9 @@ func (c *Conn) payload(in *inbox, b []byte) []byte {
 	return b[n:]
 }
 
-// collect appends p to the message under way, whose frame has so many bytes more.
-// It reports false where the connection had to be closed for it: text that cannot
-// become UTF-8 is refused as soon as that shows.
+// collect appends p to the message under way; missing bytes of its frame have not
+// arrived. It closes the connection and returns false as soon as p shows that the
+// text cannot become valid UTF-8.
 func (c *Conn) collect(in *inbox, p []byte, missing int64) bool {
 	if in.op == ws.OpText && !in.packed && !in.text.Feed(p) {
 		c.notUTF8()
@@ -199,7 +200,7 @@ func (c *Conn) complete(in *inbox) {
 	default:
 		c.deliver(in.op, in.msg)
 	}
-	if c.state == stateOpen { // otherwise it has been dropped already
+	if c.state == stateOpen { // otherwise end has dropped it
 		c.dropMessage()
 	}
 }
@@ -244,8 +245,8 @@ func (c *Conn) control(op ws.OpCode, payload []byte) {
 	c.loop.handler.Frame(c, op)
 }
 
-// peerCloses handles a close frame: the answer to ours, or the beginning of the
-// close handshake (RFC 6455, 5.5.1), in which the answer repeats the code.
+// peerCloses handles a close frame. It answers ours, or begins the close handshake
+// (RFC 6455, 5.5.1); then our answer repeats its code.
 func (c *Conn) peerCloses(payload []byte) {
 	if c.state == stateClosing {
 		c.state, c.thenClose = stateLingering, true
@@ -274,7 +275,7 @@ func (c *Conn) tooBig() {
 
 // violated closes the connection for a frame that breaks the protocol.
 func (c *Conn) violated(v *wire.Violation) {
-	if c.state == stateClosing { // there is no second close frame, but the first may still wait
+	if c.state == stateClosing { // there is no second close frame; the first may not be written yet
 		c.state = stateLingering
 		if c.out == nil && c.loop.corked != c {
 			c.flushed()

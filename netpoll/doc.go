@@ -17,6 +17,8 @@
 // not take is kept, in the connection's outbox. An idle connection holds no
 // buffer of any kind.
 //
-// The package knows nothing of users, callbacks or the management API. It
-// imports none of the project's other packages.
+// What heads, frames and compressed messages look like is in netpoll/wire; here is
+// when they are read and written, and what is kept meanwhile. The package knows
+// nothing of users, callbacks or the management API. Of the project's packages it
+// imports netpoll/wire and tokenbucket.
 package netpoll

@@ -8,19 +8,19 @@ import (
 	"ws-gateway/netpoll/wire"
 )
 
-// Frame is an encoded frame, immutable and shared by all the connections that
-// it is sent to.
+// Frame is an encoded frame. It is immutable, and all connections that it is sent
+// to share it.
 type Frame struct {
 	wire  wire.Frame
-	meant int64 // connections that it is for; see For
+	meant int64 // how many connections it is for; see For
 
-	// waiting counts the outboxes that it is in. It is touched only if output
-	// waits, never by what is written at once.
+	// waiting is how many outboxes hold it. A frame that is written at once never
+	// touches it.
 	waiting atomic.Int32
 }
 
 // NewFrame builds an unfragmented frame and copies payload. A control frame's
-// payload is at most 125 bytes (RFC 6455, 5.5); that is up to the caller.
+// payload is at most 125 bytes (RFC 6455, 5.5), which the caller must check.
 func NewFrame(op ws.OpCode, payload []byte) *Frame {
 	return &Frame{wire: wire.EncodeFrame(op, payload)}
 }
@@ -35,14 +35,14 @@ func (f *Frame) Len() int { return f.wire.Len() }
 // Payload is the frame's opcode and its payload, to be read only.
 func (f *Frame) Payload() (ws.OpCode, []byte) { return f.wire.OpCode(), f.wire.Payload() }
 
-// For says that f, which must not have been sent yet, is for so many connections:
-// if output has to give way, each of them answers for its share. Without it, f is
-// taken to be for one.
+// For says how many connections f is for; the default is one. If OutboxBudget is
+// exceeded, f counts as that fraction of its size for each of them. It must be
+// called before f is sent.
 func (f *Frame) For(connections int) { f.meant = int64(connections) }
 
 func (f *Frame) targets() int64 { return max(1, f.meant) }
 
-// retain counts f's memory once, however many connections it waits for.
+// retain counts f's memory in b if no other outbox holds f.
 func (f *Frame) retain(b *budget) {
 	if f.waiting.Add(1) == 1 {
 		b.add(int64(f.wire.Memory()))

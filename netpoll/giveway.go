@@ -7,16 +7,15 @@ import (
 	"ws-gateway/netpoll/wire"
 )
 
-// UsualHead is the size in bytes up to which what is kept of a request head is
-// not asked for back, and does not count in HeaderBudget: a connection of usual
-// size pays nothing for the bound, and its memory belongs to the number of
-// connections.
+// UsualHead is a size in bytes. If no more than that is kept of a request head, it
+// does not count in HeaderBudget and never gives way: the limit on connections
+// bounds such memory.
 const UsualHead = 4 << 10
 
-// ledger is what the loops of a server share of its budgets.
+// ledger is the budgets of a server, which its loops share.
 type ledger struct {
 	all   [budgets]budget
-	alarm atomic.Bool // some budget is, or has just been, over
+	alarm atomic.Bool // some budget is exceeded, or was a moment ago
 }
 
 func (g *ledger) init(s *Server) {
@@ -33,7 +32,7 @@ func (g *ledger) init(s *Server) {
 	g.configure(&s.cfg)
 }
 
-// configure sets the budgets' limits. What has become too much is asked back.
+// configure sets the budgets' limits, and wakes the loops if one is exceeded now.
 func (g *ledger) configure(cfg *Config) {
 	for i, limit := range [budgets]int64{
 		HeaderBudget:  cfg.HeaderMemory,
@@ -43,15 +42,15 @@ func (g *ledger) configure(cfg *Config) {
 	} {
 		b := &g.all[i]
 		b.limit.Store(limit)
-		if i < purses && b.over() {
+		if i < countedBudgets && b.over() {
 			b.alarm()
 		}
 	}
 }
 
-// over reports whether some budget is.
+// over reports whether some budget is exceeded.
 func (g *ledger) over() bool {
-	for i := range purses {
+	for i := range countedBudgets {
 		if g.all[i].over() {
 			return true
 		}
@@ -59,17 +58,17 @@ func (g *ledger) over() bool {
 	return false
 }
 
-// settle asks back what is past the budgets, as far as this loop's connections
-// hold the most. It is called between events, when no Handler method is under way.
-// It reports whether the loop has more to do about it.
-func (l *Loop) settle() (more bool) {
+// enforceBudgets has connections of this loop give way, if a budget is exceeded and
+// they hold the most. It is called between events, never during a Handler method.
+// It returns true if it has not finished.
+func (l *Loop) enforceBudgets() (more bool) {
 	g := &l.srv.ledger
-	return g.alarm.Load() && l.settleUp(g)
+	return g.alarm.Load() && l.makeLargestGiveWay(g)
 }
 
-func (l *Loop) settleUp(g *ledger) (more bool) {
-	for i := range l.purses {
-		p := &l.purses[i]
+func (l *Loop) makeLargestGiveWay(g *ledger) (more bool) {
+	for i := range l.holders {
+		p := &l.holders[i]
 		for n := 0; p.over(); n++ {
 			h, score := p.largest(l.now)
 			p.tops[l.index].Store(score)
@@ -84,7 +83,7 @@ func (l *Loop) settleUp(g *ledger) (more bool) {
 	}
 	if !g.over() {
 		g.alarm.Store(false)
-		if g.over() { // it went over in between, and its alarm was taken for the old one
+		if g.over() { // exceeded again, but the alarm was still set then
 			g.alarm.Store(true)
 			return true
 		}
@@ -99,11 +98,11 @@ var (
 	errParkedNoMemory = &wire.HandshakeError{Status: http.StatusServiceUnavailable, Text: noHeaderMemory, Header: []string{"Retry-After", "5"}}
 )
 
-// giveWay takes from a connection what it holds of a budget.
+// giveWay ends a connection, so that it releases what it holds of a budget.
 func (l *Loop) giveWay(b Budget, c *Conn) {
 	switch c.state {
 	case stateHandshake, stateParked, stateOpen:
-		l.purses[b].gaveWay.Add(1)
+		l.holders[b].gaveWay.Add(1)
 	}
 	switch c.state {
 	case stateHandshake:
@@ -123,21 +122,21 @@ func (l *Loop) giveWay(b Budget, c *Conn) {
 		case MessageBudget:
 			c.Close(OverCapacity, statusTryAgain, "try again later")
 		}
-	default: // it has been told already, and still holds on
+	default: // it was closed before, and still holds memory
 		c.destroy(true)
 	}
 }
 
-// Keep notes that the Handler keeps so many bytes of the request head for as long
-// as the connection is open, or its handshake waits. It reports false where there
-// is no room for them, because nobody keeps more than this one would: it should be
-// refused with 431. It is to be called from Handler.Upgrade, once.
+// Keep notes that the Handler keeps so many bytes of the request head as long as the
+// connection is open, or its handshake parked. It returns false if HeaderBudget has
+// no room and no other connection keeps more: then the Handler should refuse with
+// 431. It is to be called from Handler.Upgrade, once.
 func (c *Conn) Keep(bytes int) bool {
 	l := c.loop
 	if l == nil || bytes <= UsualHead {
 		return true
 	}
-	p := &l.purses[HeaderBudget]
+	p := &l.holders[HeaderBudget]
 	if !p.fits(int64(bytes)) {
 		p.gaveWay.Add(1)
 		return false
@@ -147,24 +146,25 @@ func (c *Conn) Keep(bytes int) bool {
 		l.kept = make(map[uint32]*holder)
 	}
 	l.kept[c.slot] = h
-	l.hold(HeaderBudget, h, c, bytes)
+	l.charge(HeaderBudget, h, c, bytes)
 	return true
 }
 
-// letGo undoes Keep.
-func (c *Conn) letGo() {
+// dropKept undoes Keep.
+func (c *Conn) dropKept() {
 	l := c.loop
 	if len(l.kept) == 0 {
 		return
 	}
 	if h := l.kept[c.slot]; h != nil {
 		delete(l.kept, c.slot)
-		l.hold(HeaderBudget, h, c, 0)
+		l.charge(HeaderBudget, h, c, 0)
 	}
 }
 
-// hold counts what c holds by h from now on. c may be nil where that is nothing.
-func (l *Loop) hold(b Budget, h *holder, c *Conn, bytes int) {
+// charge notes that c holds so many bytes as h from now on, and counts them in the
+// budget. c may be nil if bytes is 0.
+func (l *Loop) charge(b Budget, h *holder, c *Conn, bytes int) {
 	more := int64(bytes) - h.bytes
 	if more == 0 {
 		return
@@ -173,7 +173,7 @@ func (l *Loop) hold(b Budget, h *holder, c *Conn, bytes int) {
 	if c != nil {
 		slot = c.slot
 	}
-	p := &l.purses[b]
+	p := &l.holders[b]
 	p.set(h, slot, int64(bytes), l.now)
 	p.add(more)
 }

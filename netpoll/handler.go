@@ -13,10 +13,9 @@ import (
 // For each connection: Upgrade once; if it accepts, any number of Frame, Message
 // and Resumed; Closed exactly once, after which no method names it again.
 type Handler interface {
-	// Upgrade decides about an opening handshake that has already been found
-	// valid. Where it accepts, the connection is open as soon as it has returned;
-	// tasks that others post because of it run when the 101 answer is on its way.
-	// Sending to c, pausing or closing it must wait for such a task.
+	// Upgrade decides about an opening handshake, which is valid. If it accepts,
+	// the connection is open as soon as Upgrade has returned. Upgrade itself must
+	// not send to c, pause or close it; a task that it posts may.
 	Upgrade(c *Conn, r *wire.Request) Verdict
 
 	// Frame reports that a frame has arrived: its header for a data frame (which
@@ -27,18 +26,18 @@ type Handler interface {
 	// Message delivers a whole message, op being text (valid UTF-8) or binary.
 	Message(c *Conn, op ws.OpCode, payload []byte)
 
-	// Resumed reports that a connection is read again after Conn.Pause or
-	// Server.SetPressure had stopped that.
+	// Resumed reports that a connection is read again, which Conn.Pause or
+	// Server.SetPressure had stopped.
 	Resumed(c *Conn)
 
-	// Closed reports the logical end of a connection: from here on nothing is
-	// delivered from it and nothing can be sent to it, although its descriptor
-	// may live on until the close handshake is through.
+	// Closed reports the end of a connection: nothing is delivered from it any
+	// more, and nothing can be sent to it. Its descriptor may stay open until the
+	// close handshake is complete.
 	Closed(c *Conn, end End)
 
 	// Tick is called once a second, now counting seconds since the server's
-	// start. Work is done in slices: as long as Tick returns true it is called
-	// again, with the same now, after other events had their turn.
+	// start. It should do its work in slices: as long as it returns true, it is
+	// called again with the same now, after other events have been served.
 	Tick(l *Loop, now uint32) (more bool)
 }
 
@@ -64,7 +63,7 @@ const (
 	OverCapacity               // a limit of the whole process was reached (1013)
 	GoingAway                  // the gateway shuts down (1001)
 	RateLimited                // the client sent more than it may (1008)
-	HeadTooLarge               // what is kept of its request head had to give way to others' (1008)
+	HeadTooLarge               // its request head is kept, is large, and HeaderBudget was exceeded (1008)
 	causes
 )
 

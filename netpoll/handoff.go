@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// maxHandedOff bounds the connections that wait to be accepted by the management
-// server; one more is answered with 503.
+// maxHandedOff is how many connections may wait for the management server to accept
+// them; one more is answered with 503.
 const maxHandedOff = 128
 
 // handOffListener passes connections on to a server of blocking connections.
@@ -27,8 +27,8 @@ func newHandOffListener() *handOffListener {
 	}
 }
 
-// give takes ownership of fd, of which read has been read already. It returns
-// false, and takes nothing, when too many wait.
+// give passes fd on, of which read has been read already, and owns it from then on.
+// If too many wait, it returns false and leaves fd to the caller.
 func (h *handOffListener) give(fd int32, read []byte) bool {
 	if len(h.conns) == cap(h.conns) {
 		return false
@@ -37,7 +37,7 @@ func (h *handOffListener) give(fd int32, read []byte) bool {
 	defer f.Close() // FileConn duplicates
 	conn, err := net.FileConn(f)
 	if err != nil {
-		return true // for want of descriptors: nothing can be said to the peer, and the end of its connection says it
+		return true // no descriptor is free; the connection ends without an answer
 	}
 	select {
 	case h.conns <- &handedConn{Conn: conn, read: read}:
@@ -57,8 +57,8 @@ func (h *handOffListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close makes Accept fail. It is called when no loop is left that could give more:
-// connections that nobody accepted are closed.
+// Close makes Accept fail, and closes the connections that nobody has accepted. No
+// loop may run any more, since it could give more.
 func (h *handOffListener) Close() error {
 	h.closing.Do(func() {
 		close(h.closed)
@@ -77,7 +77,7 @@ func (h *handOffListener) Close() error {
 // Addr is the address of the first listener.
 func (h *handOffListener) Addr() net.Addr { return h.addr }
 
-// handedConn yields first what had been read of it.
+// handedConn is a connection whose first bytes have been read already.
 type handedConn struct {
 	net.Conn
 	read []byte

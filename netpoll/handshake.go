@@ -24,7 +24,7 @@ func (l *Loop) handshake(c *Conn, b []byte) {
 	if from > 0 {
 		in.head = append(in.head, b...)
 		b = in.head
-		c.weighHead()
+		c.chargeHead()
 	}
 	if e := wire.Mistaken(b); e != nil {
 		l.reject(c, e, nil, true)
@@ -46,7 +46,7 @@ func (l *Loop) handshake(c *Conn, b []byte) {
 	}
 	if from == 0 {
 		in.head = append(in.head, b...)
-		c.weighHead()
+		c.chargeHead()
 	}
 }
 
@@ -137,15 +137,15 @@ func (l *Loop) open(c *Conn, deflate wire.DeflateParams, response, rest []byte) 
 	l.reclaim(in)
 }
 
-// park keeps a handshake until Unpark. It is not read meanwhile: what the client
-// sends early waits in the kernel, behind what came with the head.
+// park keeps a handshake until Unpark. The connection is not read meanwhile: what
+// the client sends early waits in the kernel, behind what came with the head.
 func (l *Loop) park(c *Conn, head, rest []byte) {
 	in := c.in
 	if len(in.head) == 0 {
 		in.head = append(append(in.head, head...), rest...)
 	}
 	in.end = len(head)
-	c.weighHead()
+	c.chargeHead()
 	l.stats.Handshaking--
 	l.stats.Parked++
 	c.state = stateParked
@@ -212,7 +212,7 @@ func (l *Loop) reject(c *Conn, e *wire.HandshakeError, method []byte, moreInput 
 // the input is drained for a while: to close at once would destroy the response.
 func (l *Loop) sendRefusal(c *Conn, response []byte, moreInput bool) {
 	l.leaveHandshake(c)
-	c.letGo()
+	c.dropKept()
 	l.stats.Closing++
 	c.state = stateLingering
 	c.watch()
@@ -221,8 +221,8 @@ func (l *Loop) sendRefusal(c *Conn, response []byte, moreInput bool) {
 	c.put(response, nil)
 }
 
-// handOff gives a request that is not for us, with all that has been read, to
-// whoever accepts from Server.HandedOff.
+// handOff passes the connection, with all that has been read of it, to whoever
+// accepts from Server.HandedOff.
 func (l *Loop) handOff(c *Conn, head, rest []byte) {
 	r := &l.request
 	switch {

@@ -8,8 +8,8 @@ import (
 // HistogramBuckets is the number of buckets of a Histogram.
 const HistogramBuckets = 26
 
-// Histogram counts durations by powers of two: bucket i those up to 2^i
-// microseconds, the last one also what is longer. It is not safe for concurrent
+// Histogram counts durations by powers of two: bucket i counts those up to 2^i
+// microseconds, the last one all that are longer too. It is not safe for concurrent
 // use.
 type Histogram struct {
 	Buckets [HistogramBuckets]uint64

@@ -9,13 +9,13 @@ import (
 	"ws-gateway/netpoll/wire"
 )
 
-// inbox holds what has arrived of a connection and is not complete: its request
-// head, a frame, a message, or bytes behind the point at which reading was
-// stopped. An idle connection has none.
+// inbox holds a connection's input that is not complete or not decoded: its request
+// head, a frame, a message, or what had been read when reading was stopped. An idle
+// connection has none.
 type inbox struct {
 	peer  netip.AddrPort // during the handshake
 	since time.Time      // likewise: when the connection was accepted
-	head  []byte         // the request head so far; of a parked handshake, with all that came behind it
+	head  []byte         // the request head so far; if parked, with all that came behind it
 	end   int            // of the head, in a parked handshake
 
 	hdr     [14]byte // a frame header so far
@@ -31,29 +31,29 @@ type inbox struct {
 	msg    []byte           // its payload so far, unmasked
 	text   wire.UTF8Checker // of a message that is not compressed
 
-	held []byte // read, not decoded: reading was stopped
+	postponed []byte // read, but not decoded: reading was stopped
 
-	headHeld, msgHeld holder // what head, and msg and held, are in the budgets
+	headHeld, msgHeld holder // of HeaderBudget: head; of MessageBudget: msg and postponed
 }
 
 const (
 	maxPooled     = 256      // inboxes, and outboxes, that a loop keeps for the next
-	maxPooledData = 16 << 10 // bytes of a buffer that stays with a pooled inbox
+	maxPooledData = 16 << 10 // bytes of a buffer that a pooled inbox may keep
 )
 
 // idle reports that nothing is under way.
 func (in *inbox) idle() bool {
-	return in.hdrLen == 0 && !in.inFrame && in.op == 0 && len(in.held) == 0
+	return in.hdrLen == 0 && !in.inFrame && in.op == 0 && len(in.postponed) == 0
 }
 
-// begin notes the message that h begins, if h begins one.
+// begin notes that h begins a message, unless it is a continuation.
 func (in *inbox) begin(h *ws.Header) {
 	if h.OpCode != ws.OpContinuation {
 		in.op, in.packed = h.OpCode, h.Rsv1()
 	}
 }
 
-// dropMessage forgets the message under way, so that it counts no longer.
+// dropMessage forgets the message under way, and large memory that it had.
 func (c *Conn) dropMessage() {
 	in := c.in
 	in.op, in.packed, in.text = 0, false, wire.UTF8Checker{}
@@ -61,19 +61,20 @@ func (c *Conn) dropMessage() {
 		in.msg = nil
 	}
 	in.msg = in.msg[:0]
-	c.weigh()
+	c.chargeMessage()
 }
 
-// unhold takes the held bytes out.
-func (c *Conn) unhold() []byte {
-	held := c.in.held
-	c.in.held = nil
-	c.weigh()
-	return held
+// takePostponed returns the postponed bytes, which it forgets.
+func (c *Conn) takePostponed() []byte {
+	b := c.in.postponed
+	c.in.postponed = nil
+	c.chargeMessage()
+	return b
 }
 
-// extend appends p to the message under way, whose frame has so many bytes more:
-// no more room is made than for these or, if further frames may follow, a quarter.
+// extend appends p to the message under way; missing bytes of its frame have not
+// arrived. If it must grow, it makes room for these, or, if the frame is complete
+// but the message may not be, for a quarter more.
 func (c *Conn) extend(p []byte, missing int64) {
 	in := c.in
 	if need := len(in.msg) + len(p); need > cap(in.msg) {
@@ -84,38 +85,36 @@ func (c *Conn) extend(p []byte, missing int64) {
 		in.msg = append(make([]byte, 0, room), in.msg...)
 	}
 	in.msg = append(in.msg, p...)
-	c.weigh()
+	c.chargeMessage()
 }
 
-// weigh counts what is held of a message, or of what has been read behind a point
-// at which reading was stopped.
-func (c *Conn) weigh() {
-	if c.state == stateHandshake || c.state == stateParked { // memory that an inbox brings along from its last owner
+// chargeMessage counts the memory of the message under way and of postponed input.
+func (c *Conn) chargeMessage() {
+	if c.state == stateHandshake || c.state == stateParked { // the inbox may bring memory from its last owner
 		return
 	}
-	c.in.msgHeld.still = int64(cap(c.in.held))
-	c.loop.hold(MessageBudget, &c.in.msgHeld, c, cap(c.in.msg)+cap(c.in.held))
+	c.in.msgHeld.still = int64(cap(c.in.postponed))
+	c.loop.charge(MessageBudget, &c.in.msgHeld, c, cap(c.in.msg)+cap(c.in.postponed))
 }
 
-// weighHead counts what is held of a request head. Heads of usual size belong to
-// what a connection takes in any case.
-func (c *Conn) weighHead() {
+// chargeHead counts the memory of the request head, if it is larger than usual.
+func (c *Conn) chargeHead() {
 	bytes := cap(c.in.head)
 	if bytes <= UsualHead {
 		bytes = 0
 	}
-	c.loop.hold(HeaderBudget, &c.in.headHeld, c, bytes)
+	c.loop.charge(HeaderBudget, &c.in.headHeld, c, bytes)
 }
 
-// dropHead forgets a request head that will not be answered any more.
+// dropHead forgets the request head, which has been answered.
 func (c *Conn) dropHead() {
 	if c.in != nil {
 		c.in.head = nil
-		c.weighHead()
+		c.chargeHead()
 	}
 }
 
-// inboxOf returns c's inbox, giving it one if need be.
+// inboxOf returns c's inbox; if it has none, it gets one.
 func (l *Loop) inboxOf(c *Conn) *inbox {
 	if c.in != nil {
 		return c.in
@@ -123,7 +122,7 @@ func (l *Loop) inboxOf(c *Conn) *inbox {
 	if n := len(l.inboxes); n > 0 {
 		c.in = l.inboxes[n-1]
 		l.inboxes = l.inboxes[:n-1]
-		c.weigh()
+		c.chargeMessage()
 	} else {
 		c.in = new(inbox)
 	}
@@ -139,14 +138,14 @@ func (l *Loop) putInbox(c *Conn) {
 
 // reclaim empties an inbox for its next owner.
 func (l *Loop) reclaim(in *inbox) {
-	l.hold(HeaderBudget, &in.headHeld, nil, 0)
+	l.charge(HeaderBudget, &in.headHeld, nil, 0)
 	in.msgHeld.still = 0
-	l.hold(MessageBudget, &in.msgHeld, nil, 0)
-	in.held = nil
+	l.charge(MessageBudget, &in.msgHeld, nil, 0)
+	in.postponed = nil
 	if len(l.inboxes) == maxPooled {
 		return
 	}
-	if cap(in.head) > UsualHead { // its next owner, who has sent nothing, would hold what counts
+	if cap(in.head) > UsualHead { // it would count for its next owner, who has sent nothing
 		in.head = nil
 	}
 	*in = inbox{head: in.head[:0], msg: pooled(in.msg), control: in.control[:0]}

@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxWrite caps the bytes of one write: a raw system call keeps its processor
-// from the scheduler for as long as the kernel copies.
+// maxWrite is how many bytes one write takes at most: during a raw system call the
+// scheduler cannot use its processor for anything else.
 const maxWrite = 256 << 10
 
 // readRaw reads from a non-blocking socket. n is 0 at the end of the stream. recv
-// and send take the kernel a few per cent less than read and write, which pass
-// through its file layer.
+// and send are a few per cent cheaper than read and write, which pass through the
+// kernel's file layer.
 func readRaw(fd int32, b []byte) (n int, errno syscall.Errno) {
 	r, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
 	if e != 0 {
@@ -32,7 +32,7 @@ func writeRaw(fd int32, b []byte) (n int, errno syscall.Errno) {
 	return int(r), 0
 }
 
-// unsent is how much of what the kernel has taken the peer has not acknowledged.
+// unsent is how many bytes the kernel has taken and the peer has not acknowledged.
 func unsent(fd int32) int {
 	n, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
 	if err != nil {
@@ -45,8 +45,8 @@ func shutdownWrite(fd int32) {
 	syscall.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0)
 }
 
-// closeSocket closes fd. With reset the peer gets an RST and the kernel forgets
-// at once what was not delivered.
+// closeSocket closes fd. With reset, the peer gets an RST, and the kernel throws
+// away what it has not delivered.
 func closeSocket(fd int32, reset bool) {
 	if reset {
 		unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
@@ -54,7 +54,7 @@ func closeSocket(fd int32, reset bool) {
 	syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
 }
 
-// wouldBlock reports an errno that only means "not now".
+// wouldBlock reports whether e only means that the call has to be repeated later.
 func wouldBlock(e syscall.Errno) bool {
 	return e == unix.EAGAIN || e == unix.EINTR
 }

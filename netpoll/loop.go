@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	readSize     = 64 << 10 // the loop's read buffer: bytes of one connection in one turn
+	readSize     = 64 << 10 // size of the loop's read buffer: what it reads of a connection in a turn
 	tasksPerTurn = 64
-	expiryBudget = 64 // connections that one turn ends, for their deadline or at shutdown: a few microseconds each
-	publishEvery = 64 // turns without a wait after which the counters are shown
+	expiryBudget = 64 // connections that a turn ends, for a deadline or at shutdown: a few microseconds each
+	publishEvery = 64 // turns after which a loop that never waits publishes its counters
 )
 
-// Loop is one event loop: a goroutine, an epoll, and the connections that it
-// owns. But for Index and Post its methods are for its own goroutine only.
+// Loop is one event loop: a goroutine, an epoll, and the connections that it owns.
+// Only Index, Post and PostContext may be called from other goroutines.
 type Loop struct {
 	// Static after construction.
 	srv     *Server
@@ -31,44 +31,44 @@ type Loop struct {
 
 	// Owned by run, set by configure.
 	cfg           *Config
-	tooBig        string // reason of a 1009
+	tooBig        string // reason of close code 1009
 	maxHandshakes int64
 
 	// Owned by run.
-	poll      *poller
-	conns     Slab[Conn]
-	slots     uint32   // slots ever used
-	free      []uint32 // slots without a connection
-	now       uint32   // seconds since the start in which the loop ran: see seconds.go
-	seconds   seconds
-	ticking   bool   // the work of this second is not done
-	stopping  bool   // ends as soon as no connection is left
-	settling  bool   // more connections have to give way
-	tasks     []task // taken from the mailbox
-	nextTask  int
-	deadlines [deadlineKinds]deadlineQueue
-	pressed   []ID // connections that were found readable under pressure
+	poll       *poller
+	conns      Slab[Conn]
+	slots      uint32   // slots ever used
+	free       []uint32 // slots without a connection
+	now        uint32   // seconds since the start in which the loop ran: see seconds.go
+	seconds    seconds
+	ticking    bool   // this second's work is not done
+	stopping   bool   // the loop ends when no connection is left
+	overBudget bool   // enforceBudgets has not finished
+	tasks      []task // taken from the mailbox
+	nextTask   int
+	deadlines  [deadlineKinds]deadlineQueue
+	pressed    []ID // connections that had input under pressure and are not read
 
 	rbuf        []byte
-	cork        []byte // output of corked
+	cork        []byte // output that has been gathered for corked
 	corked      *Conn
 	scratch     []byte
-	response    []byte // refuses a request
+	response    []byte // refuses a request; reused
 	upgrader    *wire.Upgrader
 	request     wire.Request
 	inboxes     []*inbox
 	outboxes    []*outbox
-	purses      [purses]purse
+	holders     [countedBudgets]holders
 	kernel      kernelWatch
-	kernelShown int64              // of kernel.held, in the budget
-	kept        map[uint32]*holder // by slot, of connections that keep a large request head; see Conn.Keep
+	kernelShown int64              // what of kernel.held the budget contains
+	kept        map[uint32]*holder // by slot: large request heads that the Handler keeps; see Conn.Keep
 	inflater    wire.Inflater
-	inflated    []byte // a message that was compressed
+	inflated    []byte // a decompressed message
 	stats       Stats
 	turns       int
-	began       time.Time // the present turn
+	began       time.Time // when this turn began
 
-	abandoned atomic.Bool // set by others: the loop is to end, whatever is left
+	abandoned atomic.Bool // set by Stop: the loop ends, whatever connections are left
 
 	shown struct {
 		sync.Mutex
@@ -94,37 +94,37 @@ func newLoop(s *Server, index int) (*Loop, error) {
 	for kind := range l.deadlines {
 		l.deadlines[kind] = deadlineQueue{head: noSlot, tail: noSlot}
 	}
-	for i := range l.purses {
-		l.purses[i] = purse{budget: &s.ledger.all[i], loop: index, aged: Budget(i) == MessageBudget}
+	for i := range l.holders {
+		l.holders[i] = holders{budget: &s.ledger.all[i], loop: index, aged: Budget(i) == MessageBudget}
 	}
 	l.configure(&s.cfg)
 	return l, nil
 }
 
-// Index is the loop's place in Server.Loops.
+// Index is the loop's index in Server.Loops.
 func (l *Loop) Index() int { return l.index }
 
-// Now is the current tick: seconds since the server's start, without those in which
-// the loop could not run.
+// Now is the current tick: how many seconds the loop has run since the server's
+// start. Seconds in which it could not run do not count.
 func (l *Loop) Now() uint32 { return l.now }
 
-// Missed is how many seconds before the current tick the loop could not run, as the
-// process was stopped or had no processor. They are not in Now.
+// Missed is for how many seconds before the current tick the loop could not run,
+// since the process was stopped or had no processor. Now does not count them.
 func (l *Loop) Missed() uint32 { return l.seconds.missed }
 
-// Post is PostContext for those whom nobody waits for: it waits for room as long as
-// the loop runs.
+// Post is PostContext without a deadline: it waits for room as long as the loop
+// runs.
 func (l *Loop) Post(task func(*Loop) (more bool)) error {
 	return l.mailbox.post(context.Background(), task)
 }
 
-// PostContext runs task on the loop's goroutine. Tasks run in the order of posting; a
-// task that returns true has more to do, is called again after other events had
-// their turn, and holds back those behind it. It may be called from any
-// goroutine but a loop's; it waits while the mailbox is full (16,384 tasks), until
-// ctx is done, whose error it then returns, or ErrStopped once the loop has ended. A
-// task whose posting succeeded runs, even if the loop ends meanwhile; it then finds
-// no connection. One whose posting failed never does.
+// PostContext runs task on the loop's goroutine, after those posted before it. A
+// task that returns true has more to do: it is called again after other events have
+// been served, and those behind it wait. PostContext may be called from any
+// goroutine but a loop's. While the mailbox is full (16,384 tasks) it waits: until
+// ctx is done, whose error it then returns, or until the loop has ended (ErrStopped).
+// If it returns nil, task will run, even if the loop ends meanwhile; task then finds
+// no connection. If it returns an error, task never runs.
 func (l *Loop) PostContext(ctx context.Context, task func(*Loop) (more bool)) error {
 	return l.mailbox.post(ctx, task)
 }
@@ -140,8 +140,7 @@ func (l *Loop) Lookup(id ID) *Conn {
 	return nil
 }
 
-// Slots is the number of slots ever used: every open connection's slot is below
-// it.
+// Slots is how many slots were ever used: the slots of all connections are below it.
 func (l *Loop) Slots() uint32 { return l.slots }
 
 // At returns the open connection in slot, or nil.
@@ -169,11 +168,11 @@ func (l *Loop) run() {
 	}
 }
 
-// turn serves what there is to do.
+// turn serves the events, then tasks, then this second's work.
 func (l *Loop) turn(events []unix.EpollEvent) {
 	for i := range events {
 		l.dispatch(&events[i])
-		l.settle()
+		l.enforceBudgets()
 	}
 	if l.seconds.due && l.seconds.caughtUp(len(events)) {
 		l.now++
@@ -185,16 +184,16 @@ func (l *Loop) turn(events []unix.EpollEvent) {
 		l.tick()
 	}
 	l.watchSockets(ticking)
-	l.settling = l.settle()
+	l.overBudget = l.enforceBudgets()
 	l.uncork()
 }
 
-// wait returns the next events; it blocks only if nothing else is to be done.
+// wait returns the next events. It blocks only if there is nothing else to do.
 func (l *Loop) wait() ([]unix.EpollEvent, error) {
 	l.stats.Turns++
 	l.turns++
 	l.stats.TurnTimes.observe(time.Since(l.began))
-	block := !l.ticking && !l.seconds.due && !l.settling && !l.kernel.looking && l.nextTask == len(l.tasks) && l.mailbox.sleep()
+	block := !l.ticking && !l.seconds.due && !l.overBudget && !l.kernel.looking && l.nextTask == len(l.tasks) && l.mailbox.sleep()
 	if block || l.turns%publishEvery == 0 {
 		l.publish()
 	}
@@ -206,8 +205,8 @@ func (l *Loop) wait() ([]unix.EpollEvent, error) {
 	return events, err
 }
 
-// dispatch serves one event. An event of a connection that went away earlier in
-// the same batch is told by its generation.
+// dispatch serves one event. If its connection went away earlier in the same batch,
+// the generations differ.
 func (l *Loop) dispatch(ev *unix.EpollEvent) {
 	id := eventID(ev)
 	switch id {
@@ -227,7 +226,7 @@ func (l *Loop) dispatch(ev *unix.EpollEvent) {
 	const ended = unix.EPOLLHUP | unix.EPOLLERR
 	if ev.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|ended) != 0 {
 		if c.pause != 0 {
-			c.detach() // what has arrived before the end is delivered first, when reading goes on
+			c.detach() // what came before the end is delivered first, after Resume
 			return
 		}
 		l.readable(c)
@@ -237,10 +236,10 @@ func (l *Loop) dispatch(ev *unix.EpollEvent) {
 	}
 }
 
-// readable reads once. Less than a full buffer means that the socket is drained;
-// of more than that epoll tells again, after others had their turn.
+// readable reads once. If more is left, epoll reports the connection again, after
+// others have been served.
 func (l *Loop) readable(c *Conn) {
-	if c.state == stateParked { // it is not read: this is its end
+	if c.state == stateParked { // it is watched for its end only
 		c.broken()
 		return
 	}
@@ -273,7 +272,7 @@ func (l *Loop) received(c *Conn, b []byte) {
 	}
 }
 
-// adopt takes a connection that has been accepted.
+// adopt takes over a connection that has been accepted.
 func (l *Loop) adopt(fd int32, peer netip.AddrPort) {
 	l.makeRoom()
 	var slot uint32
@@ -306,14 +305,14 @@ func (l *Loop) adopt(fd int32, peer netip.AddrPort) {
 	l.await(c, handshakeDeadline)
 }
 
-// runTasks runs what others have posted, some of it in each turn.
+// runTasks runs posted tasks, at most tasksPerTurn.
 func (l *Loop) runTasks() {
 	if l.nextTask == len(l.tasks) {
 		l.tasks, l.nextTask = l.mailbox.take(l.tasks[:0]), 0
 	}
 	for n := 0; n < tasksPerTurn && l.nextTask < len(l.tasks); n++ {
 		more := l.tasks[l.nextTask](l)
-		l.settle()
+		l.enforceBudgets()
 		if more {
 			return
 		}
@@ -322,7 +321,7 @@ func (l *Loop) runTasks() {
 	}
 }
 
-// tick does the work of a second, or a slice of it.
+// tick does this second's work, or a slice of it.
 func (l *Loop) tick() {
 	more := l.handler.Tick(l, l.now)
 	if len(l.pressed) > 0 && !l.srv.pressure.Load() {
@@ -331,8 +330,8 @@ func (l *Loop) tick() {
 	l.ticking = l.expire(expiryBudget) || more
 }
 
-// relieve lets connections that pressure had stopped be read again, some of them
-// in each turn, until it is back: each may bring what it has sent before.
+// relieve goes on reading connections that pressure had stopped, some in each turn.
+// It stops if the pressure is back, since each may deliver what it sent before.
 func (l *Loop) relieve() (more bool) {
 	for n := 0; n < expiryBudget && len(l.pressed) > 0 && !l.srv.pressure.Load(); n++ {
 		last := len(l.pressed) - 1
@@ -345,8 +344,8 @@ func (l *Loop) relieve() (more bool) {
 	return len(l.pressed) > 0 && !l.srv.pressure.Load()
 }
 
-// shut closes all connections, from slot on, some in each turn; the loop ends
-// when the last is gone.
+// shut closes all connections, from slot on, some in each turn. The loop ends when
+// the last one is gone.
 func (l *Loop) shut(slot *uint32) (more bool) {
 	l.stopping = true
 	for n := 0; n < expiryBudget && *slot < l.slots; n++ {
@@ -371,7 +370,8 @@ func (l *Loop) abandon() {
 	}
 }
 
-// end runs the tasks that are left, so that nobody waits for one in vain.
+// end drops the connections and runs the tasks that are left: somebody may wait for
+// them.
 func (l *Loop) end() {
 	l.stopping = true
 	l.abandon()
@@ -385,16 +385,16 @@ func (l *Loop) end() {
 	l.poll.close()
 }
 
-// publish shows the counters to Server.Stats.
+// publish copies the counters for Server.Stats.
 func (l *Loop) publish() {
 	l.shown.Lock()
 	l.shown.stats = l.stats
-	l.shown.stats.AssemblyBytes = l.purses[MessageBudget].held
+	l.shown.stats.AssemblyBytes = l.holders[MessageBudget].held
 	l.shown.Unlock()
 }
 
-// snapshot returns the counters as last published: at the latest a turn ago if
-// the loop is idle.
+// snapshot returns the counters as last published. An idle loop publishes them
+// before it waits.
 func (l *Loop) snapshot() Stats {
 	l.shown.Lock()
 	s := l.shown.stats

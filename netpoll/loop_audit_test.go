@@ -57,7 +57,7 @@ func (w *world) audit(l *Loop) {
 	if len(free)+int(used) != int(l.slots) || len(slices.Compact(free)) != len(l.free) {
 		w.t.Errorf("%d slots, %d in use, free: %d", l.slots, used, l.free)
 	}
-	w.auditDeadlines(l)
+	auditDeadlines(w.t, l)
 	w.auditLives(l)
 }
 
@@ -89,44 +89,13 @@ func (w *world) auditConn(c *Conn) {
 	if o == nil {
 		return
 	}
-	waiting := -o.off
-	for _, s := range o.segments[o.head:] {
-		waiting += len(s.b)
-	}
-	if waiting != o.bytes || o.bytes <= 0 {
-		w.t.Errorf("%d bytes wait, %d are said to", waiting, o.bytes)
+	if waiting, weight := o.recount(); waiting != o.bytes || o.bytes <= 0 || weight != o.weight || o.held.bytes != weight {
+		w.t.Errorf("%d bytes wait, %d are said to; they weigh %d, counted as %d, and rank with %d", waiting, o.bytes, weight, o.weight, o.held.bytes)
 	}
 	// A frame of any size is taken while nothing waits; a close frame always is.
 	first := len(o.next())
 	if o.bytes > fuzzPending+ws.MaxControlFramePayloadSize+2 && o.bytes-first > ws.MaxControlFramePayloadSize+2 {
 		w.t.Errorf("%d bytes wait, %d of them behind the first frame", o.bytes, o.bytes-first)
-	}
-}
-
-// auditDeadlines walks the queues.
-func (w *world) auditDeadlines(l *Loop) {
-	queued := 0
-	for kind := handshakeDeadline; kind < deadlineKinds; kind++ {
-		prev, due := noSlot, uint32(0)
-		for slot := l.deadlines[kind].head; slot != noSlot && queued <= int(l.slots); queued++ {
-			d := &l.conns.At(slot).deadline
-			if d.kind != kind || d.prev != prev || d.due < due {
-				w.t.Errorf("queue %d, slot %d: %+v behind slot %d, due %d", kind, slot, *d, int32(prev), due)
-				return
-			}
-			prev, due, slot = slot, d.due, d.next
-		}
-		if l.deadlines[kind].tail != prev {
-			w.t.Errorf("queue %d ends with %d, its tail is %d", kind, int32(prev), int32(l.deadlines[kind].tail))
-		}
-	}
-	for slot := range l.slots {
-		if l.conns.At(slot).deadline.kind != noDeadline {
-			queued--
-		}
-	}
-	if queued != 0 {
-		w.t.Errorf("%d connections in queues that wait for nothing", queued)
 	}
 }
 
@@ -146,8 +115,8 @@ func (w *world) auditLives(l *Loop) {
 	}
 }
 
-// settle checks, when all is over, what became of everybody.
-func (w *world) settle() {
+// auditEnd checks, when all is over, what became of everybody.
+func (w *world) auditEnd() {
 	t, l := w.t, w.loop
 	if posted := w.posted.Load(); w.done != posted {
 		t.Errorf("%d tasks were posted, %d ran", posted, w.done)
@@ -175,13 +144,13 @@ func (w *world) settle() {
 		if f.closed != 1 {
 			t.Errorf("connection %d: Closed %d times", f.token, f.closed)
 		}
-		w.settleLife(f, w.clients[f.token])
+		w.auditLife(f, w.clients[f.token])
 	}
 }
 
-// settleLife compares what a client sent with what was delivered, and the other
+// auditLife compares what a client sent with what was delivered, and the other
 // way round.
-func (w *world) settleLife(f *life, c *client) {
+func (w *world) auditLife(f *life, c *client) {
 	t := w.t
 	fail := func(format string, args ...any) {
 		t.Errorf("connection %d, ended by %s with %d %q: %s; %s", f.token, f.end.Cause, f.end.Code, f.end.Reason, fmt.Sprintf(format, args...), c)

@@ -39,7 +39,7 @@ type world struct {
 	srv      *Server
 	loop     *Loop
 	running  bool // the loop has a goroutine; otherwise the test is it, and every run of a schedule is the same
-	listener int  // for TCP; -1 where the sockets are socket pairs
+	listener int  // for TCP; -1 if the sockets are socket pairs
 
 	told    *witness
 	clients []*client // by token
@@ -65,7 +65,7 @@ func (s *schedule) next() int {
 	return int(b)
 }
 
-// size yields a size around the borders where something changes.
+// size yields a size around the borders at which something changes.
 func (s *schedule) size() int {
 	sizes := [...]int{0, 30, 125, 126, 600, 4 << 10, 10 << 10, corkSize - 5, corkSize, fuzzMessage}
 	b := s.next()
@@ -155,7 +155,7 @@ func newWorld(t *testing.T, running, tcp bool) *world {
 		if after := openDescriptors(); after > before {
 			t.Errorf("%d descriptors, %d before", after, before)
 		}
-		w.settle()
+		w.auditEnd()
 	})
 	return w
 }
@@ -349,8 +349,8 @@ func (w *world) tick(n uint32) {
 	})
 }
 
-// storm posts many tasks, with those that take several turns among them; where the
-// loop has its own goroutine, from others than the test's.
+// storm posts many tasks, some of which take several turns; if the loop has a goroutine of
+// its own, from others than the test's.
 func (w *world) storm(n, long int) {
 	post := func() {
 		for i := range n {

@@ -9,28 +9,28 @@ import (
 // ErrStopped is returned by Post once the loop has ended.
 var ErrStopped = errors.New("netpoll: loop has stopped")
 
-// maxTasks bounds a mailbox. Whoever posts to a full one waits, as long as its
-// context lasts: posters are requests of the management API, callback workers and
-// the acceptor, and for all of them waiting is the right kind of pressure.
+// maxTasks is how many tasks a mailbox holds. Who posts to a full one waits, until
+// its context is done. Management requests, callback workers and the acceptor post:
+// to make them wait is the back-pressure that they need.
 const maxTasks = 16 << 10
 
 type task = func(*Loop) (more bool)
 
-// mailbox is the way into a loop from other goroutines.
+// mailbox holds tasks that other goroutines post to a loop.
 type mailbox struct {
 	wake func() // wakes the loop's wait
 
 	mu      sync.Mutex
-	room    chan struct{} // closed when tasks have been taken; nil while nobody waits for that
+	room    chan struct{} // closed when tasks have been taken; nil if nobody waits for room
 	tasks   []task
-	asleep  bool // the loop waits, or is about to: the next post must wake it
+	asleep  bool // the loop waits, or will: the next post must wake it
 	stopped bool
 }
 
 func newMailbox(wake func()) *mailbox { return &mailbox{wake: wake} }
 
-// post appends t. It costs a system call only if the loop is asleep. Where there is
-// no room before ctx is done it returns ctx's error.
+// post appends t. It takes a system call only if the loop is asleep. If there is no
+// room before ctx is done, it returns ctx's error.
 func (m *mailbox) post(ctx context.Context, t task) error {
 	m.mu.Lock()
 	for len(m.tasks) >= maxTasks && !m.stopped {
@@ -81,7 +81,7 @@ func (m *mailbox) take(empty []task) []task {
 	return tasks
 }
 
-// madeRoomLocked lets go of those who wait for room.
+// madeRoomLocked wakes those who wait for room.
 func (m *mailbox) madeRoomLocked() {
 	if m.room != nil {
 		close(m.room)
@@ -89,7 +89,7 @@ func (m *mailbox) madeRoomLocked() {
 	}
 }
 
-// sleep reports whether the loop may wait: from then on a post wakes it.
+// sleep reports whether the mailbox is empty; if so, the next post wakes the loop.
 func (m *mailbox) sleep() bool {
 	m.mu.Lock()
 	m.asleep = len(m.tasks) == 0
@@ -98,7 +98,7 @@ func (m *mailbox) sleep() bool {
 	return asleep
 }
 
-// awake undoes sleep, so that posts save themselves the wake-up.
+// awake undoes sleep: posts need not wake the loop any more.
 func (m *mailbox) awake() {
 	m.mu.Lock()
 	m.asleep = false
@@ -111,7 +111,7 @@ func (m *mailbox) len() int {
 	return len(m.tasks)
 }
 
-// stop refuses further posts and returns what had been posted.
+// stop makes later posts fail, and returns the tasks that are left.
 func (m *mailbox) stop() []task {
 	m.mu.Lock()
 	defer m.mu.Unlock()

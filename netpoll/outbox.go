@@ -2,36 +2,35 @@ package netpoll
 
 import "ws-gateway/netpoll/wire"
 
-// ownedChunk is the size in which copied bytes wait: small frames that come one
-// after the other share a chunk.
+// ownedChunk is the least size of a segment of copied bytes, so that successive
+// small frames share one.
 const ownedChunk = 4 << 10
 
-// outbox holds what the kernel did not take, in order. A connection has one only
-// while something waits.
+// outbox holds output that the kernel did not take, in order. A connection has one
+// only while output waits.
 //
-// Every segment begins at the start of a frame, so that the frame under way can
-// always be found (dropWhole).
+// Every segment begins at the start of a frame: dropWhole needs that to find the
+// end of the frame that is written in part.
 type outbox struct {
 	segments []segment
-	head     int     // first segment that is not written in full
-	off      int     // bytes of it that the kernel has
-	bytes    int     // waiting
-	weight   int64   // bytes of memory that would be free without it: see segment.weight
-	budget   *budget // that the memory counts in; nil: none
-	held     holder  // the place that weight gives it
-	unsent   int     // bytes that the kernel had not got rid of when the write deadline was last set
+	head     int     // the first segment that is not written in full
+	off      int     // how many bytes of it are written
+	bytes    int     // that wait
+	weight   int64   // bytes of memory that this connection answers for: see segment.weight
+	budget   *budget // in which the memory counts; nil: none
+	held     holder  // of weight
+	unsent   int     // what unsent returned when the write deadline was last set
 }
 
-// segment is either bytes of a frame that may be shared with other connections,
-// which nobody may change, or copied bytes of whole frames, to which more may be
-// appended.
+// segment is the bytes of one shared frame, which nobody may change, or copied bytes
+// of whole frames, to which more may be appended.
 type segment struct {
 	b      []byte
 	shared *Frame // nil: copied
 }
 
-// weight is the memory of the segment: of a shared frame the share that is this
-// connection's.
+// weight is the memory of the segment; of a shared frame, this connection's part of
+// it.
 func (s *segment) weight() int64 {
 	if s.shared != nil {
 		return int64(len(s.b)) / s.shared.targets()
@@ -39,8 +38,7 @@ func (s *segment) weight() int64 {
 	return int64(cap(s.b))
 }
 
-// push appends a segment. Its memory counts: a frame's with the first connection
-// for which it waits.
+// push appends a segment and counts its memory.
 func (o *outbox) push(s segment) {
 	o.segments = append(o.segments, s)
 	o.weight += s.weight()
@@ -51,7 +49,7 @@ func (o *outbox) push(s segment) {
 	}
 }
 
-// drop forgets segment i and its memory.
+// drop forgets segment i, whose memory counts no longer.
 func (o *outbox) drop(i int) {
 	s := &o.segments[i]
 	if s.b == nil {
@@ -85,9 +83,9 @@ func (o *outbox) copy(b []byte) {
 	o.push(segment{b: own})
 }
 
-// begin makes b the first segment of an empty outbox: whole frames of which the
-// kernel has taken the first written bytes. Those of a Frame, shared, are kept; they
-// are copied otherwise, less the frames that are through.
+// begin makes b the first segment of an empty outbox. b is whole frames, of which
+// the kernel has taken the first written bytes. If shared is nil, the frames that
+// are not written in full are copied; otherwise b is shared's, and is kept.
 func (o *outbox) begin(b []byte, written int, shared *Frame) {
 	if shared != nil {
 		o.share(b, shared)
@@ -105,7 +103,7 @@ func (o *outbox) next() []byte {
 	return o.segments[o.head].b[o.off:]
 }
 
-// wrote takes n written bytes of next away.
+// wrote removes the first n bytes of next, which have been written.
 func (o *outbox) wrote(n int) {
 	o.bytes -= n
 	o.off += n
@@ -114,7 +112,7 @@ func (o *outbox) wrote(n int) {
 		o.head++
 		o.off = 0
 	}
-	if o.head > 64 && o.head*2 > len(o.segments) { // keep the slice from creeping
+	if o.head > 64 && o.head*2 > len(o.segments) { // or the slice would grow without end
 		n := copy(o.segments, o.segments[o.head:])
 		clear(o.segments[n:])
 		o.segments = o.segments[:n]
@@ -122,8 +120,8 @@ func (o *outbox) wrote(n int) {
 	}
 }
 
-// dropWhole drops the frames of which nothing has been written, so that a close
-// frame can follow the one under way, and returns how many bytes that were.
+// dropWhole drops the frames that have not been begun, so that a close frame can
+// follow the one that has, and returns how many bytes that were.
 func (o *outbox) dropWhole() (dropped int) {
 	if o.bytes == 0 {
 		return 0
@@ -162,9 +160,9 @@ func (o *outbox) reset() {
 	o.head, o.off, o.bytes, o.weight, o.unsent = 0, 0, 0, 0, 0
 }
 
-// frameStart is the last start of a frame at or before off, and frameEnd the
-// first end of one at or behind it, in b that begins with a frame. The answer to a
-// handshake, which no frame looks like, counts as one with all that follows it.
+// frameStart is the last start of a frame at or before off, and frameEnd the first
+// end of one at or behind off, in b, which begins with a frame. The response to a
+// handshake counts as one frame, together with all that follows it.
 func frameStart(b []byte, off int) int {
 	start := 0
 	for start < off {
@@ -187,7 +185,7 @@ func frameEnd(b []byte, off int) int {
 
 // frameAt is the length of the frame that b begins with, at most len(b).
 func frameAt(b []byte) int {
-	const fin = 0x80 // every frame that we send has it, no HTTP answer begins so
+	const fin = 0x80 // all frames that we send begin so, and no HTTP response does
 	if n, ok := wire.ServerFrameLen(b); ok && b[0]&fin != 0 {
 		return min(n, len(b))
 	}

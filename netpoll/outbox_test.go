@@ -19,6 +19,16 @@ func taken(o *outbox, n int) (all []byte) {
 	return all
 }
 
+// recount counts anew what waits, and what it weighs.
+func (o *outbox) recount() (bytes int, weight int64) {
+	bytes = -o.off
+	for i := o.head; i < len(o.segments); i++ {
+		bytes += len(o.segments[i].b)
+		weight += o.segments[i].weight()
+	}
+	return bytes, weight
+}
+
 func TestAnOutboxGivesBackEveryByteInOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for round := range 20 {

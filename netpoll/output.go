@@ -2,12 +2,11 @@ package netpoll
 
 import "errors"
 
-// Output takes one of three ways, in this order:
+// Output goes one of three ways:
 //
-//	cork    small frames of one connection, one after the other, are gathered and
-//	        written with one system call: when another connection has something
-//	        to say, or when the loop's turn ends
-//	socket  a larger frame goes to the kernel directly
+//	cork    successive small frames of one connection are gathered, and written with
+//	        one system call: before another connection sends, or when the turn ends
+//	socket  a larger frame is written at once
 //	outbox  what the kernel does not take waits until the socket is writable
 
 const (
@@ -20,15 +19,15 @@ var (
 	errSlow = errors.New("too much waits for the connection")
 )
 
-// put sends whole frames. Bytes of a Frame, shared, are kept, others are copied. After an
-// error the connection is no longer what it was: gone, or closed as too slow.
+// put sends b, whole frames. If b is shared's it may be kept; otherwise it is copied.
+// After an error the connection is gone, or was closed as a SlowConsumer.
 func (c *Conn) put(b []byte, shared *Frame) error {
 	l := c.loop
 	l.stats.FramesOut++
 	if l.corked != c || len(l.cork)+len(b) > cap(l.cork) {
 		was := c.state
 		l.uncork()
-		if c.state != was { // the end of the uncorked connection was this one's, too
+		if c.state != was { // the connection that was corked broke, and the Handler ended this one too
 			return errGone
 		}
 	}
@@ -43,7 +42,7 @@ func (c *Conn) put(b []byte, shared *Frame) error {
 	return nil
 }
 
-// enqueue appends to the outbox.
+// enqueue appends b to the outbox, unless too much would wait.
 func (c *Conn) enqueue(b []byte, shared *Frame) error {
 	l := c.loop
 	if c.state == stateOpen && c.out.bytes+len(b) > l.cfg.MaxPendingBytes {
@@ -60,7 +59,7 @@ func (c *Conn) enqueue(b []byte, shared *Frame) error {
 	return nil
 }
 
-// uncork writes what has been gathered.
+// uncork writes what the cork holds.
 func (l *Loop) uncork() {
 	c := l.corked
 	if c == nil {
@@ -72,7 +71,7 @@ func (l *Loop) uncork() {
 	c.transmit(b, nil)
 }
 
-// transmit writes b, before which nothing waits, and keeps what is left.
+// transmit writes b, while nothing waits, and keeps what the kernel does not take.
 func (c *Conn) transmit(b []byte, shared *Frame) error {
 	written := 0
 	for written < len(b) {
@@ -94,7 +93,7 @@ func (c *Conn) transmit(b []byte, shared *Frame) error {
 	return nil
 }
 
-// keep opens the outbox with the rest of b.
+// keep makes the rest of b wait in an outbox.
 func (c *Conn) keep(b []byte, written int, shared *Frame) {
 	l := c.loop
 	c.out = l.getOutbox()
@@ -105,9 +104,9 @@ func (c *Conn) keep(b []byte, written int, shared *Frame) {
 	c.watch()
 }
 
-// expectProgress sets the write deadline anew. What counts as progress is that
-// bytes leave the kernel: a socket is writable only again when a good part of its
-// buffer is free, which with a slow client may take long.
+// expectProgress restarts the write deadline. Progress is that bytes leave the
+// kernel: a socket becomes writable only when a good part of its buffer is free,
+// which takes a slow client long.
 func (c *Conn) expectProgress() {
 	if c.state == stateOpen {
 		c.out.unsent = unsent(c.fd)
@@ -115,7 +114,8 @@ func (c *Conn) expectProgress() {
 	}
 }
 
-// stalled serves a write deadline that has passed.
+// stalled closes the connection, whose write deadline has passed, unless it has made
+// progress.
 func (c *Conn) stalled() {
 	if unsent(c.fd) < c.out.unsent {
 		c.expectProgress()
@@ -124,7 +124,7 @@ func (c *Conn) stalled() {
 	c.Close(SlowConsumer, statusPolicy, "slow consumer")
 }
 
-// writable goes on with the outbox.
+// writable writes from the outbox, a few times at most.
 func (c *Conn) writable() {
 	l := c.loop
 	for range writesPerTurn {
@@ -152,7 +152,7 @@ func (c *Conn) writable() {
 	c.expectProgress()
 }
 
-// flushed follows whenever all output is with the kernel.
+// flushed ends a lingering connection when the kernel has all its output.
 func (c *Conn) flushed() {
 	if c.state != stateLingering {
 		return
@@ -161,7 +161,7 @@ func (c *Conn) flushed() {
 		c.destroy(false)
 		return
 	}
-	shutdownWrite(c.fd) // the peer sees our close frame and the end, whatever it still sends
+	shutdownWrite(c.fd) // the peer sees our last bytes and the end of the stream, whatever it still sends
 }
 
 func (l *Loop) getOutbox() *outbox {
@@ -170,12 +170,12 @@ func (l *Loop) getOutbox() *outbox {
 		l.outboxes = l.outboxes[:n-1]
 		return o
 	}
-	return &outbox{budget: l.purses[OutboxBudget].budget}
+	return &outbox{budget: l.holders[OutboxBudget].budget}
 }
 
-// rank places the connection among those for which output waits.
+// rank updates what the connection holds of OutboxBudget.
 func (c *Conn) rank() {
-	c.loop.purses[OutboxBudget].set(&c.out.held, c.slot, c.out.weight, c.loop.now)
+	c.loop.holders[OutboxBudget].set(&c.out.held, c.slot, c.out.weight, c.loop.now)
 }
 
 // putOutbox takes c's outbox back.
@@ -184,7 +184,7 @@ func (l *Loop) putOutbox(c *Conn) {
 	c.out = nil
 	l.stats.PendingBytes -= int64(o.bytes)
 	o.reset()
-	l.purses[OutboxBudget].set(&o.held, c.slot, 0, l.now)
+	l.holders[OutboxBudget].set(&o.held, c.slot, 0, l.now)
 	if len(l.outboxes) < maxPooled {
 		l.outboxes = append(l.outboxes, o)
 	}

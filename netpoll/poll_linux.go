@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The loop's own descriptors are told apart from connections by generation 0.
+// Generation 0 tells the loop's own descriptors from connections.
 const (
 	wakeID  ID = 0
 	timerID    = ID(1) << 32
@@ -18,12 +18,12 @@ const (
 // maxEvents is how many events one wait returns at most.
 const maxEvents = 256
 
-// poller is the epoll of one loop, with the eventfd that wakes it and the
-// timerfd that ticks. Only wake may be called from another goroutine.
+// poller is the epoll of one loop, with the eventfd that wakes it and the timerfd
+// that ticks. Only wake may be called from another goroutine.
 //
-// The epoll is waited for through Go's runtime poller, so that an idle loop
-// holds no thread, and asked with epoll_wait(0), which never blocks and can
-// therefore be a raw system call.
+// It waits for the epoll through Go's runtime poller, so that an idle loop holds no
+// thread. epoll_wait is called without a timeout: it never blocks, and can be a raw
+// system call.
 type poller struct {
 	file   *os.File // owns the epoll descriptor
 	raw    syscall.RawConn
@@ -61,8 +61,8 @@ func newPoller() (*poller, error) {
 	return p, nil
 }
 
-// watchOwn creates the eventfd and the timerfd. The eventfd is edge-triggered:
-// every write is an edge, so nobody needs to read it.
+// watchOwn creates the eventfd and the timerfd. The eventfd is edge-triggered: every
+// write is an edge, so it need not be read.
 func (p *poller) watchOwn() (err error) {
 	if p.wakefd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return fmt.Errorf("eventfd: %w", err)
@@ -83,7 +83,7 @@ func (p *poller) watchOwn() (err error) {
 	return nil
 }
 
-// wait returns the events that are there; with block it waits for the first.
+// wait returns the events that have come. If block is true, it waits for the first.
 func (p *poller) wait(block bool) ([]unix.EpollEvent, error) {
 	if block {
 		if err := p.raw.Read(p.poll); err != nil {
@@ -98,7 +98,7 @@ func (p *poller) wait(block bool) ([]unix.EpollEvent, error) {
 	return p.events[:max(p.n, 0)], nil
 }
 
-// wake makes a wait return.
+// wake makes wait return.
 func (p *poller) wake() {
 	one := uint64(1)
 	syscall.RawSyscall(unix.SYS_WRITE, uintptr(p.wakefd), uintptr(unsafe.Pointer(&one)), 8)

@@ -7,16 +7,14 @@ import (
 	"time"
 )
 
-// Reload checks cfg as New does and returns what puts it into force; until that is
-// called nothing changes. Apply returns when every loop works by the new
-// configuration, or has ended. Calls of it must not overlap, and must not come
-// from a loop.
+// Reload checks cfg as New does. Nothing changes until apply is called, which returns
+// when every loop works by the new configuration, or has ended. Calls of apply must
+// not overlap, and must not come from a loop.
 //
-// What a server is built on stays as it is: Handler, Loops, Path, SocketBuffer, Failed
-// and Log.
-// No connection ends because of a reload. Sizes count from the next frame on; a
-// timeout that has become shorter counts for those who wait already, a longer one
-// from their next wait on; compression is what was agreed on in the handshake.
+// Handler, Loops, Path, SocketBuffer, Failed and Log stay as they are.
+// No connection ends because of a reload. A size counts from the next frame on. A
+// shorter timeout counts for connections that wait already, a longer one from their
+// next wait on. Open connections keep the compression that they agreed on.
 func (s *Server) Reload(cfg Config) (apply func(), err error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
@@ -42,12 +40,12 @@ func (s *Server) reload(cfg *Config) {
 			continue
 		}
 		var slot uint32
-		l.Post(func(l *Loop) bool { return l.shorten(&slot) }) // fails where the loop has ended, which is as well
+		l.Post(func(l *Loop) bool { return l.shorten(&slot) }) // fails if the loop has ended: it has no connections then
 	}
 	loops.Wait()
 }
 
-// configure makes cfg the configuration that the loop works by.
+// configure puts cfg into force for the loop.
 func (l *Loop) configure(cfg *Config) {
 	l.cfg = cfg
 	l.kernel.configure(cfg)
@@ -65,13 +63,13 @@ func (l *Loop) configure(cfg *Config) {
 	}
 }
 
-// shortenBudget is how many slots are looked at in one turn.
+// shortenBudget is how many slots shorten looks at in one turn.
 const shortenBudget = 4096
 
-// shorten lets nobody wait longer than a new timeout says, from slot on, some in
-// each turn. While it goes on, who waits behind a longer deadline in a queue may
-// be served late; in the end the queues are in order again, for what is due later
-// than by the new timeout is due by it.
+// shorten moves deadlines that are later than a new timeout allows, from slot on,
+// some in each turn. Meanwhile a queue may be out of order, and a connection behind
+// a longer deadline expire late. At the end each queue is in order again: what was
+// due later than the new timeout allows is due by it.
 func (l *Loop) shorten(slot *uint32) (more bool) {
 	for n := 0; n < shortenBudget && *slot < l.slots; n++ {
 		d := &l.conns.At(*slot).deadline

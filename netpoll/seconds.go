@@ -1,34 +1,34 @@
 package netpoll
 
-// Deadlines are judged in seconds in which the loop ran. A process that was stopped
-// (SIGSTOP, a virtual machine that was paused, a host without a free processor) has
-// not heard what clients sent meanwhile, and must not judge them before it has. So
+// Deadlines count the seconds in which the loop ran. A process that was stopped
+// (SIGSTOP, a paused virtual machine, a host without a free processor) has not read
+// what clients sent meanwhile, and must read it before it judges them. So
 //
-//   - of several seconds that have passed since the last tick one counts, and
-//   - its work is done only when everything that was ready when it came has been
-//     read once.
+//   - if several seconds have passed since the last tick, one counts, and
+//   - its work is done only after all connections that were ready when it came have
+//     been read once.
 
-// seconds is the passing of time, as a loop sees it. It is a pure state machine.
+// seconds says when a second counts for a loop. It is a pure state machine.
 type seconds struct {
-	due    bool   // a second has passed that is not in Loop.now
-	missed uint32 // seconds before it that do not count
-	unread int64  // events to be served before it counts
+	due    bool   // a second has passed that Loop.now does not count yet
+	missed uint32 // seconds before it, which do not count
+	unread int64  // how many events must be served before it counts
 }
 
-// passed notes that the timer has counted n seconds since the last time. As many
-// connections as there are may have something to read.
+// passed notes that the timer has counted n seconds since the last call. Each of the
+// connections may have input.
 func (s *seconds) passed(n uint32, connections int64) {
-	if s.due { // the one before is still waited for
+	if s.due { // the one before does not count yet
 		s.missed += n
 		return
 	}
 	s.due, s.missed, s.unread = true, n-1, connections
 }
 
-// caughtUp takes in that the events of one wait have been served, and reports true
-// once the second counts. Fewer than a wait can return are all there were. Of more,
-// epoll tells in turn: after as many events as there are connections each has been
-// served.
+// caughtUp notes that the events of one wait have been served, and reports whether
+// the second counts now. It does if there were fewer events than a wait can return:
+// then no more connections were ready. Otherwise epoll reports connections in turn,
+// and after as many events as there are connections each has been served.
 func (s *seconds) caughtUp(served int) bool {
 	s.unread -= int64(served)
 	if served == maxEvents && s.unread > 0 {

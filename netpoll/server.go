@@ -24,37 +24,37 @@ type Config struct {
 	Loops             int           // event loops; 0: one for each processor (GOMAXPROCS), at most MaxLoops
 	Path              string        // the client path; default "/ws"; "/ws/" is accepted beside "/ws"
 	MaxHeaderBytes    int           // of a request head; default 32 KiB
-	AcceptRate        int           // connections a second that are taken from the listeners; the others wait in the backlog; 0: no limit
-	AcceptBurst       int           // that are taken at once; default: one second's worth
-	MaxHandshaking    int           // request heads that may be incomplete; one more drops the oldest; shared out evenly among the loops; 0: no limit
+	AcceptRate        int           // connections accepted a second; the others wait in the backlog; 0: no limit
+	AcceptBurst       int           // connections accepted at once; default: one second's worth
+	MaxHandshaking    int           // incomplete request heads; one more drops the oldest; each loop has an equal part; 0: no limit
 	HandshakeTimeout  time.Duration // for a whole request head; default 10 s
 	MaxMessageSize    int64         // bytes of a message; default 1 MiB
 	MaxAssemblyMemory int64         // MessageBudget; default 256 MiB
 	HeaderMemory      int64         // HeaderBudget; default 128 MiB
 	OutboxMemory      int64         // OutboxBudget; default 256 MiB
 	SocketMemory      int64         // SocketBudget; 0: no limit but the kernel's
-	SocketBuffer      int           // bytes that the kernel may hold for a client in each direction, its overhead apart; 0: as it likes
-	MaxPendingBytes   int           // bytes that wait for one connection; default 1 MiB
-	WriteTimeout      time.Duration // in which some of these must leave; default 30 s
+	SocketBuffer      int           // bytes that the kernel may hold for a client in each direction, without its overhead; 0: the kernel decides
+	MaxPendingBytes   int           // bytes that may wait for one connection; default 1 MiB
+	WriteTimeout      time.Duration // in which some of these must leave the kernel; default 30 s
 	CloseTimeout      time.Duration // from our close frame to the end of TCP; default 5 s
 
 	Compression          bool // agree on permessage-deflate (RFC 7692), without context takeover, with clients that offer it
-	CompressionThreshold int  // bytes of a message from which on it is compressed; default 256
+	CompressionThreshold int  // bytes; smaller messages are not compressed; default 256
 
 	// HandOff decides about a request whose path is not the client path: true
 	// gives the connection to the Listener of Server.HandedOff, false answers
 	// 403. It runs on a loop and must not block. nil answers 404 to all.
 	HandOff func(peer netip.AddrPort, path []byte) bool
 
-	// Received is told how many bytes have been read of an open connection, frame
-	// headers included, when what they hold has been delivered. It may do what a
-	// Handler method may. nil: nobody is told. What comes in one packet with the
-	// opening handshake is not counted.
+	// Received, if not nil, is told how many bytes have been read of an open
+	// connection, frame headers included, after their messages have been delivered.
+	// It may do what a Handler method may. Bytes that come in one packet with the
+	// opening handshake do not count.
 	Received func(c *Conn, bytes int)
 
-	// Failed is told that a loop, or the accepting of connections, has ended for
-	// good, for a reason that should not occur: the process had better end. It runs
-	// on a goroutine of the server's and must not block. Default: an error in Log.
+	// Failed is told that a loop, or the acceptor, has failed for good, which should
+	// never happen: the process should end. It runs on a goroutine of the server and
+	// must not block. Default: an error in Log.
 	Failed func(err error)
 
 	Log zerolog.Logger
@@ -63,14 +63,14 @@ type Config struct {
 // Server owns the listeners and the loops.
 type Server struct {
 	cfg       Config                 // as New was given it
-	inForce   atomic.Pointer[Config] // as last reloaded; the loops have copies of this pointer
+	inForce   atomic.Pointer[Config] // as last reloaded; each loop has a copy of this pointer
 	loops     []*Loop
 	acceptor  *acceptor
 	handedOff *handOffListener
 	pressure  atomic.Bool
 	deflater  wire.Deflater
 	ledger    ledger
-	deflating [wire.MaxWindowBits + 1]atomic.Int64 // open connections that agreed on compression, by the window's bits
+	deflating [wire.MaxWindowBits + 1]atomic.Int64 // how many open connections agreed on compression, by the window's bits
 
 	running sync.WaitGroup // the loops' goroutines
 	started bool
@@ -98,7 +98,7 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// complete fills in defaults and refuses what cannot work.
+// complete fills in defaults, and returns an error for what cannot work.
 func (cfg *Config) complete() error {
 	if cfg.Handler == nil {
 		return errors.New("netpoll: Config.Handler is missing")
@@ -137,8 +137,8 @@ func (cfg *Config) complete() error {
 	return nil
 }
 
-// Listen binds a TCP address such as ":40010" (IPv4 and IPv6) or
-// "127.0.0.1:0". Connections are accepted from Start on; Listen must come before.
+// Listen binds a TCP address such as ":40010" (IPv4 and IPv6) or "127.0.0.1:0". It
+// must be called before Start, which begins to accept connections.
 func (s *Server) Listen(addr string) (net.Addr, error) {
 	bound, err := s.acceptor.listen(addr)
 	if err == nil && s.handedOff.addr == nil {
@@ -147,9 +147,8 @@ func (s *Server) Listen(addr string) (net.Addr, error) {
 	return bound, err
 }
 
-// Inherit takes a listener that another process, such as systemd, has bound,
-// instead of Listen or beside it. The server closes it in the end, and after an
-// error too.
+// Inherit adds a listener that another process, such as systemd, has bound. The
+// server owns it from then on, even if Inherit fails.
 func (s *Server) Inherit(ln *net.TCPListener) error {
 	if err := s.acceptor.inherit(ln); err != nil {
 		return errors.Join(err, ln.Close())
@@ -176,17 +175,17 @@ func (s *Server) StopAccepting() {
 	}
 }
 
-// ErrStuck is part of what Stop returns where a loop does not end.
+// ErrStuck is in the error of Stop if a loop does not end.
 var ErrStuck = errors.New("netpoll: an event loop hangs")
 
-// stuckAfter is how long a loop that is to end at once has for that.
+// stuckAfter is how long Stop waits for loops that are to end at once.
 const stuckAfter = 2 * time.Second
 
-// Stop ends all connections that are left, with a close frame, then the loops. It
-// returns when their goroutines are gone; with ctx's error if it had to drop
-// connections whose close handshake was not through; with ErrStuck two seconds later
-// if a loop hangs in a call of the Handler or a task. It implies StopAccepting, and
-// ends the listener of HandedOff.
+// Stop closes the listeners and all connections, with a close frame, and ends the
+// loops and the listener of HandedOff. It returns when the loops' goroutines have
+// ended. When ctx is done it drops the connections that are left, and returns ctx's
+// error; if a loop hangs in a Handler method or a task, it returns ErrStuck as well,
+// two seconds later.
 func (s *Server) Stop(ctx context.Context) error {
 	s.StopAccepting()
 	defer s.handedOff.Close()
@@ -198,7 +197,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	}
 	for _, l := range s.loops {
 		var slot uint32
-		l.PostContext(ctx, func(l *Loop) bool { return l.shut(&slot) }) // fails where the loop has ended, or is abandoned in a moment
+		l.PostContext(ctx, func(l *Loop) bool { return l.shut(&slot) }) // fails if the loop has ended, or ctx is done: then it is abandoned below
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -224,37 +223,37 @@ func (s *Server) Stop(ctx context.Context) error {
 	}
 }
 
-// HandedOff is the listener that yields the connections that HandOff let
-// through, their bytes unread. It ends with Stop.
+// HandedOff is the listener of the connections that Config.HandOff let through. They
+// begin with the request head. It ends with Stop.
 func (s *Server) HandedOff() net.Listener { return s.handedOff }
 
 // Loops returns the loops, by index.
 func (s *Server) Loops() []*Loop { return s.loops }
 
-// atOnce is the context of those who do not wait.
+// atOnce is a context that is done: PostContext then does not wait.
 var atOnce = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }()
 
-// SetPressure stops the reading of all open connections, or lets it go on. It may
-// be called from any goroutine, with on from a loop's too.
+// SetPressure stops reading from all open connections, or goes on with it. It may be
+// called from any goroutine; if on is true, from a loop's too.
 func (s *Server) SetPressure(on bool) {
 	s.pressure.Store(on)
 	if on {
 		return
 	}
 	for _, l := range s.loops {
-		l.PostContext(atOnce, (*Loop).relieve) // where there is no room the next tick does it
+		l.PostContext(atOnce, (*Loop).relieve) // if there is no room, the next tick does it
 	}
 }
 
-// Compress prepares f, which must not have been sent yet, for the connections that
-// agreed on compression: once for all whose parameters are alike. It runs on the
-// caller's goroutine and does nothing where it would not pay: for control frames,
-// below Config.CompressionThreshold, or where nobody agreed. A connection for which
-// f is not prepared gets it uncompressed.
+// Compress compresses f for the connections that agreed on compression: once for all
+// whose parameters are alike. It must be called before f is sent, and runs on the
+// caller's goroutine. It does nothing for control frames, for messages smaller than
+// Config.CompressionThreshold, and if nobody agreed on compression. Connections for
+// which f has not been compressed get it as it is.
 func (s *Server) Compress(f *Frame) {
 	cfg := s.inForce.Load()
 	if !cfg.Compression || f.wire.OpCode().IsControl() || len(f.wire.Payload()) < cfg.CompressionThreshold {
@@ -267,8 +266,8 @@ func (s *Server) Compress(f *Frame) {
 	}
 }
 
-// Turns is how often each loop has turned, as last shown. A loop that is well
-// turns every second, even if nothing happens.
+// Turns is how many turns each loop has had, as last published. A healthy loop has
+// one every second, even if nothing happens.
 func (s *Server) Turns() []uint64 {
 	turns := make([]uint64, len(s.loops))
 	for i, l := range s.loops {
@@ -277,7 +276,7 @@ func (s *Server) Turns() []uint64 {
 	return turns
 }
 
-// Stats returns the counters of all loops, added up. It disturbs no loop.
+// Stats returns the sums of all loops' counters, as last published.
 func (s *Server) Stats() Stats {
 	sum := Stats{AcceptErrors: s.acceptor.failures(), AcceptWaits: s.acceptor.waits.Load()}
 	for _, l := range s.loops {

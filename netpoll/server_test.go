@@ -530,7 +530,7 @@ func TestPressureStopsAllReadingAndLetsItGoOn(t *testing.T) {
 }
 
 // What a connection has sent may be here already when it may go on: under pressure it
-// stays where it is, and where pressure comes back that is the end of going on.
+// stays where it is; if pressure comes back, reading stops again.
 func TestWhatIsHereAlreadyWaitsForTheEndOfPressureToo(t *testing.T) {
 	h := newRecorder()
 	var s *Server

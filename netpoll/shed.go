@@ -1,23 +1,23 @@
 package netpoll
 
-// A connection that sends no request head, or one byte of it now and then, costs
-// little but its descriptor, and that it can keep for HandshakeTimeout. When it
-// gets in the way of others it goes at once: the oldest first, since the head of
-// an honest client follows its connection closely.
+// A connection that sends no request head, or a byte of it now and then, costs little
+// but a descriptor, for HandshakeTimeout. If others need its place it is closed at
+// once. The oldest goes first: an honest client sends its head as soon as it has
+// connected.
 
 const (
-	shedAtOnce = 128 // handshakes that a shortage of descriptors ends, for each loop
-	shedAge    = 2   // ticks, so that a handshake has had at least a second
+	shedAtOnce = 128 // handshakes that each loop ends if descriptors are short
+	shedAge    = 2   // ticks: a handshake has at least a second
 )
 
-// makeRoom ends the oldest handshakes until one more may begin.
+// makeRoom ends the oldest handshakes, until there is room for one more.
 func (l *Loop) makeRoom() {
 	for l.stats.Handshaking >= l.maxHandshakes {
 		l.dropOldest()
 	}
 }
 
-// shed ends handshakes that have had their time, since descriptors are short.
+// shed ends old handshakes, since descriptors are short.
 func (l *Loop) shed() (more bool) {
 	q := &l.deadlines[handshakeDeadline]
 	for range shedAtOnce {
@@ -33,8 +33,8 @@ func (l *Loop) shed() (more bool) {
 	return false
 }
 
-// dropOldest ends the handshake that began first, unless what is missing of its
-// head has arrived meanwhile and nobody has come to read it yet.
+// dropOldest ends the handshake that began first, unless the rest of its head has
+// arrived and was only not read yet.
 func (l *Loop) dropOldest() {
 	c := l.conns.At(l.deadlines[handshakeDeadline].head)
 	l.readable(c)

@@ -9,39 +9,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the kernel holds for a socket, sent and not taken or arrived and not read,
-// is no memory of the process, but a cgroup counts it, and to the kernel a client
-// that never reads is worth megabytes. Nobody is told of it, so a loop looks at its
-// sockets when enough has been written, or stopped being read, since the last look
-// that Config.SocketMemory may be over. Most gateways never look.
+// What the kernel holds for a socket, sent and not acknowledged or arrived and not
+// read, is not memory of the process, but a cgroup counts it, and for a client that
+// never reads the kernel holds megabytes. The kernel does not report it, so a loop
+// measures its sockets if enough has been written, or is not read, since the last
+// time that Config.SocketMemory may be exceeded. Most gateways never do.
 //
-// Past the bound those go that have held much for a second and more and take
-// nothing of it, largest first; past twice the bound the largest, whoever they are.
+// If it is exceeded, sockets that have held much for a second and taken nothing are
+// closed, the largest first; if twice the bound is exceeded, the largest, whether
+// they take something or not.
 
 const (
-	smallSocket   = 16 << 10 // bytes that a socket may hold without being noted
-	socketsAtOnce = 1024     // looked at in a turn: some 300 µs
-	forgetTicks   = 10       // after which what was found is looked at anew, though nothing says that it is more
-	stalledTicks  = 2        // so that a socket has been stalled for a second at the least
+	smallSocket   = 16 << 10 // bytes; sockets that hold less are not noted
+	socketsAtOnce = 1024     // measured in a turn: some 300 µs
+	forgetTicks   = 10       // after which sockets are measured again, though no more has been written
+	stalledTicks  = 2        // so that a socket has been stalled for at least a second
 )
 
-// kernelWatch is a loop's view of what the kernel holds for its connections.
+// kernelWatch is what a loop knows of the memory that the kernel holds for its
+// connections.
 type kernelWatch struct {
-	share   int64  // of Config.SocketMemory; 0: nobody looks
-	mark    uint64 // of Stats.BytesOut: when to look next
-	looking bool
-	slot    uint32 // where the look has come to
-	sum     int64  // of this look so far
-	held    int64  // found by the last look
-	tick    uint32 // of that
+	share   int64  // the loop's part of Config.SocketMemory; 0: it is not measured
+	mark    uint64 // measure next when Stats.BytesOut is that much
+	looking bool   // a measurement is under way
+	slot    uint32 // the next one to measure
+	sum     int64  // of the measurement under way
+	held    int64  // by the last measurement
+	tick    uint32 // when that was
 	notes   map[uint32]socketNote
 }
 
-// socketNote is what is known of a socket that holds much.
+// socketNote is about a socket that holds much.
 type socketNote struct {
-	gen, tick uint32 // tick: when it last took something, or was first seen
+	gen, tick uint32 // tick: when it last held less, or was first seen
 	bytes     int64
-	unread    bool // most of it has arrived and is not read
+	unread    bool // most of it is input that is not read
 }
 
 // configure sets the bound.
@@ -50,7 +52,8 @@ func (w *kernelWatch) configure(cfg *Config) {
 	w.mark = 0
 }
 
-// watchSockets is called in each turn. ticked says that a second has passed.
+// watchSockets measures some sockets in each turn, if it is time to. ticked says that
+// a second has passed.
 func (l *Loop) watchSockets(ticked bool) {
 	w := &l.kernel
 	switch {
@@ -102,7 +105,7 @@ func (l *Loop) lookAtSocket(w *kernelWatch, c *Conn) {
 	w.notes[c.slot] = note
 }
 
-// relieveKernel ends connections until what the kernel holds is within the bound.
+// relieveKernel ends connections until the kernel holds no more than it may.
 func (l *Loop) relieveKernel(w *kernelWatch) {
 	slots := make([]uint32, 0, len(w.notes))
 	for slot := range w.notes {
@@ -129,12 +132,12 @@ func (l *Loop) relieveKernel(w *kernelWatch) {
 		} else {
 			c.Close(SlowConsumer, statusPolicy, "slow consumer")
 		}
-		c.destroy(true) // what the kernel holds is free only then
+		c.destroy(true) // or the kernel would hold the memory on
 	}
 }
 
-// socketMemory is what the kernel holds for a socket, its own overhead included:
-// arrived and not read, and sent and not acknowledged.
+// socketMemory is how many bytes the kernel holds for a socket, with its own
+// overhead: arrived and not read, and sent and not acknowledged.
 func socketMemory(fd int32) (in, out int64) {
 	const ( // indices of linux/sock_diag.h
 		rmemAlloc  = 0
@@ -145,7 +148,7 @@ func socketMemory(fd int32) (in, out int64) {
 	size := uint32(unsafe.Sizeof(info))
 	_, _, errno := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
 		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
-	if errno != 0 { // not a kernel of the last years: nothing is known
+	if errno != 0 { // an old kernel does not know SO_MEMINFO
 		return 0, 0
 	}
 	return int64(info[rmemAlloc]), int64(info[wmemQueued])

@@ -4,11 +4,11 @@ package netpoll
 type Stats struct {
 	Accepted        uint64 // connections taken from the listeners
 	AcceptErrors    uint64 // accept failures, descriptor limit included
-	AcceptWaits     uint64 // times that connections had to wait for Config.AcceptRate
+	AcceptWaits     uint64 // how often connections had to wait for Config.AcceptRate
 	HandshakeErrors uint64 // requests answered with 4xx by this package
 	HandshakeExpiry uint64 // heads that did not arrive in time
-	HandshakeDrops  uint64 // heads that did not arrive before their place was needed for others
-	CloseExpiry     uint64 // close handshakes, and refusals, that were cut off after Config.CloseTimeout
+	HandshakeDrops  uint64 // heads that were not complete when others needed their place
+	CloseExpiry     uint64 // close handshakes and refusals that Config.CloseTimeout cut off
 	HandedOff       uint64 // connections given to HandedOff
 	Upgraded        uint64
 	Refused         uint64 // by the Handler's verdict
@@ -16,15 +16,15 @@ type Stats struct {
 
 	FramesIn, MessagesIn, BytesIn  uint64 // BytesIn: socket bytes, heads included
 	ReadsIn                        uint64 // read calls
-	BytesUnread                    uint64 // of connections that ended while their reading was stopped: read, but not decoded
+	BytesUnread                    uint64 // read, but not decoded, since the connection ended while reading was stopped
 	FramesOut, WritesOut, BytesOut uint64 // frames queued, write calls, bytes that the kernel took
 	Pauses                         uint64
-	PausedSeconds                  uint64 // of all connections together, that their reading was stopped
+	PausedSeconds                  uint64 // for which reading was stopped, of all connections together
 	Turns                          uint64 // of the loops
 	Descriptors, Open, Handshaking int64  // gauges: connection descriptors; open; head not complete
 	Closing, Paused                int64  // gauges: close handshake under way; reading stopped
 	Parked                         int64  // gauge: handshakes whose decision is postponed
-	PendingBytes, AssemblyBytes    int64  // gauges: outboxes; messages in part
+	PendingBytes, AssemblyBytes    int64  // gauges: in outboxes; in messages that are not complete
 	Tasks                          int64  // gauge: in mailboxes
 
 	Budgets [Budgets]BudgetStats // of the whole server

@@ -28,7 +28,7 @@ import (
 type outcome struct {
 	messages []string        // "text:…" and "binary:…"
 	pongs    []string        // payloads
-	code     ws.StatusCode   // of the end: the peer's, the one sent for a violation, or 1006 where the stream just ended
+	code     ws.StatusCode   // of the end: the peer's, the one sent for a violation, or 1006 if the stream just ended
 	reason   string          // the peer's
 	answers  []ws.StatusCode // codes of the close frames that were sent
 }
@@ -382,7 +382,7 @@ func (s *subject) decode(t *testing.T, stream, pieces []byte) outcome {
 	c.broken()
 	drain()
 	if st := &l.stats; s.ends != 1 || st.Descriptors != 0 || st.Open != 0 || st.Closing != 0 || st.PendingBytes != 0 || l.srv.ledger.all[MessageBudget].used.Load() != 0 || l.srv.ledger.all[OutboxBudget].used.Load() != 0 || c.in != nil || c.out != nil {
-		t.Fatalf("ended %d times, %d bytes in part, %+v", s.ends, l.purses[MessageBudget].held, *st)
+		t.Fatalf("ended %d times, %d bytes in part, %+v", s.ends, l.holders[MessageBudget].held, *st)
 	}
 	s.pongs, s.answers = answersIn(t, out)
 	return s.outcome

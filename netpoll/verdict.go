@@ -13,7 +13,7 @@ type Verdict struct {
 	Status      int           // 0 accepts; otherwise the HTTP status that refuses
 	Reason      string        // one line for the body of a refusal
 	RetryAfter  time.Duration // sent with a refusal when above 0, rounded up to seconds
-	Body        *Body         // of a refusal, instead of Reason; nil: none
+	Body        *Body         // of a refusal, instead of Reason; may be nil
 	Subprotocol string        // selected on acceptance; "" selects none
 
 	// Pending postpones the decision: the handshake is parked until Loop.Unpark
@@ -21,13 +21,13 @@ type Verdict struct {
 	Pending bool
 }
 
-// Body is the content of a refusal that somebody else has written.
+// Body is the content of a refusal, sent as it is.
 type Body struct {
-	Type    string // Content-Type; "" for none. What cannot be in a header is replaced by blanks.
+	Type    string // Content-Type; "" for none. Bytes that cannot be in a header become blanks.
 	Content []byte
 }
 
-// appendRefusal appends the answer for a verdict that refuses.
+// appendRefusal appends the response of a verdict that refuses.
 func (v *Verdict) appendRefusal(dst []byte) []byte {
 	text := v.Reason
 	if text == "" {

@@ -11,7 +11,7 @@ import (
 // charset is a set of bytes.
 type charset [256]bool
 
-// The sets that the grammar of a request head is made of.
+// The sets of bytes in the grammar of a request head.
 var (
 	tokenByte   = charsetWhere(httptoken.IsByte)
 	digitByte   = charsetOf(digits)
@@ -52,7 +52,7 @@ func (s *charset) firstNotIn(b []byte) int {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// isBlank is what RFC 9110, 5.6.3, calls OWS.
+// isBlank reports whether c is optional whitespace (RFC 9110, 5.6.3, OWS).
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
 func trimBlanks(b []byte) []byte {
@@ -65,7 +65,7 @@ func trimBlanks(b []byte) []byte {
 	return b
 }
 
-// nameByte names a byte that is not where it may be.
+// nameByte names a byte for a message that it must not be there.
 func nameByte(c byte) string {
 	switch {
 	case c == 0:
@@ -83,7 +83,7 @@ func nameByte(c byte) string {
 	}
 }
 
-// quoteShort quotes the beginning of b for a message to whoever sent it.
+// quoteShort quotes the first bytes of b for a message to its sender.
 func quoteShort(b []byte) string {
 	const most = 32
 	if len(b) > most {

@@ -7,7 +7,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// maxReason is the room for the reason in a close frame, behind the code.
+// maxReason is how many bytes the reason in a close frame may have, behind the code.
 const maxReason = ws.MaxControlFramePayloadSize - 2
 
 var (
@@ -17,7 +17,7 @@ var (
 )
 
 // ParseClosePayload takes the unmasked payload of a close frame apart. Code is
-// 1005 where there is none (RFC 6455, 7.1.5).
+// 1005 if it has none (RFC 6455, 7.1.5).
 func ParseClosePayload(p []byte) (code ws.StatusCode, reason string, v *Violation) {
 	if len(p) == 0 {
 		return ws.StatusNoStatusRcvd, "", nil
@@ -36,8 +36,8 @@ func ParseClosePayload(p []byte) (code ws.StatusCode, reason string, v *Violatio
 }
 
 // mayBeSent reports whether a close frame may carry code: RFC 6455, 7.4, and the
-// codes 1012 to 1014 that were registered with IANA after it. 1004 to 1006 and
-// 1015 are reserved and never on the wire.
+// codes 1012 to 1014, which were registered with IANA later. 1004 to 1006 and 1015
+// are reserved and never sent.
 func mayBeSent(code ws.StatusCode) bool {
 	switch {
 	case code < 1000:

@@ -1,9 +1,9 @@
 package wire
 
-// DeflateParams is what a connection agreed on about permessage-deflate
-// (RFC 7692). The zero value is a connection without it.
+// DeflateParams is what client and server agreed on about permessage-deflate (RFC
+// 7692). The zero value is a connection without it.
 //
-// Context takeover is never agreed on, in neither direction: each message is
+// We never agree on context takeover, in either direction: each message is
 // compressed by itself, so that an idle connection keeps no window.
 type DeflateParams struct {
 	WindowBits uint8 // of what we send: it refers back at most 1<<WindowBits bytes; 0: no compression
@@ -17,16 +17,15 @@ const (
 	MaxWindowBits = 15
 )
 
-// NegotiateDeflate answers the extensions that the client offers: with the first
-// offer of permessage-deflate that can be accepted, in the order of the client's
-// preference. Response is the value of the Sec-WebSocket-Extensions header of the
-// 101, "" where nothing is accepted, which is no error; err is a field that breaks
-// the grammar.
+// NegotiateDeflate accepts the first offer of permessage-deflate that it can, in the
+// order of the client's preference. Response is the value of Sec-WebSocket-Extensions
+// in the 101; "" if it accepts none, which is no error. It returns an error if a
+// field breaks the grammar.
 //
 // RFC 7692, 7.1.1.1 and 7.1.1.2: a server may answer with both
 // no_context_takeover parameters whether they were offered or not. It never needs
-// to answer client_max_window_bits (7.1.2.2): a message from a window of any size
-// can be decompressed.
+// to answer client_max_window_bits (7.1.2.2), since it can decompress messages from
+// a window of any size.
 func NegotiateDeflate(r *Request) (p DeflateParams, response string, err *HandshakeError) {
 	for i := range r.Fields {
 		if !r.Fields[i].is("Sec-WebSocket-Extensions") {
@@ -46,15 +45,15 @@ func NegotiateDeflate(r *Request) (p DeflateParams, response string, err *Handsh
 	return p, response, nil
 }
 
-// errExtensions: RFC 6455, 9.1: who receives a value that does not conform to
-// the grammar MUST fail the connection.
+// errExtensions: RFC 6455, 9.1: a server that receives a value that does not
+// conform to the grammar MUST fail the connection.
 var errExtensions = badRequest("Sec-WebSocket-Extensions is not a list of extensions")
 
 // deflateOffer is one element of the client's list.
 type deflateOffer struct {
-	declined   bool // another extension, or one of the reasons of RFC 7692, 7.1
+	declined   bool // it is another extension, or RFC 7692, 7.1, demands it
 	given      [deflateParamCount]bool
-	windowBits uint8 // server_max_window_bits, where given
+	windowBits uint8 // server_max_window_bits, if given
 }
 
 const (
@@ -65,8 +64,8 @@ const (
 	deflateParamCount
 )
 
-// deflateParamNames are compared as they are: of the many clients none writes
-// them in another case, and RFC 7692 does not say that they could.
+// deflateParamNames are compared with regard to case: no client is known that writes
+// them otherwise, and RFC 7692 does not say that they may.
 var deflateParamNames = [deflateParamCount]string{
 	"server_no_context_takeover", "client_no_context_takeover", "server_max_window_bits", "client_max_window_bits",
 }
@@ -112,7 +111,7 @@ func parseWindowBits(value []byte) (bits uint8, ok bool) {
 	return 0, false
 }
 
-// accept returns the window of what we send, and the answer.
+// accept returns the window of what we send, and the response.
 func (o *deflateOffer) accept() (windowBits uint8, response string) {
 	if o.given[serverMaxWindowBits] {
 		return o.windowBits, deflateResponses[o.windowBits]
@@ -122,7 +121,7 @@ func (o *deflateOffer) accept() (windowBits uint8, response string) {
 
 const deflateResponse = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
-// deflateResponses are the answers to offers with server_max_window_bits.
+// deflateResponses are the responses to offers with server_max_window_bits.
 var deflateResponses = [MaxWindowBits + 1]string{
 	8:  deflateResponse + "; server_max_window_bits=8",
 	9:  deflateResponse + "; server_max_window_bits=9",
@@ -134,9 +133,9 @@ var deflateResponses = [MaxWindowBits + 1]string{
 	15: deflateResponse + "; server_max_window_bits=15",
 }
 
-// extensionScanner takes the value of a Sec-WebSocket-Extensions field apart
-// (RFC 6455, 9.1). That grammar is RFC 2616's: blanks may stand between any two
-// elements of it, and a list may have empty elements.
+// extensionScanner scans the value of a Sec-WebSocket-Extensions field (RFC 6455,
+// 9.1). Its grammar is in the terms of RFC 2616: blanks may stand between any two
+// elements, and elements of a list may be empty.
 type extensionScanner struct {
 	rest []byte
 }
@@ -147,8 +146,8 @@ func (s *extensionScanner) skipCommas() {
 	}
 }
 
-// extension scans extension-token *( ";" extension-param ) and what ends it. ok is
-// false where that is not what is there.
+// extension scans extension-token *( ";" extension-param ), up to a comma or the end.
+// ok is false if there is something else.
 func (s *extensionScanner) extension() (o deflateOffer, ok bool) {
 	name := s.token()
 	o.declined = string(name) != "permessage-deflate"
@@ -168,12 +167,12 @@ func (s *extensionScanner) extension() (o deflateOffer, ok bool) {
 }
 
 // value scans ( token | quoted-string ); the value of the latter, after
-// unescaping, must be a token too. It returns nothing where there is none.
+// unescaping, must be a token too. It returns nothing if there is neither.
 func (s *extensionScanner) value() []byte {
 	if len(s.rest) == 0 || s.rest[0] != '"' {
 		return s.token()
 	}
-	var value []byte // quoted values are rare, and short
+	var value []byte // allocates, but quoted values are rare, and short
 	for i := 1; i < len(s.rest); i++ {
 		c := s.rest[i]
 		if c == '"' {

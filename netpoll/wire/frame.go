@@ -14,13 +14,13 @@ type Frame struct {
 }
 
 // EncodeFrame encodes an unfragmented frame and copies payload. A control frame's
-// payload is at most 125 bytes (RFC 6455, 5.5); that is up to the caller.
+// payload is at most 125 bytes (RFC 6455, 5.5), which the caller must check.
 func EncodeFrame(op ws.OpCode, payload []byte) Frame {
 	b := AppendFrameHeader(make([]byte, 0, MaxServerHeader+len(payload)), op, len(payload))
 	return Frame{encoded: append(b, payload...), header: len(b)}
 }
 
-// EncodeCloseFrame encodes a close frame. Reason is cut at a rune boundary to 123
+// EncodeCloseFrame encodes a close frame. It cuts reason at a rune boundary to 123
 // bytes. Code 1005 stands for a close frame without code and reason (RFC 6455,
 // 7.1.5), and is never sent itself.
 func EncodeCloseFrame(code ws.StatusCode, reason string) Frame {
@@ -32,7 +32,7 @@ func EncodeCloseFrame(code ws.StatusCode, reason string) Frame {
 	return EncodeFrame(ws.OpClose, append(payload, CutReason(reason)...))
 }
 
-// FrameOf is the Frame that encoded holds, which it keeps.
+// FrameOf returns a Frame that is encoded already. It keeps encoded.
 func FrameOf(encoded []byte) Frame { return Frame{encoded: encoded, header: headerLen(encoded)} }
 
 // Len is the size of the encoded frame in bytes.
@@ -47,8 +47,8 @@ func (f *Frame) Payload() []byte { return f.encoded[f.header:] }
 // Bytes is the encoded frame, to be read only.
 func (f *Frame) Bytes() []byte { return f.encoded }
 
-// BytesFor is the encoded frame for a connection that agreed on p: compressed, if
-// Compress was called for such and made it shorter.
+// BytesFor is the frame as it is sent to a connection that agreed on p: compressed, if
+// Compress was called for p and made it shorter.
 func (f *Frame) BytesFor(p DeflateParams) []byte {
 	if f.packed != nil && p.Agreed() {
 		if b := f.packed[p.alike(len(f.encoded)-f.header).WindowBits]; len(b) > 0 {
@@ -114,7 +114,8 @@ func AppendFrameHeader(dst []byte, op ws.OpCode, n int) []byte {
 	}
 }
 
-// headerLen is the size of the header that AppendFrameHeader made at the start of b.
+// headerLen is the size of the header at the start of b, as AppendFrameHeader makes
+// it.
 func headerLen(b []byte) int {
 	switch b[1] {
 	case 126:
@@ -126,9 +127,9 @@ func headerLen(b []byte) int {
 	}
 }
 
-// ServerFrameLen returns the size, header included, of the frame that starts at
-// b[0], which AppendFrameHeader began; b need not hold all of it. ok is false
-// where b ends within the header.
+// ServerFrameLen returns the size, header included, of the frame at the start of b,
+// whose header AppendFrameHeader made. The payload need not be in b. ok is false if b
+// ends within the header.
 func ServerFrameLen(b []byte) (n int, ok bool) {
 	if len(b) < 2 {
 		return 0, false

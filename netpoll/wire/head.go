@@ -6,16 +6,16 @@ import (
 	"net/http"
 )
 
-// maxFields bounds the header fields of a request.
+// maxFields is how many header fields a request may have.
 const maxFields = 256
 
 var headEnding = []byte("\r\n\r\n")
 
-// HeadEnd returns the index just behind the empty line that ends the request
-// head in b, or -1 if it is not there yet. The first from bytes of b have been
-// searched before.
+// HeadEnd returns the index just behind the empty line that ends the request head
+// in b, or -1 if b has no empty line yet. An earlier call has searched the first
+// from bytes of b.
 func HeadEnd(b []byte, from int) int {
-	// The ending may have begun in what was searched.
+	// The empty line may have begun in the bytes that were searched.
 	from = max(0, from-len(headEnding)+1)
 	i := bytes.Index(b[from:], headEnding)
 	if i < 0 {
@@ -24,10 +24,9 @@ func HeadEnd(b []byte, from int) int {
 	return from + i + len(headEnding)
 }
 
-// CheckPartialHead looks at an incomplete request head and returns an error if no
-// further bytes can make it a valid one, so that whoever speaks something else
-// here is told at once and not by a timeout. It looks no further than the first
-// line.
+// CheckPartialHead looks at the first line of an incomplete request head, and returns
+// an error if no further bytes can make it valid: a client that speaks another
+// protocol is told at once, and does not wait for a timeout.
 func CheckPartialHead(b []byte) *HandshakeError {
 	b = skipEmptyLine(b)
 	if len(b) == 0 || len(b) == 1 && b[0] == '\r' {
@@ -55,8 +54,8 @@ func CheckPartialHead(b []byte) *HandshakeError {
 }
 
 // ParseHead parses a complete request head, up to and including the empty line,
-// into r, whose Fields are reused and whose Remote is kept. It is as strict as
-// RFC 9112 allows: what two programs could understand differently is refused.
+// into r. It reuses r.Fields and keeps r.Remote. It is as strict as RFC 9112 allows:
+// it refuses what two programs might understand differently.
 func ParseHead(head []byte, r *Request) *HandshakeError {
 	*r = Request{Remote: r.Remote, Fields: r.Fields[:0]}
 	rest := skipEmptyLine(head)
@@ -102,7 +101,7 @@ func skipEmptyLine(b []byte) []byte {
 	return b
 }
 
-// checkStart looks at the first byte of a request line.
+// checkStart checks the first byte of a request line.
 func checkStart(c byte) *HandshakeError {
 	switch {
 	case c == tlsHandshake:
@@ -170,8 +169,8 @@ func parseVersion(version []byte, r *Request) *HandshakeError {
 	return nil
 }
 
-// parseField: RFC 9112, 5: field-name ":" OWS field-value OWS. Names are echoed
-// only where they are tokens, values never: they may be anybody's secrets.
+// parseField: RFC 9112, 5: field-name ":" OWS field-value OWS. Errors quote names
+// that are tokens, and never values, which may be secrets.
 func parseField(line []byte) (f Field, err *HandshakeError) {
 	if isBlank(line[0]) {
 		return f, badRequest("header line that begins with a blank (a folded line?)")
@@ -197,8 +196,8 @@ func parseField(line []byte) (f Field, err *HandshakeError) {
 	return f, nil
 }
 
-// checkFields enforces what RFC 9112 demands of Host (3.2) and of the fields that
-// say where the request ends (6).
+// checkFields enforces RFC 9112's rules for Host (3.2) and for the fields that give
+// the length of the body (6).
 func checkFields(r *Request) *HandshakeError {
 	host, hosts := r.Get("Host")
 	switch {
@@ -221,7 +220,7 @@ func checkFields(r *Request) *HandshakeError {
 	if lengths == 0 {
 		return nil
 	}
-	// 18 digits hold any length there is and fit an int64.
+	// Any length that exists has at most 18 digits, which fit an int64.
 	if len(length) == 0 || len(length) > 18 || digitByte.firstNotIn(length) >= 0 {
 		return badRequest("bad Content-Length header")
 	}

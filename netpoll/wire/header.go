@@ -6,8 +6,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// Violation is what a client did against RFC 6455: the close code and the
-// reason that it is told.
+// Violation is a rule of RFC 6455 that a client broke: the code and the reason of the
+// close frame that says so.
 type Violation struct {
 	Code   ws.StatusCode
 	Reason string
@@ -27,10 +27,10 @@ var (
 // (RFC 7692, 6): the message that the frame begins is compressed.
 const rsv1 = 4
 
-// DecodeHeader decodes the header at the start of b, n bytes of it. Where b ends
-// within the header, n is 0: it is called again from the start with more bytes,
-// of which it never needs more than ws.MaxHeaderSize. A violation is reported as
-// soon as the byte that makes it one is there. Deflate says whether
+// DecodeHeader decodes the header of a client's frame at the start of b, which is n
+// bytes long. If b ends within the header, n is 0, and the caller tries again with
+// more bytes; it never needs more than ws.MaxHeaderSize. A violation is reported as
+// soon as the first byte that breaks the rule is in b. Deflate says whether
 // permessage-deflate was agreed on.
 func DecodeHeader(b []byte, deflate bool) (h ws.Header, n int, v *Violation) {
 	if len(b) == 0 {
@@ -83,8 +83,8 @@ func DecodeHeader(b []byte, deflate bool) (h ws.Header, n int, v *Violation) {
 	return h, n + copy(h.Mask[:], b[n:]), nil
 }
 
-// decodeLength decodes the extended length that the length byte b[0] announces,
-// n bytes with b[0]; n is 0 where b ends before.
+// decodeLength decodes the extended length that the length byte b[0] announces. n is
+// how many bytes that is, b[0] included; 0 if b ends before.
 //
 // RFC 6455, 5.2: the minimal number of bytes MUST be used to encode the length;
 // the most significant bit MUST be 0.
@@ -102,7 +102,7 @@ func decodeLength(b []byte) (length int64, n int, v *Violation) {
 	if len(ext) > 0 && ext[0]&0x80 != 0 {
 		return 0, 0, errLengthSign
 	}
-	// The upper six bytes alone tell whether the two lower ones would have done.
+	// The upper six bytes tell whether two would have been enough.
 	if len(ext) >= 6 && binary.BigEndian.Uint32(ext) == 0 && binary.BigEndian.Uint16(ext[4:]) == 0 {
 		return 0, 0, errLengthForm
 	}

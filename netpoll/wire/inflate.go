@@ -12,14 +12,14 @@ var (
 	ErrInflatedTooBig = errors.New("decompressed message over the limit")
 )
 
-// Inflater decompresses messages. The zero value is ready. It belongs to one
-// loop, and from its first message on holds a decoder of about 40 KB; nothing in
-// it belongs to a connection.
+// Inflater decompresses messages, one after the other, of any connections. The zero
+// value is ready. From its first message on it holds a decoder of about 40 KB. It is
+// not safe for concurrent use.
 type Inflater struct {
 	source deflateSource
 	flate  inflateReader
 	out    []byte
-	room   int64 // bytes that out may still grow
+	room   int64 // how many bytes out may still grow
 }
 
 // inflateReader is what flate.NewReader returns.
@@ -28,14 +28,14 @@ type inflateReader interface {
 	io.WriterTo
 }
 
-// append decompresses the payload of a whole message (RFC 7692, 7.2.2) and appends
-// the outcome, at most limit bytes, to dst. Otherwise it returns dst as it was and
-// errNotDeflate, or ErrInflatedTooBig, at the latest when the decoder is its window
-// of 32 KiB beyond the limit. An empty payload is an empty message: some senders
-// forget the byte of 7.2.3.6.
+// Append decompresses the payload of a whole message (RFC 7692, 7.2.2) and appends
+// the outcome, at most limit bytes, to dst. If it fails it returns dst as it was, and
+// ErrInflatedTooBig if the message is larger than limit: it stops decoding at most 32
+// KiB, the decoder's window, beyond that. An empty payload is an empty message, since
+// some senders forget the byte of 7.2.3.6.
 //
-// The outcome is valid for as long as dst is. After a large message dst has grown
-// to its size: a caller that reuses it decides what to keep.
+// After a large message the result is as large: a caller that reuses it decides
+// whether to keep it.
 func (d *Inflater) Append(dst, payload []byte, limit int64) (out []byte, err error) {
 	d.out, d.room = dst, limit
 	d.source = deflateSource{rest: payload}
@@ -51,10 +51,10 @@ func (d *Inflater) Append(dst, payload []byte, limit int64) (out []byte, err err
 
 // stream decodes up to the end of a block with the BFINAL bit.
 //
-// RFC 7692, 7.2.1: messages may be made of blocks with and without that bit; after
-// one that has it the next block follows at a byte boundary. RFC 1951, 3.2.3:
-// such a block is the last of its data set, so that what follows begins with an
-// empty window, as it does for all decoders that are made of zlib's.
+// RFC 7692, 7.2.1: a message may have blocks with and without that bit; after a block
+// with it, the next one follows at a byte boundary. RFC 1951, 3.2.3: such a block is
+// the last of its data set, so the next one begins with an empty window, as in all
+// decoders that build on zlib.
 func (d *Inflater) stream() error {
 	if d.flate == nil {
 		d.flate = flate.NewReader(&d.source).(inflateReader)
@@ -68,7 +68,7 @@ func (d *Inflater) stream() error {
 	return err
 }
 
-// Write takes what the decoder has decoded.
+// Write takes what the decoder has decompressed.
 func (d *Inflater) Write(p []byte) (int, error) {
 	if int64(len(p)) > d.room {
 		return 0, ErrInflatedTooBig
@@ -79,9 +79,9 @@ func (d *Inflater) Write(p []byte) (int, error) {
 }
 
 // deflateSource is what the decoder reads: the payload; the marker that RFC 7692,
-// 7.2.2, puts behind it; and an empty final block, since the decoder takes no other
-// end. (A payload that is cut off just so that these make a whole of it is taken for
-// that: nothing but what its sender could have sent in full.)
+// 7.2.2, appends to it; and an empty final block, without which the decoder would
+// expect more. (A payload may be cut off so that marker and block complete it. It is
+// then taken for a whole message, which its sender could also have sent.)
 type deflateSource struct {
 	rest []byte // of the payload
 	tail uint8  // bytes of deflateTail that have been read
@@ -89,10 +89,10 @@ type deflateSource struct {
 
 const deflateTail = syncMarker + "\x01\x00\x00\xff\xff"
 
-// complete reports whether a final block may end here: behind all, behind the
-// marker where that block is the one it belongs to, or with the payload. In the last
-// case the sender forgot the byte that must follow a final block (7.2.3.4), which
-// leaves no doubt about the message and which other receivers do not miss.
+// complete reports whether the message may end here, behind a final block: at the end
+// of everything, behind the marker if that is part of the block, or at the end of the
+// payload. In the last case the sender forgot the byte that must follow a final block
+// (7.2.3.4); other receivers take such messages too.
 func (s *deflateSource) complete() bool {
 	return len(s.rest) == 0 && (s.tail == 0 || int(s.tail) == len(syncMarker) || int(s.tail) == len(deflateTail))
 }

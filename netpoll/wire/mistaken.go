@@ -5,13 +5,12 @@ import (
 	"net/http"
 )
 
-// What comes to the port and is no HTTP/1.1 is mostly one of a few protocols that
-// something in front was told to speak. Their beginnings are known, and whoever
-// looks at the answer, or at a capture, is told which it was and what to change.
+// If a client does not speak HTTP/1.1, it mostly speaks one of a few protocols that a
+// proxy in front was told to speak. Their first bytes are known, and the response
+// says which protocol it was and what to change.
 
 var (
-	// The signatures are those of the PROXY protocol's specification; that of
-	// version 2 is binary.
+	// The signatures of the PROXY protocol's two versions.
 	proxyV1 = []byte("PROXY ")
 	proxyV2 = []byte("\r\n\r\n\x00\r\nQUIT\n")
 
@@ -30,8 +29,8 @@ var (
 	}
 )
 
-// Mistaken looks at the first bytes of a connection, of which there must be one,
-// for another protocol than HTTP/1.1; nil where it finds none that it knows.
+// Mistaken looks at the first bytes of a connection, at least one, and returns an
+// error if it knows them for another protocol than HTTP/1.1.
 func Mistaken(b []byte) *HandshakeError {
 	switch b[0] {
 	case tlsHandshake:
@@ -53,8 +52,8 @@ func Mistaken(b []byte) *HandshakeError {
 	return nil
 }
 
-// isProxyFamily reports whether a line of version 1 goes on like that; no request
-// to a server does.
+// isProxyFamily reports whether b begins like the address family in a line of version
+// 1; no request target does.
 func isProxyFamily(b []byte) bool {
 	for _, family := range [...]string{"TCP4", "TCP6", "UNKNOWN"} {
 		if bytes.HasPrefix(b, []byte(family)) {

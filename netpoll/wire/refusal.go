@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// HandshakeError is why a request is refused.
+// HandshakeError says why a request is refused, and how it is answered.
 type HandshakeError struct {
 	Status int
 	Text   string   // one line that says what is wrong
@@ -15,8 +15,8 @@ type HandshakeError struct {
 // Error returns the text.
 func (e *HandshakeError) Error() string { return e.Text }
 
-// AppendTo appends the answer to a request with the given method, nil where it
-// is not known.
+// AppendTo appends the response to a request with the given method, which is empty if
+// it is not known.
 func (e *HandshakeError) AppendTo(dst, method []byte) []byte {
 	dst = AppendRefusal(dst, e.Status, e.Text, e.Header...)
 	if string(method) == http.MethodHead {
@@ -31,8 +31,8 @@ func badRequest(text string) *HandshakeError {
 }
 
 // AppendRefusal appends a whole response that refuses a request and announces
-// the end of the connection. Text becomes the body, one line; extra are further
-// header fields, name, value, name, value, and must not come from outside.
+// the end of the connection. Text becomes the body, one line. extra are further
+// header fields, name, value, name, value, which must not contain a client's bytes.
 func AppendRefusal(dst []byte, status int, text string, extra ...string) []byte {
 	dst = AppendRefusalHead(dst, status, "text/plain; charset=utf-8", len(text)+1, extra...)
 	return append(appendLine(dst, text), '\n')
@@ -70,7 +70,7 @@ func AppendRefusalHead(dst []byte, status int, contentType string, length int, e
 	return append(dst, "\r\n"...)
 }
 
-// appendLine appends text with blanks for what would end the line.
+// appendLine appends text, in which it replaces control characters by blanks.
 func appendLine(dst []byte, text string) []byte {
 	for i := range len(text) {
 		c := text[i]

@@ -5,12 +5,12 @@ import (
 	"net/netip"
 )
 
-// Request is the head of an HTTP/1.1 request. Its slices point into the read
-// buffer and are valid until the call that they were passed to returns.
+// Request is the head of an HTTP/1.1 request. Its slices point into the bytes that
+// ParseHead was given.
 type Request struct {
 	Remote netip.AddrPort // the TCP peer, IPv4 addresses unmapped
 	Method []byte
-	Target []byte // path and query of the request target, as sent; of an absolute one without scheme and authority
+	Target []byte // path and query of the request target, as sent; see Target.Origin
 	Path   []byte // Target up to the query
 	Minor  int    // HTTP/1.Minor
 	Fields []Field
@@ -46,9 +46,9 @@ func (r *Request) EachSubprotocol(f func(name []byte) (stop bool)) {
 	r.eachElement("Sec-WebSocket-Protocol", f)
 }
 
-// eachElement calls f with the elements of the comma-separated lists in all the
-// fields called name, in order, until f returns true. RFC 9110, 5.6.1.2: empty
-// elements are passed over.
+// eachElement calls f with the elements of the comma-separated lists in all fields
+// called name, in order, until f returns true. It skips empty elements (RFC 9110,
+// 5.6.1.2).
 func (r *Request) eachElement(name string, f func(element []byte) (stop bool)) {
 	for i := range r.Fields {
 		if !r.Fields[i].is(name) {
@@ -66,8 +66,8 @@ func (r *Request) eachElement(name string, f func(element []byte) (stop bool)) {
 
 var comma = []byte{','}
 
-// hasElement reports whether element, in any case, is in the lists of the fields
-// called name.
+// hasElement reports whether element, in any case, is in a list in a field called
+// name.
 func (r *Request) hasElement(name, element string) (found bool) {
 	r.eachElement(name, func(e []byte) bool {
 		found = len(e) == len(element) && equalFold(e, element)

@@ -5,19 +5,18 @@ import (
 	"net/http"
 )
 
-// Target is a request target taken apart (RFC 9112, 3.2). Nothing in it is decoded
-// or normalised.
+// Target is a parsed request target (RFC 9112, 3.2). Nothing is decoded or normalised.
 type Target struct {
-	Authority []byte // of the absolute form, which counts for the Host header then; nil otherwise
-	Path      []byte // "/" where the absolute form has none
+	Authority []byte // of the absolute form, where it replaces the Host header; nil otherwise
+	Path      []byte // "/" if the absolute form has none
 	Origin    []byte // path and query, as the origin form writes them
 }
 
 var rootPath = []byte{'/'}
 
-// ParseTarget takes the target of a request apart. The origin form and the absolute
-// form are taken; the others are for proxies or for the server as a whole, and
-// nobody here answers them.
+// ParseTarget parses the target of a request. It accepts the origin form and the
+// absolute form. The other forms are for proxies or for the server as a whole, and
+// are not answered here.
 func ParseTarget(method, target []byte) (t Target, err *HandshakeError) {
 	switch {
 	case len(target) > 0 && target[0] == '/':
@@ -63,8 +62,8 @@ func ParseTarget(method, target []byte) (t Target, err *HandshakeError) {
 	return t, nil
 }
 
-// isHostPort checks uri-host [ ":" port ] (RFC 3986, 3.2.2): of a bracketed
-// address only that it has its brackets.
+// isHostPort checks uri-host [ ":" port ] (RFC 3986, 3.2.2). It does not look into
+// the brackets of an address.
 func isHostPort(b []byte) bool {
 	if hostByte.firstNotIn(b) >= 0 {
 		return false

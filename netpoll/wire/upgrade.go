@@ -8,8 +8,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// CheckUpgrade checks that a request which ParseHead found valid is a valid
-// opening handshake (RFC 6455, 4.2.1).
+// CheckUpgrade checks that a request, which ParseHead has parsed, is a valid opening
+// handshake (RFC 6455, 4.2.1).
 func CheckUpgrade(r *Request) *HandshakeError {
 	if string(r.Method) != http.MethodGet {
 		return &HandshakeError{
@@ -81,7 +81,7 @@ func checkKey(r *Request) *HandshakeError {
 	return badRequest("Sec-WebSocket-Key is not the base64 of 16 bytes")
 }
 
-// checkNoBody: bytes behind the head are frames, never a body.
+// checkNoBody: the bytes behind the head are frames, never a body.
 func checkNoBody(r *Request) *HandshakeError {
 	if _, n := r.Get("Transfer-Encoding"); n > 0 {
 		return badRequest("a WebSocket handshake has no body, but Transfer-Encoding announces one")
@@ -102,8 +102,8 @@ func checkOrigin(r *Request) *HandshakeError {
 	return nil
 }
 
-// checkSubprotocols: RFC 6455, 4.1: 1#token. A list without an element, which
-// proxies and libraries send, is taken for none.
+// checkSubprotocols: RFC 6455, 4.1: 1#token. Some proxies and libraries send an empty
+// list, which counts as none.
 func checkSubprotocols(r *Request) *HandshakeError {
 	valid := true
 	r.EachSubprotocol(func(name []byte) bool {
@@ -116,7 +116,7 @@ func checkSubprotocols(r *Request) *HandshakeError {
 	return nil
 }
 
-// Upgrader writes the 101 responses of one loop.
+// Upgrader writes 101 responses. It is not safe for concurrent use.
 type Upgrader struct {
 	gobwas ws.Upgrader
 	conn   memoryConn
@@ -140,8 +140,8 @@ func NewUpgrader() *Upgrader {
 // It selects subprotocol if the client has offered it; extensions is the value of
 // Sec-WebSocket-Extensions, "" for none. The response is valid until the next call.
 //
-// gobwas is shown a canonical head instead of the client's: it refuses lists in
-// Upgrade that RFC 9110 allows, and has no need of the other fields.
+// gobwas gets a canonical head instead of the client's: it refuses lists in Upgrade
+// that RFC 9110 allows, and needs no other fields.
 func (u *Upgrader) Accept(r *Request, subprotocol, extensions string) (response []byte) {
 	key, _ := r.Get("Sec-WebSocket-Key")
 	u.conn.in = append(append(append(u.conn.in[:0], canonicalHead...), key...), headEnding...)
@@ -202,7 +202,7 @@ func writeField(w io.Writer, name, value string) (int64, error) {
 	return int64(written), nil
 }
 
-// memoryConn is a connection on which exactly one request head arrives.
+// memoryConn is a connection in memory, on which one request head arrives.
 type memoryConn struct {
 	in, unread, out []byte
 }
