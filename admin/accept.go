@@ -26,9 +26,8 @@ func HandOff(hasToken func() bool) func(peer netip.AddrPort, path []byte) bool {
 	}
 }
 
-// Serve answers the requests of ln's connections until ln is closed, which is
-// no error, or Shutdown. It may be called for several listeners at a time, and
-// closes ln.
+// Serve answers the requests of ln's connections until ln is closed, which is no error, or
+// until Shutdown. It may be called for several listeners at a time, and closes ln.
 func (s *Server) Serve(ln net.Listener) error {
 	return s.accept(ln, s.conns, s.http.ServeConn)
 }
@@ -51,33 +50,33 @@ func (s *Server) accept(ln net.Listener, limit *connlimit.Limit, serve func(net.
 			<-kept
 		}()
 	}
-	for wait := (patience{log: s.cfg.Log, cancel: s.closing}); ; {
+	for retry := (backoff{log: s.cfg.Log, cancel: s.closing}); ; {
 		c, err := ln.Accept()
 		switch {
 		case err == nil:
-			wait.over()
+			retry.reset()
 			limit.Serve(c, func(c *connlimit.Conn) { s.serveConn(c, serve) })
 		case errors.Is(err, net.ErrClosed):
 			return nil
-		case !passing(err):
+		case !temporary(err):
 			return fmt.Errorf("admin: accepting on %s: %w", ln.Addr(), err)
-		case !wait.out(err):
+		case !retry.wait(err):
 			return nil
 		}
 	}
 }
 
-// serveConn serves a connection to its end. What ended it is of interest to
-// nobody else: whoever can connect can make it fail.
+// serveConn serves a connection to its end. Why it ended is logged for debugging alone:
+// whoever can connect can make a connection fail.
 func (s *Server) serveConn(c *connlimit.Conn, serve func(net.Conn) error) {
 	if err := serve(c); err != nil {
 		s.cfg.Log.Debug().Err(err).Msg("a management connection ended")
 	}
 }
 
-// passing reports whether accept may succeed later, when there are descriptors
-// or memory again, or with the next connection.
-func passing(err error) bool {
+// temporary reports whether accept may succeed later, when there are descriptors or memory
+// again, or with the next connection.
+func temporary(err error) bool {
 	for _, errno := range [...]unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ECONNABORTED, unix.EINTR} {
 		if errors.Is(err, errno) {
 			return true
@@ -91,35 +90,35 @@ const (
 	longestWait  = time.Second
 )
 
-// patience waits ever longer between attempts to accept.
-type patience struct {
+// backoff waits between attempts to accept, each time for longer.
+type backoff struct {
 	log    zerolog.Logger
 	cancel <-chan struct{}
 	next   time.Duration
 }
 
-// out waits once; false means that it was cancelled. The first of several
-// failures is logged.
-func (p *patience) out(err error) bool {
-	if p.next == 0 {
-		p.next = shortestWait
-		p.log.Error().Err(err).Msg("cannot accept management connections for now")
+// wait waits once; false means that it was cancelled. The first of several failures in a
+// row is logged.
+func (b *backoff) wait(err error) bool {
+	if b.next == 0 {
+		b.next = shortestWait
+		b.log.Error().Err(err).Msg("cannot accept management connections for now")
 	}
-	timer := time.NewTimer(p.next)
+	timer := time.NewTimer(b.next)
 	defer timer.Stop()
-	p.next = min(2*p.next, longestWait)
+	b.next = min(2*b.next, longestWait)
 	select {
 	case <-timer.C:
 		return true
-	case <-p.cancel:
+	case <-b.cancel:
 		return false
 	}
 }
 
-// over ends a series of failures.
-func (p *patience) over() {
-	if p.next != 0 {
-		p.next = 0
-		p.log.Info().Msg("accepting management connections again")
+// reset ends a series of failures.
+func (b *backoff) reset() {
+	if b.next != 0 {
+		b.next = 0
+		b.log.Info().Msg("accepting management connections again")
 	}
 }

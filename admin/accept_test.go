@@ -50,12 +50,12 @@ func TestAListenerThatIsBrokenIsAnError(t *testing.T) {
 }
 
 func TestShutdownDoesNotWaitForAShortageToPass(t *testing.T) {
-	p := patience{cancel: make(chan struct{})}
+	p := backoff{cancel: make(chan struct{})}
 	closed := make(chan struct{})
 	close(closed)
 	p.next = 1 << 40
 	p.cancel = closed
-	if p.out(syscall.EMFILE) {
+	if p.wait(syscall.EMFILE) {
 		t.Fatal("the wait was not cancelled")
 	}
 	if p.next != longestWait {
@@ -83,12 +83,13 @@ func TestStrangersCannotTakeTheAppsPlaces(t *testing.T) {
 	if got := ln.from(t, "127.0.0.1:1").write(request).read("GET"); got.body != emptyCount {
 		t.Errorf("the app: %d %s", got.status, got.body)
 	}
-	if got := r.admin.conns.Counts(); got.Local != 1 || got.Remote != maxRemote || got.Refused != 2 {
-		t.Errorf("counted %+v", got)
+	local, remote, refused := r.metric("ws_gateway_api_connections", "local"), r.metric("ws_gateway_api_connections", "remote"), r.metric("ws_gateway_api_connections_refused_total")
+	if local != 1 || remote != maxRemote || refused != 2 {
+		t.Errorf("counted %v local, %v remote, %v refused", local, remote, refused)
 	}
 	guests[0].Close()
 	await(t, "the place to be free", func() bool {
-		return r.admin.conns.Counts().Remote < maxRemote
+		return r.metric("ws_gateway_api_connections", "remote") < maxRemote
 	})
 	got := ln.from(t, "198.51.100.1:2").write(request).read("GET")
 	if got.status != 403 || !strings.Contains(got.body, "this host only") {

@@ -16,8 +16,8 @@ const (
 	binaryType = "application/octet-stream"
 )
 
-// A JSON answer has an envelope: a code, which is 0 or says what is wrong, a message, and
-// where there is something to show, data.
+// Every JSON answer has an envelope: a code, which is 0 on success, a message, and data if
+// there is any.
 const (
 	succeeded   = `{"code":0,"message":"success"`
 	success     = succeeded + `}`
@@ -28,7 +28,7 @@ const (
 // nothing.
 type refusal access.Refusal
 
-// outcome is what became of a request, for the metrics.
+// outcome is the result of a request, for the metrics.
 type outcome uint8
 
 const (
@@ -36,7 +36,7 @@ const (
 	invalid          // HTTP 200 with a code other than 0
 	refused          // the caller may not do this
 	failed           // any other status from 400 on
-	streamed         // counted where the stream ends
+	streamed         // counted when the stream ends
 	outcomes = int(streamed)
 )
 
@@ -56,8 +56,8 @@ func answerSuccess(ctx *fasthttp.RequestCtx) outcome {
 	return served
 }
 
-// newData begins an answer with data, with room for so many bytes of it. The data is
-// appended, and answerData sends it.
+// newData begins an answer with data, for which it has room for size bytes. The caller
+// appends the data, and answerData sends it.
 func newData(size int) []byte {
 	return append(make([]byte, 0, len(successData)+size+1), successData...)
 }
@@ -67,16 +67,16 @@ func answerData(ctx *fasthttp.RequestCtx, begun []byte) outcome {
 	return answer(ctx, jsonType, append(begun, '}'))
 }
 
-// answerInvalid reports an application error: HTTP 200, as callers read code.
+// answerInvalid reports an application error with HTTP 200: callers read the code.
 func answerInvalid(ctx *fasthttp.RequestCtx, code int, why string) outcome {
 	setHead(ctx, jsonType)
 	ctx.Response.SetBodyRaw(appendError(nil, code, why))
 	return invalid
 }
 
-// answerRefusal reports a transport error, as text on the routes that speak
-// text. One that turned a proxy or a stranger away ends the connection, so that
-// it is not used again for requests which belong elsewhere.
+// answerRefusal reports a transport error, as text on routes that speak text. If it turned
+// a proxy or a stranger away the connection ends, so that it is not reused for requests
+// that belong elsewhere.
 func answerRefusal(ctx *fasthttp.RequestCtx, r refusal, text bool) outcome {
 	ctx.Response.SetStatusCode(r.Status)
 	if text {
@@ -98,8 +98,8 @@ func answerRefusal(ctx *fasthttp.RequestCtx, r refusal, text bool) outcome {
 	return failed
 }
 
-// setHead sets what every answer has: nothing here may be cached, or be taken
-// by a browser for something else than it says it is.
+// setHead sets the headers of every answer: no answer may be cached, and no browser may
+// guess another type.
 func setHead(ctx *fasthttp.RequestCtx, contentType string) {
 	h := &ctx.Response.Header
 	h.SetContentType(contentType)
@@ -134,7 +134,7 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// wholeRefusal is a whole answer for a connection that is not served.
+// wholeRefusal is a whole HTTP answer, for a connection that is not served.
 func wholeRefusal(why string) []byte {
 	body := appendError(nil, fasthttp.StatusServiceUnavailable, why)
 	return append([]byte("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: "+jsonType+

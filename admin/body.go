@@ -10,22 +10,22 @@ import (
 	"ws-gateway/admin/budget"
 )
 
-// atOnce is how much is allocated on the word of a Content-Length alone.
+// atOnce is how much is allocated for a Content-Length before bytes arrive.
 const atOnce = 64 << 10
 
-// readBody reads the request's body, at most limit bytes. The slice belongs to
-// the caller and is never reused: strings may point into it. Where the body
-// cannot be taken the connection ends with the answer.
+// readBody reads the request's body, at most limit bytes. The slice belongs to the caller
+// and is never reused: strings may point into it. If the body is refused the connection
+// ends with the answer. The body counts twice in mem, for a message of about its size will
+// be made of it.
 //
-// fasthttp does not tell when the connection ends after a whole chunk that is
-// not the last one. A body cut short there is no valid JSON, or it lacks nothing.
-// What it takes counts in at, twice: a message of about its size will be made of it.
-func readBody(ctx *fasthttp.RequestCtx, limit int, at *budget.Reservation) ([]byte, refusal) {
+// fasthttp does not tell when the connection ends after a whole chunk that is not the last
+// one. A body cut short there is either no valid JSON or lacks nothing.
+func readBody(ctx *fasthttp.RequestCtx, limit int, mem *budget.Reservation) ([]byte, refusal) {
 	stream := ctx.RequestBodyStream()
 	if stream == nil {
 		return nil, refusal{}
 	}
-	connOf(ctx).Unread = false                     // from here on what is missing is late or lost
+	connOf(ctx).Unread = false                     // what is still missing is late or lost
 	declared := ctx.Request.Header.ContentLength() // negative for a chunked body
 	if declared > limit {
 		return nil, tooLarge(ctx)
@@ -34,14 +34,14 @@ func readBody(ctx *fasthttp.RequestCtx, limit int, at *budget.Reservation) ([]by
 	if declared < 0 {
 		size = bytesPerRead
 	}
-	if !at.Grow(2 * int64(max(declared, size))) {
+	if !mem.Grow(2 * int64(max(declared, size))) {
 		return nil, noRoom(ctx)
 	}
 	body := make([]byte, 0, size)
 	for {
 		if len(body) == cap(body) {
 			body = append(body, 0)[:len(body)]
-			if more := 2*int64(cap(body)) - at.Held(); declared < 0 && more > 0 && !at.Grow(more) {
+			if more := 2*int64(cap(body)) - mem.Held(); declared < 0 && more > 0 && !mem.Grow(more) {
 				return nil, noRoom(ctx)
 			}
 		}
@@ -64,7 +64,7 @@ func readBody(ctx *fasthttp.RequestCtx, limit int, at *budget.Reservation) ([]by
 
 const bytesPerRead = 4 << 10
 
-// noRoom is the answer where other commands hold what there is.
+// noRoom is the answer if other commands hold all the memory.
 func noRoom(ctx *fasthttp.RequestCtx) refusal {
 	connOf(ctx).Unread = true
 	ctx.SetConnectionClose()
@@ -78,7 +78,7 @@ func tooLarge(ctx *fasthttp.RequestCtx) refusal {
 	return refusal{fasthttp.StatusRequestEntityTooLarge, "the request body is larger than --max-api-body"}
 }
 
-// unreadable says why a request did not arrive.
+// unreadable says what is wrong with a request that did not arrive whole.
 func unreadable(err error) refusal {
 	var timeout net.Error
 	switch {

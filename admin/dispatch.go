@@ -33,7 +33,8 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	s.done(t.route, s.dispatch(ctx, t), began)
 }
 
-// done counts a request that began at some time, unless its answer is still to be written.
+// done counts a request, unless its answer is still to be written, and if it was served
+// observes the time since it began.
 func (s *Server) done(r *route, result outcome, began time.Time) {
 	if result == streamed {
 		return
@@ -44,20 +45,20 @@ func (s *Server) done(r *route, result outcome, began time.Time) {
 	}
 }
 
-// dispatch checks a request, in the order that tells strangers least, and lets its route
-// answer.
+// dispatch checks a request, in the order that tells strangers least, and calls its route's
+// handler.
 func (s *Server) dispatch(ctx *fasthttp.RequestCtx, t target) outcome {
 	r := t.route
 	if s.forClients(t.path) {
-		// A proxy has sent a client on a connection that it had used for
-		// management; a new one is upgraded where connections come in.
+		// A proxy has sent a client on a connection that it had used for management.
+		// On a new connection netpoll upgrades it.
 		ctx.SetConnectionClose()
 		return answerRefusal(ctx, refusal{fasthttp.StatusMisdirectedRequest, "clients are not served on this connection: open a new one"}, false)
 	}
 	peer := connOf(ctx).Peer
 	if r.who == access.Everybody {
 		if peer.Place == access.Remote {
-			ctx.SetConnectionClose() // strangers keep nothing
+			ctx.SetConnectionClose() // strangers keep no connection
 		}
 	} else if no, retry := s.rules.Admit(&ctx.Request.Header, peer, r.who); no.Status != 0 {
 		if retry > 0 {
@@ -68,7 +69,7 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, t target) outcome {
 		return answerRefusal(ctx, refusal(no), r.text)
 	}
 	if r == unknown || r.optIn && !s.settings.Load().profiles {
-		// On a proxy's pooled connection a stranger's wrong path must not bring the
+		// A proxy may reuse the connection. A stranger's wrong path must not bring the
 		// next client here.
 		ctx.SetConnectionClose()
 		return answerRefusal(ctx, refusal{fasthttp.StatusNotFound, "no such route"}, false)
@@ -97,7 +98,7 @@ func (s *Server) forClients(path []byte) bool {
 	return string(path) == own
 }
 
-// handleMalformed answers what is not a request that handle could be given.
+// handleMalformed answers bytes that fasthttp could not read as a request.
 func (s *Server) handleMalformed(ctx *fasthttp.RequestCtx, err error) {
 	no := unreadable(err)
 	if other := connOf(ctx).Mistaken; other != nil {
@@ -106,7 +107,7 @@ func (s *Server) handleMalformed(ctx *fasthttp.RequestCtx, err error) {
 	s.requests[unknown.nth][answerRefusal(ctx, no, false)].Add(1)
 }
 
-// panicked answers a request whose handling has ended with p.
+// panicked answers a request whose handler panicked with p.
 func (s *Server) panicked(ctx *fasthttp.RequestCtx, r *route, p any, text bool) {
 	s.logPanic(r, p)
 	ctx.ResetBody()

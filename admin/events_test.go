@@ -215,7 +215,7 @@ func TestAReaderThatTakesNothingIsLeft(t *testing.T) {
 	r.serve(from)
 	from.from(t, "127.0.0.1:9").write("GET /tapr/ws/conn/events HTTP/1.1\r\nHost: localhost\r\n\r\n") // a pipe takes what is read of it
 	await(t, "the stream to be given up", func() bool {
-		return r.admin.requests[routeNamed("events").nth][failed].Load() == 1 && r.hub.Stats().Taps == 0
+		return r.metric("ws_gateway_api_requests_total", "failed", "events") == 1 && r.hub.Stats().Taps == 0
 	})
 }
 

@@ -18,28 +18,28 @@ func (s *Server) command(ctx *fasthttp.RequestCtx, r *route) outcome {
 	if s.retiring.Load() {
 		return answerStopped(ctx)
 	}
-	at := s.memory.commands.Reserve()
-	body, no := readBody(ctx, s.settings.Load().maxBodyBytes, at)
+	mem := s.memory.commands.Reserve()
+	body, no := readBody(ctx, s.settings.Load().maxBodyBytes, mem)
 	if no.Status != 0 {
-		at.Release()
+		mem.Release()
 		return answerRefusal(ctx, no, false)
 	}
-	return r.command(s, ctx, body, at)
+	return r.command(s, ctx, body, mem)
 }
 
-// send gives one frame, built once, to the targets' loops. Until these are through
-// with it, it has its place.
-func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte, at *budget.Reservation) outcome {
-	cmd, err := command.ParseSend(body, at, s.settings.Load().maxBodyBytes)
+// send gives one frame, built once, to the targets' loops, which release its memory when
+// they have sent it.
+func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reservation) outcome {
+	cmd, err := command.ParseSend(body, mem, s.settings.Load().maxBodyBytes)
 	if err != nil {
-		at.Release()
+		mem.Release()
 		return answerUnparsed(ctx, err)
 	}
 	frame := netpoll.NewFrame(cmd.Op, cmd.Payload)
-	at.Keep(int64(frame.Len()))
+	mem.Keep(int64(frame.Len()))
 	wait := &hubContext{Context: s.ctx, limit: s.cfg.hubTimeout}
 	defer wait.release()
-	report, err := s.cfg.Hub.SendThen(wait, cmd.Targets, frame, cmd.Report, at)
+	report, err := s.cfg.Hub.SendThen(wait, cmd.Targets, frame, cmd.Report, mem)
 	switch {
 	case err != nil && !cmd.Report:
 		return s.answerFault(ctx, err, "an event loop that has targets did not take the message in time; others may have")
@@ -51,10 +51,10 @@ func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte, at *budget.Reservat
 	return answerReport(ctx, report)
 }
 
-// close closes the targets and answers when they are off the list.
-func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte, at *budget.Reservation) outcome {
-	defer at.Release()
-	cmd, err := command.ParseClose(body, at, s.settings.Load().maxBodyBytes)
+// close closes the targets, and answers when no list has them any more.
+func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reservation) outcome {
+	defer mem.Release()
+	cmd, err := command.ParseClose(body, mem, s.settings.Load().maxBodyBytes)
 	if err != nil {
 		return answerUnparsed(ctx, err)
 	}
@@ -70,7 +70,7 @@ func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte, at *budget.Reserva
 	return answerData(ctx, append(appendMatched(report.Matched), '}'))
 }
 
-// answerUnparsed answers a command of which nothing came.
+// answerUnparsed answers a command that could not be parsed.
 func answerUnparsed(ctx *fasthttp.RequestCtx, err error) outcome {
 	switch err {
 	case budget.ErrFull:
@@ -82,7 +82,7 @@ func answerUnparsed(ctx *fasthttp.RequestCtx, err error) outcome {
 	return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 }
 
-// appendMatched begins the answer that says how many connections were meant.
+// appendMatched begins an answer with how many connections were meant.
 func appendMatched(n int) []byte {
 	body := append(newData(80), `{"matched":`...)
 	return strconv.AppendInt(body, int64(n), 10)
@@ -101,8 +101,8 @@ func answerStopped(ctx *fasthttp.RequestCtx) outcome {
 	return answerRefusal(ctx, refusal{fasthttp.StatusServiceUnavailable, "the gateway is shutting down"}, false)
 }
 
-// answerFault answers a command that the hub could not finish; late is what to
-// say when only time ran out.
+// answerFault answers a command that the hub could not finish; late is what to say if time
+// ran out.
 func (s *Server) answerFault(ctx *fasthttp.RequestCtx, err error, late string) outcome {
 	switch {
 	case errors.Is(err, hub.ErrStopped), errors.Is(err, context.Canceled):

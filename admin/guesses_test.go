@@ -20,7 +20,7 @@ func TestGuessersWaitAndTheAppDoesNot(t *testing.T) {
 	const get = "GET /tapr/ws/conn/count HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
 
 	first := strangers.from(t, "192.0.2.1:1").write(get + "wrong\r\n\r\n")
-	await(t, "the first answer to be held back", func() bool { return r.admin.rules.Guesses().Waiting == 1 })
+	await(t, "the first answer to be held back", func() bool { return r.metric("ws_gateway_api_wrong_tokens_waiting") == 1 })
 	for _, token := range []string{"wrong", "right"} {
 		got := strangers.from(t, "192.0.2.1:2").write(get + token + "\r\n\r\n").read("GET")
 		if got.status != 429 || got.header.Get("Retry-After") != "1" || !got.close {
@@ -42,7 +42,7 @@ func TestGuessersWaitAndTheAppDoesNot(t *testing.T) {
 			}
 		}()
 	}
-	await(t, "the guessers of this host", func() bool { return r.admin.rules.Guesses().Waiting == 1+ofOnePeer })
+	await(t, "the guessers of this host", func() bool { return r.metric("ws_gateway_api_wrong_tokens_waiting") == 1+ofOnePeer })
 	for range 100 {
 		if got := r.do("GET", "/tapr/ws/conn/count", "", "Authorization: Bearer wrong"); got.status != 429 {
 			t.Fatalf("one more of them: %+v", got)
@@ -71,7 +71,7 @@ func TestNobodyIsHeldBackOverTheEnd(t *testing.T) {
 		}
 	})
 	w := r.wire().write("GET /tapr/ws/conn/count HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong\r\n\r\n")
-	await(t, "the answer to be held back", func() bool { return r.admin.rules.Guesses().Waiting == 1 })
+	await(t, "the answer to be held back", func() bool { return r.metric("ws_gateway_api_wrong_tokens_waiting") == 1 })
 	r.admin.Shutdown(t.Context())
 	if got := w.read("GET"); got.status != 401 {
 		t.Errorf("%+v", got)

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// hubContext bounds the time that one command waits for the event loops. Nearly
-// none does, so its timer is made when somebody asks for Done. It is for one
-// goroutine and those that this one waits for.
+// hubContext bounds the time that one command waits for the event loops. Hardly any command
+// waits, so the timer is made when somebody asks for Done. It is for one goroutine and
+// those that this one waits for.
 type hubContext struct {
 	context.Context // ends when the server gives up
 
@@ -18,7 +18,7 @@ type hubContext struct {
 	cancel  context.CancelFunc
 }
 
-// Done is closed when the time, which begins with the first call, is over.
+// Done is closed when the time is over. The time begins with the first call.
 func (c *hubContext) Done() <-chan struct{} {
 	c.once.Do(func() { c.limited, c.cancel = context.WithTimeout(c.Context, c.limit) })
 	return c.limited.Done()
@@ -32,7 +32,7 @@ func (c *hubContext) Err() error {
 	return c.limited.Err()
 }
 
-// release frees the timer, where there is one.
+// release frees the timer if there is one.
 func (c *hubContext) release() {
 	if c.cancel != nil {
 		c.cancel()

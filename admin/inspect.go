@@ -6,7 +6,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// count answers with the number of connections and of users who have any.
+// count answers with the numbers of connections and of connected users.
 func (s *Server) count(ctx *fasthttp.RequestCtx, _ target) outcome {
 	connections, users := s.cfg.Hub.Count()
 	body := append(newData(64), `{"connections":`...)
@@ -32,7 +32,7 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, t target) outcome {
 	return answerData(ctx, appendConn(newData(512), &info, true))
 }
 
-// healthy answers 200 as long as the process does.
+// healthy answers 200.
 func (s *Server) healthy(ctx *fasthttp.RequestCtx, _ target) outcome {
 	return answer(ctx, textType, []byte("ok\n"))
 }

@@ -187,10 +187,10 @@ func TestASlowReaderHoldsTheWalkAndALostOneEndsIt(t *testing.T) {
 	r.idOf("late")
 	w.Close()
 	await(t, "the list to end", func() bool {
-		return r.admin.conns.Counts().Local == 1 // the client's own keep-alive connection
+		return r.metric("ws_gateway_api_connections", "local") == 1 // the client's own keep-alive connection
 	})
-	if got := r.admin.requests[routeNamed("list").nth][failed].Load(); got != 1 {
-		t.Fatalf("%d lists were cut short, want 1", got)
+	if got := r.metric("ws_gateway_api_requests_total", "failed", "list"); got != 1 {
+		t.Fatalf("%v lists were cut short, want 1", got)
 	}
 	whole := r.list("")
 	n := 0

@@ -4,21 +4,14 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"ws-gateway/admin/budget"
 )
-
-func used(b *budget.Budget) int64 {
-	_, used, _ := b.Counts()
-	return used
-}
 
 func TestBodiesThatDoNotFitTogetherAreRefusedBeforeTheyAreRead(t *testing.T) {
 	const body = 40_000
 	r := newRig(t, func(c *Config) { c.Memory = 3 * body })
 	half := strings.Repeat("x", body/2)
 	first := r.wire().write(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", sendPath, body, half))
-	await(t, "the first body to be waited for", func() bool { return used(&r.admin.memory.commands) == 2*body })
+	await(t, "the first body to be waited for", func() bool { return r.metric("ws_gateway_memory_used_bytes", "api") == 2*body })
 	second := r.wire().write(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", sendPath, body, half[:10_000]))
 	if got := second.read("POST"); got.status != 503 || got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "--api-memory") {
 		t.Errorf("the second is answered with %d %s", got.status, got.body)
@@ -30,7 +23,7 @@ func TestBodiesThatDoNotFitTogetherAreRefusedBeforeTheyAreRead(t *testing.T) {
 	if got := first.read("POST"); !strings.Contains(got.body, `"code":400`) {
 		t.Errorf("the first is answered with %d %s", got.status, got.body)
 	}
-	await(t, "all memory to be free again", func() bool { return used(&r.admin.memory.commands) == 0 })
+	await(t, "all memory to be free again", func() bool { return r.metric("ws_gateway_memory_used_bytes", "api") == 0 })
 }
 
 func TestMoreNamesThanABodyMayHaveAreRefused(t *testing.T) {
@@ -68,5 +61,5 @@ func TestListsThatNobodyReadsAreBounded(t *testing.T) {
 			t.Errorf("%q: %d %s", request, got.status, got.body)
 		}
 	}
-	await(t, "all memory to be free again", func() bool { return used(&r.admin.memory.lists) == 0 })
+	await(t, "all memory to be free again", func() bool { return r.metric("ws_gateway_memory_used_bytes", "api") == 0 })
 }

@@ -12,7 +12,7 @@ import (
 // textFormat is the Prometheus text exposition format.
 var textFormat = expfmt.NewFormat(expfmt.TypeTextPlain)
 
-// metrics gathers and encodes straight into the answer.
+// metrics answers with all metrics, encoded straight into the answer.
 func (s *Server) metrics(ctx *fasthttp.RequestCtx, _ target) outcome {
 	families, err := s.registry.Gather()
 	if err != nil {

@@ -17,14 +17,13 @@ const (
 	longestProfile = 50 * time.Second // within longestWrite
 )
 
-// profiling lets one profile of the processor be taken at a time: the runtime
-// cannot take two.
+// profiling is held while a CPU profile is taken: the runtime cannot take two at a time.
 var profiling sync.Mutex
 
-// profile answers with one of the Go runtime's profiles, in the form that go tool
-// pprof reads: cpu over ?seconds=N under the name profile, as net/http/pprof has
-// it, and those that runtime/pprof knows by name, such as heap and goroutine.
-// Arguments and environment, which may hold a token, are in none of them.
+// profile answers with one of the Go runtime's profiles, in the format of go tool pprof:
+// the CPU's over ?seconds=N under the name profile, as in net/http/pprof, and those that
+// runtime/pprof knows by name, such as heap and goroutine. None of them contains arguments
+// or environment, which may hold a token.
 func (s *Server) profile(ctx *fasthttp.RequestCtx, t target) outcome {
 	name := string(bytes.TrimPrefix(t.path, []byte(profilePrefix)))
 	if name == "profile" {

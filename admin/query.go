@@ -42,7 +42,7 @@ func (known parameters) check(query []byte) error {
 	return nil
 }
 
-// shown is a stranger's name for a parameter, as far as it is of use in a message.
+// shown is an unknown parameter's name, shortened and escaped for a message.
 func shown(name []byte) string {
 	const most = 40
 	more := ""

@@ -6,15 +6,15 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// LastReload is what became of a reload of the configuration.
+// LastReload is the result of a reload of the configuration.
 type LastReload struct {
 	Time        time.Time
-	Error       string   // "": what can be reloaded is in force
-	NeedRestart []string // options that have another value now, which a restart puts into force
+	Error       string   // "": everything that can be reloaded is in force
+	NeedRestart []string // options whose new values need a restart
 }
 
-// settings are what of a Config, the token and the user header apart, can change
-// while requests are served. They are immutable; a request reads them once.
+// settings are the part of a Config that can change while requests are served, apart from
+// the token and the user header. They are immutable; a request reads them once.
 type settings struct {
 	maxBodyBytes int
 	jsonDepth    int
@@ -26,13 +26,12 @@ func newSettings(cfg *Config, revoked chan struct{}) *settings {
 	return &settings{maxBodyBytes: cfg.MaxBodyBytes, jsonDepth: cfg.JSONDepth, profiles: cfg.Profiles, revoked: revoked}
 }
 
-// Reload checks cfg as New does and returns what puts it into force; until that is
-// called nothing changes. Calls of apply must not overlap.
+// Reload checks cfg as New does and returns what puts it into force; until apply is called
+// nothing changes. Calls of apply must not overlap.
 //
-// It takes over Token, UserHeader, MaxBodyBytes, Memory, JSONDepth and Profiles. With
-// another token, or none where there was one, streams of events that have been let
-// in before end: whoever is still allowed to asks again. Other requests that are
-// under way go on.
+// It applies Token, UserHeader, MaxBodyBytes, Memory, JSONDepth and Profiles. If the token
+// is another one, or is gone, open streams of events end: their readers may ask again.
+// Other requests that are under way go on.
 func (s *Server) Reload(cfg Config) (apply func(), err error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
@@ -55,8 +54,8 @@ func (s *Server) Reload(cfg Config) (apply func(), err error) {
 	}, nil
 }
 
-// letIn looks once more at the token of a request whose answer goes on for long, and
-// returns what is closed when it must end.
+// letIn checks once more a request whose answer goes on for long, and returns what is
+// closed when the answer must end.
 func (s *Server) letIn(ctx *fasthttp.RequestCtx, r *route) (revoked <-chan struct{}, no refusal) {
 	revoked = s.settings.Load().revoked
 	return revoked, refusal(s.rules.Check(&ctx.Request.Header, connOf(ctx).Peer.Place, r.who))

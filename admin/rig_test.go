@@ -9,12 +9,14 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/rs/zerolog"
 
 	"ws-gateway/hub"
@@ -235,6 +237,25 @@ func (w *rawConn) ended() {
 	if rest, err := io.ReadAll(w.in); len(rest) > 0 || err != nil && !strings.Contains(err.Error(), "reset") {
 		w.t.Fatalf("instead of its end the connection has %q, %v", rest, err)
 	}
+}
+
+// metric is the value of a metric that has these labels' values, in the order of the labels'
+// names.
+func (r *rig) metric(name string, labels ...string) float64 {
+	r.t.Helper()
+	families, err := r.admin.registry.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && slices.EqualFunc(m.GetLabel(), labels, func(l *dto.LabelPair, v string) bool { return l.GetValue() == v }) {
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	r.t.Fatalf("there is no metric %s%q", name, labels)
+	return 0
 }
 
 // await spins until ok; what it waits for takes no time of its own.

@@ -9,26 +9,25 @@ import (
 	"ws-gateway/admin/budget"
 )
 
-// route is a path that the management server knows, and all that there is to know
-// about it.
+// route is a path that the management server knows, and all that is known about it.
 type route struct {
 	name  string // in metrics and logs
-	path  string // in lower case; "": what is below is the route alone
-	below string // the beginning of further paths; "": none
+	path  string // in lower case; "": none, but paths below
+	below string // the prefix of further paths; "": there are none
 	who   access.Audience
 
 	// A route that changes something has a command: it takes POST, reads the request's
-	// body and refuses once the shutdown has begun. One that shows something has an
-	// answer: it takes GET and HEAD.
-	command func(s *Server, ctx *fasthttp.RequestCtx, body []byte, at *budget.Reservation) outcome
+	// body and answers 503 once the shutdown has begun. A route that shows something has
+	// an answer: it takes GET and HEAD.
+	command func(s *Server, ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reservation) outcome
 	answer  handler
 
 	// probe answers at --metrics-listen; nil: the route is not there.
 	probe handler
 
-	query   *parameters // what its query may say; nil: it has no say, and is not looked at
+	query   *parameters // of its query; nil: the query means nothing and is ignored
 	text    bool        // answers, errors included, are plain text; otherwise JSON
-	optIn   bool        // there with Config.Profiles alone
+	optIn   bool        // there only with Config.Profiles
 	untimed bool        // takes as long as the caller says
 
 	nth int // its index in routes
@@ -69,7 +68,7 @@ func numbered(all ...*route) []*route {
 // String returns the route's name in metrics and logs.
 func (r *route) String() string { return r.name }
 
-// longestPath bounds what is compared with the known paths.
+// longestPath is the length of the longest path that is compared with the known ones.
 const longestPath = 32
 
 // routeOf finds the route of a request target's path. The path is taken as it was sent,

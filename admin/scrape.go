@@ -7,19 +7,19 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// How many connections are served beside management's, for those who only look:
-// Prometheus, and an orchestrator's probes. One more takes the place of the oldest
-// of the peer who has most, so that nobody can hold them all: neither who sends no
-// request, nor who does not read the answer, nor who asks again and again.
+// How many connections are served at --metrics-listen, to Prometheus and an orchestrator's
+// probes. One more ends the oldest connection of the peer that has most, so that nobody can
+// hold them all: not by sending no request, nor by not reading the answer, nor by asking
+// again and again.
 const maxScrapes = 64
 
-// How long one of them may take.
+// How long one of these requests may take.
 const (
-	longestScrapeRead  = 5 * time.Second // from its accepting to the end of its head
+	longestScrapeRead  = 5 * time.Second // from accepting the connection to the end of the head
 	longestScrapeWrite = 10 * time.Second
 )
 
-// newScrapes returns the server of what is there to look at.
+// newScrapes returns the server for --metrics-listen.
 func newScrapes(s *Server) *fasthttp.Server {
 	return &fasthttp.Server{
 		Handler:        s.handleScrape,
@@ -31,7 +31,7 @@ func newScrapes(s *Server) *fasthttp.Server {
 		WriteTimeout:   longestScrapeWrite,
 
 		StreamRequestBody:            true, // and nobody reads it
-		DisableKeepalive:             true, // who keeps a connection keeps others out
+		DisableKeepalive:             true, // a connection that is kept keeps others out
 		DisablePreParseMultipartForm: true,
 		SecureErrorLogMessage:        true,
 		NoDefaultServerHeader:        true,
@@ -40,9 +40,8 @@ func newScrapes(s *Server) *fasthttp.Server {
 	}
 }
 
-// ServeMetrics answers /metrics, /healthz and /readyz, and nothing else, to
-// everybody who connects to ln, without a token. It ends as Serve does, and may be
-// called beside it.
+// ServeMetrics answers /metrics, /healthz and /readyz, and nothing else, to everybody who
+// connects to ln, without a token. It ends as Serve does, and both may run at a time.
 func (s *Server) ServeMetrics(ln net.Listener) error {
 	return s.accept(ln, s.scrapers, s.scrapes.ServeConn)
 }
@@ -74,8 +73,8 @@ func (s *Server) handleScrape(ctx *fasthttp.RequestCtx) {
 	s.done(r, r.probe(s, ctx, t), began)
 }
 
-// scrape answers with metrics, when it is c's turn: many at once must not take the
-// processors. Who waits may be shown out, so that others are let in meanwhile.
+// scrape answers with metrics, one request at a time, so that many at once do not take the
+// processors. A connection that waits for its turn may be evicted for another.
 func (s *Server) scrape(ctx *fasthttp.RequestCtx, t target) outcome {
 	c := connOf(ctx)
 	select {

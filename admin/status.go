@@ -10,8 +10,8 @@ import (
 	"ws-gateway/forward"
 )
 
-// status answers with what the gateway knows of itself and of the app that is no
-// number to be plotted: those are in /metrics.
+// status answers with what the gateway knows about itself and the app, except for numbers
+// to plot: those are in /metrics.
 func (s *Server) status(ctx *fasthttp.RequestCtx, _ target) outcome {
 	connections, users := s.cfg.Hub.Count()
 	ready, why := s.cfg.Ready()
@@ -124,7 +124,7 @@ func appendTrouble(b []byte, t *forward.Trouble) []byte {
 	return append(b, '}')
 }
 
-// config answers with the configuration in force, secrets masked.
+// config answers with the configuration in force, with its secrets masked.
 func (s *Server) config(ctx *fasthttp.RequestCtx, _ target) outcome {
 	if s.cfg.Configuration == nil {
 		return answerInvalid(ctx, fasthttp.StatusNotFound, "the configuration is not known here")

@@ -6,7 +6,7 @@ import (
 	"ws-gateway/netpoll/wire"
 )
 
-// target is a request target taken apart.
+// target is a parsed request target.
 type target struct {
 	path, query []byte
 	authority   []byte // of the absolute form; nil otherwise

@@ -60,8 +60,8 @@ func (w *Whom) read(names *names, name string, v gjson.Result) (err error) {
 	return err
 }
 
-// complete ends the reading and reports whether anybody is named. Who says all need not
-// name anybody else.
+// complete ends the reading and reports whether the body names anybody. All makes names
+// superfluous.
 func (w *Whom) complete() bool {
 	t := &w.Targets
 	t.Conns = withoutEmpty(t.Conns)
@@ -81,11 +81,11 @@ type Send struct {
 // ParseSend reads the body of a send call. What it returns points into body, which must
 // not be changed afterwards. If a member repeats, its last occurrence counts; null is
 // the same as absent (except for payload); unknown members are ignored. The memory for
-// what is made of the body comes from at, which may be nil, and is at most about limit,
+// what is made of the body comes from mem, which may be nil, and is at most about limit,
 // the size of the largest body.
-func ParseSend(body []byte, at *budget.Reservation, limit int) (Send, error) {
+func ParseSend(body []byte, mem *budget.Reservation, limit int) (Send, error) {
 	var (
-		names    = newNames(at, limit)
+		names    = newNames(mem, limit)
 		cmd      Send
 		encoding string
 		payload  gjson.Result
@@ -113,7 +113,7 @@ func ParseSend(body []byte, at *budget.Reservation, limit int) (Send, error) {
 	if !payload.Exists() {
 		return Send{}, errNoPayload
 	}
-	if encoding != "" && !at.Grow(int64(len(payload.Raw))) {
+	if encoding != "" && !mem.Grow(int64(len(payload.Raw))) {
 		return Send{}, budget.ErrFull
 	}
 	cmd.Op, cmd.Payload, err = encode(payload, encoding)
@@ -157,9 +157,9 @@ type Close struct {
 const maxReason = 123
 
 // ParseClose reads the body of a close call under the rules of ParseSend.
-func ParseClose(body []byte, at *budget.Reservation, limit int) (Close, error) {
+func ParseClose(body []byte, mem *budget.Reservation, limit int) (Close, error) {
 	var (
-		names = newNames(at, limit)
+		names = newNames(mem, limit)
 		cmd   Close
 		code  gjson.Result
 	)
@@ -187,8 +187,8 @@ func ParseClose(body []byte, at *budget.Reservation, limit int) (Close, error) {
 	return cmd, err
 }
 
-// closeCodeOf reads a code that an application may send: those of RFC 6455
-// section 7.4.2 that are for libraries and applications, and the normal one.
+// closeCodeOf reads a close code that an application may send: those that RFC 6455 section
+// 7.4.2 has for libraries and applications, and the normal one.
 func closeCodeOf(v gjson.Result) (ws.StatusCode, error) {
 	if v.Type == gjson.Null {
 		return ws.StatusNormalClosure, nil
@@ -247,25 +247,26 @@ func stringOf(name string, v gjson.Result) (string, error) {
 	return "", fmt.Errorf("%s must be a string", name)
 }
 
-// nameCost is what is held for a connection or user that is named, besides its text:
-// the string, and an id. A connection's id takes more in the body.
+// nameCost is the memory for the name of a connection or user, besides its text: a string
+// header, and an id. A connection's id takes more in the body.
 const nameCost = 24
 
-// names reads arrays of strings, of limit in all.
+// names reads arrays of strings, which have at most limit elements all together.
 type names struct {
-	at    *budget.Reservation
+	mem   *budget.Reservation
 	limit int
 }
 
-// newNames reads what may be named in a body of at most so many bytes.
-func newNames(at *budget.Reservation, bytes int) names {
-	return names{at: at, limit: max(bytes/nameCost, fewNames)}
+// newNames allows as many names as a body of at most so many bytes may have.
+func newNames(mem *budget.Reservation, bytes int) names {
+	return names{mem: mem, limit: max(bytes/nameCost, fewNames)}
 }
 
-// fewNames may be named whatever a body's largest size.
+// fewNames are allowed however small the largest body is.
 const fewNames = 1024
 
-// of reads one. It counts before it takes memory: "", is three bytes of a body.
+// of reads an array. It counts the elements before it allocates: in the body, "", takes
+// three bytes.
 func (n *names) of(name string, v gjson.Result) ([]string, error) {
 	if v.Type == gjson.Null {
 		return nil, nil
@@ -289,7 +290,7 @@ func (n *names) of(name string, v gjson.Result) ([]string, error) {
 		return nil, nil
 	case n.limit < 0:
 		return nil, ErrNames
-	case !n.at.Grow(int64(count) * nameCost):
+	case !n.mem.Grow(int64(count) * nameCost):
 		return nil, budget.ErrFull
 	}
 	list := make([]string, 0, count)
@@ -302,8 +303,8 @@ func (n *names) of(name string, v gjson.Result) ([]string, error) {
 	return list, err
 }
 
-// unquote decodes a JSON string. One without escapes is not copied. A surrogate
-// without its other half becomes U+FFFD, so that the result is UTF-8.
+// unquote decodes a JSON string. A string without escapes is not copied. An unpaired
+// surrogate becomes U+FFFD, so that the result is UTF-8.
 func unquote(quoted string) (string, error) {
 	if strings.IndexByte(quoted, '\\') < 0 {
 		return quoted[1 : len(quoted)-1], nil
