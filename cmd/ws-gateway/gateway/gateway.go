@@ -40,7 +40,7 @@ type Gateway struct {
 
 	limits     host.Limits
 	clock      *awake.Clock // for deadlines: it does not count times in which the process was stopped
-	supervisor *systemd.Notifier
+	notifier   *systemd.Notifier
 	collectors []prometheus.Collector // of metrics that the packages do not have
 	beside     context.Context        // ends the goroutines that only observe
 	endBeside  context.CancelFunc
@@ -69,7 +69,7 @@ func New(p *program.Process, c *config.Config, log zerolog.Logger) (*Gateway, er
 func emptyGateway(p *program.Process, c *config.Config, log zerolog.Logger) *Gateway {
 	g := &Gateway{
 		process: p, cfg: c, log: log,
-		clock: awake.New(), supervisor: systemd.NewNotifier(log), record: reload.NewRecord(time.Now()),
+		clock: awake.New(), notifier: systemd.NewNotifier(log), record: reload.NewRecord(time.Now()),
 		failed: make(chan error, 1),
 	}
 	g.collectors = []prometheus.Collector{g.record}
@@ -136,13 +136,13 @@ func (g *Gateway) start() error {
 	if err := g.sockets.Start(); err != nil {
 		return err
 	}
-	g.serving.Go(func() { g.supervisor.KeepWatchdog(g.beside, g.sockets.Turns, g.status) })
+	g.serving.Go(func() { g.notifier.KeepWatchdog(g.beside, g.sockets.Turns, g.status) })
 	if g.cfg.Callback != "" {
 		g.serving.Go(func() { g.lookForApp(g.beside) })
 	}
 	if g.recovery != nil {
 		if len(g.recovery.lost) > 0 {
-			g.supervisor.Recovering(g.cfg.CallbackRetryFor + g.cfg.CallbackTimeout)
+			g.notifier.Recovering(g.cfg.CallbackRetryFor + g.cfg.CallbackTimeout)
 		}
 		g.recovery.start()
 	} else {

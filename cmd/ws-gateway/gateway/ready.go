@@ -38,7 +38,7 @@ func (g *Gateway) logReady() {
 		e = e.Stringer("go_memory_limit", settings.Size(m.Runtime))
 	}
 	e.Str("version", program.Version()).Msg("ready")
-	g.supervisor.Ready(g.status())
+	g.notifier.Ready(g.status())
 }
 
 // status is the line that systemctl status shows.

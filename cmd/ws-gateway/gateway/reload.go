@@ -26,13 +26,13 @@ func (g *Gateway) hangUp(ctx context.Context) {
 	if g.reopen() {
 		g.log.Info().Msg("SIGHUP: files reopened")
 	}
-	g.supervisor.Reloading()
+	g.notifier.Reloading()
 	either := program.NewLevel(g.config().LogLevel)
 	changed, err := g.reload(ctx)
 	if ctx.Err() != nil {
 		return // the gateway is stopping
 	}
-	defer func() { g.supervisor.Reloaded(g.status()) }()
+	defer func() { g.notifier.Reloaded(g.status()) }()
 	if err != nil {
 		message := strings.Join(strings.Split(err.Error(), "\n"), "; ")
 		g.record.Add(reload.Outcome{At: time.Now(), Error: message})

@@ -29,7 +29,7 @@ func (g *Gateway) shutdown(now time.Time) {
 	end := g.clock.Now() + c.ShutdownTimeout
 	margin := min(c.ShutdownTimeout/20, 500*time.Millisecond)
 
-	g.supervisor.Stopping(c.ShutdownTimeout)
+	g.notifier.Stopping(c.ShutdownTimeout)
 	g.hub.SetDraining()
 	if g.recovery != nil {
 		g.recovery.stop()

@@ -1,6 +1,6 @@
-// Package awake counts the time in which the process runs. Deadlines that are judged
-// by it do not pass while the process is stopped: by SIGSTOP, with its virtual
-// machine, or for want of a processor.
+// Package awake is a clock that counts only the time in which the process runs. Deadlines
+// by this clock do not pass while the process is stopped: by SIGSTOP, with its virtual
+// machine, or because it gets no processor. It imports nothing of this module.
 package awake
 
 import (
@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// beat is how often a running process shows that it runs. What is between two beats
-// counts up to that length.
+// A running process beats this often. Of the time between two beats no more than this
+// counts.
 const beat = time.Second
 
-// Clock counts. Its methods may be called from any goroutine.
+// Clock is such a clock. Its methods may be called from any goroutine.
 type Clock struct {
 	epoch time.Time
 	state atomic.Pointer[state]
 }
 
-// state is what the last beat has found out.
+// state is the result of the last beat.
 type state struct {
 	beating bool          // false: all time counts
-	last    time.Duration // when it was, since the epoch
+	last    time.Duration // time of the beat, since the epoch
 	slept   time.Duration // how much of the time up to then does not count
 }
 
-// New returns a clock by which all time counts until Run is called.
+// New returns a clock that counts all time until Run is called.
 func New() *Clock {
 	c := &Clock{epoch: time.Now()}
 	c.state.Store(new(state))
@@ -46,8 +46,8 @@ func (s *state) at(t time.Duration) time.Duration {
 	return t - s.slept
 }
 
-// Run keeps the clock going until ctx is done. Slept is told of each time that does
-// not count, after it.
+// Run keeps the clock going until ctx ends. After each time that does not count it calls
+// slept with its length.
 func (c *Clock) Run(ctx context.Context, slept func(time.Duration)) {
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
@@ -72,7 +72,7 @@ func (c *Clock) Run(ctx context.Context, slept func(time.Duration)) {
 	}
 }
 
-// beat is the state after a beat at t, and how much of the time since the last one
+// beat returns the state after a beat at t, and how much of the time since the last beat
 // does not count.
 func (s state) beat(t time.Duration) (next state, missed time.Duration) {
 	missed = max(0, t-s.last-beat)
@@ -81,7 +81,7 @@ func (s state) beat(t time.Duration) (next state, missed time.Duration) {
 	return s, missed
 }
 
-// Before returns a context that is done with DeadlineExceeded when Now reaches end.
+// Before returns a context that ends with DeadlineExceeded when Now reaches end.
 func (c *Clock) Before(end time.Duration) (context.Context, context.CancelFunc) {
 	inner, cancel := context.WithCancelCause(context.Background())
 	ctx := &limited{inner, c, end}
@@ -89,7 +89,7 @@ func (c *Clock) Before(end time.Duration) (context.Context, context.CancelFunc) 
 	started := make(chan struct{})
 	timer = time.AfterFunc(end-c.Now(), func() {
 		<-started
-		if left := end - c.Now(); left > 0 { // the process has slept meanwhile
+		if left := end - c.Now(); left > 0 { // the process was stopped meanwhile
 			timer.Reset(left)
 			return
 		}
@@ -102,14 +102,14 @@ func (c *Clock) Before(end time.Duration) (context.Context, context.CancelFunc) 
 	}
 }
 
-// limited is what Before returns.
+// limited is the context of Before.
 type limited struct {
 	context.Context
 	clock *Clock
 	end   time.Duration
 }
 
-// Deadline is when the time is over unless the process sleeps before.
+// Deadline is when the context ends unless the process is stopped before.
 func (c *limited) Deadline() (time.Time, bool) {
 	return time.Now().Add(c.end - c.clock.Now()), true
 }

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Beyond reports whether a listener's address can be reached from other hosts, as
-// far as its text tells.
+// Beyond reports whether a listener can be reached from other hosts, judging by the text
+// of its address.
 func Beyond(addr string) bool {
 	if addr == "" || strings.HasPrefix(addr, "unix:") {
 		return false

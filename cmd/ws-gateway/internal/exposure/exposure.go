@@ -1,7 +1,7 @@
-// Package exposure says who can reach what of a gateway with a given
-// configuration: for the line "ready", for a warning at the start and for the
-// findings of ws-gateway check. It decides nothing and looks at nothing but the
-// configuration and the modes of files.
+// Package exposure says who can reach a gateway's clients' port, its management API, its
+// metrics and its files: for the log line "ready", for a warning at the start and for
+// ws-gateway check. It looks at the configuration and the modes of files alone, and
+// enforces nothing. It imports internal/finding.
 package exposure
 
 import (
@@ -12,7 +12,7 @@ import (
 	"ws-gateway/cmd/ws-gateway/internal/finding"
 )
 
-// Config is what of a gateway's configuration decides that.
+// Config is the part of the configuration that decides who can reach what.
 type Config struct {
 	Listen        string
 	AdminListen   string      // "": management shares the clients' port
@@ -22,7 +22,7 @@ type Config struct {
 
 	Token       bool // there is an admin token
 	TokenLength int
-	EnoughToken int // the length from which on a token is long enough
+	EnoughToken int // the least length of a token that is long enough
 
 	AnyOrigin  bool
 	NullOrigin bool // the origin null is allowed
@@ -52,12 +52,12 @@ func (c *Config) Manage() string {
 	return "loopback without a token" + where
 }
 
-// Open reports whether a proxy on this host that adds nothing to what it passes on
-// would let strangers manage: nothing but the peer's address is asked for, on the
-// port that proxies are given.
+// Open reports whether a proxy on this host would let strangers use the management API,
+// if it passes on everything and adds no header: management shares the clients' port
+// and needs no token, so that only the peer's address is checked.
 func (c *Config) Open() bool { return c.AdminListen == "" && !c.Token }
 
-// OpenMessage is what is said of such a gateway.
+// OpenMessage describes such a gateway.
 const OpenMessage = "a proxy on this host that passes on everything, and adds nothing by which it can be told, opens it to its clients"
 
 // OpenFix says what to do about it.
@@ -65,7 +65,7 @@ func (c *Config) OpenFix() string {
 	return "--admin-listen 127.0.0.1:40011, or --admin-token-file; or let the proxy pass on " + c.Path + " alone, see docs/proxies.md"
 }
 
-// Judge returns the findings that the configuration itself gives.
+// Judge returns the findings about the configuration.
 func (c *Config) Judge() []finding.Finding {
 	found := []finding.Finding{c.management(), c.token(), c.origins(), c.users()}
 	if c.Profiles {

@@ -16,8 +16,8 @@ type File struct {
 	Holds  string // what is in it
 }
 
-// JudgeFiles looks at the modes of files: one finding for each that others can
-// read or change, or one for all if there is none. A file that is not there is not
+// JudgeFiles looks at the modes of files. It returns a finding for each that other users
+// can read or change, or one for all if there is none. Files that do not exist are not
 // judged.
 func JudgeFiles(files []File) []finding.Finding {
 	const name = "security: files"
@@ -36,7 +36,7 @@ func JudgeFiles(files []File) []finding.Finding {
 	return found
 }
 
-// open says what others may do with a file; "" is nothing.
+// open says what other users may do with a file; "" for nothing.
 func (f *File) open() string {
 	switch {
 	case othersMay(f.Path, 0o006):
@@ -49,9 +49,8 @@ func (f *File) open() string {
 	return ""
 }
 
-// othersMay reports whether users who are neither the owner nor of the group have
-// all these rights; a folder where only owners can remove files gives nobody the
-// right to replace them.
+// othersMay reports whether users who are neither the owner nor in the group have all
+// these rights. A sticky folder gives nobody the right to replace files of others.
 func othersMay(path string, rights fs.FileMode) bool {
 	info, err := os.Stat(path)
 	if err != nil || info.IsDir() && rights == 0o002 && info.Mode()&fs.ModeSticky != 0 {

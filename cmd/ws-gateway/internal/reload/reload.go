@@ -1,8 +1,8 @@
-// Package reload compares a configuration with the one before it, and keeps what
-// became of the last reload for whoever asks: metrics, status, systemd.
+// Package reload compares a configuration with the one before it, and records the result
+// of the last reload for metrics, status and systemd. It imports nothing of this module.
 //
-//	SIGHUP ──▶ package main: resolve anew ──▶ Compare ──▶ hold what needs a restart,
-//	           check, put into force ──▶ Record
+//	SIGHUP ──▶ config: read again ──▶ Compare ──▶ hold what needs a restart, check
+//	       ──▶ gateway: put into force ──▶ Record
 package reload
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Option is an option of a configuration, as far as a reload compares it.
+// Option is what a reload compares of an option.
 type Option struct {
 	Name    string
 	Value   any
@@ -22,9 +22,8 @@ type Option struct {
 	Can     bool // it can be changed while the process runs
 }
 
-// Compare returns the names of the options that differ, in the order of now: those
-// that can be changed, and those that need a restart. Both configurations have the
-// same options.
+// Compare returns the names of the options that differ: those that can be changed, and
+// those that need a restart. before and now have the same options.
 func Compare(before, now []Option) (changed, restart []string) {
 	for _, o := range now {
 		i := slices.IndexFunc(before, func(b Option) bool { return b.Name == o.Name })
@@ -40,7 +39,7 @@ func Compare(before, now []Option) (changed, restart []string) {
 	return changed, restart
 }
 
-// Record is what became of the last reload. It may be used by several goroutines.
+// Record is the result of the last reload. Several goroutines may use it.
 type Record struct {
 	mu     sync.Mutex // guards following
 	last   Outcome
@@ -50,14 +49,15 @@ type Record struct {
 	passed uint64
 }
 
-// Outcome is what became of a reload.
+// Outcome is the result of a reload.
 type Outcome struct {
 	At      time.Time
 	Error   string   // "": what can be changed is in force
 	Restart []string // options that have another value now, for which a restart is needed
 }
 
-// NewRecord begins with a configuration that came into force at started.
+// NewRecord returns a record without reloads; the configuration is in force since
+// started.
 func NewRecord(started time.Time) *Record { return &Record{good: started} }
 
 // Add records a reload.
@@ -74,7 +74,7 @@ func (r *Record) Add(o Outcome) {
 	r.last, r.some = o, true
 }
 
-// Last returns the last reload; ok is false where there has been none.
+// Last returns the last reload; ok is false if there was none.
 func (r *Record) Last() (o Outcome, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

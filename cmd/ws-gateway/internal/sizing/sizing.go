@@ -1,24 +1,24 @@
-// Package sizing adds up what a gateway may hold and fits it to a memory limit.
+// Package sizing adds up the memory that a gateway may need and fits it to a memory limit.
 //
-// Two kinds of memory are told apart: what connections cost by being there, and
-// budgets, which bound what they may hold beside that, all together. Under a memory
-// limit the budgets that nobody has set are shares of it, so that a gateway which is
-// given no more than the limit stays below it whatever its clients do.
+// There are two kinds of memory: what each connection costs while it is idle, and
+// budgets, which bound what all connections together may hold beside that. Under a memory
+// limit the budgets that are not set are shares of it, so that a gateway with defaults
+// stays below the limit whatever its clients do. It imports nothing of this module.
 package sizing
 
 import "cmp"
 
 const mebibyte = 1 << 20
 
-// What a gateway takes, the kernel's part included, which counts in a cgroup.
+// Memory that a gateway needs, the kernel's part included, as that counts in a cgroup.
 const (
-	Process    = 32 * mebibyte // without connections
+	Process    = 32 * mebibyte // the process without connections
 	Connection = 4608          // idle: what the README has for one (ws-bench idle), and about 4 KB for its socket
 	Kernel     = 4096          // of these
 	UsualHead  = 4096          // of its request head, which is kept and does not count in a budget
 )
 
-// Budget is one option that bounds memory, and where its default comes from.
+// Budget is an option that bounds memory, and how its default follows from the limit.
 type Budget struct {
 	Option string
 	share  int64 // of a memory limit, 1/share is its default
@@ -27,7 +27,7 @@ type Budget struct {
 	kernel bool // the kernel holds it
 }
 
-// Budgets are all of them.
+// Budgets are all budgets.
 var Budgets = []Budget{
 	{Option: "header-memory", share: 16, most: 128 * mebibyte, least: mebibyte},
 	{Option: "outbox-memory", share: 8, most: 256 * mebibyte, least: mebibyte},
@@ -37,7 +37,7 @@ var Budgets = []Budget{
 	{Option: "socket-memory", share: 8, least: mebibyte, kernel: true},
 }
 
-// Default is the budget's default under a limit, 0 for none.
+// Default is the budget's default under a limit; a limit of 0 is none.
 func (b *Budget) Default(limit int64) int64 {
 	if limit == 0 {
 		return b.most
@@ -49,8 +49,8 @@ func (b *Budget) Default(limit int64) int64 {
 	return value
 }
 
-// Body is the default of --max-api-body: a body, and the message and the targets that
-// are made of it, fit the part of --api-memory that is for commands.
+// Body is the default of --max-api-body: a body, with the message and the targets that
+// are made of it, fits into the part of --api-memory that is for commands.
 func Body(limit int64) int64 {
 	for i := range Budgets {
 		if b := &Budgets[i]; b.Option == "api-memory" {
@@ -60,8 +60,8 @@ func Body(limit int64) int64 {
 	panic("BUG: no --api-memory")
 }
 
-// SocketBuffer is the default of --socket-buffer, 0 without a limit: then the kernel
-// grows it as it likes.
+// SocketBuffer is the default of --socket-buffer. Without a limit it is 0: the kernel
+// decides.
 func SocketBuffer(limit int64) int64 {
 	if limit == 0 {
 		return 0
@@ -69,8 +69,9 @@ func SocketBuffer(limit int64) int64 {
 	return bounded(limit, 8192, 32<<10, mebibyte)
 }
 
-// APIMemory is what management requests may hold: a quarter is for lists, and one
-// command of any permitted size, with twice of it made of its body, has room in any case.
+// APIMemory is what management requests may hold. A quarter of the option is for lists.
+// One command of the largest size always has room, and what is made of its body, which
+// is twice as much.
 func APIMemory(option, body int64) int64 { return max(option, option/4+3*body) }
 
 func bounded(limit, share, least, most int64) int64 {
@@ -78,8 +79,8 @@ func bounded(limit, share, least, most int64) int64 {
 	return min(max(limit/share/grain*grain, least), most)
 }
 
-// Connections is how many fit beside the default budgets and what no option sets, 0
-// for no limit.
+// Connections is how many connections fit into limit, beside the default budgets and
+// fixed bytes; 0 if there is no limit.
 func Connections(limit, fixed int64) int {
 	if limit == 0 {
 		return 0
@@ -91,17 +92,17 @@ func Connections(limit, fixed int64) int {
 	return int(max(room/(Connection+UsualHead), 64))
 }
 
-// Plan is what a gateway may hold.
+// Plan is the memory that a gateway may need.
 type Plan struct {
 	Connections int
-	Values      map[string]int64 // of the budgets, by option; one that is not there counts as 0
+	Values      map[string]int64 // of the budgets, by option; a missing one counts as 0
 	Fixed       int64            // bounds that no option sets
 }
 
-// Idle is what the connections take while nothing happens.
+// Idle is the memory of the process with idle connections.
 func (p *Plan) Idle() int64 { return Process + int64(p.Connections)*Connection }
 
-// Held is what they, and the budgets, may hold beside that.
+// Held is what connections and budgets may hold beside that.
 func (p *Plan) Held() int64 {
 	sum := p.Fixed + int64(p.Connections)*UsualHead
 	for _, bytes := range p.Values {
@@ -110,14 +111,14 @@ func (p *Plan) Held() int64 {
 	return sum
 }
 
-// KernelPart is what the kernel may hold of all.
+// KernelPart is the kernel's part of all.
 func (p *Plan) KernelPart() int64 {
 	return int64(p.Connections)*Kernel + p.Values["socket-memory"]
 }
 
-// Largest is the option that is to be lowered first, and to what, so that the plan
-// fits limit: the budget that is furthest above its share, or the connections. It is
-// "" where nothing helps but more memory.
+// Largest returns the option to lower first so that the plan fits limit, and its new
+// value: the budget that is furthest above its share, or the number of connections. It
+// returns "" if only more memory helps.
 func (p *Plan) Largest(limit int64) (option string, to int64) {
 	excess := p.Idle() + p.Held() - limit
 	best := Budget{}
