@@ -1,11 +1,11 @@
-// Command ws-gateway holds WebSocket connections for an app that stands beside
-// it: clients' events go to the app as HTTP POSTs, and the app sends through an
-// HTTP API.
+// Command ws-gateway holds WebSocket connections for an app that stands beside it:
+// clients' events go to the app as HTTP POSTs, and the app sends through an HTTP API.
 //
-//	options (flags, environment, file) ──▶ config ──▶ gateway: netpoll → hub → forward → admin
+//	command line ──▶ cli: send, list, tail, connect and so on
+//	             └─▶ config ──▶ gateway, demo, replay, check, health
 //
-// This package parses, wires and waits; what the gateway does is in the packages
-// that it wires.
+// This package chooses the command, runs it and returns the exit code. It may import
+// everything below it; nothing imports it.
 package main
 
 import (
@@ -15,7 +15,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/rs/zerolog"
 
 	"ws-gateway/cmd/ws-gateway/check"
@@ -42,23 +41,21 @@ func main() {
 // run returns the exit code.
 func run(p *program.Process) int {
 	parser := config.Parser{Env: p.Env, Out: p.Stdout, Clients: &cli.Commands{}}
-	args, err := plainly(parser, p.Args)
-	if err != nil {
+	if len(p.Args) > 0 && p.Args[0] == cli.CompleteCommand {
+		cli.Complete(p.Stdout, p.Args[1:], parser.Model().Node)
+		return program.ExitOK
+	}
+	var err error
+	if p.Args, err = parser.Words(p.Args); err != nil {
 		p.Complain(err)
 		return program.ExitUsage
 	}
-	p.Args = args
-	switch {
-	case len(args) == 0:
-	case cli.Is(args[0]):
+	if len(p.Args) > 0 && cli.Is(p.Args[0]) {
 		return cli.Run(p, parser.Model)
-	case args[0] == cli.CompleteCommand:
-		cli.Complete(p.Stdout, args[1:], parser.Model().Node)
-		return program.ExitOK
 	}
 	p.CatchHangUps() // before it is known whether this is to be a gateway
-	c, err := parser.Parse(args)
-	if err != nil || c.PrintConfig || !isGateway(c) {
+	c, err := parser.Parse(p.Args)
+	if err != nil || !lasts(c) {
 		p.DropHangUps()
 	}
 	switch {
@@ -68,11 +65,17 @@ func run(p *program.Process) int {
 		return refuse(p, err)
 	}
 	c.FitMemory()
+	switch {
+	case c.PrintConfig:
+		return print(p, c)
+	case c.Command == "check":
+		return check.Run(p, c)
+	}
 	return perform(p, c)
 }
 
-// isGateway reports whether the command is one that runs until it is stopped.
-func isGateway(c *config.Config) bool { return c.Command == "run" || c.Demo() }
+// lasts reports whether the command runs until it is stopped.
+func lasts(c *config.Config) bool { return !c.PrintConfig && (c.Command == "run" || c.Demo()) }
 
 // refuse reports a configuration that cannot be used.
 func refuse(p *program.Process, err error) int {
@@ -88,29 +91,25 @@ func refuse(p *program.Process, err error) int {
 	return program.ExitUsage
 }
 
-// perform does what the command says, with a log.
-func perform(p *program.Process, c *config.Config) int {
-	if c.Command == "check" && !c.PrintConfig {
-		return check.Run(p, c)
+// print prints the configuration in force.
+func print(p *program.Process, c *config.Config) int {
+	log := logger(p, c)
+	if err := c.Print(p.Stdout); err != nil {
+		log.Error().Err(err).Msg("printing the configuration")
+		return program.ExitFailure
 	}
-	if isGateway(c) && !c.PrintConfig {
+	return program.ExitOK
+}
+
+// perform does what the command says, and logs why it could not.
+func perform(p *program.Process, c *config.Config) int {
+	if lasts(c) {
 		p.IgnorePipe()
 	}
-	if c.Command != "health" && !c.PrintConfig {
+	if c.Command != "health" {
 		defer p.QueueLog(c.LogLevel, c.LogFormat)()
 	}
-	p.Level = program.NewLevel(c.LogLevel)
-	log := p.Level.Of(program.NewLogger(p.Stderr, "trace", c.LogFormat))
-	for _, warning := range c.Warnings {
-		log.Warn().Msg(warning)
-	}
-	if c.PrintConfig {
-		if err := c.Print(p.Stdout); err != nil {
-			log.Error().Err(err).Msg("printing the configuration")
-			return program.ExitFailure
-		}
-		return program.ExitOK
-	}
+	log := logger(p, c)
 	if err := command(c)(p, c, log); err != nil {
 		for line := range strings.Lines(err.Error()) {
 			log.Error().Msg(strings.TrimSpace(line))
@@ -120,7 +119,17 @@ func perform(p *program.Process, c *config.Config) int {
 	return program.ExitOK
 }
 
-// command is what the command line asks for.
+// logger begins the log, with the warnings about the configuration.
+func logger(p *program.Process, c *config.Config) zerolog.Logger {
+	p.Level = program.NewLevel(c.LogLevel)
+	log := p.Level.Of(program.NewLogger(p.Stderr, "trace", c.LogFormat))
+	for _, warning := range c.Warnings {
+		log.Warn().Msg(warning)
+	}
+	return log
+}
+
+// command is the command of the command line.
 func command(c *config.Config) func(*program.Process, *config.Config, zerolog.Logger) error {
 	switch {
 	case c.Demo():
@@ -141,7 +150,7 @@ func health(p *program.Process, c *config.Config, _ zerolog.Logger) error {
 // serve runs a gateway until it is stopped.
 func serve(p *program.Process, c *config.Config, log zerolog.Logger) error {
 	p.CatchStops()
-	sockets, err := systemd.Inherit(activation.Files(true))
+	sockets, err := systemd.Inherit()
 	if err != nil {
 		return err
 	}

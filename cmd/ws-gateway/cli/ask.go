@@ -11,7 +11,7 @@ import (
 
 	"ws-gateway/cmd/ws-gateway/api"
 	"ws-gateway/cmd/ws-gateway/internal/address"
-	"ws-gateway/cmd/ws-gateway/internal/locate"
+	"ws-gateway/cmd/ws-gateway/locate"
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 

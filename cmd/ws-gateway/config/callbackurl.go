@@ -10,8 +10,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"ws-gateway/cmd/ws-gateway/internal/locate"
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
+	"ws-gateway/cmd/ws-gateway/locate"
 	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/forward/callback"
 )

@@ -11,7 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"ws-gateway/cmd/ws-gateway/internal/help"
-	"ws-gateway/cmd/ws-gateway/internal/locate"
+	"ws-gateway/cmd/ws-gateway/locate"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/cmd/ws-gateway/settings"
 )

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/coreos/go-systemd/v22/activation"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,11 +19,10 @@ type Sockets struct {
 	Metrics net.Listener // nil: none
 }
 
-// Inherit makes listeners of the files that systemd has passed. FileDescriptorName=
-// of the socket unit says what a socket is for; without one it is for clients. The
-// files are closed.
-func Inherit(files []*os.File) (in Sockets, err error) {
-	for _, f := range files {
+// Inherit returns the listeners that systemd has passed. FileDescriptorName= of the socket
+// unit says what a socket is for; without one it is for clients.
+func Inherit() (in Sockets, err error) {
+	for _, f := range activation.Files(true) {
 		err = errors.Join(err, in.take(f), f.Close())
 	}
 	return in, err

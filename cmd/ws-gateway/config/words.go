@@ -1,22 +1,19 @@
-package main
+package config
 
 import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"ws-gateway/cmd/ws-gateway/cli"
-	"ws-gateway/cmd/ws-gateway/config"
 )
 
-// plainly returns the command line with flags instead of the words help and
-// version. A first word that is no command is an error.
-func plainly(parser config.Parser, args []string) ([]string, error) {
-	if len(args) == 0 || args[0] == cli.CompleteCommand {
+// Words returns the command line with flags instead of the words help and version. It is
+// an error if the first word is no command.
+func (p Parser) Words(args []string) ([]string, error) {
+	if len(args) == 0 {
 		return args, nil
 	}
 	word, rest := args[0], args[1:]
-	known := func(word string) bool { return slices.Contains(parser.Commands(), word) }
+	known := func(word string) bool { return slices.Contains(p.Commands(), word) }
 	switch {
 	case strings.HasPrefix(word, "-"):
 		return args, nil
@@ -25,7 +22,7 @@ func plainly(parser config.Parser, args []string) ([]string, error) {
 	case word == "help" && len(rest) == 1 && known(rest[0]) && rest[0] != "help":
 		return []string{rest[0], "--help"}, nil
 	case word == "help" && len(rest) == 1 && !known(rest[0]) && !strings.HasPrefix(rest[0], "-"):
-		return nil, parser.UnknownCommand(rest[0])
+		return nil, p.UnknownCommand(rest[0])
 	case word == "help":
 		return []string{"--help"}, nil
 	case word == "version" && len(rest) == 1 && (rest[0] == "--help" || rest[0] == "-h"):
@@ -35,7 +32,7 @@ func plainly(parser config.Parser, args []string) ([]string, error) {
 	case word == "version":
 		return []string{"--version"}, nil
 	case !known(word):
-		return nil, parser.UnknownCommand(word)
+		return nil, p.UnknownCommand(word)
 	}
 	return args, nil
 }
