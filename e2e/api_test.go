@@ -7,13 +7,15 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"ws-gateway/e2e/harness"
 )
 
 func TestTheSeedsRequestsGetTheSeedsResponses(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
 	g := startGateway(t, app)
-	c := g.connect(t, visitor{user: "alice", header: map[string]string{"User-Agent": "seed/1"}})
+	c := g.Connect(t, visitor{User: "alice", Header: map[string]string{"User-Agent": "seed/1"}})
 	conn := app.opened("alice")
 
 	if got, want := g.get(listPath).parse(t), fmt.Sprintf(`"id":"%s","userAgent":"seed/1"`, conn); !strings.Contains(string(got.Data), want) {
@@ -26,7 +28,7 @@ func TestTheSeedsRequestsGetTheSeedsResponses(t *testing.T) {
 		`{"payload": {}, "users": ["alice"], "unknown": {"field": [1]}}`,
 	} {
 		g.send(body)
-		c.receive(`{}`)
+		c.Receive(`{}`)
 	}
 	for _, body := range []string{
 		`{"conns": ["` + conn + `"], "users": []}`,
@@ -34,7 +36,7 @@ func TestTheSeedsRequestsGetTheSeedsResponses(t *testing.T) {
 	} {
 		g.closeConns(body)
 	}
-	c.closedWith(1000, "")
+	c.ClosedWith(1000, "")
 	if a := g.get(listPath); a.body != `{"code":0,"message":"success","data":[]}` {
 		t.Errorf("the empty list is %q", a.body)
 	}
@@ -59,30 +61,30 @@ func TestEveryAnswerIsJSONWithAContentTypeWhateverTheRequestsWas(t *testing.T) {
 func TestAPayloadsBytesAreTheTextFrameUntouched(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	for _, payload := range []string{
 		`{"b":1,"a":{"z":0,"y":[1, 2]}}`, `{ "spaced" : true }`, `{"a":1,"a":2}`,
 		`12345678901234567890.1234567890123456789`, `1E400`, `-0`, `"\u00e9\/\ud83d"`, `"é😀<&>"`, `null`, `true`, `[]`, `""`,
 	} {
 		g.send(`{"payload":` + payload + `,"users":["alice"]}`)
-		c.receive(payload)
+		c.Receive(payload)
 	}
 	g.send("{\"users\":[\"alice\"] , \"payload\" : \t{\"last\":1}\n}")
-	c.receive(`{"last":1}`)
+	c.Receive(`{"last":1}`)
 }
 
 func TestEncodingTextSendsAStringsTextAndBase64ABinaryFrame(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	g.send(`{"payload":"plain \"text\" \u00e9\n\ud83d\ude00","encoding":"text","users":["alice"]}`)
-	c.receive("plain \"text\" é\n😀")
+	c.Receive("plain \"text\" é\n😀")
 	g.send(`{"payload":"","encoding":"text","users":["alice"]}`)
-	c.receive("")
+	c.Receive("")
 	g.send(`{"payload":"AP/+","encoding":"base64","users":["alice"]}`)
-	c.receiveBinary("\x00\xff\xfe")
+	c.ReceiveBinary("\x00\xff\xfe")
 	g.send(`{"payload":"","encoding":"base64","users":["alice"]}`)
-	c.receiveBinary("")
+	c.ReceiveBinary("")
 	for _, body := range []string{
 		`{"payload":{},"encoding":"text","users":["alice"]}`,
 		`{"payload":1,"encoding":"base64","users":["alice"]}`,
@@ -95,7 +97,7 @@ func TestEncodingTextSendsAStringsTextAndBase64ABinaryFrame(t *testing.T) {
 		}
 	}
 	g.send(`{"payload":"end","users":["alice"]}`)
-	c.receive(`"end"`)
+	c.Receive(`"end"`)
 }
 
 func TestASendReachesExactlyItsTargets(t *testing.T) {
@@ -106,7 +108,7 @@ func TestASendReachesExactlyItsTargets(t *testing.T) {
 	ids := map[string]string{}
 	for _, name := range []string{"a1", "a2", "b1", "anonymous"} {
 		user := map[string]string{"a1": "a", "a2": "a", "b1": "b"}[name]
-		clients[name] = g.connect(t, visitor{user: user, target: "/ws?" + name})
+		clients[name] = g.Connect(t, visitor{User: user, Target: "/ws?" + name})
 		ids[name] = app.awaitCall("open of "+name, func(c *call) bool {
 			return c.event.Request != nil && c.event.Request.URI == "/ws?"+name
 		}).event.Conn
@@ -156,13 +158,13 @@ func TestASendReachesExactlyItsTargets(t *testing.T) {
 			t.Errorf("%s: %s, want %d matched and queued", test.targets, a.body, n)
 		}
 		for _, name := range test.want {
-			clients[name].receive(fmt.Sprint(i))
+			clients[name].Receive(fmt.Sprint(i))
 		}
 	}
 	// Whatever reached somebody too many would come before this.
 	g.send(`{"payload":"end","all":true}`)
 	for _, c := range clients {
-		c.receive(`"end"`)
+		c.Receive(`"end"`)
 	}
 }
 
@@ -209,7 +211,7 @@ func TestABadSendIsCode400AndSaysWhy(t *testing.T) {
 			t.Errorf("%.60q: %d %.200s, want code 400 naming %q", body, a.status, a.body, why)
 		}
 	}
-	if !g.running() {
+	if !g.Running() {
 		t.Error("the gateway died")
 	}
 }
@@ -220,7 +222,7 @@ func TestCloseEndsExactlyItsTargetsAndTakesThemOffTheListAtOnce(t *testing.T) {
 	g := startGateway(t, app)
 	clients := map[string]*client{}
 	for _, user := range []string{"a", "b", "c", "d", "e"} {
-		clients[user] = g.dial(t, user)
+		clients[user] = g.Dial(t, user)
 		app.opened(user)
 	}
 	closes := func(body string, code int, reason string, users ...string) {
@@ -231,7 +233,7 @@ func TestCloseEndsExactlyItsTargetsAndTakesThemOffTheListAtOnce(t *testing.T) {
 			if len(left[user]) != 0 {
 				t.Errorf("%s is still listed after %s", user, body)
 			}
-			clients[user].closedWith(websocket.StatusCode(code), reason)
+			clients[user].ClosedWith(websocket.StatusCode(code), reason)
 			delete(clients, user)
 			if closed := app.closedAs(t, user, code, "app"); closed.event.Reason != reason {
 				t.Errorf("the reason of %s is %q", user, closed.event.Reason)
@@ -252,7 +254,7 @@ func TestCloseEndsExactlyItsTargetsAndTakesThemOffTheListAtOnce(t *testing.T) {
 func TestACloseWithAReportSaysHowManyItWasFor(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	a1, a2, b := g.dial(t, "a"), g.dial(t, "a"), g.dial(t, "b")
+	a1, a2, b := g.Dial(t, "a"), g.Dial(t, "a"), g.Dial(t, "b")
 	for _, test := range []struct{ body, data string }{
 		{`{"users":["nobody"],"conns":["unknown"],"report":true}`, `,"data":{"matched":0}`},
 		{`{"users":["a"],"conns":["` + g.only("b") + `"],"exclude":["` + g.only("b") + `"],"report":true}`, `,"data":{"matched":2}`},
@@ -264,14 +266,14 @@ func TestACloseWithAReportSaysHowManyItWasFor(t *testing.T) {
 		}
 	}
 	for _, c := range []*client{a1, a2, b} {
-		c.closedWith(1000, "")
+		c.ClosedWith(1000, "")
 	}
 }
 
 func TestABadCloseIsCode400AndClosesNobody(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	g.dial(t, "a")
+	g.Dial(t, "a")
 	for _, body := range []string{
 		``, `{`, `[]`, `{}`, `{"conns":[],"users":[]}`, `{"all":false}`, `{"code":1000}`,
 		`{"users":"a"}`, `{"conns":{"a":1}}`, `{"users":["a",1]}`,
@@ -297,11 +299,11 @@ func TestAClientThatIgnoresTheCloseFrameLosesTCPAfterTheCloseTimeout(t *testing.
 	g := startGateway(t, app, "--close-timeout", "1s")
 	r := g.rawClient(t, "deaf")
 	app.opened("deaf")
-	before := g.descriptors()
+	before := g.Descriptors()
 	g.closeConns(`{"users":["deaf"]}`)
 	r.expect(fin|opClose, closePayload(1000, ""))
 	r.expectEnd() // although it never answered
-	poll(t, "the descriptor to be given back", func() bool { return g.descriptors() < before })
+	harness.Poll(t, "the descriptor to be given back", func() bool { return g.Descriptors() < before })
 	app.closedAs(t, "deaf", 1000, "app")
 }
 
@@ -310,7 +312,7 @@ func TestTwoSendsReachAConnectionInTheOrderInWhichTheyWereAccepted(t *testing.T)
 	g := startPushOnly(t)
 	var clients []*client
 	for range 8 {
-		clients = append(clients, g.dial(t, "alice"))
+		clients = append(clients, g.Dial(t, "alice"))
 	}
 	ids, _ := g.list("?user=alice")
 	one := ids["alice"][0].ID
@@ -323,11 +325,11 @@ func TestTwoSendsReachAConnectionInTheOrderInWhichTheyWereAccepted(t *testing.T)
 	extra := 0
 	for _, c := range clients {
 		for n := range 100 {
-			c.receive(fmt.Sprint(3 * n))
-			_, got, err := c.read()
+			c.Receive(fmt.Sprint(3 * n))
+			_, got, err := c.Read()
 			if err == nil && got == fmt.Sprint(3*n+1) {
 				extra++
-				_, got, err = c.read()
+				_, got, err = c.Read()
 			}
 			if err != nil || got != fmt.Sprint(3*n+2) {
 				t.Fatalf("got %q (%v), want %d", got, err, 3*n+2)

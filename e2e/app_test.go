@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"ws-gateway/e2e/harness"
 )
 
 const callbackPath = "/websocket/message"
@@ -115,9 +117,9 @@ func (a *app) url() string {
 
 func (a *app) start() {
 	a.t.Helper()
-	a.mu.Lock()
+	a.Mu.Lock()
 	a.down = false
-	a.mu.Unlock()
+	a.Mu.Unlock()
 	listener := a.port.open(a.t)
 	a.server = &http.Server{Handler: a, ErrorLog: log.New(io.Discard, "", 0)}
 	a.served.Add(1)
@@ -135,9 +137,9 @@ func (a *app) stop() {
 	if a.server == nil {
 		return
 	}
-	a.mu.Lock()
+	a.Mu.Lock()
 	a.down = true
-	a.mu.Unlock()
+	a.Mu.Unlock()
 	_ = a.server.Close()
 	a.port.refuse()
 	a.served.Wait()
@@ -155,8 +157,8 @@ func (a *app) dropIdle() {
 // respond sets how calls are answered from now on. It is called on the
 // goroutine of the call, after the call was recorded, and must not block.
 func (a *app) respond(answers func(*call) reply) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.Mu.Lock()
+	defer a.Mu.Unlock()
 	a.answers = answers
 }
 
@@ -199,8 +201,8 @@ func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // enter and leave count requests, so that stop can wait for them.
 func (a *app) enter() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.Mu.Lock()
+	defer a.Mu.Unlock()
 	if !a.down {
 		a.handling++
 	}
@@ -208,10 +210,10 @@ func (a *app) enter() bool {
 }
 
 func (a *app) leave() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.Mu.Lock()
+	defer a.Mu.Unlock()
 	a.handling--
-	a.changed()
+	a.Changed()
 }
 
 func (a *app) record(r *http.Request, body []byte) (*call, func(*call) reply) {
@@ -227,8 +229,8 @@ func (a *app) record(r *http.Request, body []byte) (*call, func(*call) reply) {
 		a.t.Errorf("a callback's body is not JSON: %v: %q", err, body)
 	}
 
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.Mu.Lock()
+	defer a.Mu.Unlock()
 	c.arrival = len(a.calls)
 	a.calls = append(a.calls, c)
 	l := a.lives[c.event.Conn]
@@ -242,13 +244,13 @@ func (a *app) record(r *http.Request, body []byte) (*call, func(*call) reply) {
 		}
 	}
 	l.calls = append(l.calls, c)
-	a.changed()
+	a.Changed()
 	return c, a.answers
 }
 
 func (a *app) finish(c *call, status int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.Mu.Lock()
+	defer a.Mu.Unlock()
 	c.status, c.finished = status, true
 	if c.accepted() {
 		a.accepts = append(a.accepts, c)
@@ -261,7 +263,7 @@ func (a *app) finish(c *call, status int) {
 		l.ended = true
 		a.ended++
 	}
-	a.changed()
+	a.Changed()
 }
 
 func (c *call) accepted() bool { return c.status/100 == 2 }
@@ -279,7 +281,7 @@ func (a *app) awaitCall(what string, match func(*call) bool) *call {
 	a.t.Helper()
 	var found *call
 	seen := 0
-	if !a.await(patience, func() bool {
+	if !a.Await(harness.Patience, func() bool {
 		for ; seen < len(a.calls) && found == nil; seen++ {
 			if match(a.calls[seen]) {
 				found = a.calls[seen]
@@ -287,7 +289,7 @@ func (a *app) awaitCall(what string, match func(*call) bool) *call {
 		}
 		return found != nil
 	}) {
-		a.t.Fatalf("the app waited %v in vain for %s", patience, what)
+		a.t.Fatalf("the app waited %v in vain for %s", harness.Patience, what)
 	}
 	return found
 }
@@ -298,7 +300,7 @@ func (a *app) awaitAccepted(what string, match func(*call) bool) *call {
 	a.t.Helper()
 	var found *call
 	seen := 0
-	if !a.await(patience, func() bool {
+	if !a.Await(harness.Patience, func() bool {
 		for ; seen < len(a.accepts) && found == nil; seen++ {
 			if match(a.accepts[seen]) {
 				found = a.accepts[seen]
@@ -306,7 +308,7 @@ func (a *app) awaitAccepted(what string, match func(*call) bool) *call {
 		}
 		return found != nil
 	}) {
-		a.t.Fatalf("the app waited %v in vain for %s to be accepted", patience, what)
+		a.t.Fatalf("the app waited %v in vain for %s to be accepted", harness.Patience, what)
 	}
 	return found
 }
@@ -340,16 +342,16 @@ func (a *app) message(user string, n int) *call {
 // awaitThat waits for a condition on the app's state; cond is called with it locked.
 func (a *app) awaitThat(what string, cond func() bool) {
 	a.t.Helper()
-	if !a.await(patience, cond) {
-		a.t.Fatalf("the app waited %v in vain: %s", patience, what)
+	if !a.Await(harness.Patience, cond) {
+		a.t.Fatalf("the app waited %v in vain: %s", harness.Patience, what)
 	}
 }
 
 // accepted returns the accepted calls that match likes, one for each request
 // id, by arrival.
 func (a *app) accepted(match func(*call) bool) []*call {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.Mu.Lock()
+	defer a.Mu.Unlock()
 	return a.acceptedLocked(match)
 }
 
@@ -366,8 +368,8 @@ func (a *app) acceptedLocked(match func(*call) bool) (found []*call) {
 
 // attempts returns all calls that match likes, by arrival.
 func (a *app) attempts(match func(*call) bool) (found []*call) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.Mu.Lock()
+	defer a.Mu.Unlock()
 	for _, c := range a.calls {
 		if match(c) {
 			found = append(found, c)

@@ -9,15 +9,17 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ws-gateway/e2e/harness"
 )
 
 // asleep stops the process (SIGSTOP) for d, as a paused virtual machine or a laptop's
 // lid would, and does meanwhile what others do.
 func (g *gateway) asleep(t testing.TB, d time.Duration, meanwhile func()) {
 	t.Helper()
-	g.signal(syscall.SIGSTOP)
-	stat := fmt.Sprintf("/proc/%d/stat", g.cmd.Process.Pid)
-	poll(t, "the process to be stopped", func() bool {
+	g.Signal(syscall.SIGSTOP)
+	stat := fmt.Sprintf("/proc/%d/stat", g.Cmd.Process.Pid)
+	harness.Poll(t, "the process to be stopped", func() bool {
 		text, err := os.ReadFile(stat)
 		_, behind, _ := strings.Cut(string(text), ") ")
 		return err == nil && strings.HasPrefix(behind, "T")
@@ -25,7 +27,7 @@ func (g *gateway) asleep(t testing.TB, d time.Duration, meanwhile func()) {
 	over := time.After(d)
 	meanwhile()
 	<-over
-	g.signal(syscall.SIGCONT)
+	g.Signal(syscall.SIGCONT)
 }
 
 // pinger pings for raw clients.
@@ -100,7 +102,7 @@ func TestAProcessThatWasStoppedReadsWhatClientsSentBeforeItJudgesThem(t *testing
 	if n := g.connections(); n != healthy+1 {
 		t.Errorf("%d connections are left of %d that pinged", n, healthy+1)
 	}
-	if noted := g.log.matching("the process did not run for a while"); len(noted) != 1 {
+	if noted := g.Log.Matching("the process did not run for a while"); len(noted) != 1 {
 		t.Errorf("the log says so %d times", len(noted))
 	}
 }
@@ -121,18 +123,18 @@ func TestAnAnswerThatCameWhileTheProcessWasStoppedCounts(t *testing.T) {
 				return reply{}
 			})
 			g := startGateway(t, app, append([]string{"--callback-timeout", "5s"}, args...)...)
-			c := g.dial(t, "alice")
-			c.send(`"first"`)
+			c := g.Dial(t, "alice")
+			c.Send(`"first"`)
 			first := func(c *call) bool { return c.is("message", "alice") && string(c.event.Data) == `"first"` }
 			app.awaitCall("the first message", first)
 			g.asleep(t, 8*time.Second, func() { close(release) })
-			c.send(`"second"`)
+			c.Send(`"second"`)
 			app.awaitAccepted("the second message", func(c *call) bool { return string(c.event.Data) == `"second"` })
 			if n := len(app.attempts(first)); n != 1 {
 				t.Errorf("the first message was sent %d times", n)
 			}
 			if name == "with replies" {
-				c.receive("reply")
+				c.Receive("reply")
 			}
 		})
 	}
@@ -150,13 +152,13 @@ func TestAnEventIsNotGivenUpBecauseTheProcessWasStopped(t *testing.T) {
 		return answer
 	})
 	g := startGateway(t, app, "--callback-retry-for", "5s")
-	c := g.dial(t, "alice")
-	c.send("1")
+	c := g.Dial(t, "alice")
+	c.Send("1")
 	app.awaitCall("the message", func(c *call) bool { return c.is("message", "alice") })
 	g.asleep(t, 8*time.Second, func() {})
 	app.awaitAccepted("the message", func(c *call) bool { return c.is("message", "alice") })
-	if lost := g.log.matching("failed for good"); len(lost) > 0 {
-		t.Error(lost[0].raw)
+	if lost := g.Log.Matching("failed for good"); len(lost) > 0 {
+		t.Error(lost[0].Raw)
 	}
 }
 
@@ -168,19 +170,19 @@ func TestAShutdownDuringWhichTheProcessWasStoppedGoesOnWhereItWas(t *testing.T) 
 	for i := range 20 {
 		clients = append(clients, g.rawClient(t, fmt.Sprint("client ", i)))
 	}
-	g.signal(syscall.SIGTERM)
-	if _, ok := g.log.await(patience, func(l logLine) bool { return l.text("message") == "shutting down" }); !ok {
+	g.Signal(syscall.SIGTERM)
+	if _, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return l.Text("message") == "shutting down" }); !ok {
 		t.Fatal("it does not shut down")
 	}
 	g.asleep(t, 10*time.Second, func() {})
 	for _, r := range clients {
 		r.expectClose(1001)
 	}
-	if code := g.wait(patience); code != 0 {
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if cut := g.log.matching("cut off"); len(cut) > 0 {
-		t.Error(cut[0].raw)
+	if cut := g.Log.Matching("cut off"); len(cut) > 0 {
+		t.Error(cut[0].Raw)
 	}
 	for i := range clients {
 		app.closedAs(t, fmt.Sprint("client ", i), 1001, "gateway")

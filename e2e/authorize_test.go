@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 // bouncer is an app that decides about upgrades. It keeps the events in order.
@@ -27,10 +29,10 @@ func startBouncer(t *testing.T, decide func(http.ResponseWriter, event)) *bounce
 		if err := json.Unmarshal(body, &e); err != nil {
 			t.Errorf("%v: %s", err, body)
 		}
-		b.mu.Lock()
+		b.Mu.Lock()
 		b.events = append(b.events, e)
-		b.changed()
-		b.mu.Unlock()
+		b.Changed()
+		b.Mu.Unlock()
 		if e.Action == "open" {
 			b.decide(w, e)
 		}
@@ -48,7 +50,7 @@ func (b *bouncer) guarded(t *testing.T, args ...string) *gateway {
 // await waits for n events of an action.
 func (b *bouncer) await(t *testing.T, action string, n int) (found []event) {
 	t.Helper()
-	if !b.watched.await(patience, func() bool {
+	if !b.watched.Await(harness.Patience, func() bool {
 		found = found[:0]
 		for _, e := range b.events {
 			if e.Action == action {
@@ -74,20 +76,20 @@ func TestTheAppDecidesAboutUpgradesAndNamesTheUser(t *testing.T) {
 		w.Header().Set("X-Ws-User", "real-"+e.User)
 	})
 	g := b.guarded(t)
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	if users, _ := g.list(""); len(users) != 1 || len(users["real-alice"]) != 1 {
 		t.Errorf("listed are %v", users)
 	}
-	c.send(`{"n":1}`)
+	c.Send(`{"n":1}`)
 	if m := b.await(t, "message", 1)[0]; m.User != "real-alice" || string(m.Data) != `{"n":1}` {
 		t.Errorf("the message is %+v", m)
 	}
 	g.send(`{"users":["real-alice"],"payload":"hello"}`)
-	c.receive(`"hello"`)
-	if _, r, err := g.tryConnect(t, visitor{user: "mallory"}); err == nil || r == nil || r.StatusCode != 403 || r.Header.Get("Content-Type") != "application/json" || r.ContentLength != 4096 {
+	c.Receive(`"hello"`)
+	if _, r, err := g.TryConnect(t, visitor{User: "mallory"}); err == nil || r == nil || r.StatusCode != 403 || r.Header.Get("Content-Type") != "application/json" || r.ContentLength != 4096 {
 		t.Errorf("mallory got %+v, %v", r, err)
 	}
-	c.close(1000, "")
+	c.Close(1000, "")
 	if closes := b.await(t, "close", 1); closes[0].User != "real-alice" {
 		t.Errorf("the close is %+v", closes[0])
 	}
@@ -113,20 +115,20 @@ func TestWithoutAProxyTheAppNamesUsersByTheirCookiesWhateverTheyClaim(t *testing
 	t.Cleanup(app.Close)
 	g := launch{args: []string{"--callback-url", app.URL + "/", "--callback-open", "authorize", "--allowed-origins", "https://app.example.org"}}.start(t)
 	page := map[string]string{"Origin": "https://app.example.org"}
-	g.connect(t, visitor{user: "mallory", cookie: "session=1234", header: page})
+	g.Connect(t, visitor{User: "mallory", Cookie: "session=1234", Header: page})
 	if users, _ := g.list(""); len(users) != 1 || len(users["alice"]) != 1 {
 		t.Errorf("listed are %v", users)
 	}
 	for _, v := range []visitor{
-		{user: "alice", header: page},
-		{user: "alice", cookie: "session=stolen", header: page},
-		{cookie: "session=1234", header: map[string]string{"Origin": "https://evil.example"}},
+		{User: "alice", Header: page},
+		{User: "alice", Cookie: "session=stolen", Header: page},
+		{Cookie: "session=1234", Header: map[string]string{"Origin": "https://evil.example"}},
 	} {
 		want := http.StatusUnauthorized
-		if v.header["Origin"] != page["Origin"] {
+		if v.Header["Origin"] != page["Origin"] {
 			want = http.StatusForbidden
 		}
-		if _, response, err := g.tryConnect(t, v); err == nil || response == nil || response.StatusCode != want {
+		if _, response, err := g.TryConnect(t, v); err == nil || response == nil || response.StatusCode != want {
 			t.Errorf("%+v: %v, %v, want %d", v, response, err, want)
 		}
 	}
@@ -146,12 +148,12 @@ func TestAnAppThatCannotDecideMeans503(t *testing.T) {
 	defer close(release)
 	g := b.guarded(t, "--callback-timeout", "3s")
 	for _, user := range []string{"error", "slow"} {
-		if _, r, err := g.tryConnect(t, visitor{user: user}); err == nil || r == nil || r.StatusCode != 503 || r.Header.Get("Retry-After") == "" {
+		if _, r, err := g.TryConnect(t, visitor{User: user}); err == nil || r == nil || r.StatusCode != 503 || r.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %+v, %v", user, r, err)
 		}
 	}
-	c := g.dial(t, "fine")
-	c.close(1000, "")
+	c := g.Dial(t, "fine")
+	c.Close(1000, "")
 	b.await(t, "close", 1)
 }
 
@@ -167,8 +169,8 @@ func TestASendThatFollowsTheYesOfTheAppReachesTheConnection(t *testing.T) {
 	})
 	g = b.guarded(t)
 	for n := range 50 {
-		c := g.dial(t, fmt.Sprint("u", n))
-		c.receive(`"welcome"`)
+		c := g.Dial(t, fmt.Sprint("u", n))
+		c.Receive(`"welcome"`)
 	}
 	sending.Wait()
 }
@@ -184,21 +186,21 @@ func TestManyHandshakesWaitForTheAppAtOnce(t *testing.T) {
 	count := map[int]int{}
 	for n := range many {
 		dialing.Go(func() {
-			c, r, err := g.tryConnect(t, visitor{user: fmt.Sprint(n)})
+			c, r, err := g.TryConnect(t, visitor{User: fmt.Sprint(n)})
 			status := 0
 			if r != nil {
 				status = r.StatusCode
 			}
 			if err == nil {
-				t.Cleanup(func() { _ = c.ws.CloseNow() })
+				t.Cleanup(func() { _ = c.WS.CloseNow() })
 			}
-			statuses.mu.Lock()
-			defer statuses.mu.Unlock()
+			statuses.Mu.Lock()
+			defer statuses.Mu.Unlock()
 			count[status]++
-			statuses.changed()
+			statuses.Changed()
 		})
 	}
-	statuses.await(patience, func() bool { return count[503] == many-limit })
+	statuses.Await(harness.Patience, func() bool { return count[503] == many-limit })
 	close(release)
 	dialing.Wait()
 	if count[101] != limit || count[503] != many-limit {

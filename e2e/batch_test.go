@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 // ledger is what an app has taken, by connection, each event once and in order.
@@ -61,28 +63,28 @@ func TestOneClientsMessageCostsNobodyElseAnEvent(t *testing.T) {
 			})
 			g := app.gateway(t, "--callback-batch=200", "--callback-linger=100ms", "--callback-retry-for=2s", "--callback-timeout=500ms", "--dead-letter", file)
 			for n := range clients {
-				c := g.dial(t, fmt.Sprint("user", n))
+				c := g.Dial(t, fmt.Sprint("user", n))
 				for i := range messages {
-					c.send(numbered(i))
+					c.Send(numbered(i))
 					if n == 7 && i == 20 {
-						c.send(poison)
+						c.Send(poison)
 					}
 				}
-				c.close(1000, "")
+				c.Close(1000, "")
 			}
 			app.awaitThat(t, "everybody's events", func() bool { return books.total() == clients*(messages+2) })
-			poll(t, "the dead letter", func() bool {
+			harness.Poll(t, "the dead letter", func() bool {
 				letters, err := os.ReadFile(file)
 				return err == nil && strings.Count(string(letters), "\n") == 1 && strings.Contains(string(letters), `"user_name":"user7"`) && strings.Contains(string(letters), poison)
 			})
 			if g.metric(t, "ws_gateway_batches_divided_total") == 0 {
 				t.Error("no batch was divided")
 			}
-			if n := strings.Count(g.log.tail(1000), "it is divided until"); n != 1 {
+			if n := strings.Count(g.Log.Tail(1000), "it is divided until"); n != 1 {
 				t.Errorf("that was said %d times", n)
 			}
-			app.mu.Lock()
-			defer app.mu.Unlock()
+			app.Mu.Lock()
+			defer app.Mu.Unlock()
 			for user, events := range books.taken {
 				for i, e := range events[1 : len(events)-1] {
 					if !e.is(user, numbered(i)) {
@@ -120,11 +122,11 @@ func TestAnAppThatTakesPartOfABatchGetsTheRestAgain(t *testing.T) {
 	})
 	g := app.gateway(t, "--callback-batch=50", "--callback-linger=20ms")
 	for n := range clients {
-		c := g.dial(t, fmt.Sprint("user", n))
+		c := g.Dial(t, fmt.Sprint("user", n))
 		for i := range messages {
-			c.send(numbered(i))
+			c.Send(numbered(i))
 		}
-		c.close(1000, "")
+		c.Close(1000, "")
 	}
 	app.awaitThat(t, "everybody's events", func() bool { return books.total() == clients*(messages+1) })
 	if refusals != clients {

@@ -20,6 +20,8 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"ws-gateway/e2e/harness"
 )
 
 func TestAnAnswerSpeaksToTheClientOnlyWhenAskedTo(t *testing.T) {
@@ -43,20 +45,20 @@ func TestAnAnswerSpeaksToTheClientOnlyWhenAskedTo(t *testing.T) {
 			args = []string{"--callback-reply"}
 		}
 		g := startGateway(t, app, args...)
-		c := g.dial(t, "alice")
-		c.send(`{"type":"application/json","body":"{ \"n\" : 1.0 }"}`)
-		c.send(`{"type":"application/x-bytes","body":"raw"}`)
-		c.send(`{"type":"text/plain","body":"bye","close":"4001 signed out"}`)
+		c := g.Dial(t, "alice")
+		c.Send(`{"type":"application/json","body":"{ \"n\" : 1.0 }"}`)
+		c.Send(`{"type":"application/x-bytes","body":"raw"}`)
+		c.Send(`{"type":"text/plain","body":"bye","close":"4001 signed out"}`)
 		if !on {
 			app.message("alice", 3)
-			c.send(`{"event":"ping"}`)
-			c.receive(`{"event":"pong"}`)
+			c.Send(`{"event":"ping"}`)
+			c.Receive(`{"event":"pong"}`)
 			continue
 		}
-		c.receive(`{ "n" : 1.0 }`)
-		c.receiveBinary("raw")
-		c.receive("bye")
-		c.closedWith(4001, "signed out")
+		c.Receive(`{ "n" : 1.0 }`)
+		c.ReceiveBinary("raw")
+		c.Receive("bye")
+		c.ClosedWith(4001, "signed out")
 		app.closedAs(t, "alice", 4001, "app")
 	}
 }
@@ -80,17 +82,17 @@ func TestRepliesOfAnySizeUpToALimitReachTheClientAndOthersAreSaidOnce(t *testing
 			args = append(args, c.max)
 		}
 		g := startGateway(t, app, args...)
-		alice := g.connect(t, visitor{user: "alice" + c.max})
-		alice.ws.SetReadLimit(2 << 20)
+		alice := g.Connect(t, visitor{User: "alice" + c.max})
+		alice.WS.SetReadLimit(2 << 20)
 		for _, n := range []int{c.limit, c.limit + 1, 3 * c.limit, 1} { // one after the other
-			alice.send(fmt.Sprint(n))
+			alice.Send(fmt.Sprint(n))
 		}
-		alice.receive(strings.Repeat("x", c.limit))
-		alice.receive("x")
+		alice.Receive(strings.Repeat("x", c.limit))
+		alice.Receive("x")
 		if n := g.metric(t, `ws_gateway_replies_spoilt_total{reason="too_long"}`); n != 2 {
 			t.Errorf("%s: %v replies too long", c.max, n)
 		}
-		if n := strings.Count(g.log.tail(1000), "--callback-reply-max"); n != 1 {
+		if n := strings.Count(g.Log.Tail(1000), "--callback-reply-max"); n != 1 {
 			t.Errorf("%s: said %d times", c.max, n)
 		}
 	}
@@ -182,18 +184,18 @@ func TestASendThatFollowsTheAnswerArrivesAfterTheReply(t *testing.T) {
 	t.Parallel()
 	app := startHasty(t)
 	g := launch{args: []string{"--callback-reply", "--callback-url", app.url()}}.start(t)
-	app.gateway = g.addr
+	app.gateway = g.Addr
 	const clients, messages = 16, 150
 	var talking sync.WaitGroup
 	for n := range clients {
-		c := g.dial(t, fmt.Sprint("user", n))
+		c := g.Dial(t, fmt.Sprint("user", n))
 		talking.Go(func() {
 			for i := range messages {
-				c.send(fmt.Sprintf("%q", fmt.Sprint(n, "-", i)))
+				c.Send(fmt.Sprintf("%q", fmt.Sprint(n, "-", i)))
 			}
 			for i := range messages {
 				for _, want := range []string{fmt.Sprintf("reply %d-%d", n, i), fmt.Sprintf(`"sent %d-%d"`, n, i)} {
-					kind, got, err := c.read()
+					kind, got, err := c.Read()
 					if err != nil || kind != websocket.MessageText || got != want {
 						t.Errorf("client %d got %v %q, %v; want %q", n, kind, got, err, want)
 						return
@@ -203,7 +205,7 @@ func TestASendThatFollowsTheAnswerArrivesAfterTheReply(t *testing.T) {
 		})
 	}
 	talking.Wait()
-	if n := strings.Count(g.log.tail(1000), `"level":"warn"`); n > 0 {
+	if n := strings.Count(g.Log.Tail(1000), `"level":"warn"`); n > 0 {
 		t.Errorf("%d warnings", n)
 	}
 }
@@ -230,9 +232,9 @@ func startBatchApp(t *testing.T) *batchApp {
 			t.Errorf("not a batch: %v", err)
 			return
 		}
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		defer a.changed()
+		a.Mu.Lock()
+		defer a.Mu.Unlock()
+		defer a.Changed()
 		if failing++; failing%3 == 0 {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
@@ -260,13 +262,13 @@ func TestBatchesKeepEachConnectionsOrderThroughFailures(t *testing.T) {
 	const clients, messages = 12, 40
 	for n := range clients {
 		user := fmt.Sprint("user", n)
-		c := g.connect(t, visitor{user: user, cookie: "of=" + user})
+		c := g.Connect(t, visitor{User: user, Cookie: "of=" + user})
 		for i := range messages {
-			c.send(numbered(i))
+			c.Send(numbered(i))
 		}
-		c.close(1000, "")
+		c.Close(1000, "")
 	}
-	if !app.await(patience, func() bool {
+	if !app.Await(harness.Patience, func() bool {
 		for n := range clients {
 			if len(app.events[fmt.Sprint("user", n)]) < messages+2 {
 				return false
@@ -276,8 +278,8 @@ func TestBatchesKeepEachConnectionsOrderThroughFailures(t *testing.T) {
 	}) {
 		t.Fatal("not all events came")
 	}
-	app.mu.Lock()
-	defer app.mu.Unlock()
+	app.Mu.Lock()
+	defer app.Mu.Unlock()
 	for user, events := range app.events {
 		for i, e := range events {
 			want := event{Action: "message"}
@@ -319,15 +321,15 @@ func TestTheAppCanBeBehindTLSAndAskForACertificate(t *testing.T) {
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	defer server.Close()
-	ca := writeFile(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+	ca := harness.WriteFile(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
 	cert, err := filepath.Abs("testdata/tls/client.pem")
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := launch{args: []string{"--callback-url", server.URL, "--callback-ca", ca, "--callback-cert", cert, "--callback-header=X-Key: k, 1"}}.start(t)
-	c := g.dial(t, "alice")
-	c.send(`1`)
-	c.close(1000, "")
+	c := g.Dial(t, "alice")
+	c.Send(`1`)
+	c.Close(1000, "")
 	app.closed("alice")
 	app.whole(t, app.opened("alice"))
 	if n := unidentified.Load(); n > 0 {
@@ -347,9 +349,9 @@ func TestTheAppCanListenOnAUnixSocket(t *testing.T) {
 	server.Start()
 	defer server.Close()
 	g := launch{args: []string{"--callback-url", "unix:" + path + ":" + callbackPath}}.start(t)
-	c := g.dial(t, "alice")
-	c.send(`1`)
-	c.close(1000, "")
+	c := g.Dial(t, "alice")
+	c.Send(`1`)
+	c.Close(1000, "")
 	if got := app.closed("alice").path; got != callbackPath {
 		t.Errorf("the path is %s", got)
 	}
@@ -360,12 +362,12 @@ func TestHeadersOfTheHandshakeGoWithEachEvent(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
 	g := startGateway(t, app, "--forward-header=X-Tenant", "--forward-header=cookie", "--forward-header=Accept-Language")
-	c := g.connect(t, visitor{user: "alice", cookie: "a=b; c", header: map[string]string{"X-Tenant": "blue", "X-Other": "no"}})
-	bare := g.dial(t, "bob")
-	c.send(`1`)
+	c := g.Connect(t, visitor{User: "alice", Cookie: "a=b; c", Header: map[string]string{"X-Tenant": "blue", "X-Other": "no"}})
+	bare := g.Dial(t, "bob")
+	c.Send(`1`)
 	app.message("alice", 1)
-	c.close(1000, "")
-	bare.close(1000, "")
+	c.Close(1000, "")
+	bare.Close(1000, "")
 	app.closed("alice")
 	app.closed("bob")
 	for _, call := range app.attempts(func(*call) bool { return true }) {

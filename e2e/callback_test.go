@@ -9,24 +9,26 @@ import (
 	"unicode/utf8"
 
 	"github.com/coder/websocket"
+
+	"ws-gateway/e2e/harness"
 )
 
 func TestTheThreeCallbacksHaveExactlyTheseBytes(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
 	g := startGateway(t, app)
-	c := g.connect(t, visitor{
-		user: "alice", target: "/ws?room=1",
-		header: map[string]string{"User-Agent": "test/1.0", "Origin": "https://page.example"},
+	c := g.Connect(t, visitor{
+		User: "alice", Target: "/ws?room=1",
+		Header: map[string]string{"User-Agent": "test/1.0", "Origin": "https://page.example"},
 	})
 	conn := app.opened("alice")
-	c.send(`{"event":"greet","data":{"to":"bob"}}`)
+	c.Send(`{"event":"greet","data":{"to":"bob"}}`)
 	app.message("alice", 1)
-	c.close(4001, "done")
+	c.Close(4001, "done")
 	app.closed("alice")
 
 	want := []string{
-		fmt.Sprintf(`{"data":{},"action":"open","user_name":"alice","conn_id":"%s","request":{"uri":"/ws?room=1","remote_addr":"%s","user_agent":"test/1.0","origin":"https://page.example"}}`, conn, c.local()),
+		fmt.Sprintf(`{"data":{},"action":"open","user_name":"alice","conn_id":"%s","request":{"uri":"/ws?room=1","remote_addr":"%s","user_agent":"test/1.0","origin":"https://page.example"}}`, conn, c.Local()),
 		fmt.Sprintf(`{"data":{"event":"greet","data":{"to":"bob"}},"action":"message","user_name":"alice","conn_id":"%s"}`, conn),
 		fmt.Sprintf(`{"data":{},"action":"close","user_name":"alice","conn_id":"%s","code":4001,"reason":"done","initiator":"client"}`, conn),
 	}
@@ -52,7 +54,7 @@ func TestMessageDataIsTheClientsOwnBytes(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
 	g := startGateway(t, app)
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	conn := app.opened("alice")
 	for i, data := range []string{
 		`{"event":"x","data":{"b":1,"a":2}}`,
@@ -64,7 +66,7 @@ func TestMessageDataIsTheClientsOwnBytes(t *testing.T) {
 		`[]`, `[1,"two",null]`, `{}`, `""`, `"text"`, `0`, `-1.5e-7`, `true`, `false`, `null`,
 		`{"deep":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`,
 	} {
-		c.send(data)
+		c.Send(data)
 		want := fmt.Sprintf(`{"data":%s,"action":"message","user_name":"alice","conn_id":"%s"}`, data, conn)
 		if got := string(app.message("alice", i+1).body); got != want {
 			t.Errorf("got\n%s, want\n%s", got, want)
@@ -76,7 +78,7 @@ func TestOtherTextBecomesAJSONStringAndBinaryBase64(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
 	g := startGateway(t, app)
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	for i, message := range []struct {
 		binary   bool
 		sent     string
@@ -97,9 +99,9 @@ func TestOtherTextBecomesAJSONStringAndBinaryBase64(t *testing.T) {
 		{true, `{"json":true}`, "eyJqc29uIjp0cnVlfQ==", "base64"},
 	} {
 		if message.binary {
-			c.sendBinary(message.sent)
+			c.SendBinary(message.sent)
 		} else {
-			c.send(message.sent)
+			c.Send(message.sent)
 		}
 		got := app.message("alice", i+1)
 		if text := jsonString(t, got.event.Data); text != message.data || got.event.Encoding != message.encoding {
@@ -171,19 +173,19 @@ func TestEveryEndHasItsCodeReasonAndInitiator(t *testing.T) {
 		reason    string
 		initiator string
 	}{
-		"close frame": {func(c *client) { c.close(1000, "bye") }, 1000, "bye", "client"},
-		"going away":  {func(c *client) { c.close(1001, "") }, 1001, "", "client"},
-		"no code":     {func(c *client) { c.close(websocket.StatusNoStatusRcvd, "") }, 1005, "", "client"},
-		"own code":    {func(c *client) { c.close(4999, "quo\"te é") }, 4999, "quo\"te é", "client"},
-		"FIN":         {(*client).hangUp, 1006, "", "network"},
-		"RST":         {(*client).reset, 1006, "", "network"},
+		"close frame": {func(c *client) { c.Close(1000, "bye") }, 1000, "bye", "client"},
+		"going away":  {func(c *client) { c.Close(1001, "") }, 1001, "", "client"},
+		"no code":     {func(c *client) { c.Close(websocket.StatusNoStatusRcvd, "") }, 1005, "", "client"},
+		"own code":    {func(c *client) { c.Close(4999, "quo\"te é") }, 4999, "quo\"te é", "client"},
+		"FIN":         {(*client).HangUp, 1006, "", "network"},
+		"RST":         {(*client).Reset, 1006, "", "network"},
 		"close API": {func(c *client) {
 			g.closeConns(`{"users":["close API"],"code":4001,"reason":"kicked"}`)
-			c.closedWith(4001, "kicked")
+			c.ClosedWith(4001, "kicked")
 		}, 4001, "kicked", "app"},
 	} {
 		t.Run(user, func(t *testing.T) {
-			c := g.dial(t, user)
+			c := g.Dial(t, user)
 			app.opened(user)
 			end.how(c)
 			closed := app.closedAs(t, user, end.code, end.initiator)
@@ -205,14 +207,14 @@ func TestConnectionIdsAreOpaqueURLSafeAndNeverTheSame(t *testing.T) {
 	for range 2 { // restarts
 		g := startGateway(t, app)
 		for range 20 {
-			c := g.dial(t, "alice")
+			c := g.Dial(t, "alice")
 			id := g.only("alice")
 			if seen[id] || !shape.MatchString(id) {
 				t.Errorf("id %q: seen %v", id, seen[id])
 			}
 			seen[id] = true
-			c.close(websocket.StatusNormalClosure, "")
-			poll(t, "the list to be empty", func() bool { return g.connections() == 0 })
+			c.Close(websocket.StatusNormalClosure, "")
+			harness.Poll(t, "the list to be empty", func() bool { return g.connections() == 0 })
 		}
 	}
 }
@@ -223,9 +225,9 @@ func TestAConnectionCanBeAddressedBeforeItsOpenCallbackIsAnswered(t *testing.T) 
 	release := make(chan struct{})
 	app.respond(func(*call) reply { return reply{hold: release} })
 	g := startGateway(t, app)
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	g.send(`{"payload":{"early":true},"conn_id":"` + app.opened("alice") + `"}`)
-	c.receive(`{"early":true}`)
+	c.Receive(`{"early":true}`)
 	close(release)
 }
 
@@ -237,11 +239,11 @@ func TestTheURLOfTheAppComesFromWSPortAndWSURLOrAManifest(t *testing.T) {
 		args: []string{"--listen", "127.0.0.1:0"},
 		env:  []string{fmt.Sprint("WS_PORT=", port), "WS_URL=/from/env?x=1"},
 	}
-	manifest := launch{args: []string{"--manifest", writeFile(t, "OlaresManifest.yaml", fmt.Sprintf(
+	manifest := launch{args: []string{"--manifest", harness.WriteFile(t, "OlaresManifest.yaml", fmt.Sprintf(
 		"olaresManifest.version: '0.8.0'\nmetadata:\n  name: demo\noptions:\n  dependencies: []\n  websocket:\n    url: /from/manifest\n    port: %d\n", port))}}
 	for user, l := range map[string]launch{"env": env, "manifest": manifest} {
 		g := l.start(t)
-		g.dial(t, user)
+		g.Dial(t, user)
 		open := app.awaitCall("open", func(c *call) bool { return c.is("open", user) })
 		if !strings.HasPrefix(open.path, "/from/"+user) {
 			t.Errorf("%s: the callback went to %s", user, open.path)
@@ -252,11 +254,11 @@ func TestTheURLOfTheAppComesFromWSPortAndWSURLOrAManifest(t *testing.T) {
 func TestPushOnlySendsWithoutAnApp(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	c := g.dial(t, "alice")
-	c.send(`{"to":"nobody"}`)
+	c := g.Dial(t, "alice")
+	c.Send(`{"to":"nobody"}`)
 	g.send(`{"payload":{"pushed":true},"users":["alice"]}`)
-	c.receive(`{"pushed":true}`)
-	c.close(websocket.StatusNormalClosure, "")
+	c.Receive(`{"pushed":true}`)
+	c.Close(websocket.StatusNormalClosure, "")
 }
 
 // jsonString decodes a JSON string.

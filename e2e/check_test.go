@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 // check runs ws-gateway check --json and returns its findings by name.
@@ -34,7 +36,7 @@ func TestCheckFindsWhatAStartWouldMissAndStartsNothing(t *testing.T) {
 	app := startApp(t)
 	taken := listen(t, "tcp", "127.0.0.1:0")
 	folder := t.TempDir()
-	file := writeFile(t, "file", "")
+	file := harness.WriteFile(t, "file", "")
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(secure.Close)
 	for _, test := range []struct {
@@ -103,28 +105,28 @@ func TestTheStartSaysWhatItSawOfTheAppAndSendsItNothing(t *testing.T) {
 	if n, err := c.Read(make([]byte, 100)); n != 0 {
 		t.Errorf("the app has got %d bytes, %v", n, err)
 	}
-	if line, ok := g.log.await(patience, func(l logLine) bool { return strings.HasPrefix(l.text("message"), "app: somebody listens") }); !ok || line.text("level") != "info" {
-		t.Errorf("it says %q", line.raw)
+	if line, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return strings.HasPrefix(l.Text("message"), "app: somebody listens") }); !ok || line.Text("level") != "info" {
+		t.Errorf("it says %q", line.Raw)
 	}
 	down := launch{args: []string{"--callback-url", "http://127.0.0.1:1/x"}}.start(t)
-	if line, ok := down.log.await(patience, func(l logLine) bool { return strings.HasPrefix(l.text("message"), "app: nobody") }); !ok || line.text("level") != "warn" || line.text("fix") == "" {
-		t.Errorf("it says %q", line.raw)
+	if line, ok := down.Log.Await(harness.Patience, func(l logLine) bool { return strings.HasPrefix(l.Text("message"), "app: nobody") }); !ok || line.Text("level") != "warn" || line.Text("fix") == "" {
+		t.Errorf("it says %q", line.Raw)
 	}
 }
 
 func TestHealthSaysByItsExitCodeWhetherTheGatewayIsWell(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	_, port, _ := net.SplitHostPort(g.addr)
+	_, port, _ := net.SplitHostPort(g.Addr)
 	for _, test := range []struct {
 		args []string
 		env  []string
 		code int
 	}{
-		{[]string{"health", "--listen", g.addr}, nil, 0},
+		{[]string{"health", "--listen", g.Addr}, nil, 0},
 		{[]string{"health", "--ready"}, []string{"WS_GATEWAY_LISTEN=:" + port}, 0},
-		{[]string{"health", "--url", "http://" + g.addr + "/readyz"}, nil, 0},
-		{[]string{"health", "--url", "http://" + g.addr + "/nothing"}, nil, 1},
+		{[]string{"health", "--url", "http://" + g.Addr + "/readyz"}, nil, 0},
+		{[]string{"health", "--url", "http://" + g.Addr + "/nothing"}, nil, 1},
 		{[]string{"health", "--listen", "127.0.0.1:1"}, nil, 1},
 		{[]string{"health", "--admin-listen", "unix:" + filepath.Join(t.TempDir(), "none")}, nil, 1},
 	} {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"ws-gateway/e2e/harness"
 )
 
 var churnSeed = flag.Uint64("churn.seed", 0, "seed of the churn test; 0 takes a new one")
@@ -77,13 +79,13 @@ func (p *plan) carryOut(t testing.TB, g *gateway) error {
 }
 
 func (p *plan) connectAndEnd(t testing.TB, g *gateway, start time.Time) error {
-	c, _, err := g.tryConnect(t, visitor{user: p.user(), cookie: p.cookie(), target: fmt.Sprint("/ws?plan=", p.number)})
+	c, _, err := g.TryConnect(t, visitor{User: p.user(), Cookie: p.cookie(), Target: fmt.Sprint("/ws?plan=", p.number)})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = c.ws.CloseNow() }()
+	defer func() { _ = c.WS.CloseNow() }()
 	for n := range p.messages {
-		if err := c.write(websocket.MessageText, p.message(n)); err != nil {
+		if err := c.Write(websocket.MessageText, p.message(n)); err != nil {
 			return err
 		}
 	}
@@ -91,23 +93,23 @@ func (p *plan) connectAndEnd(t testing.TB, g *gateway, start time.Time) error {
 	code, reason, _ := p.closeEvent()
 	switch p.end {
 	case byCloseFrame:
-		return c.ws.Close(websocket.StatusCode(code), reason)
+		return c.WS.Close(websocket.StatusCode(code), reason)
 	case byFIN:
-		return c.tcp.Close()
+		return c.TCP.Close()
 	case byRST:
-		c.reset()
+		c.Reset()
 		return nil
 	case byCloseAPI:
 		body := fmt.Sprintf(`{"conns":["%s"],"code":%d,"reason":"%s"}`, <-p.open, code, reason)
-		if a, err := g.tryRequest("http://"+g.addr, "POST", closePath, body); err != nil || a.body != success {
+		if a, err := g.tryRequest("http://"+g.Addr, "POST", closePath, body); err != nil || a.body != success {
 			return fmt.Errorf("close answered %v: %w", a, err)
 		}
 	case byProtocolError:
-		if _, err := c.tcp.Write([]byte("\x81\x02no")); err != nil { // not masked
+		if _, err := c.TCP.Write([]byte("\x81\x02no")); err != nil { // not masked
 			return err
 		}
 	}
-	closed, err := c.ended()
+	closed, err := c.Ended()
 	if err == nil && closed.Code != websocket.StatusCode(code) {
 		err = fmt.Errorf("closed with %v, want %d", closed, code)
 	}
@@ -195,7 +197,7 @@ func TestTenThousandConnectionsThatEndInSixWaysGiveOneOpenAndOneCloseEach(t *tes
 		return reply{}
 	})
 	g := startGateway(t, app, "--ping-timeout", churnTimeout.String())
-	before := g.descriptors()
+	before := g.Descriptors()
 
 	var running sync.WaitGroup
 	slots := make(chan struct{}, atATime)
@@ -224,7 +226,7 @@ func TestTenThousandConnectionsThatEndInSixWaysGiveOneOpenAndOneCloseEach(t *tes
 	}
 	app.awaitThat("a close event of everybody", func() bool { return app.ended >= connections })
 
-	app.mu.Lock()
+	app.Mu.Lock()
 	seen := make(map[*plan]string)
 	for conn, l := range app.lives {
 		p := planOf(plans, l.calls[0])
@@ -237,14 +239,14 @@ func TestTenThousandConnectionsThatEndInSixWaysGiveOneOpenAndOneCloseEach(t *tes
 			t.Errorf("plan %d, connection %s, end %d: %v", p.number, conn, p.end, err)
 		}
 	}
-	app.mu.Unlock()
+	app.Mu.Unlock()
 	if len(seen) != connections {
 		t.Errorf("the app knows %d connections, want %d", len(seen), connections)
 	}
 	if a := g.get(listPath); a.body != `{"code":0,"message":"success","data":[]}` {
 		t.Errorf("afterwards the list is %.300s", a.body)
 	}
-	g.http.CloseIdleConnections()
+	g.HTTP.CloseIdleConnections()
 	app.dropIdle()
-	poll(t, "descriptors to be given back", func() bool { return g.descriptors() <= before+5 })
+	harness.Poll(t, "descriptors to be given back", func() bool { return g.Descriptors() <= before+5 })
 }

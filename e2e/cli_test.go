@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"ws-gateway/e2e/harness"
 )
 
 const cliToken = secret + "token"
@@ -30,13 +32,13 @@ type typed struct {
 // cli runs a client's command to its end.
 func cli(t *testing.T, stdin string, env []string, args ...string) typed {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, gatewayBinary, args...)
+	cmd := exec.CommandContext(ctx, harness.Binary, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=20"}, env...)
-	got := typed{exitCode(cmd.Run()), stdout.String(), stderr.String()}
+	got := typed{harness.ExitCode(cmd.Run()), stdout.String(), stderr.String()}
 	if all := got.stdout + got.stderr; strings.Contains(all, secret) || strings.Contains(all, "DATA RACE") || strings.Contains(all, "panic:") {
 		t.Errorf("%q shows what nobody may see:\n%s", args, all)
 	}
@@ -46,7 +48,7 @@ func cli(t *testing.T, stdin string, env []string, args ...string) typed {
 // cli runs a command that asks this gateway.
 func (g *gateway) cli(t *testing.T, stdin string, args ...string) typed {
 	t.Helper()
-	return cli(t, stdin, []string{"WS_GATEWAY_GATEWAY=http://" + g.addr}, args...)
+	return cli(t, stdin, []string{"WS_GATEWAY_GATEWAY=http://" + g.Addr}, args...)
 }
 
 // done requires success and that nothing but want is printed.
@@ -68,19 +70,19 @@ func (c typed) failed(t *testing.T, code int, part string) {
 func TestSendReachesWhomItNamesWithWhatItIsGiven(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	alice, bob := g.dial(t, "alice"), g.dial(t, "bob, the second")
+	alice, bob := g.Dial(t, "alice"), g.Dial(t, "bob, the second")
 	g.cli(t, "", "send", "--user", "alice", ` {"a":1.50} `).done(t, "")
-	alice.receive(` {"a":1.50} `)
+	alice.Receive(` {"a":1.50} `)
 	g.cli(t, "héllo\n", "send", "--user", "bob, the second", "--report").done(t, "matched 1, queued 1, slow 0\n")
-	bob.receive("héllo")
+	bob.Receive("héllo")
 	g.cli(t, "\x00\n", "send", "--all", "--exclude", g.only("alice"), "--binary", "--json").done(t, success+"\n")
-	bob.receiveBinary("\x00\n")
-	g.cli(t, "unused", "send", "--conn", g.only("alice"), "--file", writeFile(t, "m", "[1,\n2]\r\n")).done(t, "")
-	alice.receive("[1,\n2]")
+	bob.ReceiveBinary("\x00\n")
+	g.cli(t, "unused", "send", "--conn", g.only("alice"), "--file", harness.WriteFile(t, "m", "[1,\n2]\r\n")).done(t, "")
+	alice.Receive("[1,\n2]")
 	g.cli(t, "", "send", "--user", "alice", "--text", "{not JSON").done(t, "")
-	alice.receive("{not JSON")
+	alice.Receive("{not JSON")
 	g.cli(t, "", "send", "--user", "alice", "--", "--all").done(t, "")
-	alice.receive("--all")
+	alice.Receive("--all")
 	g.cli(t, "", "send", "--user", "nobody", "--report", "x").done(t, "matched 0, queued 0, slow 0\n")
 
 	g.cli(t, "", "send", "--user", "alice", "{not JSON").failed(t, exitUsage, "--text")
@@ -95,14 +97,14 @@ func TestSendReachesWhomItNamesWithWhatItIsGiven(t *testing.T) {
 func TestCloseClosesWhomItNamesWithItsCodeAndReason(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	alice, bob, carol := g.dial(t, "alice"), g.dial(t, "bob"), g.dial(t, "carol")
+	alice, bob, carol := g.Dial(t, "alice"), g.Dial(t, "bob"), g.Dial(t, "carol")
 	g.cli(t, "", "close", "--user", "alice", "--conn", g.only("bob"), "--code", "4001", "--reason", "signed out").done(t, "")
-	alice.closedWith(4001, "signed out")
-	bob.closedWith(4001, "signed out")
+	alice.ClosedWith(4001, "signed out")
+	bob.ClosedWith(4001, "signed out")
 	g.cli(t, "", "close", "--user", "carol", "--code", "1001").failed(t, 3, "code must be 1000")
 	g.cli(t, "", "close").failed(t, exitUsage, "which connections")
 	g.cli(t, "", "close", "--all").done(t, "")
-	carol.closedWith(1000, "")
+	carol.ClosedWith(1000, "")
 }
 
 func TestListAndCountShowConnectionsAsFieldsAndAsJSON(t *testing.T) {
@@ -110,8 +112,8 @@ func TestListAndCountShowConnectionsAsFieldsAndAsJSON(t *testing.T) {
 	g := startPushOnly(t)
 	g.cli(t, "", "list").done(t, "")
 	g.cli(t, "", "count").done(t, "0 connections of 0 users\n")
-	c := g.connect(t, visitor{user: "al\u009bice", header: map[string]string{"User-Agent": "evil/\u009b31m"}})
-	g.dial(t, "bob")
+	c := g.Connect(t, visitor{User: "al\u009bice", Header: map[string]string{"User-Agent": "evil/\u009b31m"}})
+	g.Dial(t, "bob")
 	id := func() string {
 		return strings.Split(g.cli(t, "", "list", "--limit", "1", "--user", "bob").stdout, "\t")[1]
 	}()
@@ -120,10 +122,10 @@ func TestListAndCountShowConnectionsAsFieldsAndAsJSON(t *testing.T) {
 	}
 	all := g.cli(t, "", "list")
 	if all.code != 0 || strings.Count(all.stdout, "\n") != 2 || !strings.Contains(all.stdout, `al\u009bice`) ||
-		!strings.Contains(all.stdout, "\t"+c.local()+"\t"+`evil/\u009b31m`+"\n") {
+		!strings.Contains(all.stdout, "\t"+c.Local()+"\t"+`evil/\u009b31m`+"\n") {
 		t.Errorf("got %+v", all)
 	}
-	for remote, want := range map[string]int{c.local(): 1, "127.0.0.0/8": 2, "192.0.2.1": 0} {
+	for remote, want := range map[string]int{c.Local(): 1, "127.0.0.0/8": 2, "192.0.2.1": 0} {
 		if got := strings.Count(g.cli(t, "", "list", "--remote", remote).stdout, "\n"); got != want {
 			t.Errorf("%d connections from %s, want %d", got, remote, want)
 		}
@@ -133,7 +135,7 @@ func TestListAndCountShowConnectionsAsFieldsAndAsJSON(t *testing.T) {
 	}
 	for line := range strings.Lines(g.cli(t, "", "list", "--json").stdout) {
 		var conn struct{ ID, Name, UserAgent, ConnectedAt, RemoteAddr string }
-		if err := json.Unmarshal([]byte(line), &conn); err != nil || conn.ID == "" || conn.ConnectedAt == "" || conn.RemoteAddr == c.local() && conn.UserAgent != "evil/\u009b31m" {
+		if err := json.Unmarshal([]byte(line), &conn); err != nil || conn.ID == "" || conn.ConnectedAt == "" || conn.RemoteAddr == c.Local() && conn.UserAgent != "evil/\u009b31m" {
 			t.Errorf("%s: %+v, %v", line, conn, err)
 		}
 	}
@@ -167,7 +169,7 @@ func TestListFollowsCursorsUntilItHasEnough(t *testing.T) {
 func TestOverAUnixSocketTheTokenIsNeededFoundAndNeverShown(t *testing.T) {
 	t.Parallel()
 	socket := "unix:" + filepath.Join(t.TempDir(), "admin.sock")
-	file := writeFile(t, "token", cliToken+"\n")
+	file := harness.WriteFile(t, "token", cliToken+"\n")
 	startPushOnly(t, "--admin-listen", socket, "--admin-token-file", file)
 	none := "0 connections of 0 users\n"
 	cli(t, "", nil, "count", "--gateway", socket, "--token-file", file).done(t, none)
@@ -220,7 +222,7 @@ type running struct {
 
 func startCLI(t *testing.T, args ...string) *running {
 	t.Helper()
-	r := &running{t: t, cmd: exec.Command(gatewayBinary, args...), output: new(logbook), notes: new(logbook), exited: make(chan struct{})}
+	r := &running{t: t, cmd: exec.Command(harness.Binary, args...), output: new(logbook), notes: new(logbook), exited: make(chan struct{})}
 	r.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=20"}
 	pipes := make([]io.Reader, 2)
 	var errs [3]error
@@ -240,16 +242,16 @@ func startCLI(t *testing.T, args ...string) *running {
 		read := make(chan struct{})
 		go func() {
 			defer close(read)
-			r.notes.read(pipes[1])
+			r.notes.Read(pipes[1])
 		}()
-		r.output.read(pipes[0])
+		r.output.Read(pipes[0])
 		<-read
 		_ = r.cmd.Wait() // wait looks at the state
 	}()
 	t.Cleanup(func() {
 		_ = r.cmd.Process.Kill()
 		<-r.exited
-		if all := r.output.tail(1000) + r.notes.tail(1000); strings.Contains(all, "DATA RACE") || strings.Contains(all, "panic:") || t.Failed() {
+		if all := r.output.Tail(1000) + r.notes.Tail(1000); strings.Contains(all, "DATA RACE") || strings.Contains(all, "panic:") || t.Failed() {
 			t.Errorf("it printed:\n%s", all)
 		}
 	})
@@ -259,7 +261,7 @@ func startCLI(t *testing.T, args ...string) *running {
 // shows waits for a line, on standard output or in the notes, that has all parts.
 func (r *running) shows(book *logbook, parts ...string) {
 	r.t.Helper()
-	if _, ok := book.await(patience, func(l logLine) bool { return containsAll(l.raw, parts) }); !ok {
+	if _, ok := book.Await(harness.Patience, func(l logLine) bool { return l.Has(parts...) }); !ok {
 		r.t.Fatalf("no line has %q", parts)
 	}
 }
@@ -279,32 +281,32 @@ func TestTailFollowsEventsAcrossARestartUntilCtrlC(t *testing.T) {
 	g := startPushOnly(t, "--admin-listen", socket)
 	r := startCLI(t, "tail", "--gateway", socket, "--payload", "--user", "alice", "--user", "b,c")
 	// Whatever happens before it listens is not shown: repeat until it is.
-	poll(t, "an event", func() bool {
-		c := g.dial(t, "alice")
-		c.close(websocket.StatusNormalClosure, "")
-		return len(r.output.matching("close", "alice", "1000 by client")) > 0
+	harness.Poll(t, "an event", func() bool {
+		c := g.Dial(t, "alice")
+		c.Close(websocket.StatusNormalClosure, "")
+		return len(r.output.Matching("close", "alice", "1000 by client")) > 0
 	})
-	g.dial(t, "mallory")
-	c := g.dial(t, "b,c")
-	c.send("{\"a\":\t1.50,\"b\":\"\u009b\"}")
-	r.shows(r.output, " open ", " b,c ", "from "+c.local())
+	g.Dial(t, "mallory")
+	c := g.Dial(t, "b,c")
+	c.Send("{\"a\":\t1.50,\"b\":\"\u009b\"}")
+	r.shows(r.output, " open ", " b,c ", "from "+c.Local())
 	r.shows(r.output, " message ", " b,c ", `{"a": 1.50,"b":"\u009b"}`)
 	if code, _, _ := cliSendOver(t, socket, "b,c", "line\x1b[31m"); code != 0 {
 		t.Errorf("send ends with %d", code)
 	}
 	r.shows(r.output, " send ", `9 B`, `line\x1b[31m`)
 
-	g.signal(syscall.SIGKILL)
+	g.Signal(syscall.SIGKILL)
 	r.shows(r.notes, "trying again")
-	<-g.exited
+	<-g.Exited
 	g = startPushOnly(t, "--admin-listen", socket)
 	r.shows(r.notes, "the gateway is back")
-	poll(t, "an event of the new gateway", func() bool {
-		c := g.dial(t, "alice")
-		c.close(4002, "again")
-		return len(r.output.matching("4002 by client: again")) > 0
+	harness.Poll(t, "an event of the new gateway", func() bool {
+		c := g.Dial(t, "alice")
+		c.Close(4002, "again")
+		return len(r.output.Matching("4002 by client: again")) > 0
 	})
-	if len(r.output.matching("mallory")) > 0 {
+	if len(r.output.Matching("mallory")) > 0 {
 		t.Error("another's events are shown")
 	}
 	if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
@@ -316,13 +318,13 @@ func TestTailFollowsEventsAcrossARestartUntilCtrlC(t *testing.T) {
 // The token is rotated where tail has it from, and SIGHUP ends streams of the old one.
 func TestTailGoesOnWithATokenThatWasRotated(t *testing.T) {
 	t.Parallel()
-	token := writeFile(t, "token", secret+"old\n")
+	token := harness.WriteFile(t, "token", secret+"old\n")
 	s := steer(t, nil, "admin-token-file: "+token)
-	r := startCLI(t, "tail", "--gateway", s.addr, "--token-file", token)
+	r := startCLI(t, "tail", "--gateway", s.Addr, "--token-file", token)
 	events := func(code websocket.StatusCode) {
-		poll(t, "an event", func() bool {
-			s.dial(t, "alice").close(code, "")
-			return len(r.output.matching(fmt.Sprint(int(code)), "by client")) > 0
+		harness.Poll(t, "an event", func() bool {
+			s.Dial(t, "alice").Close(code, "")
+			return len(r.output.Matching(fmt.Sprint(int(code)), "by client")) > 0
 		})
 	}
 	events(4001)
@@ -344,32 +346,32 @@ func cliSendOver(t *testing.T, gateway, user, message string) (code int, stdout,
 func TestTailPrintsLinesOfJSONWithoutHeartbeats(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	r := startCLI(t, "tail", "--gateway", g.addr, "--json", "--action", "open", "--action", "close")
-	poll(t, "an event", func() bool {
-		c := g.dial(t, "alice")
-		c.send("left out")
-		c.close(4001, "bye")
-		return len(r.output.matching(`"action":"close"`)) > 0
+	r := startCLI(t, "tail", "--gateway", g.Addr, "--json", "--action", "open", "--action", "close")
+	harness.Poll(t, "an event", func() bool {
+		c := g.Dial(t, "alice")
+		c.Send("left out")
+		c.Close(4001, "bye")
+		return len(r.output.Matching(`"action":"close"`)) > 0
 	})
 	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	r.ends(0)
-	for _, line := range r.output.all() {
-		action, left := line.text("action"), strings.HasPrefix(line.raw, `{"dropped":`) // more came than --rate lets through
+	for _, line := range r.output.All() {
+		action, left := line.Text("action"), strings.HasPrefix(line.Raw, `{"dropped":`) // more came than --rate lets through
 		if action != "open" && action != "close" && !left {
-			t.Errorf("it printed %s", line.raw)
+			t.Errorf("it printed %s", line.Raw)
 		}
 	}
 	cli(t, "", nil, "tail", "--gateway", "127.0.0.1:1").failed(t, 1, "connection refused")
-	cli(t, "", nil, "tail", "--gateway", g.addr, "--action", "cloze").failed(t, exitUsage, "cloze")
+	cli(t, "", nil, "tail", "--gateway", g.Addr, "--action", "cloze").failed(t, exitUsage, "cloze")
 }
 
 func TestConnectInAPipeSendsLinesAndPrintsAnswers(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
 	g := startGateway(t, app)
-	r := startCLI(t, "connect", "ws://"+g.addr+"/ws?room=1", "--user", "alice", "-H", "Cookie: a=1", "-H", "User-Agent: mine/1", "--subprotocol", "v1")
+	r := startCLI(t, "connect", "ws://"+g.Addr+"/ws?room=1", "--user", "alice", "-H", "Cookie: a=1", "-H", "User-Agent: mine/1", "--subprotocol", "v1")
 	conn := app.opened("alice")
 	fmt.Fprintf(r.stdin, "{\"n\":1}\nsecond\n")
 	if first, second := app.message("alice", 1), app.message("alice", 2); string(first.event.Data) != `{"n":1}` || string(second.event.Data) != `"second"` {
@@ -384,10 +386,10 @@ func TestConnectInAPipeSendsLinesAndPrintsAnswers(t *testing.T) {
 	g.closeConns(`{"conns":["` + conn + `"],"code":4001,"reason":"signed out"}`)
 	r.ends(3)
 	r.shows(r.notes, "closed by the server: 4001 signed out")
-	if n := len(r.output.all()); n != 3 {
+	if n := len(r.output.All()); n != 3 {
 		t.Errorf("%d lines were printed", n)
 	}
-	got := cli(t, "\x01\n", nil, "connect", "ws://"+g.addr+"/ws", "--user", "bob", "--binary", "--wait", "0s")
+	got := cli(t, "\x01\n", nil, "connect", "ws://"+g.Addr+"/ws", "--user", "bob", "--binary", "--wait", "0s")
 	got.done(t, "")
 	if m := app.message("bob", 1); string(m.event.Data) != `"AQ=="` {
 		t.Errorf("the app got %s", m.event.Data)
@@ -400,20 +402,20 @@ func TestConnectInAPipeSendsLinesAndPrintsAnswers(t *testing.T) {
 func TestConnectPingsByItselfAndShowsPongsOnlyWhenAsked(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t, "--ping-timeout", "4s")
-	quiet := startCLI(t, "connect", "ws://"+g.addr+"/ws", "--user", "quiet", "--ping", "20ms")
-	verbose := startCLI(t, "connect", "ws://"+g.addr+"/ws", "--user", "verbose", "--ping", "20ms", "-v")
+	quiet := startCLI(t, "connect", "ws://"+g.Addr+"/ws", "--user", "quiet", "--ping", "20ms")
+	verbose := startCLI(t, "connect", "ws://"+g.Addr+"/ws", "--user", "verbose", "--ping", "20ms", "-v")
 	verbose.shows(verbose.notes, "connected to ws://")
-	poll(t, "pongs past the timeout", func() bool { return len(verbose.output.matching(`{"event":"pong"}`)) > 250 })
+	harness.Poll(t, "pongs past the timeout", func() bool { return len(verbose.output.Matching(`{"event":"pong"}`)) > 250 })
 	g.send(`{"users":["quiet"],"payload":"end","encoding":"text"}`)
 	quiet.shows(quiet.output, "end")
 	if err := quiet.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
 	quiet.ends(0)
-	if n := len(quiet.output.all()); n != 1 {
+	if n := len(quiet.output.All()); n != 1 {
 		t.Errorf("%d lines were printed", n)
 	}
-	g.signal(syscall.SIGKILL)
+	g.Signal(syscall.SIGKILL)
 	verbose.ends(1)
 	verbose.shows(verbose.notes, "the connection is broken")
 }
@@ -421,7 +423,7 @@ func TestConnectPingsByItselfAndShowsPongsOnlyWhenAsked(t *testing.T) {
 func TestConnectSaysWhyItIsNotLetIn(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t, "--require-user")
-	url := "ws://" + g.addr
+	url := "ws://" + g.Addr
 	cli(t, "", nil, "connect", url+"/ws").failed(t, 3, "--user")
 	cli(t, "", nil, "connect", url+"/other", "--user", "a").failed(t, 3, "/ws unless")
 	cli(t, "", nil, "connect", "ws://127.0.0.1:1/ws").failed(t, 1, "connection refused")
@@ -436,7 +438,7 @@ func TestBashCompletesWithTheScriptThatIsPrinted(t *testing.T) {
 	script := fmt.Sprintf(`source <(%q completion bash)
 		COMP_WORDS=(%[1]q tail --action = c) COMP_CWORD=4 && _ws_gateway && echo "${COMPREPLY[*]}"
 		COMP_WORDS=(%[1]q co) COMP_CWORD=1 && _ws_gateway && echo "${COMPREPLY[*]}"
-		complete -p ws-gateway`, gatewayBinary)
+		complete -p ws-gateway`, harness.Binary)
 	out, err := exec.Command("bash", "-c", script).CombinedOutput()
 	if want := "close\ncount connect completion\ncomplete -F _ws_gateway ws-gateway\n"; err != nil || string(out) != want {
 		t.Errorf("%v, %q, want %q", err, out, want)

@@ -10,15 +10,17 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"ws-gateway/e2e/harness"
 )
 
 // dialCompressing connects with a client that offers permessage-deflate and
 // compresses all that it sends.
 func (g *gateway) dialCompressing(t *testing.T, user string) *client {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
-	ws, response, err := websocket.Dial(ctx, "ws://"+g.addr+"/ws", &websocket.DialOptions{
+	ws, response, err := websocket.Dial(ctx, "ws://"+g.Addr+"/ws", &websocket.DialOptions{
 		HTTPHeader:           http.Header{"X-Bfl-User": {user}},
 		CompressionMode:      websocket.CompressionContextTakeover,
 		CompressionThreshold: 1,
@@ -28,10 +30,10 @@ func (g *gateway) dialCompressing(t *testing.T, user string) *client {
 	}
 	ws.SetReadLimit(-1)
 	t.Cleanup(func() { _ = ws.CloseNow() })
-	return &client{t: t, ws: ws, response: response}
+	return &client{T: t, WS: ws, Response: response}
 }
 
-func (c *client) agreed() string { return c.response.Header.Get("Sec-WebSocket-Extensions") }
+func agreed(c *client) string { return c.Response.Header.Get("Sec-WebSocket-Extensions") }
 
 // inflated decompresses a message that came in one frame (RFC 7692, 7.2.2).
 func inflated(t *testing.T, payload string) string {
@@ -51,12 +53,12 @@ func TestWithCompressionMessagesTravelCompressedAndTheAppSeesThemPlain(t *testin
 	app := startApp(t)
 	g := startGateway(t, app, "--compression")
 	c := g.dialCompressing(t, "alice")
-	if !strings.HasPrefix(c.agreed(), "permessage-deflate") {
-		t.Fatalf("agreed on %q", c.agreed())
+	if !strings.HasPrefix(agreed(c), "permessage-deflate") {
+		t.Fatalf("agreed on %q", agreed(c))
 	}
 	before := g.metric(t, `ws_gateway_received_bytes_total`)
 	for n := 1; n <= 3; n++ {
-		c.send(wordy)
+		c.Send(wordy)
 		if got := app.message("alice", n).event.Data; string(got) != wordy {
 			t.Fatalf("the app got %.100q", got)
 		}
@@ -65,16 +67,16 @@ func TestWithCompressionMessagesTravelCompressedAndTheAppSeesThemPlain(t *testin
 		t.Errorf("three messages of %d bytes took %v bytes on the wire", len(wordy), grown)
 	}
 	g.send(`{"users":["alice"],"payload":` + wordy + `}`)
-	c.receive(wordy)
+	c.Receive(wordy)
 }
 
 func TestABroadcastReachesCompressedAndPlainClients(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t, "--compression", "--compression-threshold", "64")
 	library := g.dialCompressing(t, "library")
-	plain := g.dial(t, "plain")
-	if plain.agreed() != "" {
-		t.Errorf("a client that offers nothing was answered %q", plain.agreed())
+	plain := g.Dial(t, "plain")
+	if agreed(plain) != "" {
+		t.Errorf("a client that offers nothing was answered %q", agreed(plain))
 	}
 	raws := map[string]*raw{
 		"any window":   g.rawClient(t, "any window", "Sec-WebSocket-Extensions: permessage-deflate"),
@@ -83,8 +85,8 @@ func TestABroadcastReachesCompressedAndPlainClients(t *testing.T) {
 	uncompressed := g.rawClient(t, "uncompressed")
 
 	g.send(`{"all":true,"payload":` + wordy + `}`)
-	library.receive(wordy)
-	plain.receive(wordy)
+	library.Receive(wordy)
+	plain.Receive(wordy)
 	uncompressed.expect(fin|opText, wordy)
 	for name, r := range raws {
 		first, payload, err := r.next()
@@ -99,7 +101,7 @@ func TestABroadcastReachesCompressedAndPlainClients(t *testing.T) {
 	for _, r := range raws {
 		r.expect(fin|opText, small)
 	}
-	library.receive(small)
+	library.Receive(small)
 }
 
 func TestAMessageThatInflatesOverTheLimitIsClosedWith1009(t *testing.T) {
@@ -125,9 +127,9 @@ func TestWithoutTheOptionCompressionIsNotAgreedOn(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
 	c := g.dialCompressing(t, "alice")
-	if c.agreed() != "" {
-		t.Errorf("agreed on %q", c.agreed())
+	if agreed(c) != "" {
+		t.Errorf("agreed on %q", agreed(c))
 	}
 	g.send(`{"all":true,"payload":` + wordy + `}`)
-	c.receive(wordy)
+	c.Receive(wordy)
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"ws-gateway/e2e/harness"
 )
 
 // numbered is the n-th message of a test that counts.
@@ -33,12 +35,12 @@ func TestAnAppThatIsNotStartedYetGetsEverythingOnceItIs(t *testing.T) {
 	g := startGateway(t, app)
 	conns := make([]*client, 20)
 	for i := range conns {
-		conns[i] = g.dial(t, fmt.Sprint("user", i))
+		conns[i] = g.Dial(t, fmt.Sprint("user", i))
 		for n := range 10 {
-			conns[i].send(numbered(n))
+			conns[i].Send(numbered(n))
 		}
 	}
-	conns[0].close(4000, "")
+	conns[0].Close(4000, "")
 	app.start()
 	for i := range conns {
 		app.inOrder(t, fmt.Sprint("user", i), 10)
@@ -54,13 +56,13 @@ func TestAnAppThatDiesAndComesBackMissesNothingAndTheOrderIsKept(t *testing.T) {
 	half := make(chan struct{}, users)
 	var sending sync.WaitGroup
 	for u := range users {
-		c := g.dial(t, fmt.Sprint("user", u))
+		c := g.Dial(t, fmt.Sprint("user", u))
 		sending.Go(func() {
 			for n := range messages {
 				if n == messages/2 {
 					half <- struct{}{}
 				}
-				if c.write(1, numbered(n)) != nil {
+				if c.Write(1, numbered(n)) != nil {
 					t.Errorf("user%d was cut off", u)
 					return
 				}
@@ -72,7 +74,7 @@ func TestAnAppThatDiesAndComesBackMissesNothingAndTheOrderIsKept(t *testing.T) {
 	}
 	app.stop()
 	// Events that were on their way now fail; some new ones must as well.
-	g.dial(t, "meanwhile").send(numbered(0))
+	g.Dial(t, "meanwhile").Send(numbered(0))
 	app.start()
 	sending.Wait()
 	for u := range users {
@@ -88,7 +90,7 @@ func TestAFailingAppIsTriedAgainWithTheSameRequestId(t *testing.T) {
 		app.respond(failFirst(2, reply{status: status}))
 		g := startGateway(t, app)
 		user := fmt.Sprint("user", status)
-		g.dial(t, user).send(numbered(0))
+		g.Dial(t, user).Send(numbered(0))
 		app.inOrder(t, user, 1)
 		for _, action := range []string{"open", "message"} {
 			attempts := app.attempts(func(c *call) bool { return c.is(action, user) })
@@ -119,9 +121,9 @@ func TestAnAppThatCutsTheConnectionIsTriedAgain(t *testing.T) {
 	app := startApp(t)
 	app.respond(failFirst(1, reply{drop: true}))
 	g := startGateway(t, app)
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	for n := range 5 {
-		c.send(numbered(n))
+		c.Send(numbered(n))
 	}
 	app.inOrder(t, "alice", 5)
 }
@@ -133,7 +135,7 @@ func TestAnAppThatHangsIsGivenUpAfterTheTimeoutAndTriedAgain(t *testing.T) {
 	app.respond(failFirst(1, reply{hold: never}))
 	g := startGateway(t, app, "--callback-timeout", "500ms")
 	start := time.Now()
-	g.dial(t, "alice").send(numbered(0))
+	g.Dial(t, "alice").Send(numbered(0))
 	app.inOrder(t, "alice", 1)
 	if passed := time.Since(start); passed < time.Second {
 		t.Errorf("open and message got through in %v, before two timeouts of 500ms", passed)
@@ -145,7 +147,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	app := startApp(t)
 	app.respond(failFirst(1, reply{status: 503, header: map[string]string{"Retry-After": "2"}}))
 	g := startGateway(t, app)
-	g.dial(t, "alice")
+	g.Dial(t, "alice")
 	app.awaitAccepted("open", func(c *call) bool { return c.is("open", "alice") })
 	attempts := app.attempts(func(c *call) bool { return c.is("open", "alice") })
 	if gap := attempts[1].arrived.Sub(attempts[0].arrived); gap < 1900*time.Millisecond {
@@ -167,19 +169,19 @@ func TestAnyOtherStatusFailsTheEventAtOnceAndTheNextOneGoesOn(t *testing.T) {
 				return answer
 			})
 			g := startGateway(t, app)
-			c := g.connect(t, visitor{user: "alice", cookie: "id=" + secret})
-			c.send(numbered(0))
-			c.send(numbered(1))
+			c := g.Connect(t, visitor{User: "alice", Cookie: "id=" + secret})
+			c.Send(numbered(0))
+			c.Send(numbered(1))
 			app.message("alice", 1)
 			messages := app.attempts(func(c *call) bool { return c.is("message", "alice") })
 			if len(messages) != 2 || string(messages[1].event.Data) != numbered(1) {
 				t.Errorf("%d attempts for two messages", len(messages))
 			}
 			failed := messages[0].requestID
-			if _, ok := g.log.await(patience, func(l logLine) bool { return containsAll(l.raw, []string{failed, fmt.Sprint(status)}) }); !ok {
+			if _, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return l.Has(failed, fmt.Sprint(status)) }); !ok {
 				t.Errorf("the log does not name %s and its status", failed)
 			}
-			if lines := g.log.matching(strings.ToLower(failed)); len(lines) != 1 {
+			if lines := g.Log.Matching(strings.ToLower(failed)); len(lines) != 1 {
 				t.Errorf("%d log lines about one failed event", len(lines))
 			}
 			for _, c := range app.attempts(func(*call) bool { return true }) {
@@ -202,18 +204,18 @@ func TestOnlyTheSlowAnswersOwnConnectionWaits(t *testing.T) {
 		return reply{}
 	})
 	g := startGateway(t, app, "--callback-timeout", "10m")
-	slow := g.dial(t, "slow")
-	slow.send(numbered(0))
-	slow.send(numbered(1))
+	slow := g.Dial(t, "slow")
+	slow.Send(numbered(0))
+	slow.Send(numbered(1))
 	app.awaitCall("the slow message", func(c *call) bool { return c.is("message", "slow") })
 
 	const others, messages = 10, 100
 	var sending sync.WaitGroup
 	for u := range others {
-		c := g.dial(t, fmt.Sprint("user", u))
+		c := g.Dial(t, fmt.Sprint("user", u))
 		sending.Go(func() {
 			for n := range messages {
-				if err := c.write(1, numbered(n)); err != nil {
+				if err := c.Write(1, numbered(n)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -237,12 +239,12 @@ func TestAsManyCallbacksAsConfiguredAreInFlightAndNoMore(t *testing.T) {
 	app.respond(func(*call) reply { return reply{hold: release} })
 	g := startGateway(t, app, "--callback-concurrency", "5")
 	for u := range 12 {
-		g.dial(t, fmt.Sprint("user", u))
+		g.Dial(t, fmt.Sprint("user", u))
 	}
 	app.awaitThat("5 calls in flight", func() bool { return len(app.calls) == 5 })
 	// An event more would be in flight by now if there were a sixth worker:
 	// all twelve have been listed, so their open events are queued.
-	poll(t, "all to be listed", func() bool { return g.connections() == 12 })
+	harness.Poll(t, "all to be listed", func() bool { return g.connections() == 12 })
 	if n := len(app.attempts(func(*call) bool { return true })); n != 5 {
 		t.Errorf("%d calls in flight, want 5", n)
 	}
@@ -261,11 +263,11 @@ func TestAnEventThatFailsForGoodGoesToTheDeadLetterFile(t *testing.T) {
 	})
 	dead := t.TempDir() + "/dead.jsonl"
 	g := startGateway(t, app, "--dead-letter", dead)
-	c := g.connect(t, visitor{user: "alice", cookie: "id=" + secret})
+	c := g.Connect(t, visitor{User: "alice", Cookie: "id=" + secret})
 	payload := `{"event":"x","data":"` + secret + `payload"}`
-	c.send(payload)
+	c.Send(payload)
 	conn := app.opened("alice")
-	c.close(1000, "")
+	c.Close(1000, "")
 	app.closed("alice")
 	failed := app.attempts(func(c *call) bool { return c.event.Action == "message" })
 	if len(failed) != 1 {
@@ -293,9 +295,9 @@ func TestAnEventThatCannotBeDeliveredInTimeFailsAndTheNextOneIsTried(t *testing.
 	})
 	dead := t.TempDir() + "/dead.jsonl"
 	g := startGateway(t, app, "--callback-retry-for", "1s", "--dead-letter", dead)
-	c := g.dial(t, "alice")
-	c.send(numbered(0))
-	c.send(numbered(1))
+	c := g.Dial(t, "alice")
+	c.Send(numbered(0))
+	c.Send(numbered(1))
 	app.awaitAccepted("the second message", func(c *call) bool { return string(c.event.Data) == numbered(1) })
 	if n := len(app.attempts(func(c *call) bool { return string(c.event.Data) == numbered(0) })); n < 2 {
 		t.Errorf("%d attempts of the first message", n)

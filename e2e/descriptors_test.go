@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 // knock opens n TCP connections with a complete handshake on each, and waits
@@ -30,9 +32,9 @@ func TestWhenDescriptorsRunOutTheGatewaySaysSoOnceAndRecovers(t *testing.T) {
 	}.start(t)
 	knocking := g.knock(t, 250)
 	outOfDescriptors := func(l logLine) bool {
-		return strings.Contains(l.raw, "too many open files") && l.text("listen") != ""
+		return strings.Contains(l.Raw, "too many open files") && l.Text("listen") != ""
 	}
-	if _, ok := g.log.await(patience, outOfDescriptors); !ok {
+	if _, ok := g.Log.Await(harness.Patience, outOfDescriptors); !ok {
 		t.Fatal("the log does not say that descriptors ran out")
 	}
 
@@ -53,13 +55,13 @@ func TestWhenDescriptorsRunOutTheGatewaySaysSoOnceAndRecovers(t *testing.T) {
 	if n := len(app.lives); n != 250 {
 		t.Errorf("the app knows %d connections, want 250", n)
 	}
-	g.dial(t, "afterwards")
+	g.Dial(t, "afterwards")
 	app.opened("afterwards")
 	if a := g.get(countPath); a.status != http.StatusOK {
 		t.Errorf("count answered %d", a.status)
 	}
 	said := 0
-	for _, line := range g.log.all() {
+	for _, line := range g.Log.All() {
 		if outOfDescriptors(line) {
 			said++
 		}
@@ -96,13 +98,13 @@ func TestByDefaultTheDescriptorLimitBecomes503sAndTheAPIStillAnswers(t *testing.
 	if n := g.connections(); n != len(connected) {
 		t.Errorf("%d connections are counted, want %d", n, len(connected))
 	}
-	if lines := g.log.matching("too many open files"); len(lines) != 0 {
-		t.Errorf("descriptors ran out all the same: %s", lines[0].raw)
+	if lines := g.Log.Matching("too many open files"); len(lines) != 0 {
+		t.Errorf("descriptors ran out all the same: %s", lines[0].Raw)
 	}
 	for _, r := range connected {
 		r.Close()
 	}
-	g.eventuallyAccepts(t, visitor{user: "afterwards"})
+	g.eventuallyAccepts(t, visitor{User: "afterwards"})
 }
 
 func TestACrowdAtOnceUnderTheDescriptorLimitIsAnsweredToTheLast(t *testing.T) {

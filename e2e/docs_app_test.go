@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 // stage is the app of an example. It keeps each callback as it came, byte for
@@ -50,9 +52,9 @@ func startStage(t *testing.T) *stage {
 			if err != nil {
 				return
 			}
-			s.mu.Lock()
+			s.Mu.Lock()
 			s.conns[conn] = struct{}{}
-			s.mu.Unlock()
+			s.Mu.Unlock()
 			s.serving.Go(func() { s.serve(conn) })
 		}
 	})
@@ -62,7 +64,7 @@ func startStage(t *testing.T) *stage {
 
 func (s *stage) close() {
 	s.listener.Close()
-	s.mu.Lock()
+	s.Mu.Lock()
 	s.over = true
 	for conn := range s.conns {
 		conn.Close()
@@ -70,7 +72,7 @@ func (s *stage) close() {
 	for _, h := range s.heard {
 		s.sayLocked(h, plainly)
 	}
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	s.serving.Wait()
 }
 
@@ -125,13 +127,13 @@ func (s *stage) hear(raw string) *heard {
 	if m := whose.FindStringSubmatch(raw); m != nil {
 		h.action, h.user = m[1], m[2]
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	s.heard = append(s.heard, h)
 	if s.lenient || s.over {
 		s.sayLocked(h, plainly)
 	}
-	s.changed()
+	s.Changed()
 	return h
 }
 
@@ -143,15 +145,15 @@ func (s *stage) sayLocked(h *heard, answer string) {
 }
 
 func (s *stage) say(h *heard, answer string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	s.sayLocked(h, answer)
 }
 
 // relent answers whatever comes, and has come, plainly, or no longer does.
 func (s *stage) relent(lenient bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	s.lenient = lenient
 	for _, h := range s.heard {
 		if lenient {
@@ -163,7 +165,7 @@ func (s *stage) relent(lenient bool) {
 // next returns the first callback of that action and user that no example has
 // shown yet. Others that come meanwhile are answered plainly.
 func (s *stage) next(action, user string) (found *heard, err error) {
-	if !s.await(patience, func() bool {
+	if !s.Await(harness.Patience, func() bool {
 		for _, h := range s.heard {
 			if !h.matched && h.action == action && h.user == user {
 				h.matched = true
@@ -186,7 +188,7 @@ func (s *stage) next(action, user string) (found *heard, err error) {
 // opened returns the ids of the connections that the app knows of, by user, once
 // there are n of this user.
 func (s *stage) opened(user string, n int) (ids []string, err error) {
-	if !s.await(patience, func() bool {
+	if !s.Await(harness.Patience, func() bool {
 		ids = ids[:0]
 		seen := map[string]bool{}
 		for _, h := range s.heard {

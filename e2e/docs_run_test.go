@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"ws-gateway/e2e/harness"
 )
 
 // What the documents call the gateway, the app and the connections of a scene, in
@@ -147,13 +149,13 @@ func (p *play) perform(s step, line string) {
 		p.actors[who] = a
 	}
 	if a.client != nil {
-		a.client.t = p.t
+		a.client.T = p.t
 	}
 	code, reason, _ := strings.Cut(what, " ")
 	number, _ := strconv.Atoi(code)
 	switch verb {
 	case "connects":
-		a.client = p.g.connect(p.t, visitorOf(who, what))
+		a.client = p.g.Connect(p.t, visitorOf(who, what))
 		p.learn(who)
 	case "asks to connect":
 		p.ask(who, a, what)
@@ -163,26 +165,26 @@ func (p *play) perform(s step, line string) {
 			p.t.Fatalf("%s:%d: %s: %v", p.document, s.line, line, got.err)
 		}
 		a.client = got.c
-		p.t.Cleanup(func() { _ = got.c.ws.CloseNow() })
+		p.t.Cleanup(func() { _ = got.c.WS.CloseNow() })
 	case "is refused with":
 		got := <-a.asking
 		if got.response == nil || got.response.StatusCode != number || got.body != reason {
 			p.t.Fatalf("%s:%d: %s: %+v", p.document, s.line, line, got)
 		}
 	case "sends":
-		a.send(what)
+		a.Send(what)
 	case "sends bytes":
-		a.sendBinary(p.bytes(what))
+		a.SendBinary(p.bytes(what))
 	case "gets":
-		a.receive(what)
+		a.Receive(what)
 	case "gets bytes":
-		a.receiveBinary(p.bytes(what))
+		a.ReceiveBinary(p.bytes(what))
 	case "closes with":
-		_ = a.ws.Close(websocket.StatusCode(number), reason)
+		_ = a.WS.Close(websocket.StatusCode(number), reason)
 	case "is closed with":
-		a.closedWith(websocket.StatusCode(number), reason)
+		a.ClosedWith(websocket.StatusCode(number), reason)
 	case "breaks off":
-		a.hangUp()
+		a.HangUp()
 	default:
 		p.direct(s, line)
 	}
@@ -192,14 +194,14 @@ func (p *play) perform(s step, line string) {
 func (p *play) direct(s step, line string) {
 	switch line {
 	case "the gateway is killed":
-		p.g.signal(syscall.SIGKILL)
-		p.g.wait(patience)
+		p.g.Signal(syscall.SIGKILL)
+		p.g.Wait(harness.Patience)
 	case "the gateway starts again":
 		p.app.relent(true) // it may have to tell the app something first
 		p.start()
 		p.app.relent(false)
 	case "the gateway is told to stop":
-		p.g.signal(syscall.SIGTERM)
+		p.g.Signal(syscall.SIGTERM)
 	case "the app answers":
 		p.app.relent(true)
 		p.app.relent(false)
@@ -218,21 +220,21 @@ func (p *play) bytes(text string) string {
 
 // visitorOf reads "to PATH with NAME: VALUE".
 func visitorOf(user, how string) visitor {
-	v := visitor{user: user, header: map[string]string{"User-Agent": "example/1.0"}}
+	v := visitor{User: user, Header: map[string]string{"User-Agent": "example/1.0"}}
 	if user == "somebody" {
-		v.user = ""
+		v.User = ""
 	}
 	if after, found := strings.CutPrefix(how, "to "); found {
-		v.target, how, _ = strings.Cut(after, " ")
+		v.Target, how, _ = strings.Cut(after, " ")
 	}
 	if after, found := strings.CutPrefix(how, "with "); found {
 		for field := range strings.SplitSeq(after, ", ") {
 			name, value, _ := strings.Cut(field, ": ")
 			if name == "Sec-WebSocket-Protocol" {
-				v.subprotocols = append(v.subprotocols, value)
+				v.Subprotocols = append(v.Subprotocols, value)
 				continue
 			}
-			v.header[name] = value
+			v.Header[name] = value
 		}
 	}
 	return v
@@ -243,7 +245,7 @@ func (p *play) ask(user string, a *actor, how string) {
 	a.asking = make(chan asked, 1)
 	asking := a.asking
 	go func() {
-		c, response, err := p.g.tryConnect(p.t, visitorOf(user, how))
+		c, response, err := p.g.TryConnect(p.t, visitorOf(user, how))
 		got := asked{c: c, response: response, err: err}
 		if err != nil && response != nil {
 			b := make([]byte, 4096)
@@ -277,7 +279,7 @@ func (p *play) real(text string) string {
 	for id, shown := range p.ids {
 		text = strings.ReplaceAll(text, shown, id)
 	}
-	text = strings.ReplaceAll(text, shownGateway, p.g.addr)
+	text = strings.ReplaceAll(text, shownGateway, p.g.Addr)
 	return strings.ReplaceAll(text, shownApp, p.app.listener.Addr().String())
 }
 
@@ -286,7 +288,7 @@ func (p *play) shown(text string) string {
 	for id, shown := range p.ids {
 		text = strings.ReplaceAll(text, id, shown)
 	}
-	text = strings.ReplaceAll(text, p.g.addr, shownGateway)
+	text = strings.ReplaceAll(text, p.g.Addr, shownGateway)
 	return strings.ReplaceAll(text, p.app.listener.Addr().String(), shownApp)
 }
 
@@ -319,7 +321,7 @@ func (p *play) shell(command string) string {
 	defer p.app.relent(false)
 	sh := exec.CommandContext(p.t.Context(), "sh", "-c", p.real(command))
 	sh.Dir = p.dir
-	sh.Env = []string{"PATH=" + filepath.Dir(gatewayBinary) + ":" + os.Getenv("PATH"), "HOME=" + p.dir, "GORACE=atexit_sleep_ms=20"}
+	sh.Env = []string{"PATH=" + filepath.Dir(harness.Binary) + ":" + os.Getenv("PATH"), "HOME=" + p.dir, "GORACE=atexit_sleep_ms=20"}
 	out, err := sh.CombinedOutput()
 	text := strings.ReplaceAll(p.shown(string(out)), "\r\n", "\n")
 	if err != nil {
@@ -340,12 +342,12 @@ func onTheWire(text string) string {
 // request sends bytes to the gateway.
 func (p *play) request(s step) {
 	p.t.Helper()
-	conn, err := net.Dial("tcp", p.g.addr)
+	conn, err := net.Dial("tcp", p.g.Addr)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(soon()); err != nil {
+	if err := conn.SetDeadline(harness.Soon()); err != nil {
 		p.t.Fatal(err)
 	}
 	head, body, _ := strings.Cut(s.text, "\n\n")

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 func TestTheReadyLineSaysWhoMayManage(t *testing.T) {
@@ -25,18 +27,18 @@ func TestTheReadyLineSaysWhoMayManage(t *testing.T) {
 		{"who may open the unix socket " + folder + "/a.sock (mode 0600), without a token", []string{"--admin-listen", socket}, nil, ""},
 	} {
 		g := launch{args: append([]string{"--no-callback"}, test.args...), env: test.env}.start(t)
-		if got := g.log.matching(`"ready"`)[0].text("manage"); !strings.HasPrefix(got, test.want) {
+		if got := g.Log.Matching(`"ready"`)[0].Text("manage"); !strings.HasPrefix(got, test.want) {
 			t.Errorf("%q: %q, want %q", test.args, got, test.want)
 		}
-		said := g.log.matching("management:", "proxy on this host")
-		if len(said) != min(1, len(test.open)) || len(said) == 1 && (said[0].text("level") != test.open || !strings.Contains(said[0].text("fix"), "--admin-listen")) {
+		said := g.Log.Matching("management:", "proxy on this host")
+		if len(said) != min(1, len(test.open)) || len(said) == 1 && (said[0].Text("level") != test.open || !strings.Contains(said[0].Text("fix"), "--admin-listen")) {
 			t.Errorf("%q: the log says %v, want it at level %q", test.args, said, test.open)
 		}
-		g.end()
+		g.End()
 	}
 	// That is the contract of Olares, whose own proxies can be told.
 	g := launch{args: []string{"--listen", ":0"}, env: []string{"WS_PORT=1", "WS_URL=/ws/message"}}.start(t)
-	if said := g.log.matching("management:", "proxy on this host"); len(said) != 1 || said[0].text("level") != "info" {
+	if said := g.Log.Matching("management:", "proxy on this host"); len(said) != 1 || said[0].Text("level") != "info" {
 		t.Errorf("as Olares starts it: %v", said)
 	}
 }
@@ -134,7 +136,7 @@ func TestAConfigurationFileIsAllThatThoseWhoAskNeed(t *testing.T) {
 		}
 	}
 	g := launch{args: []string{"--config", config}}.start(t)
-	g.dial(t, "alice")
+	g.Dial(t, "alice")
 	for _, how := range []launch{
 		{args: []string{"list", "--config", config}},
 		{args: []string{"list"}, env: []string{"WS_GATEWAY_CONFIG=" + config}},
@@ -160,19 +162,19 @@ func TestAConfigurationFileIsAllThatThoseWhoAskNeed(t *testing.T) {
 
 func TestAReloadThatDropsTheTokenSaysWhatThatOpens(t *testing.T) {
 	t.Parallel()
-	config := writeFile(t, "gateway.yaml", "no-callback: true\nlisten: \":0\"\nadmin-token: "+secret+"of-some-length\n")
+	config := harness.WriteFile(t, "gateway.yaml", "no-callback: true\nlisten: \":0\"\nadmin-token: "+secret+"of-some-length\n")
 	g := launch{args: []string{"--config", config}}.run(t)
-	if _, ok := g.log.await(patience, func(l logLine) bool { return l.text("message") == "ready" }); !ok {
+	if _, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return l.Text("message") == "ready" }); !ok {
 		t.Fatal("it is not ready")
 	}
-	if said := g.log.matching("management:", "proxy on this host"); len(said) != 0 {
+	if said := g.Log.Matching("management:", "proxy on this host"); len(said) != 0 {
 		t.Errorf("with a token it says %v", said)
 	}
 	if err := os.WriteFile(config, []byte("no-callback: true\nlisten: \":0\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g.signal(syscall.SIGHUP)
-	if line, ok := g.log.await(patience, func(l logLine) bool { return strings.HasPrefix(l.text("message"), "management:") }); !ok || line.text("level") != "warn" {
-		t.Errorf("it says %q", line.raw)
+	g.Signal(syscall.SIGHUP)
+	if line, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return strings.HasPrefix(l.Text("message"), "management:") }); !ok || line.Text("level") != "warn" {
+		t.Errorf("it says %q", line.Raw)
 	}
 }

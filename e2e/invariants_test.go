@@ -10,8 +10,8 @@ import (
 // violations checks what section 4 of the contract promises of every
 // connection at every moment, and returns a sentence for each breach.
 func (a *app) violations() (wrong []string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.Mu.Lock()
+	defer a.Mu.Unlock()
 	for conn, l := range a.lives {
 		if len(wrong) > 20 {
 			return append(wrong, "and more")
@@ -79,8 +79,8 @@ func (l *life) violations(conn string, killed bool) (wrong []string) {
 func (a *app) whole(t testing.TB, conn string) {
 	t.Helper()
 	a.awaitThat("close of connection "+conn, func() bool { return a.lives[conn] != nil && a.lives[conn].ended })
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.Mu.Lock()
+	defer a.Mu.Unlock()
 	if wrong := a.lives[conn].incomplete(); wrong != "" {
 		t.Errorf("connection %s of %q: %s", conn, a.lives[conn].user, wrong)
 	}

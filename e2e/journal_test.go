@@ -14,19 +14,21 @@ import (
 
 	"github.com/coder/websocket"
 	"golang.org/x/sys/unix"
+
+	"ws-gateway/e2e/harness"
 )
 
 // kill ends the process as nothing else does: it cannot say goodbye.
 func (g *gateway) kill() {
-	g.t.Helper()
-	g.signal(syscall.SIGKILL)
-	g.wait(patience)
+	g.T.Helper()
+	g.Signal(syscall.SIGKILL)
+	g.Wait(harness.Patience)
 }
 
 // crowd connects users 0 to n-1 of this name, waits until the app has accepted
 // all their open events and returns their connection ids.
 func (g *gateway) crowd(a *app, name string, n int) (clients []*client, conns []string) {
-	g.t.Helper()
+	g.T.Helper()
 	clients = make([]*client, n)
 	var all sync.WaitGroup
 	limit := make(chan struct{}, 16)
@@ -34,24 +36,24 @@ func (g *gateway) crowd(a *app, name string, n int) (clients []*client, conns []
 		all.Go(func() {
 			limit <- struct{}{}
 			defer func() { <-limit }()
-			c, _, err := g.tryConnect(g.t, visitor{user: fmt.Sprintf("%s-%d", name, i), cookie: fmt.Sprintf("id=%sé-%d", secret, i)})
+			c, _, err := g.TryConnect(g.T, visitor{User: fmt.Sprintf("%s-%d", name, i), Cookie: fmt.Sprintf("id=%sé-%d", secret, i)})
 			if err != nil {
-				g.t.Errorf("connecting: %v", err)
+				g.T.Errorf("connecting: %v", err)
 				return
 			}
 			clients[i] = c
 		})
 	}
 	all.Wait()
-	g.t.Cleanup(func() {
+	g.T.Cleanup(func() {
 		for _, c := range clients {
 			if c != nil {
-				_ = c.ws.CloseNow()
+				_ = c.WS.CloseNow()
 			}
 		}
 	})
-	if g.t.Failed() {
-		g.t.FailNow()
+	if g.T.Failed() {
+		g.T.FailNow()
 	}
 	for i := range n {
 		user := fmt.Sprintf("%s-%d", name, i)
@@ -62,14 +64,14 @@ func (g *gateway) crowd(a *app, name string, n int) (clients []*client, conns []
 
 // since returns the calls that came after the first n.
 func (a *app) since(n int) []*call {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.Mu.Lock()
+	defer a.Mu.Unlock()
 	return slices.Clone(a.calls[n:])
 }
 
 func (a *app) count() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.Mu.Lock()
+	defer a.Mu.Unlock()
 	return len(a.calls)
 }
 
@@ -100,9 +102,9 @@ func TestAfterAKillTheNextStartClosesExactlyWhatWasOpenBeforeAnythingElse(t *tes
 	g := startGateway(t, app, "--journal", dir)
 	clients, conns := g.crowd(app, "first", n)
 	for i, c := range clients {
-		c.send(`{"n":1}`)
+		c.Send(`{"n":1}`)
 		if i < closed {
-			c.close(websocket.StatusNormalClosure, "")
+			c.Close(websocket.StatusNormalClosure, "")
 		}
 	}
 	for i := range closed {
@@ -131,8 +133,8 @@ func TestAfterAKillTheNextStartClosesExactlyWhatWasOpenBeforeAnythingElse(t *tes
 
 	g = startGateway(t, app, "--journal", dir, "--drain-period", "0s", "--close-timeout", "100ms")
 	wantClosed(t, app.since(before), second)
-	g.signal(syscall.SIGTERM)
-	if code := g.wait(patience); code != 0 {
+	g.Signal(syscall.SIGTERM)
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	before = app.count()
@@ -178,16 +180,16 @@ func TestClientsWaitUntilTheCloseEventsAreDealtWithAndTheAPIAnswersMeanwhile(t *
 	// The app is away: nobody is let in, and a second death loses nothing.
 	start := func() *gateway {
 		g := launch{args: []string{"--listen", "127.0.0.1:0", "--journal", dir, "--callback-url", app.url()}}.run(t)
-		line, ok := g.log.await(patience, func(l logLine) bool { return strings.HasPrefix(l.text("message"), "journal: the gateway ended while") })
-		if !ok || line.number("connections") != n {
-			t.Fatalf("it does not say that %d connections were open: %s", n, line.raw)
+		line, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return strings.HasPrefix(l.Text("message"), "journal: the gateway ended while") })
+		if !ok || line.Number("connections") != n {
+			t.Fatalf("it does not say that %d connections were open: %s", n, line.Raw)
 		}
-		g.addr = line.text("listen")
+		g.Addr = line.Text("listen")
 		return g
 	}
 	g = start()
-	poll(t, "readyz to answer", func() bool {
-		response, err := g.http.Get("http://" + g.addr + "/readyz")
+	harness.Poll(t, "readyz to answer", func() bool {
+		response, err := g.HTTP.Get("http://" + g.Addr + "/readyz")
 		if err != nil {
 			return false
 		}
@@ -197,7 +199,7 @@ func TestClientsWaitUntilTheCloseEventsAreDealtWithAndTheAPIAnswersMeanwhile(t *
 		}
 		return true
 	})
-	if _, response, err := g.tryConnect(t, visitor{user: "early"}); err == nil || response == nil || response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
+	if _, response, err := g.TryConnect(t, visitor{User: "early"}); err == nil || response == nil || response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
 		t.Errorf("a client that comes early: %v, %+v", err, response)
 	}
 	if got := g.connections(); got != 0 {
@@ -208,7 +210,7 @@ func TestClientsWaitUntilTheCloseEventsAreDealtWithAndTheAPIAnswersMeanwhile(t *
 	// An app that uses the API while it handles these events is answered.
 	g = start()
 	app.respond(func(c *call) reply {
-		response, err := http.Post("http://"+g.addr+"/tapr/ws/conn/send", "application/json", strings.NewReader(`{"all":true,"payload":1}`))
+		response, err := http.Post("http://"+g.Addr+"/tapr/ws/conn/send", "application/json", strings.NewReader(`{"all":true,"payload":1}`))
 		if err != nil {
 			return reply{status: 500}
 		}
@@ -216,7 +218,7 @@ func TestClientsWaitUntilTheCloseEventsAreDealtWithAndTheAPIAnswersMeanwhile(t *
 		return reply{}
 	})
 	app.start()
-	if _, ok := g.log.await(patience, func(l logLine) bool { return l.text("message") == "ready" }); !ok {
+	if _, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return l.Text("message") == "ready" }); !ok {
 		t.Fatal("not ready")
 	}
 	wantClosed(t, app.since(before), conns)
@@ -228,8 +230,8 @@ func TestACloseEventThatIsNotDeliveredBeforeTheStopIsSentAtTheNextStart(t *testi
 	g := startGateway(t, app, "--journal", dir, "--shutdown-timeout", "2s", "--drain-period", "0s")
 	_, conns := g.crowd(app, "user", 5)
 	app.respond(func(*call) reply { return reply{status: 503} })
-	g.signal(syscall.SIGTERM)
-	g.wait(patience)
+	g.Signal(syscall.SIGTERM)
+	g.Wait(harness.Patience)
 	app.respond(nil)
 	before := app.count()
 	startGateway(t, app, "--journal", dir)
@@ -275,7 +277,7 @@ func TestADamagedJournalIsAWarningAndWhatCanBeReadOfItCounts(t *testing.T) {
 			}
 			before := app.count()
 			g = startGateway(t, app, "--journal", dir)
-			if len(g.log.matching(`"level":"warn"`, "journal: damaged")) != 1 {
+			if len(g.Log.Matching(`"level":"warn"`, "journal: damaged")) != 1 {
 				t.Error("no warning")
 			}
 			closed := app.since(before)
@@ -313,14 +315,14 @@ func TestAJournalThatTwoGatewaysShareIsRefused(t *testing.T) {
 // limitFiles lets files of the process grow no further than this, or as they
 // like.
 func (g *gateway) limitFiles(size uint64) {
-	g.t.Helper()
+	g.T.Helper()
 	var limit unix.Rlimit
-	if err := unix.Prlimit(g.cmd.Process.Pid, unix.RLIMIT_FSIZE, nil, &limit); err != nil {
-		g.t.Fatal(err)
+	if err := unix.Prlimit(g.Cmd.Process.Pid, unix.RLIMIT_FSIZE, nil, &limit); err != nil {
+		g.T.Fatal(err)
 	}
 	limit.Cur = min(size, limit.Max)
-	if err := unix.Prlimit(g.cmd.Process.Pid, unix.RLIMIT_FSIZE, &limit, nil); err != nil {
-		g.t.Fatal(err)
+	if err := unix.Prlimit(g.Cmd.Process.Pid, unix.RLIMIT_FSIZE, &limit, nil); err != nil {
+		g.T.Fatal(err)
 	}
 }
 
@@ -338,25 +340,25 @@ func TestAFullDiskIsSaidOnceHarmsNobodyAndIsMadeUpFor(t *testing.T) {
 	g.limitFiles(10)
 	clients, conns := g.crowd(app, "user", 10)
 	for _, c := range clients {
-		c.send(`{"n":1}`)
+		c.Send(`{"n":1}`)
 	}
 	for _, name := range []string{"journal: cannot be written", "cannot write to the dead-letter file"} {
-		if _, ok := g.log.await(patience, func(l logLine) bool { return strings.Contains(l.raw, name) }); !ok {
+		if _, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return strings.Contains(l.Raw, name) }); !ok {
 			t.Errorf("nothing says: %s", name)
 		}
 	}
 	app.awaitThat("the messages", func() bool { return len(app.calls) == 20 })
 	g.limitFiles(^uint64(0))
-	if _, ok := g.log.await(patience, func(l logLine) bool { return strings.Contains(l.raw, "journal: can be written again") }); !ok {
+	if _, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return strings.Contains(l.Raw, "journal: can be written again") }); !ok {
 		t.Error("the journal does not come back")
 	}
-	poll(t, "a dead letter", func() bool {
-		clients[0].send(`{"n":2}`)
+	harness.Poll(t, "a dead letter", func() bool {
+		clients[0].Send(`{"n":2}`)
 		lines := deadLettersNow(dead)
 		return len(lines) > 0 && strings.Contains(lines[len(lines)-1], `{"n":2}`)
 	})
 	for _, name := range []string{"journal: cannot be written", "cannot write to the dead-letter file"} {
-		if lines := g.log.matching(name); len(lines) != 1 {
+		if lines := g.Log.Matching(name); len(lines) != 1 {
 			t.Errorf("%d times: %s", len(lines), name)
 		}
 	}

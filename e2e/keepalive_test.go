@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"ws-gateway/e2e/harness"
 )
 
 func TestAClientThatVanishesIsClosedByThePingTimeoutWithOneCloseEvent(t *testing.T) {
@@ -45,11 +47,11 @@ func outlives(t *testing.T, g *gateway, timeout time.Duration, keepers []keeper)
 		t.Run(k.user, func(t *testing.T) {
 			t.Parallel()
 			inTime(t, timeout, func(said func()) (closed bool) {
-				c := g.dial(t, k.user)
+				c := g.Dial(t, k.user)
 				said()
 				ended := make(chan error, 1)
 				go func() {
-					closed, err := c.ended()
+					closed, err := c.Ended()
 					if err == nil && closed.Code != websocket.StatusPolicyViolation {
 						err = closed
 					}
@@ -66,11 +68,11 @@ func outlives(t *testing.T, g *gateway, timeout time.Duration, keepers []keeper)
 						}
 						return true
 					case <-enough:
-						_ = c.ws.CloseNow()
+						_ = c.WS.CloseNow()
 						<-ended
 						return false
 					case <-again.C:
-						if k.sends != "" && c.write(websocket.MessageText, k.sends) == nil { // the reader notices the end
+						if k.sends != "" && c.Write(websocket.MessageText, k.sends) == nil { // the reader notices the end
 							said()
 						}
 					}
@@ -167,21 +169,21 @@ func TestWithServerPingTheGatewayPingsAndThePongsCount(t *testing.T) {
 	g := startPushOnly(t, "--ping-timeout", "6s", "--server-ping", "1s")
 	var pings atomic.Int32
 	enough := make(chan struct{})
-	c := g.connect(t, visitor{user: "alice", onPing: func() {
+	c := g.Connect(t, visitor{User: "alice", OnPing: func() {
 		if pings.Add(1) == 8 {
 			close(enough)
 		}
 	}})
 	ended := make(chan error, 1)
-	go func() { _, err := c.ended(); ended <- err }()
+	go func() { _, err := c.Ended(); ended <- err }()
 	select {
 	case <-enough:
 	case err := <-ended:
 		t.Errorf("the connection ended after %d pings: %v", pings.Load(), err)
-	case <-time.After(patience):
+	case <-time.After(harness.Patience):
 		t.Errorf("only %d pings came", pings.Load())
 	}
-	_ = c.ws.CloseNow()
+	_ = c.WS.CloseNow()
 	<-ended
 }
 
@@ -196,9 +198,9 @@ func TestAStoppedReaderIsNotPunishedForItsPings(t *testing.T) {
 		return reply{}
 	})
 	g := startGateway(t, app, "--ping-timeout", "1s", "--callback-queue", "4")
-	c := g.dial(t, "paused")
+	c := g.Dial(t, "paused")
 	for range 40 {
-		c.send(`{"queued":true}`)
+		c.Send(`{"queued":true}`)
 	}
 	// While the gateway does not read it, its pings cannot be seen. Others that
 	// say nothing meanwhile are closed, twice over.
@@ -209,8 +211,8 @@ func TestAStoppedReaderIsNotPunishedForItsPings(t *testing.T) {
 	if n := g.connections(); n != 1 {
 		t.Fatalf("%d connections, want the paused one", n)
 	}
-	c.send(`{"event":"ping"}`) // it is seen after the messages, whenever that is
+	c.Send(`{"event":"ping"}`) // it is seen after the messages, whenever that is
 	close(release)
 	app.message("paused", 40)
-	c.receive(`{"event":"pong"}`)
+	c.Receive(`{"event":"pong"}`)
 }

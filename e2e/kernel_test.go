@@ -18,13 +18,13 @@ const socketItself = 4096
 // kernelMemory is what the kernel holds for the gateway's client connections: it is
 // asked over netlink (sock_diag(7)) for each socket with the gateway's port.
 func (g *gateway) kernelMemory() (bytes int64) {
-	g.t.Helper()
-	_, port, err := net.SplitHostPort(g.addr)
+	g.T.Helper()
+	_, port, err := net.SplitHostPort(g.Addr)
 	if err != nil {
-		g.t.Fatal(err)
+		g.T.Fatal(err)
 	}
 	number, _ := strconv.Atoi(port)
-	for _, s := range tcpSockets(g.t) {
+	for _, s := range tcpSockets(g.T) {
 		if s.port == uint16(number) {
 			bytes += s.memory + socketItself
 		}

@@ -8,17 +8,19 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 // visit connects, says two things and leaves, all in one breath, and waits for the end
 // of the connection, whatever it is.
 func (g *gateway) visit(user string) error {
-	conn, err := net.Dial("tcp", g.addr)
+	conn, err := net.Dial("tcp", g.Addr)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(soon()); err != nil {
+	if err := conn.SetDeadline(harness.Soon()); err != nil {
 		return err
 	}
 	_, err = io.WriteString(conn, g.handshake("X-Bfl-User: "+user)+"\r\n"+
@@ -50,14 +52,14 @@ func TestAfterAKillUnderLoadEveryRepetitionIsToldByTheRuleOfTheDocuments(t *test
 	t.Parallel()
 	const rounds, visitors, visits = 3, 24, 300
 	app, dir := startApp(t), filepath.Join(t.TempDir(), "journal")
-	app.mu.Lock()
+	app.Mu.Lock()
 	app.killed = true
-	app.mu.Unlock()
+	app.Mu.Unlock()
 	for round := range rounds {
 		g := startGateway(t, app, "--journal", dir)
-		app.mu.Lock()
+		app.Mu.Lock()
 		enough := app.ended + visits
-		app.mu.Unlock()
+		app.Mu.Unlock()
 		var all sync.WaitGroup
 		for v := range visitors {
 			all.Go(func() {
@@ -70,13 +72,13 @@ func TestAfterAKillUnderLoadEveryRepetitionIsToldByTheRuleOfTheDocuments(t *test
 		all.Wait()
 	}
 	g := startGateway(t, app, "--journal", dir)
-	g.signal(syscall.SIGTERM)
-	if code := g.wait(patience); code != 0 {
+	g.Signal(syscall.SIGTERM)
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 
-	app.mu.Lock()
-	defer app.mu.Unlock()
+	app.Mu.Lock()
+	defer app.Mu.Unlock()
 	repeated, lost := 0, 0
 	for conn, l := range app.lives {
 		var m memory

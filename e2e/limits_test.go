@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"ws-gateway/e2e/harness"
 )
 
 // metric returns the value of a series such as `ws_gateway_connections`.
 func (g *gateway) metric(t testing.TB, series string) float64 {
 	t.Helper()
-	a := g.requestAt("http://"+cmp.Or(g.own, g.addr), http.MethodGet, "/metrics", "")
+	a := g.requestAt("http://"+cmp.Or(g.Own, g.Addr), http.MethodGet, "/metrics", "")
 	for line := range strings.Lines(a.body) {
 		if value, ok := strings.CutPrefix(line, series+" "); ok {
 			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
@@ -32,7 +34,7 @@ func (g *gateway) metric(t testing.TB, series string) float64 {
 // awaitMetric waits until a series has reached a value.
 func (g *gateway) awaitMetric(t testing.TB, series string, least float64) {
 	t.Helper()
-	poll(t, fmt.Sprintf("%s to reach %v", series, least), func() bool { return g.metric(t, series) >= least })
+	harness.Poll(t, fmt.Sprintf("%s to reach %v", series, least), func() bool { return g.metric(t, series) >= least })
 }
 
 func TestOnlyTrustedProxiesSayWhoTheClientIs(t *testing.T) {
@@ -54,8 +56,8 @@ func TestOnlyTrustedProxiesSayWhoTheClientIs(t *testing.T) {
 			t.Parallel()
 			app := startApp(t)
 			g := startGateway(t, app, test.args...)
-			c := g.connect(t, visitor{user: "alice", header: test.header})
-			want := c.local()
+			c := g.Connect(t, visitor{User: "alice", Header: test.header})
+			want := c.Local()
 			if test.claimed {
 				want = claim
 			}
@@ -86,17 +88,17 @@ func TestConnectionsOverTheLimitOfAnAddressAreAnswered429UntilOneGoes(t *testing
 	app := startApp(t)
 	g := startGateway(t, app, "--max-connections-per-ip", "2", "--trusted-proxies", "127.0.0.1")
 	at := func(user, address string) visitor {
-		return visitor{user: user, header: map[string]string{"X-Forwarded-For": address}}
+		return visitor{User: user, Header: map[string]string{"X-Forwarded-For": address}}
 	}
-	first := g.connect(t, at("a", "2001:db8:0:1::1"))
-	g.connect(t, at("b", "2001:db8:0:1::2"))
-	_, response, err := g.tryConnect(t, at("c", "2001:db8:0:1:ffff::3"))
+	first := g.Connect(t, at("a", "2001:db8:0:1::1"))
+	g.Connect(t, at("b", "2001:db8:0:1::2"))
+	_, response, err := g.TryConnect(t, at("c", "2001:db8:0:1:ffff::3"))
 	if err == nil || response == nil || response.StatusCode != http.StatusTooManyRequests || response.Header.Get("Retry-After") == "" {
 		t.Fatalf("the third of a /64: %v %v", response, err)
 	}
-	g.connect(t, at("d", "2001:db8:0:2::1"))
-	g.connect(t, at("e", "203.0.113.7"))
-	first.close(websocket.StatusNormalClosure, "")
+	g.Connect(t, at("d", "2001:db8:0:2::1"))
+	g.Connect(t, at("e", "203.0.113.7"))
+	first.Close(websocket.StatusNormalClosure, "")
 	app.closed("a")
 	g.eventuallyAccepts(t, at("f", "2001:db8:0:1::6"))
 	g.awaitMetric(t, `ws_gateway_upgrades_refused_total{reason="max_connections_per_ip"}`, 1)
@@ -113,10 +115,10 @@ func TestAClientOverItsMessageRateIsSlowedDownAndLosesNothing(t *testing.T) {
 		flood.say(frame(fin|opText, strconv.Itoa(n)))
 	}
 	// Nobody else notices.
-	other := g.dial(t, "other")
-	other.send(`{"event":"ping"}`)
-	other.receive(`{"event":"pong"}`)
-	other.send(`"hello"`)
+	other := g.Dial(t, "other")
+	other.Send(`{"event":"ping"}`)
+	other.Receive(`{"event":"pong"}`)
+	other.Send(`"hello"`)
 	app.message("other", 1)
 
 	app.message("flood", messages)
@@ -139,15 +141,15 @@ func TestAMessageOverTheByteBurstArrivesWhenItIsPaidFor(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
 	g := startGateway(t, app, "--byte-rate", "64KiB", "--byte-burst", "64KiB")
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	start := time.Now()
-	c.send(`"` + strings.Repeat("x", 256<<10) + `"`)
+	c.Send(`"` + strings.Repeat("x", 256<<10) + `"`)
 	app.message("alice", 1)
 	// 64 KiB at once, and as much again in the read that makes the debt.
 	if took := time.Since(start); took < 2*time.Second {
 		t.Errorf("256 KiB at 64 KiB a second took %v", took)
 	}
-	c.send(`"small"`)
+	c.Send(`"small"`)
 	if got := app.message("alice", 2).event.Data; string(got) != `"small"` {
 		t.Errorf("the next message is %s", got)
 	}
@@ -170,10 +172,10 @@ func TestWithTheOtherPolicyAClientOverItsRateIsClosed(t *testing.T) {
 	app.closedAs(t, "pings", 1008, "gateway")
 
 	// A message of the largest size is no offence, a second one is.
-	bytes := g.dial(t, "bytes")
-	bytes.send(`"` + strings.Repeat("x", 1<<20-2) + `"`)
+	bytes := g.Dial(t, "bytes")
+	bytes.Send(`"` + strings.Repeat("x", 1<<20-2) + `"`)
 	app.message("bytes", 1)
-	_ = bytes.write(websocket.MessageText, `"`+strings.Repeat("x", 1<<20-2)+`"`)
+	_ = bytes.Write(websocket.MessageText, `"`+strings.Repeat("x", 1<<20-2)+`"`)
 	app.closedAs(t, "bytes", 1008, "gateway")
 	g.awaitMetric(t, `ws_gateway_closed_total{cause="rate_limited"}`, 2)
 }
@@ -233,9 +235,9 @@ func TestWhenDescriptorsAreShortHandshakesThatDawdleMakeRoom(t *testing.T) {
 	for range 200 {
 		g.raw(t).say("GET /ws HTTP/1.1\r\n")
 	}
-	c := g.dial(t, "alice")
-	c.send(`{"event":"ping"}`)
-	c.receive(`{"event":"pong"}`)
+	c := g.Dial(t, "alice")
+	c.Send(`{"event":"ping"}`)
+	c.Receive(`{"event":"pong"}`)
 	g.awaitMetric(t, `ws_gateway_handshakes_dropped_total`, 1)
 	if n := g.metric(t, `ws_gateway_handshake_timeouts_total`); n != 0 {
 		t.Errorf("%v handshakes timed out", n)
@@ -254,11 +256,11 @@ func TestEveryLimitHasAMetricThatTellsWhenItWasReached(t *testing.T) {
 		}
 	}
 	twice := func(t *testing.T, g *gateway) {
-		g.dial(t, "alice")
+		g.Dial(t, "alice")
 		knock("X-Bfl-User: alice")(t, g)
 	}
 	stuck := func(t *testing.T, g *gateway) {
-		g.connect(t, visitor{user: "stuck", receiveSpace: 4096})
+		g.Connect(t, visitor{User: "stuck", ReceiveSpace: 4096})
 		for range 20 {
 			g.post(sendPath, payloadOf(1<<20, `["stuck"]`))
 		}

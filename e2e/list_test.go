@@ -18,8 +18,8 @@ func TestTheListDescribesEveryConnectionAndPages(t *testing.T) {
 	locals := map[string]bool{}
 	for user, n := range want {
 		for range n {
-			c := g.connect(t, visitor{user: user, header: map[string]string{"User-Agent": user + "'s agent"}})
-			locals[c.local()] = true
+			c := g.Connect(t, visitor{User: user, Header: map[string]string{"User-Agent": user + "'s agent"}})
+			locals[c.Local()] = true
 		}
 	}
 	users, cursor := g.list("")
@@ -88,9 +88,9 @@ func TestCountAndGetSpeakOfWhatThereIs(t *testing.T) {
 	if a := g.get(countPath); a.body != `{"code":0,"message":"success","data":{"connections":0,"users":0}}` {
 		t.Errorf("count answered %q", a.body)
 	}
-	g.dial(t, "alice")
-	g.dial(t, "alice")
-	g.dial(t, "bob")
+	g.Dial(t, "alice")
+	g.Dial(t, "alice")
+	g.Dial(t, "bob")
 	if a := g.get(countPath); a.body != `{"code":0,"message":"success","data":{"connections":3,"users":2}}` {
 		t.Errorf("count answered %q", a.body)
 	}

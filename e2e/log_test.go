@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ws-gateway/e2e/harness"
 )
 
 // logPipe is a gateway's standard error with a test at its other end.
@@ -48,7 +50,7 @@ func (p *logPipe) start(a *app, args ...string) *gateway {
 		args = append(args, "--no-callback")
 	}
 	g := launch{args: args, stderr: p.out}.run(p.t)
-	g.addr = p.await("ready").text("listen")
+	g.Addr = p.await("ready").Text("listen")
 	return g
 }
 
@@ -62,7 +64,7 @@ func (p *logPipe) await(message string) logLine {
 		}
 		var fields map[string]any
 		if json.Unmarshal([]byte(raw), &fields) == nil && fields["message"] == message {
-			return logLine{raw: raw, fields: fields}
+			return logLine{Raw: raw, Fields: fields}
 		}
 	}
 }
@@ -103,7 +105,7 @@ func connectMany(t *testing.T, g *gateway, app *app) {
 	var before int
 	app.awaitThat("nothing", func() bool { before = len(app.calls); return true })
 	for i := range n {
-		g.dial(t, fmt.Sprint("user", i)).hangUp()
+		g.Dial(t, fmt.Sprint("user", i)).HangUp()
 	}
 	app.awaitThat("the events of all", func() bool { return len(app.calls) >= before+2*n })
 }
@@ -117,8 +119,8 @@ func TestALogThatNobodyReadsHoldsUpNothing(t *testing.T) {
 	if a := g.get("/readyz"); a.status != http.StatusOK {
 		t.Errorf("readyz: %d", a.status)
 	}
-	g.signal(syscall.SIGTERM)
-	if code := g.wait(patience); code != 0 {
+	g.Signal(syscall.SIGTERM)
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -129,7 +131,7 @@ func TestALogThatIsReadAgainHasWhatFitsAndSaysWhatIsMissing(t *testing.T) {
 	g := p.start(app)
 	p.fill()
 	connectMany(t, g, app)
-	g.signal(syscall.SIGTERM)
+	g.Signal(syscall.SIGTERM)
 	rest, err := io.ReadAll(io.MultiReader(&onlyUntil{p, "stopped"}))
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +139,7 @@ func TestALogThatIsReadAgainHasWhatFitsAndSaysWhatIsMissing(t *testing.T) {
 	if !strings.Contains(string(rest), "shutting down") || !strings.Contains(string(rest), `"stopped"`) {
 		t.Errorf("the log ends with %q", rest[max(0, len(rest)-500):])
 	}
-	if code := g.wait(patience); code != 0 {
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -167,10 +169,10 @@ func TestTheEndOfWhoReadsTheLogIsNotTheGatewaysEnd(t *testing.T) {
 	p.out.Close()
 	connectMany(t, g, app)
 	g.awaitMetric(t, "ws_gateway_log_lines_lost_total", 1)
-	c := g.dial(t, "last")
-	g.signal(syscall.SIGTERM)
-	c.closedWith(1001, "going away")
-	if code := g.wait(patience); code != 0 {
+	c := g.Dial(t, "last")
+	g.Signal(syscall.SIGTERM)
+	c.ClosedWith(1001, "going away")
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -187,10 +189,10 @@ func TestALogOnAFullDiskIsCountedAndHoldsUpNothing(t *testing.T) {
 		args: []string{"--no-callback"}, stderr: full,
 		sockets: filesOf(t, port), env: []string{"LISTEN_FDNAMES=clients"},
 	}.run(t)
-	g.addr = port.Addr().String()
+	g.Addr = port.Addr().String()
 	g.awaitMetric(t, "ws_gateway_log_lines_lost_total", 1)
-	g.signal(syscall.SIGTERM)
-	if code := g.wait(patience); code != 0 {
+	g.Signal(syscall.SIGTERM)
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -204,7 +206,7 @@ func TestATerminalThatShowsNothingHoldsUpNothing(t *testing.T) {
 		app: app, args: []string{"--callback-url", app.url(), "--drain-period", "0s"}, stderr: terminal,
 		sockets: filesOf(t, port), env: []string{"LISTEN_FDNAMES=clients"},
 	}.run(t)
-	g.addr = port.Addr().String()
+	g.Addr = port.Addr().String()
 	line, err := bufio.NewReader(master).ReadString('\n')
 	if err != nil || !strings.Contains(line, "INF") {
 		t.Errorf("it shows %q, %v", line, err)
@@ -212,8 +214,8 @@ func TestATerminalThatShowsNothingHoldsUpNothing(t *testing.T) {
 	for range 8 { // a terminal holds 4 KiB
 		connectMany(t, g, app)
 	}
-	g.signal(syscall.SIGTERM)
-	if code := g.wait(patience); code != 0 {
+	g.Signal(syscall.SIGTERM)
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -264,7 +266,7 @@ func TestAWrongConfigurationIsExitCode78WhetherTheLogIsReadOrNot(t *testing.T) {
 		for _, args := range [][]string{{}, {"--listen", "nonsense"}, {"--no-such-flag"}, {"demo", "--no-such-flag"}, {"--config", "/nonexistent"}, {"replay"}, {"health", "--listen", "nonsense"}} {
 			p := newLogPipe(t)
 			prepare(p)
-			if code := (launch{args: args, stderr: p.out}).run(t).wait(patience); code != exitUsage {
+			if code := (launch{args: args, stderr: p.out}).run(t).Wait(harness.Patience); code != exitUsage {
 				t.Errorf("the reader has %s, %q: exit code %d", reader, args, code)
 			}
 		}
@@ -281,15 +283,15 @@ func TestAGatewayWhoseLogNobodyReadsStarts(t *testing.T) {
 		args: []string{"--no-callback", "--listen", "127.0.0.1:0", "--admin-listen", "unix:" + socket, "--drain-period", "0s"},
 		env:  []string{"WS_GATEWAY_NO_SUCH_OPTION=1"}, stderr: p.out,
 	}.run(t)
-	poll(t, "the gateway to start", func() bool {
+	harness.Poll(t, "the gateway to start", func() bool {
 		c, err := net.Dial("unix", socket)
 		if err == nil {
 			c.Close()
 		}
 		return err == nil
 	})
-	g.signal(syscall.SIGTERM)
-	if code := g.wait(patience); code != 0 {
+	g.Signal(syscall.SIGTERM)
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -299,16 +301,16 @@ func TestACommandEndsQuietlyWithTheReaderOfItsOutput(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
 	for i := range 3 {
-		g.dial(t, fmt.Sprint("user", i))
+		g.Dial(t, fmt.Sprint("user", i))
 	}
 	for _, command := range []string{
-		"list --gateway " + g.addr,
-		"tail --gateway " + g.addr,
-		"count --gateway " + g.addr,
+		"list --gateway " + g.Addr,
+		"tail --gateway " + g.Addr,
+		"count --gateway " + g.Addr,
 		"check --no-callback --listen 127.0.0.1:0",
 		"--no-callback --print-config",
 		"--help",
-		"health --listen " + g.addr,
+		"health --listen " + g.Addr,
 		"completion bash",
 	} {
 		in, out, err := os.Pipe()
@@ -316,7 +318,7 @@ func TestACommandEndsQuietlyWithTheReaderOfItsOutput(t *testing.T) {
 			t.Fatal(err)
 		}
 		in.Close() // the reader has gone before the first byte is written
-		cmd := exec.Command(gatewayBinary, strings.Fields(command)...)
+		cmd := exec.Command(harness.Binary, strings.Fields(command)...)
 		var notes bytes.Buffer
 		cmd.Stdout, cmd.Stderr = out, &notes
 		cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=20")
@@ -329,12 +331,12 @@ func TestACommandEndsQuietlyWithTheReaderOfItsOutput(t *testing.T) {
 			defer close(ended)
 			_ = cmd.Wait()
 		}()
-		poll(t, command+" to end", func() bool {
+		harness.Poll(t, command+" to end", func() bool {
 			select {
 			case <-ended:
 				return true
 			default:
-				g.dial(t, "something to print").hangUp()
+				g.Dial(t, "something to print").HangUp()
 				return false
 			}
 		})

@@ -28,15 +28,15 @@ type answer struct {
 
 // request asks the management API, "Name: value" lines being its header.
 func (g *gateway) request(method, target, body string, header ...string) answer {
-	g.t.Helper()
-	return g.requestAt("http://"+g.addr, method, target, body, header...)
+	g.T.Helper()
+	return g.requestAt("http://"+g.Addr, method, target, body, header...)
 }
 
 func (g *gateway) requestAt(base, method, target, body string, header ...string) answer {
-	g.t.Helper()
+	g.T.Helper()
 	a, err := g.tryRequest(base, method, target, body, header...)
 	if err != nil {
-		g.t.Fatalf("%s %s: %v", method, target, err)
+		g.T.Fatalf("%s %s: %v", method, target, err)
 	}
 	return a
 }
@@ -54,7 +54,7 @@ func (g *gateway) tryRequest(base, method, target, body string, header ...string
 			request.Header.Set(name, value)
 		}
 	}
-	response, err := g.http.Do(request)
+	response, err := g.HTTP.Do(request)
 	if err != nil {
 		return answer{}, err
 	}
@@ -64,27 +64,27 @@ func (g *gateway) tryRequest(base, method, target, body string, header ...string
 }
 
 func (g *gateway) get(target string, header ...string) answer {
-	g.t.Helper()
+	g.T.Helper()
 	return g.request(http.MethodGet, target, "", header...)
 }
 
 func (g *gateway) post(target, body string, header ...string) answer {
-	g.t.Helper()
+	g.T.Helper()
 	return g.request(http.MethodPost, target, body, header...)
 }
 
 // send and closeConns require success.
 func (g *gateway) send(body string) {
-	g.t.Helper()
+	g.T.Helper()
 	if a := g.post(sendPath, body); a.status != http.StatusOK || a.body != success {
-		g.t.Fatalf("send %.200s answered %d %.200q", body, a.status, a.body)
+		g.T.Fatalf("send %.200s answered %d %.200q", body, a.status, a.body)
 	}
 }
 
 func (g *gateway) closeConns(body string) {
-	g.t.Helper()
+	g.T.Helper()
 	if a := g.post(closePath, body); a.status != http.StatusOK || a.body != success {
-		g.t.Fatalf("close %.200s answered %d %.200q", body, a.status, a.body)
+		g.T.Fatalf("close %.200s answered %d %.200q", body, a.status, a.body)
 	}
 }
 
@@ -120,20 +120,20 @@ type listedConn struct {
 
 // list asks for the list and returns each user's connection ids.
 func (g *gateway) list(query string) (users map[string][]listedConn, cursor string) {
-	g.t.Helper()
+	g.T.Helper()
 	a := g.get(listPath + query)
-	p := a.parse(g.t)
+	p := a.parse(g.T)
 	if a.status != http.StatusOK || p.Code != 0 || p.Message != "success" {
-		g.t.Fatalf("list answered %d %.300q", a.status, a.body)
+		g.T.Fatalf("list answered %d %.300q", a.status, a.body)
 	}
 	var data []listed
 	if err := json.Unmarshal(p.Data, &data); err != nil {
-		g.t.Fatalf("the list's data: %v: %.300q", err, a.body)
+		g.T.Fatalf("the list's data: %v: %.300q", err, a.body)
 	}
 	users = make(map[string][]listedConn)
 	for _, user := range data {
 		if _, twice := users[user.Name]; twice {
-			g.t.Errorf("the list names user %q twice", user.Name)
+			g.T.Errorf("the list names user %q twice", user.Name)
 		}
 		users[user.Name] = user.Conns
 	}
@@ -142,20 +142,20 @@ func (g *gateway) list(query string) (users map[string][]listedConn, cursor stri
 
 // only returns the one connection id that the user has.
 func (g *gateway) only(user string) string {
-	g.t.Helper()
+	g.T.Helper()
 	users, _ := g.list("")
 	if len(users[user]) != 1 {
-		g.t.Fatalf("user %q has %d connections, want 1", user, len(users[user]))
+		g.T.Fatalf("user %q has %d connections, want 1", user, len(users[user]))
 	}
 	return users[user][0].ID
 }
 
 // connections asks how many connections there are.
 func (g *gateway) connections() int {
-	g.t.Helper()
+	g.T.Helper()
 	var count struct{ Connections, Users int }
-	if err := json.Unmarshal(g.get(countPath).parse(g.t).Data, &count); err != nil {
-		g.t.Fatalf("count: %v", err)
+	if err := json.Unmarshal(g.get(countPath).parse(g.T).Data, &count); err != nil {
+		g.T.Fatalf("count: %v", err)
 	}
 	return count.Connections
 }

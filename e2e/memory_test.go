@@ -17,6 +17,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"golang.org/x/sys/unix"
+
+	"ws-gateway/e2e/harness"
 )
 
 // The attacks of these tests are the ones that a gateway died of which had bounds for
@@ -134,7 +136,7 @@ func bytesOf(t *testing.T, text string) int64 {
 
 // plainBinary is the gateway as it is shipped: the race detector would take most of
 // the memory itself.
-var plainBinary = sync.OnceValues(func() (string, error) { return build("ws-gateway-plain") })
+var plainBinary = sync.OnceValues(func() (string, error) { return harness.Build("ws-gateway-plain") })
 
 // startDeployed starts it under its limit, with the app at url.
 func startDeployed(t *testing.T, d deployed, url string) *gateway {
@@ -153,24 +155,24 @@ func startDeployed(t *testing.T, d deployed, url string) *gateway {
 // fits requires that what the process has ever held, and what the kernel holds for it
 // now, is within the limit.
 func (g *gateway) fits(limit int64) {
-	g.t.Helper()
+	g.T.Helper()
 	process, kernel := g.peakMemory(), g.kernelMemory()
-	g.t.Logf("of %d MiB the process has held %d at most, the kernel holds %d for it", limit>>20, process>>20, kernel>>20)
+	g.T.Logf("of %d MiB the process has held %d at most, the kernel holds %d for it", limit>>20, process>>20, kernel>>20)
 	if process+kernel > limit {
-		g.t.Errorf("the process held %d MiB and the kernel %d, the limit is %d", process>>20, kernel>>20, limit>>20)
+		g.T.Errorf("the process held %d MiB and the kernel %d, the limit is %d", process>>20, kernel>>20, limit>>20)
 	}
 }
 
 // peakMemory is the most that the process has held.
 func (g *gateway) peakMemory() int64 {
-	g.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.cmd.Process.Pid))
+	g.T.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.Cmd.Process.Pid))
 	if err != nil {
-		g.t.Fatal(err)
+		g.T.Fatal(err)
 	}
 	found := regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`).FindSubmatch(status)
 	if found == nil {
-		g.t.Fatal("the process has no VmHWM")
+		g.T.Fatal("the process has no VmHWM")
 	}
 	n, _ := strconv.ParseInt(string(found[1]), 10, 64)
 	return n << 10
@@ -189,7 +191,7 @@ func (g *gateway) nice(t *testing.T, n int) *good {
 	t.Helper()
 	all := &good{t: t}
 	for i := range n {
-		all.clients = append(all.clients, g.connect(t, visitor{user: fmt.Sprint("good-", i), cookie: "session=" + strings.Repeat("c", 1000)}))
+		all.clients = append(all.clients, g.Connect(t, visitor{User: fmt.Sprint("good-", i), Cookie: "session=" + strings.Repeat("c", 1000)}))
 	}
 	return all
 }
@@ -200,15 +202,15 @@ func (all *good) well() {
 	all.t.Helper()
 	all.sent++
 	for _, c := range all.clients {
-		c.send(`{"event":"ping"}`)
-		c.receive(`{"event":"pong"}`)
+		c.Send(`{"event":"ping"}`)
+		c.Receive(`{"event":"pong"}`)
 		message := frame(fin|opText, fmt.Sprint(all.sent))
 		for _, part := range []string{message[:4], message[4:]} {
-			if _, err := io.WriteString(c.tcp, part); err != nil {
+			if _, err := io.WriteString(c.TCP, part); err != nil {
 				all.t.Fatalf("a good client cannot send: %v", err)
 			}
 		}
-		c.receive(`"well"`)
+		c.Receive(`"well"`)
 	}
 }
 
@@ -240,12 +242,12 @@ func answering(t *testing.T, size int) (url string) {
 // hostile opens a connection as an attacker does, who looks at nothing.
 func (g *gateway) hostile(t *testing.T, head string) (net.Conn, int) {
 	t.Helper()
-	conn, err := net.Dial("tcp", g.addr)
+	conn, err := net.Dial("tcp", g.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(soon())
+	_ = conn.SetDeadline(harness.Soon())
 	if _, err := io.WriteString(conn, head); err != nil {
 		return conn, 0
 	}
@@ -295,7 +297,7 @@ func TestLargeCookiesDoNotFillTheMemoryOfAnyExample(t *testing.T) {
 			if used, limit := g.metric(t, `ws_gateway_memory_used_bytes{budget="headers"}`), g.metric(t, `ws_gateway_memory_limit_bytes{budget="headers"}`); used > limit || used == 0 {
 				t.Errorf("%.0f bytes of heads are held, the bound is %.0f", used, limit)
 			}
-			g.connect(t, visitor{user: "newcomer", cookie: strings.Repeat("c", 1000)}) // of usual size: it notices nothing
+			g.Connect(t, visitor{User: "newcomer", Cookie: strings.Repeat("c", 1000)}) // of usual size: it notices nothing
 		})
 	}
 }
@@ -339,7 +341,7 @@ func TestClientsThatNeverReadDoNotFillTheMemoryOfAnyExample(t *testing.T) {
 				}
 			}
 			// Each reply has been given to its connection, or found it closed.
-			poll(t, "all replies to be dealt with", func() bool {
+			harness.Poll(t, "all replies to be dealt with", func() bool {
 				g.sample(d.limit)
 				return g.metric(t, "ws_gateway_callback_queue_events") == 0
 			})
@@ -354,9 +356,9 @@ func TestClientsThatNeverReadDoNotFillTheMemoryOfAnyExample(t *testing.T) {
 
 // sample looks at what the kernel holds while an attack goes on.
 func (g *gateway) sample(limit int64) {
-	g.t.Helper()
+	g.T.Helper()
 	if process, kernel := g.peakMemory(), g.kernelMemory(); process+kernel > limit {
-		g.t.Fatalf("the process held %d MiB and the kernel %d, the limit is %d", process>>20, kernel>>20, limit>>20)
+		g.T.Fatalf("the process held %d MiB and the kernel %d, the limit is %d", process>>20, kernel>>20, limit>>20)
 	}
 }
 

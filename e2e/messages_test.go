@@ -39,13 +39,13 @@ func TestAMessageOfTheGreatestSizePassesAndOneByteMoreIs1009(t *testing.T) {
 	g := startGateway(t, app)
 	full := `"` + strings.Repeat("a", mebibyte-2) + `"`
 
-	whole := g.dial(t, "whole")
-	whole.send(full)
+	whole := g.Dial(t, "whole")
+	whole.Send(full)
 	if got := app.message("whole", 1).event.Data; string(got) != full {
 		t.Errorf("the message of 1 MiB arrived with %d bytes", len(got))
 	}
-	_ = whole.write(websocket.MessageText, full+" ") // the gateway may close before all of it is written
-	if closed, err := whole.ended(); err != nil || closed.Code != websocket.StatusMessageTooBig {
+	_ = whole.Write(websocket.MessageText, full+" ") // the gateway may close before all of it is written
+	if closed, err := whole.Ended(); err != nil || closed.Code != websocket.StatusMessageTooBig {
 		t.Errorf("1 MiB and a byte: %v %v, want 1009", closed, err)
 	}
 	app.closedAs(t, "whole", 1009, "gateway")
@@ -151,7 +151,7 @@ func TestAJSONPingIsAnsweredWithExactlyThesePongBytesAndNotForwarded(t *testing.
 	t.Parallel()
 	app := startApp(t)
 	g := startGateway(t, app)
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	for _, ping := range []string{
 		`{"event":"ping"}`,
 		`{"event":"ping","data":{}}`,
@@ -160,8 +160,8 @@ func TestAJSONPingIsAnsweredWithExactlyThesePongBytesAndNotForwarded(t *testing.
 		" \t\r\n{\"event\" : \"ping\"}\n",
 		`{"event":"\u0070ing"}`,
 	} {
-		c.send(ping)
-		c.receive(`{"event":"pong"}`)
+		c.Send(ping)
+		c.Receive(`{"event":"pong"}`)
 	}
 	others := []string{
 		`{"event":"pingpong"}`,
@@ -175,23 +175,23 @@ func TestAJSONPingIsAnsweredWithExactlyThesePongBytesAndNotForwarded(t *testing.
 		`{"Event":"ping"}`,
 	}
 	for i, other := range others {
-		c.send(other)
+		c.Send(other)
 		if got := string(app.message("alice", i+1).event.Data); got != other {
 			t.Errorf("message %d is %s, want %s", i+1, got, other)
 		}
 	}
 	// Nothing was answered to these: the next thing to come is a ping's answer.
-	c.send(`{"event":"ping"}`)
-	c.receive(`{"event":"pong"}`)
+	c.Send(`{"event":"ping"}`)
+	c.Receive(`{"event":"pong"}`)
 }
 
 func TestABrokenPingIsForwardedAsText(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
 	g := startGateway(t, app)
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	for i, broken := range []string{`{"event":"ping"`, `{"event":"ping"}}`, `{"event":"ping",}`, `{event:"ping"}`} {
-		c.send(broken)
+		c.Send(broken)
 		got := app.message("alice", i+1).event
 		var text string
 		if err := json.Unmarshal(got.Data, &text); err != nil || text != broken || got.Encoding != "text" {

@@ -10,14 +10,16 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ws-gateway/e2e/harness"
 )
 
 func TestThoseWhoOnlyLookHaveAnAddressOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t, "--metrics-listen", "127.0.0.1:0", "--admin-token", secret+"token-of-the-app")
-	g.dial(t, "alice")
-	ready := g.log.matching(`"ready"`)[0]
-	base := "http://" + ready.text("metrics")
+	g.Dial(t, "alice")
+	ready := g.Log.Matching(`"ready"`)[0]
+	base := "http://" + ready.Text("metrics")
 	for _, header := range []string{"Accept: */*", "X-Forwarded-For: 192.0.2.1", "Host: metrics.example", "Connection: upgrade"} {
 		a := g.requestAt(base, http.MethodGet, "/metrics", "", header)
 		if a.status != http.StatusOK || !strings.Contains(a.body, "\nws_gateway_connections 1\n") || !strings.HasPrefix(a.header.Get("Content-Type"), "text/plain") {
@@ -54,7 +56,7 @@ func TestThoseWhoOnlyLookHaveAnAddressOfTheirOwn(t *testing.T) {
 func TestWhoHoldsConnectionsDoesNotKeepPrometheusOut(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t, "--metrics-listen", "127.0.0.1:0")
-	addr := g.log.matching(`"ready"`)[0].text("metrics")
+	addr := g.Log.Matching(`"ready"`)[0].Text("metrics")
 	crowd := make([]net.Conn, 300)
 	for i := range crowd {
 		c, err := net.Dial("tcp", addr)
@@ -109,14 +111,14 @@ func TestMetricsAreThereUntilTheEnd(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "metrics.sock")
 	app := startApp(t)
 	g := startGateway(t, app, "--metrics-listen", "unix:"+socket, "--drain-delay", "20s", "--shutdown-timeout", "30s")
-	g.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	g.HTTP.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}
-	if got := g.log.matching(`"ready"`)[0].text("metrics"); got != "unix:"+socket {
+	if got := g.Log.Matching(`"ready"`)[0].Text("metrics"); got != "unix:"+socket {
 		t.Errorf("the log says %s", got)
 	}
-	g.signal(syscall.SIGTERM)
-	poll(t, "readiness to end", func() bool {
+	g.Signal(syscall.SIGTERM)
+	harness.Poll(t, "readiness to end", func() bool {
 		return g.requestAt("http://localhost", http.MethodGet, "/readyz", "").status == http.StatusServiceUnavailable
 	})
 	if a := g.requestAt("http://localhost", http.MethodGet, "/metrics", ""); a.status != http.StatusOK || !strings.Contains(a.body, "\nws_gateway_ready 0\n") {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 func TestEverySuccessIsASuccessWhateverItsBody(t *testing.T) {
@@ -33,12 +35,12 @@ func TestEverySuccessIsASuccessWhateverItsBody(t *testing.T) {
 		}
 	})
 	g := startGateway(t, app)
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	for n := range 6 {
-		c.send(numbered(n))
+		c.Send(numbered(n))
 	}
 	app.inOrder(t, "alice", 6)
-	c.close(1000, "") // and none of these bodies came back to the client
+	c.Close(1000, "") // and none of these bodies came back to the client
 	app.closedAs(t, "alice", 1000, "client")
 	if n := len(app.attempts(func(*call) bool { return true })); n != 8 {
 		t.Errorf("%d attempts for 8 events", n)
@@ -49,9 +51,9 @@ func TestConnectionsThatTheAppClosesBetweenEventsCostNothing(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
 	g := startGateway(t, app)
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	for n := range 50 {
-		c.send(numbered(n))
+		c.Send(numbered(n))
 		app.message("alice", n+1)
 		app.dropIdle()
 	}
@@ -93,7 +95,7 @@ func startOddApp(t testing.TB, answer func(n int) string) *oddApp {
 
 func (a *oddApp) serve(conn net.Conn, answer func(n int) string) {
 	defer conn.Close()
-	_ = conn.SetDeadline(soon())
+	_ = conn.SetDeadline(harness.Soon())
 	in := bufio.NewReader(conn)
 	for {
 		request, err := http.ReadRequest(in)
@@ -103,11 +105,11 @@ func (a *oddApp) serve(conn net.Conn, answer func(n int) string) {
 		if _, err := io.Copy(io.Discard, request.Body); err != nil {
 			return
 		}
-		a.mu.Lock()
+		a.Mu.Lock()
 		n := len(a.requests)
 		a.requests = append(a.requests, request.Header.Get("X-Request-Id"))
-		a.changed()
-		a.mu.Unlock()
+		a.Changed()
+		a.Mu.Unlock()
 		text := answer(n)
 		_, _ = io.WriteString(conn, strings.TrimSuffix(text, hangUp))
 		if strings.HasSuffix(text, hangUp) {
@@ -163,17 +165,17 @@ func TestEveryFormOfAnHTTPAnswerIsUnderstood(t *testing.T) {
 			odd := startOddApp(t, func(int) string { return answer })
 			// An attempt may take so long that none of these may wait for its end.
 			g := odd.gateway(t, "--drain-period", "0s", "--callback-timeout", "1h")
-			c := g.dial(t, "alice")
+			c := g.Dial(t, "alice")
 			const messages = 5
 			for n := range messages {
-				c.send(numbered(n))
+				c.Send(numbered(n))
 			}
-			c.close(1000, "")
-			if !odd.await(patience, func() bool { return len(odd.requests) >= messages+2 }) {
+			c.Close(1000, "")
+			if !odd.Await(harness.Patience, func() bool { return len(odd.requests) >= messages+2 }) {
 				t.Fatalf("%d requests, want %d", len(odd.requests), messages+2)
 			}
-			g.signal(syscall.SIGTERM)
-			if code := g.wait(patience); code != 0 {
+			g.Signal(syscall.SIGTERM)
+			if code := g.Wait(harness.Patience); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
 			seen := map[string]int{}
@@ -186,8 +188,8 @@ func TestEveryFormOfAnHTTPAnswerIsUnderstood(t *testing.T) {
 			if len(seen) != messages+2 || len(odd.requests) != len(seen) && !mayRepeat {
 				t.Errorf("%d requests for %d events, want %d", len(odd.requests), len(seen), messages+2)
 			}
-			if line := g.stopped(t); line.number("events_undelivered") != 0 {
-				t.Errorf("the last log line is %s", line.raw)
+			if line := g.stopped(t); line.Number("events_undelivered") != 0 {
+				t.Errorf("the last log line is %s", line.Raw)
 			}
 		})
 	}
@@ -217,19 +219,19 @@ func TestAnAppThatSpeaksBrokenHTTPIsTriedAgainAndHarmsNobody(t *testing.T) {
 				return plainOK
 			})
 			g := odd.gateway(t, "--drain-period", "0s", "--callback-timeout", "1h")
-			c := g.dial(t, "alice")
-			c.send(`{}`)
+			c := g.Dial(t, "alice")
+			c.Send(`{}`)
 			if err := pingWhileReading(c); err != nil {
 				t.Error(err)
 			}
-			c.close(1000, "")
+			c.Close(1000, "")
 			// The last log line of a shutdown says whether the events got through.
-			g.signal(syscall.SIGTERM)
-			if code := g.wait(patience); code != 0 {
+			g.Signal(syscall.SIGTERM)
+			if code := g.Wait(harness.Patience); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
-			if line := g.stopped(t); line.number("events_undelivered") != 0 {
-				t.Errorf("the last log line is %s", line.raw)
+			if line := g.stopped(t); line.Number("events_undelivered") != 0 {
+				t.Errorf("the last log line is %s", line.Raw)
 			}
 		})
 	}
@@ -244,14 +246,14 @@ func TestWhatAURLCannotHoldIsEscaped(t *testing.T) {
 		app := startPostApp(t, nil)
 		base := app.server.URL
 		g := launch{args: []string{"--callback-url", base + c.given}}.start(t)
-		g.dial(t, "alice")
+		g.Dial(t, "alice")
 		app.awaitThat(t, "the open event", func() bool { return len(app.posts) == 1 })
 		if got := app.posts[0].query; got != c.want {
 			t.Errorf("%s was asked for as %s, want %s", c.given, got, c.want)
 		}
 		port := base[strings.LastIndexByte(base, ':')+1:]
 		g = launch{env: []string{"WS_PORT=" + port, "WS_URL=" + c.given}}.start(t)
-		g.dial(t, "bob")
+		g.Dial(t, "bob")
 		app.awaitThat(t, "the open event", func() bool { return len(app.posts) == 2 })
 		if got := app.posts[1].query; got != c.want {
 			t.Errorf("WS_URL %s was asked for as %s, want %s", c.given, got, c.want)
@@ -288,7 +290,7 @@ func TestAStormOfConnectionsSendsListsAndClosesBreaksNothing(t *testing.T) {
 		})
 	}
 	expect := func(method, target, body, want string) error {
-		a, err := g.tryRequest("http://"+g.addr, method, target, body)
+		a, err := g.tryRequest("http://"+g.Addr, method, target, body)
 		if err != nil || a.status != http.StatusOK || !strings.HasPrefix(a.body, want) {
 			return fmt.Errorf("%s %s answered %d %.200s: %w", target, body, a.status, a.body, errors.Join(err))
 		}
@@ -307,17 +309,17 @@ func TestAStormOfConnectionsSendsListsAndClosesBreaksNothing(t *testing.T) {
 	for u := range clients {
 		visitors.Go(func() {
 			for round := range rounds {
-				c, _, err := g.tryConnect(t, visitor{user: fmt.Sprint("user", u), cookie: fmt.Sprint("round=", round)})
+				c, _, err := g.TryConnect(t, visitor{User: fmt.Sprint("user", u), Cookie: fmt.Sprint("round=", round)})
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				var reading sync.WaitGroup
-				reading.Go(func() { _, _ = c.ended() })
+				reading.Go(func() { _, _ = c.Ended() })
 				for n := range 5 {
-					_ = c.write(1, numbered(n)) // the storm may close it any time
+					_ = c.Write(1, numbered(n)) // the storm may close it any time
 				}
-				_ = c.ws.CloseNow()
+				_ = c.WS.CloseNow()
 				reading.Wait()
 			}
 		})
@@ -326,8 +328,8 @@ func TestAStormOfConnectionsSendsListsAndClosesBreaksNothing(t *testing.T) {
 	close(stop)
 	callers.Wait()
 	app.awaitThat("a close event of everybody", func() bool { return app.ended == clients*rounds })
-	app.mu.Lock()
-	defer app.mu.Unlock()
+	app.Mu.Lock()
+	defer app.Mu.Unlock()
 	if n := len(app.lives); n != clients*rounds {
 		t.Errorf("the app knows %d connections, want %d", n, clients*rounds)
 	}
@@ -345,7 +347,7 @@ func TestManagementPeersThatNeverFinishTheirRequestHoldUpNobody(t *testing.T) {
 		r := g.raw(t)
 		r.say("POST " + sendPath + " HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{\"payload\":")
 	}
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	g.send(`{"payload":1,"users":["alice"]}`)
-	c.receive(`1`)
+	c.Receive(`1`)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 // What an editor puts in front of a file, and what Kubernetes sets for Services
@@ -14,7 +16,7 @@ func TestAByteOrderMarkAndVariablesOfServicesGetInNobodysWay(t *testing.T) {
 	app.start()
 	manifest := fmt.Sprintf("\ufeffoptions:\n  websocket:\n    port: %d\n    url: %s\n", app.port.number, callbackPath)
 	g := launch{
-		args: []string{"--manifest", writeFile(t, "OlaresManifest.yaml", manifest), "--config", writeFile(t, "gateway.yaml", "\ufeffpath: /socket\n")},
+		args: []string{"--manifest", harness.WriteFile(t, "OlaresManifest.yaml", manifest), "--config", harness.WriteFile(t, "gateway.yaml", "\ufeffpath: /socket\n")},
 		env: []string{"WS_PORT=tcp://10.0.0.1:80", "WS_SERVICE_HOST=10.0.0.1", "WS_PORT_80_TCP=tcp://10.0.0.1:80",
 			"WS_GATEWAY_PORT=tcp://10.0.0.1:40010", "WS_GATEWAY_SERVICE_HOST=10.0.0.1", "WS_GATEWAY_PORT_40010_TCP=tcp://10.0.0.1:40010",
 			"WS_GATEWAY_METRICS_PORT=tcp://10.0.0.1:9090", "WS_GATEWAY_METRICS_SERVICE_HOST=10.0.0.1"},
@@ -24,15 +26,15 @@ func TestAByteOrderMarkAndVariablesOfServicesGetInNobodysWay(t *testing.T) {
 	if response, body := r.response(); response.StatusCode != 101 {
 		t.Fatalf("%d %q", response.StatusCode, body)
 	}
-	if warned := g.log.matching(`"level":"warn"`); len(warned) > 0 {
-		t.Errorf("the log warns: %s", warned[0].raw)
+	if warned := g.Log.Matching(`"level":"warn"`); len(warned) > 0 {
+		t.Errorf("the log warns: %s", warned[0].Raw)
 	}
 }
 
 func TestTheGatewayOfACommandIsNamedAsPeopleNameIt(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	_, port, _ := strings.Cut(g.addr, ":")
+	_, port, _ := strings.Cut(g.Addr, ":")
 	for _, where := range []string{":" + port, "localhost:" + port, "http://:" + port, "0.0.0.0:" + port, "http://127.0.0.1:" + port + "/"} {
 		cli(t, "", nil, "count", "--gateway", where).done(t, "0 connections of 0 users\n")
 	}

@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 // postApp is an app that keeps each POST as it came, batch or not.
@@ -54,14 +56,14 @@ func startPostApp(t testing.TB, answer func(*posted) reply) *postApp {
 		if err := p.parse(); err != nil {
 			t.Errorf("%v: %.200s", err, p.body)
 		}
-		a.mu.Lock()
+		a.Mu.Lock()
 		a.posts = append(a.posts, p)
 		answer := reply{}
 		if a.answer != nil {
 			answer = a.answer(p)
 		}
-		a.changed()
-		a.mu.Unlock()
+		a.Changed()
+		a.Mu.Unlock()
 		if answer.hold != nil {
 			select {
 			case <-answer.hold:
@@ -95,8 +97,8 @@ func (a *postApp) gateway(t testing.TB, args ...string) *gateway {
 
 func (a *postApp) awaitThat(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	if !a.await(patience, cond) {
-		t.Fatalf("waited %v in vain: %s", patience, what)
+	if !a.Await(harness.Patience, cond) {
+		t.Fatalf("waited %v in vain: %s", harness.Patience, what)
 	}
 }
 
@@ -215,8 +217,8 @@ func TestEveryParserReadsWhatIsPostedWhateverClientsSay(t *testing.T) {
 				said[user] = each.text
 			}
 			app.awaitThat(t, "all close events", func() bool { return app.count("close") == len(nasty) })
-			app.mu.Lock()
-			defer app.mu.Unlock()
+			app.Mu.Lock()
+			defer app.Mu.Unlock()
 			var bodies [][]byte
 			for _, p := range app.posts {
 				bodies = append(bodies, p.body)
@@ -265,13 +267,13 @@ func TestTheDepthThatTheAppsParserTakesIsAnOption(t *testing.T) {
 	live := g.raw(t)
 	live.say("GET /tapr/ws/conn/events?payload=1&action=message HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
 	live.line("heartbeat")
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	for n, depth := range []int{62, 63} {
-		c.send(nested("[", "", "]", depth))
+		c.Send(nested("[", "", "]", depth))
 		app.awaitThat(t, "the message", func() bool { return app.count("message") == n+1 })
 	}
-	app.mu.Lock()
-	defer app.mu.Unlock()
+	app.Mu.Lock()
+	defer app.Mu.Unlock()
 	for _, p := range app.posts {
 		for _, e := range p.events {
 			want := ""

@@ -15,16 +15,18 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"ws-gateway/e2e/harness"
 )
 
 // onTerminal runs a command whose output and notes are a terminal of so many
 // columns, and returns what that shows.
 func onTerminal(t *testing.T, columns uint16, stdin string, env []string, args ...string) typed {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	master, slave := openTerminal(t, columns)
-	cmd := exec.CommandContext(ctx, gatewayBinary, args...)
+	cmd := exec.CommandContext(ctx, harness.Binary, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), slave, slave
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=20"}, env...)
 	if err := cmd.Start(); err != nil {
@@ -37,7 +39,7 @@ func onTerminal(t *testing.T, columns uint16, stdin string, env []string, args .
 		t.Error(err)
 	}
 	master.Close()
-	return typed{exitCode(cmd.Wait()), strings.ReplaceAll(shown.String(), "\r\n", "\n"), ""}
+	return typed{harness.ExitCode(cmd.Wait()), strings.ReplaceAll(shown.String(), "\r\n", "\n"), ""}
 }
 
 func openTerminal(t *testing.T, columns uint16) (master, slave *os.File) {
@@ -80,7 +82,7 @@ func fits(t *testing.T, columns int, what, shown string) {
 func TestAnEmptyMessageIsSentOnPurposeOnly(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	const hint = "to send an empty message, give '' as the message"
 	for _, stdin := range []string{"", "\n", "\r\n"} {
 		g.cli(t, stdin, "send", "--user", "alice").failed(t, 78, hint)
@@ -88,20 +90,20 @@ func TestAnEmptyMessageIsSentOnPurposeOnly(t *testing.T) {
 	}
 	g.cli(t, "", "send", "--user", "alice", "--binary").failed(t, 78, hint)
 	g.cli(t, "", "send", "--user", "alice", "--file", "-").failed(t, 78, "standard input has nothing in it")
-	g.cli(t, "x", "send", "--user", "alice", "--file", writeFile(t, "empty", "")).failed(t, 78, "has nothing in it")
+	g.cli(t, "x", "send", "--user", "alice", "--file", harness.WriteFile(t, "empty", "")).failed(t, 78, "has nothing in it")
 	g.cli(t, "unused", "send", "--user", "alice", "").done(t, "")
-	c.receive("")
+	c.Receive("")
 	g.cli(t, "", "send", "--user", "alice", "--binary", "").done(t, "")
-	c.receiveBinary("")
+	c.ReceiveBinary("")
 	g.cli(t, "\n", "send", "--user", "alice", "--binary").done(t, "")
-	c.receiveBinary("\n")
+	c.ReceiveBinary("\n")
 }
 
 func TestWhoeverMeansNobodyIsToldOnATerminalAndByTheExitCodeOnRequest(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	c := g.dial(t, "alice")
-	env := []string{"WS_GATEWAY_GATEWAY=http://" + g.addr}
+	c := g.Dial(t, "alice")
+	env := []string{"WS_GATEWAY_GATEWAY=http://" + g.Addr}
 	const note = "ws-gateway: matched 0: no such connection is open; list shows those that are\n"
 	for _, command := range [][]string{{"send", "x"}, {"close"}} {
 		command := func(args ...string) []string { return append(command, args...) }
@@ -131,13 +133,13 @@ func TestWhoeverMeansNobodyIsToldOnATerminalAndByTheExitCodeOnRequest(t *testing
 		}
 	}
 	g.cli(t, "", "send", "--user", "alice", "--fail-if-none", "x").done(t, "")
-	c.receive("x")
+	c.Receive("x")
 	if got := onTerminal(t, 80, "", env, "send", "--user", "alice", "y"); got != (typed{0, "", ""}) {
 		t.Errorf("%+v", got)
 	}
-	c.receive("y")
+	c.Receive("y")
 	g.cli(t, "", "close", "--user", "alice", "--user", "nobody", "--report").done(t, "matched 1\n")
-	c.closedWith(1000, "")
+	c.ClosedWith(1000, "")
 }
 
 func TestNamesThatAreNoUTF8AreRefusedInsteadOfChanged(t *testing.T) {
@@ -154,16 +156,16 @@ func TestNamesThatAreNoUTF8AreRefusedInsteadOfChanged(t *testing.T) {
 func TestSendTakesSeveralConnections(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	a, b := g.dial(t, "a"), g.dial(t, "b")
+	a, b := g.Dial(t, "a"), g.Dial(t, "b")
 	g.cli(t, "", "send", "--conn", g.only("a"), "--conn", g.only("b"), "--conn", g.only("a"), "--conn", "gone", "--report", "both").done(t, "matched 2, queued 2, slow 0\n")
-	a.receive("both")
-	b.receive("both")
+	a.Receive("both")
+	b.Receive("both")
 	g.cli(t, "", "send", "--conn", g.only("a"), "--conn", g.only("b"), "--user", "b", "--report", "b's").done(t, "matched 1, queued 1, slow 0\n")
-	b.receive("b's")
+	b.Receive("b's")
 	g.cli(t, "", "send", "--conn", g.only("a"), "--user", "b", "--report", "nobody's").done(t, "matched 0, queued 0, slow 0\n")
 	g.cli(t, "", "send", "--all", "end").done(t, "")
-	a.receive("end")
-	b.receive("end")
+	a.Receive("end")
+	b.Receive("end")
 }
 
 func TestHelpVersionAndMistypedCommandsAreAnswered(t *testing.T) {
@@ -201,8 +203,8 @@ func TestHelpVersionAndMistypedCommandsAreAnswered(t *testing.T) {
 func TestListTailAndHelpFitSmallTerminals(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	env := []string{"WS_GATEWAY_GATEWAY=http://" + g.addr, "NO_COLOR=1"}
-	g.connect(t, visitor{user: "a user with a long name", header: map[string]string{"User-Agent": "Mozilla/5.0 (X11; Linux) with\u009b bytes"}})
+	env := []string{"WS_GATEWAY_GATEWAY=http://" + g.Addr, "NO_COLOR=1"}
+	g.Connect(t, visitor{User: "a user with a long name", Header: map[string]string{"User-Agent": "Mozilla/5.0 (X11; Linux) with\u009b bytes"}})
 	id := g.only("a user with a long name")
 	for _, columns := range []uint16{1, 20, 40, 60, 80, 200} {
 		got := onTerminal(t, columns, "", env, "list")
@@ -235,7 +237,7 @@ func tailOnTerminal(t *testing.T, g *gateway, columns uint16, env []string) stri
 	t.Helper()
 	master, slave := openTerminal(t, columns)
 	defer master.Close()
-	cmd := exec.Command(gatewayBinary, "tail", "--action", "open")
+	cmd := exec.Command(harness.Binary, "tail", "--action", "open")
 	cmd.Stdout, cmd.Stderr = slave, slave
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=20"}, env...)
 	if err := cmd.Start(); err != nil {
@@ -246,23 +248,23 @@ func tailOnTerminal(t *testing.T, g *gateway, columns uint16, env []string) stri
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		shown.read(master)
+		shown.Read(master)
 	}()
-	poll(t, "an event on the terminal", func() bool {
-		c := g.dial(t, "bob")
-		c.close(1000, "")
-		return len(shown.matching("from")) > 0
+	harness.Poll(t, "an event on the terminal", func() bool {
+		c := g.Dial(t, "bob")
+		c.Close(1000, "")
+		return len(shown.Matching("from")) > 0
 	})
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	if code := exitCode(cmd.Wait()); code != 0 {
+	if code := harness.ExitCode(cmd.Wait()); code != 0 {
 		t.Errorf("tail ends with %d", code)
 	}
 	<-read
 	var all strings.Builder
-	for _, line := range shown.all() {
-		all.WriteString(strings.TrimSuffix(line.raw, "\r") + "\n")
+	for _, line := range shown.All() {
+		all.WriteString(strings.TrimSuffix(line.Raw, "\r") + "\n")
 	}
 	return all.String()
 }

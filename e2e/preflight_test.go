@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 // aKey is a private key in PEM that belongs to no certificate.
@@ -33,7 +35,7 @@ func TestWhatCheckPassesStartsAndWhatItRefusesDoesNot(t *testing.T) {
 	app := startApp(t)
 	folder := t.TempDir()
 	path := func(name string) string { return filepath.Join(folder, name) }
-	file := writeFile(t, "file", "no PEM\n")
+	file := harness.WriteFile(t, "file", "no PEM\n")
 	client, err := filepath.Abs("testdata/tls/client.pem")
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +103,7 @@ func TestWhatCheckPassesStartsAndWhatItRefusesDoesNot(t *testing.T) {
 		{"--callback-ca " + path("none.pem"), 78, "no such file"},
 		{"--callback-ca " + file, 78, "certificates in PEM"},
 		{"--callback-ca " + folder, 78, "is a directory"},
-		{"--callback-cert " + client + " --callback-key " + writeFile(t, "key", aKey(t)), 78, "does not match"},
+		{"--callback-cert " + client + " --callback-key " + harness.WriteFile(t, "key", aKey(t)), 78, "does not match"},
 		{"--callback-cert " + path("none") + " --callback-key " + path("none"), 78, "--callback-key"},
 		{"--admin-token-file " + folder, 78, "is a directory"},
 		{"--callback-secret-file " + path("none"), 78, "no such file"},
@@ -127,7 +129,7 @@ func TestWhatCheckPassesStartsAndWhatItRefusesDoesNot(t *testing.T) {
 func TestAllMistakesOfAConfigurationAreSaidAtOnceByStartAndCheck(t *testing.T) {
 	t.Parallel()
 	taken := listen(t, "tcp", "127.0.0.1:0").Addr().String()
-	config := writeFile(t, "gateway.yaml", strings.Join([]string{
+	config := harness.WriteFile(t, "gateway.yaml", strings.Join([]string{
 		"lisen: ':1'", "write-timeout: soon", "subprotocols: {a: 1}", "loops: [1, 2]", "callback-timeout: 1ns", "nonsense: 1",
 		"callback-batch: 2", "callback-reply: true", "message-rate: 10", "message-burst: 5", "admin-listen: " + taken, "",
 	}, "\n"))
@@ -190,7 +192,7 @@ func TestAllThatKeepsAStartFromStartingIsSaidAtOnce(t *testing.T) {
 	taken, other := listen(t, "tcp", "127.0.0.1:0").Addr().String(), listen(t, "tcp", "127.0.0.1:0").Addr().String()
 	folder := t.TempDir()
 	code, _, stderr := launch{app: app, args: []string{
-		"--listen", taken, "--admin-listen", other, "--callback-url", app.url(), "--dead-letter", folder, "--journal", writeFile(t, "file", ""),
+		"--listen", taken, "--admin-listen", other, "--callback-url", app.url(), "--dead-letter", folder, "--journal", harness.WriteFile(t, "file", ""),
 	}}.runToEnd(t)
 	for _, part := range []string{"address " + taken + " is taken", "address " + other + " is taken", "dead-letter: " + folder, "journal: "} {
 		if strings.Count(stderr, part) != 1 {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ws-gateway/e2e/harness"
 )
 
 // flood writes stream until TCP takes no more of it for a second, and returns
@@ -35,7 +37,7 @@ func (r *raw) flood(stream string) (rest string) {
 	if stream == "" {
 		r.t.Fatal("the gateway took everything: nothing pushes back on this client")
 	}
-	if err := r.SetDeadline(soon()); err != nil {
+	if err := r.SetDeadline(harness.Soon()); err != nil {
 		r.t.Fatal(err)
 	}
 	return stream
@@ -86,11 +88,11 @@ func TestAFloodingClientIsPushedBackByTCPWhileTheAppHangsAndLosesNothing(t *test
 	flooding := g.rawClient(t, "flood")
 	rest := flooding.flood(stream)
 
-	other := g.dial(t, "other")
-	other.send(numbered(0))
+	other := g.Dial(t, "other")
+	other.Send(numbered(0))
 	app.inOrder(t, "other", 1)
 	g.send(`{"payload":1,"users":["other","flood"]}`)
-	other.receive(`1`)
+	other.Receive(`1`)
 	flooding.expect(fin|opText, `1`) // it is not read, but it is written to
 
 	close(release)
@@ -125,15 +127,15 @@ func TestTheCloseEventHasRoomWhenTheQueueIsFull(t *testing.T) {
 	release := make(chan struct{})
 	app.respond(func(c *call) reply { return reply{hold: release} })
 	g := startGateway(t, app, "--callback-queue", "4", "--callback-timeout", "10m")
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	for n := range 20 {
-		c.send(numbered(n))
+		c.Send(numbered(n))
 	}
-	poll(t, "the reading of alice to stop", func() bool {
+	harness.Poll(t, "the reading of alice to stop", func() bool {
 		return strings.Contains(g.get("/metrics").body, "\nws_gateway_paused_connections 1\n")
 	})
 	g.closeConns(`{"conns":["` + app.opened("alice") + `"]}`)
-	c.closedWith(1000, "")
+	c.ClosedWith(1000, "")
 	close(release)
 	app.closedAs(t, "alice", 1000, "app")
 	messages := app.accepted(func(c *call) bool { return c.is("message", "alice") })
@@ -159,7 +161,7 @@ func TestWhoFillsCallbackMemoryCostsNobodyElseTheirConnectionOrMessages(t *testi
 		return reply{}
 	})
 	g := startGateway(t, app, "--callback-memory", "2MiB", "--callback-concurrency", "200", "--callback-timeout", "10m")
-	early := g.dial(t, "early")
+	early := g.Dial(t, "early")
 	stream, want := bulky(64, 1<<10) // more than three times the memory, of all of them
 	for n := range busy {
 		g.rawClient(t, fmt.Sprint("busy", n)).say(stream)
@@ -167,15 +169,15 @@ func TestWhoFillsCallbackMemoryCostsNobodyElseTheirConnectionOrMessages(t *testi
 	g.awaitMetric(t, "ws_gateway_callback_share_exceeded_total", busy/2) // the first have said all they have to
 	for n := range newcomers {
 		user := fmt.Sprint("late", n)
-		c := g.dial(t, user)
+		c := g.Dial(t, user)
 		for i := range 5 {
-			c.send(numbered(i))
+			c.Send(numbered(i))
 		}
 		app.inOrder(t, user, 5)
-		c.send(`{"event":"ping"}`)
-		c.receive(`{"event":"pong"}`)
+		c.Send(`{"event":"ping"}`)
+		c.Receive(`{"event":"pong"}`)
 	}
-	early.send(numbered(0))
+	early.Send(numbered(0))
 	app.inOrder(t, "early", 1)
 	if a := g.get("/readyz"); a.status != http.StatusOK {
 		t.Errorf("readyz answered %d", a.status)
@@ -187,7 +189,7 @@ func TestWhoFillsCallbackMemoryCostsNobodyElseTheirConnectionOrMessages(t *testi
 	for n := range busy {
 		app.arrived(t, fmt.Sprint("busy", n), want)
 	}
-	poll(t, "nobody to be over its share", func() bool { return g.metric(t, "ws_gateway_callback_lanes_over_share") == 0 })
+	harness.Poll(t, "nobody to be over its share", func() bool { return g.metric(t, "ws_gateway_callback_lanes_over_share") == 0 })
 }
 
 func TestOnlyWhenNothingIsLeftOfCallbackMemoryAreUpgradesRefused(t *testing.T) {
@@ -196,7 +198,7 @@ func TestOnlyWhenNothingIsLeftOfCallbackMemoryAreUpgradesRefused(t *testing.T) {
 	release := make(chan struct{})
 	app.respond(func(c *call) reply { return reply{hold: release} })
 	g := startGateway(t, app, "--callback-memory", "256KiB", "--callback-queue-bytes", "64KiB", "--callback-timeout", "10m")
-	early := g.dial(t, "early")
+	early := g.Dial(t, "early")
 	stream, want := bulky(40, 10<<10)
 	const busy = 40
 	for n := range busy {
@@ -206,9 +208,9 @@ func TestOnlyWhenNothingIsLeftOfCallbackMemoryAreUpgradesRefused(t *testing.T) {
 	// Nobody is read any more, but there is room for who comes.
 	taken := 0
 	for ; ; taken++ {
-		c, response, err := g.tryConnect(t, visitor{user: fmt.Sprint("late", taken)})
+		c, response, err := g.TryConnect(t, visitor{User: fmt.Sprint("late", taken)})
 		if err == nil {
-			t.Cleanup(func() { _ = c.ws.CloseNow() })
+			t.Cleanup(func() { _ = c.WS.CloseNow() })
 			continue
 		}
 		if response == nil || response.StatusCode != http.StatusServiceUnavailable {
@@ -219,19 +221,19 @@ func TestOnlyWhenNothingIsLeftOfCallbackMemoryAreUpgradesRefused(t *testing.T) {
 	if taken < 5 || taken > 500 {
 		t.Errorf("%d were taken", taken)
 	}
-	poll(t, "readyz to say 503", func() bool { return g.get("/readyz").status == http.StatusServiceUnavailable })
+	harness.Poll(t, "readyz to say 503", func() bool { return g.get("/readyz").status == http.StatusServiceUnavailable })
 	if a := g.get("/healthz"); a.status != http.StatusOK {
 		t.Errorf("healthz answered %d", a.status)
 	}
 	g.send(`{"payload":"still","users":["early"]}`)
-	early.receive(`"still"`)
+	early.Receive(`"still"`)
 
 	close(release)
 	for n := range busy {
 		app.arrived(t, fmt.Sprint("busy", n), want)
 	}
-	poll(t, "readyz to say 200", func() bool { return g.get("/readyz").status == http.StatusOK })
-	g.dial(t, "last")
+	harness.Poll(t, "readyz to say 200", func() bool { return g.get("/readyz").status == http.StatusOK })
+	g.Dial(t, "last")
 	app.opened("last")
 }
 
@@ -255,8 +257,8 @@ func TestAClientThatNeverReadsIsClosedAsASlowConsumerAndNobodyElseNotices(t *tes
 	t.Parallel()
 	app := startApp(t)
 	g := startGateway(t, app)
-	stuck := g.connect(t, visitor{user: "stuck", receiveSpace: 4096})
-	reader := g.dial(t, "reader")
+	stuck := g.Connect(t, visitor{User: "stuck", ReceiveSpace: 4096})
+	reader := g.Dial(t, "reader")
 	app.opened("stuck")
 	app.opened("reader")
 
@@ -269,7 +271,7 @@ func TestAClientThatNeverReadsIsClosedAsASlowConsumerAndNobodyElseNotices(t *tes
 			t.Fatalf("the report of send %d is %+v", sends, r)
 		}
 		slow = r.Slow
-		reader.receive(message)
+		reader.Receive(message)
 	}
 	if slow != 1 {
 		t.Fatalf("%d MiB were sent and the stuck client was not noticed", sends*size>>20)
@@ -281,16 +283,16 @@ func TestAClientThatNeverReadsIsClosedAsASlowConsumerAndNobodyElseNotices(t *tes
 	if r := g.post(sendPath, payloadOf(10, `["stuck","reader"]`)).report(t); r != (report{1, 1, 0}) {
 		t.Errorf("afterwards the report is %+v", r)
 	}
-	reader.receive(`"xxxxxxxxxx"`)
-	_ = stuck.ws.CloseNow()
+	reader.Receive(`"xxxxxxxxxx"`)
+	_ = stuck.WS.CloseNow()
 }
 
 func TestAClientThatTakesNothingForTheWriteTimeoutIsClosedAsASlowConsumer(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
 	g := startGateway(t, app, "--write-timeout", "1s", "--max-pending-bytes", "64MiB")
-	g.connect(t, visitor{user: "stuck", receiveSpace: 4096})
-	reader := g.dial(t, "reader")
+	g.Connect(t, visitor{User: "stuck", ReceiveSpace: 4096})
+	reader := g.Dial(t, "reader")
 	app.opened("stuck")
 	for range 20 {
 		if r := g.post(sendPath, payloadOf(1<<20, `["stuck"]`)).report(t); r.Slow != 0 {
@@ -300,25 +302,25 @@ func TestAClientThatTakesNothingForTheWriteTimeoutIsClosedAsASlowConsumer(t *tes
 	if closed := app.closedAs(t, "stuck", 1008, "gateway"); closed.event.Reason != "slow consumer" {
 		t.Errorf("reason %q", closed.event.Reason)
 	}
-	reader.send(`{"event":"ping"}`)
-	reader.receive(`{"event":"pong"}`)
+	reader.Send(`{"event":"ping"}`)
+	reader.Receive(`{"event":"pong"}`)
 }
 
 func TestAClientThatReadsSlowlyButSteadilyIsNoSlowConsumer(t *testing.T) {
 	t.Parallel()
 	const timeout = 4 * time.Second
 	g := startPushOnly(t, "--write-timeout", timeout.String(), "--max-pending-bytes", "64MiB")
-	c := g.connect(t, visitor{user: "slow", receiveSpace: 4096})
+	c := g.Connect(t, visitor{User: "slow", ReceiveSpace: 4096})
 	// So small a window lets some ten kilobytes pass in a second, and the kernel
 	// says that there is room only after megabytes.
-	if err := c.tcp.SetReadDeadline(time.Now().Add(timeout * 3)); err != nil {
+	if err := c.TCP.SetReadDeadline(time.Now().Add(timeout * 3)); err != nil {
 		t.Fatal(err)
 	}
 	reading := make(chan error, 1)
 	var read int64
 	go func() {
 		var err error
-		read, err = io.Copy(io.Discard, c.tcp)
+		read, err = io.Copy(io.Discard, c.TCP)
 		reading <- err
 	}()
 	for range 8 {
@@ -335,12 +337,12 @@ func TestAClientThatReadsSlowlyButSteadilyIsNoSlowConsumer(t *testing.T) {
 func TestAClientThatReadsLateGetsEverything(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t, "--max-pending-bytes", "64MiB")
-	c := g.dial(t, "slow")
+	c := g.Dial(t, "slow")
 	for n := range 20 {
 		g.send(fmt.Sprintf(`{"payload":{"n":%d,"fill":"%s"},"users":["slow"]}`, n, strings.Repeat("x", 1<<20)))
 	}
 	for n := range 20 {
-		c.receive(fmt.Sprintf(`{"n":%d,"fill":"%s"}`, n, strings.Repeat("x", 1<<20)))
+		c.Receive(fmt.Sprintf(`{"n":%d,"fill":"%s"}`, n, strings.Repeat("x", 1<<20)))
 	}
 }
 
@@ -353,7 +355,7 @@ func TestAClientThatNeverReadsItsPongsIsClosedAsASlowConsumer(t *testing.T) {
 		t.Fatal(err)
 	}
 	ping := strings.Repeat(frame(fin|opPing, strings.Repeat("x", 125)), 1000)
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(harness.Patience)
 	for time.Now().Before(deadline) {
 		if err := r.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
 			t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 // Frame opcodes and bits of RFC 6455, section 5.2.
@@ -32,13 +34,13 @@ type raw struct {
 
 func (g *gateway) raw(t testing.TB) *raw {
 	t.Helper()
-	conn, err := net.Dial("tcp", g.addr)
+	conn, err := net.Dial("tcp", g.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
 	r := &raw{t: t, TCPConn: conn.(*net.TCPConn), in: bufio.NewReader(conn)}
-	if err := r.SetDeadline(soon()); err != nil {
+	if err := r.SetDeadline(harness.Soon()); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -47,7 +49,7 @@ func (g *gateway) raw(t testing.TB) *raw {
 // handshake is a valid opening handshake without the empty line at its end;
 // lines are put behind the others.
 func (g *gateway) handshake(lines ...string) string {
-	head := "GET /ws HTTP/1.1\r\nHost: " + g.addr + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+	head := "GET /ws HTTP/1.1\r\nHost: " + g.Addr + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	for _, line := range lines {
 		head += line + "\r\n"

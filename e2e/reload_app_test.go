@@ -31,21 +31,23 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"ws-gateway/e2e/harness"
 )
 
 func TestATokenIsRotatedAndStreamsThatWereOpenedWithTheOldOneEnd(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
-	token := writeFile(t, "token", secret+"old\n")
+	token := harness.WriteFile(t, "token", secret+"old\n")
 	s := steer(t, app, "admin-token-file: "+token)
-	c := s.dial(t, "alice")
+	c := s.Dial(t, "alice")
 	ask := func(name string) int { return s.get(listPath, "Authorization: Bearer "+secret+name).status }
-	live, err := net.Dial("tcp", s.addr)
+	live, err := net.Dial("tcp", s.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer live.Close()
-	_ = live.SetDeadline(time.Now().Add(patience))
+	_ = live.SetDeadline(time.Now().Add(harness.Patience))
 	fmt.Fprintf(live, "GET /tapr/ws/conn/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %sold\r\n\r\n", secret)
 	lines := bufio.NewReader(live)
 	for line := ""; !strings.Contains(line, "heartbeat"); {
@@ -69,7 +71,7 @@ func TestATokenIsRotatedAndStreamsThatWereOpenedWithTheOldOneEnd(t *testing.T) {
 	if none, third := s.get(listPath).status, ask("third"); none != http.StatusUnauthorized || third != http.StatusOK {
 		t.Errorf("no token: %d, the third: %d", none, third)
 	}
-	c.send("hello")
+	c.Send("hello")
 	app.message("alice", 1)
 }
 
@@ -93,11 +95,11 @@ func TestANewSecretAndHeaderAreOfTheNextAttemptAlsoOfWhatWaits(t *testing.T) {
 		}
 		return reply{}
 	})
-	file := writeFile(t, "secrets", secret+"old\n")
+	file := harness.WriteFile(t, "secrets", secret+"old\n")
 	lines := []string{"callback-secret-file: " + file, "callback-header: ['X-Key: " + secret + "1']"}
 	s := steer(t, app, lines...)
-	c := s.dial(t, "alice")
-	c.send("waits")
+	c := s.Dial(t, "alice")
+	c.Send("waits")
 	first := app.awaitCall("an attempt", func(c *call) bool { return c.is("message", "alice") })
 	if !first.signedWith(secret+"old") || first.header.Get("X-Key") != secret+"1" {
 		t.Errorf("the first attempt has %v", first.header)
@@ -112,12 +114,12 @@ func TestANewSecretAndHeaderAreOfTheNextAttemptAlsoOfWhatWaits(t *testing.T) {
 	}
 	replaceFile(t, file, secret+"new\n")
 	s.reload(lines, "callback-secret-file")
-	c.send("goes out")
+	c.Send("goes out")
 	if got := app.message("alice", 2); !got.signedWith(secret+"new") || got.signedWith(secret+"old") {
 		t.Errorf("the next event has %v", got.header)
 	}
 	s.reload([]string{lines[1]}, "callback-secret-file")
-	c.send("unsigned")
+	c.Send("unsigned")
 	if got := app.message("alice", 3); got.header.Get("X-Ws-Signature") != "" {
 		t.Errorf("without a secret it has %v", got.header)
 	}
@@ -169,14 +171,14 @@ func TestCertificatesAreRotatedInPlaceAndWhatCouldNotGoOutDoesThen(t *testing.T)
 	server.StartTLS()
 	server.TLS.Certificates = nil // httptest's own
 	defer server.Close()
-	ca, cert := writeFile(t, "ca.pem", textA), writeFile(t, "client.pem", one)
+	ca, cert := harness.WriteFile(t, "ca.pem", textA), harness.WriteFile(t, "client.pem", one)
 	s := &steered{always: "listen: 127.0.0.1:0\ncallback-url: " + server.URL + "\ncallback-ca: " + ca + "\ncallback-cert: " + cert + "\n"}
-	s.file = writeFile(t, "gateway.yaml", s.always)
+	s.file = harness.WriteFile(t, "gateway.yaml", s.always)
 	s.gateway = launch{args: []string{"--config", s.file}}.run(t)
-	ready, _ := s.log.await(patience, func(l logLine) bool { return l.text("message") == "ready" })
-	s.addr = ready.text("listen")
+	ready, _ := s.Log.Await(harness.Patience, func(l logLine) bool { return l.Text("message") == "ready" })
+	s.Addr = ready.Text("listen")
 
-	c := s.dial(t, "alice")
+	c := s.Dial(t, "alice")
 	conn := app.opened("alice")
 	sent := 0
 	delivered := func(name string) {
@@ -188,7 +190,7 @@ func TestCertificatesAreRotatedInPlaceAndWhatCouldNotGoOutDoesThen(t *testing.T)
 			t.Errorf("the certificate shown is %v, want %s", presented.Load(), name)
 		}
 	}
-	send := func() { sent++; c.send(fmt.Sprint(sent)) }
+	send := func() { sent++; c.Send(fmt.Sprint(sent)) }
 	send()
 	delivered("one")
 	replaceFile(t, cert, two)
@@ -203,8 +205,8 @@ func TestCertificatesAreRotatedInPlaceAndWhatCouldNotGoOutDoesThen(t *testing.T)
 	current.Store(&certA) // whom nobody trusts now
 	replaceFile(t, cert, one)
 	s.reload(nil, "callback-cert")
-	if _, ok := s.log.await(patience, func(l logLine) bool {
-		return strings.Contains(l.text("message"), "is not trusted") && l.text("level") == "warn"
+	if _, ok := s.Log.Await(harness.Patience, func(l logLine) bool {
+		return strings.Contains(l.Text("message"), "is not trusted") && l.Text("level") == "warn"
 	}); !ok {
 		t.Error("the log does not say that the app's certificate is not trusted")
 	}
@@ -220,13 +222,13 @@ func TestTheAppMovesToAnotherURLAndGetsWhatTheOldOneDidNotTake(t *testing.T) {
 	before, after := startApp(t), newApp(silent{t}) // which sees the middle of a life
 	after.start()
 	s := steer(t, before)
-	c := s.dial(t, "alice")
+	c := s.Dial(t, "alice")
 	conn := before.opened("alice")
-	c.send("1")
+	c.Send("1")
 	before.message("alice", 1)
 	s.awaitMetric(t, `ws_gateway_callbacks_delivered_total{action="message"}`, 1) // stop cuts off answers that are on their way
 	before.stop()
-	c.send("2")
+	c.Send("2")
 	s.awaitMetric(t, "ws_gateway_app_down", 1)
 	s.always = strings.Replace(s.always, before.url(), after.url(), 1)
 	s.reload(nil, "callback-url")
@@ -261,7 +263,7 @@ func TestAHundredReloadsUnderLoadTouchNothing(t *testing.T) {
 	var conns []string
 	for n := range clients {
 		user := fmt.Sprint("user", n)
-		c := s.dial(t, user)
+		c := s.Dial(t, user)
 		crowd, conns = append(crowd, c), append(conns, app.opened(user))
 		sending.Go(func() {
 			for m := 0; ; m++ {
@@ -270,24 +272,24 @@ func TestAHundredReloadsUnderLoadTouchNothing(t *testing.T) {
 					return
 				default:
 				}
-				if err := c.write(websocket.MessageText, fmt.Sprint(m)); err != nil {
+				if err := c.Write(websocket.MessageText, fmt.Sprint(m)); err != nil {
 					t.Errorf("%s: %v", user, err)
 					return
 				}
 				if m%20 == 19 { // waits for what it has sent, so that the app keeps up
-					c.send(`{"event":"ping"}`)
-					c.receive(`{"event":"pong"}`)
+					c.Send(`{"event":"ping"}`)
+					c.Receive(`{"event":"pong"}`)
 				}
 			}
 		})
 	}
 	for i := 1; i <= 100; i++ {
 		s.put(with(i)...)
-		s.signal(syscall.SIGHUP)
+		s.Signal(syscall.SIGHUP)
 		if i%5 == 0 {
 			// Whatever became of the signals before: the last one is heeded.
 			want := "needs_restart"
-			poll(t, "the last variant", func() bool {
+			harness.Poll(t, "the last variant", func() bool {
 				a := s.get("/tapr/ws/status", "Authorization: Bearer a-good-token")
 				return strings.Contains(a.body, want) && s.inForce(variants[i%len(variants)])
 			})
@@ -296,27 +298,27 @@ func TestAHundredReloadsUnderLoadTouchNothing(t *testing.T) {
 	close(stop)
 	sending.Wait()
 	for _, c := range crowd {
-		c.close(1000, "")
+		c.Close(1000, "")
 	}
 	for _, conn := range conns {
 		app.whole(t, conn)
 	}
-	app.mu.Lock()
+	app.Mu.Lock()
 	if len(app.lives) != clients {
 		t.Errorf("the app knows %d connections, there are %d", len(app.lives), clients)
 	}
-	app.mu.Unlock()
+	app.Mu.Unlock()
 	if wrong := app.violations(); len(wrong) > 0 {
 		t.Errorf("%s", strings.Join(wrong, "\n"))
 	}
 	if info, err := os.Stat(letters); err != nil || info.Size() > 0 {
 		t.Errorf("dead letters: %v, %v", info, err)
 	}
-	s.signal(syscall.SIGTERM)
-	if code := s.wait(patience); code != 0 {
+	s.Signal(syscall.SIGTERM)
+	if code := s.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if n := s.stopped(t).number("events_undelivered"); n != 0 {
+	if n := s.stopped(t).Number("events_undelivered"); n != 0 {
 		t.Errorf("%d events undelivered", n)
 	}
 }
@@ -340,12 +342,12 @@ func (s *steered) inForce(lines []string) bool {
 func TestSystemdIsToldOfAReloadAndOfItsEndWhateverHasComeOfIt(t *testing.T) {
 	t.Parallel()
 	m := newManager(t)
-	file := writeFile(t, "gateway.yaml", "no-callback: true\n")
+	file := harness.WriteFile(t, "gateway.yaml", "no-callback: true\n")
 	g := launch{args: []string{"--config", file}, env: []string{"NOTIFY_SOCKET=" + m.path}}.start(t)
 	m.await("READY=1")
 	for _, content := range []string{"no-callback: true\nlog-level: debug\n", "no-callback: perhaps\n"} {
 		replaceFile(t, file, content)
-		g.signal(syscall.SIGHUP)
+		g.Signal(syscall.SIGHUP)
 		if said := m.await("RELOADING=1"); !strings.Contains(said, "\nMONOTONIC_USEC=") {
 			t.Errorf("it says %q", said)
 		}
@@ -359,25 +361,25 @@ func TestSystemdIsToldOfAReloadAndOfItsEndWhateverHasComeOfIt(t *testing.T) {
 func TestAReloadThatHangsAndOneDuringTheEndHoldUpNoStop(t *testing.T) {
 	t.Parallel()
 	s := steer(t, nil)
-	s.dial(t, "alice")
+	s.Dial(t, "alice")
 	if err := os.Remove(s.file); err != nil {
 		t.Fatal(err)
 	}
 	if err := syscall.Mkfifo(s.file, 0o600); err != nil { // whoever opens it waits
 		t.Fatal(err)
 	}
-	s.signal(syscall.SIGHUP)
-	if _, ok := s.log.await(patience, func(l logLine) bool { return l.text("message") == "SIGHUP: files reopened" }); !ok {
+	s.Signal(syscall.SIGHUP)
+	if _, ok := s.Log.Await(harness.Patience, func(l logLine) bool { return l.Text("message") == "SIGHUP: files reopened" }); !ok {
 		t.Fatal("SIGHUP is not heeded")
 	}
-	if line, ok := s.log.await(patience, func(l logLine) bool {
-		return strings.HasPrefix(l.text("message"), "SIGHUP: the configuration is still being read")
-	}); !ok || line.text("level") != "warn" {
-		t.Errorf("of a reload that hangs it says %s", line.raw)
+	if line, ok := s.Log.Await(harness.Patience, func(l logLine) bool {
+		return strings.HasPrefix(l.Text("message"), "SIGHUP: the configuration is still being read")
+	}); !ok || line.Text("level") != "warn" {
+		t.Errorf("of a reload that hangs it says %s", line.Raw)
 	}
-	s.signal(syscall.SIGTERM)
-	s.signal(syscall.SIGHUP)
-	if code := s.wait(patience); code != 0 {
+	s.Signal(syscall.SIGTERM)
+	s.Signal(syscall.SIGHUP)
+	if code := s.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	s.stopped(t)
@@ -394,15 +396,15 @@ func TestSIGHUPDoesNotSayReopenedOfAFileThatCannotBeOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := func() (lines []string) {
-		n := len(s.log.all())
-		s.signal(syscall.SIGHUP)
+		n := len(s.Log.All())
+		s.Signal(syscall.SIGHUP)
 		var got []logLine
-		poll(t, "the end of the reload", func() bool {
-			got = s.log.all()[n:]
-			return slices.ContainsFunc(got, func(l logLine) bool { return strings.HasPrefix(l.text("message"), "SIGHUP: nothing has changed") })
+		harness.Poll(t, "the end of the reload", func() bool {
+			got = s.Log.All()[n:]
+			return slices.ContainsFunc(got, func(l logLine) bool { return strings.HasPrefix(l.Text("message"), "SIGHUP: nothing has changed") })
 		})
 		for _, l := range got {
-			lines = append(lines, l.text("message"))
+			lines = append(lines, l.Text("message"))
 		}
 		return lines
 	}
@@ -432,45 +434,45 @@ func TestSIGHUPDoesNotEndAGatewayThatIsJustStarting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.signal(syscall.SIGHUP)
+	g.Signal(syscall.SIGHUP)
 	if _, err := config.WriteString("no-callback: true\nlisten: 127.0.0.1:0\n"); err != nil {
 		t.Fatal(err)
 	}
 	config.Close()
-	if _, ok := g.log.await(patience, func(l logLine) bool { return l.text("message") == "ready" }); !ok {
+	if _, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return l.Text("message") == "ready" }); !ok {
 		t.Fatal("it does not get ready")
 	}
-	if _, ok := g.log.await(patience, func(l logLine) bool { return strings.HasPrefix(l.text("message"), "SIGHUP: ") }); !ok {
+	if _, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return strings.HasPrefix(l.Text("message"), "SIGHUP: ") }); !ok {
 		t.Error("SIGHUP is forgotten")
 	}
-	g.signal(syscall.SIGTERM)
-	if code := g.wait(patience); code != 0 {
+	g.Signal(syscall.SIGTERM)
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
 
 func TestTheDemoIsReloadedToo(t *testing.T) {
 	t.Parallel()
-	file := writeFile(t, "gateway.yaml", "listen: 127.0.0.1:0\n")
+	file := harness.WriteFile(t, "gateway.yaml", "listen: 127.0.0.1:0\n")
 	g := launch{args: []string{"demo", "--app-listen", "127.0.0.1:0", "--config", file}}.run(t)
-	ready, ok := g.log.await(patience, func(l logLine) bool { return l.text("message") == "ready" })
+	ready, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return l.Text("message") == "ready" })
 	if !ok {
 		t.Fatal("it does not get ready")
 	}
-	g.addr = ready.text("listen")
+	g.Addr = ready.Text("listen")
 	s := &steered{gateway: g, file: file, always: "listen: 127.0.0.1:0\n"}
 	s.reload([]string{"max-connections: 1"}, "max-connections")
-	g.dial(t, "alice")
-	g.refuses(t, visitor{user: "bob"}, http.StatusServiceUnavailable)
+	g.Dial(t, "alice")
+	g.refuses(t, visitor{User: "bob"}, http.StatusServiceUnavailable)
 	if n := g.connections(); n != 1 {
 		t.Errorf("%d connections", n)
 	}
-	if end := s.hangUp(); end.text("message") != "SIGHUP: nothing has changed that can be reloaded" || end.text("level") != "info" {
-		t.Errorf("once more: %s", end.raw)
+	if end := s.hangUp(); end.Text("message") != "SIGHUP: nothing has changed that can be reloaded" || end.Text("level") != "info" {
+		t.Errorf("once more: %s", end.Raw)
 	}
 	s.put("max-connections: 1", "admin-token: "+secret+"token") // its app has none
-	if end := s.hangUp(); end.text("message") != "SIGHUP: nothing has changed that can be reloaded" || len(s.log.matching(`"options":["admin-token"]`)) != 1 {
-		t.Errorf("a token: %s", end.raw)
+	if end := s.hangUp(); end.Text("message") != "SIGHUP: nothing has changed that can be reloaded" || len(s.Log.Matching(`"options":["admin-token"]`)) != 1 {
+		t.Errorf("a token: %s", end.Raw)
 	}
 	if n := g.connections(); n != 1 {
 		t.Errorf("%d connections", n)

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"ws-gateway/e2e/harness"
 )
 
 // steered is a gateway whose configuration file the test changes.
@@ -32,20 +34,20 @@ func steer(t testing.TB, a *app, lines ...string) *steered {
 	} else {
 		s.always += "no-callback: true\n"
 	}
-	s.file = writeFile(t, "gateway.yaml", s.always+strings.Join(lines, "\n"))
+	s.file = harness.WriteFile(t, "gateway.yaml", s.always+strings.Join(lines, "\n"))
 	s.gateway = launch{args: []string{"--config", s.file}}.run(t)
-	ready, ok := s.log.await(patience, func(l logLine) bool { return l.text("message") == "ready" })
+	ready, ok := s.Log.Await(harness.Patience, func(l logLine) bool { return l.Text("message") == "ready" })
 	if !ok {
 		t.Fatal("the gateway did not get ready")
 	}
-	s.addr = ready.text("listen")
+	s.Addr = ready.Text("listen")
 	return s
 }
 
 // put puts another configuration file in the place of the one before.
 func (s *steered) put(lines ...string) {
-	s.t.Helper()
-	replaceFile(s.t, s.file, s.always+strings.Join(lines, "\n"))
+	s.T.Helper()
+	replaceFile(s.T, s.file, s.always+strings.Join(lines, "\n"))
 }
 
 // replaceFile does so at once: nobody reads half of it.
@@ -61,41 +63,41 @@ func replaceFile(t testing.TB, path, content string) {
 
 // outcome tells the lines that a reload ends with.
 func outcome(l logLine) bool {
-	m := l.text("message")
+	m := l.Text("message")
 	return m == "SIGHUP: reloaded" || m == "SIGHUP: nothing has changed that can be reloaded" || strings.HasPrefix(m, "SIGHUP: the configuration is wrong")
 }
 
 // hangUp sends SIGHUP and returns the line with which the reload ends.
 func (s *steered) hangUp() (end logLine) {
-	s.t.Helper()
-	s.signal(syscall.SIGHUP)
+	s.T.Helper()
+	s.Signal(syscall.SIGHUP)
 	s.seen++
 	n := 0
-	end, ok := s.log.await(patience, func(l logLine) bool {
+	end, ok := s.Log.Await(harness.Patience, func(l logLine) bool {
 		if outcome(l) {
 			n++
 		}
 		return n == s.seen
 	})
 	if !ok {
-		s.t.Fatalf("reload %d does not end", s.seen)
+		s.T.Fatalf("reload %d does not end", s.seen)
 	}
 	return end
 }
 
 // reload puts lines into force: exactly these options change.
 func (s *steered) reload(lines []string, changed ...string) {
-	s.t.Helper()
+	s.T.Helper()
 	s.put(lines...)
 	end := s.hangUp()
-	if got := end.texts("changed"); end.text("message") != "SIGHUP: reloaded" || !slices.Equal(got, changed) {
-		s.t.Fatalf("want %v reloaded, got %s", changed, end.raw)
+	if got := texts(end, "changed"); end.Text("message") != "SIGHUP: reloaded" || !slices.Equal(got, changed) {
+		s.T.Fatalf("want %v reloaded, got %s", changed, end.Raw)
 	}
 }
 
-// texts is a field that is a list.
-func (l logLine) texts(field string) (texts []string) {
-	list, _ := l.fields[field].([]any)
+// texts is a field of l that is a list.
+func texts(l logLine, field string) (texts []string) {
+	list, _ := l.Fields[field].([]any)
 	for _, v := range list {
 		texts = append(texts, fmt.Sprint(v))
 	}
@@ -154,19 +156,19 @@ func TestEveryOptionIsReloadedOrNamedAsNeedingARestartAsTheDocumentsSay(t *testi
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert := writeFile(t, "client.pem", string(pem))
+	cert := harness.WriteFile(t, "client.pem", string(pem))
 	values := map[string]string{ // where the default does not say what it can be
 		"path": "/other", "user-header": "X-Who", "allowed-origins": "https://a.example.org", "trusted-proxies": "10.0.0.0/8",
 		"subprotocols": "chat", "accept-rate": "1000", "callback-url": app.url() + "?other", "manifest": "nowhere.yaml",
 		"dead-letter": filepath.Join(t.TempDir(), "letters"), "journal": filepath.Join(t.TempDir(), "journal"),
 		"callback-header": "'X-Key: 1'", "forward-header": "X-Room", "callback-ca": cert, "callback-cert": cert, "callback-key": cert,
-		"callback-secret": "a-secret", "callback-secret-file": writeFile(t, "secrets", "a-secret\n"),
-		"admin-listen": "127.0.0.1:0", "metrics-listen": "127.0.0.1:0", "admin-token": "a-good-token", "admin-token-file": writeFile(t, "token", "a-good-token\n"),
+		"callback-secret": "a-secret", "callback-secret-file": harness.WriteFile(t, "secrets", "a-secret\n"),
+		"admin-listen": "127.0.0.1:0", "metrics-listen": "127.0.0.1:0", "admin-token": "a-good-token", "admin-token-file": harness.WriteFile(t, "token", "a-good-token\n"),
 		"shutdown-timeout": "31s", "listen": "127.0.0.2:0", "drain-period": "1s", "socket-buffer": "64KiB",
 	}
 	beside := map[string]string{"callback-key": "callback-cert: " + cert}
 	s := steer(t, app)
-	c := s.dial(t, "alice")
+	c := s.Dial(t, "alice")
 	conn := app.opened("alice")
 	for _, d := range documentedOptions(t) {
 		if err := pingWhileReading(c); err != nil { // however long all of this takes
@@ -190,16 +192,16 @@ func TestEveryOptionIsReloadedOrNamedAsNeedingARestartAsTheDocumentsSay(t *testi
 		if d.option == "callback-url" || d.option == "listen" || d.option == "drain-period" {
 			s.always = strings.ReplaceAll(s.always, d.option+":", "#")
 		}
-		before := len(s.log.all())
+		before := len(s.Log.All())
 		s.put(lines...)
 		s.always = always
 		end := s.hangUp()
-		warned := slices.ContainsFunc(s.log.all()[before:], func(l logLine) bool {
-			return l.text("level") == "warn" && slices.Equal(l.texts("options"), []string{d.option})
+		warned := slices.ContainsFunc(s.Log.All()[before:], func(l logLine) bool {
+			return l.Text("level") == "warn" && slices.Equal(texts(l, "options"), []string{d.option})
 		})
-		reloaded := end.text("message") == "SIGHUP: reloaded" && slices.Equal(end.texts("changed"), []string{d.option})
+		reloaded := end.Text("message") == "SIGHUP: reloaded" && slices.Equal(texts(end, "changed"), []string{d.option})
 		if want := d.reload == "yes"; reloaded != want || warned == want {
-			t.Errorf("--%s %s is documented as %q: %s", d.option, value, d.reload, end.raw)
+			t.Errorf("--%s %s is documented as %q: %s", d.option, value, d.reload, end.Raw)
 		}
 		shown := s.get("/tapr/ws/config", "Authorization: Bearer a-good-token").body
 		if pending := strings.Contains(shown, "needs a restart"); pending == (d.reload == "yes") {
@@ -207,12 +209,12 @@ func TestEveryOptionIsReloadedOrNamedAsNeedingARestartAsTheDocumentsSay(t *testi
 		}
 	}
 	s.put("no-callback: true")
-	if end := s.hangUp(); !strings.Contains(end.text("error"), "--no-callback") {
-		t.Errorf("without callbacks: %s", end.raw)
+	if end := s.hangUp(); !strings.Contains(end.Text("error"), "--no-callback") {
+		t.Errorf("without callbacks: %s", end.Raw)
 	}
-	c.send(`{"event":"ping"}`)
-	c.receive(`{"event":"pong"}`)
-	c.send("hello")
+	c.Send(`{"event":"ping"}`)
+	c.Receive(`{"event":"pong"}`)
+	c.Send("hello")
 	if got := app.message("alice", 1).event.Conn; got != conn {
 		t.Errorf("it is another connection: %s, %s", got, conn)
 	}
@@ -220,11 +222,11 @@ func TestEveryOptionIsReloadedOrNamedAsNeedingARestartAsTheDocumentsSay(t *testi
 
 func TestAConfigurationThatIsWrongLeavesAllAsItWas(t *testing.T) {
 	t.Parallel()
-	token := writeFile(t, "token", "the-right-token\n")
+	token := harness.WriteFile(t, "token", "the-right-token\n")
 	bearer := []string{"Authorization: Bearer the-right-token"}
 	good := []string{"admin-token-file: " + token, "allowed-origins: https://a.example.org"}
 	s := steer(t, nil, good...)
-	c := s.dial(t, "alice")
+	c := s.Dial(t, "alice")
 	before := s.get("/tapr/ws/config", bearer...).body
 	status := func() string { return s.get("/tapr/ws/status", bearer...).body }
 	if strings.Contains(status(), `"reload"`) {
@@ -257,8 +259,8 @@ func TestAConfigurationThatIsWrongLeavesAllAsItWas(t *testing.T) {
 		test.spoil()
 		end := s.hangUp()
 		s.always = always
-		if end.text("level") != "error" || !strings.Contains(end.raw, test.named) {
-			t.Errorf("%s: %s", what, end.raw)
+		if end.Text("level") != "error" || !strings.Contains(end.Raw, test.named) {
+			t.Errorf("%s: %s", what, end.Raw)
 		}
 		if got := s.get("/tapr/ws/config", bearer...).body; got != before {
 			t.Errorf("%s: in force is %s", what, got)
@@ -272,16 +274,16 @@ func TestAConfigurationThatIsWrongLeavesAllAsItWas(t *testing.T) {
 		_ = os.Remove(s.file)
 		replaceFile(t, token, "the-right-token\n")
 		s.put(good...)
-		if end := s.hangUp(); end.text("level") != "info" {
-			t.Errorf("after %s: %s", what, end.raw)
+		if end := s.hangUp(); end.Text("level") != "info" {
+			t.Errorf("after %s: %s", what, end.Raw)
 		}
 		if m := s.get("/metrics", bearer...).body; !strings.Contains(m, "\nws_gateway_config_last_reload_successful 1\n") {
 			t.Errorf("after %s: the metric says that it is still wrong", what)
 		}
 	}
-	s.refuses(t, visitor{user: "bob", header: map[string]string{"Origin": "https://b.example.org"}}, http.StatusForbidden)
-	c.send(`{"event":"ping"}`)
-	c.receive(`{"event":"pong"}`)
+	s.refuses(t, visitor{User: "bob", Header: map[string]string{"Origin": "https://b.example.org"}}, http.StatusForbidden)
+	c.Send(`{"event":"ping"}`)
+	c.Receive(`{"event":"pong"}`)
 }
 
 func TestOriginsAndLimitsAreReloadedForNewcomersAndNobodyIsClosed(t *testing.T) {
@@ -289,34 +291,34 @@ func TestOriginsAndLimitsAreReloadedForNewcomersAndNobodyIsClosed(t *testing.T) 
 	app := startApp(t)
 	s := steer(t, app)
 	from := func(user, origin string) visitor {
-		return visitor{user: user, header: map[string]string{"Origin": origin}}
+		return visitor{User: user, Header: map[string]string{"Origin": origin}}
 	}
-	c := s.connect(t, from("alice", "https://old.example.org"))
+	c := s.Connect(t, from("alice", "https://old.example.org"))
 	conn := app.opened("alice")
 	sent := 0
 	still := func() {
 		t.Helper()
 		sent++
-		c.send(fmt.Sprint(sent))
+		c.Send(fmt.Sprint(sent))
 		if got := app.message("alice", sent).event.Conn; got != conn {
 			t.Fatalf("it is another connection: %s, %s", got, conn)
 		}
 	}
 	s.reload([]string{"allowed-origins: https://new.example.org"}, "allowed-origins")
 	s.refuses(t, from("bob", "https://old.example.org"), http.StatusForbidden)
-	s.connect(t, from("bob", "https://new.example.org"))
+	s.Connect(t, from("bob", "https://new.example.org"))
 	still()
 	s.reload([]string{"max-connections: 1"}, "allowed-origins", "max-connections")
-	s.refuses(t, visitor{user: "carol"}, http.StatusServiceUnavailable)
+	s.refuses(t, visitor{User: "carol"}, http.StatusServiceUnavailable)
 	still()
 	s.reload([]string{"max-connections-per-user: 1"}, "max-connections", "max-connections-per-user")
-	s.refuses(t, visitor{user: "alice"}, http.StatusTooManyRequests)
+	s.refuses(t, visitor{User: "alice"}, http.StatusTooManyRequests)
 	still()
 	s.reload([]string{"max-connections-per-ip: 2"}, "max-connections-per-user", "max-connections-per-ip") // was not counted until now
-	s.refuses(t, visitor{user: "carol"}, http.StatusTooManyRequests)
+	s.refuses(t, visitor{User: "carol"}, http.StatusTooManyRequests)
 	still()
 	s.reload([]string{"max-connections-per-ip: 3", "trusted-proxies: 127.0.0.1"}, "trusted-proxies", "max-connections-per-ip")
-	s.connect(t, visitor{user: "dave", header: map[string]string{"X-Forwarded-For": "192.0.2.1"}})
+	s.Connect(t, visitor{User: "dave", Header: map[string]string{"X-Forwarded-For": "192.0.2.1"}})
 	if list, _ := s.list("?user=dave"); len(list["dave"]) != 1 || !strings.HasPrefix(list["dave"][0].RemoteAddr, "192.0.2.1") {
 		t.Errorf("dave is %+v", list)
 	}
@@ -324,12 +326,12 @@ func TestOriginsAndLimitsAreReloadedForNewcomersAndNobodyIsClosed(t *testing.T) 
 	s.refuses(t, visitor{}, http.StatusUnauthorized)
 	still()
 	s.reload([]string{"user-header: X-Who"}, "user-header", "require-user")
-	s.connect(t, visitor{header: map[string]string{"X-Who": "erin"}})
+	s.Connect(t, visitor{Header: map[string]string{"X-Who": "erin"}})
 	app.opened("erin")
 	s.reload([]string{"max-header-bytes: 1KiB", "subprotocols: chat"}, "user-header", "subprotocols", "max-header-bytes")
-	s.refuses(t, visitor{cookie: strings.Repeat("x", 2000)}, http.StatusRequestHeaderFieldsTooLarge)
-	frank := s.connect(t, visitor{user: "frank", subprotocols: []string{"news", "chat"}})
-	if got := frank.ws.Subprotocol(); got != "chat" {
+	s.refuses(t, visitor{Cookie: strings.Repeat("x", 2000)}, http.StatusRequestHeaderFieldsTooLarge)
+	frank := s.Connect(t, visitor{User: "frank", Subprotocols: []string{"news", "chat"}})
+	if got := frank.WS.Subprotocol(); got != "chat" {
 		t.Errorf("subprotocol %q", got)
 	}
 	s.reload(nil, "subprotocols", "max-header-bytes")
@@ -340,61 +342,61 @@ func TestSizesAndRatesAreReloadedForConnectionsThatAreOpen(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
 	s := steer(t, app, "max-message-size: 1KiB")
-	c := s.dial(t, "alice")
+	c := s.Dial(t, "alice")
 	conn := app.opened("alice")
 	s.reload([]string{"max-message-size: 64KiB"}, "max-message-size")
-	c.send(strings.Repeat("x", 50_000))
+	c.Send(strings.Repeat("x", 50_000))
 	if got := app.message("alice", 1); len(got.event.Data) < 50_000 || got.event.Conn != conn {
 		t.Errorf("%d bytes of %s", len(got.event.Data), got.event.Conn)
 	}
 	s.reload([]string{"message-rate: 1", "message-burst: 3"}, "max-message-size", "message-rate", "message-burst")
 	for n := range 6 {
-		c.send(fmt.Sprint(n))
+		c.Send(fmt.Sprint(n))
 	}
 	s.awaitMetric(t, `ws_gateway_over_rate_total{reason="messages"}`, 1)
 	app.message("alice", 7) // at the rate
 	s.reload(nil, "message-rate", "message-burst")
 	for n := range 200 {
-		c.send(fmt.Sprint(n))
+		c.Send(fmt.Sprint(n))
 	}
 	app.message("alice", 207)
 	s.reload([]string{"byte-rate: 1KiB", "byte-burst: 2KiB", "rate-policy: close"}, "byte-rate", "byte-burst", "rate-policy")
-	c.send(strings.Repeat("x", 4000))
-	c.closedWith(websocket.StatusPolicyViolation, "rate limit")
+	c.Send(strings.Repeat("x", 4000))
+	c.ClosedWith(websocket.StatusPolicyViolation, "rate limit")
 }
 
 func TestTimesAreReloaded(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
 	s := steer(t, app, "ping-timeout: 1h", "handshake-timeout: 1h")
-	c := s.dial(t, "alice")
+	c := s.Dial(t, "alice")
 	silent := s.raw(t)
 	s.reload([]string{"ping-timeout: 1s", "handshake-timeout: 10ms"}, "handshake-timeout", "ping-timeout")
 	silent.dropped()
-	c.send(`{"event":"ping"}`)
-	c.receive(`{"event":"pong"}`)
-	c.closedWith(websocket.StatusPolicyViolation, "ping timeout")
+	c.Send(`{"event":"ping"}`)
+	c.Receive(`{"event":"pong"}`)
+	c.ClosedWith(websocket.StatusPolicyViolation, "ping timeout")
 
 	pinged := make(chan struct{}, 10)
-	b := s.connect(t, visitor{user: "bob", onPing: func() {
+	b := s.Connect(t, visitor{User: "bob", OnPing: func() {
 		select {
 		case pinged <- struct{}{}:
 		default:
 		}
 	}})
 	s.reload([]string{"ping-timeout: 1h", "server-ping: 1s"}, "handshake-timeout", "ping-timeout", "server-ping")
-	go b.read()
+	go b.Read()
 	<-pinged
 }
 
 func TestTheLogLevelIsReloaded(t *testing.T) {
 	t.Parallel()
 	s := steer(t, nil)
-	debug := func() int { return len(s.log.matching(`"level":"debug"`, "connection closed")) }
+	debug := func() int { return len(s.Log.Matching(`"level":"debug"`, "connection closed")) }
 	leave := func(user string) {
 		t.Helper()
-		s.dial(t, user).close(1000, "")
-		poll(t, "the connection to be gone", func() bool { return s.connections() == 0 })
+		s.Dial(t, user).Close(1000, "")
+		harness.Poll(t, "the connection to be gone", func() bool { return s.connections() == 0 })
 	}
 	leave("alice")
 	s.reload([]string{"log-level: debug"}, "log-level")
@@ -402,7 +404,7 @@ func TestTheLogLevelIsReloaded(t *testing.T) {
 		t.Errorf("%d lines at level info", n)
 	}
 	leave("bob")
-	poll(t, "a line at level debug", func() bool { return debug() == 1 })
+	harness.Poll(t, "a line at level debug", func() bool { return debug() == 1 })
 	s.reload([]string{"log-level: error"}, "log-level") // which says so, at level info
 	leave("carol")
 	if n := debug(); n != 1 {

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"ws-gateway/e2e/harness"
 )
 
 // replay runs the command to its end.
@@ -41,7 +43,7 @@ func letterFile(t *testing.T, conns, events int) (path string) {
 				`"event":{"data":{},"action":"%[3]s","user_name":"u%[1]d","conn_id":"c%[1]d"}}`+"\n", conn, seq, action, secret, conn)
 		}
 	}
-	return writeFile(t, "dead.jsonl", b.String())
+	return harness.WriteFile(t, "dead.jsonl", b.String())
 }
 
 // wantReplayed requires each event of letterFile to have been accepted exactly
@@ -73,18 +75,18 @@ func TestAfterAnOutageReplayDeliversWhatFailed(t *testing.T) {
 	const cookie = "id=" + secret + "\xff\xfe"
 	var clients []*client
 	for i := range 5 {
-		c := g.connect(t, visitor{user: fmt.Sprint("user", i), cookie: cookie})
+		c := g.Connect(t, visitor{User: fmt.Sprint("user", i), Cookie: cookie})
 		clients = append(clients, c)
-		c.send(`{"n":1.50}`)
-		c.sendBinary("\x00\x01")
-		c.send("plain \"text\"\n")
+		c.Send(`{"n":1.50}`)
+		c.SendBinary("\x00\x01")
+		c.Send("plain \"text\"\n")
 	}
 	for _, c := range clients {
-		c.close(websocket.StatusNormalClosure, "bye")
+		c.Close(websocket.StatusNormalClosure, "bye")
 	}
-	poll(t, "all dead letters", func() bool { return len(deadLettersNow(file)) == 25 })
-	g.signal(syscall.SIGTERM)
-	g.wait(patience)
+	harness.Poll(t, "all dead letters", func() bool { return len(deadLettersNow(file)) == 25 })
+	g.Signal(syscall.SIGTERM)
+	g.Wait(harness.Patience)
 	for _, letter := range deadLetters(t, file) {
 		if !strings.Contains(letter, `"cookie_base64":"`+base64.StdEncoding.EncodeToString([]byte(cookie))+`"`) {
 			t.Errorf("the cookie is not kept as it was: %s", letter)
@@ -164,12 +166,12 @@ func TestAReplayThatIsInterruptedGoesOnWhereItWas(t *testing.T) {
 		g := replayOf(app, file, "--callback-concurrency", "4").run(t)
 		select {
 		case <-reached:
-			g.signal(syscall.SIGINT)
-		case <-g.exited: // there was less left
+			g.Signal(syscall.SIGINT)
+		case <-g.Exited: // there was less left
 		}
 		close(interrupted)
-		code := g.wait(patience)
-		if stderr := g.log.tail(100); code != 1 && code != 0 || code == 1 && !strings.Contains(stderr, "replay ended early: interrupted") {
+		code := g.Wait(harness.Patience)
+		if stderr := g.Log.Tail(100); code != 1 && code != 0 || code == 1 && !strings.Contains(stderr, "replay ended early: interrupted") {
 			t.Errorf("exit code %d: %s", code, stderr)
 		}
 	}
@@ -212,8 +214,8 @@ func TestAReplayThatIsKilledSendsNoMoreTwiceThanWasOnItsWay(t *testing.T) {
 // the gateway, not those of a replay that came to nothing.
 func tolerant(t *testing.T, a *app) *app {
 	t.Helper()
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.Mu.Lock()
+	defer a.Mu.Unlock()
 	for _, l := range a.lives {
 		var previous *call
 		for _, c := range l.calls {
@@ -286,7 +288,7 @@ func TestAReplayIsAlone(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	close(release)
-	if code := g.wait(patience); code != 0 {
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 
@@ -332,11 +334,11 @@ func TestAFullDeadLetterFileBeginsAnew(t *testing.T) {
 	app.respond(func(*call) reply { return reply{status: 400} })
 	file := filepath.Join(t.TempDir(), "dead.jsonl")
 	g := startGateway(t, app, "--dead-letter", file, "--dead-letter-max-size", "1KiB", "--dead-letter-keep", "2")
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	for n := range 30 {
-		c.send(fmt.Sprintf(`{"n":%d}`, n))
+		c.Send(fmt.Sprintf(`{"n":%d}`, n))
 	}
-	poll(t, "the last letter", func() bool {
+	harness.Poll(t, "the last letter", func() bool {
 		lines := deadLettersNow(file)
 		return len(lines) > 0 && strings.Contains(lines[len(lines)-1], `{"n":29}`)
 	})

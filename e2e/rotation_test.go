@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 // Whoever rotates the dead-letter file, and however: each letter is in a file that
@@ -43,11 +45,11 @@ func TestTheDeadLetterFileIsFollowedHoweverItIsRotated(t *testing.T) {
 				t.Fatal(err)
 			}
 			g := startGateway(t, app, "--dead-letter", path, "--drain-period=0s")
-			c := g.dial(t, "alice")
+			c := g.Dial(t, "alice")
 			const each = 20
 			fail := func(from int) {
 				for i := range each {
-					c.send(numbered(from + i))
+					c.Send(numbered(from + i))
 				}
 				g.awaitMetric(t, "ws_gateway_dead_letters_total", float64(1+from+each)) // and the open event
 			}
@@ -56,8 +58,8 @@ func TestTheDeadLetterFileIsFollowedHoweverItIsRotated(t *testing.T) {
 				t.Fatal(err)
 			}
 			if test.signal {
-				g.signal(syscall.SIGHUP)
-				poll(t, "a new file", func() bool { _, err := os.Stat(path); return err == nil })
+				g.Signal(syscall.SIGHUP)
+				harness.Poll(t, "a new file", func() bool { _, err := os.Stat(path); return err == nil })
 			}
 			fail(each)
 			if n := len(deadLetters(t, path)); n != each {
@@ -72,7 +74,7 @@ func TestTheDeadLetterFileIsFollowedHoweverItIsRotated(t *testing.T) {
 					t.Errorf("%d letters in the old one, want %d", n, 1+each)
 				}
 			}
-			if n := len(g.log.matching("the dead-letter file ", "dead.jsonl was ")); n != 1 {
+			if n := len(g.Log.Matching("the dead-letter file ", "dead.jsonl was ")); n != 1 {
 				t.Errorf("%d lines say so", n)
 			}
 		})
@@ -87,19 +89,19 @@ func TestSeveralGatewaysShareADeadLetterFileThatIsFullAgainAndAgain(t *testing.T
 		app := refuseEverything(t)
 		g := startGateway(t, app, "--dead-letter", path, "--dead-letter-max-size=4KiB", "--dead-letter-keep=1000", "--drain-period=0s")
 		for u := range clients {
-			c := g.dial(t, fmt.Sprintf("gateway %d user %d", i, u))
+			c := g.Dial(t, fmt.Sprintf("gateway %d user %d", i, u))
 			for n := range each {
-				c.send(numbered(n))
+				c.Send(numbered(n))
 			}
 		}
 		if i == gateways-1 {
 			continue
 		}
-		t.Cleanup(func() { g.signal(syscall.SIGTERM) })
+		t.Cleanup(func() { g.Signal(syscall.SIGTERM) })
 	}
 	const want = gateways * clients * (1 + each)
 	var letters []string
-	poll(t, "all letters", func() bool {
+	harness.Poll(t, "all letters", func() bool {
 		letters = nil
 		files, err := filepath.Glob(path + "*")
 		if err != nil {

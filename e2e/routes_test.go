@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 func TestRoutesAreFoundInAnyCaseAndWithATrailingSlash(t *testing.T) {
@@ -41,7 +43,7 @@ func TestTheListAnswersHEADWithoutABody(t *testing.T) {
 func TestAnUnknownQueryParameterIsRefusedSoThatATypoDoesNotMeanEverybody(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	g.dial(t, "al")
+	g.Dial(t, "al")
 	const lists = ": this route takes user, user_prefix, remote, limit and cursor"
 	for target, why := range map[string]string{
 		listPath + "?usr=al":                           "unknown query parameter usr" + lists,
@@ -110,10 +112,10 @@ func TestAWrongMethodIs405AndNamesTheRightOne(t *testing.T) {
 func TestABodyOverTheLimitIs413(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t, "--max-api-body", "64KiB")
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	fits := `"` + strings.Repeat("x", 60<<10) + `"`
 	g.send(`{"payload":` + fits + `,"users":["alice"]}`)
-	c.receive(fits)
+	c.Receive(fits)
 
 	for name, head := range map[string]string{
 		"announced": fmt.Sprintf("Content-Length: %d\r\n\r\n", 65<<10),
@@ -138,7 +140,7 @@ func TestHealthReadinessAndMetricsAnswer(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
 	g := startGateway(t, app)
-	g.dial(t, "alice")
+	g.Dial(t, "alice")
 	app.awaitAccepted("open", func(c *call) bool { return c.event.Action == "open" })
 	for _, target := range []string{"/healthz", "/readyz"} {
 		if a := g.get(target); a.status != http.StatusOK {
@@ -150,7 +152,7 @@ func TestHealthReadinessAndMetricsAnswer(t *testing.T) {
 func TestWithoutATokenOnlyTheAppBesideUsIsServed(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	_, port, _ := net.SplitHostPort(g.addr)
+	_, port, _ := net.SplitHostPort(g.Addr)
 	for header, want := range map[string]int{
 		"Host: 127.0.0.1:" + port:             200,
 		"Host: localhost:" + port:             200,
@@ -199,7 +201,7 @@ func TestWithATokenEveryManagementRequestNeedsIt(t *testing.T) {
 	t.Parallel()
 	const token = secret + "token"
 	flag := startPushOnly(t, "--admin-token", token)
-	file := startPushOnly(t, "--admin-token-file", writeFile(t, "token", token+"\n"))
+	file := startPushOnly(t, "--admin-token-file", harness.WriteFile(t, "token", token+"\n"))
 	for _, g := range []*gateway{flag, file} {
 		for header, want := range map[string]int{
 			"X-None: x":                            401,
@@ -243,8 +245,8 @@ func TestAdminListenMovesManagementToAListenerOfItsOwn(t *testing.T) {
 	t.Run("tcp", func(t *testing.T) {
 		t.Parallel()
 		g := startPushOnly(t, "--admin-listen", "127.0.0.1:0")
-		ready := g.log.matching(`"ready"`)[0]
-		g.onlyAt(t, "http://"+ready.text("admin"), "")
+		ready := g.Log.Matching(`"ready"`)[0]
+		g.onlyAt(t, "http://"+ready.Text("admin"), "")
 	})
 }
 
@@ -257,16 +259,16 @@ func (g *gateway) onlyAt(t *testing.T, base, socket string) {
 		t.Errorf("the shared listener answered %d, want 404", shared.status)
 	}
 	if socket != "" {
-		g.http.CloseIdleConnections()
-		g.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		g.HTTP.CloseIdleConnections()
+		g.HTTP.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		}}
 	}
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	if a := g.requestAt(base, http.MethodPost, sendPath, `{"payload":{"via":"admin"},"users":["alice"]}`); a.body != success {
 		t.Errorf("send answered %d %q", a.status, a.body)
 	}
-	c.receive(`{"via":"admin"}`)
+	c.Receive(`{"via":"admin"}`)
 	if a := g.requestAt(base, http.MethodGet, "/readyz", ""); a.status != http.StatusOK {
 		t.Errorf("readyz answered %d", a.status)
 	}

@@ -11,14 +11,16 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"ws-gateway/e2e/harness"
 )
 
 // stopped requires the last line of the log to say that the gateway has
 // stopped, and returns it.
 func (g *gateway) stopped(t testing.TB) logLine {
 	t.Helper()
-	lines := g.log.all()
-	if len(lines) == 0 || lines[len(lines)-1].text("message") != "stopped" {
+	lines := g.Log.All()
+	if len(lines) == 0 || lines[len(lines)-1].Text("message") != "stopped" {
 		t.Fatal(`the last log line is not "stopped"`)
 	}
 	return lines[len(lines)-1]
@@ -36,7 +38,7 @@ func TestSIGTERMClosesTwoThousandConnectionsEachWith1001AndOneCloseEvent(t *test
 		slots <- struct{}{}
 		dialing.Go(func() {
 			defer func() { <-slots }()
-			c, _, err := g.tryConnect(t, visitor{user: fmt.Sprint("user", i)})
+			c, _, err := g.TryConnect(t, visitor{User: fmt.Sprint("user", i)})
 			if err != nil {
 				t.Errorf("connection %d: %v", i, err)
 				return
@@ -51,18 +53,18 @@ func TestSIGTERMClosesTwoThousandConnectionsEachWith1001AndOneCloseEvent(t *test
 	var ends sync.WaitGroup
 	for i, c := range clients {
 		ends.Go(func() {
-			defer func() { _ = c.ws.CloseNow() }()
-			closed, err := c.ended()
+			defer func() { _ = c.WS.CloseNow() }()
+			closed, err := c.Ended()
 			if want := (websocket.CloseError{Code: 1001, Reason: "going away"}); err != nil || closed != want {
 				t.Errorf("connection %d was closed with %v (%v), want %v", i, closed, err, want)
 			}
 		})
 	}
 
-	g.signal(syscall.SIGTERM)
-	poll(t, "readyz to say 503", func() bool { return g.get("/readyz").status == http.StatusServiceUnavailable })
-	g.refuses(t, visitor{user: "late"}, http.StatusServiceUnavailable)
-	if code := g.wait(patience); code != 0 {
+	g.Signal(syscall.SIGTERM)
+	harness.Poll(t, "readyz to say 503", func() bool { return g.get("/readyz").status == http.StatusServiceUnavailable })
+	g.refuses(t, visitor{User: "late"}, http.StatusServiceUnavailable)
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	ends.Wait()
@@ -76,8 +78,8 @@ func TestSIGTERMClosesTwoThousandConnectionsEachWith1001AndOneCloseEvent(t *test
 			t.Errorf("connection %s closed with %d %q by %q", conn, last.Code, last.Reason, last.Initiator)
 		}
 	}
-	if line := g.stopped(t); line.number("events_undelivered") != 0 || line.number("connections_closed") != n {
-		t.Errorf("the last log line is %s", line.raw)
+	if line := g.stopped(t); line.Number("events_undelivered") != 0 || line.Number("connections_closed") != n {
+		t.Errorf("the last log line is %s", line.Raw)
 	}
 }
 
@@ -87,10 +89,10 @@ func TestSIGTERMSpreadsTheClosingOverTheDrainPeriod(t *testing.T) {
 	const n = 40
 	ended := make(chan time.Time, n)
 	for i := range n {
-		c := g.dial(t, fmt.Sprint("user", i))
-		go func() { _, _ = c.ended(); ended <- time.Now() }()
+		c := g.Dial(t, fmt.Sprint("user", i))
+		go func() { _, _ = c.Ended(); ended <- time.Now() }()
 	}
-	g.signal(syscall.SIGTERM)
+	g.Signal(syscall.SIGTERM)
 	var first, last time.Time
 	for i := range n {
 		at := <-ended
@@ -102,7 +104,7 @@ func TestSIGTERMSpreadsTheClosingOverTheDrainPeriod(t *testing.T) {
 	if spread := last.Sub(first); spread < time.Second {
 		t.Errorf("all were closed within %v of each other, want them spread over 4s", spread)
 	}
-	if code := g.wait(patience); code != 0 {
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -118,17 +120,17 @@ func TestMessagesThatWereAcceptedBeforeSIGTERMAreDelivered(t *testing.T) {
 		return reply{}
 	})
 	g := startGateway(t, app, "--drain-period", "0s")
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	for n := range 50 {
-		c.send(numbered(n))
+		c.Send(numbered(n))
 	}
 	if err := pingWhileReading(c); err != nil { // all of it has been read
 		t.Fatal(err)
 	}
-	g.signal(syscall.SIGTERM)
-	c.closedWith(1001, "going away")
+	g.Signal(syscall.SIGTERM)
+	c.ClosedWith(1001, "going away")
 	close(release)
-	if code := g.wait(patience); code != 0 {
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	app.inOrder(t, "alice", 50)
@@ -137,10 +139,10 @@ func TestMessagesThatWereAcceptedBeforeSIGTERMAreDelivered(t *testing.T) {
 
 // pingWhileReading sends a JSON ping and waits for its answer.
 func pingWhileReading(c *client) error {
-	if err := c.write(websocket.MessageText, `{"event":"ping"}`); err != nil {
+	if err := c.Write(websocket.MessageText, `{"event":"ping"}`); err != nil {
 		return err
 	}
-	if _, got, err := c.read(); err != nil || got != `{"event":"pong"}` {
+	if _, got, err := c.Read(); err != nil || got != `{"event":"pong"}` {
 		return fmt.Errorf("the ping was answered with %q: %w", got, errors.Join(err))
 	}
 	return nil
@@ -152,9 +154,9 @@ func TestWhatSIGTERMCannotDeliverIsCountedAndGoesToTheDeadLetterFile(t *testing.
 	dead := t.TempDir() + "/dead.jsonl"
 	g := startGateway(t, app, "--dead-letter", dead, "--drain-period", "0s", "--shutdown-timeout", "3s")
 	for u := range 5 {
-		c := g.connect(t, visitor{user: fmt.Sprint("user", u), cookie: "id=" + secret})
+		c := g.Connect(t, visitor{User: fmt.Sprint("user", u), Cookie: "id=" + secret})
 		for n := range 3 {
-			c.send(numbered(n))
+			c.Send(numbered(n))
 		}
 		if err := pingWhileReading(c); err != nil {
 			t.Fatal(err)
@@ -162,8 +164,8 @@ func TestWhatSIGTERMCannotDeliverIsCountedAndGoesToTheDeadLetterFile(t *testing.
 	}
 	const events = 5 * (1 + 3 + 1)
 	start := time.Now()
-	g.signal(syscall.SIGTERM)
-	if code := g.wait(patience); code != 0 {
+	g.Signal(syscall.SIGTERM)
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if took := time.Since(start); took > 30*time.Second {
@@ -173,8 +175,8 @@ func TestWhatSIGTERMCannotDeliverIsCountedAndGoesToTheDeadLetterFile(t *testing.
 	if len(letters) != events {
 		t.Errorf("%d dead letters, want %d", len(letters), events)
 	}
-	if line := g.stopped(t); line.number("events_undelivered") != events || line.number("dead_letters") != events {
-		t.Errorf("the last log line is %s, want %d events", line.raw, events)
+	if line := g.stopped(t); line.Number("events_undelivered") != events || line.Number("dead_letters") != events {
+		t.Errorf("the last log line is %s, want %d events", line.Raw, events)
 	}
 }
 
@@ -183,18 +185,18 @@ func TestSIGTERMEndsInTimeThoughTheAppHangs(t *testing.T) {
 	app := startApp(t)
 	app.respond(func(*call) reply { return reply{hold: make(chan struct{})} })
 	g := startGateway(t, app, "--drain-period", "0s", "--shutdown-timeout", "2s", "--callback-timeout", "10m")
-	g.dial(t, "alice").send(numbered(0))
+	g.Dial(t, "alice").Send(numbered(0))
 	app.opened("alice")
 	start := time.Now()
-	g.signal(syscall.SIGTERM)
-	if code := g.wait(patience); code != 0 {
+	g.Signal(syscall.SIGTERM)
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if took := time.Since(start); took > 30*time.Second {
 		t.Errorf("shutdown took %v, its timeout is 2s", took)
 	}
-	if line := g.stopped(t); line.number("events_undelivered") < 2 {
-		t.Errorf("the last log line is %s", line.raw)
+	if line := g.stopped(t); line.Number("events_undelivered") < 2 {
+		t.Errorf("the last log line is %s", line.Raw)
 	}
 }
 
@@ -204,8 +206,8 @@ func TestAClientThatIgnoresItsCloseFrameDoesNotHoldUpTheShutdown(t *testing.T) {
 	g := startGateway(t, app, "--drain-period", "0s", "--close-timeout", "1s", "--shutdown-timeout", "20s")
 	r := g.rawClient(t, "deaf")
 	app.opened("deaf")
-	g.signal(syscall.SIGTERM)
-	if code := g.wait(patience); code != 0 {
+	g.Signal(syscall.SIGTERM)
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	r.expect(fin|opClose, closePayload(1001, "going away"))
@@ -218,19 +220,19 @@ func TestASecondSignalExitsAtOnce(t *testing.T) {
 	app := startApp(t)
 	app.respond(func(*call) reply { return reply{hold: make(chan struct{})} })
 	g := startGateway(t, app, "--shutdown-timeout", "10m", "--callback-timeout", "10m")
-	g.dial(t, "alice")
+	g.Dial(t, "alice")
 	app.opened("alice")
-	g.signal(syscall.SIGTERM)
-	if _, ok := g.log.await(patience, func(l logLine) bool { return l.text("message") == "shutting down" }); !ok {
+	g.Signal(syscall.SIGTERM)
+	if _, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return l.Text("message") == "shutting down" }); !ok {
 		t.Fatal("the log does not say that the gateway shuts down")
 	}
-	poll(t, "the gateway to end", func() bool { // a signal within a second of the first is the same wish
-		if g.running() {
-			_ = g.cmd.Process.Signal(syscall.SIGTERM)
+	harness.Poll(t, "the gateway to end", func() bool { // a signal within a second of the first is the same wish
+		if g.Running() {
+			_ = g.Cmd.Process.Signal(syscall.SIGTERM)
 		}
-		return !g.running()
+		return !g.Running()
 	})
-	if code := g.wait(patience); code != 143 {
+	if code := g.Wait(harness.Patience); code != 143 {
 		t.Errorf("exit code %d, although events were left behind", code)
 	}
 }
@@ -246,20 +248,20 @@ func TestSignalsThatComeTogetherAreOneWish(t *testing.T) {
 		return reply{}
 	})
 	g := startGateway(t, app, "--drain-period", "0s")
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	app.opened("alice")
-	g.signal(syscall.SIGSTOP) // so that all are there when the first is dealt with
+	g.Signal(syscall.SIGSTOP) // so that all are there when the first is dealt with
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGCONT} {
-		g.signal(s)
+		g.Signal(s)
 	}
-	c.closedWith(1001, "going away")
+	c.ClosedWith(1001, "going away")
 	close(release)
-	if code := g.wait(patience); code != 0 {
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	app.closedAs(t, "alice", 1001, "gateway")
-	if line := g.stopped(t); line.number("events_undelivered") != 0 {
-		t.Errorf("the last log line is %s", line.raw)
+	if line := g.stopped(t); line.Number("events_undelivered") != 0 {
+		t.Errorf("the last log line is %s", line.Raw)
 	}
 }
 
@@ -267,16 +269,16 @@ func TestSignalsThatAskForNothingDoNothing(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
 	for _, s := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGVTALRM, syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGWINCH, syscall.SIGXFSZ, syscall.SIGXCPU, syscall.SIGPWR, syscall.SIGIO, syscall.Signal(40)} {
-		g.signal(s)
+		g.Signal(s)
 	}
-	if _, ok := g.log.await(patience, func(l logLine) bool { return strings.HasPrefix(l.text("message"), "SIGHUP: ") }); !ok {
+	if _, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return strings.HasPrefix(l.Text("message"), "SIGHUP: ") }); !ok {
 		t.Error("SIGHUP is not in the log")
 	}
 	if a := g.get("/readyz"); a.status != http.StatusOK {
 		t.Errorf("readyz: %d", a.status)
 	}
-	g.signal(syscall.SIGTERM)
-	if code := g.wait(patience); code != 0 {
+	g.Signal(syscall.SIGTERM)
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -284,10 +286,10 @@ func TestSignalsThatAskForNothingDoNothing(t *testing.T) {
 func TestSIGINTStopsTheGatewayToo(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t, "--drain-period", "0s")
-	c := g.dial(t, "alice")
-	g.signal(syscall.SIGINT)
-	c.closedWith(1001, "going away")
-	if code := g.wait(patience); code != 0 {
+	c := g.Dial(t, "alice")
+	g.Signal(syscall.SIGINT)
+	c.ClosedWith(1001, "going away")
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }

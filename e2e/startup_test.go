@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 // culprit is a start that must fail.
@@ -25,7 +27,7 @@ func TestABadStartSaysWhatIsWrongInOneLineAndExitsNonZero(t *testing.T) {
 	}
 	t.Cleanup(func() { taken.Close() })
 	port := fmt.Sprint(taken.Addr().(*net.TCPAddr).Port)
-	file := func(content string) string { return writeFile(t, "gateway.yaml", content) }
+	file := func(content string) string { return harness.WriteFile(t, "gateway.yaml", content) }
 	none := filepath.Join(t.TempDir(), "none.yaml")
 
 	for _, c := range []culprit{
@@ -106,7 +108,7 @@ func TestAFlagBeatsTheEnvironmentWhichBeatsTheFileWhichBeatsTheDefault(t *testin
 	t.Parallel()
 	code, stdout, stderr := launch{
 		args: []string{"--print-config", "--no-callback", "--ping-timeout", "41s",
-			"--config", writeFile(t, "gateway.yaml", "ping-timeout: 11s\nclose-timeout: 12s\nwrite-timeout: 13s\nallowed-origins:\n  - https://a.example\n  - https://b.example\n")},
+			"--config", harness.WriteFile(t, "gateway.yaml", "ping-timeout: 11s\nclose-timeout: 12s\nwrite-timeout: 13s\nallowed-origins:\n  - https://a.example\n  - https://b.example\n")},
 		env: []string{"WS_GATEWAY_PING_TIMEOUT=21s", "WS_GATEWAY_CLOSE_TIMEOUT=22s"},
 	}.runToEnd(t)
 	if code != 0 || stderr != "" {
@@ -142,7 +144,7 @@ func TestPrintConfigShowsNoSecretAndItsOutputIsAConfigFile(t *testing.T) {
 	if code != 0 || strings.Contains(printed+stderr, token) || !strings.Contains(printed, "admin-token") {
 		t.Fatalf("exit code %d:\n%s%s", code, printed, stderr)
 	}
-	code, again, stderr := launch{args: []string{"--print-config", "--config", writeFile(t, "gateway.yaml", printed)}}.runToEnd(t)
+	code, again, stderr := launch{args: []string{"--print-config", "--config", harness.WriteFile(t, "gateway.yaml", printed)}}.runToEnd(t)
 	if code != 0 {
 		t.Fatalf("its output is refused: %s", stderr)
 	}
@@ -172,9 +174,9 @@ func TestVersionAndHelpGoToStandardOutput(t *testing.T) {
 func TestTheLogNeedsNoTerminalAndHasNoColours(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	for _, line := range g.log.all() {
-		if line.fields == nil || line.text("level") == "" || line.text("time") == "" {
-			t.Errorf("not a JSON log line: %q", line.raw)
+	for _, line := range g.Log.All() {
+		if line.Fields == nil || line.Text("level") == "" || line.Text("time") == "" {
+			t.Errorf("not a JSON log line: %q", line.Raw)
 		}
 	}
 }

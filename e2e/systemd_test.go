@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ws-gateway/e2e/harness"
 )
 
 // manager is the end of systemd's that is notified.
@@ -33,7 +35,7 @@ func newManager(t *testing.T) *manager {
 // await returns the next notification that has this line.
 func (m *manager) await(want string) string {
 	m.t.Helper()
-	_ = m.conn.SetReadDeadline(time.Now().Add(patience))
+	_ = m.conn.SetReadDeadline(time.Now().Add(harness.Patience))
 	buffer := make([]byte, 4096)
 	for {
 		n, err := m.conn.Read(buffer)
@@ -56,18 +58,18 @@ func TestSystemdIsToldWhenItIsReadyThatItLivesAndThatItStops(t *testing.T) {
 	if said := m.await("READY=1"); !strings.Contains(said, "\nSTATUS=0 connections of ") {
 		t.Errorf("it says %q", said)
 	}
-	g.dial(t, "alice")
+	g.Dial(t, "alice")
 	app.opened("alice")
 	for range 2 { // the second ping needs loops that have turned since the first
 		if said := m.await("WATCHDOG=1"); !strings.Contains(said, "\nSTATUS=1 connections of ") || !strings.HasSuffix(said, "0 events wait for the app") {
 			t.Errorf("it says %q", said)
 		}
 	}
-	g.signal(syscall.SIGTERM)
+	g.Signal(syscall.SIGTERM)
 	if said := m.await("STOPPING=1"); !strings.Contains(said, "EXTEND_TIMEOUT_USEC=25000000") {
 		t.Errorf("it says %q", said)
 	}
-	if code := g.wait(patience); code != 0 {
+	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -105,23 +107,23 @@ func TestSystemdsSocketsAreServedAndOutliveARestart(t *testing.T) {
 	l := launch{app: app, sockets: filesOf(t, first, admin, second), env: []string{"LISTEN_FDNAMES=clients:admin:ws-gateway.socket"}}
 	for round := range 2 {
 		g := l.start(t)
-		if g.addr != first.Addr().String() {
-			t.Fatalf("it listens on %s, not on %s", g.addr, first.Addr())
+		if g.Addr != first.Addr().String() {
+			t.Fatalf("it listens on %s, not on %s", g.Addr, first.Addr())
 		}
-		ready, _ := g.log.await(patience, func(line logLine) bool { return line.text("message") == "ready" })
-		if got := ready.text("admin"); got != "unix:"+path {
+		ready, _ := g.Log.Await(harness.Patience, func(line logLine) bool { return line.Text("message") == "ready" })
+		if got := ready.Text("admin"); got != "unix:"+path {
 			t.Errorf("management is at %s", got)
 		}
-		if len(g.log.matching("--listen", "systemd has passed a socket")) != 1 {
+		if len(g.Log.Matching("--listen", "systemd has passed a socket")) != 1 {
 			t.Error("nothing says that --listen does not count")
 		}
 		for i, address := range []string{first.Addr().String(), second.Addr().String()} {
-			g.addr = address
+			g.Addr = address
 			user := fmt.Sprintf("user%d%d", round, i)
-			g.dial(t, user)
+			g.Dial(t, user)
 			app.opened(user)
 		}
-		if response, err := g.http.Get("http://" + g.addr + "/tapr/ws/conn/list"); err != nil || response.StatusCode == http.StatusOK {
+		if response, err := g.HTTP.Get("http://" + g.Addr + "/tapr/ws/conn/list"); err != nil || response.StatusCode == http.StatusOK {
 			t.Errorf("management is served beside the clients too: %v", err)
 		} else {
 			response.Body.Close()
@@ -130,8 +132,8 @@ func TestSystemdsSocketsAreServedAndOutliveARestart(t *testing.T) {
 		if code != 0 || stdout == "" {
 			t.Errorf("health ends with %d: %s", code, stderr)
 		}
-		g.signal(syscall.SIGTERM)
-		if code := g.wait(patience); code != 0 {
+		g.Signal(syscall.SIGTERM)
+		if code := g.Wait(harness.Patience); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
 		if _, err := os.Stat(path); err != nil {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 // targeted is the opening handshake with another request target.
@@ -20,7 +22,7 @@ func TestAClientMayNameTheWholeURLInItsRequest(t *testing.T) {
 	app.start()
 	g := startGateway(t, app)
 	for target, uri := range map[string]string{
-		"http://" + g.addr + "/ws?x":            "/ws?x",
+		"http://" + g.Addr + "/ws?x":            "/ws?x",
 		"http://gateway.example/ws/":            "/ws/",
 		"HTTP://[2001:db8::1]:80/ws?a=%2F?b":    "/ws?a=%2F?b",
 		"http://another.example:1/ws?u=http://": "/ws?u=http://",
@@ -45,16 +47,16 @@ func TestATargetThatCannotBeServedIsAnsweredClearlyAndNothingIsNormalised(t *tes
 		status int
 		part   string
 	}{
-		{"GET https://" + g.addr + "/ws", 400, "TLS ends in front"},
-		{"GET ws://" + g.addr + "/ws", 400, "only http is served"},
-		{"GET http://user@" + g.addr + "/ws", 400, "user name"},
+		{"GET https://" + g.Addr + "/ws", 400, "TLS ends in front"},
+		{"GET ws://" + g.Addr + "/ws", 400, "only http is served"},
+		{"GET http://user@" + g.Addr + "/ws", 400, "user name"},
 		{"GET http:///ws", 400, "empty host"},
 		{"GET http://:80/ws", 400, "empty host"},
 		{"GET http://", 400, "empty host"},
 		{"GET http://127.0.0.1:port/ws", 400, "bad host"},
 		{"GET ws", 400, "neither a path"},
-		{"GET " + g.addr, 400, "neither a path"},
-		{"CONNECT " + g.addr, 400, "CONNECT is for proxies"},
+		{"GET " + g.Addr, 400, "neither a path"},
+		{"CONNECT " + g.Addr, 400, "CONNECT is for proxies"},
 		{"OPTIONS *", 400, "server as a whole"},
 		{"GET http://127.0.0.1", 404, "no such route"},
 		{"GET http://127.0.0.1/ws/../tapr/ws/conn/list", 404, "no such route"},
@@ -121,8 +123,8 @@ func TestManagementLooksAtTheAuthorityOfTheTargetAndAtHost(t *testing.T) {
 func TestAnotherProtocolOnThePortIsNamedInOneLine(t *testing.T) {
 	t.Parallel()
 	shared, own := startPushOnly(t), startPushOnly(t, "--admin-listen", "127.0.0.1:0")
-	ready, _ := own.log.await(patience, func(l logLine) bool { return l.text("message") == "ready" })
-	own.addr = ready.text("admin")
+	ready, _ := own.Log.Await(harness.Patience, func(l logLine) bool { return l.Text("message") == "ready" })
+	own.Addr = ready.Text("admin")
 	for start, part := range map[string]string{
 		"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n" + shared.handshake() + "\r\n":             "PROXY protocol is not spoken here",
 		"PROXY TCP6 2001:db8::1 2001:db8::2 56324 443\r\n":                                       "PROXY protocol is not spoken here",

@@ -22,7 +22,7 @@ func (g *gateway) asks(t *testing.T, head ...string) (int, string) {
 func TestWhatAProxyOnThisHostPassesOnIsNotTakenForTheApps(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	host := "Host: " + g.addr
+	host := "Host: " + g.Addr
 	for name, lines := range map[string][]string{
 		"nginx, its recipe for WebSockets":       {"HTTP/1.1", host, "Connection: upgrade"},
 		"the same with a capital":                {"HTTP/1.1", host, "Connection: Upgrade"},
@@ -52,14 +52,14 @@ func TestWhatAProxyOnThisHostPassesOnIsNotTakenForTheApps(t *testing.T) {
 func TestAppsWhoseClientsLookLikeAProxysAreStillAnswered(t *testing.T) {
 	t.Parallel()
 	shared := startPushOnly(t)
-	host := "Host: " + shared.addr
+	host := "Host: " + shared.Addr
 	for name, head := range map[string][]string{
 		"HTTP/1.0 by hand":     {"GET " + listPath + " HTTP/1.0"},
 		"ab and curl -0":       {"GET " + listPath + " HTTP/1.0", host, "Accept: */*"},
 		"one call each":        {"GET " + listPath + " HTTP/1.1", host, "Connection: close"},
 		"Java and curl, HTTP2": {"GET " + listPath + " HTTP/1.1", "Connection: Upgrade, HTTP2-Settings", host, "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA", "Upgrade: h2c"},
 		"traced":               {"GET " + listPath + " HTTP/1.1", host, "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "X-Request-Id: 1", "X-Amzn-Trace-Id: Root=1"},
-		"the console's page":   {"GET " + listPath + " HTTP/1.1", host, "Referer: http://" + shared.addr + "/console/", "Sec-Fetch-Site: same-origin"},
+		"the console's page":   {"GET " + listPath + " HTTP/1.1", host, "Referer: http://" + shared.Addr + "/console/", "Sec-Fetch-Site: same-origin"},
 	} {
 		if status, body := shared.asks(t, head...); status != http.StatusOK {
 			t.Errorf("%s: %d %s", name, status, body)
@@ -67,8 +67,8 @@ func TestAppsWhoseClientsLookLikeAProxysAreStillAnswered(t *testing.T) {
 	}
 	// An address of its own is for those whom the shared port must mistake.
 	own := startPushOnly(t, "--admin-listen", "127.0.0.1:0")
-	own.addr = own.log.matching(`"ready"`)[0].text("admin")
-	host = "Host: " + own.addr
+	own.Addr = own.Log.Matching(`"ready"`)[0].Text("admin")
+	host = "Host: " + own.Addr
 	for name, head := range map[string][]string{
 		"Java, Apache's client": {"GET " + listPath + " HTTP/1.1", host, "Upgrade: TLS/1.2", "Connection: Upgrade"},
 		"PHP 7":                 {"GET " + listPath + " HTTP/1.0", host, "Connection: close"},

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"ws-gateway/e2e/harness"
 )
 
 func TestWrongTokensAreAnsweredLaterAndLater(t *testing.T) {
@@ -28,9 +30,9 @@ func TestWrongTokensAreAnsweredLaterAndLater(t *testing.T) {
 			t.Errorf("no token: %d", a.status)
 		}
 	}
-	line, ok := g.log.await(patience, func(l logLine) bool { return strings.HasPrefix(l.text("message"), "wrong admin token") })
-	if !ok || line.text("peer") != "127.0.0.1" || line.number("times") != 1 {
-		t.Errorf("the log says %q", line.raw)
+	line, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return strings.HasPrefix(l.Text("message"), "wrong admin token") })
+	if !ok || line.Text("peer") != "127.0.0.1" || line.Number("times") != 1 {
+		t.Errorf("the log says %q", line.Raw)
 	}
 	metrics := g.get("/metrics", "Authorization: Bearer "+token).body
 	for _, want := range []string{"ws_gateway_api_wrong_tokens_total 5", "ws_gateway_api_wrong_tokens_waiting 0"} {
@@ -57,7 +59,7 @@ func TestAFloodOfWrongTokensDoesNotKeepTheAppOut(t *testing.T) {
 					return
 				default:
 				}
-				if a, err := g.tryRequest("http://"+g.addr, http.MethodPost, sendPath, `{"all":true,"payload":0}`, fmt.Sprintf("Authorization: Bearer %sguess%d-%d", secret, i, n)); err == nil {
+				if a, err := g.tryRequest("http://"+g.Addr, http.MethodPost, sendPath, `{"all":true,"payload":0}`, fmt.Sprintf("Authorization: Bearer %sguess%d-%d", secret, i, n)); err == nil {
 					answers <- a
 				}
 			}

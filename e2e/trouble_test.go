@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ws-gateway/e2e/harness"
 )
 
 // troubleOf returns what GET /tapr/ws/status says of the app; nil: it is well.
@@ -31,7 +33,7 @@ func (g *gateway) troubleOf(t *testing.T) map[string]any {
 
 // summed reports whether a line sums up what began with text.
 func summed(l logLine, text string) bool {
-	length, rest, _ := strings.Cut(strings.TrimPrefix(l.text("message"), "for "), ": ")
+	length, rest, _ := strings.Cut(strings.TrimPrefix(l.Text("message"), "for "), ": ")
 	_, err := time.ParseDuration(length)
 	return err == nil && strings.HasPrefix(rest, text)
 }
@@ -41,8 +43,8 @@ func summed(l logLine, text string) bool {
 func keepTalking(t *testing.T, g *gateway, n int) (clients []*client) {
 	t.Helper()
 	for i := range n {
-		c := g.dial(t, fmt.Sprint("user", i))
-		c.send(numbered(0))
+		c := g.Dial(t, fmt.Sprint("user", i))
+		c.Send(numbered(0))
 		clients = append(clients, c)
 	}
 	return clients
@@ -86,9 +88,9 @@ func TestAnAppThatTakesNoEventsIsToldOfOnceThenSummedUpAndAtTheEnd(t *testing.T)
 			g := launch{args: append(test.args, "--callback-url", app.URL+"/x", "--drain-period=0s")}.start(t)
 			clients := keepTalking(t, g, 20)
 			const first = "the app at "
-			begins, ok := g.log.await(patience, func(l logLine) bool { return strings.HasPrefix(l.text("message"), first) })
-			if !ok || begins.text("level") != "warn" || !strings.Contains(begins.text("message"), test.text) || !strings.Contains(begins.text("fix"), test.fix) {
-				t.Fatalf("it begins with %s", begins.raw)
+			begins, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return strings.HasPrefix(l.Text("message"), first) })
+			if !ok || begins.Text("level") != "warn" || !strings.Contains(begins.Text("message"), test.text) || !strings.Contains(begins.Text("fix"), test.fix) {
+				t.Fatalf("it begins with %s", begins.Raw)
 			}
 			if tr := g.troubleOf(t); tr == nil || tr["kind"] != test.kind && tr["kind"] != "failing" || tr["fix"] == "" {
 				t.Errorf("status says %v", tr)
@@ -96,31 +98,31 @@ func TestAnAppThatTakesNoEventsIsToldOfOnceThenSummedUpAndAtTheEnd(t *testing.T)
 			if n := g.metric(t, "ws_gateway_app_trouble"); n != 1 {
 				t.Errorf("ws_gateway_app_trouble is %v", n)
 			}
-			sum, ok := g.log.await(patience, func(l logLine) bool { return summed(l, first) })
-			if !ok || sum.text("level") != "warn" || sum.fields["since"] == nil || sum.fields["answers"] == nil || sum.fields["waiting"] == nil || sum.fields["given_up"] == nil {
-				t.Fatalf("it is summed up with %s", sum.raw)
+			sum, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return summed(l, first) })
+			if !ok || sum.Text("level") != "warn" || sum.Fields["since"] == nil || sum.Fields["answers"] == nil || sum.Fields["waiting"] == nil || sum.Fields["given_up"] == nil {
+				t.Fatalf("it is summed up with %s", sum.Raw)
 			}
 			well.Store(true)
 			over := func() bool {
 				for _, c := range clients {
-					c.send(numbered(1))
+					c.Send(numbered(1))
 				}
-				return len(g.log.matching("the app takes events again after ")) > 0
+				return len(g.Log.Matching("the app takes events again after ")) > 0
 			}
 			if test.kind != "silent" { // what hangs is not let go before the test ends
-				poll(t, "it to be over", over)
+				harness.Poll(t, "it to be over", over)
 				if tr := g.troubleOf(t); tr != nil {
 					t.Errorf("status says %v", tr)
 				}
 			}
 			lines := 0
-			for _, l := range g.log.all() {
-				if l.text("level") == "warn" && strings.Contains(l.text("message"), "the app at ") {
+			for _, l := range g.Log.All() {
+				if l.Text("level") == "warn" && strings.Contains(l.Text("message"), "the app at ") {
 					lines++
 				}
 			}
-			if begun := int(g.metric(t, "ws_gateway_app_troubles_total")); begun != 1 || len(g.log.matching("failed for good")) > 11 || lines > 12 {
-				t.Errorf("%d troubles, %d lines, %d of single events", begun, lines, len(g.log.matching("failed for good")))
+			if begun := int(g.metric(t, "ws_gateway_app_troubles_total")); begun != 1 || len(g.Log.Matching("failed for good")) > 11 || lines > 12 {
+				t.Errorf("%d troubles, %d lines, %d of single events", begun, lines, len(g.Log.Matching("failed for good")))
 			}
 		})
 	}
@@ -139,20 +141,20 @@ func TestAnAppThatCannotBeReachedIsToldOfWithTheReason(t *testing.T) {
 			t.Parallel()
 			g := launch{args: []string{"--callback-url", test.url, "--drain-period=0s", "--shutdown-timeout=2s"}}.start(t)
 			keepTalking(t, g, 5)
-			line, ok := g.log.await(patience, func(l logLine) bool { return strings.HasPrefix(l.text("message"), "app unreachable at ") })
-			if !ok || !strings.Contains(line.text("error"), test.reason) || !strings.Contains(line.text("fix"), test.fix) {
-				t.Fatalf("it says %s", line.raw)
+			line, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return strings.HasPrefix(l.Text("message"), "app unreachable at ") })
+			if !ok || !strings.Contains(line.Text("error"), test.reason) || !strings.Contains(line.Text("fix"), test.fix) {
+				t.Fatalf("it says %s", line.Raw)
 			}
 			if tr := g.troubleOf(t); tr == nil || tr["kind"] != "unreachable" {
 				t.Errorf("status says %v", tr)
 			}
-			sum, ok := g.log.await(patience, func(l logLine) bool { return summed(l, "app unreachable") })
-			if !ok || sum.number("waiting") == 0 {
-				t.Errorf("it is summed up with %s", sum.raw)
+			sum, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return summed(l, "app unreachable") })
+			if !ok || sum.Number("waiting") == 0 {
+				t.Errorf("it is summed up with %s", sum.Raw)
 			}
-			g.signal(syscall.SIGTERM)
-			g.wait(patience)
-			if n := len(g.log.matching("failed for good")); n > 0 {
+			g.Signal(syscall.SIGTERM)
+			g.Wait(harness.Patience)
+			if n := len(g.Log.Matching("failed for good")); n > 0 {
 				t.Errorf("%d lines of single events", n)
 			}
 		})
@@ -170,16 +172,16 @@ func TestOneConnectionsEventThatFailsAloneIsOneLine(t *testing.T) {
 	})
 	g := startGateway(t, app)
 	for i := range 10 {
-		g.dial(t, fmt.Sprint("user", i))
+		g.Dial(t, fmt.Sprint("user", i))
 	}
-	poison := g.dial(t, "poison")
+	poison := g.Dial(t, "poison")
 	app.opened("poison")
 	const n = 30
 	for i := range n {
-		poison.send(numbered(i))
+		poison.Send(numbered(i))
 	}
 	g.awaitMetric(t, `ws_gateway_callbacks_failed_total{action="message"}`, n)
-	if got := len(g.log.matching("callback failed for good")); got == 0 || got > 10 {
+	if got := len(g.Log.Matching("callback failed for good")); got == 0 || got > 10 {
 		t.Errorf("%d lines", got)
 	}
 	if tr := g.troubleOf(t); tr != nil {
@@ -198,12 +200,12 @@ func TestTheFirstLineSaysWhatTheAppAnswersAlsoWhereThatIsAWhileAgo(t *testing.T)
 		return reply{}
 	})
 	g := startGateway(t, app)
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	app.opened("alice")
-	c.send("hello")
-	line, ok := g.log.await(patience, func(l logLine) bool { return strings.HasPrefix(l.text("message"), "the app at ") })
-	if !ok || !strings.HasSuffix(line.text("message"), " does not take events: it answers 507") {
-		t.Errorf("it says %s", line.raw)
+	c.Send("hello")
+	line, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return strings.HasPrefix(l.Text("message"), "the app at ") })
+	if !ok || !strings.HasSuffix(line.Text("message"), " does not take events: it answers 507") {
+		t.Errorf("it says %s", line.Raw)
 	}
 }
 
@@ -218,8 +220,8 @@ func TestHalfOfTheEventsFailingIsTrouble(t *testing.T) {
 	t.Cleanup(app.Close)
 	g := launch{args: []string{"--callback-url", app.URL}}.start(t)
 	keepTalking(t, g, 50)
-	if line, ok := g.log.await(patience, func(l logLine) bool { return strings.Contains(l.text("message"), "it answers 422") }); !ok || !strings.Contains(line.text("fix"), "not sent again") {
-		t.Errorf("it says %s", line.raw)
+	if line, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return strings.Contains(l.Text("message"), "it answers 422") }); !ok || !strings.Contains(line.Text("fix"), "not sent again") {
+		t.Errorf("it says %s", line.Raw)
 	}
 }
 
@@ -235,11 +237,11 @@ func TestAnAppThatRefusesTheSignatureDoesNotRefuseClients(t *testing.T) {
 			})
 			g := startGateway(t, app, "--callback-open=authorize", "--callback-secret=s", "--callback-timeout=2s")
 			for i := range 5 {
-				g.refuses(t, visitor{user: fmt.Sprint("user", i)}, http.StatusServiceUnavailable)
+				g.refuses(t, visitor{User: fmt.Sprint("user", i)}, http.StatusServiceUnavailable)
 			}
-			line, ok := g.log.await(patience, func(l logLine) bool { return strings.Contains(l.text("message"), "signature refused") })
-			if !ok || line.text("level") != "warn" || !strings.Contains(line.text("fix"), "--callback-secret") {
-				t.Errorf("it says %s", line.raw)
+			line, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return strings.Contains(l.Text("message"), "signature refused") })
+			if !ok || line.Text("level") != "warn" || !strings.Contains(line.Text("fix"), "--callback-secret") {
+				t.Errorf("it says %s", line.Raw)
 			}
 			if n := g.metric(t, `ws_gateway_callback_outcomes_total{outcome="signature_refused"}`); n < 5 {
 				t.Errorf("%v are counted", n)
@@ -254,13 +256,13 @@ func TestAnAppThatRefusesEveryClientIsToldOf(t *testing.T) {
 	app.respond(func(*call) reply { return reply{status: 401} })
 	g := startGateway(t, app, "--callback-open=authorize", "--callback-secret=s")
 	for i := range 12 {
-		g.refuses(t, visitor{user: fmt.Sprint("user", i)}, http.StatusUnauthorized)
+		g.refuses(t, visitor{User: fmt.Sprint("user", i)}, http.StatusUnauthorized)
 	}
-	line, ok := g.log.await(patience, func(l logLine) bool {
-		return strings.Contains(l.text("message"), "refuses every client, the last one with 401")
+	line, ok := g.Log.Await(harness.Patience, func(l logLine) bool {
+		return strings.Contains(l.Text("message"), "refuses every client, the last one with 401")
 	})
-	if !ok || !strings.Contains(line.text("fix"), "X-Ws-Error: signature") {
-		t.Errorf("it says %s", line.raw)
+	if !ok || !strings.Contains(line.Text("fix"), "X-Ws-Error: signature") {
+		t.Errorf("it says %s", line.Raw)
 	}
 	if tr := g.troubleOf(t); tr == nil || tr["kind"] != "refusing" {
 		t.Errorf("status says %v", tr)

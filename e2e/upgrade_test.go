@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"ws-gateway/e2e/harness"
 )
 
 func TestAnUpgradeOnTheClientPathIsAnswered101(t *testing.T) {
@@ -16,9 +18,9 @@ func TestAnUpgradeOnTheClientPathIsAnswered101(t *testing.T) {
 	g := startGateway(t, app)
 	for name, target := range map[string]string{"plain": "/ws", "slash": "/ws/", "query": "/ws?room=1&x=%2F"} {
 		t.Run(name, func(t *testing.T) {
-			c := g.connect(t, visitor{user: name, target: target})
-			if c.response.StatusCode != http.StatusSwitchingProtocols {
-				t.Errorf("status %d", c.response.StatusCode)
+			c := g.Connect(t, visitor{User: name, Target: target})
+			if c.Response.StatusCode != http.StatusSwitchingProtocols {
+				t.Errorf("status %d", c.Response.StatusCode)
 			}
 			open := app.awaitCall("open", func(c *call) bool { return c.is("open", name) })
 			if open.event.Request == nil || open.event.Request.URI != target {
@@ -31,7 +33,7 @@ func TestAnUpgradeOnTheClientPathIsAnswered101(t *testing.T) {
 func TestAnotherClientPathCanBeConfigured(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t, "--path", "/live/socket")
-	g.connect(t, visitor{target: "/live/socket?x=1"})
+	g.Connect(t, visitor{Target: "/live/socket?x=1"})
 	if a := g.get("/ws"); a.status != http.StatusNotFound {
 		t.Errorf("/ws answered %d", a.status)
 	}
@@ -102,8 +104,8 @@ func TestABadHandshakeIsAnsweredWithWhatIsWrong(t *testing.T) {
 		{"two keys", g.replaced(key, key+key), 400},
 		{"two users", g.handshake("X-Bfl-User: alice", "x-bfl-user: bob") + "\r\n", 400},
 		{"two empty users", g.handshake("X-Bfl-User:", "X-BFL-USER:") + "\r\n", 400},
-		{"no host", g.replaced("Host: "+g.addr+"\r\n", ""), 400},
-		{"two hosts", g.replaced("Host: "+g.addr+"\r\n", "Host: a\r\nHost: b\r\n"), 400},
+		{"no host", g.replaced("Host: "+g.Addr+"\r\n", ""), 400},
+		{"two hosts", g.replaced("Host: "+g.Addr+"\r\n", "Host: a\r\nHost: b\r\n"), 400},
 		{"blank before the colon", g.handshake("X-Thing : a") + "\r\n", 400},
 		{"a line without a colon", g.handshake("nonsense") + "\r\n", 400},
 		{"an empty name", g.handshake(": x") + "\r\n", 400},
@@ -159,7 +161,7 @@ func TestGarbageInsteadOfARequestIsAnswered400(t *testing.T) {
 			r.expectEnd()
 		})
 	}
-	if !g.running() {
+	if !g.Running() {
 		t.Error("the gateway died")
 	}
 }
@@ -172,7 +174,7 @@ func TestAHeadOverTheLimitIsAnswered431(t *testing.T) {
 	if response, _ := r.response(); response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("a head of 33 KiB: status %d, want 431", response.StatusCode)
 	}
-	g.connect(t, visitor{cookie: "big=" + strings.Repeat("a", 30<<10)})
+	g.Connect(t, visitor{Cookie: "big=" + strings.Repeat("a", 30<<10)})
 
 	small := startPushOnly(t, "--max-header-bytes", "1KiB")
 	r = small.raw(t)
@@ -207,7 +209,7 @@ func TestTwoMillionBytesOfHeaderAreAnswered431(t *testing.T) {
 			}
 		})
 	}
-	g.connect(t, visitor{user: "still served"})
+	g.Connect(t, visitor{User: "still served"})
 }
 
 func TestAHeadThatIsNotCompleteInTimeEndsTheConnection(t *testing.T) {
@@ -300,19 +302,19 @@ func TestHandshakesAsBrowsersAndProxiesWriteThemAreAccepted(t *testing.T) {
 func TestBothFamiliesOfLoopbackAddressesAreServed(t *testing.T) {
 	t.Parallel()
 	g := launch{args: []string{"--no-callback", "--listen", "[::1]:0"}}.start(t)
-	c := g.dial(t, "alice")
+	c := g.Dial(t, "alice")
 	g.send(`{"payload":1,"users":["alice"]}`)
-	c.receive(`1`)
+	c.Receive(`1`)
 	users, _ := g.list("")
-	if got := users["alice"][0].RemoteAddr; got != c.local() {
-		t.Errorf("remoteAddr %q, want %q", got, c.local())
+	if got := users["alice"][0].RemoteAddr; got != c.Local() {
+		t.Errorf("remoteAddr %q, want %q", got, c.Local())
 	}
 	both := launch{args: []string{"--no-callback", "--listen", ":0"}}.start(t)
-	_, port, _ := strings.Cut(both.addr, "]:")
+	_, port, _ := strings.Cut(both.Addr, "]:")
 	for _, addr := range []string{"127.0.0.1:" + port, "[::1]:" + port} {
-		both.addr = addr
-		c := both.dial(t, "alice")
-		if got := c.local(); !strings.Contains(both.get(listPath).body, `"`+got+`"`) {
+		both.Addr = addr
+		c := both.Dial(t, "alice")
+		if got := c.Local(); !strings.Contains(both.get(listPath).body, `"`+got+`"`) {
 			t.Errorf("the list does not name %s", got)
 		}
 	}
@@ -333,47 +335,47 @@ func TestAnOriginThatIsNotAllowedIsAnswered403(t *testing.T) {
 		"https://evil/a.wide.example": 403,
 		"null":                        403,
 	} {
-		c, response, err := g.tryConnect(t, visitor{header: map[string]string{"Origin": origin}})
+		c, response, err := g.TryConnect(t, visitor{Header: map[string]string{"Origin": origin}})
 		if err == nil {
-			_ = c.ws.CloseNow()
+			_ = c.WS.CloseNow()
 		}
 		if response == nil || response.StatusCode != want {
 			t.Errorf("origin %s: %v, want %d", origin, response, want)
 		}
 	}
 	any := startPushOnly(t)
-	any.connect(t, visitor{header: map[string]string{"Origin": "https://anywhere.example"}})
+	any.Connect(t, visitor{Header: map[string]string{"Origin": "https://anywhere.example"}})
 }
 
 func TestOverMaxConnectionsUpgradesAreAnswered503(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t, "--max-connections", "2")
-	first := g.dial(t, "a")
-	g.dial(t, "b")
-	g.refuses(t, visitor{user: "c"}, http.StatusServiceUnavailable)
-	first.close(websocket.StatusNormalClosure, "")
-	g.eventuallyAccepts(t, visitor{user: "d"})
+	first := g.Dial(t, "a")
+	g.Dial(t, "b")
+	g.refuses(t, visitor{User: "c"}, http.StatusServiceUnavailable)
+	first.Close(websocket.StatusNormalClosure, "")
+	g.eventuallyAccepts(t, visitor{User: "d"})
 }
 
 func TestOverMaxConnectionsPerUserUpgradesAreAnswered429(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t, "--max-connections-per-user", "2")
-	first := g.dial(t, "a")
-	g.dial(t, "a")
-	g.refuses(t, visitor{user: "a"}, http.StatusTooManyRequests)
-	g.dial(t, "b")
-	first.close(websocket.StatusNormalClosure, "")
-	g.eventuallyAccepts(t, visitor{user: "a"})
+	first := g.Dial(t, "a")
+	g.Dial(t, "a")
+	g.refuses(t, visitor{User: "a"}, http.StatusTooManyRequests)
+	g.Dial(t, "b")
+	first.Close(websocket.StatusNormalClosure, "")
+	g.eventuallyAccepts(t, visitor{User: "a"})
 }
 
 // refuses requires an upgrade to be refused with status, and with Retry-After
 // where the refusal is one that passes.
 func (g *gateway) refuses(t testing.TB, v visitor, status int) {
 	t.Helper()
-	c, response, err := g.tryConnect(t, v)
+	c, response, err := g.TryConnect(t, v)
 	if err == nil {
-		_ = c.ws.CloseNow()
-		t.Fatalf("the gateway took %q, want %d", v.user, status)
+		_ = c.WS.CloseNow()
+		t.Fatalf("the gateway took %q, want %d", v.User, status)
 	}
 	if response == nil {
 		t.Fatalf("no answer: %v", err)
@@ -391,10 +393,10 @@ func (g *gateway) refuses(t testing.TB, v visitor, status int) {
 // eventuallyAccepts dials until the gateway takes the connection.
 func (g *gateway) eventuallyAccepts(t testing.TB, v visitor) {
 	t.Helper()
-	poll(t, "an upgrade of "+v.user, func() bool {
-		c, _, err := g.tryConnect(t, v)
+	harness.Poll(t, "an upgrade of "+v.User, func() bool {
+		c, _, err := g.TryConnect(t, v)
 		if err == nil {
-			_ = c.ws.CloseNow()
+			_ = c.WS.CloseNow()
 		}
 		return err == nil
 	})
@@ -404,13 +406,13 @@ func TestAUserIsRequiredOnlyWithRequireUser(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
 	lax := startGateway(t, app)
-	lax.connect(t, visitor{})
+	lax.Connect(t, visitor{})
 	if open := app.awaitCall("open", func(c *call) bool { return c.is("open", "") }); open.event.Action != "open" {
 		t.Errorf("the open event is %s", open.body)
 	}
 	strict := startPushOnly(t, "--require-user")
 	strict.refuses(t, visitor{}, http.StatusUnauthorized)
-	strict.dial(t, "alice")
+	strict.Dial(t, "alice")
 }
 
 func TestTheUserHeaderIsReadInAnyCase(t *testing.T) {
@@ -428,7 +430,7 @@ func TestTheUserHeaderIsReadInAnyCase(t *testing.T) {
 		app.opened(user)
 	}
 	other := startGateway(t, app, "--user-header", "Remote-User")
-	other.connect(t, visitor{user: "ignored", header: map[string]string{"remote-user": "other"}})
+	other.Connect(t, visitor{User: "ignored", Header: map[string]string{"remote-user": "other"}})
 	app.opened("other")
 }
 
@@ -448,8 +450,8 @@ func TestASubprotocolIsSelected(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			g := startPushOnly(t, test.args...)
-			c := g.connect(t, visitor{subprotocols: test.offered})
-			if got := c.ws.Subprotocol(); got != test.want {
+			c := g.Connect(t, visitor{Subprotocols: test.offered})
+			if got := c.WS.Subprotocol(); got != test.want {
 				t.Errorf("selected %q, want %q", got, test.want)
 			}
 		})
@@ -459,8 +461,8 @@ func TestASubprotocolIsSelected(t *testing.T) {
 func TestCompressionIsOffUnlessAskedFor(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t)
-	c := g.connect(t, visitor{header: map[string]string{"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}})
-	if got := c.response.Header.Get("Sec-WebSocket-Extensions"); got != "" {
+	c := g.Connect(t, visitor{Header: map[string]string{"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}})
+	if got := c.Response.Header.Get("Sec-WebSocket-Extensions"); got != "" {
 		t.Errorf("Sec-WebSocket-Extensions: %q", got)
 	}
 }
