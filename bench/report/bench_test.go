@@ -28,16 +28,13 @@ Benchmarkecho/1,000_connections 1 92000 messages,_1/s 12 server_CPU,_a_million,_
 }
 
 func TestTheTerminalHasTablesPeersAndChanges(t *testing.T) {
-	var b bytes.Buffer
-	if err := WriteText(&b, fullReport(t), "echo: within noise\n"); err != nil {
-		t.Fatal(err)
-	}
+	got := Text(fullReport(t), "echo: within noise\n")
 	for _, want := range []string{
 		"echo: 100 connections, 64 B · aaaaaaaaa; 5 rounds", "compare: echo; aaaaaaaaa against the peers",
 		"  C                           12.6     1.04  1.03  1.05", "echo: within noise",
 	} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("%q is not in\n%s", want, b.String())
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
 		}
 	}
 }

@@ -1,9 +1,6 @@
 package report
 
-import (
-	"io"
-	"strings"
-)
+import "strings"
 
 // Promise is a figure that was promised, as it was measured.
 type Promise struct {
@@ -19,8 +16,8 @@ type Promise struct {
 // decides: others on the machine make a figure worse, never better.
 func (p Promise) Held() bool { return p.Min <= p.Most }
 
-// WritePromises prints a table of promises.
-func WritePromises(w io.Writer, all []Promise) error {
+// Promises is a table of promises.
+func Promises(all []Promise) string {
 	rows := [][]string{{"check", "unit", "best", "median", "promised", "fails above", "verdict"}}
 	for _, p := range all {
 		verdict := "ok"
@@ -32,6 +29,5 @@ func WritePromises(w io.Writer, all []Promise) error {
 	var b strings.Builder
 	layOut(&b, rows, 2)
 	b.WriteByte('\n')
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }

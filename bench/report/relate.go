@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strings"
@@ -42,9 +41,9 @@ func (r Round) figure(name string) (Figure, bool) {
 	return r.Figures[i], true
 }
 
-// WriteRatios prints the ratios of one case, a block for each figure and a row for
+// Ratios are the ratios of one case, a block for each figure and a row for
 // each peer, with the notes of the case below.
-func WriteRatios(w io.Writer, name string, ratios []Ratio, notes []string) error {
+func Ratios(name string, ratios []Ratio, notes []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", name)
 	for len(ratios) > 0 {
@@ -71,6 +70,5 @@ func WriteRatios(w io.Writer, name string, ratios []Ratio, notes []string) error
 	if len(notes) > 0 {
 		b.WriteByte('\n')
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }

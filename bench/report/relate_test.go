@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bytes"
 	"math"
 	"slices"
 	"testing"
@@ -50,10 +49,7 @@ func TestRatiosStandUnderTheirFigure(t *testing.T) {
 	floor := cpu
 	floor.Peer, floor.Theirs, floor.Median, floor.Min, floor.Max = "c", 12.4, 0.992, 0.98, 1.01
 	memory := Ratio{Figure: "memory", Unit: "B", Ours: 100, Peer: "c", Theirs: 20, Median: 0.2, Min: 0.2, Max: 0.2}
-	var out bytes.Buffer
-	if err := WriteRatios(&out, "echo, 1,000 connections", []Ratio{floor, cpu, memory}, []string{"a remark"}); err != nil {
-		t.Fatal(err)
-	}
+	got := Ratios("echo, 1,000 connections", []Ratio{floor, cpu, memory}, []string{"a remark"})
 	const want = `echo, 1,000 connections
   CPU, s   median  to ours    min   max
   ───────  ──────  ───────  ─────  ────
@@ -69,7 +65,7 @@ func TestRatiosStandUnderTheirFigure(t *testing.T) {
   note: a remark
 
 `
-	if got := out.String(); got != want {
+	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

@@ -58,10 +58,7 @@ func TestASummaryHasMedianSpreadAndGoal(t *testing.T) {
 }
 
 func TestTheTableIsAligned(t *testing.T) {
-	var out bytes.Buffer
-	if err := WriteTable(&out, Summarise(rounds())); err != nil {
-		t.Fatal(err)
-	}
+	got := Table(Summarise(rounds()))
 	const want = `echo: 1,000 connections; 3 rounds
   echo                   unit  median     min     max    goal
   ─────────────────────  ────  ──────  ──────  ──────  ──────  ───
@@ -72,7 +69,7 @@ func TestTheTableIsAligned(t *testing.T) {
   note: late (1 of 3 rounds)
 
 `
-	if got := out.String(); got != want {
+	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
@@ -82,10 +79,7 @@ func TestRowsHaveTheirVerdictAndWhatIsToBeSaid(t *testing.T) {
 		{Case: "calm", Figures: []Figure{{Name: "replies", Value: 16_000}, {Name: "latency", Unit: "ms", Value: 2}}},
 		{Case: "pings", Figures: []Figure{{Name: "replies", Value: 7}}, Notes: []string{"gateway: closed 50"}, Broken: []string{"one reply was lost"}},
 	}
-	var out bytes.Buffer
-	if err := WriteRows(&out, "abuse", []Column{{"replies", "replies"}, {"p99 ms", "latency"}}, rows); err != nil {
-		t.Fatal(err)
-	}
+	got := Rows("abuse", []Column{{"replies", "replies"}, {"p99 ms", "latency"}}, rows)
 	const want = `  abuse  replies  p99 ms  verdict
   ─────  ───────  ──────  ───────
   calm    16,000    2.00  ok
@@ -97,7 +91,7 @@ func TestRowsHaveTheirVerdictAndWhatIsToBeSaid(t *testing.T) {
     BROKEN: one reply was lost
 
 `
-	if got := out.String(); got != want {
+	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
@@ -130,5 +124,15 @@ func TestProgressStaysOnOneLine(t *testing.T) {
 	Progress{}.Say("nobody looks")
 	if got := out.String(); got != "\r\x1b[Kround 1\r\x1b[Kround 1 …\r\x1b[K" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestWhatIsBrokenIsSaidWithItsRound(t *testing.T) {
+	got := Broken([]Round{{Round: 1}, {Round: 2, Broken: []string{"one reply was lost", "another too"}}})
+	if want := "  BROKEN: one reply was lost (round 2)\n  BROKEN: another too (round 2)\n\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := Broken([]Round{{Round: 1}}); got != "" {
+		t.Errorf("nothing is broken, and it says %q", got)
 	}
 }

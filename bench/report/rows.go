@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"strings"
 )
@@ -13,9 +12,9 @@ type Column struct {
 	Figure string // name of the figure that it shows
 }
 
-// WriteRows prints rounds as rows under columns, each with its verdict, and
+// Rows are rounds as rows under columns, each with its verdict, and
 // below them what is to be said of each.
-func WriteRows(w io.Writer, title string, columns []Column, rounds []Round) error {
+func Rows(title string, columns []Column, rounds []Round) string {
 	head := []string{title}
 	for _, c := range columns {
 		head = append(head, c.Head)
@@ -45,8 +44,7 @@ func WriteRows(w io.Writer, title string, columns []Column, rounds []Round) erro
 		}
 	}
 	b.WriteByte('\n')
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }
 
 // cell shows a figure, or nothing where a round has none of that name.

@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -10,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// WriteTable prints a summary for a terminal or a page of fixed width.
-func WriteTable(w io.Writer, s Summary) error {
+// Table is a summary for a terminal or a page of fixed width.
+func Table(s Summary) string {
 	rows := [][]string{{s.Scenario, "unit", "median", "min", "max", "goal", ""}}
 	for _, l := range s.Lines {
 		row := []string{l.Name, l.Unit, Number(l.Median), Number(l.Min), Number(l.Max), "", ""}
@@ -32,8 +31,7 @@ func WriteTable(w io.Writer, s Summary) error {
 		fmt.Fprintf(&b, "  note: %s (%d of %s)\n", n.Text, n.Rounds, plural(s.Rounds, "round"))
 	}
 	b.WriteByte('\n')
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }
 
 // layOut aligns columns: the first left ones and the last to the left, numbers to
@@ -103,13 +101,26 @@ func plural(n int, noun string) string {
 	return thousands(strconv.Itoa(n)) + " " + noun + "s"
 }
 
-// WriteHead prints what was measured on what.
-func WriteHead(w io.Writer, r Run) error {
+// Head says what was measured on what.
+func Head(r Run) string {
 	commit := r.Commit[:min(12, len(r.Commit))]
 	if r.Dirty {
 		commit += " with changes"
 	}
-	_, err := fmt.Fprintf(w, "ws-bench %s\ncommit %s · %s · Linux %s · %s of %s\n\n",
+	return fmt.Sprintf("ws-bench %s\ncommit %s · %s · Linux %s · %s of %s\n\n",
 		strings.Join(r.Args, " "), commit, r.Machine.Go, r.Machine.Kernel, plural(r.Machine.CPUs, "processor"), r.Machine.CPU)
-	return err
+}
+
+// Broken says what was broken in the rounds of a case, and nothing if nothing was.
+func Broken(rounds []Round) string {
+	var b strings.Builder
+	for _, r := range rounds {
+		for _, text := range r.Broken {
+			fmt.Fprintf(&b, "  BROKEN: %s (round %d)\n", text, r.Round)
+		}
+	}
+	if b.Len() > 0 {
+		b.WriteByte('\n')
+	}
+	return b.String()
 }

@@ -2,66 +2,49 @@ package report
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"unicode"
 )
 
-// WriteText writes the report for a terminal: what was run, a table for each
-// case, the peers, and what benchstat says of several versions.
-func WriteText(w io.Writer, all []Recording, comparison string) error {
+// Text is the report for a terminal: what was run, a table for each case, the peers,
+// and what benchstat says of several versions.
+func Text(all []Recording, comparison string) string {
 	var b strings.Builder
 	for _, rec := range all {
-		if err := WriteHead(&b, rec.Run); err != nil {
-			return err
-		}
+		b.WriteString(Head(rec.Run))
 	}
-	results := Results(all)
+	results, versions := Results(all), Versions(all)
 	for _, r := range results {
-		if len(Versions(all)) > 1 {
+		if len(versions) > 1 {
 			r.Summary.Case += " · " + r.Version.String()
 		}
-		if err := WriteTable(&b, r.Summary); err != nil {
-			return err
-		}
+		b.WriteString(Table(r.Summary))
 	}
 	for _, r := range results {
 		for _, n := range r.Broken() {
 			fmt.Fprintf(&b, "BROKEN: %s: %s: %s (%s)\n", r.Summary.Scenario, r.Summary.Case, n.Text, plural(n.Rounds, "round"))
 		}
 	}
-	for _, v := range Versions(all) {
+	for _, v := range versions {
 		own := slices.DeleteFunc(ratiosOf(all), func(r versionRatio) bool { return r.Version != v })
-		if err := writePeers(&b, v, own); err != nil {
-			return err
-		}
-	}
-	b.WriteString(comparison)
-	_, err := io.WriteString(w, printable(b.String()))
-	return err
-}
-
-// writePeers writes the ratios of a version case by case.
-func writePeers(w io.Writer, v Version, ratios []versionRatio) error {
-	kinds, groups := groupRatios(ratios)
-	for len(kinds) > 0 {
-		first := kinds[0]
-		var own []Ratio
-		kinds = slices.DeleteFunc(kinds, func(k ratioKind) bool {
-			if k.scenario != first.scenario || k.name != first.name {
-				return false
+		kinds, groups := groupRatios(own)
+		var titles []string
+		of := make(map[string][]Ratio)
+		for _, k := range kinds {
+			title := k.scenario + ": " + k.name + "; " + v.String() + " against the peers"
+			if of[title] == nil {
+				titles = append(titles, title)
 			}
 			for _, r := range groups[k] {
-				own = append(own, r.Ratio)
+				of[title] = append(of[title], r.Ratio)
 			}
-			return true
-		})
-		if err := WriteRatios(w, first.scenario+": "+first.name+"; "+v.String()+" against the peers", own, nil); err != nil {
-			return err
+		}
+		for _, title := range titles {
+			b.WriteString(Ratios(title, of[title], nil))
 		}
 	}
-	return nil
+	return printable(b.String() + comparison)
 }
 
 // printable replaces what a file may have brought along that moves a terminal's

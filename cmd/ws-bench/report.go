@@ -37,7 +37,7 @@ func (c *reportCommand) Run(ctx context.Context, io *streams) error {
 	if err != nil {
 		return err
 	}
-	if err := report.WriteText(io.out, all, comparison); err != nil || c.HTML == "" {
+	if _, err := fmt.Fprint(io.out, report.Text(all, comparison)); err != nil || c.HTML == "" {
 		return err
 	}
 	f, err := os.Create(c.HTML)

@@ -58,7 +58,8 @@ func (o *output) hold(about report.Run, measure func(record func(report.Round) e
 		return o.record(r)
 	})
 	o.progress.Clear()
-	return errors.Join(failed, report.WriteHead(o.table, about), show(o, rounds))
+	fmt.Fprint(o.table, report.Head(about))
+	return errors.Join(failed, show(o, rounds))
 }
 
 // byCase puts the rounds of each case together, in the order of the cases.
@@ -89,7 +90,7 @@ func (o *output) tables(rounds []report.Round) error {
 	summaries, err := o.summarise(rounds)
 	_, of := byCase(rounds)
 	for _, s := range summaries {
-		err = errors.Join(err, report.WriteTable(o.table, s), report.WriteBroken(o.table, of[s.Case]))
+		fmt.Fprint(o.table, report.Table(s), report.Broken(of[s.Case]))
 	}
 	return errors.Join(err, verdict(rounds))
 }
@@ -126,7 +127,7 @@ var errPromise = errors.New("what is promised does not hold")
 func (o *output) promises(rounds []report.Round) error {
 	summaries, err := o.summarise(rounds)
 	all := scenario.Promised(summaries)
-	err = errors.Join(err, report.WritePromises(o.table, all))
+	fmt.Fprint(o.table, report.Promises(all))
 	for _, s := range summaries {
 		for _, n := range s.Notes {
 			fmt.Fprintf(o.table, "  %s: %s\n", s.Case, n.Text)
@@ -167,7 +168,8 @@ func (c *inRows[S]) Run(ctx context.Context, io *streams) error {
 					return nil
 				}
 				_, err := out.summarise(rows)
-				return errors.Join(err, report.WriteRows(out.table, rows[0].Scenario, c.Scenario.Columns(), rows), verdict(rows))
+				fmt.Fprint(out.table, report.Rows(rows[0].Scenario, c.Scenario.Columns(), rows))
+				return errors.Join(err, verdict(rows))
 			})
 	})
 }
@@ -255,5 +257,6 @@ func (o *output) comparison(c scenario.Comparison, rounds []report.Round) error 
 	for _, n := range together.Notes {
 		notes = append(notes, fmt.Sprintf("%s (%d of %d rounds)", n.Text, n.Rounds, together.Rounds))
 	}
-	return errors.Join(err, report.WriteRatios(o.table, c.Name, ratios, notes))
+	fmt.Fprint(o.table, report.Ratios(c.Name, ratios, notes))
+	return err
 }
