@@ -2,8 +2,8 @@ package load
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 	"time"
@@ -41,26 +41,13 @@ func appendCall(dst []byte, host string, m *Message, to string) (request []byte,
 }
 
 func dialCaller(api netip.AddrPort) (caller, error) {
-	fd, err := sock.Dial(api, netip.Addr{}, 0)
+	conn, err := net.DialTimeout("tcp", api.String(), 5*time.Second)
 	if err != nil {
 		return caller{}, err
 	}
-	established := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-	n, err := unix.Poll(established, int((5 * time.Second).Milliseconds()))
-	if err == nil && n == 0 {
-		err = errors.New("no answer")
-	}
-	if err == nil {
-		var code int
-		if code, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && code != 0 {
-			err = unix.Errno(code)
-		}
-	}
-	if err != nil {
-		unix.Close(fd)
-		return caller{}, err
-	}
-	return caller{fd: fd}, nil
+	defer conn.Close()
+	fd, err := sock.Dup(conn.(*net.TCPConn))
+	return caller{fd: fd}, err
 }
 
 func (c *caller) begin(group int32, request []byte) {
@@ -91,16 +78,8 @@ func (p *push) write(i int32) {
 		}
 		c.rest = c.rest[n:]
 	}
-	if wanted := len(c.rest) > 0; wanted != c.armed {
-		interest := uint32(unix.EPOLLIN)
-		if wanted {
-			interest |= unix.EPOLLOUT
-		}
-		if err := p.w.poller.Modify(c.fd, callerIndex(i), interest); err != nil {
-			p.fail(i, fmt.Errorf("watching: %w", err))
-			return
-		}
-		c.armed = wanted
+	if err := p.w.arm(c.fd, callerIndex(i), &c.armed, len(c.rest) > 0); err != nil {
+		p.fail(i, err)
 	}
 }
 

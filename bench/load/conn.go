@@ -146,6 +146,22 @@ func (d *dialer) read(l *link, i int32) ([]byte, error) {
 	return data, nil
 }
 
+// arm asks for EPOLLOUT, or no longer; armed says which was asked for last.
+func (d *dialer) arm(fd int, i int32, armed *bool, on bool) error {
+	if *armed == on {
+		return nil
+	}
+	interest := uint32(unix.EPOLLIN)
+	if on {
+		interest |= unix.EPOLLOUT
+	}
+	if err := d.poller.Modify(fd, i, interest); err != nil {
+		return fmt.Errorf("watching: %w", err)
+	}
+	*armed = on
+	return nil
+}
+
 // keep puts aside what read is to return again, with what follows it.
 func (d *dialer) keep(i int32, piece []byte) { d.pieces[i] = bytes.Clone(piece) }
 

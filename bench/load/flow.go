@@ -141,8 +141,7 @@ func (w *worker) send(i int32, c *conn) {
 		}
 		c.written += int32(n)
 		if int(c.written) < len(frame) {
-			w.arm(i, c, true)
-			return
+			break
 		}
 		c.written = 0
 		c.sent++
@@ -150,23 +149,9 @@ func (w *worker) send(i int32, c *conn) {
 			w.replied(i, c)
 		}
 	}
-	w.arm(i, c, false)
-}
-
-// arm asks for EPOLLOUT, or no longer.
-func (w *worker) arm(i int32, c *conn, on bool) {
-	if c.armed == on {
-		return
+	if err := w.arm(int(c.fd), i, &c.armed, c.sent < c.wanted); err != nil {
+		w.fail(i, c, err)
 	}
-	interest := uint32(unix.EPOLLIN)
-	if on {
-		interest |= unix.EPOLLOUT
-	}
-	if err := w.poller.Modify(int(c.fd), i, interest); err != nil {
-		w.fail(i, c, fmt.Errorf("watching: %w", err))
-		return
-	}
-	c.armed = on
 }
 
 func (w *worker) serve(i int32, events uint32) {

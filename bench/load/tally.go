@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -76,12 +75,7 @@ func openTally(addr netip.AddrPort) (fd int, err error) {
 	if n := binary.LittleEndian.Uint32(hello[:]); n != TallyHello {
 		return -1, fmt.Errorf("it began with %d", n)
 	}
-	raw, err := conn.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	controlled := raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) })
-	return fd, errors.Join(controlled, err)
+	return sock.Dup(conn.(*net.TCPConn))
 }
 
 // read takes what the tally says as replies to messages of w's.

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -84,12 +83,8 @@ func (c *Counter) listen() error {
 	if err != nil {
 		return err
 	}
-	raw, err := l.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return err
-	}
-	controlled := raw.Control(func(own uintptr) { c.listener, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) })
-	return errors.Join(controlled, err)
+	c.listener, err = sock.Dup(l.(*net.TCPListener))
+	return err
 }
 
 // Addr is where it serves.

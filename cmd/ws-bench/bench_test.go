@@ -167,46 +167,72 @@ func TestTheGatewayIsMeasured(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer remove()
-	t.Run("round trips", func(t *testing.T) {
-		_, figures := summaries(t, "roundtrip", "--gateway", path, "--rounds", "1", "--conns", "20", "--warmup", "20ms", "--duration", "200ms",
-			"--gateway-arg=--callback-concurrency=8", "--loops", "1")
-		above(t, figures[0], "round trips", "gateway CPU, a million", "app CPU, a million (not the gateway's)", "latency p99")
-	})
-	measureFlows(t, path)
-	t.Run("idle connections", func(t *testing.T) {
-		for _, server := range []string{"gateway", "gateway+callback"} {
-			_, figures := summaries(t, "idle", "--gateway", path, "--server", server, "--rounds", "1", "--conns", "300", "--cookie", "200", "--settle", "20ms")
-			if each := figures[0]["descriptors, each"]; each < 1 || each > 1.2 { // the app's connections are among them
-				t.Errorf("%s: %v descriptors for each connection", server, each)
+	quick := []string{"--warmup", "20ms", "--duration", "200ms"}
+	for _, c := range []struct {
+		args  []string
+		cases int
+		above string // figures of each case that must be above 0, separated by semicolons
+		also  func(t *testing.T, all []report.Summary, figures []map[string]float64)
+	}{
+		{append([]string{"roundtrip", "--conns", "20", "--gateway-arg=--callback-concurrency=8", "--loops", "1", "--reply", "send,answer"}, quick...), 2,
+			"round trips; gateway CPU, a million; app CPU, a million (not the gateway's); latency p99", nil},
+		{append([]string{"stuck", "--conns", "20", "--rate", "400", "--hang", "5", "--hang-for", "200ms"}, quick...), 1,
+			"round trips; latency p99; callbacks in flight at the end", nil},
+		{append([]string{"ingest", "--conns", "20", "--batch", "1,10", "--concurrency", "4"}, quick...), 2,
+			"events; gateway CPU, a million; gateway CPU of reading alone, a million; events in a POST; latency p50", ingested},
+		{append([]string{"push", "--conns", "20", "--per", "5", "--callers", "3"}, quick...), 3,
+			"calls; deliveries; gateway CPU, a million calls; gateway CPU, a million deliveries; answer p50; latency p50",
+			func(t *testing.T, _ []report.Summary, figures []map[string]float64) {
+				above(t, figures[2], "to the last p50")
+			}},
+		{append([]string{"push", "--conns", "20", "--to", "conn", "--rate", "500"}, quick...), 1, "calls; deliveries; answer p99; latency p99", nil},
+		{[]string{"fanout", "--targets", "200,300", "--calls", "2"}, 2,
+			"300 targets: to the last, median; 300 targets: gateway CPU, a million deliveries; 300 targets: pong meanwhile, max; " +
+				"300 targets: idle server's echo, max; 200 targets: to the last, median; without calls: pong, max", nil},
+		{[]string{"idle", "--server", "gateway,gateway+callback", "--conns", "300", "--cookie", "200", "--settle", "20ms"}, 2, "handshakes",
+			func(t *testing.T, all []report.Summary, figures []map[string]float64) {
+				for i, f := range figures {
+					if each := f["descriptors, each"]; each < 1 || each > 1.2 { // the app's connections are among them
+						t.Errorf("%s: %v descriptors for each connection", all[i].Case, each)
+					}
+				}
+			}},
+		{[]string{"abuse", "--quick", "--only", "pings,noise", "--good", "20", "--rate", "100"}, 3,
+			"replies to good clients; latency p99; gateway resident, at the end; gateway descriptors, at the end",
+			func(t *testing.T, all []report.Summary, figures []map[string]float64) {
+				for i, f := range figures {
+					if after := i == 2; f["replies wrong or lost, good connections broken"] != 0 || (f["abusing connections"] == 0) != after || (all[i].Case == "after") != after {
+						t.Errorf("%s: %v", all[i].Case, f)
+					}
+				}
+			}},
+		{[]string{"storm", "--conns", "200", "--good", "10", "--rate", "200", "--spread", "0s"}, 2,
+			"until all are back; handshakes; gateway CPU, storm; until the app knows of all; others' latency p99, storm; gateway resident, highest",
+			func(t *testing.T, all []report.Summary, _ []map[string]float64) {
+				if !strings.Contains(all[0].Case, "reset") || !strings.Contains(all[1].Case, "closed") {
+					t.Errorf("got %+v", all)
+				}
+			}},
+		{[]string{"soak", "--duration", "1s", "--conns", "20", "--rate", "100", "--churners", "10", "--churn", "50", "--pushed", "10", "--push", "20"}, 1,
+			"round trips; connections opened by churn; messages pushed; resident, at the end; goroutines, at the end", nil},
+	} {
+		t.Run(c.args[0], func(t *testing.T) {
+			args := append([]string{c.args[0], "--gateway", path}, c.args[1:]...)
+			if c.args[0] != "abuse" {
+				args = append(args, "--rounds", "1")
 			}
-		}
-	})
-	t.Run("abuse", func(t *testing.T) {
-		all, figures := summaries(t, "abuse", "--quick", "--gateway", path, "--only", "pings,noise", "--good", "20", "--rate", "100")
-		if len(all) != 3 || all[2].Case != "after" {
-			t.Fatalf("%d rows", len(all))
-		}
-		for i, f := range figures[:2] {
-			above(t, f, "replies to good clients", "latency p99", "gateway resident, at the end", "gateway descriptors, at the end")
-			if f["replies wrong or lost, good connections broken"] != 0 || f["abusing connections"] == 0 {
-				t.Errorf("%s: %v", all[i].Case, f)
+			all, figures := summaries(t, args...)
+			if len(all) != c.cases {
+				t.Fatalf("%d cases, not %d", len(all), c.cases)
 			}
-		}
-	})
-	t.Run("a storm", func(t *testing.T) {
-		all, figures := summaries(t, "storm", "--gateway", path, "--rounds", "1", "--conns", "200", "--good", "10", "--rate", "200", "--spread", "0s")
-		if len(all) != 2 || !strings.Contains(all[0].Case, "reset") || !strings.Contains(all[1].Case, "closed") {
-			t.Fatalf("got %+v", all)
-		}
-		for _, f := range figures {
-			above(t, f, "until all are back", "handshakes", "gateway CPU, storm", "until the app knows of all", "others' latency p99, storm", "gateway resident, highest")
-		}
-	})
-	t.Run("a soak", func(t *testing.T) {
-		_, figures := summaries(t, "soak", "--gateway", path, "--duration", "1s", "--conns", "20", "--rate", "100", "--churners", "10", "--churn", "50",
-			"--pushed", "10", "--push", "20")
-		above(t, figures[0], "round trips", "connections opened by churn", "messages pushed", "resident, at the end", "goroutines, at the end")
-	})
+			for _, f := range figures {
+				above(t, f, strings.Split(c.above, "; ")...)
+			}
+			if c.also != nil {
+				c.also(t, all, figures)
+			}
+		})
+	}
 	t.Run("promised ratios", func(t *testing.T) {
 		// Of so few connections in so short a time the verdict says nothing.
 		code, lines, table := bench(t, "check", "--gateway", path, "--rounds", "1", "--conns", "300", "--window", "300ms", "--json", "-")
@@ -228,6 +254,19 @@ func TestTheGatewayIsMeasured(t *testing.T) {
 	remove()
 	if _, err := os.Stat(filepath.Dir(path)); !os.IsNotExist(err) {
 		t.Errorf("the built binary is still there: %v", err)
+	}
+}
+
+func ingested(t *testing.T, all []report.Summary, figures []map[string]float64) {
+	if !strings.HasSuffix(all[1].Case, "16 deep, batches of 10") {
+		t.Errorf("got %+v", all)
+	}
+	above(t, figures[0], "bare fasthttp client CPU, a million", "gateway CPU, of a bare client's")
+	if same := figures[0]["bytes of a POST, of a bare client's"]; same < 0.9 || same > 1.1 {
+		t.Errorf("the gateway's POST has %v times the bytes of the bare client's", same)
+	}
+	if figures[0]["events in a POST"] != 1 || figures[1]["events in a POST"] <= 1 {
+		t.Errorf("events in a POST: %v and %v", figures[0]["events in a POST"], figures[1]["events in a POST"])
 	}
 }
 
