@@ -67,7 +67,7 @@ func (cfg Compare) With(peers []Peer) []Comparison {
 		m := must(load.Bare(load.Binary, cfg.Size)) // Possible has made one like it
 		for _, conns := range cfg.Conns {
 			work("echo, "+cfg.describe(conns), []string{"server CPU, a million", "messages", "latency p99"}, conns, false,
-				func(s *stage, start starter, conns int) { s.echo(start(s), conns, cfg.Traffic, m, 0) })
+				func(s *stage, start starter, conns int) { s.echo(start(s), conns, cfg.Traffic, m) })
 		}
 	}
 	if slices.Contains(cfg.Work, "idle") {
@@ -89,10 +89,6 @@ func (cfg Compare) comparison(c Comparison, peers []Peer, conns int, broadcast b
 		fits := min(conns, mostFor(max(1, p.Descriptors)))
 		c.Cases = append(c.Cases, Case{Scenario: "compare", Name: c.Name + ": " + p.Name, round: func(s *stage) {
 			do(s, func(s *stage) *child.Process { return s.peer(p, cfg.Procs, broadcast) }, fits)
-			// Goals are for the gateway, and for runs of a kind of their own.
-			for i := range s.figures {
-				s.figures[i].Goal = 0
-			}
 			if fits < conns {
 				s.note("%s had only %s connections: it needs %d descriptors for each", p.Name, count(fits), p.Descriptors)
 			}

@@ -27,7 +27,7 @@ func (e Echo) Cases(o Options) (cases []Case, err error) {
 	}
 	for _, conns := range e.Conns {
 		cases = append(cases, Case{Scenario: "echo", Name: e.describe(conns) + suffix, round: func(s *stage) {
-			s.echo(s.echoServer(loops), conns, e.Traffic, m, echoGoal(conns, e.Traffic))
+			s.echo(s.echoServer(loops), conns, e.Traffic, m)
 		}})
 	}
 	return cases, nil
@@ -43,23 +43,8 @@ func firstOf(errs ...error) error {
 	return nil
 }
 
-// echoGoal is for a million echoes of 64 bytes: 1.05 times what uWebSockets needed
-// on another machine.
-func echoGoal(conns int, t Traffic) float64 {
-	switch {
-	case t.Size != 64 || t.Active != 0 || t.Rate != 0:
-		return 0
-	case conns == 1_000:
-		return 12.7
-	case conns == 10_000:
-		return 16.1
-	default:
-		return 0
-	}
-}
-
-// echo measures any server that echoes; goal is for its CPU.
-func (s *stage) echo(server *child.Process, conns int, t Traffic, m *load.Message, goal float64) {
+// echo measures any server that echoes.
+func (s *stage) echo(server *child.Process, conns int, t Traffic, m *load.Message) {
 	c := s.connect(load.Config{Target: server.Addr()}, conns)
 	r, used := s.traffic(c, t, m, server)
 	if r.Messages == 0 {
@@ -67,7 +52,7 @@ func (s *stage) echo(server *child.Process, conns int, t Traffic, m *load.Messag
 		return
 	}
 	s.add("messages", "1/s", r.Rate())
-	s.addWithGoal("server CPU, a million", "s", used[0].perMillion(r.Messages), goal)
+	s.add("server CPU, a million", "s", used[0].perMillion(r.Messages))
 	s.addServer("server", used[0], r)
 	s.addTraffic(r)
 }

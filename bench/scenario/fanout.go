@@ -160,19 +160,6 @@ func (f fanout) push(s *stage, c *load.Client, gateway *child.Process, calls loa
 	return r
 }
 
-// goals are for one call naming 10,000 users: seconds for a million deliveries,
-// milliseconds to the last.
-func (f fanout) goals(n int) (cpu, last float64) {
-	if f.to != "users" || n != 10_000 || f.message.Size() != 64 {
-		return 0, 0
-	}
-	return 16, 150
-}
-
-// longestDelay is a goal, in milliseconds, for the delay of others beyond what the
-// machine does to an idle server.
-const longestDelay = 5
-
 func (f fanout) figures(s *stage, quiet delays, all []spread) {
 	curves := []report.Curve{
 		{Name: "to the last", Unit: "ms"}, {Name: "gateway CPU, a million deliveries", Unit: "s"},
@@ -181,16 +168,15 @@ func (f fanout) figures(s *stage, quiet delays, all []spread) {
 	limited := load.Result{}
 	for _, one := range all {
 		n := count(one.targets) + " targets: "
-		cpuGoal, lastGoal := f.goals(one.targets)
 		last, each := milliseconds(one.alone.Last), one.used.perMillion(one.alone.Messages)
 		pong, idle := one.delay.pong.Percentile(100), one.delay.idle.Percentile(100)
-		s.addWithGoal(n+"to the last, median", "ms", last(50), lastGoal)
+		s.add(n+"to the last, median", "ms", last(50))
 		s.add(n+"to the last, max", "ms", last(100))
-		s.addWithGoal(n+"gateway CPU, a million deliveries", "s", each, cpuGoal)
+		s.add(n+"gateway CPU, a million deliveries", "s", each)
 		s.add(n+"pong meanwhile p99", "ms", one.delay.pong.Percentile(99))
 		s.add(n+"pong meanwhile, max", "ms", pong)
 		s.add(n+"idle server's echo, max", "ms", idle)
-		s.addWithGoal(n+"pong later than that", "ms", max(0, pong-idle), longestDelay)
+		s.add(n+"pong later than that", "ms", max(0, pong-idle))
 		for i, y := range []float64{last(50), each, pong, idle} {
 			curves[i].Axis = report.Connections
 			curves[i].Points = append(curves[i].Points, [2]float64{float64(one.targets), y})

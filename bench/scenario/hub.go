@@ -38,19 +38,14 @@ func (s *stage) hub(sessions int) {
 	})
 }
 
-// hubFigures has goals beside figures for a million sessions.
 func (s *stage) hubFigures(r hubsim.Result) {
-	var tick, worst, collection float64
-	if r.Sessions == 1_000_000 {
-		tick, worst, collection = 1, 10, 60
-	}
 	s.add("heap, each: hub", "B", r.HubBytes)
 	s.add("heap, each: hub and netpoll's Conn", "B", r.HeapBytes)
-	s.addWithGoal("resident, each", "B", r.ResidentBytes, 300)
-	s.addWithGoal("wheel tick, median", "ms", r.TickMs, tick)
-	s.addWithGoal("wheel tick, worst", "ms", r.WorstTickMs, worst)
+	s.add("resident, each", "B", r.ResidentBytes)
+	s.add("wheel tick, median", "ms", r.TickMs)
+	s.add("wheel tick, worst", "ms", r.WorstTickMs)
 	s.add("slice of a tick, worst", "ms", r.WorstSliceMs)
-	s.addWithGoal("full collection, CPU", "ms", r.CollectionMs, collection)
+	s.add("full collection, CPU", "ms", r.CollectionMs)
 	s.add("targets of a send to one user", "µs", r.ResolveOneUs)
 	s.add(fmt.Sprintf("targets of a send to %s users", count(r.Many)), "ms", r.ResolveManyMs)
 	s.add("list of all", "s", r.ListSeconds)

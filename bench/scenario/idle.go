@@ -119,25 +119,15 @@ func (i idle) start(s *stage) (server *child.Process, told func(conns int)) {
 
 func (i idle) figures(o *outcome, conns int, took, cpu time.Duration, before, after held) {
 	each := func(before, after uint64) float64 { return (float64(after) - float64(before)) / float64(conns) }
-	memoryGoal, cpuGoal := 300.0, 0.05
-	switch {
-	case i.server == idleNetpoll, i.cookie > 200:
-		memoryGoal = 0
-	case i.cookie > 0:
-		memoryGoal = 550
-	}
-	if i.server == idleCallback || i.server == idleJournal {
-		cpuGoal = 0.08
-	}
 	m, n := before.Memory, after.Memory
-	o.addWithGoal("resident, each", "B", each(m.Resident, n.Resident), memoryGoal)
+	o.add("resident, each", "B", each(m.Resident, n.Resident))
 	o.add("resident as PSS, each", "B", each(m.Proportional, n.Proportional))
 	o.add("resident as VmRSS, each", "B", each(m.VmRSS, n.VmRSS))
 	o.add("resident, whole server", "MiB", mebi(n.Resident))
 	o.add("resident, highest", "MiB", mebi(n.Peak))
-	o.addWithGoal("descriptors, each", "", float64(after.Descriptors-before.Descriptors)/float64(conns), 1)
+	o.add("descriptors, each", "", float64(after.Descriptors-before.Descriptors)/float64(conns))
 	o.add("handshakes", "1/s", float64(conns)/took.Seconds())
-	o.addWithGoal("server CPU, 1,000 handshakes", "s", cpu.Seconds()/float64(conns)*1e3, cpuGoal)
+	o.add("server CPU, 1,000 handshakes", "s", cpu.Seconds()/float64(conns)*1e3)
 	o.add("kernel slab, each (both ends)", "B", each(before.kernel.Slab, after.kernel.Slab))
 	o.add("kernel socket buffers, each (both ends)", "B", each(before.kernel.SocketPages, after.kernel.SocketPages))
 }

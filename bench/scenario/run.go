@@ -62,11 +62,8 @@ type outcome struct {
 	broken  invariants
 }
 
-func (o *outcome) add(name, unit string, value float64) { o.addWithGoal(name, unit, value, 0) }
-
-// addWithGoal adds a figure that should be at most goal; 0 is no goal.
-func (o *outcome) addWithGoal(name, unit string, value, goal float64) {
-	o.figures = append(o.figures, report.Figure{Name: name, Unit: unit, Value: value, Goal: goal})
+func (o *outcome) add(name, unit string, value float64) {
+	o.figures = append(o.figures, report.Figure{Name: name, Unit: unit, Value: value})
 }
 
 // percentiles adds figures named after each of the percentiles, in milliseconds.
@@ -85,6 +82,9 @@ func (o *outcome) note(format string, args ...any) {
 }
 
 func (o *outcome) row(scenario, name string, round int, h report.Host) report.Round {
+	for i := range o.figures {
+		o.figures[i].Goal = goal(scenario, name, o.figures[i].Name)
+	}
 	return report.Round{
 		Record: "round", Scenario: scenario, Case: name, Round: round, Host: h,
 		Figures: o.figures, Curves: o.curves, Notes: o.notes, Broken: o.broken,
