@@ -1,24 +1,24 @@
-// The gateway's management API, as the page uses it.
+// The parts of the management API that the page uses.
 
-const tokenKey = "ws-gateway admin token"; // in sessionStorage: this tab's, gone with it
+const tokenKey = "ws-gateway admin token"; // in sessionStorage, which ends with the tab
 
 export const hasToken = () => sessionStorage.getItem(tokenKey) !== null;
 export const setToken = (token) => sessionStorage.setItem(tokenKey, token);
 export const forgetToken = () => sessionStorage.removeItem(tokenKey);
 
-// Refused is thrown where the gateway wants another token than it was given.
-export class Refused extends Error {}
+// TokenError is thrown if the gateway wants a token, or another one.
+export class TokenError extends Error {}
 
-// Unwilling is thrown where it answers with another error status.
-export class Unwilling extends Error {}
+// StatusError is thrown if it answers with any other error status.
+export class StatusError extends Error {}
 
-// request returns the response to a request that the gateway has let through.
+// request returns the gateway's response unless it is an error status.
 export async function request(path, options = {}) {
   const headers = {};
   if (hasToken()) headers.Authorization = `Bearer ${sessionStorage.getItem(tokenKey)}`;
   const response = await fetch(path, { ...options, headers, cache: "no-store", redirect: "error" });
-  if (response.status === 401) throw new Refused("The gateway does not take this token.");
-  if (!response.ok) throw new Unwilling(await reason(response));
+  if (response.status === 401) throw new TokenError("The gateway does not take this token.");
+  if (!response.ok) throw new StatusError(await reason(response));
   return response;
 }
 
@@ -31,8 +31,8 @@ async function reason(response) {
   }
 }
 
-// call returns the answer of a route that speaks JSON; body, if there is one, is
-// JSON text. An error names the code that the API gave.
+// call returns the answer of a route that speaks JSON; body, if any, is JSON text. An error
+// names the API's code.
 export async function call(path, body, signal) {
   const response = await request(path, { method: body === undefined ? "GET" : "POST", body, signal });
   const answer = await response.json();
@@ -66,7 +66,7 @@ export async function get(id) {
   }
 }
 
-// send takes the payload as the text that it is: JSON goes out byte for byte.
+// send takes the payload as text: JSON is sent byte for byte.
 export async function send(target, text, asJSON) {
   const rest = JSON.stringify({ ...target, report: true, ...(asJSON ? {} : { encoding: "text" }) }).slice(1);
   return (await call("/tapr/ws/conn/send", `{"payload":${asJSON ? text : JSON.stringify(text)},${rest}`)).data;

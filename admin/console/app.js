@@ -1,13 +1,13 @@
-// What is known of the app: whether it takes its events, and the last that it did not.
+// What is known about the app: whether it takes its events, and which last ones it did not.
 
 import { $, element, setText } from "./dom.js";
 import { clock, date, number, seconds, span } from "./format.js";
 import { sum } from "./metrics.js";
 
-const answered = ["delivered", "rejected", "unavailable"]; // outcomes with which an app has spoken
+const answered = ["delivered", "rejected", "unavailable"]; // outcomes that an answer of the app has
 
-// judge says how the app is: its state, a word for it, a headline where something is
-// wrong, and the whole in two sentences.
+// judge returns the app's state, a word for it, a headline if something is wrong, and two
+// sentences that tell all of it.
 export function judge(status, families) {
   if (!status.app) {
     return { state: "unknown", word: "None", text: "None: this gateway only pushes", detail: "Started with --no-callback.", failures: [] };
@@ -19,7 +19,7 @@ export function judge(status, families) {
   return { ...condition(status, families), detail: `Expected at ${url}. Outages: ${number(outages)}. ${waits}`, failures };
 }
 
-// troubles are the kinds of trouble, in a word for the tile and one for the header.
+// troubles are the kinds of trouble, each with a word for the tile and one for the header.
 const troubles = {
   unreachable: ["Down", "down"],
   silent: ["Silent", "does not answer"],
@@ -40,7 +40,7 @@ function condition({ app: { down, since, trouble }, time }, families) {
   return heard ? { state: "good", word: "Up", text: "Up, no outage since the start" } : { state: "unknown", word: "Not called yet", text: "Not called yet" };
 }
 
-// sentence gives words that came in one the look of one.
+// sentence begins a text with a capital and ends it with a full stop.
 const sentence = (s) => (s ? `${s[0].toUpperCase()}${s.slice(1)}.`.replace(/\.\.$/, ".") : "");
 
 // showApp fills the app's card.

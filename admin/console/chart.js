@@ -1,4 +1,4 @@
-// Line charts over the last minutes, drawn by hand.
+// Line charts of the last minutes.
 
 import { element, setText } from "./dom.js";
 
@@ -12,15 +12,15 @@ function shape(name, attributes) {
   return e;
 }
 
-// niceCeiling is the least of 1, 2, 5 times a power of ten that is not below top.
+// niceCeiling is the smallest number not below top that is 1, 2 or 5 times a power of ten.
 function niceCeiling(top) {
   if (!(top > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(top));
   return [1, 2, 5, 10].map((n) => n * power).find((n) => n >= top * 0.999);
 }
 
-// Chart shows up to three series of numbers; what is NaN or undefined is a gap.
-// For those who do not see it, the caption says the newest values.
+// Chart shows up to three series of numbers; NaN and undefined are gaps. For screen readers
+// the caption has the newest values.
 export class Chart {
   constructor(title, names, format, length, period) {
     this.format = format;

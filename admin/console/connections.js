@@ -1,4 +1,4 @@
-// The list of connections: search, pages, and what can be done to one.
+// The list of connections: search, pages, and what one can do to a connection.
 
 import * as api from "./api.js";
 import { $, ask, element, say } from "./dom.js";
@@ -8,13 +8,13 @@ import { keys, rove } from "./rove.js";
 const limit = 50;
 let query = {};
 let from; // cursor of the page that is shown
-let next; // cursor of the page behind it
-let shown = 0; // pages
-let taken; // what had opened and closed when the page was made
-let turnover; // asks for that
+let next; // cursor of the page after it
+let shown = 0; // pages, up to this one
+let taken; // the counts of opened and closed connections when the page was made
+let turnover; // returns these counts
 let actions; // what a row's buttons do
 
-// build wires the section; choose names what to send to, watch whom to follow, and
+// build wires the section. choose gets the connection to send to, watch the one to follow;
 // turn resolves to how many connections have opened and closed since the start.
 export function build({ choose, watch, turn }) {
   [actions, turnover] = [{ choose, watch }, turn];
@@ -33,7 +33,7 @@ export function build({ choose, watch, turn }) {
 // refresh shows the first page.
 export const refresh = () => load(undefined, 1);
 
-// age says what has changed since the page was made, now being turnover's answer.
+// age shows what has changed since the page was made; now is turnover's answer.
 export function age(now) {
   let text = "";
   if (taken && now.started !== taken.started) text = "The gateway was started anew since: none of these connections is left.";
@@ -62,7 +62,7 @@ async function load(cursor, page) {
   } catch (e) {
     say($("list-status"), e.message, true);
   }
-  if (!next && document.activeElement === $("next")) $("first").focus(); // a disabled button loses it
+  if (!next && document.activeElement === $("next")) $("first").focus(); // a disabled button loses the focus
   $("next").disabled = !next;
   $("close-user").hidden = query.user === undefined;
 }
@@ -96,7 +96,7 @@ function row(c) {
   return tr;
 }
 
-// remove takes a row out and moves the focus to the same button of the next one.
+// remove removes a row and moves the focus to the same button in the next row.
 function remove(tr) {
   const beside = tr.nextElementSibling ?? tr.previousElementSibling;
   tr.remove();

@@ -15,7 +15,7 @@ export function seconds(s) {
   return `${short.format(s)} s`;
 }
 
-// span is a length of time, in the two units that say most.
+// span is a length of time in its two largest units.
 export function span(ms) {
   const s = Math.max(0, Math.round(ms / 1000));
   if (s < 60) return `${s} s`;

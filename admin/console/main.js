@@ -1,4 +1,4 @@
-// The console: what is shown, and when it is brought up to date.
+// The console: what it shows, and when it updates that.
 
 import * as api from "./api.js";
 import * as connections from "./connections.js";
@@ -14,14 +14,14 @@ let timer;
 let busy = false;
 let failures = 0;
 let open = false;
-let answered; // when the gateway last did, ms
+let answered; // when the gateway last answered, ms
 
 function showState(state, text) {
   $("state").dataset.state = state;
   setText($("state"), text);
 }
 
-// update asks the gateway once and again later. A hidden page asks nothing.
+// update asks the gateway now and then again later. A hidden page asks nothing.
 async function update() {
   clearTimeout(timer);
   if (busy || document.hidden) return;
@@ -36,9 +36,9 @@ async function update() {
     if (open) connections.age(overview.latest());
     else show();
   } catch (e) {
-    if (e instanceof api.Refused) return demand();
+    if (e instanceof api.TokenError) return demand();
     failures++;
-    const what = e instanceof api.Unwilling ? e.message : "No answer from the gateway";
+    const what = e instanceof api.StatusError ? e.message : "No answer from the gateway";
     $("console").classList.add("stale");
     showState("bad", answered ? `${what}; what you see is of ${clock(answered)}` : what);
   } finally {
@@ -54,7 +54,7 @@ function show() {
   connections.refresh();
 }
 
-// demand asks for the token; the one that was not taken is forgotten.
+// demand asks for the token and forgets the one that was refused.
 function demand() {
   say($("token-error"), api.hasToken() ? "The gateway does not take this token." : "", true);
   api.forgetToken();
@@ -80,7 +80,7 @@ $("config-box").ontoggle = async () => {
   }
 };
 document.addEventListener("visibilitychange", update);
-// Enter that is held down would confirm one dialog after the other.
+// If Enter is held down it must not confirm one dialog after the other.
 document.addEventListener("keydown", (event) => {
   if (event.repeat && event.key === "Enter" && event.target.matches("button, dialog *")) event.preventDefault();
 }, { capture: true });

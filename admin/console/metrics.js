@@ -1,5 +1,5 @@
-// The Prometheus text format, as far as the gateway writes it, and what can be
-// read from two scrapes.
+// Reads the part of the Prometheus text format that the gateway writes, and compares two
+// scrapes.
 
 const line = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
 const label = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
@@ -20,8 +20,8 @@ export function parse(text, prefix = "ws_gateway_") {
   return families;
 }
 
-// sum adds up a family's values, those that have the labels wanted; undefined
-// where there is no such family.
+// sum adds up those of a family's values that have the wanted labels. It is undefined if
+// there is no such family.
 export function sum(families, name, want = {}) {
   const rows = families.get(name);
   if (!rows) return undefined;
@@ -32,8 +32,8 @@ export function sum(families, name, want = {}) {
   return total;
 }
 
-// rate is a counter's growth a second between two scrapes; NaN where the gateway
-// was started anew between them.
+// rate is a counter's growth per second between two scrapes; NaN if the gateway restarted
+// between them.
 export function rate(before, now, name, want) {
   const from = sum(before.families, name, want);
   const to = sum(now.families, name, want);
@@ -50,8 +50,8 @@ function buckets(families, name) {
   return byBound;
 }
 
-// quantile estimates one of what a histogram has counted between two scrapes, NaN
-// where that is nothing.
+// quantile estimates a quantile of what a histogram counted between two scrapes; NaN if it
+// counted nothing.
 export function quantile(q, before, now, name) {
   const from = buckets(before.families, name);
   const to = [...buckets(now.families, name)].sort(([a], [b]) => a - b)

@@ -9,8 +9,8 @@ import { parse, quantile, rate, sum } from "./metrics.js";
 
 const period = 2; // seconds
 const kept = 150; // points: 5 minutes
-const window = 5; // scrapes over which a quantile is taken
-const patience = 10_000; // ms for an answer
+const quantileOver = 5; // scrapes
+const timeout = 10_000; // ms for an answer
 
 const tiles = {};
 const charts = {};
@@ -33,26 +33,26 @@ export function build() {
   chart("loops", "Event loop turn", ["p50", "p99"], seconds);
 }
 
-// refresh scrapes once, shows what it says and returns how gateway and app are; it
-// throws as api does.
+// refresh scrapes once, shows the figures and returns the state of gateway and app. It
+// throws what api throws.
 export async function refresh() {
-  const signal = AbortSignal.timeout(patience);
+  const signal = AbortSignal.timeout(timeout);
   const [text, status] = await Promise.all([api.metrics(signal), api.status(signal)]);
   const now = { at: performance.now(), families: parse(text), started: status.started };
   if (scrapes.at(-1)?.started !== now.started) scrapes.length = 0;
   scrapes.push(now);
-  if (scrapes.length > window + 1) scrapes.shift();
+  if (scrapes.length > quantileOver + 1) scrapes.shift();
   plot(now);
   return showStatus(status);
 }
 
-// turnover is how many connections have opened and closed since the gateway's start.
+// turnover returns how many connections have opened and closed since the gateway's start.
 export async function turnover() {
   const [text, status] = await Promise.all([api.metrics(), api.status()]);
   return counted(parse(text), status);
 }
 
-// latest is turnover as the last refresh saw it.
+// latest is turnover at the last refresh.
 export const latest = () => counted(scrapes.at(-1).families, scrapes.at(-1));
 
 const counted = (families, { started }) => ({ started, opened: sum(families, "upgraded_total"), closed: sum(families, "closed_total") });

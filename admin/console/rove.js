@@ -1,9 +1,9 @@
-// A table of buttons that is one stop for the Tab key: of all its buttons one can be
-// reached with it, arrow keys move on from there.
+// A table of buttons with a roving tabindex: the Tab key reaches one of them, and arrow keys
+// move on from there.
 
 const buttons = (within) => [...within.querySelectorAll("button")];
 
-// rove makes current, or else the first button, the one that Tab reaches.
+// rove makes current the button that Tab reaches, or the first button if there is none.
 export function rove(body, current) {
   const all = buttons(body);
   for (const b of all) b.tabIndex = -1;
@@ -11,7 +11,7 @@ export function rove(body, current) {
   if (one) one.tabIndex = 0;
 }
 
-// keys listens to the arrow keys in body, whose rows have the same buttons each.
+// keys listens to the arrow keys in body. Each of its rows has the same buttons.
 export function keys(body) {
   body.addEventListener("focusin", (event) => {
     if (event.target.matches("button")) rove(body, event.target);

@@ -1,5 +1,5 @@
-// The live tail: a stream of JSON lines, read with fetch because an EventSource
-// cannot send a token.
+// The live tail: a stream of JSON lines. It is read with fetch, because an EventSource cannot
+// send a token.
 
 import * as api from "./api.js";
 import { $, element, say, setText } from "./dom.js";
@@ -69,7 +69,7 @@ async function follow() {
   }
 }
 
-// batches yields the lines that arrived together, parsed.
+// batches yields the parsed lines of what arrived together.
 async function* batches(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -82,8 +82,8 @@ async function* batches(body) {
   }
 }
 
-// event parses a line. Data that is JSON is kept as it stands in the line, where it
-// is the last member: a number may have more digits than parsing it leaves.
+// event parses a line. JSON data is kept as it stands in the line, where it is the last
+// member: parsing would drop digits of long numbers.
 function event(line) {
   const e = JSON.parse(line);
   if ("data" in e && !e.encoding) e.data = line.slice(line.indexOf(member) + member.length, -1);
@@ -117,8 +117,8 @@ function item(e) {
   return li;
 }
 
-// count says in one line what the list holds; it is announced no more often than
-// it changes in kind.
+// count says in one line how many events the list has. Screen readers announce it only if it
+// changes in kind.
 function count() {
   $("tail-toggle").title = `${number(seen)} events, ${number(dropped)} left out`;
   say($("tail-status"), dropped ? "Watching; more happens than the rate lets through" : "Watching");
