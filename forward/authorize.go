@@ -8,6 +8,10 @@ type Answer struct {
 	User    string  // of the header X-Ws-User
 	HasUser bool    // that header is there
 
+	// Groups that the connection is to join and to leave, as hub.Hub.Regroup takes
+	// them.
+	Join, Leave []string
+
 	// The first 4 KiB of the body, valid until done returns.
 	Body        []byte
 	ContentType string

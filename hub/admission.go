@@ -99,6 +99,9 @@ func (h *Hub) exit(ls *loopState, id netpoll.ID) {
 	ls.deadlines.Clear(slot)
 	ls.paused.Clear(slot)
 	ls.pings.Clear(slot)
+	if s.Groups != 0 {
+		ls.grouping.left(ByClose, ls.groups, ls.groups.LeaveAll(slot))
+	}
 	h.directory.Leave(id, s)
 	ls.heads.Add(-int64(s.Kept()))
 	s.Release()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 
+	"ws-gateway/hub/groups"
 	"ws-gateway/netpoll"
 )
 
@@ -31,13 +32,12 @@ const (
 // command is a send or a close on its way to the loops.
 type command struct {
 	aim
-	cost  int // of do, beside the look at the slot
+	cost  int32        // of do, beside the look at the slot
+	left  atomic.Int32 // loops that are not through
 	do    func(ls *loopState, c *netpoll.Conn, r *Report)
 	each  func(Report) // is given the report of each loop; may be nil
 	tally *tally       // nil if nobody waits
 	done  Releaser     // released once, when the last loop is through; may be nil
-
-	left atomic.Int32 // loops that are not through
 }
 
 // tally adds up the loops' reports for the caller, who waits for them.
@@ -64,10 +64,10 @@ func (h *Hub) dispatch(ctx context.Context, cmd *command) (err error) {
 	}
 	for i, ls := range h.loops {
 		t := &loopTask{command: cmd, ls: ls}
-		if !cmd.all {
+		if cmd.ids != nil {
 			t.ids = cmd.ids[i]
 		}
-		if !cmd.all && len(t.ids) == 0 {
+		if !cmd.concerns(i) {
 			t.finish()
 		} else if failed := ls.loop.PostContext(ctx, t.run); failed != nil {
 			t.finish()
@@ -96,9 +96,10 @@ type loopTask struct {
 	*command
 	ls       *loopState
 	ids      []netpoll.ID // that are left
-	slot     uint32       // instead of ids, if the command is for all
-	report   Report
+	walk     *groups.Walk // instead of ids, if the command is for groups; nil at first
+	slot     uint32       // instead of ids, if it is for all
 	finished bool
+	report   Report
 }
 
 // run does a slice on the loop. After more than a little work it asks for another
@@ -116,7 +117,7 @@ func (t *loopTask) run(l *netpoll.Loop) (more bool) {
 			return spent > lightWork
 		}
 		if c != nil {
-			spent += t.cost
+			spent += int(t.cost)
 			t.do(t.ls, c, &t.report)
 		}
 	}
@@ -136,6 +137,9 @@ func (t *loopTask) next(l *netpoll.Loop) (c *netpoll.Conn, ok bool) {
 			return nil, true
 		}
 		return c, true
+	}
+	if t.groups != nil {
+		return t.nextMember(l)
 	}
 	if len(t.ids) == 0 {
 		return nil, false

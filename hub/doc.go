@@ -7,14 +7,15 @@
 //	loop ──Tick─────▶ wheel: ping timeout, server ping
 //
 //	API ──Send, Close──▶ targets ──one task for each loop──▶ connections
+//	API ──Join, Leave──▶ targets ──one task for each loop──▶ memberships of groups
 //	API ──List, Get────▶ directory                       (caller's goroutine)
 //	API ──Tap──────────▶ what the loops show it, as far as it has room
 //
-// A session, its place in the loop's slab and the loop's wheels belong to the
-// loop's goroutine. What all loops share is the directory (user name → sessions)
+// A session, its place in the loop's slab, its memberships of groups and the loop's
+// wheels belong to the loop's goroutine. What all loops share is the directory (user name → sessions)
 // and the counts of connections by address: both are striped, and a lock is held
 // for a bounded piece of map work only.
 //
-// hub/directory and hub/wheel are the parts that know no connection. Of our other
+// hub/directory, hub/groups and hub/wheel are the parts that know no connection. Of our other
 // packages hub imports netpoll, netpoll/wire, forward, httptoken and jsoncheck.
 package hub

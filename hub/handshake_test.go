@@ -114,6 +114,7 @@ func TestRefusalsAreCountedByTheirReason(t *testing.T) {
 	want := Stats{
 		Connections: 2, Users: 2, RefusedUser: 2, RefusedOrigin: 1, RefusedLimit: 1, RefusedUserLimit: 1,
 		RefusedOverload: 1, RefusedDraining: 1, HeadBytes: 2, // two names
+		GroupMemory: defaultGroupMemory,
 	}
 	if got := g.Stats(); got != want {
 		t.Errorf("%+v, want %+v", got, want)

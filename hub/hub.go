@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"ws-gateway/forward"
 	"ws-gateway/hub/directory"
+	"ws-gateway/hub/groups"
 	"ws-gateway/hub/wheel"
 	"ws-gateway/netpoll"
 )
@@ -46,6 +48,8 @@ type Config struct {
 	MaxConnections           int            // 0: no limit
 	MaxConnectionsPerAddress int            // 0: no limit; an IPv6 address is its first 64 bits
 	MaxConnectionsPerUser    int            // 0: no limit; the empty user name is one user
+	MaxGroupsPerConnection   int            // default 100
+	GroupMemory              int64          // bytes that groups may take, those of all loops together; default 256 MiB
 	Rates                    Rates
 
 	// Authorize has the app decide about each upgrade that the rules above let
@@ -62,6 +66,10 @@ const (
 	defaultUserHeader  = "X-Bfl-User"
 
 	defaultPendingAuthorizations = 10_000
+
+	defaultGroups      = 100
+	defaultGroupMemory = 256 << 20
+	mostGroupMemory    = 4 << 30 // the places of names are 32-bit numbers
 )
 
 var _ netpoll.Handler = (*Hub)(nil)
@@ -87,6 +95,7 @@ type Hub struct {
 
 	// Synchronised in itself.
 	directory   *directory.Directory
+	groups      *groups.Directory
 	open        atomic.Int64 // connections, including those that are about to be listed
 	authorizing atomic.Int64 // handshakes that wait for the app
 	attached    atomic.Bool
@@ -96,6 +105,8 @@ type Hub struct {
 	replies     semaphore // of the app's answers, on their way to the loops
 	taps        taps
 	stats       counters
+
+	overGroups, overGroupMemory sync.Once // for the log
 }
 
 // loopState is what the hub keeps for one event loop. Only the loop's goroutine
@@ -103,6 +114,7 @@ type Hub struct {
 // is atomic.
 type loopState struct {
 	loop      *netpoll.Loop
+	index     int
 	settings  *settings // see Reload
 	sessions  netpoll.Slab[directory.Session]
 	now       uint32                 // seconds, as the last Tick said
@@ -112,6 +124,7 @@ type loopState struct {
 	pings     wheel.Wheel            // server pings, by slot
 	paused    wheel.Wheel            // when to look again at who is over its rate, by slot
 	buckets   *netpoll.Slab[buckets] // by slot; nil if there are no Rates
+	groups    *groups.Table          // nil before the first join
 	counted   uint32                 // the slots below it are counted by address, if that is limited
 
 	slow      int           // connections that ended as slow consumers
@@ -125,8 +138,9 @@ type loopState struct {
 
 	overMessages, overBytes atomic.Uint64 // see Stats.OverMessageRate
 
-	closes closeCounters
-	lag    atomic.Int64 // see Stats.WheelLag
+	grouping groupCounters
+	closes   closeCounters
+	lag      atomic.Int64 // see Stats.WheelLag
 }
 
 // New checks cfg.
@@ -142,12 +156,15 @@ func New(cfg Config) (*Hub, error) {
 	started := time.Now()
 	ctx, giveUp := context.WithCancel(context.Background())
 	in := newInstance()
+	dir := groups.NewDirectory()
+	dir.SetLimit(cfg.GroupMemory)
 	return &Hub{
 		cfg: cfg, settings: s, instance: in, ctx: ctx, giveUp: giveUp,
 		clock:     func() time.Duration { return time.Since(started) },
 		pong:      netpoll.NewFrame(ws.OpText, pongMessage),
 		ping:      netpoll.NewFrame(ws.OpPing, nil),
 		directory: directory.New(in.appendID),
+		groups:    dir,
 		replies:   make(semaphore, maxReplies),
 	}, nil
 }
@@ -155,6 +172,8 @@ func New(cfg Config) (*Hub, error) {
 func (cfg Config) withDefaults() Config {
 	cfg.PingTimeout = cmp.Or(cfg.PingTimeout, defaultPingTimeout)
 	cfg.UserHeader = cmp.Or(cfg.UserHeader, defaultUserHeader)
+	cfg.MaxGroupsPerConnection = cmp.Or(cfg.MaxGroupsPerConnection, defaultGroups)
+	cfg.GroupMemory = cmp.Or(cfg.GroupMemory, defaultGroupMemory)
 	cfg.MaxPendingAuthorizations = cmp.Or(cfg.MaxPendingAuthorizations, defaultPendingAuthorizations)
 	return cfg
 }
@@ -170,8 +189,8 @@ func (h *Hub) Attach(s *netpoll.Server) { h.attach(s.Loops(), s.Compress) }
 
 func (h *Hub) attach(loops []*netpoll.Loop, compress func(*netpoll.Frame)) {
 	h.compress = compress
-	for _, loop := range loops {
-		ls := &loopState{loop: loop}
+	for i, loop := range loops {
+		ls := &loopState{loop: loop, index: i}
 		ls.timeOut = func(slot uint32) { h.timeOut(ls, slot) }
 		ls.sendPing = func(slot uint32) { h.sendPing(ls, slot) }
 		ls.goOn = func(slot uint32) { h.goOn(ls, slot) }

@@ -63,6 +63,8 @@ func (h *Hub) SendThen(ctx context.Context, t Targets, frame *netpoll.Frame, wai
 // kind says which of Stats.Sends counts a send to t.
 func (t *Targets) kind() SendKind {
 	switch {
+	case len(t.Groups) > 0:
+		return SendGroups
 	case t.All:
 		return SendAll
 	case t.byConn():

@@ -34,6 +34,8 @@ func TestASendReachesItsTargetsAndNobodyElse(t *testing.T) {
 	for i := range many {
 		many[i] = fmt.Sprint("user ", i)
 	}
+	g.join(Targets{Conns: []string{id("a1"), id("a2")}}, "red")
+	g.join(Targets{Conns: []string{id("a1"), id("b1")}}, "blue")
 	for i, c := range []struct {
 		name    string
 		targets Targets
@@ -62,6 +64,9 @@ func TestASendReachesItsTargetsAndNobodyElse(t *testing.T) {
 		{"no id at all", Targets{Conn: "garbage"}, ""},
 		{"an id of another gateway", Targets{Conn: string(newInstance().appendID(nil, 1))}, ""},
 		{"an id of a loop that is not", Targets{Conn: string(g.instance.appendID(nil, netpoll.MakeID(77, 0, 1)))}, ""},
+		{"groups that overlap", Targets{Groups: []string{"red", "blue", "red", "none"}}, "a1 a2 b1"},
+		{"a group but one, whatever else is named", Targets{Groups: []string{"red"}, Exclude: []string{id("a1")}, All: true, Conn: id("c1"), Users: []string{"c"}}, "a2"},
+		{"a group that is not", Targets{Groups: []string{"none"}}, ""},
 		{"connections and users that overlap", Targets{Conns: []string{id("a1"), id("c1"), id("c1")}, Users: []string{"a"}}, "a1 a2 c1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -88,7 +93,7 @@ func TestASendReachesItsTargetsAndNobodyElse(t *testing.T) {
 		}
 		all.Calls += s.Calls
 	}
-	if all.Calls != 48 {
+	if all.Calls != 54 {
 		t.Errorf("%d calls", all.Calls)
 	}
 }

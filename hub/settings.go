@@ -27,6 +27,9 @@ type settings struct {
 	maxAuthorizing           int
 	addresses                *addressCounts // nil if they are not limited
 
+	maxGroups   int // of a connection
+	groupMemory int64
+
 	limiter      limiter
 	pingTimeout  uint32 // ticks
 	serverPing   uint32 // ticks; 0: never
@@ -38,6 +41,10 @@ func newSettings(cfg *Config) (s *settings, err error) {
 	switch {
 	case cfg.MaxPendingAuthorizations < 0:
 		return nil, errors.New("hub: a limit of pending authorizations is negative")
+	case cfg.MaxGroupsPerConnection < 0:
+		return nil, errors.New("hub: a limit of groups is negative")
+	case cfg.GroupMemory < 0 || cfg.GroupMemory > mostGroupMemory:
+		return nil, fmt.Errorf("hub: memory for groups is %d bytes, and may be up to %d", cfg.GroupMemory, int64(mostGroupMemory))
 	case cfg.PingTimeout < 0:
 		return nil, fmt.Errorf("hub: ping timeout %v is negative", cfg.PingTimeout)
 	case cfg.ServerPing < 0:
@@ -57,6 +64,7 @@ func newSettings(cfg *Config) (s *settings, err error) {
 		forwardHeaders: cfg.ForwardHeaders, subprotocols: cfg.Subprotocols,
 		maxConnections: cfg.MaxConnections, maxConnectionsPerUser: cfg.MaxConnectionsPerUser,
 		maxConnectionsPerAddress: cfg.MaxConnectionsPerAddress, maxAuthorizing: cfg.MaxPendingAuthorizations,
+		maxGroups: cfg.MaxGroupsPerConnection, groupMemory: cfg.GroupMemory,
 		pingTimeout: ticks(cfg.PingTimeout), serverPing: ticks(cfg.ServerPing), keepaliveAny: cfg.KeepaliveAny,
 	}
 	if s.origins, err = parseOrigins(cfg.AllowedOrigins); err != nil {
@@ -92,6 +100,7 @@ func (h *Hub) Reload(cfg Config) (apply func(), err error) {
 			s.addresses = h.settings.addresses // who is connected has been counted there
 		}
 		h.settings = s
+		h.groups.SetLimit(s.groupMemory)
 		var loops sync.WaitGroup
 		for _, ls := range h.loops {
 			loops.Add(1)

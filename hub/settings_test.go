@@ -58,6 +58,8 @@ func another(t *testing.T, name string, v any) any {
 	switch v := v.(type) {
 	case int:
 		return v + 7
+	case int64:
+		return v + 7
 	case bool:
 		return !v
 	case time.Duration:

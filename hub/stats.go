@@ -19,6 +19,14 @@ type Stats struct {
 	RefusedHead         uint64 // no memory for what the connection would keep: see netpoll.Conn.Keep
 	LateReplies         uint64 // replies of the app that found their connection gone, or full
 
+	Groups, Memberships int64                // gauges
+	GroupBytes          int64                // gauge: memory that groups take
+	GroupMemory         int64                // gauge: Config.GroupMemory
+	Joins, Leaves       [GroupOrigins]uint64 // memberships that began, and that ended
+	GroupsOverLimit     uint64               // joins over MaxGroupsPerConnection: calls, and memberships in answers
+	GroupsOverMemory    uint64               // joins over GroupMemory: likewise
+	LateRegroups        uint64               // answers that change the groups of a connection that is gone
+
 	Sends  [SendKinds]Sends
 	Closes Closes
 
@@ -36,9 +44,10 @@ type SendKind uint8
 
 // The kinds of sends.
 const (
-	SendConn  SendKind = iota // connections named one by one
-	SendUsers                 // all connections of some users
-	SendAll                   // everybody
+	SendConn   SendKind = iota // connections named one by one
+	SendUsers                  // all connections of some users
+	SendAll                    // everybody
+	SendGroups                 // all connections in some groups
 	sendKinds
 )
 
@@ -46,7 +55,7 @@ const (
 const SendKinds = int(sendKinds)
 
 // String returns the kind's name in metrics.
-func (k SendKind) String() string { return [sendKinds]string{"conn", "users", "all"}[k] }
+func (k SendKind) String() string { return [sendKinds]string{"conn", "users", "all", "group"}[k] }
 
 // Sends counts the sends of a kind.
 type Sends struct {
@@ -66,6 +75,7 @@ type counters struct {
 	refusedPending, refusedHead                                atomic.Uint64
 	sends                                                      [sendKinds]sends
 	lateReplies                                                atomic.Uint64
+	groupsOverLimit, groupsOverMemory, lateRegroups            atomic.Uint64
 }
 
 // Stats returns a snapshot.
@@ -85,6 +95,13 @@ func (h *Hub) Stats() Stats {
 		RefusedPending:      c.refusedPending.Load(),
 		RefusedHead:         c.refusedHead.Load(),
 		LateReplies:         c.lateReplies.Load(),
+
+		Groups:           int64(h.groups.Groups()),
+		GroupBytes:       h.groups.Bytes(),
+		GroupMemory:      h.groups.Limit(),
+		GroupsOverLimit:  c.groupsOverLimit.Load(),
+		GroupsOverMemory: c.groupsOverMemory.Load(),
+		LateRegroups:     c.lateRegroups.Load(),
 	}
 	s.TapEvents, s.TapDropped, s.TapsRefused = h.taps.events.Load(), h.taps.dropped.Load(), h.taps.refused.Load()
 	if list := h.taps.list.Load(); list != nil {
@@ -96,6 +113,7 @@ func (h *Hub) Stats() Stats {
 	}
 	for _, ls := range h.loops {
 		ls.closes.addTo(&s.Closes)
+		ls.grouping.addTo(&s)
 		s.WheelLag = max(s.WheelLag, ls.lag.Load())
 		s.Pings += ls.userPings.Load()
 		s.HeadBytes += ls.heads.Load()

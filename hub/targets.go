@@ -15,10 +15,13 @@ type Targets struct {
 	Users   []string // all connections of these users
 	Owned   bool     // of the connections, only those that belong to one of Users; otherwise both are selected
 	Exclude []string // ids of connections that are left out
+	Groups  []string // instead of all above but Exclude: connections in any of these groups
 }
 
 // namesConns reports whether t names connections one by one.
-func (t *Targets) namesConns() bool { return t.Conn != "" || len(t.Conns) > 0 }
+func (t *Targets) namesConns() bool {
+	return len(t.Groups) == 0 && (t.Conn != "" || len(t.Conns) > 0)
+}
 
 // byConn reports whether t selects only connections that it names one by one.
 func (t *Targets) byConn() bool {
@@ -30,7 +33,21 @@ func (t *Targets) byConn() bool {
 type aim struct {
 	all     bool
 	ids     [][]netpoll.ID // by loop, each once
-	exclude []netpoll.ID   // sorted; only all needs it, ids lacks them already
+	exclude []netpoll.ID   // sorted; only all and groups need it, ids lacks them already
+
+	groups *groupAim // nil if the targets are not groups
+}
+
+// concerns reports whether a loop has a target.
+func (a *aim) concerns(loop int) bool {
+	switch {
+	case a.all:
+		return true
+	case a.groups != nil:
+		return len(a.groups.byLoop[loop]) > 0
+	default:
+		return len(a.ids[loop]) > 0
+	}
 }
 
 // resolve finds out which connections t selects.
@@ -42,6 +59,10 @@ func (h *Hub) resolve(t Targets) aim {
 		}
 	}
 	slices.Sort(a.exclude)
+	if len(t.Groups) > 0 {
+		a.all, a.groups = false, h.locate(t.Groups)
+		return a
+	}
 	if t.All {
 		return a
 	}
@@ -75,10 +96,14 @@ func (h *Hub) addConn(a *aim, public string, among owners) {
 	}
 }
 
-// size is how many connections a has, including those that are gone by now.
+// size is how many connections a has, including those that are gone by now. If it
+// has groups they are taken to be of average size.
 func (h *Hub) size(a *aim) (connections int) {
-	if a.all {
+	switch {
+	case a.all:
 		return int(h.open.Load())
+	case a.groups != nil:
+		return h.membersOf(a.groups)
 	}
 	for _, ids := range a.ids {
 		connections += len(ids)

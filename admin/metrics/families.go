@@ -104,14 +104,20 @@ var metricTable = []family{
 	gauge("pending_bytes", "Bytes that wait for clients to take them.", func(s *snapshot) int64 { return s.sockets.PendingBytes }),
 	gauge("assembly_bytes", "Bytes of messages that have arrived in part.", func(s *snapshot) int64 { return s.sockets.AssemblyBytes }),
 	gauge("kept_head_bytes", "Bytes of request heads that are kept with connections: user, cookie, forwarded headers, User-Agent.", func(s *snapshot) int64 { return s.hub.HeadBytes }),
-	byBudget("memory_used_bytes", "Bytes held of each budget: request heads over 4 KiB, what waits for clients, messages that have arrived in part, what the kernel holds for clients (looked at only where it may be much), management requests.", prometheus.GaugeValue, func(b *netpoll.BudgetStats) float64 { return float64(b.Used) }),
-	byBudget("memory_limit_bytes", "The budgets: --header-memory, --outbox-memory, --message-memory, --socket-memory, --api-memory; 0: none.", prometheus.GaugeValue, func(b *netpoll.BudgetStats) float64 { return float64(b.Limit) }),
-	byBudget("memory_gave_way_total", "Connections that were closed, or not opened, because a budget was used up and they held the most of it; management requests refused.", prometheus.CounterValue, func(b *netpoll.BudgetStats) float64 { return float64(b.GaveWay) }),
+	byBudget("memory_used_bytes", "Bytes held of each budget: request heads over 4 KiB, what waits for clients, messages that have arrived in part, what the kernel holds for clients (looked at only where it may be much), management requests, groups.", prometheus.GaugeValue, func(b *netpoll.BudgetStats) float64 { return float64(b.Used) }),
+	byBudget("memory_limit_bytes", "The budgets: --header-memory, --outbox-memory, --message-memory, --socket-memory, --api-memory, --group-memory; 0: none.", prometheus.GaugeValue, func(b *netpoll.BudgetStats) float64 { return float64(b.Limit) }),
+	byBudget("memory_gave_way_total", "Connections that were closed, or not opened, because a budget was used up and they held the most of it; management requests refused; joins of groups that were not done.", prometheus.CounterValue, func(b *netpoll.BudgetStats) float64 { return float64(b.GaveWay) }),
 	gauge("mailbox_tasks", "Tasks that wait for an event loop.", func(s *snapshot) int64 { return s.sockets.Tasks }),
-	bySendKind("sends_total", "Messages that the app sent, by whom they were for: connections named one by one, some users, everybody.", func(s *hub.Sends) uint64 { return s.Calls }),
+	bySendKind("sends_total", "Messages that the app sent, by whom they were for: connections named one by one, some users, everybody, groups.", func(s *hub.Sends) uint64 { return s.Calls }),
 	bySendKind("send_targets_total", "Connections that messages of the app were for.", func(s *hub.Sends) uint64 { return s.Matched }),
 	bySendKind("send_queued_total", "Connections that took a message which the app sent.", func(s *hub.Sends) uint64 { return s.Queued }),
 	bySendKind("send_slow_total", "Connections that were closed when the app sent them a message, because too much waited for them.", func(s *hub.Sends) uint64 { return s.Slow }),
+	gauge("groups", "Groups that have a connection.", func(s *snapshot) int64 { return s.hub.Groups }),
+	gauge("group_memberships", "Connections in groups: one that is in three counts three times.", func(s *snapshot) int64 { return s.hub.Memberships }),
+	byOrigin("group_joins_total", "Times that a connection came into a group, by what the reason was: a call, an answer of the app.", func(s *snapshot) []uint64 { return s.hub.Joins[:] }),
+	byOrigin("group_leaves_total", "Times that a connection went out of a group, by what the reason was: a call, an answer of the app, the connection's end.", func(s *snapshot) []uint64 { return s.hub.Leaves[:] }),
+	counter("group_joins_over_limit_total", "Joins not done because a connection would have been in more than --max-groups-per-connection groups: calls, and groups in answers of the app.", func(s *snapshot) uint64 { return s.hub.GroupsOverLimit }),
+	counter("group_changes_late_total", "Answers of the app that join or leave groups and found their connection gone.", func(s *snapshot) uint64 { return s.hub.LateRegroups }),
 	counter("log_lines_lost_total", "Log lines that were not written, because whoever reads standard error did not take them or there was no room for them.", func(s *snapshot) uint64 { return s.logLost }),
 	gauge("wheel_lag_seconds", "Seconds by which the slowest loop is behind with ping deadlines.", func(s *snapshot) int64 { return s.hub.WheelLag }),
 	byAction("callbacks_delivered_total", "Events that the app took, by action.", func(s *snapshot) []uint64 { return s.callbacks.Delivered[:] }),
@@ -203,19 +209,31 @@ func bySendKind(name, help string, count func(*hub.Sends) uint64) family {
 		}}
 }
 
-// byBudget is a metric of each of netpoll's memory budgets, and of the API's.
+// byOrigin is a metric of each reason for which a connection joins or leaves a group.
+func byOrigin(name, help string, counts func(*snapshot) []uint64) family {
+	origins := make([]string, hub.GroupOrigins)
+	for i := range origins {
+		origins[i] = hub.GroupOrigin(i).String()
+	}
+	return family{desc: NewDesc(name, help, "origin"), kind: prometheus.CounterValue, labels: origins,
+		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, counts(s)...) }}
+}
+
+// byBudget is a metric of each of netpoll's memory budgets, of the API's and of the
+// hub's for groups.
 func byBudget(name, help string, kind prometheus.ValueType, value func(*netpoll.BudgetStats) float64) family {
-	names := make([]string, netpoll.Budgets, netpoll.Budgets+1)
+	names := make([]string, netpoll.Budgets, netpoll.Budgets+2)
 	for i := range names {
 		names[i] = netpoll.Budget(i).String()
 	}
-	names = append(names, "api")
+	names = append(names, "api", "groups")
 	return family{desc: NewDesc(name, help, "budget"), kind: kind, labels: names,
 		values: func(s *snapshot, to []float64) []float64 {
 			for i := range s.sockets.Budgets {
 				to = append(to, value(&s.sockets.Budgets[i]))
 			}
-			return append(to, value(&s.api))
+			groups := netpoll.BudgetStats{Limit: s.hub.GroupMemory, Used: s.hub.GroupBytes, GaveWay: s.hub.GroupsOverMemory}
+			return append(to, value(&s.api), value(&groups))
 		}}
 }
 

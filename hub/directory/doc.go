@@ -14,6 +14,7 @@
 //	session.go    what is kept of one connection
 //	walk.go       going through sessions while others come and go
 //	list.go       whole lists and pages, by user, prefix and address
+//	among.go      lists that are limited to some sessions
 //	cursor.go     where a page ended, as text
 //
 // Of our packages it imports netpoll, for the ID and the Slab.

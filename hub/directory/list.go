@@ -26,17 +26,21 @@ type Query struct {
 	UserPrefix string       // only users whose name begins so
 	Remote     netip.Prefix // only addresses within, IPv4 unmapped; the zero Prefix: all
 	RemotePort uint16       // only this port; 0: all
+	Among      *Among       // only these; nil: all
 	Limit      int          // sessions at most; 0: all
 	Cursor     string       // where the page before ended
 }
 
 // filtered reports whether there are conditions beside the users.
 func (q *Query) filtered() bool {
-	return q.UserPrefix != "" || q.Remote.IsValid() || q.RemotePort != 0
+	return q.UserPrefix != "" || q.Remote.IsValid() || q.RemotePort != 0 || q.Among != nil
 }
 
 // selects reports whether a session satisfies the conditions beside the users.
-func (q *Query) selects(s *Session) bool {
+func (q *Query) selects(r ref, s *Session) bool {
+	if q.Among != nil && !q.Among.has(r.id(s.listing().generation())) {
+		return false
+	}
 	if !strings.HasPrefix(s.User, q.UserPrefix) || q.RemotePort != 0 && s.port != q.RemotePort {
 		return false
 	}
@@ -61,6 +65,10 @@ func (q *Query) hash(seed maphash.Seed, names []string) uint64 {
 		m.WriteByte(0xff)
 		maphash.WriteComparable(&m, q.Remote)
 		maphash.WriteComparable(&m, q.RemotePort)
+	}
+	if q.Among != nil {
+		m.WriteByte(0xfd)
+		m.WriteString(q.Among.Label)
 	}
 	return m.Sum64() | 1
 }
@@ -103,7 +111,11 @@ func (d *Directory) List(q Query, yield func(user string, sessions []Info) error
 		}
 		first, from = c.part, c.place
 	}
+	stripes := d.stripesOf(q.Among)
 	for part := first; part < l.parts(); part++ {
+		if stripes != nil && !l.named && !stripes[part] {
+			continue
+		}
 		w := l.walk(part, q.Cursor != "" && part == first, from)
 		done, err := l.run(part, w)
 		w.end()
@@ -166,7 +178,7 @@ func (l *lister) run(part uint32, w *walk) (done bool, err error) {
 		}
 		l.rows = l.rows[:0]
 		more = w.step(room, func(st *stripe, r ref, s *Session) {
-			if !l.q.selects(s) {
+			if !l.q.selects(r, s) {
 				return
 			}
 			l.rows = append(l.rows, rowOf(r, s))
@@ -190,7 +202,7 @@ func (l *lister) full(w *walk) bool {
 		limit = step
 	}
 	for more := true; more && !found; {
-		more = w.step(limit, func(_ *stripe, _ ref, s *Session) { found = found || l.q.selects(s) })
+		more = w.step(limit, func(_ *stripe, r ref, s *Session) { found = found || l.q.selects(r, s) })
 	}
 	if found {
 		l.next = l.d.encodeCursor(l.last)

@@ -31,6 +31,9 @@ type Session struct {
 	// Guarded by the stripe's lock.
 	next, prev ref    // the user's sessions, in the order of joining
 	entry      uint32 // the user, in the stripe's entries
+
+	// Owned by the loop, as Seq is; here it fills up the last 8 bytes.
+	Groups uint32 // its memberships, in the loop's groups.Table; 0: none
 }
 
 // SetRemote sets the client's address.

@@ -57,6 +57,8 @@ func (c *Config) Hub(connections int) hub.Config {
 		MaxConnections:           connections,
 		MaxConnectionsPerUser:    c.MaxPerUser,
 		MaxConnectionsPerAddress: c.MaxPerIP,
+		MaxGroupsPerConnection:   c.MaxGroups,
+		GroupMemory:              int64(c.GroupMemory),
 		Rates: hub.Rates{
 			Messages:     c.MessageRate,
 			MessageBurst: c.MessageBurst,

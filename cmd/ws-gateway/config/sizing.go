@@ -71,6 +71,8 @@ func (c *Config) budget(option string) *settings.Size {
 		return &c.APIMemory
 	case "socket-memory":
 		return &c.SocketMemory
+	case "group-memory":
+		return &c.GroupMemory
 	case "max-api-body":
 		return &c.MaxAPIBody
 	case "socket-buffer":

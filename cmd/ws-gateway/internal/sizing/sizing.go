@@ -34,6 +34,7 @@ var Budgets = []Budget{
 	{Option: "message-memory", share: 16, most: 256 * mebibyte, least: mebibyte},
 	{Option: "callback-memory", share: 8, most: 256 * mebibyte, least: mebibyte},
 	{Option: "api-memory", share: 16, most: 128 * mebibyte, least: mebibyte},
+	{Option: "group-memory", share: 64, most: 256 * mebibyte, least: mebibyte},
 	{Option: "socket-memory", share: 8, least: mebibyte, kernel: true},
 }
 

@@ -1,0 +1,60 @@
+package hub
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"ws-gateway/hub/directory"
+	"ws-gateway/netpoll"
+)
+
+// ListMembers is List for the connections that are in any of the groups. It takes 8
+// bytes of memory for each of them. The next page's query must be for the same
+// groups. The error is that of List, ErrStopped or ctx's.
+func (h *Hub) ListMembers(ctx context.Context, groups []string, q Query, yield func(user string, conns []Info) error) (next string, err error) {
+	names := slices.Clone(groups)
+	slices.Sort(names)
+	names = slices.Compact(names)
+	ids, err := h.members(ctx, names)
+	if err != nil {
+		return "", err
+	}
+	q.Among = &directory.Among{IDs: ids, Label: strings.Join(names, "\xff")}
+	return h.List(q, yield)
+}
+
+// CountMembers is Count for the connections that are in any of the groups.
+func (h *Hub) CountMembers(ctx context.Context, groups []string) (connections, users int, err error) {
+	ids, err := h.members(ctx, groups)
+	if err != nil {
+		return 0, 0, err
+	}
+	names := make(map[string]struct{})
+	for _, id := range ids {
+		if user, ok := h.directory.UserOf(id); ok {
+			connections++
+			names[user] = struct{}{}
+		}
+	}
+	return connections, len(names), nil
+}
+
+// members returns the ids of all connections in any of the groups, ascending.
+func (h *Hub) members(ctx context.Context, groups []string) ([]netpoll.ID, error) {
+	if len(groups) == 0 {
+		return nil, nil
+	}
+	of := Targets{Groups: groups}
+	h.awaitReplies(ctx, of)
+	found := make([][]netpoll.ID, len(h.loops)) // each loop has its own
+	_, err := h.visit(ctx, h.resolve(of), readCost, func(ls *loopState, c *netpoll.Conn) {
+		found[ls.index] = append(found[ls.index], c.ID())
+	})
+	if err != nil {
+		return nil, err
+	}
+	ids := slices.Concat(found...)
+	slices.Sort(ids)
+	return ids, nil
+}
