@@ -63,7 +63,7 @@ func isNegative(word string) bool {
 
 func (p Parser) strayWord(node, root *kong.Node, word string) error {
 	if node == root {
-		return p.UnknownCommand(word)
+		return p.unknownCommand(word)
 	}
 	return fmt.Errorf("unexpected argument %q: %s takes none like it", word, node.Name)
 }

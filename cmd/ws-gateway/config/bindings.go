@@ -50,7 +50,7 @@ func (c *Config) checkBindings(fromSystemd bool) error {
 		for _, other := range all[:i] {
 			if c.Certain(b.Option, other.Option) && !fromSystemd && address.Clash(other.Addr, b.Addr) {
 				wrong, right := b, other
-				if c.From(b.Option) == "default" {
+				if c.From(b.Option) == settings.FromDefault {
 					wrong, right = other, b
 				}
 				errs = append(errs, c.Reject(wrong.Option, fmt.Sprintf("another address than that of --%s, which is %s", right.Option, right.Addr)))

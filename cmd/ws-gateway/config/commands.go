@@ -7,16 +7,17 @@ import (
 	"strings"
 
 	"ws-gateway/cmd/ws-gateway/internal/address"
+	"ws-gateway/cmd/ws-gateway/settings"
 )
 
 // settleDemo sets the defaults that differ for the demo, and warns of options that do not
 // count with it.
 func (c *Config) settleDemo() {
-	if c.From("listen") == "default" && strings.HasPrefix(c.Listen, ":") { // a reload may call this twice
+	if c.From("listen") == settings.FromDefault && strings.HasPrefix(c.Listen, ":") { // a reload may call this twice
 		c.Listen = "127.0.0.1" + c.Listen // the demo is for this host alone
 	}
 	for _, option := range []string{"callback-url", "manifest"} {
-		if from := c.From(option); from != "default" {
+		if from := c.From(option); from != settings.FromDefault {
 			c.Warnings = append(c.Warnings, fmt.Sprintf("--%s (from %s) does not count: the demo has an app of its own", option, from))
 		}
 	}

@@ -75,7 +75,7 @@ func TestTheKubernetesExampleFitsItsOwnLimits(t *testing.T) {
 	}
 	s := host.Limits{Descriptors: 1 << 20, MostForProcess: 1 << 20, Backlog: 4096, FirstPort: 1024, LastPort: 65535, ReservedPorts: "40010"}
 	s.Memory.Limit = int64(limit)
-	c.Fit(s.Memory.Limit) // as main does
+	c.fit(s.Memory.Limit) // as main does
 	for _, f := range s.Judge(c.Demand(), c.MaxConnections) {
 		if f.State != finding.OK {
 			t.Errorf("%+v", f)

@@ -55,7 +55,7 @@ func TestWhatIsTooSmallIsFoundWithTheCommandThatHelps(t *testing.T) {
 		c := mustParse(t, append(test.args, "--callback-url=http://127.0.0.1:1/"))
 		s := roomy
 		test.change(&s)
-		c.Fit(s.Memory.Limit) // as main does
+		c.fit(s.Memory.Limit) // as main does
 		found := s.Judge(c.Demand(), s.Connections(c.Demand()))
 		i := slices.IndexFunc(found, func(f finding.Finding) bool { return f.Name == test.name })
 		if got := found[i]; got.State != test.state || !strings.Contains(got.Message, test.message) || !strings.Contains(got.Fix, test.fix) || (got.Fix == "") != (test.fix == "") {

@@ -131,8 +131,8 @@ func (p Parser) Commands() (names []string) {
 	return names
 }
 
-// UnknownCommand is the error about a word that is no command.
-func (p Parser) UnknownCommand(word string) error {
+// unknownCommand is the error about a word that is no command.
+func (p Parser) unknownCommand(word string) error {
 	if meant := settings.DidYouMean(word, p.Commands()); meant != "" {
 		return fmt.Errorf("unknown command %q%s", word, meant)
 	}

@@ -12,11 +12,11 @@ import (
 // FitMemory fits the configuration to the memory limit, if there is one: options that
 // bound memory and are not set become a share of it. It must follow Parse before the
 // configuration is used or shown.
-func (c *Config) FitMemory() { c.Fit(host.MemoryLimit()) }
+func (c *Config) FitMemory() { c.fit(host.MemoryLimit()) }
 
-// Fit is FitMemory for a given limit in bytes; 0 is none.
+// fit is FitMemory for a given limit in bytes; 0 is none.
 
-func (c *Config) Fit(limit int64) {
+func (c *Config) fit(limit int64) {
 	if limit == 0 {
 		return
 	}
@@ -56,7 +56,7 @@ func (c *Config) setDefault(option string, to settings.Size, limit int64) {
 	}
 }
 
-// budget is the field of an option that Fit may set.
+// budget is the field of an option that fit may set.
 func (c *Config) budget(option string) *settings.Size {
 	switch option {
 	case "header-memory":

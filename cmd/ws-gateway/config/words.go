@@ -22,7 +22,7 @@ func (p Parser) Words(args []string) ([]string, error) {
 	case word == "help" && len(rest) == 1 && known(rest[0]) && rest[0] != "help":
 		return []string{rest[0], "--help"}, nil
 	case word == "help" && len(rest) == 1 && !known(rest[0]) && !strings.HasPrefix(rest[0], "-"):
-		return nil, p.UnknownCommand(rest[0])
+		return nil, p.unknownCommand(rest[0])
 	case word == "help":
 		return []string{"--help"}, nil
 	case word == "version" && len(rest) == 1 && (rest[0] == "--help" || rest[0] == "-h"):
@@ -32,7 +32,7 @@ func (p Parser) Words(args []string) ([]string, error) {
 	case word == "version":
 		return []string{"--version"}, nil
 	case !known(word):
-		return nil, p.UnknownCommand(word)
+		return nil, p.unknownCommand(word)
 	}
 	return args, nil
 }

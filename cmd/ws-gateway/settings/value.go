@@ -47,7 +47,8 @@ func Names(values []Value) (names []string) {
 	return names
 }
 
-// Given returns the flags that the command line has, up to its first error.
+// Given returns the flags that the command line has, up to its first error. trace is
+// kong.Trace's: what kong parses has the flags of resolvers, too.
 func Given(trace *kong.Context) map[string]bool {
 	given := map[string]bool{}
 	for _, p := range trace.Path {

@@ -14,8 +14,8 @@ const mebibyte = 1 << 20
 const (
 	Process    = 32 * mebibyte // the process without connections
 	Connection = 4608          // idle: what the README has for one (ws-bench idle), and about 4 KB for its socket
-	Kernel     = 4096          // of these
-	UsualHead  = 4096          // of its request head, which is kept and does not count in a budget
+	kernel     = 4096          // of these
+	usualHead  = 4096          // of its request head, which is kept and does not count in a budget
 )
 
 // Budget is an option that bounds memory, and how its default follows from the limit.
@@ -90,7 +90,7 @@ func Connections(limit, fixed int64) int {
 	for i := range Budgets {
 		room -= Budgets[i].Default(limit)
 	}
-	return int(max(room/(Connection+UsualHead), 64))
+	return int(max(room/(Connection+usualHead), 64))
 }
 
 // Plan is the memory that a gateway may need.
@@ -105,7 +105,7 @@ func (p *Plan) Idle() int64 { return Process + int64(p.Connections)*Connection }
 
 // Held is what connections and budgets may hold beside that.
 func (p *Plan) Held() int64 {
-	sum := p.Fixed + int64(p.Connections)*UsualHead
+	sum := p.Fixed + int64(p.Connections)*usualHead
 	for _, bytes := range p.Values {
 		sum += bytes
 	}
@@ -114,7 +114,7 @@ func (p *Plan) Held() int64 {
 
 // KernelPart is the kernel's part of all.
 func (p *Plan) KernelPart() int64 {
-	return int64(p.Connections)*Kernel + p.Values["socket-memory"]
+	return int64(p.Connections)*kernel + p.Values["socket-memory"]
 }
 
 // Largest returns the option to lower first so that the plan fits limit, and its new
@@ -132,7 +132,7 @@ func (p *Plan) Largest(limit int64) (option string, to int64) {
 	if over > 0 {
 		return best.Option, max(best.Default(limit), (p.Values[best.Option]-excess)/mebibyte*mebibyte)
 	}
-	if fits := p.Connections - int((excess+Connection+UsualHead-1)/(Connection+UsualHead)); fits > 0 {
+	if fits := p.Connections - int((excess+Connection+usualHead-1)/(Connection+usualHead)); fits > 0 {
 		return "max-connections", int64(fits)
 	}
 	return "", 0
