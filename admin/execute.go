@@ -72,11 +72,11 @@ func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reserv
 
 // answerUnparsed answers a command that could not be parsed.
 func answerUnparsed(ctx *fasthttp.RequestCtx, err error) outcome {
-	switch err {
-	case budget.ErrFull:
+	switch {
+	case errors.Is(err, budget.ErrFull):
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
 		return answerRefusal(ctx, refusal{fasthttp.StatusServiceUnavailable, err.Error()}, false)
-	case command.ErrNames:
+	case errors.Is(err, command.ErrNames):
 		return answerRefusal(ctx, refusal{fasthttp.StatusRequestEntityTooLarge, err.Error()}, false)
 	}
 	return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())

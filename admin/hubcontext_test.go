@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -48,13 +49,13 @@ func TestTheTimeOfACommandBeginsWhenItWaits(t *testing.T) {
 	done := c.Done()
 	cancel()
 	<-done
-	if c.Err() != context.Canceled {
+	if !errors.Is(c.Err(), context.Canceled) {
 		t.Errorf("%v", c.Err())
 	}
 	c.release()
 	short := &hubContext{Context: t.Context(), limit: time.Nanosecond}
 	<-short.Done()
-	if short.Err() != context.DeadlineExceeded {
+	if !errors.Is(short.Err(), context.DeadlineExceeded) {
 		t.Errorf("%v", short.Err())
 	}
 	if n := testing.AllocsPerRun(100, func() { (&hubContext{Context: t.Context()}).release() }); n > 1 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -264,7 +265,7 @@ func TestWhatIsMadeOfABodyCounts(t *testing.T) {
 		memory.SetLimit(1)
 		used := func() int64 { _, used, _ := memory.Counts(); return used }
 		at := memory.Reserve()
-		if _, err := ParseSend(body(name, limit/nameCost), at, limit); name != "users" && err != ErrNames {
+		if _, err := ParseSend(body(name, limit/nameCost), at, limit); name != "users" && !errors.Is(err, ErrNames) {
 			t.Errorf("%s, with a user beside: %v", name, err)
 		}
 		if _, err := ParseSend(body(name, limit/nameCost-1), at, limit); err != nil || used() < (limit/nameCost-1)*nameCost || used() > 3*limit {
@@ -274,10 +275,10 @@ func TestWhatIsMadeOfABodyCounts(t *testing.T) {
 			t.Errorf("%s: %v allocations for what is refused", name, allocated)
 		}
 		other := memory.Reserve()
-		if _, err := ParseClose(body(name, 10), other, limit); err != budget.ErrFull {
+		if _, err := ParseClose(body(name, 10), other, limit); !errors.Is(err, budget.ErrFull) {
 			t.Errorf("%s: in a full budget: %v", name, err)
 		}
-		if _, err := ParseSend([]byte(`{"payload":"\u0061","encoding":"text","all":true}`), other, limit); err != budget.ErrFull {
+		if _, err := ParseSend([]byte(`{"payload":"\u0061","encoding":"text","all":true}`), other, limit); !errors.Is(err, budget.ErrFull) {
 			t.Errorf("a message that is decoded: %v", err)
 		}
 		other.Release()
