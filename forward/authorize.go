@@ -3,43 +3,42 @@ package forward
 // Answer is what the app says to an open event that is delivered before the
 // upgrade.
 type Answer struct {
-	Status  int     // 0: there was no answer, and Err says why
+	Status  int     // 0: there was no answer; Err says why
 	Err     Outcome // Delivered with a 2xx status
-	User    string  // of the header X-Ws-User
-	HasUser bool    // that header is there
+	User    string  // value of the header X-Ws-User
+	HasUser bool    // the answer has that header
 
-	// Groups that the connection is to join and to leave, as hub.Hub.Regroup takes
-	// them.
+	// Join and Leave are the groups that the connection joins and leaves, in the form
+	// that hub.Hub.Regroup takes.
 	Join, Leave []string
 
-	// The first 4 KiB of the body, valid until done returns.
+	// Body is the first 4 KiB of the body, valid until done returns.
 	Body        []byte
 	ContentType string
 
-	// With Config.Reply, what a 2xx answer says to the client: for the caller to
-	// send, once it has upgraded. Its Body is valid until done returns.
+	// Reply, with Config.Reply, is what a 2xx answer says to the client. The caller sends it
+	// after the upgrade. Its Body is valid until done returns.
 	Reply Reply
 }
 
-// authorization is what a lane of Authorize has besides its event.
+// authorization is what a lane made by Authorize has besides its event.
 type authorization struct {
 	done func(Answer)
 }
 
-// Authorize delivers a connection's open event and calls done with the answer,
-// exactly once: within Config.AuthorizeFor, or as soon after it as the attempt
-// that is under way has been cut off. Only where no answer came, for want of a
-// connection or because it broke, is there another attempt. Done with a 2xx status
-// means that the app has taken the event; whatever the answer, the event is not
-// delivered again, logged as failed or written to the dead-letter file.
+// Authorize delivers a connection's open event and calls done with the answer, exactly
+// once: within Config.AuthorizeFor, or as soon after that as the attempt under way has
+// been cut off. It tries again only if no answer came, because there was no connection or
+// it broke. A 2xx status means that the app has taken the event. Whatever the answer, the
+// event is not delivered again, logged as failed or written to the dead-letter file.
 //
-// The event passes by the connection's lane. What the caller appends before done
-// was called may therefore overtake it: keeping the order is the caller's. So is
-// a bound on how many wait; they count towards Config.Memory.
+// The event does not go through the connection's lane, so what the caller appends before
+// done is called may overtake it. Keeping the order is the caller's task, and so is a
+// bound on how many wait; they count towards Config.Memory.
 //
-// Done is called on a goroutine of the Forwarder's own, with no lock held, and
-// must not block for long. Drain answers those that are left with CutOff; a call
-// that comes after that is answered so before it returns.
+// done is called on a goroutine of the Forwarder's own, with no lock held, and must not
+// block for long. Drain answers those that are left with CutOff; a call after that is
+// answered so before it returns.
 func (f *Forwarder) Authorize(src Source, req Request, done func(Answer)) {
 	now := f.now()
 	e := f.events.open(&src, &req)
@@ -81,9 +80,9 @@ func (w *worker) authorize(r *report) {
 	a := Answer{Status: status, Err: r.outcome}
 	switch {
 	case err == nil && r.outcome == Delivered && w.client.StatusOnly:
-		a = Answer{Err: Broken} // who the user is may be in what could not be read
+		a = Answer{Err: Broken} // the part that could not be read may name the user
 	case r.outcome == SignatureRefused:
-		a.Status = 0 // it is no answer to the question
+		a.Status = 0 // it does not answer the question
 	case err == nil:
 		w.read(&a, e)
 	}
@@ -91,7 +90,7 @@ func (w *worker) authorize(r *report) {
 	w.client.Forget()
 }
 
-// read takes what matters from the answer that the link has read last.
+// read takes from the last answer what its caller wants to know.
 func (w *worker) read(a *Answer, e *event) {
 	user, found := w.client.Field("X-Ws-User")
 	a.User, a.HasUser = string(user), found

@@ -7,42 +7,42 @@ import (
 	"ws-gateway/forward/quote"
 )
 
-// maxBatchBytes is how large the body of a batch gets, unless its one event is
-// larger: an estimate, which escapes in cookies can exceed.
+// maxBatchBytes is how large the body of a batch gets, unless its only event is larger.
+// It is an estimate: escapes in cookies can exceed it.
 const maxBatchBytes = 1 << 20
 
 // maxKeptBody is how large a worker's buffer for the body of a batch may be to be kept.
 const maxKeptBody = 128 << 10
 
-// batch is several events that are POSTed together. It is made when its lanes are
-// first attempted, and is tried again with the same bytes, until it is divided
-// (divide.go) or the app takes part of it (partial.go). Its first lane stands for it in
-// the scheduler's queues, and that lane's first event has its window; the other lanes
-// are in no queue until the batch is done with.
+// batch is several events that are POSTed together. It is made when its lanes are first
+// attempted. Retries send the same bytes, until the batch is divided (divide.go) or the
+// app takes part of it (partial.go). In the scheduler's queues its first lane stands for
+// it, and that lane's first event has its window. The other lanes are in no queue until
+// the batch is finished.
 //
 // It belongs to whoever has its first lane in flight.
 type batch struct {
 	lanes  []share
 	events []*event // in the order of the body
-	tried  []*event // what is attempted of these
+	tried  []*event // those of them that are attempted
 	one    [1]*event
 	doubt
 }
 
-// share is what of a lane is in a batch.
+// share is one lane's part of a batch.
 type share struct {
 	lane   *lane
-	waits  int    // events that the lane had when it was taken
-	count  int    // of these, how many are in the batch
-	tried  int    // of these, how many are attempted
-	done   int    // of these, how many are delivered or have failed for good
-	cursor *event // the next to be taken
+	waits  int    // events that the lane had when the batch took it
+	count  int    // how many of them are in the batch
+	tried  int    // how many of these are attempted
+	done   int    // how many of these are delivered or have failed for good: event.outcome
+	cursor *event // the next one to take
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
-// form makes a batch of a chain of lanes: one event of each, then another of
-// each that has more, and so on, up to limit events.
+// form makes a batch from a chain of lanes: it takes one event from each, then another
+// from each that has more, and so on, up to limit events.
 func (t *table) form(chain *lane, limit int) *batch {
 	b := batches.Get().(*batch)
 	defer b.whole()
@@ -64,7 +64,7 @@ func (t *table) form(chain *lane, limit int) *batch {
 				return b
 			}
 			b.events = append(b.events, s.cursor)
-			if s.count++; s.count < s.waits { // what was there when the lane was taken is linked
+			if s.count++; s.count < s.waits { // events that were there when the batch took the lane are linked
 				s.cursor = s.cursor.next
 			}
 			more = true
@@ -73,7 +73,7 @@ func (t *table) form(chain *lane, limit int) *batch {
 	return b
 }
 
-// recycle takes back a batch that is done with.
+// recycle takes back a batch that is finished.
 func (b *batch) recycle() {
 	clear(b.lanes)
 	clear(b.events)
@@ -81,7 +81,7 @@ func (b *batch) recycle() {
 	batches.Put(b)
 }
 
-// appendBody appends the array that is POSTed (PROTOCOL 4.3): of what is tried.
+// appendBody appends the array that is POSTed, with the events that are tried.
 func (b *batch) appendBody(dst []byte) []byte {
 	dst = append(dst, '[')
 	for i, e := range b.tried {
@@ -98,8 +98,8 @@ const elementText = len(`,"request_id":"","cookie":"","headers":{}},`)
 // elementSize is about how many bytes the event takes in the body of a batch.
 func (e *event) elementSize() int { return len(e.buf) + len(e.cookie) + len(e.headers) + elementText }
 
-// appendElement appends the event as an element of a batch: with what are header
-// fields of a POST of its own.
+// appendElement appends the event as an element of a batch. It includes what would be
+// header fields if the event had a POST to itself.
 func (e *event) appendElement(dst []byte) []byte {
 	body := e.bodyBytes()
 	dst = append(dst, body[:len(body)-len(`}`)]...)
@@ -133,8 +133,8 @@ func appendMembers(dst []byte, lines string) []byte {
 	return dst
 }
 
-// take marks the events of l, which is in flight from now on, as no longer
-// available to batches, and returns how many there are.
+// take puts l in flight: its events are no longer available to other batches. It returns
+// how many there are.
 func (t *table) take(l *lane) (waits int) {
 	s := t.stripe(l.key)
 	s.mu.Lock()
@@ -144,7 +144,7 @@ func (t *table) take(l *lane) (waits int) {
 	return l.events
 }
 
-// release undoes take for the events that are left, or have come since.
+// release undoes take for events that are left or have come since.
 func (t *table) release(l *lane) {
 	s := t.stripe(l.key)
 	s.mu.Lock()
@@ -153,9 +153,8 @@ func (t *table) release(l *lane) {
 	t.available.Add(int64(l.events))
 }
 
-// pack readies what a job POSTs: it forms the batch where there is to be one and
-// none yet, or looks at what is to be done with the one that there is, and writes the
-// body.
+// pack prepares what a job POSTs. With batches it forms the job's batch, or decides how to
+// go on with the one that it has, and writes the body.
 func (w *worker) pack(j job) {
 	f, l := w.f, j.lane
 	if f.cfg.Batch == 1 || l.auth != nil {
@@ -164,7 +163,7 @@ func (w *worker) pack(j job) {
 	if l.batch == nil {
 		limit := f.cfg.Batch
 		if j.kind == jobProbe {
-			limit = 1 // its window is its own, and may end with the probe
+			limit = 1 // the event's own window may end with the probe
 		}
 		l.batch = f.lanes.form(l, limit)
 		f.pool.formed()
@@ -177,7 +176,7 @@ func (w *worker) pack(j job) {
 	w.body = l.batch.appendBody(w.body[:0])
 }
 
-// events are those that l's job is about: the first, or those of its batch.
+// events are those that a job for l attempts: its first, or those of its batch.
 func (w *worker) events(l *lane) []*event {
 	if l.batch != nil {
 		return l.batch.tried

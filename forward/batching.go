@@ -2,16 +2,16 @@ package forward
 
 import "time"
 
-// batching is the scheduler's part of batches: when there is one to be formed, and
-// of which lanes. Where limit is 1 there are none.
+// batching is the scheduler's part of batches: it decides when to form one, and from
+// which lanes. If limit is 1 there are none.
 type batching struct {
 	limit     int
 	linger    time.Duration
 	available func() int64 // events of lanes that are not in flight, or waiting or parked as a batch
 
-	claimed int64         // of these, what jobs that have not yet formed their batch take, at most
+	claimed int64         // how many of these the jobs that have not formed their batch yet will take at most
 	due     time.Duration // when the first of the ready lanes has lingered
-	formed  laneQueue     // those that lead a batch, to be attempted again
+	formed  laneQueue     // lanes that lead a batch, to be attempted again
 }
 
 func newBatching(limit int, linger time.Duration, available func() int64) batching {
@@ -21,16 +21,16 @@ func newBatching(limit int, linger time.Duration, available func() int64) batchi
 // lingered notes that l is ready.
 func (b *batching) lingered(l *lane) { b.due = min(b.due, l.head.queued+b.linger) }
 
-// ripe reports whether there is a batch to be made of the ready lanes. An event is
-// available a moment before its lane is ready, so that once in a while a batch
-// leaves before it is full; that is no harm.
+// ripe reports whether it is time to make a batch from the ready lanes. An event is
+// available a moment before its lane is ready, so now and then a batch leaves before it
+// is full. That does no harm.
 func (s *scheduler) ripe(now time.Duration) bool {
 	b := &s.batching
 	return s.ready.head != nil && (b.limit == 1 || now >= b.due || b.available()-b.claimed >= int64(b.limit))
 }
 
-// fill chains lanes to l for a batch, as many as have one event in it. It never
-// waits for a lane, nor touches a batch that has been formed.
+// fill chains lanes to l for a batch, up to one for each event. It never waits for a
+// lane, and leaves a batch alone that has been formed.
 func (s *scheduler) fill(l *lane) {
 	b := &s.batching
 	if b.limit == 1 || l.batch != nil || l.auth != nil {
@@ -62,8 +62,8 @@ func (s *scheduler) fill(l *lane) {
 	s.rest()
 }
 
-// rest finds out how long the ready lanes linger that are left. Those that make
-// another batch don't.
+// rest finds out how long the ready lanes that are left linger. If they fill another
+// batch they do not.
 func (s *scheduler) rest() {
 	b := &s.batching
 	b.due = never

@@ -19,12 +19,12 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// The figures of DESIGN 4:
+// What callbacks cost:
 //
 //	go test -run - -bench Callbacks -benchtime 200000x -count 5 ./forward/
 //
-// cpu-ns/event is user and system time of the client alone: the sink is a
-// process of its own.
+// cpu-ns/event is user and system time of the client alone: the sink is a process of its
+// own.
 
 var benchData = []byte(`{"event":"chat","data":{"room":17,"text":"hello, world"}}`)
 

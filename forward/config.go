@@ -16,78 +16,77 @@ import (
 
 // Config of a Forwarder. Zero values mean the defaults named beside them.
 type Config struct {
-	URL          string          // callback URL, http://host:port/path, https:// likewise, or unix:/socket:/path; required
-	TLS          *tls.Config     // for https: authorities, the system's if there are none, and client certificates
+	URL          string          // callback URL: http://host:port/path, https:// likewise, or unix:/socket:/path; required
+	TLS          *tls.Config     // for https: certificate authorities, the system's if there are none, and client certificates
 	Headers      []headers.Field // sent with each POST
 	Concurrency  int             // POSTs in flight, default 64, at most 65,536
-	Timeout      time.Duration   // of one attempt, connecting included; default 10 s
+	Timeout      time.Duration   // of one attempt, including connecting; default 10 s
 	AuthorizeFor time.Duration   // of all attempts of Authorize together, default Timeout
 	RetryFor     time.Duration   // from an event's first attempt, default 60 s
 	QueueEvents  int             // events waiting for one connection, default 256
 	QueueBytes   int             // bytes of these, default 1 MiB
-	Memory       int64           // bytes of all waiting events, what holds them included; default 256 MiB. See pressure
+	Memory       int64           // bytes of all waiting events and of what holds them; default 256 MiB. See pressure
 	DeadLetter   string          // file for events that failed for good; "" for none
 
-	DeadLetterMaxSize int64 // size at which that is renamed to FILE.1 and begun anew, default 100 MiB
+	DeadLetterMaxSize int64 // size at which the file is renamed to FILE.1 and a new one is begun, default 100 MiB
 	DeadLetterKeep    int   // FILE.1 to FILE.n are kept, default 5
 
-	// Epoch, where it is not empty, is sent with each POST as X-Ws-Epoch.
+	// Epoch is sent with each POST as X-Ws-Epoch, unless it is empty.
 	Epoch string
 
-	// Journal, where it is not nil, is told of the connections that the app is
-	// told of. See CloseLost.
+	// Journal, if it is not nil, records the connections that the app is told about. See
+	// CloseLost.
 	Journal Journal
 
-	// Done, where it is not nil, is told of each event that has been delivered or
-	// has failed for good, before the next event of its Source.Key is attempted, and
-	// whether the dead-letter file has it. It is called on a worker and must not block.
+	// Done, if it is not nil, is called with the Source.Key of each event that has been
+	// delivered or has failed for good, before the next event of that Key is attempted.
+	// kept says whether the dead-letter file has the event. Done is called on a worker and
+	// must not block.
 	Done func(key uint64, o Outcome, status int, kept bool)
 
-	// Batch, above 1, is how many events of any connections are POSTed together, and
-	// Linger how long after its first event a batch that is not full waits for more;
-	// 0: not at all.
+	// Batch, if above 1, is how many events of any connections are POSTed together, and
+	// Linger is how long after its first event a batch that is not full waits for more; 0:
+	// not at all.
 	Batch  int
 	Linger time.Duration
 
-	// Pipeline, above 1, is how many POSTs, each of another connection, are written
-	// at once to one connection with the app while all workers are busy; their
+	// Pipeline, if above 1, is how many POSTs, each for another connection, are written at
+	// once to one connection with the app while all workers are busy; their
 	// answers are read in turn. See pipeline.go.
 	Pipeline int
 
-	// JSONDepth is how many levels of nesting the body of a POST has at most, so that
-	// the app's JSON parser takes it whatever a client has sent: data that is deeper
-	// is sent as text. Default and most: 500.
+	// JSONDepth is the deepest nesting in the body of a POST, so that the app's JSON parser
+	// accepts it whatever a client has sent: data that is nested deeper is sent as text.
+	// Default and maximum: 500.
 	JSONDepth int
 
 	Secrets []string // sign each POST with all of these; none: no signature
 
-	// Reply is given what the app's 2xx answer to an event says to the event's
-	// connection, before the connection's next event is sent; the Body is valid
-	// until it returns. Nil: answers are not looked at. It is called on a worker,
-	// which waits for it.
+	// Reply is called with what the app's 2xx answer to an event says to the event's
+	// connection, before the connection's next event is sent. The Body is valid until it
+	// returns. It is called on a worker, which waits for it. Nil: answers are not looked
+	// at.
 	Reply func(key uint64, r Reply)
 
-	// ReplyMax is how many bytes an answer's body may have to be a reply, default
-	// 64 KiB. Each worker holds as much while it reads one.
+	// ReplyMax is the largest body, in bytes, that is a reply; default 64 KiB. Each worker
+	// holds as much while it reads one.
 	ReplyMax int
 
 	// Settles makes Settle work; Reply implies it.
 	Settles bool
 
-	// Drained is told that a lane whose Message call had answered full is down to
-	// half of its bounds. Pressure is told how much of Memory is taken when that
-	// calls for something else: that no connection is read, or taken. Drained is called
-	// on a goroutine of the Forwarder's own, with no lock of an event held; Pressure too
-	// where there is less to be done than before, and by Open, Message and Close, before
-	// they return, where there is more. Calls of Pressure follow one another. Neither is
-	// called once Drain has returned, and neither may call the Forwarder.
+	// Drained is called with the key of a lane for which Message has returned full and
+	// which is down to half of its bounds. Pressure is called when so much of Memory is in
+	// use that another Level applies. Drained is called on a goroutine of the Forwarder's
+	// own, with no lock of an event held. So is Pressure if the level falls; if it rises
+	// Open, Message or Close call it before they return. Calls of Pressure never overlap.
+	// Neither is called after Drain has returned, and neither may call the Forwarder.
 	Drained  func(key uint64)
 	Pressure func(Level)
 
-	// Clock is the time in which the process runs, from some instant on, and never
-	// goes back: what is given up after a time is given up after so much of it.
-	// Default: the wall's clock, by which a process that was stopped for a while judges
-	// what came meanwhile as too late.
+	// Clock is the time that the process has run, since some instant; it never goes back.
+	// All timeouts go by it. Default: the wall's clock, by which a process that was stopped
+	// for a while takes what came meanwhile for too late.
 	Clock func() time.Duration
 
 	Log zerolog.Logger
@@ -102,7 +101,7 @@ const (
 	MinJSONDepth = wrapping + 1 // what the gateway itself nests in a batch
 )
 
-// withDefaults checks c and puts in what was left out.
+// withDefaults checks c and sets the fields that were left out.
 func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.Concurrency < 0 || c.Concurrency > maxConcurrency:

@@ -8,44 +8,44 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// A batch fails whole, and mostly it is the app's failure: all that is to be done is
-// to try again. But it may be about a single event, which the app will never take,
-// and then the others, which other clients have sent, must not be lost with it. So
+// A batch fails as a whole. Mostly that is the app's failure, and all there is to do is to
+// try again. But it may be because of a single event, which the app will never take. Then
+// the others, which other clients have sent, must not be lost with it. So
 //
-//   - a batch that is refused is divided: into two, of as many lanes each, that go
-//     their own ways at the same time. A batch of one lane is attempted by its first
-//     half alone, then by what is left. In the end the event is alone, and treated as
-//     any event is.
-//   - a batch that fails again and again, with what may be over soon, is divided as
-//     well, once there is evidence that it is not the app: something else has been
-//     delivered since. Where there is none, a single event of the batch, drawn by lot
-//     among the first of each lane, is attempted in its place. While the app is down or
-//     refuses everything that is all that happens: no batch is divided, and the number
-//     of POSTs is the same.
+//   - a batch that is refused is divided into two, with about as many events each, which
+//     are attempted side by side from then on. If a batch has one lane, first its first
+//     half is attempted, then what is left. In the end the event is alone, and treated
+//     like any event.
+//   - a batch that fails again and again with an outcome that may be over soon is divided
+//     too, but only on evidence that it is not the app: something else has been delivered
+//     since. Without evidence a single event of the batch, chosen at random among the first
+//     ones of its lanes, is attempted in its place. While the app is down or refuses
+//     everything that is all that happens: no batch is divided, and the number of POSTs
+//     stays the same.
 //
-// Events that are divided from one that hangs must not pay for its time: their
-// windows begin anew.
+// Events that are divided from one that hangs must not pay for its time, so their windows
+// begin anew.
 const (
-	// patience is how many failures in a row make a batch suspicious. One that nobody
-	// answered in time has taken much longer than others, and counts twice.
+	// patience is how many failures in a row make a batch suspicious. A timeout takes much
+	// longer than other failures, and counts twice.
 	patience = 3
-	// leastTrials is how many events, each of another lane, must have failed alone
-	// before a batch is given up at the end of its window.
+	// leastTrials is how many events, each from another lane, must have failed alone before
+	// a batch is given up at the end of its window.
 	leastTrials = 2
 )
 
-// doubt is what is known against a batch as it is now.
+// doubt is the evidence against a batch as it is now.
 type doubt struct {
 	refused  bool
-	trial    bool          // what is attempted is one event, to see whether the app takes anything
-	trials   int           // of these that failed
+	trial    bool          // one event is attempted, to see whether the app takes anything
+	trials   int           // how many of these have failed
 	strikes  int           // failures in a row that may be the batch's own
 	failures int           // all failures in a row, for the back-off
 	since    time.Duration // when the first of the attempts that failed began
-	proven   bool          // since then something else was delivered, and it has failed again after that
+	proven   bool          // something else was delivered after that, and then the batch failed again
 }
 
-// divisions counts batches that were divided, and says so once.
+// divisions counts batches that were divided, and logs that once.
 type divisions struct {
 	log     zerolog.Logger
 	count   atomic.Uint64
@@ -70,7 +70,7 @@ func (d *divisions) note(b *batch) {
 
 func (b *batch) suspicious() bool { return b.refused || b.strikes >= patience }
 
-// arrange lists the batch's events anew, lane by lane.
+// arrange makes the list of the batch's events anew, lane by lane.
 func (b *batch) arrange() {
 	clear(b.events)
 	b.events = b.events[:0]
@@ -79,7 +79,7 @@ func (b *batch) arrange() {
 		e := s.lane.head
 		for n := range s.count {
 			if n > 0 {
-				e = e.next // what is in a batch is linked
+				e = e.next // events of a batch are linked
 			}
 			b.events = append(b.events, e)
 		}
@@ -87,8 +87,8 @@ func (b *batch) arrange() {
 	b.whole()
 }
 
-// whole, first and only say what is attempted of the batch: all of it, the first
-// events of its only lane, the first event of one lane.
+// whole, first and only choose which events of the batch are attempted: all of them, the
+// first ones of its only lane, or the first one of one lane.
 func (b *batch) whole() {
 	b.tried = b.events
 	for i := range b.lanes {
@@ -110,8 +110,8 @@ func (b *batch) only(lane int) {
 	b.tried = b.one[:]
 }
 
-// look decides what is attempted of l's batch, which has been attempted before.
-// other, if there is one, is the lane that leads what was divided from it.
+// look decides how to go on with l's batch after a failure. If it divides the batch, other
+// is the lane that leads the second half.
 func (f *Forwarder) look(l *lane) (other *lane) {
 	b := l.batch
 	switch {
@@ -119,8 +119,8 @@ func (f *Forwarder) look(l *lane) (other *lane) {
 	case b.refused || b.proven:
 		f.divisions.note(b)
 		other = b.divide(f.now())
-	case f.divisions.evidence(b): // the app has just come back, or not quite; the next failure tells
-	case len(b.lanes) == 1: // its first event is the one to wait for, as if it had always been alone
+	case f.divisions.evidence(b): // maybe the app has just come back; the next failure tells
+	case len(b.lanes) == 1: // wait for its first event, as if that had always been alone
 		for _, e := range b.events[1:] {
 			e.window = 0
 		}
@@ -132,15 +132,15 @@ func (f *Forwarder) look(l *lane) (other *lane) {
 	return other
 }
 
-// divide takes the second half off the batch, and returns the lane that leads it. A
-// batch of one lane stays one, of which less is attempted.
+// divide takes the second half off the batch and returns the lane that leads it. A batch
+// with one lane stays one batch, of which less is attempted.
 func (b *batch) divide(now time.Duration) (other *lane) {
 	for _, e := range b.events {
 		e.window = 0
 	}
 	b.doubt = doubt{strikes: patience - 1, since: now}
 	if len(b.lanes) == 1 {
-		b.proven = true // what follows waits for these, and cannot give evidence
+		b.proven = true // the rest waits for these, and cannot give evidence
 		b.first((len(b.tried) + 1) / 2)
 		return nil
 	}
@@ -161,9 +161,9 @@ func (b *batch) divide(now time.Duration) (other *lane) {
 	return other
 }
 
-// shrink ends the events that are done with of the batch that l leads, after an answer
-// of this status. back are the lanes that are no longer in it and have more, as a
-// chain; rest leads what is left, if anything.
+// shrink ends those events of the batch that l leads which are done, after an answer with
+// this status. back is a chain of the lanes that have left the batch and have more
+// events. rest leads what is left of the batch, if anything.
 func (f *Forwarder) shrink(l *lane, status int) (back, rest *lane) {
 	b := l.batch
 	l.batch = nil
@@ -223,8 +223,8 @@ func (w *worker) concludeBatch(r *report, status int, retryAfter time.Duration) 
 	}
 }
 
-// settleBatch ends what was attempted of a batch: all of it has been delivered, or
-// has failed for good.
+// settleBatch ends those events of a batch that were attempted: all of them have been
+// delivered or have failed for good.
 func (w *worker) settleBatch(r *report, status int) {
 	f, b := w.f, r.job.lane.batch
 	for _, e := range b.tried {
@@ -234,7 +234,7 @@ func (w *worker) settleBatch(r *report, status int) {
 		b.lanes[i].done = b.lanes[i].tried
 	}
 	known := doubt{}
-	if len(b.tried) < len(b.events) { // the rest is still to be found innocent
+	if len(b.tried) < len(b.events) { // the rest is still under suspicion
 		known = doubt{strikes: patience - 1, since: r.began}
 	}
 	if r.back, r.again = f.shrink(r.job.lane, status); r.again != nil {
@@ -242,7 +242,7 @@ func (w *worker) settleBatch(r *report, status int) {
 	}
 }
 
-// postpone has a batch attempted again, whole or divided, or gives it up.
+// postpone has a batch attempted again, as a whole or divided, or gives it up.
 func (w *worker) postpone(r *report, status int, retryAfter time.Duration) {
 	f, b, now := w.f, r.job.lane.batch, w.f.now()
 	alone := len(b.tried) == 1 && !b.trial
@@ -254,7 +254,7 @@ func (w *worker) postpone(r *report, status int, retryAfter time.Duration) {
 	case !again && (alone || nobody || !b.proven && b.trials >= min(leastTrials, len(b.lanes))):
 		w.settleBatch(r, status)
 		return
-	case !again: // it ends with what comes of a trial, or divided
+	case !again: // a trial decides, or it is divided
 		b.strikes = patience
 		due = 0
 	case r.outcome == Unreachable:
@@ -265,7 +265,7 @@ func (w *worker) postpone(r *report, status int, retryAfter time.Duration) {
 	r.again, r.due = r.job.lane, due
 }
 
-// window is when the last of the events that are attempted is given up.
+// window is when the last one of the attempted events is given up.
 func (b *batch) window() (end time.Duration) {
 	for _, e := range b.tried {
 		end = max(end, e.window)
@@ -273,8 +273,8 @@ func (b *batch) window() (end time.Duration) {
 	return end
 }
 
-// blame notes a failure, and whether there is evidence that it is not the app's.
-// After a trial it is about the whole again.
+// blame notes a failure, and whether there is evidence that it is not the app's. After a
+// trial the whole batch is attempted again.
 func (b *batch) blame(r *report, evidence bool) {
 	b.failures++
 	if b.trial {

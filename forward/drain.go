@@ -8,13 +8,13 @@ import (
 // Leftover is what Drain could not deliver.
 type Leftover struct {
 	Events      int
-	DeadLetters int // of these, how many the dead-letter file has
+	DeadLetters int // how many of these the dead-letter file has
 }
 
-// Drain waits until all lanes are empty or ctx is done, ends the workers, writes
-// what is left to the dead-letter file and reports it. Events are taken until
-// it ends; what comes later fails. With a deadline, back-offs become shorter as
-// it comes near. When ctx is done attempts under way are cut off; the app may
+// Drain waits until all lanes are empty or ctx is done. Then it ends the workers, writes
+// what is left to the dead-letter file, and returns how much that was. Events are accepted
+// until it ends; those that come later fail. If ctx has a deadline, back-offs become
+// shorter as it comes near. When ctx is done attempts under way are cut off; the app may
 // have acted on them. A second call waits for the first and returns the same.
 func (f *Forwarder) Drain(ctx context.Context) Leftover {
 	f.drain.Do(func() {
@@ -33,7 +33,7 @@ func (f *Forwarder) Drain(ctx context.Context) Leftover {
 	return f.leftover
 }
 
-// awaitEmpty returns when there is no lane, or with ctx.
+// awaitEmpty returns when there is no lane, or when ctx is done.
 func (f *Forwarder) awaitEmpty(ctx context.Context) {
 	if !f.started {
 		return
@@ -54,7 +54,7 @@ func (f *Forwarder) awaitEmpty(ctx context.Context) {
 	}
 }
 
-// stop ends the workers, cutting off what they are doing.
+// stop ends the workers and cuts off what they are doing.
 func (f *Forwarder) stop() {
 	f.pool.stop()
 	f.cancel()

@@ -9,20 +9,20 @@ import (
 	"ws-gateway/jsoncheck"
 )
 
-// Source is what an event says of its connection. Its strings are kept, its
-// slice is copied.
+// Source is what an event says about its connection. The event keeps the strings and
+// copies the slice.
 type Source struct {
-	Key    uint64 // identifies the lane: events of one Key are delivered in order. Its low 32 bits are not 0.
+	Key    uint64 // names the lane: events with the same Key are delivered in order. Its low 32 bits are not 0.
 	Seq    uint32 // number of the event within the connection, for X-Request-Id
 	ConnID []byte // the public connection id
 	User   string
 
-	// Headers is what PackHeaders has made of the client's request: where it is
-	// nothing else, its Cookie header verbatim; "" for none.
+	// Headers is what headers.Pack has made of the client's request. If that is just a
+	// cookie it is the Cookie header verbatim; "" for none.
 	Headers string
 }
 
-// Request is what the open event says of the opening handshake.
+// Request is what the open event says about the opening handshake.
 type Request struct {
 	URI, RemoteAddr, UserAgent, Origin string
 }
@@ -34,7 +34,7 @@ type End struct {
 	Initiator string
 }
 
-// form is how a message's bytes appear as the value of "data".
+// form is the form of a message's bytes in "data".
 type form uint8
 
 const (
@@ -43,13 +43,13 @@ const (
 	formBase64             // as a JSON string in base64
 )
 
-// wrapping is how deep a message's data is nested in what is POSTed: in the event's
-// object, and that in a batch's array.
+// wrapping is how many levels of a POST's body are around a message's data: the event's
+// object, and a batch's array around that.
 const wrapping = 2
 
-// formOf chooses the form that loses nothing, and that no parser which takes bodies
-// of so many levels gives up on: one client's message must not make the app refuse
-// what others have sent.
+// formOf chooses the form that loses nothing and that every parser accepts which accepts
+// so many levels: one client's message must not make the app refuse the messages of
+// others.
 func formOf(data []byte, binary bool, levels int) form {
 	switch {
 	case binary:
@@ -88,8 +88,8 @@ func appendData(dst, data []byte, f form) []byte {
 	}
 }
 
-// The sizes below are upper bounds: the text around the values is taken to be
-// this long, the values are counted.
+// The sizes below are upper bounds: they count the values, and this much for the text
+// around them.
 const (
 	commonText  = len(`{"data":{},"action":"message","user_name":,"conn_id":,"encoding":"base64"}-4294967295`)
 	requestText = len(`,"request":{"uri":,"remote_addr":,"user_agent":,"origin":}`)
@@ -113,8 +113,8 @@ func closeSize(src *Source, end *End) int {
 	return sourceSize(src) + endText + quote.Len(end.Reason) + quote.Len(end.Initiator)
 }
 
-// appendOpen, appendMessage and appendClose append the body of an event as it
-// is POSTed (PROTOCOL 4.1).
+// appendOpen, appendMessage and appendClose append the body of an event as it is
+// POSTed.
 
 func appendOpen(dst []byte, src *Source, req *Request) []byte {
 	dst = append(dst, `{"data":{},"action":"open"`...)
@@ -163,17 +163,17 @@ func appendSource(dst []byte, src *Source) []byte {
 	return quote.Append(dst, src.ConnID)
 }
 
-// appendRequestID appends the id that all attempts of an event share.
+// appendRequestID appends the id that all attempts at an event share.
 func appendRequestID(dst []byte, src *Source) []byte {
 	dst = append(dst, src.ConnID...)
 	dst = append(dst, '-')
 	return strconv.AppendUint(dst, uint64(src.Seq), 10)
 }
 
-// AppendData appends a message's bytes as the value of a JSON member, in the form
-// in which they go to the app; levels is Config.JSONDepth. encoding says which form
-// that is: "", as they are; "text"; "base64". cut says that they are the beginning of
-// a longer message, which is never taken for JSON.
+// AppendData appends a message's bytes as the value of a JSON member, in the form that
+// goes to the app; levels is Config.JSONDepth. encoding names the form: "" is the bytes
+// as they are, the others are "text" and "base64". cut says that the bytes are only the
+// beginning of the message; then they are never taken for JSON.
 func AppendData(dst, data []byte, binary, cut bool, levels int) (_ []byte, encoding string) {
 	f := formOf(data, binary, levels)
 	if cut && f == formJSON {

@@ -25,10 +25,10 @@ var actionNames = [actions]string{"open", "message", "close"}
 
 func (a action) String() string { return actionNames[a] }
 
-// event is one thing that the app is to be told. Until it is in a lane it
-// belongs to the caller that makes it; then it is guarded by its lane.
+// event is one thing to tell the app. Until it is in a lane it belongs to whoever made
+// it; then its lane guards it.
 type event struct {
-	next *event // behind it in its lane
+	next *event // the one after it in its lane
 
 	cookie  string // part of the session's own string, shared
 	headers string // likewise
@@ -55,21 +55,21 @@ func (e *event) request() callback.Request {
 	return callback.Request{ID: e.requestID(), Attempt: e.attempts, Cookie: e.cookie, Headers: e.headers, Body: e.bodyBytes()}
 }
 
-// cost is the memory that the event holds, in bytes. Its cookie and headers
-// are counted with the lane.
+// cost is the memory that the event holds, in bytes. Its cookie and headers count as
+// the lane's.
 func (e *event) cost() int64 { return int64(unsafe.Sizeof(*e)) + int64(cap(e.buf)) }
 
 const (
 	minClass   = 8  // the smallest pooled buffer has 1<<8 bytes
-	maxClass   = 15 // the largest one 1<<15; what needs more is left to the collector
+	maxClass   = 15 // the largest one has 1<<15; anything larger is left to the collector
 	numClasses = maxClass - minClass + 1
 )
 
-// eventPool keeps events for reuse, with their buffers, by buffer size: so a
-// small event never holds a large buffer while it waits.
+// eventPool keeps events and their buffers for reuse. It sorts them by the size of the
+// buffer, so that a small event never holds a large one while it waits.
 type eventPool struct {
 	levels  int          // Config.JSONDepth, see depth
-	newer   atomic.Int64 // the same as last reloaded; 0: it has not been
+	newer   atomic.Int64 // the same after a reload; 0: there was none
 	classes [numClasses]sync.Pool
 }
 
@@ -85,7 +85,7 @@ func (p *eventPool) get(size int) *event {
 	return &event{buf: make([]byte, 0, 1<<class)}
 }
 
-// put takes back an event that nothing refers to any more.
+// put takes back an event that nothing refers to.
 func (p *eventPool) put(e *event) {
 	class := bits.Len(uint(cap(e.buf) - 1))
 	if class < minClass || class > maxClass || cap(e.buf) != 1<<class {

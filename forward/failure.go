@@ -7,15 +7,16 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Of the failures in ten seconds so many are logged; of the others, how many.
+// In each ten seconds so many failures are logged one by one, and of the others their
+// number.
 const (
 	loggedAtATime = 10
 	loggedEvery   = 10 * time.Second
 )
 
-// throttle lets a number of lines through in each ten seconds and counts the rest.
+// throttle lets a number of lines pass in each ten seconds and counts the rest.
 type throttle struct {
-	since      time.Duration // when the current ones began
+	since      time.Duration // when the current ten seconds began
 	passed     int
 	suppressed int
 }
@@ -33,8 +34,8 @@ func (t *throttle) pass(now time.Duration) bool {
 	return false
 }
 
-// failures logs the events that failed for good: what names them and why, never
-// what is in them. While the app takes none, its observer sums them up.
+// failures logs the events that failed for good: their names and why, never what is in
+// them. While the app takes no events, the observer sums them up instead.
 type failures struct {
 	summedUp func() bool
 	log      zerolog.Logger
@@ -45,7 +46,7 @@ type failures struct {
 	mu       sync.Mutex
 	throttle throttle // guarded by mu, as the following
 	recent   [keptFailures]Failure
-	count    int // of failures; the last ones are in recent, each at its number
+	count    int // of failures; number n is in recent[n%keptFailures]
 }
 
 func newFailures(log zerolog.Logger, now func() time.Duration) *failures {
@@ -77,8 +78,8 @@ func (f *failures) report(e *event, o Outcome, status int) {
 	line.Msg("callback failed for good")
 }
 
-// summarise logs how many lines were held back, once in ten seconds at most, until
-// quit is closed.
+// summarise logs how many lines were held back, at most once in ten seconds, until quit
+// is closed.
 func (f *failures) summarise() {
 	for {
 		select {
@@ -106,7 +107,7 @@ func (f *failures) logSuppressed() {
 	}
 }
 
-// name adds what names the last failure.
+// name adds to line what names the last failure.
 func (f *failures) name(line *zerolog.Event) *zerolog.Event {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -117,7 +118,7 @@ func (f *failures) name(line *zerolog.Event) *zerolog.Event {
 	return line.Str("last_request_id", last.RequestID).Str("last_action", last.Action).Int("last_attempts", last.Attempts)
 }
 
-// take returns how many lines were held back since it was last called.
+// take returns how many lines have been held back since it was last called.
 func (t *throttle) take() int {
 	n := t.suppressed
 	t.suppressed = 0

@@ -14,7 +14,7 @@ import (
 // Forwarder delivers events to the app.
 type Forwarder struct {
 	// Static after New.
-	cfg    Config // see terms for what of it can change
+	cfg    Config // terms has what can change
 	dialer func(callback.Target) callback.DialFunc
 	policy *policy
 	epoch  time.Time // instants count from here, without Config.Clock
@@ -30,7 +30,7 @@ type Forwarder struct {
 	partials  partials
 	divisions divisions
 	letters   *deadletter.File
-	lost      chan struct{} // has a place for each lost connection whose close event waits
+	lost      chan struct{} // holds a value for each lost connection whose close event waits
 	counters  counters
 
 	histograms histograms
@@ -40,10 +40,10 @@ type Forwarder struct {
 	cancel    context.CancelFunc
 	workers   []*worker
 	delivery  sync.WaitGroup // workers and the pool's keeper
-	witnesses sync.WaitGroup // what outlives them: pressure, failures
+	witnesses sync.WaitGroup // goroutines that outlive them: pressure, failures, observer
 	started   bool
 	draining  atomic.Bool
-	empty     chan struct{} // has one place: while draining, the last lane is gone
+	empty     chan struct{} // has one place; a value says that the last lane is gone, while draining
 	drain     sync.Once
 	leftover  Leftover
 }
@@ -106,7 +106,7 @@ func (f *Forwarder) Start() {
 	}
 }
 
-// now is the present instant, by Config.Clock.
+// now is the present instant by Config.Clock.
 func (f *Forwarder) now() time.Duration {
 	if f.cfg.Clock != nil {
 		return f.cfg.Clock()
@@ -114,17 +114,17 @@ func (f *Forwarder) now() time.Duration {
 	return time.Since(f.epoch)
 }
 
-// Open, Message and Close append an event to its connection's lane. They copy
-// data, never block, and may be called from any goroutine; the calls for one Key
-// come from one goroutine.
+// Open, Message and Close append an event to its connection's lane. They copy data, never
+// block, and may be called from any goroutine; but all calls for one Key come from one
+// goroutine.
 func (f *Forwarder) Open(src Source, req Request) {
 	f.append(&src, f.events.open(&src, &req))
 }
 
-// Message reports full when the lane has reached its bounds: the caller stops
-// reading the connection until Config.Drained names it, which happens once for
-// all that Message answered full up to then. The event itself is taken in any
-// case. binary data is sent as base64.
+// Message returns full if the lane has reached its bounds. The caller then stops reading
+// the connection until Config.Drained names it, which happens once for all calls that
+// have returned full up to then. The event is accepted in any case. binary data is sent
+// as base64.
 func (f *Forwarder) Message(src Source, data []byte, binary bool) (full bool) {
 	return f.append(&src, f.events.message(&src, data, binary))
 }
@@ -137,7 +137,7 @@ func (f *Forwarder) Close(src Source, end End) {
 func (f *Forwarder) append(src *Source, e *event) (full bool) {
 	now := f.now()
 	e.queued = now
-	// Counted first, for a worker may be done with it before add has returned.
+	// Counted first, because a worker may have finished e before add returns.
 	cost := e.cost()
 	f.pressure.add(cost)
 	f.counters.events.Add(1)

@@ -5,23 +5,22 @@ import "time"
 // keptFailures is how many of the last failures are remembered.
 const keptFailures = 16
 
-// Failure is an event that failed for good: what names it and why, never what is
-// in it.
+// Failure is an event that failed for good: its name and why, never what is in it.
 type Failure struct {
 	Time      time.Time
 	RequestID string
 	Action    string
 	Attempts  int
-	Status    int // of the app's answer; 0: there was none
+	Status    int // of the app's last answer; 0: there was none
 	Reason    Outcome
 }
 
-// Health is what is known of the app from the callbacks.
+// Health is what the callbacks tell about the app.
 type Health struct {
-	App      string    // where it is expected
+	App      string    // its URL, without the query
 	Down     bool      // it refuses connections
 	Since    time.Time // the beginning of the outage; else the end of the last one, zero if there was none
-	Trouble  *Trouble  // nil: it takes events, as far as is known
+	Trouble  *Trouble  // nil: it takes events, as far as anybody knows
 	Failures []Failure // the newest first, at most 16
 }
 
@@ -34,8 +33,7 @@ func (f *Forwarder) Health() Health {
 	return h
 }
 
-// lastShift returns when the app went down or came back, 0 if it never did, and
-// sets down.
+// lastShift sets down, and returns when the app went down or came back; 0: never.
 func (p *pool) lastShift(down *bool) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()

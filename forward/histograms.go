@@ -6,14 +6,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// histograms are what is counted by size. Workers observe at the same time.
+// histograms count durations and sizes. Workers observe concurrently.
 type histograms struct {
 	attempts *prometheus.HistogramVec
 	batches  prometheus.Histogram
 }
 
-// batchAction and authorizeAction stand for an action in the histogram of
-// attempts, besides the names of actions.
+// batchAction and authorizeAction are labels in the histogram of attempts, besides the
+// names of actions.
 const (
 	batchAction     = "batch"
 	authorizeAction = "authorize"
@@ -34,7 +34,7 @@ func newHistograms() histograms {
 	}
 }
 
-// Collectors are the metrics that Stats has not: what they count is spread.
+// Collectors are the metrics that are not in Stats: the histograms.
 func (f *Forwarder) Collectors() []prometheus.Collector {
 	if f.cfg.Batch == 1 {
 		return []prometheus.Collector{f.histograms.attempts}

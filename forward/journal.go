@@ -9,14 +9,13 @@ import (
 	"time"
 )
 
-// Journal remembers for the next start which connections the app has been told
-// of and has not seen closed. Package journal has one.
+// Journal remembers for the next start which connections the app has been told about and
+// has not seen closed. Package journal has one.
 type Journal interface {
-	// Opened records a connection, with what CloseLost needs of it, and then calls
-	// recorded; on whatever goroutine, and soon. It copies the slices and does not
-	// block.
+	// Opened records a connection and what CloseLost needs to know about it, and then
+	// calls recorded, soon and on any goroutine. It copies the slices and does not block.
 	Opened(id, state []byte, recorded func())
-	// Closed records that the connection's close event is dealt with. It copies id
+	// Closed records that the connection's close event has been dealt with. It copies id
 	// and does not block.
 	Closed(id []byte)
 }
@@ -24,27 +23,27 @@ type Journal interface {
 // JournalStats are counters since the start, unless marked as a gauge.
 type JournalStats struct {
 	Records     uint64 // written
-	Failures    uint64 // batches of these that could not be written at once
-	Dropped     uint64 // records given up
+	Failures    uint64 // batches of records that could not be written at once
+	Dropped     uint64 // records that were given up
 	Compactions uint64
 	Bytes       int64 // gauge: size on disk, about
 }
 
 const (
-	// lostSeq is the number of a lost connection's close event. How many events
-	// the connection has had is not known, and this is more; it is the same however
-	// often the gateway is started again before the event is delivered.
+	// lostSeq is the number of a lost connection's close event. Nobody knows how many
+	// events the connection has had, but this is more. It stays the same however often the
+	// gateway is started again before the event is delivered.
 	lostSeq = math.MaxUint32
-	// lostWindow is how many lost connections' close events wait at a time.
+	// lostWindow is how many close events of lost connections wait at a time.
 	lostWindow = 1024
 )
 
-// lostEnd is what became of a connection whose gateway died.
+// lostEnd is the end of a connection whose gateway has died.
 var lostEnd = End{Code: 1006, Reason: "gateway restarted", Initiator: "gateway"}
 
-// ready gives a lane to the pool. One that begins with an open event waits until
-// the journal has the connection: so the app is never told of a connection that
-// would be forgotten.
+// ready gives a lane to the pool. If the lane begins with an open event it first waits
+// until the journal has the connection, so that the app is never told about a connection
+// that would be forgotten.
 func (f *Forwarder) ready(l *lane, first action, src *Source, now time.Duration) {
 	if f.cfg.Journal == nil || first != actionOpen {
 		f.put(l, now)
@@ -76,17 +75,17 @@ func parseState(state []byte) (user, packed string, err error) {
 	return string(rest[:length]), string(rest[length:]), nil
 }
 
-// CloseLost sends the close events of connections that an earlier process has
-// told the app of and that ended with it: their ids and what its Journal has of
-// them. It returns when all of them have been delivered or failed for good, or
-// with ctx. It needs Config.Journal, and may be called once, after Start.
+// CloseLost sends the close events of connections that an earlier process has told the
+// app about and that ended with it. lost yields their ids and what its Journal has
+// recorded with them. CloseLost returns when all have been delivered or have failed for
+// good, or when ctx is done. It needs Config.Journal, and may be called once, after Start.
 func (f *Forwarder) CloseLost(ctx context.Context, lost iter.Seq2[string, []byte]) error {
 	var errs []error
 	n := uint64(0)
 	for id, state := range lost {
 		user, packed, err := parseState(state)
 		if err != nil {
-			f.cfg.Journal.Closed([]byte(id)) // it will not be readable next time either
+			f.cfg.Journal.Closed([]byte(id)) // the next start could not read it either
 			errs = append(errs, err)
 			continue
 		}
@@ -101,7 +100,7 @@ func (f *Forwarder) CloseLost(ctx context.Context, lost iter.Seq2[string, []byte
 		e.lost = true
 		f.append(&src, e)
 	}
-	for range lostWindow { // until nobody has a place
+	for range lostWindow { // until no event has a place
 		select {
 		case f.lost <- struct{}{}:
 		case <-ctx.Done():

@@ -7,35 +7,35 @@ import (
 	"unsafe"
 )
 
-// lane holds the pending events of one connection. It exists while it has any.
+// lane is the queue of one connection's events. It exists while it has any.
 type lane struct {
 	key uint64
 
-	// Guarded by the stripe. head is also read by the worker that has the lane,
-	// which is the only one to take it off.
+	// Guarded by the stripe. The worker that has the lane reads head without the lock,
+	// because no other takes events off.
 	head, tail *event
 	events     int
 	bytes      int   // of these events' buffers
 	cost       int64 // memory of the lane itself, in bytes
 	held       int64 // memory of these events
-	full       bool  // Message has answered full, and Drained has not been called since
-	squeezed   bool  // with full: for its share of all memory, and not for a bound of its own
+	full       bool  // Message has returned full, and Drained has not been called since
+	squeezed   bool  // with full: because of its share of all memory, not because of its own bounds
 
 	available bool // its events are counted in table.available; guarded by the stripe
 
-	auth *authorization // set in the lanes that Authorize makes, which are in no table
+	auth *authorization // set if Authorize has made the lane, which is then in no table
 
 	// Owned by whoever has the lane: the scheduler, or a worker.
 	batch *batch        // led by this lane; nil for none
-	next  *lane         // behind it in the ready queue, or in a chain of lanes
+	next  *lane         // the one after it in the ready queue or in a chain of lanes
 	due   time.Duration // its place in a heap
 }
 
-// laneCost is the memory of a lane besides its headers: itself and its place in
-// the map.
+// laneCost is the memory of a lane without its headers: the struct and its place in the
+// map.
 const laneCost = int64(unsafe.Sizeof(lane{})) + 40
 
-// bounds of a lane: at either of the two, or at its share of all memory, it is full; at
+// bounds of a lane. At either of the two, or at its share of all memory, it is full. At
 // half of all three, or when it is empty, it is drained.
 type bounds struct {
 	events, bytes int
@@ -48,26 +48,25 @@ const (
 	largeMap = 256
 )
 
-// table finds the lane of a key. A stripe's lock is held for work on maps and
-// lists only.
+// table finds the lane of a key. A stripe's lock is only held for work on maps and lists.
 type table struct {
 	bounds  bounds                 // see limits
 	newer   atomic.Pointer[bounds] // set by rebound
 	pool    sync.Pool              // of *lane
 	memory  *pressure              // nil: no lane has a share
-	batches bool                   // lanes are taken in batches, so that available is of use
+	batches bool                   // lanes are taken in batches, which need available
 	stripes [1 << stripeBits]stripe
 
 	available atomic.Int64 // events that a batch could take
 
-	squeezed atomic.Int64  // lanes that are full for their share
+	squeezed atomic.Int64  // lanes that are full because of their share
 	squeezes atomic.Uint64 // times that one became so
 }
 
 type stripe struct {
 	mu     sync.Mutex
 	lanes  map[uint64]*lane
-	peak   int  // most lanes since the map was made
+	peak   int  // most lanes that the map has held
 	closed bool // nothing is taken any more
 }
 
@@ -76,13 +75,13 @@ func (t *table) stripe(key uint64) *stripe {
 	return &t.stripes[key*golden>>(64-stripeBits)]
 }
 
-// added is what became of an event given to table.add.
+// added says what table.add has done with an event.
 type added struct {
-	lane   *lane // set where the event is the lane's first: the lane is now ready
+	lane   *lane // set if the event is the lane's first: the lane is now ready
 	cost   int64 // memory that the lane holds, with lane
 	full   bool  // the lane is at its bounds, and a Drained call will follow
-	over   bool  // it is now, for its share
-	waits  int64 // so many events are available to batches now; 0 where that does not change
+	over   bool  // this event has made it full, because of its share
+	waits  int64 // how many events are available to batches now; 0: that has not changed
 	closed bool  // the event was not taken
 }
 
@@ -108,7 +107,7 @@ func (t *table) add(key uint64, e *event) (a added) {
 	l.events++
 	l.bytes += len(e.buf)
 	l.held += e.cost()
-	// Only who sends messages can be asked to stop; opens and closes pass.
+	// Only a sender of messages can be asked to stop; opens and closes pass.
 	if e.action == actionMessage && !l.full {
 		limit := t.limits()
 		l.full = l.events >= limit.events || l.bytes >= limit.bytes
@@ -136,15 +135,15 @@ func (t *table) create(s *stripe, key uint64, e *event) *lane {
 	return l
 }
 
-// removed is what table.remove found.
+// removed says what table.remove has found.
 type removed struct {
 	more    bool  // the lane has further events
-	cost    int64 // memory that the event, and the lane where it is gone, held
+	cost    int64 // memory that the event held, and the lane if it is gone
 	drained bool  // the lane was full and is down to half: Drained is due
 }
 
-// remove takes the first event off l. It is called by the one that has the
-// lane in flight; where there are no more events, l is gone.
+// remove takes the first event off l. Only whoever has the lane in flight calls it. With
+// the last event the lane is gone.
 func (t *table) remove(l *lane) (r removed) {
 	s := t.stripe(l.key)
 	s.mu.Lock()
@@ -173,7 +172,7 @@ func (t *table) remove(l *lane) (r removed) {
 	return r
 }
 
-// drain ends that l is full, if it is down to half of its bounds. The caller holds
+// drain marks l as no longer full if it is down to half of its bounds. The caller holds
 // the stripe's lock.
 func (t *table) drain(l *lane) bool {
 	limit := t.limits()
@@ -187,8 +186,8 @@ func (t *table) drain(l *lane) bool {
 	return true
 }
 
-// sweep calls drained, no lock held, for each lane that is no longer over its share
-// though nothing of it has gone out. It reports whether there are others.
+// sweep calls drained, with no lock held, for each lane that is no longer over its share
+// although none of its events has gone out. It reports whether there are others.
 func (t *table) sweep(drained func(key uint64)) (more bool) {
 	var keys []uint64
 	for i := range t.stripes {
@@ -211,8 +210,8 @@ func (t *table) sweep(drained func(key uint64)) (more bool) {
 	return t.squeezed.Load() > 0
 }
 
-// close ends the taking of events and calls leftover with every lane that is
-// left, no lock held. No worker may be running.
+// close makes the table refuse events, and calls leftover with every lane that is left,
+// with no lock held. No worker may be running.
 func (t *table) close(leftover func(*lane)) {
 	for i := range t.stripes {
 		s := &t.stripes[i]
@@ -226,7 +225,7 @@ func (t *table) close(leftover func(*lane)) {
 	}
 }
 
-// oldest returns when the event was appended that waits longest.
+// oldest returns when the event that waits longest was appended.
 func (t *table) oldest() (queued time.Duration, ok bool) {
 	for i := range t.stripes {
 		s := &t.stripes[i]

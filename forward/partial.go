@@ -18,21 +18,21 @@ import (
 //
 //	{"failed":[{"request_id":"…"},{"request_id":"…","retry":false}]}
 //
-// names the events that it has not taken, and which of them not to send again. The
-// header is what asks for its body to be read: apps answer with bodies of all kinds.
+// names the events that it has not taken, and which of them not to send again. Only with
+// the header is the body read, because apps answer with bodies of all kinds.
 
-// partials counts such answers, and says once for each kind what is wrong with them.
+// partials counts such answers, and logs each kind of mistake in them once.
 type partials struct {
 	log        zerolog.Logger
 	count      atomic.Uint64
 	unreadable atomic.Uint64 // the whole batch is sent again
-	unknown    atomic.Uint64 // ids that were not in the batch
+	unknown    atomic.Uint64 // ids that are not in the batch
 
 	unreadableOnce, unknownOnce sync.Once
 }
 
-// read returns the ids that the answer names, and whether each is to be sent again.
-// ok is false where it cannot be read.
+// read returns the ids that the answer names, and whether to send each of them again. ok
+// is false if it cannot be read.
 func (p *partials) read(c *callback.Client, tried []*event) (failed map[string]bool, ok bool) {
 	p.count.Add(1)
 	if c.Completeness == callback.Whole {
@@ -62,8 +62,8 @@ func (p *partials) read(c *callback.Client, tried []*event) (failed map[string]b
 	return failed, true
 }
 
-// parsePartial reads the body of a partial answer. Of an id that comes twice the
-// last counts.
+// parsePartial reads the body of a partial answer. If an id comes twice the last one
+// counts.
 func parsePartial(body []byte) (failed map[string]bool, ok bool) {
 	if !jsoncheck.Valid(body) {
 		return nil, false
@@ -83,10 +83,10 @@ func parsePartial(body []byte) (failed map[string]bool, ok bool) {
 }
 
 // settlePartly ends those events of a batch that the app has taken or does not want
-// again. Of a connection the first that is to be sent again holds up what stands
-// behind it, whatever the answer says of that: its order is more than what is saved.
-// The app knows that, and need not have looked at what stands there. So when the time
-// of that first one is over, what follows it and is not named comes again all the same.
+// again. A connection's first event that is to be sent again holds up those after it,
+// whatever the answer says about them: their order is worth more than a POST. The app
+// knows that rule and may not have looked at them. So if the first one's time is over,
+// those after it that the answer does not name are sent again all the same.
 func (w *worker) settlePartly(r *report, status int, retryAfter time.Duration) {
 	f, b, now := w.f, r.job.lane.batch, w.f.now()
 	failed, ok := f.partials.read(&w.client, b.tried)
@@ -103,7 +103,7 @@ func (w *worker) settlePartly(r *report, status int, retryAfter time.Duration) {
 		if s.tried > 0 && b.trial {
 			e = b.tried[0]
 		}
-		overdue := false // one that was to be sent again has failed for good instead
+		overdue := false // one that should be sent again has failed for good instead
 		for s.done < s.tried {
 			retry, named := failed[string(e.requestID())]
 			if named && retry && now < e.window {
@@ -138,13 +138,13 @@ func (w *worker) settlePartly(r *report, status int, retryAfter time.Duration) {
 	if trial {
 		r.again.batch.strikes, r.again.batch.since = patience-1, r.began
 	}
-	if ends < never { // one that is to be sent again holds up the rest
+	if ends < never { // an event that is to be sent again holds up the rest
 		r.due, _ = f.policy.retryAt(now, ends, failures, retryAfter)
 	}
 }
 
-// renew begins the windows of e and of what stands behind it in the batch anew: they
-// have waited for another.
+// renew begins the windows of e and of those after it in the batch anew, because they
+// have waited for another event.
 func (s *share) renew(e *event) {
 	for n := s.done; n < s.count; n++ {
 		e.window = 0

@@ -64,14 +64,14 @@ func (w *worker) unchain(dst []report, j job) []report {
 	return dst
 }
 
-// deliverAll delivers a pipeline. If it breaks the rest is delivered one by one.
+// deliverAll delivers a pipeline. If it breaks, the rest is delivered one by one.
 func (w *worker) deliverAll(reports []report) {
 	concluded := 0
 	if w.alone == 0 {
 		concluded = w.pipeline(reports)
 		for _, r := range reports[concluded:] {
 			w.alone = aloneFor
-			r.job.lane.head.redialed = true // it goes out again at once, and that once only
+			r.job.lane.head.redialed = true // it goes out again at once, but only once
 		}
 	}
 	for i := concluded; i < len(reports); i++ {

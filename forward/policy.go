@@ -12,24 +12,23 @@ import (
 	"ws-gateway/forward/callback"
 )
 
-// Outcome is what became of one attempt to deliver an event.
+// Outcome is how an attempt to deliver an event ended.
 type Outcome uint8
 
 const (
 	Delivered        Outcome = iota // 2xx
-	Rejected                        // a status that another attempt would not change, redirects included
+	Rejected                        // a status that another attempt would not change, including redirects
 	Unavailable                     // 408, 425, 429 or 5xx
 	TimedOut                        // no answer within Config.Timeout
 	Unreachable                     // no connection to the app
 	Broken                          // the connection ended without an answer, or the answer was not HTTP
 	Starved                         // the gateway has no descriptor or port left for a connection
 	CutOff                          // ended by Drain
-	SignatureRefused                // the app says that it is the gateway's signature that it does not accept
+	SignatureRefused                // the app says that it does not accept the gateway's signature
 	outcomes
 )
 
-// Outcomes is how many outcomes there are; Outcome(0) to Outcome(Outcomes-1)
-// are all of them.
+// Outcomes is how many outcomes there are: Outcome(0) to Outcome(Outcomes-1).
 const Outcomes = int(outcomes)
 
 var outcomeNames = [outcomes]string{
@@ -50,8 +49,8 @@ func (o Outcome) Label() string { return strings.ReplaceAll(o.String(), " ", "_"
 
 const statusTooEarly = 425 // RFC 8470
 
-// classify says what an answer's status, or the error that there was instead of
-// an answer, means for the attempt.
+// classify says what an answer's status means for the attempt, or the error if there was
+// no answer.
 func classify(status int, err error) Outcome {
 	if err != nil {
 		return classifyError(err)
@@ -85,8 +84,8 @@ func classifyError(err error) Outcome {
 }
 
 // blamesUs reports whether an answer that is not 2xx says that the mistake is the
-// gateway's: X-Ws-Error: signature. Whatever its status, it is no word about the
-// event or the client, and the event is sent again.
+// gateway's: X-Ws-Error: signature. Whatever its status, it says nothing about the event
+// or the client, and the event is sent again.
 func blamesUs(o Outcome, value []byte) bool {
 	return (o == Rejected || o == Unavailable) && strings.EqualFold(string(value), "signature")
 }
@@ -102,12 +101,12 @@ const (
 // policy decides when to try again.
 type policy struct {
 	random   func() float64 // in [0, 1)
-	deadline atomic.Int64   // an instant at which all ends; 0: none
+	deadline atomic.Int64   // an instant at which everything ends; 0: none
 }
 
-// backoff is how long to wait after so many attempts in a row failed: it
-// doubles from 200 ms to 5 s, and any share of its second half is taken off, so
-// that what failed together is not tried again together.
+// backoff is how long to wait after so many attempts in a row have failed. It doubles from
+// 200 ms to 5 s, with up to 50 % jitter, so that what failed together is not tried again
+// together.
 func (p *policy) backoff(attempts int) time.Duration {
 	ceiling := maxBackoff
 	if shift := attempts - 1; shift < 5 { // 200 ms << 5 is over maxBackoff
@@ -116,8 +115,8 @@ func (p *policy) backoff(attempts int) time.Duration {
 	return ceiling/2 + time.Duration(p.random()*float64(ceiling/2))
 }
 
-// retryAt returns when an event is attempted again. The last attempt falls on
-// the end of the event's window; after that there is none.
+// retryAt returns when to attempt an event again. The last attempt falls on the end of
+// the event's window; after that there is none.
 func (p *policy) retryAt(now, window time.Duration, attempts int, retryAfter time.Duration) (due time.Duration, ok bool) {
 	if now >= window {
 		return 0, false
@@ -129,8 +128,8 @@ func (p *policy) retryAt(now, window time.Duration, attempts int, retryAfter tim
 	return p.beforeEnd(now, min(now+wait, window)), true
 }
 
-// beforeEnd brings due forward so that an event gets a few attempts more before
-// the deadline: each falls on the middle of the time that is left.
+// beforeEnd moves due forward so that an event gets a few more attempts before the
+// deadline: each falls on the middle of the time that is left.
 func (p *policy) beforeEnd(now, due time.Duration) time.Duration {
 	const tooLate = 2 * minBackoff // another attempt would not get far
 	rest := time.Duration(p.deadline.Load()) - now

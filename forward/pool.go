@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// idleTimeout is how long a worker keeps a connection that it does not use. It
-// is below the 5 s after which Node's and uvicorn's servers close one: better
-// us than them, while a POST is on its way.
+// idleTimeout is how long a worker keeps a connection that it does not use. Node's and
+// uvicorn's servers close one after 5 s. It is shorter than that, because they may close
+// it while a POST is on its way.
 const idleTimeout = 4 * time.Second
 
-// pool hands the scheduler's jobs to the workers. Its lock is held for moving
-// lanes and workers between lists.
+// pool hands the scheduler's jobs to the workers. Its lock is only held to move lanes and
+// workers between lists.
 type pool struct {
 	now    func() time.Duration
 	opened func()        // called when the circuit breaker has opened, with no lock held
@@ -20,9 +20,9 @@ type pool struct {
 
 	mu    sync.Mutex
 	sched scheduler
-	// Workers without a job, by whether they have a connection; the last of a
-	// list has waited shortest and is taken first, so that a light load stays on
-	// few connections and the others come to their end.
+	// Workers without a job, by whether they have a connection. The last of a list has
+	// waited shortest and is taken first, so that a light load stays on few connections
+	// and the others are closed.
 	warm, cold []*worker
 	armed      time.Duration // when keep looks next
 	stopped    bool
@@ -38,8 +38,8 @@ func newPool(p *policy, window time.Duration, workers int, now func() time.Durat
 	}
 }
 
-// put hands over a lane that can be attempted. It is not taken once the pool has
-// been stopped: Drain finds events in their lanes.
+// put takes a lane that can be attempted. A pool that has been stopped does not take it:
+// Drain finds the events in their lanes.
 func (p *pool) put(l *lane, now time.Duration) (taken bool) {
 	p.mu.Lock()
 	if p.stopped {
@@ -53,19 +53,19 @@ func (p *pool) put(l *lane, now time.Duration) (taken bool) {
 	return true
 }
 
-// report is what a worker says of a job that it has done.
+// report is what a worker says about a job that it has done.
 type report struct {
 	job     job
 	outcome Outcome       // of an attempt or probe
-	err     error         // where it got no answer
+	err     error         // of an attempt that got no answer
 	began   time.Duration // when that began
-	back    *lane         // lanes, as a chain, that have events left and can be attempted now
-	again   *lane         // the lane, where what it was about is to be attempted again
-	due     time.Duration // when that can be; 0: now
+	back    *lane         // a chain of lanes that have events left and can be attempted now
+	again   *lane         // the lane, if the same is to be attempted again
+	due     time.Duration // when to attempt it again; 0: now
 }
 
-// exchange takes w's reports, none at first, for its next job. It waits until
-// there is one.
+// exchange takes w's reports, of which there are none at first, and returns its next job.
+// It waits until there is one.
 func (p *pool) exchange(w *worker, reports []report) job {
 	now := p.now()
 	opened := false
@@ -124,8 +124,8 @@ func (p *pool) idleLocked(w *worker, now time.Duration) {
 	}
 }
 
-// assignLocked gives jobs to idle workers while there are both. The caller
-// passes the results to wake once it has released the lock.
+// assignLocked gives jobs to idle workers as long as there are both. The caller passes
+// the results to wake after it has released the lock.
 func (p *pool) assignLocked(now time.Duration) (woken *worker, early bool) {
 	for !p.stopped && len(p.warm)+len(p.cold) > 0 {
 		j, ok := p.sched.next(now)
@@ -149,10 +149,10 @@ func (p *pool) assignLocked(now time.Duration) (woken *worker, early bool) {
 	return woken, early
 }
 
-// wakeAtLocked is when keep has something to do unless a worker does it before.
+// wakeAtLocked is when keep has something to do, unless a worker does it first.
 func (p *pool) wakeAtLocked() time.Duration {
 	at := p.sched.expiresAt()
-	if len(p.warm)+len(p.cold) > 0 { // otherwise the first to be idle looks itself
+	if len(p.warm)+len(p.cold) > 0 { // otherwise the first worker that is idle looks
 		at = min(at, p.sched.wakeAt())
 	}
 	if len(p.warm) > 0 {
@@ -185,7 +185,7 @@ func (p *pool) reached() {
 	p.wake(woken, early)
 }
 
-// keep does what falls due by time, until stop.
+// keep does what is due by time, until stop.
 func (p *pool) keep() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -222,8 +222,8 @@ func (p *pool) expiredLocked(now time.Duration) (lanes []*lane) {
 	return lanes
 }
 
-// retireLocked takes the workers off the list that have not used their
-// connection for idleTimeout.
+// retireLocked takes workers off the list that have not used their connection for
+// idleTimeout.
 func (p *pool) retireLocked(now time.Duration) (woken *worker) {
 	n := 0
 	for n < len(p.warm) && p.warm[n].idleSince+idleTimeout <= now {
@@ -236,7 +236,7 @@ func (p *pool) retireLocked(now time.Duration) (woken *worker) {
 	return woken
 }
 
-// hurry brings forward what waits for an instant after latest.
+// hurry moves forward to latest what waits for a later instant.
 func (p *pool) hurry(latest time.Duration) {
 	p.mu.Lock()
 	p.sched.hurry(latest)
@@ -245,8 +245,7 @@ func (p *pool) hurry(latest time.Duration) {
 	p.wake(woken, early)
 }
 
-// stop ends the idle workers and keep, and the others when they come for their
-// next job.
+// stop ends keep and the idle workers, and the others when they come for their next job.
 func (p *pool) stop() {
 	p.mu.Lock()
 	p.stopped = true
@@ -262,8 +261,7 @@ func (p *pool) stop() {
 	p.wake(woken, true)
 }
 
-// abandon takes the authorizations that nobody has concluded, once the workers
-// have ended.
+// abandon takes the authorizations that have no answer, after the workers have ended.
 func (p *pool) abandon() []*lane {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -277,7 +275,7 @@ func (p *pool) down() bool {
 	return p.sched.down()
 }
 
-// gauges are what Stats wants to know of the pool.
+// gauges are what Stats wants to know about the pool.
 type gauges struct {
 	inFlight, waiting int
 	down              bool

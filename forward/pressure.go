@@ -7,36 +7,36 @@ import (
 	"time"
 )
 
-// Level says how much of Config.Memory is taken, for those who bring events.
+// Level says how much of Config.Memory is in use, and so what may still be accepted.
 type Level uint8
 
 const (
-	Relaxed Level = iota // connections are read that are within their share
+	Relaxed Level = iota // connections within their share are read
 	Stopped              // no connection is read; there is room for opens and closes
-	Full                 // there is none
+	Full                 // there is no room
 )
 
 // pressure watches how much memory the waiting events hold, and shares it out.
 //
-// Of the limit, three quarters are for shares: a connection may have a quarter of what
-// is left of these waiting, and is not read past it. So n that are busy come to have
-// the same, and four times that is free for who comes. The more come the less each
-// has, down to one event; who is above it is not read until what waits has gone out.
-// The next eighth is for such single events, and at its end nobody is read. The last
-// is for opens and closes.
+// Three quarters of the limit are for shares: events of one connection may take a quarter
+// of what is left of these, and past that it is not read. So busy connections come to
+// have the same share each, and four times that is free for newcomers. The more there are
+// the less each has, down to one event. A connection above its share is not read until
+// its events have gone out. The next eighth is for such single events; at its end no
+// connection is read. The last eighth is for opens and closes.
 //
-// A rise is told by who brings the event that makes it, at once: until another
-// goroutine had its turn on a busy machine, each of the others could bring an event
-// more, and nothing would be left of the last eighth. The rest is told by watch. The
-// calls follow one another.
+// Whoever appends the event that raises the level makes the call, at once: on a busy
+// machine, until another goroutine had its turn, each connection could append one more
+// event, and nothing would be left of the last eighth. watch makes the other calls. Calls
+// never overlap.
 type pressure struct {
 	limit atomic.Int64
 	call  func(Level)
-	mu    sync.Mutex // held by who makes calls
+	mu    sync.Mutex // held by whoever makes calls
 
 	held  atomic.Int64  // bytes
-	level atomic.Uint32 // what call was told last; written with mu held
-	look  chan struct{} // has one place: there may be something to do for watch
+	level atomic.Uint32 // what the last call said; written with mu held
+	look  chan struct{} // has one place; a value says that watch may have something to do
 	quit  chan struct{}
 }
 
@@ -63,9 +63,9 @@ func (p *pressure) add(n int64) {
 	}
 }
 
-// tell makes the calls that are due, rises alone or all of them, and reports whether
-// none is left. It looks again after each: add may have seen the old level. The caller
-// holds mu.
+// tell makes the calls that are due, only those for rises or all of them, and reports
+// whether none is left. It looks again after each call, because add may have seen the old
+// level. The caller holds mu.
 func (p *pressure) tell(rises bool) (calm bool) {
 	for now := Level(p.level.Load()); ; {
 		next := p.next(p.held.Load(), now)
@@ -78,7 +78,7 @@ func (p *pressure) tell(rises bool) (calm bool) {
 	}
 }
 
-// over reports whether watch has ended, or is about to: then nobody is called.
+// over reports whether watch has ended or is about to. Then there are no more calls.
 func (p *pressure) over() bool {
 	select {
 	case <-p.quit:
@@ -97,7 +97,7 @@ func (p *pressure) wake() {
 
 const shareOf = 4
 
-// share is how much one connection may have waiting.
+// share is how many bytes of events one connection may have.
 func (p *pressure) share() int64 {
 	if p == nil {
 		return math.MaxInt64
@@ -106,7 +106,7 @@ func (p *pressure) share() int64 {
 	return max(limit-limit/4-p.held.Load(), 0) / shareOf
 }
 
-// next is the level at which so many bytes are, coming from another.
+// next is the level for so many bytes, coming from level now.
 func (p *pressure) next(held int64, now Level) Level {
 	limit := p.limit.Load()
 	step := limit / 16
@@ -120,12 +120,12 @@ func (p *pressure) next(held int64, now Level) Level {
 	}
 }
 
-// sweepEvery is how often connections are looked at that are over their share and of
-// which nothing goes out: what others have left free may be enough by now.
+// sweepEvery is how often to look at connections that are over their share although none
+// of their events go out: others may have left enough free by now.
 const sweepEvery = time.Second
 
-// watch makes the calls until quit is closed. While sweep says that there is more to do
-// it is called again.
+// watch makes the calls until quit is closed. It calls sweep again as long as sweep says
+// that there is more to do.
 func (p *pressure) watch(sweep func() (more bool)) {
 	timer := time.NewTimer(sweepEvery)
 	timer.Stop()

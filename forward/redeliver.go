@@ -7,8 +7,8 @@ import (
 	"ws-gateway/forward/headers"
 )
 
-// Redeliver appends an event that failed before to the lane of key. Its attempts
-// go on from those that it has had.
+// Redeliver appends an event that failed before to the lane of key. Its number of attempts
+// goes on from where it was.
 func (f *Forwarder) Redeliver(key uint64, l *deadletter.Letter) {
 	e := f.events.get(len(l.Event) + len(l.RequestID))
 	e.buf = append(append(e.buf, l.Event...), l.RequestID...)

@@ -7,12 +7,12 @@ import (
 	"ws-gateway/forward/callback"
 )
 
-// terms are what of a Config can change while events are delivered. They are
-// immutable. A worker looks for new ones between two jobs, so that an attempt is
-// made by the same terms from beginning to end.
+// terms are the part of a Config that can change while events are delivered. They are
+// immutable. A worker looks for new ones between two jobs, so that the same terms hold
+// for an attempt from beginning to end.
 type terms struct {
 	target callback.Target // with the header fields that are always the same
-	route  *route          // a connection is of use to all terms of its route
+	route  *route          // a connection serves all terms with the same route
 	dial   callback.DialFunc
 	secure *tls.Config // nil: not secured
 
@@ -29,8 +29,8 @@ type route struct {
 	config *tls.Config // as configured
 }
 
-// newTerms makes terms of cfg, which has been completed. Where the route is that of
-// old, which may be nil, connections made by it are kept.
+// newTerms makes terms of cfg, which withDefaults has completed. If the route is the same
+// as that of old, which may be nil, connections are kept.
 func newTerms(cfg *Config, dialer func(callback.Target) callback.DialFunc, old *terms) (*terms, error) {
 	to, err := callback.ParseTarget(cfg.URL)
 	if err != nil {
@@ -54,17 +54,17 @@ func newTerms(cfg *Config, dialer func(callback.Target) callback.DialFunc, old *
 	return t, nil
 }
 
-// Reload checks cfg as New does and returns what puts it into force; until that is
-// called nothing changes. Calls of apply must not overlap, and there must be none
-// once Drain has been called.
+// Reload checks cfg as New does and returns a function that puts it into force. Until that
+// is called nothing changes. Calls of apply must not overlap, and there must be none after
+// Drain has been called.
 //
 // It takes over URL, TLS, Headers, Secrets, Timeout, AuthorizeFor, RetryFor,
 // QueueEvents, QueueBytes, Memory, JSONDepth, Linger, ReplyMax, DeadLetterMaxSize and
-// DeadLetterKeep; the rest stays as it is. Whatever waits goes out by the new configuration, from its
-// next attempt on; what is under way ends as it began, and an event that has been
-// attempted keeps the end of its time. TLS is another one if it is another pointer:
-// then, as with another URL, idle connections to the app are closed, and others
-// after the answer that they wait for.
+// DeadLetterKeep; the rest stays as it is. The new configuration holds for an event from
+// its next attempt on. An attempt under way ends as it began, and an event that has been
+// attempted keeps the end of its time. TLS has changed if it is another pointer. Then, as
+// with another URL, idle connections to the app are closed, and the others after the
+// answer that they wait for.
 func (f *Forwarder) Reload(cfg Config) (apply func(), err error) {
 	cfg.Epoch = f.cfg.Epoch
 	if cfg, err = cfg.withDefaults(); err != nil {
@@ -84,7 +84,7 @@ func (f *Forwarder) Reload(cfg Config) (apply func(), err error) {
 		f.letters.Resize(cfg.DeadLetterMaxSize, cfg.DeadLetterKeep)
 		f.pool.renew(cfg.RetryFor, cfg.Linger, t.route != old.route)
 		if t.target.Name != old.target.Name {
-			f.pool.hurry(f.now()) // another app may be there for what the one before did not take
+			f.pool.hurry(f.now()) // another app may take what the one before did not
 		}
 	}, nil
 }
@@ -103,8 +103,8 @@ func (w *worker) renew() {
 	w.client.Signer = callback.NewSigner(t.secrets)
 }
 
-// renew takes over what the scheduler has of new terms. With hangUp the connections
-// of idle workers are closed.
+// renew gives the scheduler its part of new terms. With hangUp it closes the connections
+// of idle workers.
 func (p *pool) renew(retryFor, linger time.Duration, hangUp bool) {
 	p.mu.Lock()
 	p.sched.window, p.sched.linger = retryFor, linger
@@ -120,8 +120,8 @@ func (p *pool) renew(retryFor, linger time.Duration, hangUp bool) {
 	p.wake(woken, false)
 }
 
-// rebound sets other bounds for all lanes. One that is full by the old ones, and is
-// not by the new, is drained with its next event that has been dealt with.
+// rebound sets other bounds for all lanes. A lane that is full by the old ones but not by
+// the new ones is drained when its next event ends.
 func (t *table) rebound(b bounds) { t.newer.Store(&b) }
 
 // limits are the bounds in force.

@@ -12,17 +12,17 @@ import (
 	"ws-gateway/forward/callback"
 )
 
-// Reply is what the app's answer to an event says to the client (PROTOCOL 4.5).
+// Reply is what the app's answer to an event says to the client.
 type Reply struct {
-	Body   []byte // to be sent to the client; empty for nothing
+	Body   []byte // to send to the client; empty: nothing
 	Text   bool   // as a text message
 	Close  bool   // close the connection, after that
 	Code   int    // of the close frame: 1000 or 3000 to 4999
 	Reason string // likewise; not checked
 }
 
-// replies counts what cannot be passed on to clients, and says so once for each
-// kind: an app that does it once does it always.
+// replies counts what cannot be passed on to clients, and logs each kind once: an app
+// that does it once does it always.
 type replies struct {
 	log      zerolog.Logger
 	limit    atomic.Int64 // bytes of a body
@@ -34,8 +34,8 @@ type replies struct {
 	longOnce, cutOnce, textOnce, closeOnce sync.Once
 }
 
-// read makes a Reply of the answer that l has read last. Its Body is valid until
-// the next one. ok is false where it says nothing to the client.
+// read makes a Reply of the last answer that c has read. Its Body is valid until the next
+// answer. ok is false if the answer says nothing to the client.
 func (r *replies) read(c *callback.Client, id []byte) (reply Reply, ok bool) {
 	switch c.Completeness {
 	case callback.Whole:
@@ -81,8 +81,8 @@ func (r *replies) read(c *callback.Client, id []byte) (reply Reply, ok bool) {
 	return reply, ok
 }
 
-// isText reports whether a body of this type is sent as text: application/json
-// or text/*.
+// isText reports whether a body of this type is sent as text, which are application/json
+// and text/*.
 func isText(contentType []byte) bool {
 	mediaType, _, _ := bytes.Cut(contentType, []byte(";"))
 	mediaType = bytes.TrimSpace(mediaType)

@@ -15,8 +15,8 @@ type kind uint8
 
 const (
 	jobAttempt kind = iota // deliver the lane's first event
-	jobProbe               // the same, as the one that finds out whether the app is back
-	jobExpire              // fail the lane's first event: its window ended with the app down
+	jobProbe               // the same, to find out whether the app is back
+	jobExpire              // fail the lane's first event: its window has ended while the app was down
 	jobHangUp              // close the idle connection
 	jobStop                // end
 )
@@ -34,7 +34,7 @@ type scheduler struct {
 	inFlight int
 
 	auths     laneHeap  // authorizations to be attempted, by the end of their time
-	events    bool      // events are served next, where authorizations wait too
+	events    bool      // events are served next, even if authorizations wait
 	ready     laneQueue // to be attempted, first in first out
 	pipelined int       // most lanes in one job
 	batching
@@ -68,8 +68,8 @@ func (s *scheduler) addLater(l *lane, due time.Duration) {
 	heap.Push(&s.waiting, l)
 }
 
-// park keeps a lane while the app is down. An event that would have been
-// attempted now begins its window now.
+// park keeps a lane while the app is down. Its event would have been attempted now, so
+// its window begins now.
 func (s *scheduler) park(l *lane, now time.Duration) {
 	if l.head.window == 0 {
 		l.head.window = now + s.window
@@ -78,7 +78,7 @@ func (s *scheduler) park(l *lane, now time.Duration) {
 	heap.Push(&s.parked, l)
 }
 
-// next hands out a job; ended must follow it, unless it is jobExpire.
+// next hands out a job. Unless it is jobExpire, the caller calls ended when it is done.
 func (s *scheduler) next(now time.Duration) (j job, ok bool) {
 	for len(s.waiting) > 0 && s.waiting[0].due <= now {
 		s.add(heap.Pop(&s.waiting).(*lane), now)
@@ -98,7 +98,7 @@ func (s *scheduler) next(now time.Duration) (j job, ok bool) {
 	return job{lane: l, kind: jobAttempt}, true
 }
 
-// pick takes a lane, of authorizations and of events in turn.
+// pick takes a lane, from authorizations and events in turn.
 func (s *scheduler) pick(now time.Duration) *lane {
 	s.events = !s.events
 	if !s.events {
@@ -120,8 +120,8 @@ func (s *scheduler) pick(now time.Duration) *lane {
 	return l
 }
 
-// pickAuth takes the authorization whose time ends first; one whose time is over
-// is left to expired.
+// pickAuth takes the authorization whose time ends first. One whose time is over is left
+// to expired.
 func (s *scheduler) pickAuth(now time.Duration) *lane {
 	if len(s.auths) == 0 || s.auths[0].due <= now {
 		return nil
@@ -137,8 +137,8 @@ func (s *scheduler) expired(now time.Duration) *lane {
 	return heap.Pop(&s.auths).(*lane)
 }
 
-// nextDown serves the lane whose window ends first: it is the next probe, and
-// it fails only when a probe has just found the app still down.
+// nextDown serves the lane whose window ends first. That lane is the next probe. Its event
+// fails only if a probe has just found that the app is still down.
 func (s *scheduler) nextDown(now time.Duration) (j job, ok bool) {
 	if s.breaker.probing {
 		return job{}, false
@@ -168,8 +168,8 @@ func (s *scheduler) nextDown(now time.Duration) (j job, ok bool) {
 	}
 }
 
-// probe is the job of finding out with l whether the app is back. A batch for it
-// holds one event.
+// probe is the job that finds out with l whether the app is back. Its batch has one
+// event.
 func (s *scheduler) probe(l *lane) job {
 	if s.limit > 1 && l.batch == nil {
 		s.claimed += int64(s.limit)
@@ -215,8 +215,8 @@ func (s *scheduler) reached(now time.Duration) { s.breaker.reached(now) }
 // down reports whether the app cannot be reached.
 func (s *scheduler) down() bool { return s.breaker.open }
 
-// wakeAt is the earliest instant at which next, having nothing now, may have
-// something without anything else being called.
+// wakeAt is the earliest instant at which next, which has nothing now, may have a job
+// although nothing else has been called.
 func (s *scheduler) wakeAt() time.Duration {
 	at := never
 	if len(s.waiting) > 0 {
@@ -260,7 +260,7 @@ func (s *scheduler) abandon() (left []*lane) {
 	return left
 }
 
-// hurry brings forward what is due after latest.
+// hurry moves forward to latest what is due later.
 func (s *scheduler) hurry(latest time.Duration) {
 	for _, l := range s.waiting {
 		l.due = min(l.due, latest) // keeps the heap's order
@@ -268,7 +268,7 @@ func (s *scheduler) hurry(latest time.Duration) {
 	s.breaker.probeAt = min(s.breaker.probeAt, latest)
 }
 
-// laneQueue is a list of lanes, first in first out.
+// laneQueue is a queue of lanes, first in first out.
 type laneQueue struct {
 	head, tail *lane
 	length     int

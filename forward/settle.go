@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// settleLimit is how long Settle waits at most: an answer that has arrived is
-// dealt with in microseconds, unless the process has no time at all.
+// settleLimit is how long Settle waits at most. An answer that has arrived is dealt with
+// in microseconds, unless the process gets no time at all.
 const settleLimit = time.Second
 
-// Settle returns once every answer of the app that has arrived has been dealt
-// with: Config.Reply, or the done function of Authorize, has returned. So what the
-// app asks for after it has answered an event comes after what its answer says,
-// if Settle is called first. Keys limits it to these connections. It waits for no
-// answer that has not arrived, for a second at most, and until ctx is done.
+// Settle returns once every answer of the app that has arrived has been dealt with, that
+// is, Config.Reply or the done function of Authorize has returned. Call it before doing
+// what the app asks for: if the app asked after it had answered an event, that comes
+// after what its answer says. Keys limits it to these connections. It does not wait for
+// answers that have not arrived, nor longer than a second, nor after ctx is done.
 //
 // Unless Config has Reply or Settles it does nothing.
 func (f *Forwarder) Settle(ctx context.Context, keys ...uint64) {

@@ -21,37 +21,37 @@ type counters struct {
 // Stats are counters since the start, unless marked as a gauge.
 type Stats struct {
 	Delivered [3]uint64 // by action: open, message, close
-	Failed    [3]uint64 // for good, by action; those that came after Drain included
+	Failed    [3]uint64 // for good, by action, including those that came after Drain
 	Attempts  uint64
 	Retries   uint64           // attempts that were not their event's first
 	Outcomes  [Outcomes]uint64 // attempts, by Outcome; one repeated at once on a new connection counts once
 	Outages   uint64           // times that the app became unreachable
-	Troubles  uint64           // times that it began not to take events, for whatever reason
-	Pipelined uint64           // attempts that were written behind another one's, its answer not awaited
+	Troubles  uint64           // times that it stopped taking events, for whatever reason
+	Pipelined uint64           // attempts that were written before the answer to the one before had come
 
-	// Opens that Authorize delivered: those that the app acknowledged are among
-	// Delivered, these are the others.
+	// Open events of Authorize that the app has not acknowledged; the others count as
+	// Delivered.
 	AuthorizationsRefused    uint64 // 4xx
 	AuthorizationsUnanswered uint64 // any other answer, or none in time
 	Authorizing              int64  // gauge: under way
 
 	// With Config.Reply.
-	Replies         uint64 // passed on, those that only close included
+	Replies         uint64 // passed on, including those that only close
 	RepliesRefused  uint64 // not passed on: longer than Config.ReplyMax, or cut short
-	RepliesNotText  uint64 // called text, passed on as binary for not being UTF-8
+	RepliesNotText  uint64 // called text, passed on as binary because they are not UTF-8
 	RepliesBadClose uint64 // X-Ws-Close without a usable code
 
 	// With Config.Batch.
 	Divided           uint64 // times that a batch was divided, to find the event that the app does not take
 	Partial           uint64 // answers that said that the app has taken part of a batch
-	PartialUnreadable uint64 // of these, those that could not be read: the whole batch was sent again
+	PartialUnreadable uint64 // how many of these could not be read, so that the whole batch was sent again
 	PartialUnknown    uint64 // ids in them that were not in the batch
 
 	DeadLetters, DeadLetterErrors uint64
 
 	Journal JournalStats // for whoever made the Config.Journal to fill in
 
-	Squeezed                       int64         // gauge: lanes that are full for their share of Memory
+	Squeezed                       int64         // gauge: lanes that are full because of their share of Memory
 	Squeezes                       uint64        // times that a lane became so
 	Share                          int64         // gauge: bytes of that share
 	Lanes, Events, Bytes, InFlight int64         // gauges
@@ -60,7 +60,7 @@ type Stats struct {
 	Pressure, AppDown, InTrouble   bool          // gauges
 }
 
-// Stats returns a snapshot. It looks at each lane, holding up nobody for long.
+// Stats returns a snapshot. It looks at each lane, and holds no lock for long.
 func (f *Forwarder) Stats() Stats {
 	c := &f.counters
 	g := f.pool.gauges()

@@ -15,42 +15,41 @@ import (
 	"ws-gateway/forward/trouble"
 )
 
-// lookEvery is how often the app's answers are looked at. The first failures are
-// looked at when they happen.
+// lookEvery is how often the observer looks at the app's answers. At the first failures it
+// looks at once.
 const lookEvery = time.Second
 
-// longPatience is how long an attempt may be under way, and nothing come back,
-// before that is trouble; less where Config.Timeout is short.
+// longPatience is how long attempts may be under way and nothing come back before that is
+// trouble. It is shorter if Config.Timeout is short.
 const longPatience = 5 * time.Second
 
-// observer counts what the app answers, tells the log when it does not take
-// events, and knows how things stand. Attempts that succeed cost it nothing: they
-// are counted elsewhere.
+// observer counts what the app answers, logs when the app does not take events, and knows
+// how things stand. Attempts that succeed cost it nothing: they are counted elsewhere.
 type observer struct {
 	f      *Forwarder
-	poke   chan struct{} // has one place: something has failed
+	poke   chan struct{} // has one place; a value says that something has failed
 	quit   chan struct{}
-	active atomic.Bool // it is trouble: what fails is summed up
+	active atomic.Bool // there is trouble: failures are summed up
 	begun  atomic.Uint64
 
 	mu       sync.Mutex // guards the following
 	failed   trouble.Failures
 	cause    error // of the last attempt without a connection
-	refusal  int   // the last status that a client was refused with
+	refusal  int   // the last status with which a client was refused
 	machine  trouble.Machine
 	last     counts
-	letters  uint64 // that had been written when it began
+	letters  uint64 // how many had been written when it began
 	earliest time.Time
 }
 
-// counts are what the counters said.
+// counts are values of counters.
 type counts struct{ delivered, refused, givenUp uint64 }
 
 func newObserver(f *Forwarder) *observer {
 	return &observer{f: f, poke: make(chan struct{}, 1), quit: make(chan struct{})}
 }
 
-// attempt notes an attempt at an event of connection key that the app did not take.
+// attempt notes the outcome of an attempt at an event of connection key.
 func (o *observer) attempt(key uint64, outcome Outcome, status int, err error) {
 	if outcome == Delivered || outcome == CutOff {
 		return
@@ -68,14 +67,14 @@ func (o *observer) attempt(key uint64, outcome Outcome, status int, err error) {
 	o.wake()
 }
 
-// refused notes that the app has refused a client, as it may.
+// refused notes that the app has refused a client, which it may.
 func (o *observer) refused(status int) {
 	o.mu.Lock()
 	o.refusal = status
 	o.mu.Unlock()
 }
 
-// wake has the answers looked at, unless that happens often enough.
+// wake has the observer look at the answers, unless it does so often enough.
 func (o *observer) wake() {
 	if o.active.Load() {
 		return
@@ -203,13 +202,13 @@ func listAnswers(a *trouble.Answers) (list []AnswerCount) {
 	return list
 }
 
-// diagnosis is what is wrong in words, and what to do.
+// diagnosis says in words what is wrong and what to do.
 type diagnosis struct {
 	text, fix string
-	cause     error // where there was no connection
+	cause     error // if there was no connection
 }
 
-// diagnose says what a report means under this configuration.
+// diagnose says what a report means with this configuration.
 func (f *Forwarder) diagnose(r *trouble.Report, cause error, refusal int) diagnosis {
 	t := f.terms.Load()
 	app := t.target.Name
@@ -247,7 +246,7 @@ func saying(label string) string {
 	return label
 }
 
-// remedy is what to do about an answer.
+// remedy says what to do about an answer.
 func (f *Forwarder) remedy(label string, signed bool) string {
 	status, _ := strconv.Atoi(label)
 	switch {
@@ -296,7 +295,7 @@ type AnswerCount struct {
 
 var kindNames = [...]string{trouble.Unreachable: "unreachable", trouble.Silent: "silent", trouble.Failing: "failing", trouble.Refusing: "refusing"}
 
-// state returns how things stand; nil: the app takes events, as far as is known.
+// state returns how things stand; nil: the app takes events, as far as anybody knows.
 func (o *observer) state() *Trouble {
 	o.mu.Lock()
 	r, ok := o.machine.State(o.f.now())

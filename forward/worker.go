@@ -10,9 +10,9 @@ import (
 // worker carries out jobs, one at a time, on a connection of its own.
 type worker struct {
 	f      *Forwarder
-	terms  *terms // that the next attempt is made by
+	terms  *terms // of the next attempt
 	client callback.Client
-	wake   chan struct{} // has one place: told that job is set
+	wake   chan struct{} // has one place; a value says that job is set
 
 	body    []byte    // of the batch that is being attempted
 	single  [1]*event // of events
@@ -21,7 +21,7 @@ type worker struct {
 
 	// Guarded by the pool while the worker is idle, the worker's own otherwise.
 	job       job
-	woken     *worker // behind it in a list of workers to wake
+	woken     *worker // the one after it in a list of workers to wake
 	idleSince time.Duration
 }
 
@@ -49,7 +49,7 @@ func (w *worker) run() {
 		} else {
 			w.do(&w.reports[0])
 		}
-		w.renew() // so that an idle connection is of the route in force
+		w.renew() // so that an idle connection is never of an old route
 		j = w.f.pool.exchange(w, w.reports)
 	}
 }
@@ -77,8 +77,7 @@ func (w *worker) do(r *report) {
 	}
 }
 
-// deliver attempts the first event of a lane, or a batch, and deals with the
-// outcome.
+// deliver attempts a lane's first event or its batch, and deals with the outcome.
 func (w *worker) deliver(r *report) {
 	w.pack(r.job)
 	w.begin(r)
@@ -90,7 +89,7 @@ func (w *worker) deliver(r *report) {
 func (w *worker) begin(r *report) {
 	e := r.job.lane.head
 	r.began = w.f.now()
-	for _, each := range w.events(r.job.lane) { // no event of a batch fails before its own window ends
+	for _, each := range w.events(r.job.lane) { // in a batch no event fails before its own window has ended
 		if each.window == 0 {
 			each.window = r.began + w.terms.retryFor
 		}
@@ -133,7 +132,7 @@ func (w *worker) conclude(r *report, status int, retryAfter time.Duration, err e
 	}
 }
 
-// judge is classify, with what the answer's head says.
+// judge is classify, but looks at the answer's head too.
 func (w *worker) judge(status int, err error) Outcome {
 	o := classify(status, err)
 	if o == Rejected || o == Unavailable {
@@ -144,19 +143,19 @@ func (w *worker) judge(status int, err error) Outcome {
 	return o
 }
 
-// fail gives up a job's event.
+// fail gives up on a job's event.
 func (w *worker) fail(r *report, status int) {
 	l := r.job.lane
 	r.back = w.f.end(l, l.head, ending{outcome: r.outcome, status: status})
 }
 
-// attempt POSTs the first event of l, or its batch. An app closes connections that
-// it finds idle, and now and then one that is just being used: then the event goes
-// out again at once on a new connection, once in its life.
+// attempt POSTs the first event of l, or its batch. An app closes connections that it
+// finds idle, and now and then one that is just being used. Then the event goes out again
+// at once on a new connection, but only once in its life.
 func (w *worker) attempt(l *lane, probe bool) (status int, retryAfter time.Duration, err error) {
 	events := w.events(l)
 	e := events[0]
-	if probe { // is to find out whether the app takes connections
+	if probe { // which is to find out whether the app accepts connections
 		w.client.HangUp()
 	}
 	w.client.Vet()
@@ -175,9 +174,9 @@ func (w *worker) attempt(l *lane, probe bool) (status int, retryAfter time.Durat
 	return status, retryAfter, err
 }
 
-// count counts an attempt at events, and returns its number. It is the same for all
-// of them, and above any that one of them has had: in a batch that was tried in part
-// some skip numbers.
+// count counts an attempt at events and returns its number. That is the same for all of
+// them, and higher than any that one of them has had. So some skip numbers if only part of
+// their batch was tried before.
 func (w *worker) count(events []*event) (most int) {
 	for _, e := range events {
 		most = max(most, e.attempts+1)
@@ -219,7 +218,7 @@ func (w *worker) once(l *lane, attempt int, probe bool) (status int, retryAfter 
 	return w.client.Post(&p, deadline)
 }
 
-// timeout is how long an attempt may take: an authorization ends in time.
+// timeout is how long an attempt may take. An authorization must end in time.
 func (w *worker) timeout(l *lane) time.Duration {
 	if l.auth == nil {
 		return w.terms.timeout

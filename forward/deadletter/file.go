@@ -19,7 +19,7 @@ import (
 // name its own; rotation renames both.
 const ReplaySuffix = ".done"
 
-// reopenEvery is how often a file that could not be written to is opened anew.
+// reopenEvery is how often to open a file anew that could not be written to.
 const reopenEvery = time.Second
 
 // maxKept is how large the buffer for a line may be to be kept for the next.
@@ -43,7 +43,7 @@ type File struct {
 	tried   time.Time // when the file was last opened, while failing
 }
 
-// Open opens the file, or makes it. path "" is a file that keeps nothing.
+// Open opens the file or makes it. For path "" it returns nil.
 func Open(path string, maxSize int64, keep int, log zerolog.Logger) (*File, error) {
 	if path == "" {
 		return nil, nil
@@ -87,11 +87,11 @@ func (f *File) Write(e *Event, at time.Time) bool {
 	return true
 }
 
-// append writes the line, into the next file if this one is full.
+// append writes the line, to the next file if this one is full.
 func (f *File) append(now time.Time) error {
 	if f.failing && now.Sub(f.tried) >= reopenEvery {
 		f.tried = now
-		_ = f.file.Reopen() // or goes on with what was there
+		_ = f.file.Reopen() // or else go on with the old one
 	}
 	if err := f.file.Check(now); err != nil {
 		return err
@@ -118,7 +118,7 @@ func (f *File) Reopen() bool {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.tried = time.Time{} // whoever asks may have made room
+	f.tried = time.Time{} // whoever calls may have made room
 	if err := f.file.Look(time.Now()); err != nil {
 		f.log.Error().Err(err).Msgf("the dead-letter file %s cannot be opened", f.path)
 		return false
@@ -126,8 +126,8 @@ func (f *File) Reopen() bool {
 	return true
 }
 
-// rotate renames the files. What it cannot rename stays and is tried again with the
-// next letter.
+// rotate renames the files. It tries again with the next letter if it could not rename
+// one.
 func (f *File) rotate() error {
 	oldest := f.name(f.keep)
 	if _, err := os.Lstat(oldest); err == nil {

@@ -53,8 +53,8 @@ func (e *Event) append(dst []byte, at time.Time) []byte {
 	return append(dst, "}\n"...)
 }
 
-// appendLossless appends a member of an object, unless its value is empty: as a
-// string or, where it is not UTF-8, in base64 under a name that says so.
+// appendLossless appends a member of an object, unless its value is empty. The value is a
+// string or, if it is not UTF-8, base64 under a name that says so.
 func appendLossless(dst []byte, name, value string) []byte {
 	if value == "" {
 		return dst
@@ -70,8 +70,8 @@ func appendLossless(dst []byte, name, value string) []byte {
 	return append(dst, '"')
 }
 
-// appendOneLine appends a JSON text without its line breaks: where it has any,
-// they are blanks between its tokens.
+// appendOneLine appends a JSON text without line breaks. In JSON they can only be white
+// space between tokens.
 func appendOneLine(dst, text []byte) []byte {
 	start := len(dst)
 	dst = append(dst, text...)
@@ -155,15 +155,15 @@ func checkRequestID(id, connID string) error {
 	return errors.New(`"request_id" is missing or not <conn_id>-<number>`)
 }
 
-// isPrintable reports whether s is ASCII that has a glyph, and not empty.
+// isPrintable reports whether s is printable ASCII without blanks, and not empty.
 func isPrintable(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// actions are what an event can be.
+// actions are the kinds of events.
 var actions = [...]string{"open", "message", "close"}
 
-// parseFields reads header lines as they are sent.
+// parseFields reads header lines in the form in which they are sent.
 func parseFields(lines string) (fields []headers.Field, err error) {
 	for line := range strings.SplitSeq(lines, "\r\n") {
 		if line == "" {

@@ -10,17 +10,17 @@ import (
 const (
 	// minCompaction is the size below which nothing is compacted.
 	minCompaction = 4 << 20
-	// A step reads so much, a millisecond's work, and some times as much as was
-	// written since the last one: so that a compaction comes to its end before
-	// the journal has grown by half.
+	// A step reads stepBytes, which takes a millisecond, and stepRatio times what was
+	// written since the last step, so that a compaction ends before the journal has grown
+	// by half.
 	stepBytes = 128 << 10
 	stepRatio = 4
 )
 
-// compaction copies the open connections out of the segments that came before
-// it and then removes these. It reads them twice: for what was closed, then for
-// what to copy. A connection that is closed meanwhile is not copied any more, so
-// that the record of its closing stays behind all others.
+// compaction copies the open connections out of the segments that are older than itself
+// and then removes these. It reads them twice: first to learn what was closed, then to
+// copy the rest. It does not copy connections that are closed meanwhile, so that the
+// record that says so stays the last one.
 type compaction struct {
 	first, cut int // the segments that go: from first up to cut, which stays
 	next       int // the segment to be read
@@ -30,11 +30,11 @@ type compaction struct {
 
 	segment *wal.Reader // being read; nil between segments
 
-	synced chan error // once all is copied: whether the copy is on the disk for good
+	synced chan error // after copying: the result of syncing the copy; nil before that
 }
 
-// compact takes a step of the compaction that is under way or due, and reports
-// whether there is more to do. So many bytes were written since it was last called.
+// compact takes a step of the compaction that is under way or due, and reports whether
+// there is more to do. written is how many bytes were written since the last call.
 func (w *writer) compact(written int) (more bool) {
 	c := w.compaction
 	if c == nil {
@@ -78,7 +78,7 @@ func (w *writer) beginCompaction() error {
 	return nil
 }
 
-// stepCompaction reads records of about so many bytes.
+// stepCompaction reads about so many bytes of records.
 func (w *writer) stepCompaction(c *compaction, bytes int) (done bool, err error) {
 	for read := 0; read < bytes && !done; {
 		record, end, err := c.read(w.path)
@@ -98,8 +98,8 @@ func (w *writer) stepCompaction(c *compaction, bytes int) (done bool, err error)
 	return done, w.log()
 }
 
-// read returns the next record. After an error it goes on with the next segment;
-// end comes after the last.
+// read returns the next record; end says that there is none. The call after an error goes
+// on with the next segment.
 func (c *compaction) read(path string) (record []byte, end bool, err error) {
 	for {
 		if c.segment == nil {
@@ -132,7 +132,7 @@ func (c *compaction) closeFile() {
 	}
 }
 
-// sift notes what was closed, or else copies what was opened and is still open.
+// sift notes what was closed or, when copying, copies what is still open.
 func (w *writer) sift(c *compaction, record []byte) {
 	kind, id, state, err := parseRecord(record)
 	switch {
@@ -160,8 +160,8 @@ func (w *writer) noteClosed(b *batch) {
 	}
 }
 
-// syncCopy begins to sync the segments that have come after the cut, apart from
-// the writer, which must not wait for it.
+// syncCopy begins to sync the segments after the cut. It does so in the background,
+// because the writer must not wait for it.
 func (w *writer) syncCopy(c *compaction) error {
 	_, last, err := wal.Segments(w.path)
 	if err != nil {
@@ -208,8 +208,8 @@ func (w *writer) endCompaction(c *compaction) {
 	w.j.compactions.Add(1)
 }
 
-// failCompaction gives a compaction up; nothing is lost by that. The next one is
-// due when there is twice as much.
+// failCompaction gives up on a compaction, which loses nothing. The next one is due when
+// the journal is twice as large.
 func (w *writer) failCompaction(err error) {
 	w.j.log.Warn().Err(err).Msg("journal: not compacted, the disk may be full")
 	w.abandonCompaction()

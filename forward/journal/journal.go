@@ -12,7 +12,8 @@ import (
 	"ws-gateway/forward/journal/wal"
 )
 
-// segmentSize is how much is lost to damage at most, and how often is synced.
+// segmentSize is how many bytes damage can take at most, and how many are written between
+// two syncs.
 const segmentSize = 4 << 20
 
 // Journal is a folder that is open for writing.
@@ -33,17 +34,16 @@ type Journal struct {
 
 // Stats are counters since Open, unless marked as a gauge.
 type Stats struct {
-	Records     uint64 // written, those of compaction included
+	Records     uint64 // written, including those of compaction
 	Failures    uint64 // batches that could not be written at once
-	Dropped     uint64 // records given up, because too many waited or while the disk was full
+	Dropped     uint64 // records that were given up because too many waited or the disk was full
 	Compactions uint64
 	Bytes       int64 // gauge: size on disk, about
 }
 
-// Open opens the journal in dir, which it makes if it is not there, for this
-// process alone. Damage to what earlier runs have left is logged and is no error.
-// Records hold user names, cookies and headers: what it makes is for its owner
-// alone.
+// Open opens the journal in dir for this process alone, and makes dir if necessary. It logs
+// damage to what earlier runs have left, which is no error. Records hold user names,
+// cookies and headers, so only their owner may read the files.
 func Open(dir string, log zerolog.Logger) (*Journal, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
@@ -91,20 +91,20 @@ func open(dir string, held *os.File, log zerolog.Logger) (*Journal, error) {
 	return j, nil
 }
 
-// Lost returns the connections that earlier runs have opened and not closed, in
-// the order of opening. They remain in the journal until Closed names them.
-// Only the first call returns them, so that their memory is the caller's.
+// Lost returns the connections that earlier runs have opened and not closed, in the order
+// in which they were opened. They stay in the journal until Closed names them. Only the
+// first call returns them; after that the caller owns their memory.
 func (j *Journal) Lost() []Entry {
 	lost := j.lost
 	j.lost = nil
 	return lost
 }
 
-// Opened records a connection and what is to be known of it, and then calls
-// recorded: on a goroutine of the journal's own, which must not be held up, or
-// before Opened returns. It calls it, too, where the record cannot be written
-// within a second, for want of space for example; such a connection may be
-// missing from Lost. It copies the slices and never blocks.
+// Opened records a connection with its state and then calls recorded, either before it
+// returns or on a goroutine of the journal's own, which recorded must not hold up. It also
+// calls recorded if the record cannot be written within a second, for example because the
+// disk is full; then the connection may be missing from Lost. It copies the slices and
+// never blocks.
 func (j *Journal) Opened(id, state []byte, recorded func()) {
 	j.queue.put(kindOpened, id, state, recorded)
 }
@@ -127,8 +127,7 @@ func (j *Journal) Stats() Stats {
 	}
 }
 
-// Close writes what waits and ends the journal. What is recorded after that is
-// dropped.
+// Close writes what waits and ends the journal. Later records are dropped.
 func (j *Journal) Close() error {
 	j.close.Do(func() {
 		j.queue.end()

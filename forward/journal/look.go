@@ -7,13 +7,12 @@ import (
 	"time"
 )
 
-// lookEvery is how often the writer looks whether its files are still those of
-// their names.
+// lookEvery is how often the writer looks whether its files still have their names.
 const lookEvery = time.Second
 
-// look begins a new segment where others have removed, replaced or cut the present
-// one or its folder: what is written there would be gone after a crash. It is called
-// before a batch is written.
+// look begins a new segment if others have removed, replaced or cut the present one or its
+// folder, because what is written there would be gone after a crash. It is called before a
+// batch is written.
 func (w *writer) look(now time.Time) {
 	if now.Sub(w.looked) < w.every {
 		return

@@ -9,8 +9,8 @@ const (
 	// maxQueued bounds the bytes of records that wait to be written. Above it
 	// records are dropped and counted.
 	maxQueued = 16 << 20
-	// patience is how long a connection waits for its record to be written
-	// before it is let go without.
+	// patience is how long a connection waits for its record to be written before it goes
+	// on without.
 	patience = time.Second
 )
 
@@ -18,7 +18,7 @@ const (
 type batch struct {
 	buf      []byte
 	ends     []int    // of the records in buf
-	recorded []func() // to be called when all of it is written
+	recorded []func() // to call when all of the batch is written
 }
 
 func (b *batch) add(kind byte, id, state []byte) {
@@ -48,23 +48,23 @@ func (b *batch) reset() {
 	b.buf, b.ends, b.recorded = b.buf[:0], b.ends[:0], b.recorded[:0]
 }
 
-// queue holds what is to be written. Nobody waits at it: who wants to know when
-// a record is written leaves a function.
+// queue holds records to be written. Nobody waits for it: a caller that wants to know when
+// its record is written passes a function.
 type queue struct {
-	wake chan struct{} // has one place: there is something, or it has ended
+	wake chan struct{} // has one place; a value says that there are records, or that it has ended
 
 	mu       sync.Mutex    // guards the following
-	patience time.Duration // the constant's value; tests that do not look at it have more
+	patience time.Duration // the constant of that name; longer in tests that are not about it
 	waiting  batch
 	writing  []func()  // recorded of the batch that is being written
-	began    time.Time // when the writer looked last; zero while it rests
-	stalled  bool      // writing takes too long: nobody is kept waiting for it
+	began    time.Time // when the writer last took records; zero while it rests
+	stalled  bool      // writing takes too long, so nobody waits for it
 	dropped  uint64    // records for which there was no room
 	ended    bool
 }
 
-// put takes a record. recorded, which may be nil, is called once it is written,
-// or at once where that cannot be expected.
+// put takes a record. It calls recorded, which may be nil, once the record is written, or
+// at once if that cannot be expected.
 func (q *queue) put(kind byte, id, state []byte, recorded func()) {
 	q.mu.Lock()
 	taken := !q.ended && len(q.waiting.buf)+len(id)+len(state) <= maxQueued
@@ -102,7 +102,7 @@ func (q *queue) take(b *batch) (ended bool) {
 	return q.ended
 }
 
-// written lets those go whose records have been written, or given up.
+// written calls the functions of records that have been written or given up.
 func (q *queue) written() {
 	q.mu.Lock()
 	recorded := q.writing
@@ -120,7 +120,7 @@ func (q *queue) rest() {
 	q.mu.Unlock()
 }
 
-// stall lets everybody go if writing takes too long.
+// stall calls all waiting functions if writing takes too long.
 func (q *queue) stall() {
 	q.mu.Lock()
 	if q.began.IsZero() || time.Since(q.began) < q.patience {
@@ -128,8 +128,8 @@ func (q *queue) stall() {
 		return
 	}
 	if time.Since(q.began) >= 2*patience {
-		// The timer that calls this is late by as much as it waits for: the process was
-		// stopped, and the disk has not had its second.
+		// The timer that calls this is a whole wait late: the process was stopped, and the
+		// disk has not had its second.
 		q.began = time.Now()
 		q.mu.Unlock()
 		time.AfterFunc(patience, q.stall)
@@ -145,7 +145,7 @@ func (q *queue) stall() {
 	}
 }
 
-// end lets nothing more in.
+// end makes the queue drop whatever comes.
 func (q *queue) end() {
 	q.mu.Lock()
 	q.ended = true
@@ -153,7 +153,7 @@ func (q *queue) end() {
 	q.signal()
 }
 
-// takeDropped returns how many records were dropped since it was last called.
+// takeDropped returns how many records have been dropped since it was last called.
 func (q *queue) takeDropped() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// A record is its kind, the length of the connection's id, the id, and, where the
-// connection was opened, what it takes to tell of its end.
+// A record is its kind, the length of the connection's id, the id and, if the connection
+// was opened, what the close event needs to know about it.
 const (
 	kindOpened = 'o'
 	kindClosed = 'c'

@@ -19,7 +19,7 @@ import (
 const (
 	runPrefix    = "run-"
 	brokenPrefix = "broken-"
-	// So many folders with damaged records are kept for whoever wants to look.
+	// maxBroken is how many folders with damaged records are kept for inspection.
 	maxBroken = 3
 )
 
@@ -45,8 +45,8 @@ func lock(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// InUse says what keeps this process from having the journal in dir for itself; nil
-// if it is free, or not there. It changes nothing.
+// InUse says why this process cannot have the journal in dir for itself; nil if it is free
+// or not there. It changes nothing.
 func InUse(dir string) error {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {
@@ -89,7 +89,8 @@ func runPath(dir string, number int) string {
 	return filepath.Join(dir, fmt.Sprintf("%s%08d", runPrefix, number))
 }
 
-// set is what records say: who is open, in the order of opening.
+// set is the set of open connections that records describe, in the order in which they
+// were opened.
 type set struct {
 	states map[string][]byte
 	closed map[string]struct{}
@@ -100,7 +101,7 @@ func newSet() *set {
 	return &set{states: make(map[string][]byte), closed: make(map[string]struct{})}
 }
 
-// apply takes in one record.
+// apply adds a record.
 func (s *set) apply(record []byte) error {
 	kind, id, state, err := parseRecord(record)
 	if err != nil {
@@ -130,8 +131,8 @@ func (s *set) entries() (entries []Entry) {
 	return entries
 }
 
-// readRuns reads what all runs say. What cannot be read is logged, the run is
-// marked and the rest counts.
+// readRuns reads the records of all runs. It logs what cannot be read, marks the run as
+// damaged, and uses the rest.
 func readRuns(runs []run, log zerolog.Logger) *set {
 	s := newSet()
 	for i := range runs {
@@ -144,14 +145,14 @@ func readRuns(runs []run, log zerolog.Logger) *set {
 	return s
 }
 
-// readRun gives each record of a run to apply, and returns why what was left out
-// could not be read. Damage ends the reading of its segment alone.
+// readRun calls apply with each record of a run, and returns why it could not read the
+// others. After damage it goes on with the next segment.
 func readRun(path string, apply func([]byte) error) (failures []error) {
 	segments, err := os.ReadDir(path)
 	if err != nil {
 		return []error{err}
 	}
-	for _, segment := range segments { // ReadDir sorts, and the names are of one length
+	for _, segment := range segments { // ReadDir sorts, and all names have the same length
 		if err := readSegment(filepath.Join(path, segment.Name()), apply); err != nil {
 			failures = append(failures, err)
 		}
@@ -173,8 +174,8 @@ func readSegment(path string, apply func([]byte) error) error {
 	return r.Err()
 }
 
-// retire removes runs whose open connections are recorded elsewhere. Damaged
-// ones are renamed instead.
+// retire removes runs whose open connections are recorded elsewhere. It renames damaged
+// ones instead.
 func retire(dir string, runs []run, log zerolog.Logger) {
 	for _, r := range runs {
 		if !r.damaged {
@@ -191,7 +192,7 @@ func retire(dir string, runs []run, log zerolog.Logger) {
 	removeOldest(dir, log)
 }
 
-// removeOldest leaves maxBroken of the folders that were set aside.
+// removeOldest keeps maxBroken of the folders that were set aside.
 func removeOldest(dir string, log zerolog.Logger) {
 	broken, err := filepath.Glob(filepath.Join(dir, brokenPrefix+"*"))
 	warn(log, err)
@@ -202,7 +203,7 @@ func removeOldest(dir string, log zerolog.Logger) {
 	}
 }
 
-// warn logs an error of tidying up, which is tried again at the next start.
+// warn logs an error while tidying up. The next start tries again.
 func warn(log zerolog.Logger, err error) {
 	if err != nil {
 		log.Warn().Err(err).Msg("journal: tidying up")

@@ -9,7 +9,7 @@ import (
 // retryEvery is how long the writer waits after a failure.
 const retryEvery = time.Second
 
-// writer brings batches to the disk. Its goroutine owns it.
+// writer writes batches to the disk. Its goroutine owns it.
 type writer struct {
 	j    *Journal
 	wal  *wal.Log
@@ -25,14 +25,14 @@ type writer struct {
 	tried   time.Time
 
 	every  time.Duration // lookEvery
-	looked time.Time     // at the files, whether they are still there
-	told   bool          // that they are not, and cannot be made
+	looked time.Time     // when it last looked whether the files are still there
+	told   bool          // the log says that they are not and cannot be made
 
 	compaction *compaction // under way; nil for none
 	compactAt  int64       // size at which the next one begins
 }
 
-// carryOver writes what is left of earlier runs and makes sure of it.
+// carryOver writes what is left of earlier runs and syncs it.
 func (w *writer) carryOver(entries []Entry) error {
 	for _, e := range entries {
 		w.batch.add(kindOpened, []byte(e.ID), e.State)
@@ -89,8 +89,8 @@ func (w *writer) run() {
 	}
 }
 
-// flush writes the batch. After a failure it joins the backlog, which is tried
-// now and then, and at the end.
+// flush writes the batch. After a failure the batch joins the backlog, which is tried now
+// and then, and at the end.
 func (w *writer) flush(end bool) {
 	if w.failing || !w.batch.empty() {
 		w.look(time.Now())
@@ -112,7 +112,7 @@ func (w *writer) flush(end bool) {
 	w.noteClosed(&w.batch)
 }
 
-// write logs the batch's records with one write, or a few where it is large.
+// write appends the batch's records to the log.
 func (w *writer) write(b *batch) error {
 	if b.empty() {
 		return nil
@@ -127,7 +127,7 @@ func (w *writer) write(b *batch) error {
 	return err
 }
 
-// postpone moves the batch to the backlog, as far as there is room.
+// postpone moves the batch to the backlog if there is room.
 func (w *writer) postpone() {
 	if len(w.backlog.buf)+len(w.batch.buf) > maxQueued {
 		w.j.discarded.Add(uint64(len(w.batch.ends)))
@@ -141,8 +141,8 @@ func (w *writer) postpone() {
 	}
 }
 
-// recover writes the backlog, in a new segment where the one before may have
-// torn: whatever of it has been written already is there twice then.
+// recover writes the backlog, to a new segment if the one before may be torn. Records that
+// had been written already are then there twice.
 func (w *writer) recover() {
 	w.tried = time.Now()
 	if w.torn {

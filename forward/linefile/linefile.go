@@ -1,16 +1,16 @@
-// Package linefile appends lines to a file that others may rotate: it is the file
-// of that name that a line goes to, whatever has become of the one that was opened.
+// Package linefile appends lines to a file that others may rotate. A line goes to the file
+// that has the name now, whatever has happened to the one that was opened.
 //
 //	moved away, or another put in its place   the next line opens the name anew
 //	removed, or its folder                    the same; a line that went to a file
-//	                                          without a name is written once more
+//	                                          without a name is written again
 //	truncated (copytruncate)                  the next line is its first
-//	a torn last line, ours or another's       the next line begins behind a line break
+//	a torn last line, ours or another's       the next line begins after a line break
 //
-// A line costs two system calls to look, and one to write: these files are for what
-// went wrong. Several processes may append to one file, each line is one write. A
-// pipe or device that nobody reads is given up on after WriteTimeout: a line is
-// lost then, and whoever writes goes on.
+// A line costs two system calls to look and one to write, which is fine for files of what
+// went wrong. Several processes may append to one file: each line is one write. If nobody
+// reads a pipe or device, a write gives up after WriteTimeout: the line is lost, and the
+// caller goes on. The package imports none of the project's packages.
 package linefile
 
 import (
@@ -28,8 +28,8 @@ import (
 const (
 	// WriteTimeout is how long a line may wait for the reader of a pipe.
 	WriteTimeout = 100 * time.Millisecond
-	// RetryAfter is how long a file that could not be opened, or a pipe that nobody
-	// reads, is left alone.
+	// RetryAfter is how long to leave a file alone that could not be opened, or a pipe that
+	// nobody reads.
 	RetryAfter = time.Second
 )
 
@@ -44,13 +44,12 @@ type File struct {
 	regular bool        // neither a pipe nor a device
 	torn    bool        // the last line is incomplete
 	stuck   bool        // a pipe that nobody reads
-	tried   time.Time   // when the name was last opened in vain, or the pipe found stuck
-	inVain  error       // why it could not be opened; nil: the open file was that of the name
+	tried   time.Time   // when opening the name last failed, or the pipe was found stuck
+	inVain  error       // why the name could not be opened; nil: the open file has the name
 }
 
-// Open opens path for appending, or makes it, readable for its owner alone.
-// notice is told, in half a sentence, of what others have done to the file; nil:
-// nobody is.
+// Open opens path for appending, or makes it; only its owner may read it. notice is called
+// with half a sentence on what others have done to the file; it may be nil.
 func Open(path string, notice func(string)) (*File, error) {
 	if notice == nil {
 		notice = func(string) {}
@@ -59,10 +58,9 @@ func Open(path string, notice func(string)) (*File, error) {
 	return f, f.open()
 }
 
-// open opens the name and looks at how the file ends. After an error the file is
-// the one before.
+// open opens the name and looks how the file ends. After an error the open file stays.
 func (f *File) open() error {
-	// Without O_NONBLOCK a FIFO is waited for until it has a reader.
+	// Without O_NONBLOCK opening a FIFO would wait for a reader.
 	file, err := os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		if errors.Is(err, unix.ENXIO) {
@@ -92,20 +90,19 @@ func (f *File) open() error {
 	return nil
 }
 
-// endsTorn reports whether the last line has no end. Where another process is just
-// writing that may be an error, and an empty line between two others: whoever reads
-// lines passes over it.
+// endsTorn reports whether the last line has no end. While another process is writing that
+// may be wrong, and put an empty line between two others; readers skip those.
 func (f *File) endsTorn() bool {
 	if f.size == 0 {
 		return false
 	}
 	file, err := os.Open(f.path)
 	if err != nil {
-		return true // an empty line more does no harm
+		return true // one more empty line does no harm
 	}
 	defer file.Close()
 	if info, err := file.Stat(); err != nil || !os.SameFile(info, f.info) {
-		return false // it has just been renamed, by one of us
+		return false // one of the processes has just renamed it
 	}
 	var b [1]byte
 	if _, err := file.ReadAt(b[:], f.size-1); err != nil && err != io.EOF {
@@ -114,15 +111,15 @@ func (f *File) endsTorn() bool {
 	return b[0] != '\n'
 }
 
-// Size is the file's, in bytes, and Regular whether it has one.
+// Size is the size of the file in bytes, and Regular whether it has one.
 func (f *File) Size() int64   { return f.size }
 func (f *File) Regular() bool { return f.regular }
 
 // Torn reports whether the last line is incomplete.
 func (f *File) Torn() bool { return f.torn }
 
-// Append writes a line, which ends with a line break, at this time. An error means
-// that the line is lost.
+// Append writes a line, which ends with a line break. An error means that the line is
+// lost.
 func (f *File) Append(line []byte, now time.Time) error {
 	if err := f.Check(now); err != nil {
 		return err
@@ -140,8 +137,8 @@ func (f *File) Append(line []byte, now time.Time) error {
 	return f.write(line, now)
 }
 
-// Check opens the name anew where it is not that of the open file any more. An
-// error means that there is no file to write to.
+// Check opens the name anew if the open file no longer has it. An error means that there
+// is no file to write to.
 func (f *File) Check(now time.Time) error { return f.check(now, false) }
 
 func (f *File) check(now time.Time, hurry bool) error {
@@ -167,9 +164,9 @@ func (f *File) check(now time.Time, hurry bool) error {
 	return f.reopen(now, text)
 }
 
-// Look is Check for somebody who has just put things right, or believes so: what was
-// tried in vain a moment ago is tried again, and where the open file is still not
-// that of the name, although it takes lines, that is an error.
+// Look is Check for somebody who may just have put things right. It tries again what has
+// failed a moment ago, and it is an error if the open file still does not have the name,
+// even if that file takes lines.
 func (f *File) Look(now time.Time) error {
 	if err := f.check(now, true); err != nil {
 		return err
@@ -177,8 +174,8 @@ func (f *File) Look(now time.Time) error {
 	return f.inVain
 }
 
-// reopen opens the name anew. Where it cannot be opened, the file that was moved
-// away has a name still, and takes lines.
+// reopen opens the name anew. If that fails, the file that was moved away may still have
+// another name, and takes lines.
 func (f *File) reopen(now time.Time, why string) error {
 	first := f.tried.IsZero()
 	if err := f.open(); err != nil {
@@ -209,8 +206,7 @@ func (f *File) linked() bool {
 	return !ok || stat.Nlink > 0
 }
 
-// Reopen opens the name anew in any case, as a file that could not be written to
-// may be another by now.
+// Reopen opens the name anew in any case: after a failed write another file may have it.
 func (f *File) Reopen() error { return f.open() }
 
 func (f *File) write(line []byte, now time.Time) error {
@@ -218,7 +214,7 @@ func (f *File) write(line []byte, now time.Time) error {
 		return errStuck
 	}
 	if !f.regular {
-		_ = f.file.SetWriteDeadline(time.Now().Add(WriteTimeout)) // a device that knows none does not block
+		_ = f.file.SetWriteDeadline(time.Now().Add(WriteTimeout)) // a device without deadlines does not block
 	}
 	if f.torn {
 		if err := f.put([]byte("\n"), now); err != nil {
@@ -243,9 +239,9 @@ func (f *File) put(line []byte, now time.Time) error {
 	return err
 }
 
-// Lock takes the file for this process alone, if nobody has it, and reports
-// whether its name is still that of the open file: whoever renames it does so with
-// the lock held. Unlock gives it back.
+// Lock locks the file against other processes, if nobody else has locked it, and reports
+// whether it has done so and the open file still has the name. Whoever renames the file
+// holds the lock.
 func (f *File) Lock() bool {
 	if f.flock(unix.LOCK_EX|unix.LOCK_NB) != nil {
 		return false
@@ -258,7 +254,7 @@ func (f *File) Lock() bool {
 	return false
 }
 
-// Unlock gives the lock back.
+// Unlock releases the lock.
 func (f *File) Unlock() { _ = f.flock(unix.LOCK_UN) }
 
 func (f *File) flock(how int) (err error) {

@@ -1,25 +1,26 @@
-// Package trouble decides when an operator is told that the app does not take
-// events, how things stand, and that it is over. It is a pure state machine: who
-// counts what the app answers passes it, and the time.
+// Package trouble decides when to tell an operator that the app does not take events, how
+// things stand, and that it is over. It is a pure state machine: its owner counts what the
+// app answers, and passes the counts and the time. It imports none of the project's
+// packages.
 //
 //	well ──▶ trouble: one report at once ──▶ one every 10 s ──▶ one when it is over
 //
-// It is trouble when
+// There is trouble if
 //
-//   - no connection comes about (Sample.Down),
-//   - something is under way and nothing at all has come back for Machine.Patience,
-//   - at least three attempts of the last ten seconds have failed and none succeeded,
-//   - or a quarter of them failed, of more than one connection,
-//   - or the last six failed, of more than one connection, and for a second none
-//     succeeded, however many did before that,
+//   - no connection can be made (Sample.Down),
+//   - attempts are under way and nothing at all has come back for Machine.Patience,
+//   - at least three attempts of the last ten seconds have failed and none has succeeded,
+//   - at least three have failed, for more than one connection, and they are a quarter,
+//   - the last six have failed, for more than one connection, and none has succeeded for a
+//     second, however many did before that,
 //   - or every client of the last ten seconds was refused, and there were ten.
 //
-// The event of one connection that fails alone, while those of others are taken,
-// is none: that it is given up says a line of its own.
+// If events of one connection fail while those of others are taken, that is no trouble;
+// a line of its own says that they were given up.
 //
-// It is over when hardly anything has failed for a second and something has
-// succeeded. An app that is in trouble again within a minute has to be well for
-// ten seconds, then for twenty, up to a minute: one that flaps is one trouble.
+// It is over if hardly anything has failed for a second and something has succeeded. If
+// the app is in trouble again within a minute it has to be well for ten seconds, then for
+// twenty, up to a minute: an app that flaps is in trouble once.
 package trouble
 
 import (
@@ -29,22 +30,22 @@ import (
 )
 
 const (
-	// Every is how often it is told how things stand.
+	// Every is how often there is a report while there is trouble.
 	Every = 10 * time.Second
 
-	seconds  = 10 // that are looked back at, for the beginning
-	recently = 2  // and for the end
+	seconds  = 10 // to look back to decide that there is trouble
+	recently = 2  // and that it is over
 	fewest   = 3  // failures
 	inARow   = 6  // failures, with no success between them
 
 	shortCalm = time.Second
 	longCalm  = 10 * time.Second
 	mostCalm  = time.Minute
-	relapse   = time.Minute // after the end of one trouble the next one is the same again
-	forgotten = time.Minute // without a word from the app nothing is known of it
-	allOfThem = 10          // refused clients, and no other
+	relapse   = time.Minute // so long after the end of trouble more of it counts as the same
+	forgotten = time.Minute // after so long without a word from the app its state is unknown
+	allOfThem = 10          // refused clients, and no other answer
 
-	// Labels is how many kinds of answers are told apart; the rest are OtherLabel.
+	// Labels is how many kinds of answers are counted separately; the others are OtherLabel.
 	Labels     = 16
 	OtherLabel = "other"
 )
@@ -54,7 +55,7 @@ type Kind uint8
 
 const (
 	None        Kind = iota
-	Unreachable      // no connection comes about
+	Unreachable      // no connection can be made
 	Silent           // nothing comes back
 	Failing          // attempts fail
 	Refusing         // every client is refused
@@ -62,9 +63,9 @@ const (
 
 // Failures are attempts that failed.
 type Failures struct {
-	By   map[string]uint64 // by what came of them: "500", "timeout"
+	By   map[string]uint64 // by outcome: "500", "timeout"
 	Key  uint64            // the connection of one of them
-	Many bool              // they are of more than one connection
+	Many bool              // they are from more than one connection
 }
 
 // Add counts one.
@@ -111,16 +112,16 @@ type Sample struct {
 	Now time.Duration // since some instant
 
 	Delivered uint64   // attempts that the app took
-	Refused   uint64   // clients that the app refused, as it may
+	Refused   uint64   // clients that the app refused, which it may
 	Failed    Failures // all other attempts that have ended
 	GivenUp   uint64   // events that failed for good
 
-	Down     bool // no connection comes about
+	Down     bool // no connection can be made
 	InFlight int  // attempts under way
 	Waiting  int  // events
 }
 
-// Report is what is to be told.
+// Report is what to tell.
 type Report struct {
 	Kind    Kind
 	Begins  bool
@@ -135,7 +136,7 @@ type Report struct {
 	GivenUp  uint64        // events, since it began
 }
 
-// Answers are what came of attempts.
+// Answers are the outcomes of attempts.
 type Answers struct {
 	Delivered, Refused uint64
 	Failed             map[string]uint64
@@ -159,7 +160,7 @@ func (a *Answers) add(s *Sample) {
 
 func (a *Answers) any() bool { return a.Delivered+a.Refused > 0 || len(a.Failed) > 0 }
 
-// Main is the label of most failures, "" if there are none.
+// Main is the most frequent label of failures; "" if there are none.
 func (a *Answers) Main() (label string) { return mainOf(a.Failed) }
 
 func mainOf(failed map[string]uint64) (label string) {
@@ -185,28 +186,28 @@ type bucket struct {
 
 // Machine is the state. Its zero value, with Patience set, is well.
 type Machine struct {
-	// Patience is how long something may be under way with nothing coming back.
+	// Patience is how long attempts may be under way while nothing comes back.
 	Patience time.Duration
 
 	past     [seconds]bucket
-	progress time.Duration // when something came back last, or nothing was under way
+	progress time.Duration // when something last came back, or nothing was under way
 
 	kind            Kind
 	since, due      time.Duration // when it began, when the next report is due
-	bad             time.Duration // when it was last as bad as that
-	heard           time.Duration // when the app was last heard of, or tried
-	good            bool          // of what came back last something had succeeded
-	row             Failures      // since something succeeded last
+	bad             time.Duration // when there was last reason to call it trouble
+	heard           time.Duration // when the app was last heard from, or tried
+	good            bool          // the last sample with answers had a success
+	row             Failures      // since the last success
 	rowSince        time.Duration // when that was
 	failure         string        // label of the latest one
-	calm            time.Duration // that it takes to be over
+	calm            time.Duration // how long it must be well to be over
 	ended           time.Duration // when the last one was over; with calm
 	answers, latest Answers
 	waiting         int
 	givenUp         uint64
 }
 
-// Look takes a sample and returns what is to be told, if anything is.
+// Look takes a sample and returns what to tell, if there is anything to tell.
 func (m *Machine) Look(s *Sample) (r Report, tell bool) {
 	m.count(s)
 	kind := m.judge(s)
@@ -235,7 +236,7 @@ func (m *Machine) Look(s *Sample) (r Report, tell bool) {
 	return Report{}, false
 }
 
-// Finish is Look for the last time, and what is to be told then.
+// Finish is the last Look, and returns what to tell at the end.
 func (m *Machine) Finish(s *Sample) (r Report, tell bool) {
 	if r, tell = m.Look(s); tell || m.kind == None {
 		return r, tell
@@ -254,7 +255,7 @@ func (m *Machine) State(now time.Duration) (Report, bool) {
 	}, true
 }
 
-// count puts a sample into its second.
+// count adds a sample to its second.
 func (m *Machine) count(s *Sample) {
 	second := int64(s.Now / time.Second)
 	b := &m.past[second%seconds]
@@ -283,7 +284,7 @@ func (m *Machine) count(s *Sample) {
 	}
 }
 
-// sum is of the last n seconds.
+// sum is the sum of the last n seconds.
 func (m *Machine) sum(now time.Duration, n int64) (all bucket) {
 	second := int64(now / time.Second)
 	for _, b := range m.past {
@@ -300,7 +301,7 @@ func (m *Machine) sum(now time.Duration, n int64) (all bucket) {
 	return all
 }
 
-// judge says whether it is trouble.
+// judge says whether there is trouble, and which.
 func (m *Machine) judge(s *Sample) Kind {
 	past := m.sum(s.Now, seconds)
 	well := past.delivered + past.refused
@@ -335,7 +336,7 @@ func (m *Machine) begin(s *Sample, kind Kind) {
 	m.latest.add(s)
 }
 
-// over reports whether it is, or, unknown, whether it cannot be known any more.
+// over reports whether the trouble is over, or whether that has become unknown.
 func (m *Machine) over(s *Sample) (over, unknown bool) {
 	now := m.sum(s.Now, recently)
 	fails := now.failed > 0 && 8*now.failed >= now.failed+now.delivered+now.refused
@@ -343,7 +344,7 @@ func (m *Machine) over(s *Sample) (over, unknown bool) {
 	if s.Down || s.InFlight > 0 && s.Now-m.progress >= m.Patience || fails || refuses && s.Refused > 0 {
 		m.bad = s.Now
 	}
-	switch { // which is apart from that: what succeeds right behind failures may be the last for a while
+	switch { // apart from bad: a success right after failures may be the last for a while
 	case s.Delivered > 0, !refuses && s.Refused > 0:
 		m.good = true
 	case s.Down, s.Refused > 0, s.Failed.sum() > 0:
@@ -365,8 +366,8 @@ func (m *Machine) end(s *Sample) {
 func (m *Machine) report(s *Sample, with func(*Report)) Report {
 	r, _ := m.State(s.Now)
 	m.latest = Answers{}
-	// Ten seconds from when it was due, or who looks once a second, and a moment too
-	// early, reports every eleven.
+	// Ten seconds from when it was due. Otherwise an owner that looks once a second, each
+	// time a moment too early, would report every eleven seconds.
 	if m.due += Every; m.due <= s.Now {
 		m.due = s.Now + Every
 	}

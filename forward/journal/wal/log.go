@@ -21,7 +21,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Log is the end of a log that records are appended to. It is for one goroutine.
+// Log appends records to a log. It is for one goroutine.
 type Log struct {
 	dir  string
 	size int64 // of a segment, in bytes; a batch that is larger makes a larger one
@@ -34,8 +34,8 @@ type Log struct {
 	syncing chan error // the segment before: its sync and its closing; nil for none
 }
 
-// Create begins a log in dir, which must be an empty folder. Segments end when they
-// have so many bytes.
+// Create begins a log in dir, which must be an empty folder. Segments end when they have
+// segmentSize bytes.
 func Create(dir string, segmentSize int64) (*Log, error) {
 	l := &Log{dir: dir, size: segmentSize, number: -1}
 	if _, err := l.Next(); err != nil {
@@ -75,8 +75,8 @@ func appendFrame(dst, payload []byte) []byte {
 	return append(dst, payload...)
 }
 
-// write appends b to the segment. What a failed write has left is cut off again, if
-// that can be done, so that the segment does not end in the middle of a record.
+// write appends b to the segment. It tries to cut off what a failed write has left, so
+// that the segment does not end in the middle of a record.
 func (l *Log) write(b []byte) error {
 	if _, err := l.file.Write(b); err != nil {
 		_ = l.file.Truncate(l.written) // a reader finds what is left
@@ -86,8 +86,8 @@ func (l *Log) write(b []byte) error {
 	return nil
 }
 
-// Next begins a new segment and returns its number. The one before is synced
-// meanwhile; an error of that comes from the Next or Close that follows.
+// Next begins a new segment and returns its number. It syncs the one before in the
+// background; the following Next or Close returns the error.
 func (l *Log) Next() (number int, err error) {
 	if err := l.settle(); err != nil {
 		return 0, err
@@ -116,8 +116,8 @@ func (l *Log) settle() error {
 	return err
 }
 
-// Whole reports whether the segment that is written to is still the file of its
-// name, and has all that was written to it.
+// Whole reports whether the present segment's file still has its name, and still has
+// everything that was written to it.
 func (l *Log) Whole() bool {
 	is, err := l.file.Stat()
 	if err != nil {
@@ -127,13 +127,13 @@ func (l *Log) Whole() bool {
 	return err == nil && os.SameFile(is, named) && is.Size() >= l.written
 }
 
-// Sync makes sure of all that has been appended.
+// Sync returns when all that has been appended is on the disk.
 func (l *Log) Sync() error { return errors.Join(l.settle(), l.file.Sync()) }
 
 // Close syncs and ends the log.
 func (l *Log) Close() error { return errors.Join(l.Sync(), l.file.Close()) }
 
-// Truncate removes the segments before that of the number.
+// Truncate removes the segments before number.
 func (l *Log) Truncate(number int) error {
 	first, _, err := Segments(l.dir)
 	for n := first; err == nil && n < min(number, l.number); n++ {

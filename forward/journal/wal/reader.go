@@ -62,8 +62,8 @@ func newReader(file *os.File, size int64) *Reader {
 	return r
 }
 
-// Next reads the next record. It returns false at the end, and where the rest
-// cannot be read, which Err then says.
+// Next reads the next record. It returns false at the end, and if the rest cannot be read;
+// Err tells which.
 func (r *Reader) Next() bool {
 	if r.err != nil {
 		return false
