@@ -35,7 +35,7 @@ func TestACommandIsSentWithTheTokenAndItsAnswerRead(t *testing.T) {
 		}
 		io.WriteString(w, `{"code":0,"message":"success","data":{"matched":1},"cursor":"c"}`)
 	})
-	a, err := c.Send(t.Context(), &Send{Users: []string{"a<b"}, Payload: "x"})
+	a, err := c.Send(t.Context(), &SendCommand{Users: []string{"a<b"}, Payload: "x"})
 	if err != nil || string(a.Data) != `{"matched":1}` || a.Cursor != "c" || !strings.HasPrefix(string(a.Raw), `{"code":0`) {
 		t.Errorf("%+v, %v", a, err)
 	}
@@ -70,7 +70,7 @@ func TestARefusalSaysWhatTheGatewayHasSaid(t *testing.T) {
 func TestWhatIsNoGatewaysAnswerIsAnError(t *testing.T) {
 	for _, body := range []string{"", "hello", "[]", `{"message":"x"}`} {
 		c := answering(t, "", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, body) })
-		if _, err := c.Close(t.Context(), &Close{All: true, Code: 1000}); err == nil || !strings.Contains(err.Error(), "something that is not a gateway's") {
+		if _, err := c.CloseConnections(t.Context(), &CloseCommand{All: true, Code: 1000}); err == nil || !strings.Contains(err.Error(), "something that is not a gateway's") {
 			t.Errorf("%q: %v", body, err)
 		}
 	}

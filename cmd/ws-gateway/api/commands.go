@@ -14,8 +14,8 @@ const (
 	PathEvents = "/tapr/ws/conn/events"
 )
 
-// Send is the body of a send.
-type Send struct {
+// SendCommand is the body of a send.
+type SendCommand struct {
 	Conn     string   `json:"conn_id,omitempty"`
 	Conns    []string `json:"conns,omitempty"`
 	Users    []string `json:"users,omitempty"`
@@ -27,12 +27,12 @@ type Send struct {
 }
 
 // Send sends a message to clients.
-func (c *Client) Send(ctx context.Context, command *Send) (*Answer, error) {
+func (c *Client) Send(ctx context.Context, command *SendCommand) (*Answer, error) {
 	return c.Ask(ctx, http.MethodPost, PathSend, nil, command)
 }
 
-// Close is the body of a close.
-type Close struct {
+// CloseCommand is the body of a close.
+type CloseCommand struct {
 	Conns   []string `json:"conns,omitempty"`
 	Users   []string `json:"users,omitempty"`
 	All     bool     `json:"all,omitempty"`
@@ -42,7 +42,7 @@ type Close struct {
 	Report  bool     `json:"report,omitempty"`
 }
 
-// Close closes connections of clients.
-func (c *Client) Close(ctx context.Context, command *Close) (*Answer, error) {
+// CloseConnections closes connections of clients.
+func (c *Client) CloseConnections(ctx context.Context, command *CloseCommand) (*Answer, error) {
 	return c.Ask(ctx, http.MethodPost, PathClose, nil, command)
 }

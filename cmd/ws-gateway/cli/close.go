@@ -30,7 +30,7 @@ func (o *closeOptions) run(ctx context.Context, s *surroundings) error {
 	if err != nil {
 		return err
 	}
-	request := api.Close{Conns: o.Conn, Users: o.User, All: o.All, Exclude: o.Exclude, Code: o.Code, Reason: o.Reason, Report: o.wantsReport(s, o.Report, o.JSON)}
+	request := api.CloseCommand{Conns: o.Conn, Users: o.User, All: o.All, Exclude: o.Exclude, Code: o.Code, Reason: o.Reason, Report: o.wantsReport(s, o.Report, o.JSON)}
 	a, err := g.ask(ctx, http.MethodPost, api.PathClose, nil, &request)
 	if err != nil {
 		return err

@@ -50,7 +50,7 @@ func (o *sendOptions) run(ctx context.Context, s *surroundings) error {
 	if err != nil {
 		return err
 	}
-	request := api.Send{
+	request := api.SendCommand{
 		Users: o.User, All: o.All, Exclude: o.Exclude, Report: o.wantsReport(s, o.Report, o.JSON),
 		Encoding: "text", Payload: string(message),
 	}

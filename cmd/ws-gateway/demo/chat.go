@@ -53,7 +53,7 @@ func (a *app) act(ctx context.Context, e event) error {
 	switch e.Action {
 	case "open":
 		welcome := message{"welcome", map[string]string{"user": e.UserName, "conn_id": e.ConnID}}
-		if err := a.send(ctx, &api.Send{Conn: e.ConnID, Payload: welcome}); err != nil {
+		if err := a.send(ctx, &api.SendCommand{Conn: e.ConnID, Payload: welcome}); err != nil {
 			return err
 		}
 		return a.tellOnlineChanged(ctx)
@@ -74,9 +74,9 @@ func (a *app) say(ctx context.Context, e event) error {
 		} `json:"data"`
 	}
 	if json.Unmarshal(e.Data, &chat) != nil || chat.Event != "chat" {
-		return a.send(ctx, &api.Send{Conn: e.ConnID, Payload: message{"error", "this app only knows the event chat"}})
+		return a.send(ctx, &api.SendCommand{Conn: e.ConnID, Payload: message{"error", "this app only knows the event chat"}})
 	}
-	command := &api.Send{All: true, Payload: message{"chat", map[string]string{
+	command := &api.SendCommand{All: true, Payload: message{"chat", map[string]string{
 		"from": e.UserName, "text": chat.Data.Text, "to": chat.Data.To,
 	}}}
 	if chat.Data.To != "" {
@@ -89,7 +89,7 @@ func (a *app) say(ctx context.Context, e event) error {
 // could overtake a newer one, since events of two connections are handled at the same
 // time.
 func (a *app) tellOnlineChanged(ctx context.Context) error {
-	return a.send(ctx, &api.Send{All: true, Payload: message{"online", map[string]any{}}})
+	return a.send(ctx, &api.SendCommand{All: true, Payload: message{"online", map[string]any{}}})
 }
 
 // onlineUser is a user in the gateway's list, as the page gets it.
@@ -123,7 +123,7 @@ func (a *app) handleClose(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "conn_id is missing", http.StatusBadRequest)
 		return
 	}
-	_, err := a.api.Close(r.Context(), &api.Close{Conns: []string{conn}, Code: 4001, Reason: "closed by the app"})
+	_, err := a.api.CloseConnections(r.Context(), &api.CloseCommand{Conns: []string{conn}, Code: 4001, Reason: "closed by the app"})
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
@@ -131,7 +131,7 @@ func (a *app) handleClose(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (a *app) send(ctx context.Context, command *api.Send) error {
+func (a *app) send(ctx context.Context, command *api.SendCommand) error {
 	_, err := a.api.Send(ctx, command)
 	return err
 }
