@@ -1,7 +1,11 @@
 package admin
 
 import (
+	"bytes"
+	"cmp"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -82,4 +86,17 @@ func TestFindingARouteAllocatesNothing(t *testing.T) {
 // routeNamed is the route of that name.
 func routeNamed(name string) *route {
 	return routes[slices.IndexFunc(routes, func(r *route) bool { return r.name == name })]
+}
+
+func TestEveryRouteIsInTheDocumentsWithItsMethod(t *testing.T) {
+	text, err := os.ReadFile("../docs/protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range routes {
+		method, _, _ := strings.Cut(r.allow(), ",")
+		if want := "`" + method + " " + cmp.Or(r.path, r.below); r != unknown && !bytes.Contains(text, []byte(want)) {
+			t.Errorf("docs/protocol.md does not have %s`", want)
+		}
+	}
 }
