@@ -186,7 +186,7 @@ func (a *Attacker) flush(i int32, c *conn) {
 		a.counts.SentBytes += uint64(n)
 		if err != nil {
 			if !sock.WouldBlock(err) && !errors.Is(err, unix.ENOTCONN) {
-				a.ended(c)
+				a.hangUp(c, &a.counts.Ended)
 			}
 			return
 		}
@@ -194,7 +194,7 @@ func (a *Attacker) flush(i int32, c *conn) {
 	}
 	switch c.then {
 	case reset:
-		a.hangUp(c)
+		a.hangUp(c, &a.counts.Hangups)
 	case leave:
 		a.counts.Hangups++
 		unix.Close(int(c.fd))
@@ -206,15 +206,10 @@ func (a *Attacker) flush(i int32, c *conn) {
 	}
 }
 
-func (a *Attacker) hangUp(c *conn) {
-	a.counts.Hangups++
-	sock.HangUp(int(c.fd))
-	c.state = down
-}
-
-// ended gives up a connection that is no more.
-func (a *Attacker) ended(c *conn) {
-	a.counts.Ended++
+// hangUp ends a connection with a reset, or gives up one that is no more, and
+// counts it.
+func (a *Attacker) hangUp(c *conn, count *uint64) {
+	*count++
 	sock.HangUp(int(c.fd))
 	c.state = down
 }
@@ -229,7 +224,7 @@ func (a *Attacker) readable(i int32) {
 	case err != nil && sock.WouldBlock(err):
 		return
 	case err != nil || n == 0:
-		a.ended(c)
+		a.hangUp(c, &a.counts.Ended)
 		return
 	}
 	a.counts.GotBytes += uint64(n)
@@ -243,7 +238,7 @@ func (a *Attacker) readable(i int32) {
 			a.stopReading(i, c)
 		}
 	case c.then == resetOnReply:
-		a.hangUp(c)
+		a.hangUp(c, &a.counts.Hangups)
 	}
 }
 

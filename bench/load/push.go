@@ -47,8 +47,8 @@ type Group struct {
 // Client's thread makes the calls, and checks every delivery: right to the byte,
 // on a connection that was meant, once, in order, and not before its call.
 type Push struct {
-	exchange *Exchange
-	push     *push
+	*Exchange
+	push *push
 }
 
 // PushResult is of the recorded part of a Push. Messages of Result are
@@ -88,11 +88,8 @@ func (c *Client) Push(calls Calls) (*Push, error) {
 		x.Begin()
 	}
 	close(begun)
-	return &Push{exchange: x, push: p}, nil
+	return &Push{x, p}, nil
 }
-
-// Begin starts the part of the Push that is recorded.
-func (p *Push) Begin() { p.exchange.Begin() }
 
 // Done is closed when Limit calls have been made, answered and delivered, or
 // something has failed, which End reports.
@@ -100,9 +97,9 @@ func (p *Push) Done() <-chan struct{} { return p.push.done }
 
 // End stops recording and calling, waits for what is outstanding, and reports.
 func (p *Push) End() PushResult {
-	last := p.exchange.readings()[0]
-	r := PushResult{Result: p.exchange.End(), Answer: p.push.answer, Last: p.push.last}
-	if first := p.exchange.first; first != nil {
+	last := p.readings()[0]
+	r := PushResult{Result: p.Exchange.End(), Answer: p.push.answer, Last: p.push.last}
+	if first := p.first; first != nil {
 		r.Calls = last.calls - first[0].calls
 	}
 	return r
