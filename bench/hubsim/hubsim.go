@@ -27,26 +27,6 @@ const Most = netpoll.MaxSlots
 // decision whether a simulation fits, not a promise.
 const bytesEach = 500
 
-// Result is what a simulation found. Times are of one loop that has all the
-// sessions; with several they share the work.
-type Result struct {
-	Sessions      int     `json:"sessions"`
-	HubBytes      float64 `json:"hub_bytes"`      // heap, each: the session, its user's name and entry, its place in the wheel
-	HeapBytes     float64 `json:"heap_bytes"`     // heap, each: the same and netpoll's Conn
-	ResidentBytes float64 `json:"resident_bytes"` // RSS, each; nothing is garbage yet, so it has no headroom of the collector
-	EnterNs       float64 `json:"enter_ns"`       // the collector's work for growing included
-	MoveNs        float64 `json:"move_ns"`        // one leaves and another comes
-	TickMs        float64 `json:"tick_ms"`        // median of seconds
-	WorstTickMs   float64 `json:"worst_tick_ms"`
-	WorstSliceMs  float64 `json:"worst_slice_ms"` // of a tick: what events of the loop wait for at most
-	CollectionMs  float64 `json:"collection_ms"`  // processor time of a full one, median
-	ResolveOneUs  float64 `json:"resolve_one_us"` // a send's targets: one user
-	ResolveManyMs float64 `json:"resolve_many_ms"`
-	Many          int     `json:"many"` // users that a send with many names has
-	ListSeconds   float64 `json:"list_seconds"`
-	ListHeldKiB   float64 `json:"list_held_kib"` // heap that the list held at most while it ran
-}
-
 var agents = []string{
 	"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
 	"Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1",
@@ -60,26 +40,31 @@ type simulation struct {
 	phases   []uint8 // in which second of its ping interval a session pings
 	conns    netpoll.Slab[netpoll.Conn]
 	now      uint32
-	result   Result
+	figures  []report.Figure
 }
 
-// Run simulates so many sessions, each with a user of its own, and measures. It
+// Run simulates so many sessions, each with a user of its own, and measures. Times
+// are of one loop that has all the sessions; with several they share the work. It
 // changes the process's GC percentage.
-func Run(ctx context.Context, sessions int) (Result, error) {
+func Run(ctx context.Context, sessions int) ([]report.Figure, error) {
 	if err := fits(sessions); err != nil {
-		return Result{}, err
+		return nil, err
 	}
 	debug.SetGCPercent(gcPercent)
-	sim := &simulation{loop: newLoop(), sessions: sessions, phases: phases(sessions), result: Result{Sessions: sessions}}
+	sim := &simulation{loop: newLoop(), sessions: sessions, phases: phases(sessions)}
 	for _, step := range []func(context.Context) error{sim.fill, sim.tick, sim.collect, sim.resolve, sim.list, sim.move} {
 		if err := step(ctx); err != nil {
-			return Result{}, err
+			return nil, err
 		}
 		if err := ctx.Err(); err != nil {
-			return Result{}, err
+			return nil, err
 		}
 	}
-	return sim.result, nil
+	return sim.figures, nil
+}
+
+func (sim *simulation) add(name, unit string, value float64) {
+	sim.figures = append(sim.figures, report.Figure{Name: name, Unit: unit, Value: value})
 }
 
 // fits refuses what would not fit into the machine.
@@ -124,13 +109,14 @@ func (sim *simulation) fill(context.Context) error {
 		}
 		sim.enter(n)
 	}
-	sim.result.EnterNs = float64(time.Since(began).Nanoseconds()) / float64(sim.sessions)
+	entered := time.Since(began)
 	each := func(now, before uint64) float64 { return (float64(now) - float64(before)) / float64(sim.sessions) }
 	alone, _, err := memory()
 	if err != nil {
 		return err
 	}
-	sim.result.HubBytes = each(alone, heap)
+	// The session, its user's name and entry, its place in the wheel.
+	sim.add("heap, each: hub", "B", each(alone, heap))
 	for slot := range uint32(sim.sessions) {
 		sim.conns.Grow(slot)
 		*sim.conns.At(slot) = netpoll.Conn{} // so that the pages are there
@@ -139,7 +125,9 @@ func (sim *simulation) fill(context.Context) error {
 	if err != nil {
 		return err
 	}
-	sim.result.HeapBytes, sim.result.ResidentBytes = each(whole, heap), each(now, resident)
+	sim.add("heap, each: hub and netpoll's Conn", "B", each(whole, heap))
+	sim.add("resident, each", "B", each(now, resident)) // nothing is garbage yet, so it has no headroom of the collector
+	sim.add("enter, the collector's work included", "ns", float64(entered.Nanoseconds())/float64(sim.sessions))
 	return nil
 }
 
@@ -164,7 +152,7 @@ func (sim *simulation) collect(context.Context) error {
 		runtime.GC()
 		times = append(times, 1e3*(collectorTime()-before))
 	}
-	sim.result.CollectionMs = report.Median(times)
+	sim.add("full collection, CPU", "ms", report.Median(times))
 	return nil
 }
 
@@ -183,8 +171,7 @@ const (
 
 // resolve measures finding the targets of sends.
 func (sim *simulation) resolve(context.Context) error {
-	sim.result.Many = min(many, sim.sessions/2)
-	names := make([]string, sim.result.Many)
+	names := make([]string, min(many, sim.sessions/2))
 	stride := sim.sessions / len(names)
 	for i := range names {
 		names[i] = user(i * stride)
@@ -197,14 +184,14 @@ func (sim *simulation) resolve(context.Context) error {
 		}
 		times = append(times, 1e3*time.Since(began).Seconds())
 	}
-	sim.result.ResolveManyMs = report.Median(times)
+	sim.add(fmt.Sprintf("targets of a send to %s users", report.Count(float64(len(names)))), "ms", report.Median(times))
 	began := time.Now()
 	for i := range sends {
 		if n := len(sim.loop.targets(names[i%len(names):][:1])); n != 1 {
 			return fmt.Errorf("%d connections of one user were found", n)
 		}
 	}
-	sim.result.ResolveOneUs = 1e6 * time.Since(began).Seconds() / sends
+	sim.add("targets of a send to one user", "µs", 1e6*time.Since(began).Seconds()/sends)
 	return nil
 }
 
@@ -222,7 +209,7 @@ func (sim *simulation) list(context.Context) error {
 	if listed != sim.sessions {
 		return fmt.Errorf("%d of %d sessions were listed", listed, sim.sessions)
 	}
-	sim.result.ListSeconds = time.Since(began).Seconds()
+	sim.add("list of all", "s", time.Since(began).Seconds())
 	base, _, err := memory()
 	if err != nil {
 		return err
@@ -241,7 +228,7 @@ func (sim *simulation) list(context.Context) error {
 	}); err != nil {
 		return err
 	}
-	sim.result.ListHeldKiB = float64(highest-base) / 1024
+	sim.add("heap held by that list", "KiB", float64(highest-base)/1024)
 	return nil
 }
 
@@ -257,7 +244,7 @@ func (sim *simulation) move(context.Context) error {
 		sim.loop.leave(netpoll.MakeID(0, uint32(slot), uint32(slot+1))) // the generations of a loop begin with 1
 		sim.enter(slot)
 	}
-	sim.result.MoveNs = float64(time.Since(began).Nanoseconds()) / float64(n)
+	sim.add("leave and enter", "ns", float64(time.Since(began).Nanoseconds())/float64(n))
 	if users := sim.loop.directory.Users(); users != sim.sessions {
 		return fmt.Errorf("there are %d users, not %d", users, sim.sessions)
 	}

@@ -15,6 +15,7 @@ type Figure struct {
 	Unit  string  `json:"unit"`
 	Value float64 `json:"value"`
 	Goal  float64 `json:"goal,omitempty"` // at most this; 0 where nothing is promised
+	Head  string  `json:"-"`              // of its column in a table of Rows; "" for none
 }
 
 // Run describes a run of the harness.

@@ -76,10 +76,10 @@ func TestTheTableIsAligned(t *testing.T) {
 
 func TestRowsHaveTheirVerdictAndWhatIsToBeSaid(t *testing.T) {
 	rows := []Round{
-		{Case: "calm", Figures: []Figure{{Name: "replies", Value: 16_000}, {Name: "latency", Unit: "ms", Value: 2}}},
-		{Case: "pings", Figures: []Figure{{Name: "replies", Value: 7}}, Notes: []string{"gateway: closed 50"}, Broken: []string{"one reply was lost"}},
+		{Case: "calm", Figures: []Figure{{Name: "good replies", Head: "replies", Value: 16_000}, {Name: "latency", Head: "p99 ms", Unit: "ms", Value: 2}, {Name: "more"}}},
+		{Case: "pings", Figures: []Figure{{Name: "good replies", Head: "replies", Value: 7}}, Notes: []string{"gateway: closed 50"}, Broken: []string{"one reply was lost"}},
 	}
-	got := Rows("abuse", []Column{{"replies", "replies"}, {"p99 ms", "latency"}}, rows)
+	got := Rows("abuse", rows)
 	const want = `  abuse  replies  p99 ms  verdict
   ─────  ───────  ──────  ───────
   calm    16,000    2.00  ok

@@ -3,33 +3,34 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
-// Column of a table that has a row for each case.
-type Column struct {
-	Head   string
-	Figure string // name of the figure that it shows
-}
-
-// Rows are rounds as rows under columns, each with its verdict, and
-// below them what is to be said of each.
-func Rows(title string, columns []Column, rounds []Round) string {
+// Rows are rounds as rows, with a column for each figure that has a head and each
+// with its verdict, and below them what is to be said of each.
+func Rows(title string, rounds []Round) string {
 	head := []string{title}
-	for _, c := range columns {
-		head = append(head, c.Head)
+	for _, r := range rounds {
+		for _, f := range r.Figures {
+			if f.Head != "" && !slices.Contains(head[1:], f.Head) {
+				head = append(head, f.Head)
+			}
+		}
 	}
 	rows := [][]string{append(head, "verdict")}
 	for _, r := range rounds {
-		row := []string{r.Case}
-		for _, c := range columns {
-			row = append(row, cell(r, c))
+		row := make([]string, len(head)+1)
+		row[0], row[len(head)] = r.Case, "ok"
+		for _, f := range r.Figures {
+			if i := slices.Index(head, f.Head); i > 0 {
+				row[i] = cell(f)
+			}
 		}
-		verdict := "ok"
 		if len(r.Broken) > 0 {
-			verdict = "BROKEN"
+			row[len(head)] = "BROKEN"
 		}
-		rows = append(rows, append(row, verdict))
+		rows = append(rows, row)
 	}
 	var b strings.Builder
 	layOut(&b, rows, 1)
@@ -47,16 +48,10 @@ func Rows(title string, columns []Column, rounds []Round) string {
 	return b.String()
 }
 
-// cell shows a figure, or nothing where a round has none of that name.
-func cell(r Round, c Column) string {
-	for _, f := range r.Figures {
-		switch {
-		case f.Name != c.Figure:
-		case f.Unit == "" && f.Value == math.Trunc(f.Value):
-			return Count(f.Value)
-		default:
-			return Number(f.Value)
-		}
+// cell shows a figure.
+func cell(f Figure) string {
+	if f.Unit == "" && f.Value == math.Trunc(f.Value) {
+		return Count(f.Value)
 	}
-	return ""
+	return Number(f.Value)
 }

@@ -10,31 +10,6 @@ import (
 	"ws-gateway/bench/report"
 )
 
-// chaosFigure is one of a variant's row. One without a head is in no column.
-type chaosFigure struct {
-	head, name string
-	value      int
-}
-
-func chaosFigures(f *chaos.Findings, faults int) []chaosFigure {
-	return []chaosFigure{
-		{"conns", "connections", f.Connections}, {"events", "events", f.Events}, {"attempts", "attempts", f.Attempts},
-		{"unseen", "attempts unseen", f.Unseen}, {"faults", "faults", faults}, {"duplicates", "duplicates", f.Duplicates},
-		{"dead letters", "dead letters", f.Letters}, {"lost", "lost", f.Lost}, {"reordered", "reordered", f.Reordered},
-		{"", "answers that came late", f.Late},
-	}
-}
-
-// Columns are those of chaos's table.
-func (Chaos) Columns() (columns []report.Column) {
-	for _, f := range chaosFigures(new(chaos.Findings), 0) {
-		if f.head != "" {
-			columns = append(columns, report.Column{Head: f.head, Figure: f.name})
-		}
-	}
-	return columns
-}
-
 // figures makes a variant's row.
 func (u *upheaval) figures(f *chaos.Findings, e *chaos.Evidence, counts metrics) {
 	faults := 0
@@ -45,8 +20,16 @@ func (u *upheaval) figures(f *chaos.Findings, e *chaos.Evidence, counts metrics)
 			kinds = append(kinds, fmt.Sprintf("%s %s", report.Count(float64(n)), kind))
 		}
 	}
-	for _, one := range chaosFigures(f, faults) {
-		u.add(one.name, "", float64(one.value))
+	for _, one := range []struct {
+		head, name string
+		value      int
+	}{
+		{"conns", "connections", f.Connections}, {"events", "events", f.Events}, {"attempts", "attempts", f.Attempts},
+		{"unseen", "attempts unseen", f.Unseen}, {"faults", "faults", faults}, {"duplicates", "duplicates", f.Duplicates},
+		{"dead letters", "dead letters", f.Letters}, {"lost", "lost", f.Lost}, {"reordered", "reordered", f.Reordered},
+		{"", "answers that came late", f.Late},
+	} {
+		u.column(one.head, one.name, "", float64(one.value))
 	}
 	for _, kind := range chaos.Faults() {
 		u.add("fault: "+kind.String(), "", float64(e.Faults[kind]))

@@ -66,6 +66,11 @@ func (o *outcome) add(name, unit string, value float64) {
 	o.figures = append(o.figures, report.Figure{Name: name, Unit: unit, Value: value})
 }
 
+// column adds a figure that has a column in the table of Rows.
+func (o *outcome) column(head, name, unit string, value float64) {
+	o.figures = append(o.figures, report.Figure{Head: head, Name: name, Unit: unit, Value: value})
+}
+
 // percentiles adds figures named after each of the percentiles, in milliseconds.
 func (o *outcome) percentiles(name string, value func(p float64) float64, percentiles ...float64) {
 	for _, p := range percentiles {

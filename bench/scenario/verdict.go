@@ -10,31 +10,6 @@ import (
 	"ws-gateway/bench/report"
 )
 
-// Columns are those of the abuse's table.
-func (Abuse) Columns() []report.Column {
-	return []report.Column{
-		{Head: "abusers", Figure: abusersFigure}, {Head: "replies", Figure: repliesFigure}, {Head: "wrong", Figure: wrongFigure},
-		{Head: "p50 ms", Figure: "latency p50"}, {Head: "p99", Figure: "latency p99"}, {Head: "p99.9", Figure: "latency p99.9"},
-		{Head: "max", Figure: "latency max"}, {Head: "waited %", Figure: waitedFigure}, {Head: "gw CPU %", Figure: gatewayFigure}, {Head: "abusers %", Figure: attackersFigure},
-		{Head: "app %", Figure: appFigure}, {Head: "others %", Figure: othersFigure}, {Head: "RSS MiB", Figure: residentFigure},
-		{Head: "fds", Figure: descriptorsFigure},
-	}
-}
-
-// Names of figures.
-const (
-	abusersFigure     = "abusing connections"
-	repliesFigure     = "replies to good clients"
-	wrongFigure       = "replies wrong or lost, good connections broken"
-	waitedFigure      = "good clients waited for a processor"
-	gatewayFigure     = "gateway CPU, of one processor"
-	attackersFigure   = "attackers' CPU, of one processor"
-	appFigure         = "app CPU, of one processor"
-	othersFigure      = "others' CPU, of one processor"
-	residentFigure    = "gateway resident, at the end"
-	descriptorsFigure = "gateway descriptors, at the end"
-)
-
 // row makes the phase's row.
 func (p *passage) row(broken invariants) report.Round {
 	o := outcome{broken: broken, notes: p.notes()}
@@ -42,12 +17,12 @@ func (p *passage) row(broken invariants) report.Round {
 	for _, a := range p.phase.attacks {
 		conns += a.conns
 	}
-	o.add(abusersFigure, "", float64(conns))
+	o.column("abusers", "abusing connections", "", float64(conns))
 	p.addGood(&o)
 	p.addCosts(&o)
-	o.add(residentFigure, "MiB", mebi(p.during.Memory.Resident))
+	o.column("RSS MiB", "gateway resident, at the end", "MiB", mebi(p.during.Memory.Resident))
 	o.add("gateway resident, highest", "MiB", mebi(max(p.highest, p.during.Memory.VmRSS)))
-	o.add(descriptorsFigure, "", float64(p.during.Descriptors))
+	o.column("fds", "gateway descriptors, at the end", "", float64(p.during.Descriptors))
 	o.add("until rid of the attackers", "s", p.after.at.Sub(p.during.at).Seconds())
 	if p.phase.push {
 		o.add("send API, slowest call", "ms", float64(p.slowest)/float64(time.Millisecond))
@@ -59,10 +34,13 @@ func (p *passage) row(broken invariants) report.Round {
 // addGood reports what the good clients saw.
 func (p *passage) addGood(o *outcome) {
 	r := p.traffic
-	o.add(repliesFigure, "", float64(r.Messages))
-	o.add(wrongFigure, "", float64(r.Failures))
-	o.percentiles("latency", r.Percentile, 50, 99, 99.9, 100)
-	o.add(waitedFigure, "%", 100*r.Waited)
+	o.column("replies", "replies to good clients", "", float64(r.Messages))
+	o.column("wrong", "replies wrong or lost, good connections broken", "", float64(r.Failures))
+	o.column("p50 ms", "latency p50", "ms", r.Percentile(50))
+	o.column("p99", "latency p99", "ms", r.Percentile(99))
+	o.column("p99.9", "latency p99.9", "ms", r.Percentile(99.9))
+	o.column("max", "latency max", "ms", r.Percentile(100))
+	o.column("waited %", "good clients waited for a processor", "%", 100*r.Waited)
 }
 
 // measured is the processor time of all processes that belong to the abuse.
@@ -77,12 +55,12 @@ func (p *passage) addCosts(o *outcome) {
 	a, b := p.before, p.during
 	elapsed := b.at.Sub(a.at)
 	share := func(cpu, of time.Duration) float64 { return 100 * cpu.Seconds() / of.Seconds() }
-	o.add(gatewayFigure, "%", share(b.CPU-a.CPU, elapsed))
-	o.add(attackersFigure, "%", share(p.cpu, elapsed))
-	o.add(appFigure, "%", share(b.appCPU-a.appCPU, elapsed))
+	o.column("gw CPU %", "gateway CPU, of one processor", "%", share(b.CPU-a.CPU, elapsed))
+	o.column("abusers %", "attackers' CPU, of one processor", "%", share(p.cpu, elapsed))
+	o.column("app %", "app CPU, of one processor", "%", share(b.appCPU-a.appCPU, elapsed))
 	o.add("good clients' CPU, of one processor", "%", share(b.own-a.own, elapsed))
 	whole := p.after.at.Sub(a.at)
-	o.add(othersFigure, "%", max(0, share(p.after.machine.Sub(a.machine).Busy-p.measured(), whole)))
+	o.column("others %", "others' CPU, of one processor", "%", max(0, share(p.after.machine.Sub(a.machine).Busy-p.measured(), whole)))
 }
 
 // reactions are the metrics that say what the gateway did to attackers.

@@ -146,10 +146,7 @@ func (o *output) promises(rounds []report.Round) error {
 }
 
 // inRows is the command of a scenario that has a row for each of its parts.
-type inRows[S interface {
-	Rows() (scenario.Rows, error)
-	Columns() []report.Column
-}] struct {
+type inRows[S interface{ Rows() (scenario.Rows, error) }] struct {
 	serverOptions
 	Scenario S `embed:""`
 }
@@ -168,7 +165,7 @@ func (c *inRows[S]) Run(ctx context.Context, io *streams) error {
 					return nil
 				}
 				_, err := out.summarise(rows)
-				fmt.Fprint(out.table, report.Rows(rows[0].Scenario, c.Scenario.Columns(), rows))
+				fmt.Fprint(out.table, report.Rows(rows[0].Scenario, rows))
 				return errors.Join(err, verdict(rows))
 			})
 	})
