@@ -66,7 +66,7 @@ func (s *session) decide(post int, f Fault, a Answer, replies bool) {
 	s.app.log.decide(post, f, a, replies && s.app.cfg.Replies)
 }
 
-// body is that of a good answer: where it goes to a client it names the event.
+// body is that of a good answer: if it goes to a client it names the event.
 func (s *session) body(p *Post) string {
 	if !s.app.cfg.Replies {
 		return `{"code":0}`

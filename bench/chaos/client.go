@@ -185,12 +185,12 @@ func (v *visitor) part() {
 	switch v.random.IntN(8) {
 	case 0:
 		v.End = Reset
-		_ = v.conn.SetLinger(0) // fails where the connection is gone
+		_ = v.conn.SetLinger(0) // fails if the connection is gone
 		_ = v.conn.Close()      // likewise
 		<-v.read
 	case 1:
 		v.End = Left
-		_ = v.conn.Close() // fails where the connection is gone
+		_ = v.conn.Close() // fails if the connection is gone
 		<-v.read
 	case 2, 3:
 		v.End, v.Code = ByApp, 4001

@@ -10,8 +10,8 @@
 // can't: it answers in half lines, with lengths that are wrong, byte by byte, or
 // not at all. It rolls its dice with a seed; what meets what is up to the scheduler.
 //
-// Audit is pure, and no judgement of it hangs on time: where an answer may have
-// come too late the gateway's own count of timeouts says how often it can have been
+// Audit is pure, and none of its judgements depends on time: if an answer may have
+// come too late, the gateway's own count of timeouts says how often it can have been
 // so, and an attempt that the App can't have read needs a closed port or a broken
 // connection to explain it.
 package chaos

@@ -46,7 +46,7 @@ type wire struct {
 	} `json:"data"`
 }
 
-// event makes an Event of w. Its number is -1 where it should have one and has none.
+// event makes an Event of w. Its number is -1 if it should have one and has none.
 func (w *wire) event(id string) Event {
 	e := Event{ID: id, Conn: w.Conn, User: w.User, Action: w.Action, Code: w.Code, Initiator: w.Initiator}
 	if w.Action == "message" {

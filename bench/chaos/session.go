@@ -108,7 +108,7 @@ func (s *session) roll(o odds, share float64) Fault {
 func (s *session) await() (ok bool) {
 	fault := s.roll(odds{{closeIdle, 1}}, shareIdle)
 	if fault == closeIdle {
-		_ = s.c.SetReadDeadline(time.Now().Add(between(s.random, 0, 30*time.Millisecond))) // fails where the connection is gone
+		_ = s.c.SetReadDeadline(time.Now().Add(between(s.random, 0, 30*time.Millisecond))) // fails if the connection is gone
 	}
 	_, err := s.in.Peek(1)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -145,7 +145,7 @@ func (s *session) deserted() (yes bool) {
 // because it has no answer.
 func (s *session) outwait(counts bool) {
 	const tooLong = 30 * time.Second
-	_ = s.c.SetReadDeadline(time.Now().Add(s.app.cfg.Timeout + tooLong)) // fails where the connection is gone
+	_ = s.c.SetReadDeadline(time.Now().Add(s.app.cfg.Timeout + tooLong)) // fails if the connection is gone
 	_, err := io.Copy(io.Discard, s.in)
 	switch {
 	case s.wasDropped():
@@ -163,7 +163,7 @@ func (s *session) reset(f Fault) {
 }
 
 func (s *session) cut() {
-	_ = s.c.SetLinger(0) // fails where the connection is gone
+	_ = s.c.SetLinger(0) // fails if the connection is gone
 	_ = s.c.Close()      // likewise
 }
 
@@ -180,7 +180,7 @@ func (s *session) drop(reset bool) {
 	if reset {
 		s.cut()
 	} else {
-		_ = s.c.Close() // fails where the connection is gone
+		_ = s.c.Close() // fails if the connection is gone
 	}
 }
 

@@ -142,7 +142,7 @@ func (p *Process) Alive() error {
 	}
 }
 
-// ExitCode is that of a process that has ended, -1 where a signal ended it.
+// ExitCode is that of a process that has ended, -1 if a signal ended it.
 func (p *Process) ExitCode() int {
 	<-p.done
 	return p.cmd.ProcessState.ExitCode()

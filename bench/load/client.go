@@ -31,7 +31,7 @@ type Client struct {
 }
 
 // New prepares the threads; it connects nothing yet. The client must be closed.
-// It raises GOMAXPROCS where threads that spin would leave no processor to others.
+// It raises GOMAXPROCS if threads that spin would leave no processor to others.
 func New(cfg Config) (*Client, error) {
 	if !cfg.Target.IsValid() {
 		return nil, errors.New("load: no target address")

@@ -123,7 +123,7 @@ func (x *Exchange) Lap() Result {
 }
 
 // End stops recording and sending, waits for the replies that are outstanding
-// and reports, on the part since the last Lap where there was one. Without Begin
+// and reports, on the part since the last Lap if there was one. Without Begin
 // it only stops.
 func (x *Exchange) End() Result {
 	elapsed, last := time.Since(x.began), x.readings()

@@ -27,7 +27,7 @@ type pushServer struct {
 	calls int                        // guarded by mu
 }
 
-func member(dst []byte, conn int) []byte { return fmt.Appendf(dst, "X-Member: %d\r\n", conn) }
+func named(dst []byte, conn int) []byte { return fmt.Appendf(dst, "X-Member: %d\r\n", conn) }
 
 func servePush(t *testing.T, answer string, deliver func(send func(to string, payload []byte), to, all []string, payload []byte)) *pushServer {
 	t.Helper()
@@ -128,7 +128,7 @@ func TestEveryCallIsDeliveredToItsWholeGroup(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := servePush(t, accepted, rightly)
-			client := connect(t, Config{Target: s.addr, Header: member}, 12)
+			client := connect(t, Config{Target: s.addr, Header: named}, 12)
 			for range 2 { // one after the other on the same connections
 				s.mu.Lock()
 				before := s.calls
@@ -157,7 +157,7 @@ func TestEveryCallIsDeliveredToItsWholeGroup(t *testing.T) {
 
 func TestAPushWithoutLimitGoesOnUntilItsEnd(t *testing.T) {
 	s := servePush(t, accepted, rightly)
-	client := connect(t, Config{Target: s.addr, Header: member}, 4)
+	client := connect(t, Config{Target: s.addr, Header: named}, 4)
 	p := startPush(t, client, Calls{API: s.addr, Message: event(t, 64), Groups: groupsOf(2, 4), Callers: 2})
 	until(t, client, 20)
 	p.Begin()
@@ -183,7 +183,7 @@ func TestACallOfTheOpenLoopIsTimedFromItsDueTime(t *testing.T) {
 		mu.Unlock()
 		rightly(send, to, all, payload)
 	})
-	client := connect(t, Config{Target: s.addr, Header: member}, 2)
+	client := connect(t, Config{Target: s.addr, Header: named}, 2)
 	p := startPush(t, client, Calls{API: s.addr, Message: event(t, 64), Groups: groupsOf(1, 2), Rate: 1_000, Limit: 2 * held})
 	<-begun
 	w := client.workers[0]
@@ -226,7 +226,7 @@ func TestWrongDeliveriesAreFoundAndNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := servePush(t, c.answer, c.deliver)
-			client := connect(t, Config{Target: s.addr, Header: member}, 6)
+			client := connect(t, Config{Target: s.addr, Header: named}, 6)
 			p := startPush(t, client, Calls{API: s.addr, Message: event(t, 64), Groups: groupsOf(2, 4)[:1], Limit: 3, Drain: 1})
 			if !strings.Contains(c.want, "did not come") { // what is missing shows at the end only
 				<-p.Done()
@@ -250,7 +250,7 @@ func TestAConnectionThatIsGivenUpIsNotWaitedFor(t *testing.T) {
 		}
 		rightly(send, to, all, p)
 	})
-	client := connect(t, Config{Target: s.addr, Header: member}, 2)
+	client := connect(t, Config{Target: s.addr, Header: named}, 2)
 	p := startPush(t, client, Calls{API: s.addr, Message: event(t, 64), Groups: groupsOf(1, 2), Limit: 10, Drain: time.Hour})
 	<-p.Done()
 	if r := p.End(); r.Failures != 1 || !strings.Contains(r.Details[0], "message 1 is wrong") {

@@ -40,7 +40,7 @@ func clock(id int32) (time.Duration, error) {
 var fs, _ = procfs.NewDefaultFS()
 
 // ThreadWait is the time that a thread of this process has spent ready to run
-// but without a processor. It is 0 where the kernel does not count it.
+// but without a processor. It is 0 if the kernel does not count it.
 func ThreadWait(tid int) time.Duration {
 	thread, err := fs.Thread(os.Getpid(), tid)
 	if err != nil {

@@ -19,7 +19,7 @@ const (
 	EpollWait  = "syscalls/sys_enter_epoll_pwait" // Go's and the gateway's; epoll_wait is another
 )
 
-// ErrNotPermitted is wrapped by the error of Count where the kernel lets this user
+// ErrNotPermitted is wrapped by the error of Count if the kernel lets this user
 // count nothing: it wants root, or CAP_PERFMON and a readable tracefs.
 var ErrNotPermitted = errors.New("counting the kernel's events is not permitted")
 

@@ -89,7 +89,7 @@ func usage(s procfs.CPUStat) Usage {
 }
 
 // LoadAverage is the number of threads that ran or wanted to, over the last
-// minute. It is 0 where it cannot be read.
+// minute. It is 0 if it cannot be read.
 func LoadAverage() float64 {
 	average, err := fs.LoadAvg()
 	if err != nil {

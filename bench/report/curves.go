@@ -10,7 +10,7 @@ import (
 const mostPoints = 150
 
 // medianCurve is a curve over all rounds: at each x of the shortest of them the
-// median of what the others have there, where all have something.
+// median of what the others have there, if all have something.
 func medianCurve(rounds [][][2]float64) [][2]float64 {
 	rounds = slices.DeleteFunc(rounds, func(points [][2]float64) bool { return len(points) == 0 })
 	if len(rounds) == 0 {

@@ -62,7 +62,7 @@ type scenarioView struct {
 
 type resultView struct {
 	Result
-	Name string // the case, and the version where there are several
+	Name string // the case, and the version if there are several
 }
 
 // figureView is a chart and the table of what it shows.

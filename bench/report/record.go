@@ -14,7 +14,7 @@ type Figure struct {
 	Name  string  `json:"name"`
 	Unit  string  `json:"unit"`
 	Value float64 `json:"value"`
-	Goal  float64 `json:"goal,omitempty"` // at most this; 0 where nothing is promised
+	Goal  float64 `json:"goal,omitempty"` // at most this; 0 if there is none
 	Head  string  `json:"-"`              // of its column in a table of Rows; "" for none
 }
 
@@ -78,7 +78,7 @@ type Line struct {
 	Max    float64   `json:"max"`
 	Values []float64 `json:"values"` // in the order of the rounds
 	Goal   float64   `json:"goal,omitempty"`
-	Met    bool      `json:"met"` // false where there is no goal
+	Met    bool      `json:"met"` // false if there is no goal
 }
 
 // Note is a remark and in how many rounds it was made.

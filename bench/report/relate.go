@@ -8,7 +8,7 @@ import (
 )
 
 // NewRatio compares a figure of a peer's rounds with ours, round by round. ok is
-// false where no round of both has it, or ours is not above 0.
+// false if no round of both has it, or ours is not above 0.
 func NewRatio(scenario, name, peer, figure string, ours, theirs []Round) (r Ratio, ok bool) {
 	r = Ratio{Record: "ratio", Scenario: scenario, Case: name, Peer: peer, Figure: figure}
 	var a, b []float64

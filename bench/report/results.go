@@ -87,7 +87,7 @@ func inOrder(results []Result) []Result {
 	return results
 }
 
-// find returns the place of a case, which it makes where there is none.
+// find returns the place of a case, which it makes if there is none.
 func find(results *[]Result, v Version, scenario, name string) int {
 	i := slices.IndexFunc(*results, func(r Result) bool {
 		return r.Version == v && r.Summary.Scenario == scenario && r.Summary.Case == name

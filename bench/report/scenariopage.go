@@ -39,7 +39,7 @@ func scenarioPage(id, name string, results []Result, ratios []versionRatio, vers
 }
 
 // labels names results by what distinguishes them: what all their cases have in
-// common is left out, and the version is said only where there are several.
+// common is left out, and the version is said only if there are several.
 func labels(results []Result, versions []Version) []string {
 	short := make([]string, len(results))
 	for i, r := range results {
@@ -139,7 +139,7 @@ func withUnit(name, unit string) string {
 	return name + ", " + unit
 }
 
-// yScale is logarithmic where values are far apart.
+// yScale is logarithmic if values are far apart.
 func yScale(lines []chart.Line) chart.Scale {
 	var ys []float64
 	for _, l := range lines {

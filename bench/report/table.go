@@ -61,7 +61,7 @@ func layOut(b *strings.Builder, rows [][]string, left int) {
 	}
 }
 
-// Number writes a value with three significant digits, or more where it has more
+// Number writes a value with three significant digits, or more if it has more
 // before the point; thousands are separated.
 func Number(v float64) string {
 	size := math.Abs(v)

@@ -62,13 +62,13 @@ func (a Abuse) plan() (p plan, err error) {
 	return p, err
 }
 
-// siege is abuse under way.
-type siege struct {
+// abuseRun is abuse under way.
+type abuseRun struct {
 	watch
 	plan
 	flow  *load.Exchange
-	began sight  // of the phase
-	level *sight // before the first attack
+	began sample  // of the phase
+	level *sample // before the first attack
 }
 
 // Rows prepares the abuse. It gives each phase's row to record, and at the end one
@@ -88,7 +88,7 @@ func (a Abuse) Rows() (hold Rows, err error) {
 
 func (p plan) hold(s *stage, m *load.Message, record func(report.Round) error) {
 	s.show("starting")
-	w := siege{watch: newWatch(s, []string{"--mute", abuse.Mute}, p.limits.args()), plan: p}
+	w := abuseRun{watch: newWatch(s, []string{"--mute", abuse.Mute}, p.limits.args()), plan: p}
 	c := s.users(w.server, p.Good)
 	w.flow = c.Start(load.Traffic{Message: m, Rate: p.Rate})
 	ended := false
@@ -109,14 +109,14 @@ func (p plan) hold(s *stage, m *load.Message, record func(report.Round) error) {
 	within("after the abuse", func() { check(record(w.after(c, end))) })
 }
 
-// passage is all that is known of a phase when it is over.
-type passage struct {
+// phaseRun is all that is known of a phase when it is over.
+type phaseRun struct {
 	phase     phase
 	good      int
-	before    sight         // when the attackers came
-	during    sight         // before they were stopped
-	after     sight         // when the gateway was rid of them
-	unrid     string        // what it was not rid of in time; "" is nothing
+	before    sample        // when the attackers came
+	during    sample        // before they were stopped
+	after     sample        // when the gateway was rid of them
+	remaining string        // what it was not rid of in time; "" is nothing
 	highest   uint64        // resident memory, of samples, in bytes
 	slowest   time.Duration // send API call for a stalled reader
 	attackers []abuse.Counts
@@ -127,26 +127,26 @@ type passage struct {
 }
 
 // pass lets one phase pass.
-func (w *siege) pass(p phase, seed int) report.Round {
-	over := passage{phase: p, good: w.Good, before: w.began, load: proc.LoadAverage()}
+func (w *abuseRun) pass(p phase, seed int) report.Round {
+	over := phaseRun{phase: p, good: w.Good, before: w.began, load: proc.LoadAverage()}
 	if w.level == nil && len(p.attacks) > 0 {
 		w.level = &over.before
 	}
 	w.attack(&over, seed)
-	over.after, over.unrid = w.settled(w.Good)
+	over.after, over.remaining = w.settled(w.Good)
 	over.traffic = w.flow.Lap()
 	w.began = over.after
 	return over.row(over.broken())
 }
 
 // attack holds the attackers' part of a phase.
-func (w *siege) attack(over *passage, seed int) {
+func (w *abuseRun) attack(over *phaseRun, seed int) {
 	var all []*attacker
 	w.part(func() {
 		for _, a := range over.phase.attacks {
 			all = append(all, w.startAttacker(w.server.Addr(), a, seed+1))
 		}
-		w.endure(over)
+		w.sustain(over)
 		over.during = w.look()
 		for _, a := range all {
 			counts, err := a.stop()
@@ -160,8 +160,8 @@ func (w *siege) attack(over *passage, seed int) {
 
 const pushBytes = 256 << 10
 
-// endure waits while the attack goes on.
-func (w *siege) endure(over *passage) {
+// sustain waits while the attack goes on.
+func (w *abuseRun) sustain(over *phaseRun) {
 	var push []byte
 	if over.phase.push {
 		push = fmt.Appendf(nil, `{"payload":%q,"users":[%q]}`, strings.Repeat("x", pushBytes), abuse.UserOf(over.phase.attacks[0].kind))
@@ -182,7 +182,7 @@ func (w *siege) endure(over *passage) {
 
 // after waits for what must return, lets the good clients go too and makes the
 // last row.
-func (w *siege) after(c *load.Client, end func() load.Result) report.Round {
+func (w *abuseRun) after(c *load.Client, end func() load.Result) report.Round {
 	level := w.level
 	if level == nil {
 		level = &w.began
@@ -190,7 +190,7 @@ func (w *siege) after(c *load.Client, end func() load.Result) report.Round {
 	most, mostOpen := memoryLimit(level.Memory.Resident), level.Descriptors+descriptorMargin
 	var b invariants
 	began := time.Now()
-	now := w.until(w.back, func(s sight) bool { return s.Memory.Resident <= most && s.Descriptors <= mostOpen })
+	now := w.until(w.back, func(s sample) bool { return s.Memory.Resident <= most && s.Descriptors <= mostOpen })
 	waited := time.Since(began)
 	if now.Memory.Resident > most {
 		b.say("%s MiB are resident %v after the abuse, %s before it, at most %s are allowed", mebibytes(now.Memory.Resident), w.back,
@@ -203,7 +203,7 @@ func (w *siege) after(c *load.Client, end func() load.Result) report.Round {
 		b.say("%s client sockets are open for %d good clients", report.Count(n), w.Good)
 	}
 	b.events(w.began, now, w.Good)
-	last := passage{phase: phase{name: "after"}, good: w.Good, before: w.began, during: now, load: proc.LoadAverage()}
+	last := phaseRun{phase: phase{name: "after"}, good: w.Good, before: w.began, during: now, load: proc.LoadAverage()}
 	last.traffic = end()
 	b.goodTraffic(last.traffic)
 	c.Close()

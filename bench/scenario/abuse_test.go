@@ -98,8 +98,8 @@ func TestAbuseThatCannotBeIsRefused(t *testing.T) {
 }
 
 // quiet is a phase in which all went well.
-func quiet() *passage {
-	before := sight{
+func quiet() *phaseRun {
+	before := sample{
 		metrics: metrics{"connections": 10, "upgraded_total": 10},
 		app:     sink.Stats{Groups: map[string]sink.Group{goodGroup: {Open: 10}}},
 		Process: proc.Process{Memory: proc.Memory{Resident: 20 << 20}},
@@ -107,7 +107,7 @@ func quiet() *passage {
 	after := before
 	after.metrics = metrics{"connections": 10, "upgraded_total": 15, "closed_total{ping_timeout}": 5, "handshake_errors_total": 2}
 	after.app.Groups = map[string]sink.Group{goodGroup: {Open: 10}, "mute": {Open: 5, Close: 5, Message: 1_200}}
-	return &passage{
+	return &phaseRun{
 		phase: phase{
 			name: "test", attacks: []attack{{kind: abuse.Pings, conns: 5}},
 			effects: []effect{{"closed_total{ping_timeout}", 5}, {"HTTP 431", 1}},
@@ -134,22 +134,22 @@ func TestAPhaseInWhichAllWentWellIsNotBroken(t *testing.T) {
 }
 
 func TestWhatIsBrokenIsFoundAndNamed(t *testing.T) {
-	group := func(p *passage, name string, change func(*sink.Group)) {
+	group := func(p *phaseRun, name string, change func(*sink.Group)) {
 		g := p.after.app.Groups[name]
 		change(&g)
 		p.after.app.Groups[name] = g
 	}
-	for want, harm := range map[string]func(*passage){
-		"good clients: 2 failures":      func(p *passage) { p.traffic = load.Result{Failures: 2, Details: []string{"reset"}} },
-		"1 wrong events of users mute":  func(p *passage) { group(p, "mute", func(g *sink.Group) { g.Faults++ }) },
-		"gave 10 open and 1 close":      func(p *passage) { group(p, goodGroup, func(g *sink.Group) { g.Close++ }) },
-		"gave 9 open and 0 close":       func(p *passage) { group(p, goodGroup, func(g *sink.Group) { g.Open-- }) },
-		"3 events were given up":        func(p *passage) { p.after.metrics["callbacks_failed_total{close}"] = 3 },
-		"the app: 4 failures":           func(p *passage) { p.after.app.Failed = 4 },
-		"closed_total{ping_timeout} is": func(p *passage) { p.after.metrics["closed_total{ping_timeout}"] = 4 },
-		"HTTP 431 is 0, not 1":          func(p *passage) { p.attackers = nil },
-		"still: 1 connections":          func(p *passage) { p.unrid = "1 connections too many" },
-		"no answer":                     func(p *passage) { p.failed = []error{errors.New("no answer")} },
+	for want, harm := range map[string]func(*phaseRun){
+		"good clients: 2 failures":      func(p *phaseRun) { p.traffic = load.Result{Failures: 2, Details: []string{"reset"}} },
+		"1 wrong events of users mute":  func(p *phaseRun) { group(p, "mute", func(g *sink.Group) { g.Faults++ }) },
+		"gave 10 open and 1 close":      func(p *phaseRun) { group(p, goodGroup, func(g *sink.Group) { g.Close++ }) },
+		"gave 9 open and 0 close":       func(p *phaseRun) { group(p, goodGroup, func(g *sink.Group) { g.Open-- }) },
+		"3 events were given up":        func(p *phaseRun) { p.after.metrics["callbacks_failed_total{close}"] = 3 },
+		"the app: 4 failures":           func(p *phaseRun) { p.after.app.Failed = 4 },
+		"closed_total{ping_timeout} is": func(p *phaseRun) { p.after.metrics["closed_total{ping_timeout}"] = 4 },
+		"HTTP 431 is 0, not 1":          func(p *phaseRun) { p.attackers = nil },
+		"still: 1 connections":          func(p *phaseRun) { p.remaining = "1 connections too many" },
+		"no answer":                     func(p *phaseRun) { p.failed = []error{errors.New("no answer")} },
 	} {
 		p := quiet()
 		harm(p)
@@ -160,12 +160,12 @@ func TestWhatIsBrokenIsFoundAndNamed(t *testing.T) {
 }
 
 func TestWhatRemainsIsNamed(t *testing.T) {
-	for want, harm := range map[string]func(*sight){
-		"1 connections too many": func(s *sight) { s.metrics["connections"]++ },
-		"2 sockets handshaking":  func(s *sight) { s.metrics["sockets{handshaking}"] = 2 },
-		"3 sockets closing":      func(s *sight) { s.metrics["sockets{closing}"] = 3 },
-		"1 open events to come":  func(s *sight) { s.metrics["upgraded_total"]++ },
-		"1 close events to come": func(s *sight) { s.metrics["closed_total{app_closed}"] = 1 },
+	for want, harm := range map[string]func(*sample){
+		"1 connections too many": func(s *sample) { s.metrics["connections"]++ },
+		"2 sockets handshaking":  func(s *sample) { s.metrics["sockets{handshaking}"] = 2 },
+		"3 sockets closing":      func(s *sample) { s.metrics["sockets{closing}"] = 3 },
+		"1 open events to come":  func(s *sample) { s.metrics["upgraded_total"]++ },
+		"1 close events to come": func(s *sample) { s.metrics["closed_total{app_closed}"] = 1 },
 	} {
 		s := quiet().after
 		harm(&s)
@@ -176,8 +176,8 @@ func TestWhatRemainsIsNamed(t *testing.T) {
 }
 
 func TestTheWholeRunsEventsMustAddUp(t *testing.T) {
-	end := func() sight {
-		return sight{
+	end := func() sample {
+		return sample{
 			metrics: metrics{"upgraded_total": 15, "closed_total{ping_timeout}": 5, "closed_total{disconnected}": 10},
 			app:     sink.Stats{Groups: map[string]sink.Group{goodGroup: {Open: 10, Close: 10}, "loud": {Open: 5, Close: 5}}},
 		}
@@ -186,10 +186,10 @@ func TestTheWholeRunsEventsMustAddUp(t *testing.T) {
 	if b.complete(end(), 10); len(b) != 0 {
 		t.Errorf("broken: %v", b)
 	}
-	for name, harm := range map[string]func(*sight){
-		"an open missing":  func(s *sight) { s.app.Groups["loud"] = sink.Group{Open: 4, Close: 5} },
-		"a close missing":  func(s *sight) { s.app.Groups["loud"] = sink.Group{Open: 5, Close: 4} },
-		"an end uncounted": func(s *sight) { s.metrics["closed_total{disconnected}"] = 9 },
+	for name, harm := range map[string]func(*sample){
+		"an open missing":  func(s *sample) { s.app.Groups["loud"] = sink.Group{Open: 4, Close: 5} },
+		"a close missing":  func(s *sample) { s.app.Groups["loud"] = sink.Group{Open: 5, Close: 4} },
+		"an end uncounted": func(s *sample) { s.metrics["closed_total{disconnected}"] = 9 },
 	} {
 		s, b := end(), invariants(nil)
 		harm(&s)

@@ -81,7 +81,7 @@ func (c Chaos) Rows() (Rows, error) {
 			s.show(fmt.Sprintf("variant %d of %d: %s", i+1, len(held), v.name))
 			err := s.perform(func() {
 				s.outcome = outcome{}
-				h := hosted(func() { s.part(func() { (&upheaval{stage: s, variant: v, cfg: c}).hold(each) }) })
+				h := hosted(func() { s.part(func() { (&chaosRun{stage: s, variant: v, cfg: c}).hold(each) }) })
 				s.note("seed %d", c.Seed)
 				check(record(s.row("chaos", v.name, 1, h)))
 			})
@@ -93,8 +93,8 @@ func (c Chaos) Rows() (Rows, error) {
 	}, nil
 }
 
-// upheaval is a variant while it goes on.
-type upheaval struct {
+// chaosRun is a variant while it goes on.
+type chaosRun struct {
 	*stage
 	variant
 	cfg    Chaos
@@ -104,7 +104,7 @@ type upheaval struct {
 }
 
 // hold goes through one variant and looks at what it has left.
-func (u *upheaval) hold(each time.Duration) {
+func (u *chaosRun) hold(each time.Duration) {
 	u.dir = must(os.MkdirTemp("", "ws-bench-chaos-"))
 	u.cleanup(func() { os.RemoveAll(u.dir) })
 	u.app = must(chaos.NewApp(chaos.AppConfig{
@@ -121,7 +121,7 @@ func (u *upheaval) hold(each time.Duration) {
 		Name: "gateway", Path: u.Gateway, Args: u.gatewayArgs(u.app.URL(), u.flags()), Ready: readyLine,
 		Env: []string{"GORACE=log_path=" + filepath.Join(u.dir, "race") + " atexit_sleep_ms=0"},
 	})
-	clients := u.rage(each)
+	clients := u.misbehave(each)
 	u.show(u.variant.name + ": until all is quiet")
 	counts := u.rest()
 	u.server.Stop(restTimeout)
@@ -141,7 +141,7 @@ func (u *upheaval) hold(each time.Duration) {
 	u.figures(&findings, &e, counts)
 }
 
-func (u *upheaval) flags() []string {
+func (u *chaosRun) flags() []string {
 	args := append([]string{
 		"--callback-timeout", attemptTimeout.String(), "--callback-retry-for", u.retryFor.String(),
 		"--callback-concurrency", "16", "--callback-queue", "16", // few, so that they run out
@@ -150,11 +150,11 @@ func (u *upheaval) flags() []string {
 	return append(args, u.args...)
 }
 
-func (u *upheaval) deadLetters() string { return filepath.Join(u.dir, "dead.jsonl") }
+func (u *chaosRun) deadLetters() string { return filepath.Join(u.dir, "dead.jsonl") }
 
-// rage lets clients come while the app misbehaves, and returns when all have gone
+// misbehave lets clients come while the app misbehaves, and returns when all have gone
 // and it has come to its senses.
-func (u *upheaval) rage(each time.Duration) []chaos.Client {
+func (u *chaosRun) misbehave(each time.Duration) []chaos.Client {
 	raging, calm := context.WithTimeout(u.ctx, each)
 	defer calm()
 	go func() { // a gateway that has ended has no clients to wait for
@@ -172,7 +172,7 @@ func (u *upheaval) rage(each time.Duration) []chaos.Client {
 }
 
 // closeUser calls the close API.
-func (u *upheaval) closeUser(user string, code int) error {
+func (u *chaosRun) closeUser(user string, code int) error {
 	command, err := json.Marshal(map[string]any{"users": []string{user}, "code": code, "reason": "enough"})
 	if err != nil {
 		return err
@@ -181,7 +181,7 @@ func (u *upheaval) closeUser(user string, code int) error {
 }
 
 // rest waits until the gateway has nothing left to do.
-func (u *upheaval) rest() metrics {
+func (u *chaosRun) rest() metrics {
 	for deadline := time.Now().Add(u.retryFor + restTimeout); ; {
 		counts, err := scrape(u.server.Addr())
 		if err != nil {
@@ -199,7 +199,7 @@ func (u *upheaval) rest() metrics {
 	}
 }
 
-func (u *upheaval) letters() ([]chaos.Letter, error) {
+func (u *chaosRun) letters() ([]chaos.Letter, error) {
 	file, err := os.ReadFile(u.deadLetters())
 	if err != nil {
 		return nil, fmt.Errorf("reading the dead letters: %w", err)

@@ -11,7 +11,7 @@ import (
 )
 
 // figures makes a variant's row.
-func (u *upheaval) figures(f *chaos.Findings, e *chaos.Evidence, counts metrics) {
+func (u *chaosRun) figures(f *chaos.Findings, e *chaos.Evidence, counts metrics) {
 	faults := 0
 	var kinds []string
 	for _, kind := range chaos.Faults() {
@@ -60,7 +60,7 @@ func fold(words []string, width int) (lines []string) {
 }
 
 // accounts holds the gateway's own counts against what was found.
-func (u *upheaval) accounts(f *chaos.Findings, counts metrics) {
+func (u *chaosRun) accounts(f *chaos.Findings, counts metrics) {
 	failed := counts.sum("callbacks_failed_total")
 	if settled := counts.sum("callbacks_delivered_total") + failed; settled != float64(f.Events) {
 		u.broken.say("the gateway counts %v events that were delivered or failed, and there were %d", settled, f.Events)
@@ -74,7 +74,7 @@ func (u *upheaval) accounts(f *chaos.Findings, counts metrics) {
 }
 
 // exit says how the gateway ended, if not well, and what the race detector saw.
-func (u *upheaval) exit() {
+func (u *chaosRun) exit() {
 	if code := u.server.ExitCode(); code != 0 {
 		u.broken.say("the gateway ended with exit code %d", code)
 	}

@@ -99,7 +99,7 @@ type counted struct {
 	kernel  []uint64
 }
 
-// traced are the kernel's events that are counted where that is permitted.
+// traced are the kernel's events that are counted if that is permitted.
 var traced = []struct{ event, figure string }{
 	{proc.AnySyscall, "system calls"}, // the others are among them
 	{proc.EpollWait, "epoll_wait"},

@@ -18,7 +18,7 @@ const (
 )
 
 // driftOf fits a line by least squares to the second half of points, which are
-// seconds and values. ok is false where that is too short.
+// seconds and values. ok is false if that is too short.
 func driftOf(points [][2]float64) (d drift, ok bool) {
 	if len(points) == 0 {
 		return d, false

@@ -45,7 +45,7 @@ func (i Idle) Cases(Options) (cases []Case, err error) {
 
 type idle struct {
 	server        string
-	peer          func(*stage) *child.Process // where it is not nil, what it starts holds them
+	peer          func(*stage) *child.Process // if not nil, starts what holds them
 	conns, cookie int
 	settle        time.Duration
 }
@@ -95,7 +95,7 @@ func (i idle) round(s *stage) {
 	i.figures(&s.outcome, i.conns-base, took, opened-before.CPU, before, after)
 }
 
-// start runs what is measured. told waits until its app, where it has one, knows of
+// start runs what is measured. told waits until its app, if it has one, knows of
 // so many connections.
 func (i idle) start(s *stage) (server *child.Process, told func(conns int)) {
 	nobody := func(int) {}

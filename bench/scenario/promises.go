@@ -1,7 +1,7 @@
 package scenario
 
 // promises are the ratios whose regression must be noticed, as measured on two
-// processors; where one has become better it belongs lowered here. The margin
+// processors; lower one here when it has become better. The margin
 // covers how far the best of three rounds moved on a machine that others kept
 // busy. Reads and writes do not depend on the machine; epoll_wait, futex and
 // sleeps do: the busier a server, the more one wake-up brings.

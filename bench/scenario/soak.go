@@ -56,13 +56,13 @@ func (k Soak) all() int { return k.Conns + k.Churners + k.Pushed }
 type soak struct {
 	watch
 	cfg    Soak
-	churn  *load.Flock
-	pushed *load.Flock
+	churn  *load.Herd
+	pushed *load.Herd
 	work   *work
 
 	began  time.Time
-	before sight
-	after  sight
+	before sample
+	after  sample
 	series map[string][][2]float64 // by name of what is watched
 	total  uint64                  // round trips
 }
@@ -70,9 +70,9 @@ type soak struct {
 func (k *soak) round(s *stage, traffic load.Traffic) {
 	k.watch = newWatch(s, nil, patient)
 	c := s.users(k.server, k.cfg.Conns)
-	k.churn = k.flocking(churnGroup, k.cfg.Churners, flockNumbering)
-	k.pushed = k.flocking(pushGroup, k.cfg.Pushed, k.firstPushed())
-	for _, f := range []*load.Flock{k.churn, k.pushed} {
+	k.churn = k.newHerd(churnGroup, k.cfg.Churners, herdNumbering)
+	k.pushed = k.newHerd(pushGroup, k.cfg.Pushed, k.firstPushed())
+	for _, f := range []*load.Herd{k.churn, k.pushed} {
 		must(f.Gather(k.ctx, 0))
 	}
 	var left string
@@ -91,7 +91,7 @@ func (k *soak) round(s *stage, traffic load.Traffic) {
 }
 
 // firstPushed is the number of the first connection that messages are pushed to.
-func (k *soak) firstPushed() int { return flockNumbering + k.cfg.Churners }
+func (k *soak) firstPushed() int { return herdNumbering + k.cfg.Churners }
 
 // settle has the churners who are away come back, and waits until the app knows
 // of everything.
@@ -114,21 +114,21 @@ func (k *soak) count(r load.Result) {
 // watchedOver are the values of a soak that are sampled.
 var watchedOver = []struct {
 	name, unit string
-	value      func(now sight, part load.Result) float64
+	value      func(now sample, part load.Result) float64
 	margin     func(level float64) float64 // that it may grow by in the second half; nil: it is only shown
 }{
-	{"resident", "MiB", func(now sight, _ load.Result) float64 { return mebi(now.Memory.Resident) }, memoryMargin},
-	{"resident as PSS", "MiB", func(now sight, _ load.Result) float64 { return mebi(now.Memory.Proportional) }, memoryMargin},
-	{"heap in use", "MiB", func(now sight, _ load.Result) float64 {
+	{"resident", "MiB", func(now sample, _ load.Result) float64 { return mebi(now.Memory.Resident) }, memoryMargin},
+	{"resident as PSS", "MiB", func(now sample, _ load.Result) float64 { return mebi(now.Memory.Proportional) }, memoryMargin},
+	{"heap in use", "MiB", func(now sample, _ load.Result) float64 {
 		return now.metrics["go_memstats_heap_inuse_bytes"] / (1 << 20)
 	}, memoryMargin},
-	{"goroutines", "", func(now sight, _ load.Result) float64 { return now.metrics["go_goroutines"] }, fewMore},
-	{"descriptors beyond connections", "", func(now sight, _ load.Result) float64 {
+	{"goroutines", "", func(now sample, _ load.Result) float64 { return now.metrics["go_goroutines"] }, fewMore},
+	{"descriptors beyond connections", "", func(now sample, _ load.Result) float64 {
 		return float64(now.Descriptors) - now.metrics["socket_descriptors"]
 	}, fewMore},
-	{"connections", "", func(now sight, _ load.Result) float64 { return now.metrics["connections"] }, nil},
-	{"kernel slab, whole machine", "MiB", func(sight, load.Result) float64 { return mebi(must(proc.KernelMemory()).Slab) }, nil},
-	{"latency p99", "ms", func(_ sight, part load.Result) float64 { return part.Percentile(99) }, nil},
+	{"connections", "", func(now sample, _ load.Result) float64 { return now.metrics["connections"] }, nil},
+	{"kernel slab, whole machine", "MiB", func(sample, load.Result) float64 { return mebi(must(proc.KernelMemory()).Slab) }, nil},
+	{"latency p99", "ms", func(_ sample, part load.Result) float64 { return part.Percentile(99) }, nil},
 }
 
 // memoryMargin is for the collector's and the allocator's own moods.

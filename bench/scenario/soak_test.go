@@ -13,9 +13,9 @@ func soaked() *soak {
 	k := &soak{
 		watch:  watch{stage: new(stage)},
 		cfg:    Soak{Conns: 2, Churners: 5, Pushed: 10},
-		before: sight{app: sink.Stats{Groups: map[string]sink.Group{goodGroup: {Open: 2}, churnGroup: {Open: 5}}}},
-		after:  sight{app: sink.Stats{Groups: map[string]sink.Group{goodGroup: {Open: 2}, churnGroup: {Open: 105, Close: 100}}}},
-		pushed: new(load.Flock),
+		before: sample{app: sink.Stats{Groups: map[string]sink.Group{goodGroup: {Open: 2}, churnGroup: {Open: 5}}}},
+		after:  sample{app: sink.Stats{Groups: map[string]sink.Group{goodGroup: {Open: 2}, churnGroup: {Open: 105, Close: 100}}}},
+		pushed: new(load.Herd),
 		series: make(map[string][][2]float64),
 	}
 	k.work = &work{soak: k}

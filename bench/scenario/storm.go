@@ -13,7 +13,7 @@ import (
 // Storm has all connections but those of a few clients leave at once and come
 // back, while these few go on. The app is told of all of it.
 //
-//	flock (this process)        ──▶ child: gateway ⇄ child: sink, which audits events
+//	herd (this process)        ──▶ child: gateway ⇄ child: sink, which audits events
 //	good clients (this process) ──▶
 type Storm struct {
 	Conns  []int           `default:"10000" placeholder:"N" help:"Connections that leave and come back; several numbers are several cases."`
@@ -55,10 +55,10 @@ func (t Storm) Cases(Options) (cases []Case, err error) {
 }
 
 const (
-	lull           = 2 * time.Second // before the storm, to compare with
-	gatherWindow   = 128             // handshakes under way before the storm
-	stormPatience  = 90 * time.Second
-	flockNumbering = MostConnections // flocks' connections are numbered from here on, after the good clients'
+	lull          = 2 * time.Second // before the storm, to compare with
+	gatherWindow  = 128             // handshakes under way before the storm
+	stormPatience = 90 * time.Second
+	herdNumbering = MostConnections // herds' connections are numbered from here on, after the good clients'
 )
 
 // storm is one under way.
@@ -69,10 +69,10 @@ type storm struct {
 	polite bool          // they leave with close frames, not with resets
 	spread time.Duration // clients' jitter: they come back at random times within it; 0 is the worst case
 
-	flock  *load.Flock
-	before sight // the storm
-	back   sight // when everybody was back
-	after  sight // when the app knew
+	herd   *load.Herd
+	before sample // the storm
+	back   sample // when everybody was back
+	after  sample // when the app knew
 	began  time.Time
 	left   time.Time // when the last had left
 	stuck  int       // close frames without an answer
@@ -81,9 +81,9 @@ type storm struct {
 	during load.Result
 }
 
-// flocking prepares connections that come and go. Their users are of a group.
-func (w watch) flocking(group string, conns, first int) *load.Flock {
-	f := must(load.NewFlock(load.FlockConfig{
+// newHerd prepares connections that come and go. Their users are of a group.
+func (w watch) newHerd(group string, conns, first int) *load.Herd {
+	f := must(load.NewHerd(load.HerdConfig{
 		Target: w.server.Addr(), Conns: conns, First: first, Header: named(group+"-", 0), Window: gatherWindow,
 	}))
 	w.cleanup(f.Close)
@@ -93,7 +93,7 @@ func (w watch) flocking(group string, conns, first int) *load.Flock {
 func (t *storm) round(s *stage, traffic load.Traffic) {
 	t.watch = newWatch(s, nil, patient)
 	c := s.users(t.server, t.good)
-	t.flock = t.flocking(stormGroup, t.conns, flockNumbering)
+	t.herd = t.newHerd(stormGroup, t.conns, herdNumbering)
 	s.show("connecting")
 	t.gather(0)
 	if _, left := t.settled(t.conns + t.good); left != "" {
@@ -107,14 +107,14 @@ func (t *storm) round(s *stage, traffic load.Traffic) {
 	t.judge()
 }
 
-// gather has the flock come in.
+// gather has the herd come in.
 func (t *storm) gather(spread time.Duration) {
 	ctx, cancel := context.WithTimeout(t.ctx, stormPatience)
 	defer cancel()
 	var err error
-	if t.came, err = t.flock.Gather(ctx, spread); err != nil {
+	if t.came, err = t.herd.Gather(ctx, spread); err != nil {
 		check(fmt.Errorf("%d of %d connections are open after %d attempts, %d refused and %d failed (%s): %w",
-			t.flock.Open(), t.conns, t.came.Attempts, t.came.Refused(), t.came.Failed, t.came.Failure, err))
+			t.herd.Open(), t.conns, t.came.Attempts, t.came.Refused(), t.came.Failed, t.came.Failure, err))
 	}
 }
 
@@ -127,12 +127,12 @@ func (t *storm) pass(flow *load.Exchange) {
 	t.calm = flow.Lap()
 	t.before = t.look()
 	t.show("storm")
-	t.flock.SetWindow(0)
+	t.herd.SetWindow(0)
 	t.began = time.Now()
 	if t.polite {
-		t.stuck = must(t.flock.Leave(t.ctx))
+		t.stuck = must(t.herd.Leave(t.ctx))
 	} else {
-		t.flock.Reset()
+		t.herd.Reset()
 	}
 	t.left = time.Now()
 	t.gather(t.spread)
@@ -168,7 +168,7 @@ func (t *storm) figures() {
 	if n := t.came.Refused() + t.came.Failed; n > 0 {
 		t.note("who was turned away tried again: refused %v, failed %d (the first: %s)", t.came.Answers, t.came.Failed, t.came.Failure)
 	}
-	t.note("the flock's clients and the app use the same processors as the gateway: times are the machine's, CPU is the gateway's")
+	t.note("the herd's clients and the app use the same processors as the gateway: times are the machine's, CPU is the gateway's")
 }
 
 // judge holds what the app was told, and what the others saw, against what must be.

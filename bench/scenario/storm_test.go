@@ -17,8 +17,8 @@ func passed() *storm {
 	}
 	return &storm{
 		watch: watch{stage: new(stage)}, conns: 10, good: 2,
-		before: sight{app: sink.Stats{Groups: groups(10, 0)}},
-		after:  sight{app: sink.Stats{Groups: groups(20, 10)}, metrics: metrics{"connections": 12}},
+		before: sample{app: sink.Stats{Groups: groups(10, 0)}},
+		after:  sample{app: sink.Stats{Groups: groups(20, 10)}, metrics: metrics{"connections": 12}},
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // row makes the phase's row.
-func (p *passage) row(broken invariants) report.Round {
+func (p *phaseRun) row(broken invariants) report.Round {
 	o := outcome{broken: broken, notes: p.notes()}
 	conns := 0
 	for _, a := range p.phase.attacks {
@@ -32,7 +32,7 @@ func (p *passage) row(broken invariants) report.Round {
 }
 
 // addGood reports what the good clients saw.
-func (p *passage) addGood(o *outcome) {
+func (p *phaseRun) addGood(o *outcome) {
 	r := p.traffic
 	o.column("replies", "replies to good clients", "", float64(r.Messages))
 	o.column("wrong", "replies wrong or lost, good connections broken", "", float64(r.Failures))
@@ -44,14 +44,14 @@ func (p *passage) addGood(o *outcome) {
 }
 
 // measured is the processor time of all processes that belong to the abuse.
-func (p *passage) measured() time.Duration {
+func (p *phaseRun) measured() time.Duration {
 	a, b := p.before, p.after
 	return b.CPU - a.CPU + b.appCPU - a.appCPU + b.own - a.own + p.cpu
 }
 
 // addCosts reports who used the processors. The attackers' share is of the time
 // in which there were any.
-func (p *passage) addCosts(o *outcome) {
+func (p *phaseRun) addCosts(o *outcome) {
 	a, b := p.before, p.during
 	elapsed := b.at.Sub(a.at)
 	share := func(cpu, of time.Duration) float64 { return 100 * cpu.Seconds() / of.Seconds() }
@@ -67,7 +67,7 @@ func (p *passage) addCosts(o *outcome) {
 var reactions = []string{"upgraded_total", "handshake_errors_total", "handshake_timeouts_total", "accept_errors_total", "read_pauses_total", "callback_retries_total"}
 
 // notes say what the gateway did, and what the attackers did and saw.
-func (p *passage) notes() []string {
+func (p *phaseRun) notes() []string {
 	if len(p.phase.attacks) == 0 {
 		return nil
 	}
@@ -112,15 +112,15 @@ func (p *passage) notes() []string {
 }
 
 // strangers is how many messages of attackers the app has got.
-func strangers(s sight) uint64 { return total(s.app).Message - s.app.Groups[goodGroup].Message }
+func strangers(s sample) uint64 { return total(s.app).Message - s.app.Groups[goodGroup].Message }
 
 // broken says what must hold and did not.
-func (p *passage) broken() invariants {
+func (p *phaseRun) broken() invariants {
 	var b invariants
 	b.goodTraffic(p.traffic)
 	b.events(p.before, p.after, p.good)
-	if p.unrid != "" {
-		b.say("%v after the attackers had gone there were still: %s", settling, p.unrid)
+	if p.remaining != "" {
+		b.say("%v after the attackers had gone there were still: %s", settling, p.remaining)
 	}
 	for _, err := range p.failed {
 		b.say("%v", err)

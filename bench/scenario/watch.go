@@ -30,8 +30,8 @@ func newWatch(s *stage, forSink, forGateway []string) watch {
 	return w
 }
 
-// sight is what is seen of both at one time.
-type sight struct {
+// sample is what is seen of both at one time.
+type sample struct {
 	proc.Process // the gateway
 	at           time.Time
 	metrics      metrics
@@ -41,8 +41,8 @@ type sight struct {
 	machine      proc.Usage
 }
 
-func (w watch) look() sight {
-	s := sight{at: time.Now()}
+func (w watch) look() sample {
+	s := sample{at: time.Now()}
 	var err error
 	if s.metrics, err = scrape(w.server.Addr()); err != nil {
 		check(errors.Join(err, w.server.Alive()))
@@ -65,7 +65,7 @@ const (
 )
 
 // until looks until what it sees is right, no longer than patience.
-func (w watch) until(patience time.Duration, right func(sight) bool) sight {
+func (w watch) until(patience time.Duration, right func(sample) bool) sample {
 	for deadline := time.Now().Add(patience); ; {
 		now := w.look()
 		if right(now) || time.Now().After(deadline) {
@@ -77,13 +77,13 @@ func (w watch) until(patience time.Duration, right func(sight) bool) sight {
 
 // settled waits until conns connections are left, and the app knows of everything
 // that there is and was. left says what is missing.
-func (w watch) settled(conns int) (now sight, left string) {
-	now = w.until(settling, func(s sight) bool { return remains(s, conns) == "" })
+func (w watch) settled(conns int) (now sample, left string) {
+	now = w.until(settling, func(s sample) bool { return remains(s, conns) == "" })
 	return now, remains(now, conns)
 }
 
 // remains says what there is beside conns connections.
-func remains(now sight, conns int) string {
+func remains(now sample, conns int) string {
 	var left []string
 	say := func(n float64, what string) {
 		if n != 0 {
@@ -125,9 +125,9 @@ func (b *invariants) goodTraffic(r load.Result) {
 	}
 }
 
-// events holds what the app was told between two sights against what the gateway
+// events holds what the app was told between two samples against what the gateway
 // says it did; good clients are open all the time.
-func (b *invariants) events(before, after sight, good int) {
+func (b *invariants) events(before, after sample, good int) {
 	if n := after.app.Failed - before.app.Failed; n > 0 {
 		b.say("the app: %d failures, the first ever: %s", n, after.app.Failure)
 	}
@@ -143,14 +143,14 @@ func (b *invariants) events(before, after sight, good int) {
 	}
 }
 
-func (b *invariants) goodOnes(now sight, good, closed int) {
+func (b *invariants) goodOnes(now sample, good, closed int) {
 	if g := now.app.Groups[goodGroup]; g.Open != uint64(good) || g.Close != uint64(closed) {
 		b.say("%d good clients gave %d open and %d close events", good, g.Open, g.Close)
 	}
 }
 
 // complete holds the whole run's events against the connections that there were.
-func (b *invariants) complete(s sight, good int) {
+func (b *invariants) complete(s sample, good int) {
 	upgraded, closed, all := s.metrics["upgraded_total"], s.metrics.sum("closed_total"), total(s.app)
 	if float64(all.Open) != upgraded || float64(all.Close) != upgraded || closed != upgraded {
 		b.say("%s connections were upgraded, %s have ended; the app was told of %d opened and %d closed",

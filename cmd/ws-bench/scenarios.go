@@ -111,7 +111,7 @@ func verdict(rounds []report.Round) error {
 	return fmt.Errorf("%w: %s", errBroken, strings.Join(names, ", "))
 }
 
-// checkCommand counts, and fails where a promise is broken by more than its margin.
+// checkCommand counts, and fails if a promise is broken by more than its margin.
 // The best of its rounds counts, since others on the machine make figures worse and
 // never better.
 type checkCommand struct{ measured[scenario.Check] }

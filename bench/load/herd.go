@@ -13,12 +13,12 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// FlockConfig configures a Flock. Zero values mean the defaults named beside them.
-type FlockConfig struct {
+// HerdConfig configures a Herd. Zero values mean the defaults named beside them.
+type HerdConfig struct {
 	Target netip.AddrPort // required
 	Path   string         // default "/ws"
 	Conns  int            // required
-	First  int            // number of its first connection: several flocks share source addresses and identities otherwise
+	First  int            // number of its first connection: several herds share source addresses and identities otherwise
 	Header func(dst []byte, conn int) []byte
 
 	Window   int           // handshakes under way at one time; default: all of them
@@ -26,34 +26,34 @@ type FlockConfig struct {
 	Patience time.Duration // for the answer to a handshake or a close frame; default 10 s
 }
 
-// Flock is connections that leave and come back, many at once, and are silent
-// in between; messages that they get are counted. Whoever fails to come in tries
+// Herd is connections that leave and come back, many at once (a thundering herd), and
+// are silent in between; messages that they get are counted. Whoever fails to come in tries
 // again, as clients do. Its methods are for one goroutine at a time, but for Open
 // and Messages.
-type Flock struct {
+type Herd struct {
 	dialer
-	cfg     FlockConfig
-	epoch   time.Time
-	birds   []bird
-	alarms  alarms
-	landing int  // handshakes under way
-	staying bool // nobody comes in
+	cfg         HerdConfig
+	epoch       time.Time
+	members     []member
+	timers      timers
+	handshaking int  // handshakes under way
+	leavingAll  bool // nobody comes in
 
 	gathering Gathering
 	open      atomic.Int64
 	messages  atomic.Uint64
 }
 
-// bird is one connection of a flock.
-type bird struct {
-	wanted   int64  // when it was to be open, on the flock's clock
+// member is one connection of a Herd.
+type member struct {
+	wanted   int64  // when it was to be open, on the herd's clock
 	skip     int64  // bytes of a frame's payload to come
-	alarm    uint32 // which alarm of its is the valid one
+	timer    uint32 // which timer of its is the valid one
 	attempts uint8
 	link
 }
 
-// Gathering is how a flock came in.
+// Gathering is how a herd came in.
 type Gathering struct {
 	Opened   int
 	Attempts int                     // handshakes begun
@@ -72,10 +72,10 @@ func (g Gathering) Refused() (n int) {
 	return n
 }
 
-// NewFlock prepares a flock of which nobody is there yet. It must be closed.
-func NewFlock(cfg FlockConfig) (*Flock, error) {
+// NewHerd prepares a herd of which nobody is there yet. It must be closed.
+func NewHerd(cfg HerdConfig) (*Herd, error) {
 	if !cfg.Target.IsValid() || cfg.Conns < 1 {
-		return nil, errors.New("load: a flock needs a target and connections")
+		return nil, errors.New("load: a herd needs a target and connections")
 	}
 	if cfg.Window <= 0 {
 		cfg.Window = cfg.Conns
@@ -87,7 +87,7 @@ func NewFlock(cfg FlockConfig) (*Flock, error) {
 		cfg.Patience = 10 * time.Second
 	}
 	d, err := newDialer(cfg.Target, cfg.Path, cfg.Header)
-	return &Flock{dialer: d, cfg: cfg, epoch: time.Now(), birds: make([]bird, cfg.Conns), gathering: newGathering()}, err
+	return &Herd{dialer: d, cfg: cfg, epoch: time.Now(), members: make([]member, cfg.Conns), gathering: newGathering()}, err
 }
 
 func newGathering() Gathering {
@@ -95,21 +95,21 @@ func newGathering() Gathering {
 }
 
 // SetWindow replaces the configured one from the next attempt on.
-func (f *Flock) SetWindow(window int) {
+func (f *Herd) SetWindow(window int) {
 	if window <= 0 {
-		window = len(f.birds)
+		window = len(f.members)
 	}
 	f.cfg.Window = window
 }
 
 // Open is how many connections are open.
-func (f *Flock) Open() int { return int(f.open.Load()) }
+func (f *Herd) Open() int { return int(f.open.Load()) }
 
 // Messages is how many data frames have come whole.
-func (f *Flock) Messages() uint64 { return f.messages.Load() }
+func (f *Herd) Messages() uint64 { return f.messages.Load() }
 
 // Close drops what is there with a reset. It may be called twice.
-func (f *Flock) Close() {
+func (f *Herd) Close() {
 	if f.poller == nil {
 		return
 	}
@@ -119,20 +119,20 @@ func (f *Flock) Close() {
 }
 
 // Reset drops all connections at once, as a network that goes away does.
-func (f *Flock) Reset() {
-	for i := range f.birds {
+func (f *Herd) Reset() {
+	for i := range f.members {
 		f.away(int32(i))
 	}
-	f.landing, f.alarms = 0, nil
+	f.handshaking, f.timers = 0, nil
 }
 
 // Leave sends close frames on all open connections at once and returns when the
 // server has ended them all; stuck are those that it had not after Patience.
-func (f *Flock) Leave(ctx context.Context) (stuck int, err error) {
-	f.staying = true
-	defer func() { f.staying = false }()
-	for i := range f.birds {
-		if f.birds[i].state == open {
+func (f *Herd) Leave(ctx context.Context) (stuck int, err error) {
+	f.leavingAll = true
+	defer func() { f.leavingAll = false }()
+	for i := range f.members {
+		if f.members[i].state == open {
 			f.leave(int32(i))
 		}
 	}
@@ -145,23 +145,23 @@ func (f *Flock) Leave(ctx context.Context) (stuck int, err error) {
 
 // Gather has all that are not open come in, at random times within spread, with
 // 0 all at once, and returns when the last one is open, or with ctx's error.
-func (f *Flock) Gather(ctx context.Context, spread time.Duration) (Gathering, error) {
+func (f *Herd) Gather(ctx context.Context, spread time.Duration) (Gathering, error) {
 	f.gathering = newGathering()
 	now := f.now()
-	for i := range f.birds {
-		if f.birds[i].state == undialled {
-			f.birds[i].attempts = 0
-			f.birds[i].wanted = now + int64(rand.Float64()*float64(spread))
-			f.wake(int32(i), f.birds[i].wanted)
+	for i := range f.members {
+		if f.members[i].state == undialled {
+			f.members[i].attempts = 0
+			f.members[i].wanted = now + int64(rand.Float64()*float64(spread))
+			f.wake(int32(i), f.members[i].wanted)
 		}
 	}
-	err := f.run(ctx, func(int64) (time.Duration, bool) { return longest, f.Open() == len(f.birds) })
+	err := f.run(ctx, func(int64) (time.Duration, bool) { return longest, f.Open() == len(f.members) })
 	return f.gathering, err
 }
 
 // Churn has connections leave and come back, so many a second in turn, one with
 // a close frame and the next with a reset, until ctx is done.
-func (f *Flock) Churn(ctx context.Context, rate float64) (Gathering, error) {
+func (f *Herd) Churn(ctx context.Context, rate float64) (Gathering, error) {
 	f.gathering = newGathering()
 	began, turns := f.now(), 0
 	interval := float64(time.Second) / max(rate, 1e-6)
@@ -170,7 +170,7 @@ func (f *Flock) Churn(ctx context.Context, rate float64) (Gathering, error) {
 			if ahead := began + int64(float64(turns)*interval) - now; ahead > 0 {
 				return time.Duration(ahead), false
 			}
-			f.turn(int32(turns%len(f.birds)), turns%2 == 0)
+			f.turn(int32(turns%len(f.members)), turns%2 == 0)
 			turns++
 		}
 		return longest, false
@@ -181,10 +181,10 @@ func (f *Flock) Churn(ctx context.Context, rate float64) (Gathering, error) {
 	return f.gathering, err
 }
 
-// turn has a bird that is open leave, and come back at once.
-func (f *Flock) turn(i int32, politely bool) {
-	b := &f.birds[i]
-	if b.state != open {
+// turn has a member that is open leave, and come back at once.
+func (f *Herd) turn(i int32, politely bool) {
+	m := &f.members[i]
+	if m.state != open {
 		return
 	}
 	if politely {
@@ -195,9 +195,9 @@ func (f *Flock) turn(i int32, politely bool) {
 	f.again(i, f.now())
 }
 
-// run serves the flock until tick says that it is done. tick is told the time and
+// run serves the herd until tick says that it is done. tick is told the time and
 // says when it wants to be called again, at the latest.
-func (f *Flock) run(ctx context.Context, tick func(now int64) (time.Duration, bool)) error {
+func (f *Herd) run(ctx context.Context, tick func(now int64) (time.Duration, bool)) error {
 	for {
 		timeout, done := tick(f.now())
 		if done {
@@ -206,7 +206,7 @@ func (f *Flock) run(ctx context.Context, tick func(now int64) (time.Duration, bo
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		events, err := f.poller.Wait(min(timeout, f.ring()))
+		events, err := f.poller.Wait(min(timeout, f.fire()))
 		if err != nil {
 			return fmt.Errorf("load: waiting for events: %w", err)
 		}
@@ -216,30 +216,30 @@ func (f *Flock) run(ctx context.Context, tick func(now int64) (time.Duration, bo
 	}
 }
 
-// ring does what alarms say that are due, and returns the time to the next one.
-func (f *Flock) ring() time.Duration {
-	for dialled := 0; len(f.alarms) > 0; {
-		next, now := f.alarms[0], f.now()
-		b := &f.birds[next.bird]
-		if next.number != b.alarm {
-			heap.Pop(&f.alarms)
+// fire does what is due by its timer, and returns the time to the next one.
+func (f *Herd) fire() time.Duration {
+	for dialled := 0; len(f.timers) > 0; {
+		next, now := f.timers[0], f.now()
+		m := &f.members[next.member]
+		if next.number != m.timer {
+			heap.Pop(&f.timers)
 			continue
 		}
 		if next.at > now {
 			return min(longest, time.Duration(next.at-now))
 		}
-		if b.state == undialled && f.landing >= f.cfg.Window {
+		if m.state == undialled && f.handshaking >= f.cfg.Window {
 			return longest // an event makes room
 		}
 		if dialled == burst {
 			return 0 // answers have their turn
 		}
-		heap.Pop(&f.alarms)
+		heap.Pop(&f.timers)
 		switch {
-		case b.state != undialled:
-			f.fail(next.bird, fmt.Errorf("%s had no answer in %v", what(b.state), f.cfg.Patience))
-		case !f.staying:
-			f.attempt(next.bird, b)
+		case m.state != undialled:
+			f.fail(next.member, fmt.Errorf("%s had no answer in %v", what(m.state), f.cfg.Patience))
+		case !f.leavingAll:
+			f.attempt(next.member, m)
 			dialled++
 		}
 	}
@@ -254,46 +254,46 @@ func what(s state) string {
 }
 
 // serve takes a connection on whose socket something has happened.
-func (f *Flock) serve(i int32) {
-	switch b := &f.birds[i]; b.state {
+func (f *Herd) serve(i int32) {
+	switch m := &f.members[i]; m.state {
 	case connecting, shaking:
-		f.opening(i, b)
+		f.opening(i, m)
 	case open, leaving:
-		f.receive(i, b)
+		f.receive(i, m)
 	}
 }
 
-// wake sets the bird's alarm, which replaces the one before.
-func (f *Flock) wake(i int32, at int64) {
-	b := &f.birds[i]
-	b.alarm++
-	heap.Push(&f.alarms, alarm{at, i, b.alarm})
+// wake sets the member's timer, which replaces the one before.
+func (f *Herd) wake(i int32, at int64) {
+	m := &f.members[i]
+	m.timer++
+	heap.Push(&f.timers, timer{at, i, m.timer})
 }
 
-// again has a bird that is away come back at once.
-func (f *Flock) again(i int32, now int64) {
-	f.birds[i].wanted, f.birds[i].attempts = now, 0
+// again has a member that is away come back at once.
+func (f *Herd) again(i int32, now int64) {
+	f.members[i].wanted, f.members[i].attempts = now, 0
 	f.wake(i, now)
 }
 
 // away ends a connection from this side.
-func (f *Flock) away(i int32) {
-	b := &f.birds[i]
-	switch b.state {
+func (f *Herd) away(i int32) {
+	m := &f.members[i]
+	switch m.state {
 	case undialled:
 		return
 	case connecting, shaking:
-		f.landing--
+		f.handshaking--
 	case open:
 		f.open.Add(-1)
 	}
-	f.hangUp(&b.link, i, undialled)
-	b.skip = 0
-	b.alarm++
+	f.hangUp(&m.link, i, undialled)
+	m.skip = 0
+	m.timer++
 }
 
 // fail ends an attempt, of which there is to be another.
-func (f *Flock) fail(i int32, err error) {
+func (f *Herd) fail(i int32, err error) {
 	f.gathering.Failed++
 	if f.gathering.Failure == "" {
 		f.gathering.Failure = err.Error()
@@ -302,41 +302,41 @@ func (f *Flock) fail(i int32, err error) {
 }
 
 // later ends an attempt and sets the time of the next.
-func (f *Flock) later(i int32) {
+func (f *Herd) later(i int32) {
 	f.away(i)
-	b := &f.birds[i]
-	f.wake(i, f.now()+int64(f.cfg.Backoff)<<min(b.attempts, 4))
-	b.attempts = min(b.attempts+1, 4)
+	m := &f.members[i]
+	f.wake(i, f.now()+int64(f.cfg.Backoff)<<min(m.attempts, 4))
+	m.attempts = min(m.attempts+1, 4)
 }
 
-func (f *Flock) count(s state) (n int) {
-	for i := range f.birds {
-		if f.birds[i].state == s {
+func (f *Herd) count(s state) (n int) {
+	for i := range f.members {
+		if f.members[i].state == s {
 			n++
 		}
 	}
 	return n
 }
 
-func (f *Flock) now() int64 { return int64(time.Since(f.epoch)) }
+func (f *Herd) now() int64 { return int64(time.Since(f.epoch)) }
 
-// alarm is the time at which a bird is to be looked at.
-type alarm struct {
+// timer is the time at which a member is to be looked at.
+type timer struct {
 	at     int64
-	bird   int32
+	member int32
 	number uint32
 }
 
-// alarms is a heap.Interface, the next one first.
-type alarms []alarm
+// timers is a heap.Interface, the next one first.
+type timers []timer
 
-func (a alarms) Len() int           { return len(a) }
-func (a alarms) Less(i, j int) bool { return a[i].at < a[j].at }
-func (a alarms) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
+func (a timers) Len() int           { return len(a) }
+func (a timers) Less(i, j int) bool { return a[i].at < a[j].at }
+func (a timers) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
 
 // Push and Pop are for package heap.
-func (a *alarms) Push(x any) { *a = append(*a, x.(alarm)) }
-func (a *alarms) Pop() any {
+func (a *timers) Push(x any) { *a = append(*a, x.(timer)) }
+func (a *timers) Pop() any {
 	last := (*a)[len(*a)-1]
 	*a = (*a)[:len(*a)-1]
 	return last

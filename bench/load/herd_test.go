@@ -48,9 +48,9 @@ func (s *counting) serve(t *testing.T) netip.AddrPort {
 	return netip.MustParseAddrPort(h.Listener.Addr().String())
 }
 
-func flock(t *testing.T, cfg FlockConfig) *Flock {
+func herd(t *testing.T, cfg HerdConfig) *Herd {
 	t.Helper()
-	f, err := NewFlock(cfg)
+	f, err := NewHerd(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func flock(t *testing.T, cfg FlockConfig) *Flock {
 	return f
 }
 
-func gather(t *testing.T, f *Flock, spread time.Duration) Gathering {
+func gather(t *testing.T, f *Herd, spread time.Duration) Gathering {
 	t.Helper()
 	g, err := f.Gather(t.Context(), spread)
 	if err != nil {
@@ -67,9 +67,9 @@ func gather(t *testing.T, f *Flock, spread time.Duration) Gathering {
 	return g
 }
 
-func TestAFlockComesLeavesAndComesBack(t *testing.T) {
+func TestAHerdComesLeavesAndComesBack(t *testing.T) {
 	var s counting
-	f := flock(t, FlockConfig{Target: s.serve(t), Conns: 100})
+	f := herd(t, HerdConfig{Target: s.serve(t), Conns: 100})
 	for round := range int64(2) {
 		g := gather(t, f, 0)
 		if f.Open() != 100 || g.Opened != 100 || g.Attempts != 100 || g.Refused()+g.Failed+g.Ended != 0 || g.Times.TotalCount() != 100 {
@@ -91,21 +91,21 @@ func TestAFlockComesLeavesAndComesBack(t *testing.T) {
 func TestWhoIsRefusedComesAgainAndIsCounted(t *testing.T) {
 	var s counting
 	s.refuse.Store(7)
-	f := flock(t, FlockConfig{Target: s.serve(t), Conns: 20, Backoff: time.Millisecond, Window: 5})
+	f := herd(t, HerdConfig{Target: s.serve(t), Conns: 20, Backoff: time.Millisecond, Window: 5})
 	g := gather(t, f, 0)
 	if g.Opened != 20 || g.Attempts != 27 || g.Refused() != 7 || g.Answers["HTTP/1.1 503 Service Unavailable"] != 7 || g.Failed != 0 {
 		t.Errorf("%+v", g)
 	}
 }
 
-func TestAFlockThatNobodyLetsInSaysWhy(t *testing.T) {
+func TestAHerdThatNobodyLetsInSaysWhy(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	target := netip.MustParseAddrPort(l.Addr().String())
 	l.Close()
-	f := flock(t, FlockConfig{Target: target, Conns: 2, Backoff: time.Millisecond})
+	f := herd(t, HerdConfig{Target: target, Conns: 2, Backoff: time.Millisecond})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if g, err := f.Gather(ctx, 0); err == nil || g.Failed < 2 || !strings.Contains(g.Failure, "refused") {
@@ -119,7 +119,7 @@ func TestAServerThatAnswersNothingIsGivenUpInTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close() // it never accepts: the kernel does
-	f := flock(t, FlockConfig{Target: netip.MustParseAddrPort(l.Addr().String()), Conns: 3, Patience: time.Millisecond, Backoff: time.Hour})
+	f := herd(t, HerdConfig{Target: netip.MustParseAddrPort(l.Addr().String()), Conns: 3, Patience: time.Millisecond, Backoff: time.Hour})
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if g, err := f.Gather(ctx, 0); err == nil || g.Failed != 3 || !strings.Contains(g.Failure, "no answer in 1ms") {
@@ -129,7 +129,7 @@ func TestAServerThatAnswersNothingIsGivenUpInTime(t *testing.T) {
 
 func TestChurnAlternatesAndMessagesAreCounted(t *testing.T) {
 	var s counting
-	f := flock(t, FlockConfig{Target: s.serve(t), Conns: 10})
+	f := herd(t, HerdConfig{Target: s.serve(t), Conns: 10})
 	gather(t, f, 0)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan Gathering)
@@ -165,7 +165,7 @@ func TestConnectionsThatTheServerEndsAreCountedAndComeBack(t *testing.T) {
 		c.Write([]byte("x"))
 		c.Read(make([]byte, 1))
 	})
-	f := flock(t, FlockConfig{Target: addr, Conns: 1, Backoff: time.Millisecond})
+	f := herd(t, HerdConfig{Target: addr, Conns: 1, Backoff: time.Millisecond})
 	gather(t, f, 0)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan Gathering)

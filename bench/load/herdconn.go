@@ -10,15 +10,15 @@ import (
 // closeFrame says 1000, masked with zeros.
 var closeFrame = []byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8}
 
-// number is the connection's, among all flocks.
-func (f *Flock) number(i int32) int { return f.cfg.First + int(i) }
+// number is the connection's, among all herds.
+func (f *Herd) number(i int32) int { return f.cfg.First + int(i) }
 
 // attempt begins a handshake.
-func (f *Flock) attempt(i int32, b *bird) {
+func (f *Herd) attempt(i int32, m *member) {
 	f.gathering.Attempts++
-	err := f.dial(&b.link, i, f.number(i))
-	if b.state != undialled {
-		f.landing++
+	err := f.dial(&m.link, i, f.number(i))
+	if m.state != undialled {
+		f.handshaking++
 		f.wake(i, f.now()+int64(f.cfg.Patience))
 	}
 	if err != nil {
@@ -27,8 +27,8 @@ func (f *Flock) attempt(i int32, b *bird) {
 }
 
 // opening takes a connection one step further in its opening handshake.
-func (f *Flock) opening(i int32, b *bird) {
-	rest, err := f.shake(&b.link, i, f.number(i))
+func (f *Herd) opening(i int32, m *member) {
+	rest, err := f.shake(&m.link, i, f.number(i))
 	refused := refusal{}
 	switch {
 	case errors.As(err, &refused):
@@ -36,37 +36,37 @@ func (f *Flock) opening(i int32, b *bird) {
 		f.later(i)
 	case err != nil:
 		f.fail(i, err)
-	case b.state == open:
-		f.landing--
-		b.attempts = 0
-		b.alarm++ // it was answered in time
+	case m.state == open:
+		f.handshaking--
+		m.attempts = 0
+		m.timer++ // it was answered in time
 		f.open.Add(1)
 		f.gathering.Opened++
-		_ = f.gathering.Times.RecordValue(min(f.now()-b.wanted, longestLatency)) // in range by then
-		f.tell(i, b, rest)
+		_ = f.gathering.Times.RecordValue(min(f.now()-m.wanted, longestLatency)) // in range by then
+		f.tell(i, m, rest)
 	}
 }
 
 // leave sends a close frame. A kernel that takes no eight bytes holds so much
 // else for this connection that it may as well be cut off.
-func (f *Flock) leave(i int32) {
-	b := &f.birds[i]
-	if _, err := sock.Write(int(b.fd), closeFrame); err != nil {
+func (f *Herd) leave(i int32) {
+	m := &f.members[i]
+	if _, err := sock.Write(int(m.fd), closeFrame); err != nil {
 		f.ended(i)
 		return
 	}
 	f.open.Add(-1)
-	b.state = leaving
+	m.state = leaving
 	f.wake(i, f.now()+int64(f.cfg.Patience))
 }
 
 // receive reads from a connection that is open, or was until now.
-func (f *Flock) receive(i int32, b *bird) {
-	data, err := f.read(&b.link, i)
+func (f *Herd) receive(i int32, m *member) {
+	data, err := f.read(&m.link, i)
 	switch {
 	case err == nil:
-		f.tell(i, b, data)
-	case b.state == leaving:
+		f.tell(i, m, data)
+	case m.state == leaving:
 		f.away(i)
 		f.again(i, f.now())
 	default:
@@ -75,20 +75,20 @@ func (f *Flock) receive(i int32, b *bird) {
 }
 
 // ended takes note of an open connection that the server ended.
-func (f *Flock) ended(i int32) {
+func (f *Herd) ended(i int32) {
 	f.gathering.Ended++
-	f.birds[i].wanted = f.now()
+	f.members[i].wanted = f.now()
 	f.later(i)
 }
 
 // tell counts the data frames in what has come (RFC 6455, section 5.2).
-func (f *Flock) tell(i int32, b *bird, data []byte) {
+func (f *Herd) tell(i int32, m *member, data []byte) {
 	for len(data) > 0 {
-		if b.skip > 0 {
-			n := min(b.skip, int64(len(data)))
-			b.skip -= n
+		if m.skip > 0 {
+			n := min(m.skip, int64(len(data)))
+			m.skip -= n
 			data = data[n:]
-			if b.skip == 0 {
+			if m.skip == 0 {
 				f.messages.Add(1)
 			}
 			continue
@@ -109,13 +109,13 @@ func (f *Flock) tell(i int32, b *bird, data []byte) {
 			f.messages.Add(1)
 			data = data[head:]
 		default:
-			b.skip, data = length, data[head:]
+			m.skip, data = length, data[head:]
 		}
 	}
 }
 
 // frameHead returns the lengths of a frame's header and payload, as a server
-// sends it; head is 0 where the header is not whole.
+// sends it; head is 0 if the header is incomplete.
 func frameHead(data []byte) (head int, length int64) {
 	if len(data) < 2 {
 		return 0, 0
