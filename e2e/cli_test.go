@@ -34,7 +34,7 @@ func cli(t *testing.T, stdin string, env []string, args ...string) typed {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, harness.Binary, args...)
+	cmd := exec.CommandContext(ctx, harness.Binary(t), args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=20"}, env...)
@@ -222,7 +222,7 @@ type running struct {
 
 func startCLI(t *testing.T, args ...string) *running {
 	t.Helper()
-	r := &running{t: t, cmd: exec.Command(harness.Binary, args...), output: new(logbook), notes: new(logbook), exited: make(chan struct{})}
+	r := &running{t: t, cmd: exec.Command(harness.Binary(t), args...), output: new(logbook), notes: new(logbook), exited: make(chan struct{})}
 	r.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=20"}
 	pipes := make([]io.Reader, 2)
 	var errs [3]error
@@ -438,7 +438,7 @@ func TestBashCompletesWithTheScriptThatIsPrinted(t *testing.T) {
 	script := fmt.Sprintf(`source <(%q completion bash)
 		COMP_WORDS=(%[1]q tail --action = c) COMP_CWORD=4 && _ws_gateway && echo "${COMPREPLY[*]}"
 		COMP_WORDS=(%[1]q co) COMP_CWORD=1 && _ws_gateway && echo "${COMPREPLY[*]}"
-		complete -p ws-gateway`, harness.Binary)
+		complete -p ws-gateway`, harness.Binary(t))
 	out, err := exec.Command("bash", "-c", script).CombinedOutput()
 	if want := "close\ncount connect completion\ncomplete -F _ws_gateway ws-gateway\n"; err != nil || string(out) != want {
 		t.Errorf("%v, %q, want %q", err, out, want)

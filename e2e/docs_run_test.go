@@ -321,7 +321,7 @@ func (p *play) shell(command string) string {
 	defer p.app.relent(false)
 	sh := exec.CommandContext(p.t.Context(), "sh", "-c", p.real(command))
 	sh.Dir = p.dir
-	sh.Env = []string{"PATH=" + filepath.Dir(harness.Binary) + ":" + os.Getenv("PATH"), "HOME=" + p.dir, "GORACE=atexit_sleep_ms=20"}
+	sh.Env = []string{"PATH=" + filepath.Dir(harness.Binary(p.t)) + ":" + os.Getenv("PATH"), "HOME=" + p.dir, "GORACE=atexit_sleep_ms=20"}
 	out, err := sh.CombinedOutput()
 	text := strings.ReplaceAll(p.shown(string(out)), "\r\n", "\n")
 	if err != nil {

@@ -318,7 +318,7 @@ func TestACommandEndsQuietlyWithTheReaderOfItsOutput(t *testing.T) {
 			t.Fatal(err)
 		}
 		in.Close() // the reader has gone before the first byte is written
-		cmd := exec.Command(harness.Binary, strings.Fields(command)...)
+		cmd := exec.Command(harness.Binary(t), strings.Fields(command)...)
 		var notes bytes.Buffer
 		cmd.Stdout, cmd.Stderr = out, &notes
 		cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=20")

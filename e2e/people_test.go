@@ -26,7 +26,7 @@ func onTerminal(t *testing.T, columns uint16, stdin string, env []string, args .
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	master, slave := openTerminal(t, columns)
-	cmd := exec.CommandContext(ctx, harness.Binary, args...)
+	cmd := exec.CommandContext(ctx, harness.Binary(t), args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), slave, slave
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=20"}, env...)
 	if err := cmd.Start(); err != nil {
@@ -237,7 +237,7 @@ func tailOnTerminal(t *testing.T, g *gateway, columns uint16, env []string) stri
 	t.Helper()
 	master, slave := openTerminal(t, columns)
 	defer master.Close()
-	cmd := exec.Command(harness.Binary, "tail", "--action", "open")
+	cmd := exec.Command(harness.Binary(t), "tail", "--action", "open")
 	cmd.Stdout, cmd.Stderr = slave, slave
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=20"}, env...)
 	if err := cmd.Start(); err != nil {

@@ -2,7 +2,6 @@ package harness
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -70,16 +69,20 @@ func (l Launch) Start(t testing.TB) *Gateway {
 func (l Launch) Run(t testing.TB) *Gateway {
 	t.Helper()
 	g := &Gateway{T: t, Log: new(Log), Exited: make(chan struct{})}
+	binary := l.Binary
+	if binary == "" {
+		binary = Binary(t)
+	}
 	g.HTTP = &http.Client{Transport: &http.Transport{}, Timeout: Patience}
 	if l.Descriptors > 0 {
 		script := fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, l.Descriptors)
-		g.Cmd = exec.Command("sh", append([]string{"-c", script, Binary}, l.Args...)...)
+		g.Cmd = exec.Command("sh", append([]string{"-c", script, binary}, l.Args...)...)
 	} else if len(l.Sockets) > 0 {
 		script := fmt.Sprintf(`LISTEN_FDS=%d LISTEN_PID=$$ exec "$0" "$@"`, len(l.Sockets))
-		g.Cmd = exec.Command("sh", append([]string{"-c", script, Binary}, l.Args...)...)
+		g.Cmd = exec.Command("sh", append([]string{"-c", script, binary}, l.Args...)...)
 		g.Cmd.ExtraFiles = l.Sockets
 	} else {
-		g.Cmd = exec.Command(cmp.Or(l.Binary, Binary), l.Args...)
+		g.Cmd = exec.Command(binary, l.Args...)
 	}
 	g.Cmd.Dir = t.TempDir()
 	// The race detector would hold up each exit for a second.

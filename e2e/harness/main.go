@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,17 +26,13 @@ import (
 // has much else to do.
 const Patience = 10 * time.Minute
 
-// Binary is the program under test: WS_GATEWAY_BINARY, or what Main builds.
-var Binary string
-
 // scratch is a folder for what is built for several tests.
 var scratch string
 
 const product = "ws-gateway/cmd/ws-gateway"
 
-// Main is a TestMain: it finds or builds the binary, runs the tests, and fails if they
-// leave goroutines. So many tests run at a time: most wait for something (a timeout, a
-// retry), few compute.
+// Main is a TestMain: it fails if the tests leave goroutines. So many of them run at a
+// time: most wait for something (a timeout, a retry), few compute.
 func Main(m *testing.M, parallel int) {
 	flag.Parse()
 	os.Exit(buildAndRun(m, parallel))
@@ -49,11 +46,6 @@ func buildAndRun(m *testing.M, parallel int) int {
 	}
 	defer os.RemoveAll(dir)
 	scratch = dir
-	if err := findBinary(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-
 	if !given("test.parallel") {
 		if err := flag.Set("test.parallel", strconv.Itoa(parallel)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -71,26 +63,39 @@ func buildAndRun(m *testing.M, parallel int) int {
 	return code
 }
 
-func findBinary() (err error) {
-	if binary := os.Getenv("WS_GATEWAY_BINARY"); binary != "" {
-		if binary, err = filepath.Abs(binary); err != nil {
-			return err
-		}
-		if _, err := os.Stat(binary); err != nil { // go test runs the tests again if it has changed
-			return err
-		}
-		Binary = filepath.Join(scratch, "ws-gateway") // the name that shells know it by
-		return os.Symlink(binary, Binary)
+// Binary is the program under test: WS_GATEWAY_BINARY, or what the first caller builds.
+// It is called ws-gateway.
+func Binary(t testing.TB) string {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := dependOnSources(); err != nil {
-		return err
-	}
-	Binary, err = Build("ws-gateway", "-race")
-	return err
+	return path
 }
 
-// dependOnSources looks at the folders that the product is made of. go test notes what
-// a test reads, and does not take an earlier result for this one's if that has changed.
+// It is found within a test, not before all: only then go test notes what was looked at,
+// and does not take an earlier result for this one's if that has changed.
+var binary = sync.OnceValues(func() (string, error) {
+	given := os.Getenv("WS_GATEWAY_BINARY")
+	if given == "" {
+		if err := dependOnSources(); err != nil {
+			return "", err
+		}
+		return Build("ws-gateway", "-race")
+	}
+	given, err := filepath.Abs(given)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(given); err != nil {
+		return "", err
+	}
+	path := filepath.Join(scratch, "ws-gateway") // the name that shells know it by
+	return path, os.Symlink(given, path)
+})
+
+// dependOnSources looks at the folders that the product is made of.
 func dependOnSources() error {
 	out, err := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{if .Main}}{{.Dir}} {{$.Dir}}{{end}}{{end}}", product).Output()
 	if err != nil {
