@@ -93,7 +93,7 @@ test: test-go test-node ## All tests: Go with the race detector, npm's ws, a bro
 .PHONY: test-go
 test-go: export WS_GATEWAY_BINARY = $(CURDIR)/$(RACE)
 test-go: tools $(RACE) ## Go tests with the race detector
-	go test -race -timeout 1h ./e2e ./...
+	go test -race -timeout 1h ./e2e ./docs ./...
 	cd $(PEERS) && go test -count 1 -timeout 1h ./...
 
 .PHONY: test-node
@@ -206,9 +206,9 @@ fuzz: ## Fuzz each fuzz target for FUZZTIME (1m), and list them
 	exit $$failed
 
 .PHONY: readme
-readme: ## Write what is generated into README.md and docs/
-	UPDATE_README=1 go test -count 1 -run '^Test(TheREADME|TheDocsHave)' ./cmd/ws-gateway
-	UPDATE_README=1 go test -count 1 ./docs
+readme: export WS_GATEWAY_BINARY = $(CURDIR)/bin/ws-gateway
+readme: build ## Write what is generated into README.md and docs/
+	UPDATE_README=1 go test -count 1 -run '^Test(TheREADME|TheDocsHave|WhatWasMeasured|AFigure)' ./docs
 
 ##@ Other
 

@@ -1,6 +1,11 @@
 package sizing
 
-import "testing"
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
 
 func TestTheDefaultsFitEveryMemoryLimit(t *testing.T) {
 	for limit := int64(96 * mebibyte); limit < 1<<40; limit += limit / 7 {
@@ -68,5 +73,17 @@ func TestWhatIsToBeLoweredMakesThePlanFit(t *testing.T) {
 	hopeless := Plan{Connections: 16, Values: defaults()}
 	if option, to := hopeless.Largest(20 * mebibyte); option == "max-connections" {
 		t.Errorf("under 20 MiB: %s=%d", option, to)
+	}
+}
+
+func TestTheDocsReckonWithTheSameFigures(t *testing.T) {
+	operations, err := os.ReadFile("../../../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("Reckon %.1f KiB for each connection and %d MiB for the process: 100,000 connections are %d MiB.",
+		float64(Connection)/1024, Process>>20, (Process+100_000*Connection)>>20)
+	if !strings.Contains(string(operations), want) {
+		t.Errorf("docs/operations.md does not say %q", want)
 	}
 }

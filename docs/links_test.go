@@ -1,4 +1,4 @@
-package e2e_test
+package docs_test
 
 import (
 	"errors"
@@ -62,7 +62,7 @@ func anchors(t *testing.T, path string) map[string]bool {
 }
 
 func TestTheLinksOfTheDocumentsLeadSomewhere(t *testing.T) {
-	documents, err := filepath.Glob("../docs/*.md")
+	documents, err := filepath.Glob("*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func contents(lines []string) map[string]bool {
 const manyHeadings = 10
 
 func TestContentsNameEveryHeading(t *testing.T) {
-	documents, err := filepath.Glob("../docs/*.md")
+	documents, err := filepath.Glob("*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestContentsNameEveryHeading(t *testing.T) {
 
 // Rows that a blank line has cut off their table are shown as text.
 func TestNoTableIsBroken(t *testing.T) {
-	documents, err := filepath.Glob("../docs/*.md")
+	documents, err := filepath.Glob("*.md")
 	if err != nil {
 		t.Fatal(err)
 	}

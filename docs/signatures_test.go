@@ -1,20 +1,21 @@
-package main
+package docs_test
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"ws-gateway/e2e/harness"
 )
 
 // The apps that verify signatures are files that are run below, so that what the
@@ -22,7 +23,7 @@ import (
 var verifiers = []struct{ file, language string }{{"verify.go", "go"}, {"verify.mjs", "js"}, {"verify.py", "python"}}
 
 func TestTheDocsShowTheVerifiersThatAreTested(t *testing.T) {
-	docs, err := os.ReadFile("../../docs/signatures.md")
+	docs, err := os.ReadFile("signatures.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,26 +47,7 @@ func startVerifier(t *testing.T, file string) (url string) {
 		t.Fatal(err)
 	}
 	port := freePort(t)
-	path := writeTemp(t, file, strings.ReplaceAll(string(code), "8888", port))
-	command := []string{"python3", path}
-	switch filepath.Ext(file) {
-	case ".go":
-		binary := filepath.Join(t.TempDir(), "app")
-		if out, err := exec.Command("go", "build", "-o", binary, path).CombinedOutput(); err != nil {
-			t.Fatalf("%v:\n%s", err, out)
-		}
-		command = []string{binary}
-	case ".mjs":
-		command = []string{"node", path}
-	}
-	app := exec.Command(command[0], command[1:]...)
-	if err := app.Start(); err != nil {
-		t.Fatalf("%s is needed to run this example: %v", command[0], err)
-	}
-	t.Cleanup(func() {
-		app.Process.Kill()
-		app.Wait()
-	})
+	runProgram(t, file, strings.ReplaceAll(string(code), "8888", port))
 	awaitListener(t, "127.0.0.1:"+port)
 	return "http://127.0.0.1:" + port + "/ws/message"
 }
@@ -73,21 +55,13 @@ func startVerifier(t *testing.T, file string) (url string) {
 // awaitListener waits until somebody takes connections at address.
 func awaitListener(t *testing.T, address string) {
 	t.Helper()
-	giveUp := time.After(unitPatience)
-	again := time.NewTicker(10 * time.Millisecond)
-	defer again.Stop()
-	for {
+	harness.Poll(t, "somebody to listen at "+address, func() bool {
 		c, err := net.Dial("tcp", address)
 		if err == nil {
 			c.Close()
-			return
 		}
-		select {
-		case <-again.C:
-		case <-giveUp:
-			t.Fatalf("nobody listens: %v", err)
-		}
-	}
+		return err == nil
+	})
 }
 
 func TestTheVerifiersTakeTheGatewaysSignaturesAndNoOthers(t *testing.T) {
@@ -103,22 +77,18 @@ func TestTheVerifiersTakeTheGatewaysSignaturesAndNoOthers(t *testing.T) {
 				{"a newer one\nchange me", true}, // during a rotation
 				{"another", false},
 			} {
-				file := writeTemp(t, "secrets", c.secrets)
-				p := start(t, "--listen=127.0.0.1:0", "--callback-url="+url, "--callback-secret-file="+file, "--drain-period=0s", "--callback-retry-for=2s")
-				ctx, cancel := context.WithTimeout(t.Context(), unitPatience)
-				client := dialAs(t, ctx, p.log.Await(t, "ready")["listen"].(string), "älice")
-				if err := client.Write(ctx, websocket.MessageText, []byte(`{"event":"hello", "data":"ünïcode"}`)); err != nil {
-					t.Fatal(err)
-				}
+				file := harness.WriteFile(t, "secrets", c.secrets)
+				g := harness.Launch{Args: []string{"--callback-url=" + url, "--callback-secret-file=" + file, "--callback-retry-for=2s"}}.Start(t)
+				client := g.Dial(t, "älice")
+				client.Send(`{"event":"hello", "data":"ünïcode"}`)
 				client.Close(websocket.StatusNormalClosure, "")
-				cancel()
-				p.signals <- os.Interrupt
-				p.wait(t)
-				if !strings.Contains(p.log.String(), `"events_undelivered":0`) {
-					t.Errorf("with %q:\n%s", c.secrets, p.log)
+				g.Signal(syscall.SIGINT)
+				g.Wait(harness.Patience)
+				if len(g.Log.Matching(`"events_undelivered":0`)) != 1 {
+					t.Errorf("with %q:\n%s", c.secrets, g.Log.Tail(1000))
 				}
-				if told := strings.Count(p.log.String(), "does not take events: signature refused"); told != 0 == c.delivered {
-					t.Errorf("with %q %d lines say that the signature is refused:\n%s", c.secrets, told, p.log)
+				if told := len(g.Log.Matching("does not take events: signature refused")); told != 0 == c.delivered {
+					t.Errorf("with %q %d lines say that the signature is refused:\n%s", c.secrets, told, g.Log.Tail(1000))
 				}
 			}
 			refuseForgeries(t, url)

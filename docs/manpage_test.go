@@ -1,33 +1,46 @@
-package main
+package docs_test
 
 import (
 	"fmt"
 	"os"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 
 	"ws-gateway/cmd/ws-gateway/cli"
 	"ws-gateway/cmd/ws-gateway/config"
-	"ws-gateway/cmd/ws-gateway/internal/terminal"
+	"ws-gateway/cmd/ws-gateway/config/configtest"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 
-const manPage = "../../deploy/package/ws-gateway.8"
+const manPage = "../deploy/package/ws-gateway.8"
 
 // roff escapes text for a man page: blanks and line breaks mean nothing there, but a
 // dash is a hyphen unless it is escaped, and a dot at the beginning a command.
 func roff(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n", " ", "…", "...", "“", `"`, "”", `"`).Replace(text)
-	lines := terminal.Wrap(text, 79, "", "")
+	lines := wrap(text, 79)
 	for i, line := range lines {
 		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
 			lines[i] = `\&` + line
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+// wrap fills lines of at most so many characters.
+func wrap(text string, width int) (lines []string) {
+	for _, word := range strings.Fields(text) {
+		if last := len(lines) - 1; last >= 0 && utf8.RuneCountInString(lines[last]+" "+word) <= width {
+			lines[last] += " " + word
+		} else {
+			lines = append(lines, word)
+		}
+	}
+	return lines
 }
 
 // roffOption is an option, or an argument, and what it does.
@@ -112,7 +125,7 @@ func manClientOptions(root *kong.Node) string {
 }
 
 func TestTheDocsHaveTheManPageWithAllCommandsAndOptions(t *testing.T) {
-	root := commandModel().Node
+	root := config.Parser{Clients: &cli.Commands{}}.Model().Node
 	text, err := os.ReadFile(manPage)
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +150,7 @@ func TestTheDocsHaveTheManPageWithAllCommandsAndOptions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, v := range mustParse(t, []string{"demo"}).Values {
+	for _, v := range configtest.MustParse(t, []string{"demo"}).Values {
 		if !strings.Contains(page, `\fB`+roff("--"+v.Name)+`\fR`) && !strings.Contains(page, ".B "+roff("--"+v.Name)+"\n") {
 			t.Errorf("the man page has no --%s", v.Name)
 		}

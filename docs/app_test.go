@@ -1,4 +1,4 @@
-package e2e_test
+package docs_test
 
 import (
 	"bufio"
@@ -21,11 +21,11 @@ type stage struct {
 	listener net.Listener
 	serving  sync.WaitGroup
 
-	watched // guards the following
-	heard   []*heard
-	lenient bool // answer at once
-	over    bool
-	conns   map[net.Conn]struct{}
+	harness.Watched // guards the following
+	heard           []*heard
+	lenient         bool // answer at once
+	over            bool
+	conns           map[net.Conn]struct{}
 }
 
 // heard is a callback.

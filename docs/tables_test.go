@@ -1,4 +1,4 @@
-package main
+package docs_test
 
 import (
 	"fmt"
@@ -6,7 +6,6 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
-	"io/fs"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -26,22 +25,23 @@ import (
 	"github.com/prometheus/common/model"
 
 	"ws-gateway/cmd/ws-gateway/config"
+	"ws-gateway/cmd/ws-gateway/config/configtest"
 	"ws-gateway/cmd/ws-gateway/host"
-	budgets "ws-gateway/cmd/ws-gateway/internal/sizing"
 	"ws-gateway/cmd/ws-gateway/settings"
+	"ws-gateway/e2e/harness"
 )
 
 func TestTheDocsHaveTheTableOfOptions(t *testing.T) {
 	var table strings.Builder
 	group := ""
-	for _, v := range mustParse(t, nil, "WS_GATEWAY_NO_CALLBACK=1").Values {
+	for _, v := range configtest.MustParse(t, nil, "WS_GATEWAY_NO_CALLBACK=1").Values {
 		if v.Group.Title != group {
 			group = v.Group.Title
 			fmt.Fprintf(&table, "\n## %s\n\n| option | default | | bounds | reload |\n|---|---|---|---|---|\n", strings.TrimSuffix(group, ":"))
 		}
 		table.WriteString(strings.TrimSuffix(optionRow(v), "\n") + " " + boundsOf(v) + " | " + reloadOf(v) + " |\n")
 	}
-	checkSection(t, "../../docs/configuration.md", "options", table.String()+"\n")
+	writeSection(t, "configuration.md", "options", table.String()+"\n")
 }
 
 // reloadOf says whether SIGHUP is enough to change an option.
@@ -67,7 +67,7 @@ func boundsOf(v settings.Value) string {
 }
 
 func TestTheDocsHaveTheCommands(t *testing.T) {
-	content, err := os.ReadFile("../../docs/configuration.md")
+	content, err := os.ReadFile("configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,25 +95,20 @@ func TestTheDocsHaveTheTableOfMetrics(t *testing.T) {
 		}
 	}))
 	defer app.Close()
-	p := start(t, "--listen=127.0.0.1:0", "--callback-url="+app.URL, "--callback-batch=2", "--drain-period=0s")
-	address := p.log.Await(t, "ready")["listen"].(string)
+	g := harness.Launch{Args: []string{"--callback-url=" + app.URL, "--callback-batch=2"}}.Start(t)
 	// Some are there only once there is something to count: a connection that has come
 	// and gone, a callback, a request.
-	c, _, err := websocket.Dial(t.Context(), "ws://"+address+"/ws", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Close(websocket.StatusNormalClosure, "")
+	g.Dial(t, "").Close(websocket.StatusNormalClosure, "")
 	<-closed
 	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
 	defer client.CloseIdleConnections()
-	response, err := client.Get("http://" + address + "/tapr/ws/conn/count")
+	response, err := client.Get("http://" + g.Addr + "/tapr/ws/conn/count")
 	if err != nil {
 		t.Fatal(err)
 	}
 	io.Copy(io.Discard, response.Body)
 	response.Body.Close()
-	if response, err = client.Get("http://" + address + "/metrics"); err != nil {
+	if response, err = client.Get("http://" + g.Addr + "/metrics"); err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
@@ -131,35 +126,36 @@ func TestTheDocsHaveTheTableOfMetrics(t *testing.T) {
 		family := families[name]
 		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", name, strings.ToLower(family.GetType().String()), family.GetHelp()+labelsOf(family))
 	}
-	checkSection(t, "../../docs/operations.md", "metrics", table.String()+"\n")
+	writeSection(t, "operations.md", "metrics", table.String()+"\n")
 	for _, name := range metricsOfTheSources(t) {
 		if families[name] == nil {
 			t.Errorf("%s has no samples here, and is missing from the table", name)
 		}
 	}
-	p.signals <- os.Interrupt
-	p.wait(t)
+}
+
+// sources are the gateway's files, without the demo.
+func sources(t *testing.T) (files []string) {
+	t.Helper()
+	for _, file := range texts(t, ".go") {
+		folder, rest, _ := strings.Cut(strings.TrimPrefix(file, "../"), "/")
+		part := slices.Contains([]string{"admin", "forward", "hub", "netpoll"}, folder) || folder == "cmd" && strings.HasPrefix(rest, "ws-gateway/")
+		if part && filepath.Base(filepath.Dir(file)) != "demo" {
+			files = append(files, file)
+		}
+	}
+	return files
 }
 
 // metricsOfTheSources are the names that the packages give their metrics.
 func metricsOfTheSources(t *testing.T) (names []string) {
 	t.Helper()
 	pattern := regexp.MustCompile(`(?:describe|NewDesc)\("(\w+)"|"ws_gateway_(\w+)"`)
-	for _, folder := range []string{"../../admin", "../../forward", "."} {
-		err := filepath.WalkDir(folder, func(file string, _ fs.DirEntry, err error) error {
-			if err != nil || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
-				return err
+	for _, file := range sources(t) {
+		for _, m := range pattern.FindAllStringSubmatch(read(t, file), -1) {
+			if name := m[1] + m[2]; name != "ws_gateway_" { // the prefix by itself
+				names = append(names, "ws_gateway_"+name)
 			}
-			text, err := os.ReadFile(file)
-			for _, m := range pattern.FindAllSubmatch(text, -1) {
-				if name := string(m[1]) + string(m[2]); name != "ws_gateway_" { // the prefix by itself
-					names = append(names, "ws_gateway_"+name)
-				}
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
 		}
 	}
 	if len(names) < 20 {
@@ -199,7 +195,7 @@ func labelsOf(family *dto.MetricFamily) (text string) {
 }
 
 func TestTheDocsHaveTheTableOfAlerts(t *testing.T) {
-	content, err := os.ReadFile("../../deploy/prometheus/alerts.yaml")
+	content, err := os.ReadFile("../deploy/prometheus/alerts.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +217,7 @@ func TestTheDocsHaveTheTableOfAlerts(t *testing.T) {
 			fmt.Fprintf(&table, "| `%s` | %s |\n", rule.Alert, rule.Annotations.Description)
 		}
 	}
-	checkSection(t, "../../docs/operations.md", "alerts", table.String()+"\n")
+	writeSection(t, "operations.md", "alerts", table.String()+"\n")
 }
 
 // A message of the log, at a level that somebody should look at.
@@ -231,28 +227,19 @@ type complaint struct{ file, text string }
 // is put into them.
 func complaints(t *testing.T) (found []complaint) {
 	t.Helper()
-	for _, folder := range []string{".", "../../admin", "../../forward", "../../forward/journal", "../../hub", "../../netpoll"} {
-		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	for _, file := range sources(t) {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") || strings.HasPrefix(filepath.Base(file), "demo") {
-				continue
-			}
-			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ast.Inspect(parsed, func(n ast.Node) bool {
-				if call, ok := n.(*ast.CallExpr); ok && complains(call) {
-					if text := beginning(call.Args[0]); text != "" {
-						found = append(found, complaint{file, text})
-					}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok && complains(call) {
+				if text := beginning(call.Args[0]); text != "" {
+					found = append(found, complaint{file, text})
 				}
-				return true
-			})
-		}
+			}
+			return true
+		})
 	}
 	return found
 }
@@ -296,7 +283,7 @@ func beginning(e ast.Expr) string {
 }
 
 func TestTheDocsHaveWhatWarningsAndErrorsMean(t *testing.T) {
-	content, err := os.ReadFile("../../docs/operations.md")
+	content, err := os.ReadFile("operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +301,7 @@ func TestTheDocsHaveWhatWarningsAndErrorsMean(t *testing.T) {
 // Measured figures are in the README alone, so that they cannot differ; what is
 // reckoned with is in the program, and the documents say the same.
 func TestOneFactHasOneFigure(t *testing.T) {
-	content, err := os.ReadFile("../../docs/operations.md")
+	content, err := os.ReadFile("operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,18 +310,13 @@ func TestOneFactHasOneFigure(t *testing.T) {
 	if !ok {
 		t.Fatal("docs/operations.md has no Sizing")
 	}
-	want := fmt.Sprintf("Reckon %.1f KiB for each connection and %d MiB for the process: 100,000 connections are %d MiB.",
-		float64(budgets.Connection)/1024, budgets.Process>>20, (budgets.Process+100_000*budgets.Connection)>>20)
-	if !strings.Contains(sizing, want) {
-		t.Errorf("Sizing does not say %q", want)
-	}
 	if want := fmt.Sprintf("one for each connection, one for each of `--callback-concurrency`, and %d:", host.FixedDescriptors); !strings.Contains(sizing, want) {
 		t.Errorf("Sizing does not say %q", want)
 	}
 	if measured := regexp.MustCompile(`\d+ B\b|[\d.]+ s (of CPU )?for a (thousand|million)`).FindAllString(sizing, -1); measured != nil {
 		t.Errorf("Sizing has measured figures, which are the README's: %q", measured)
 	}
-	documents, err := filepath.Glob("../../docs/*.md")
+	documents, err := filepath.Glob("*.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package e2e_test
+package docs_test
 
 import (
 	"bufio"
@@ -35,7 +35,7 @@ type play struct {
 	scene    scene
 	dir      string
 	app      *stage
-	g        *gateway
+	g        *harness.Gateway
 
 	actors map[string]*actor
 	opens  map[string]int    // connections that a user has had
@@ -46,19 +46,19 @@ type play struct {
 
 // actor is a client.
 type actor struct {
-	*client
+	*harness.Client
 	asking chan asked // a handshake that the app decides about
 }
 
 type asked struct {
-	c        *client
+	c        *harness.Client
 	response *http.Response
 	body     string
 	err      error
 }
 
 func TestTheExamplesOfTheDocsAreTrue(t *testing.T) {
-	documents, err := filepath.Glob("../docs/*.md")
+	documents, err := filepath.Glob("*.md")
 	if err != nil || len(documents) == 0 {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func (p *play) start() {
 			args[i] = name + "=" + filepath.Join(p.dir, path)
 		}
 	}
-	p.g = launch{args: args}.start(p.t)
+	p.g = harness.Launch{Args: args}.Start(p.t)
 }
 
 // perform carries out what a line says of a client, or of the gateway.
@@ -148,14 +148,14 @@ func (p *play) perform(s step, line string) {
 		a = &actor{}
 		p.actors[who] = a
 	}
-	if a.client != nil {
-		a.client.T = p.t
+	if a.Client != nil {
+		a.Client.T = p.t
 	}
 	code, reason, _ := strings.Cut(what, " ")
 	number, _ := strconv.Atoi(code)
 	switch verb {
 	case "connects":
-		a.client = p.g.Connect(p.t, visitorOf(who, what))
+		a.Client = p.g.Connect(p.t, visitorOf(who, what))
 		p.learn(who)
 	case "asks to connect":
 		p.ask(who, a, what)
@@ -164,7 +164,7 @@ func (p *play) perform(s step, line string) {
 		if got.err != nil {
 			p.t.Fatalf("%s:%d: %s: %v", p.document, s.line, line, got.err)
 		}
-		a.client = got.c
+		a.Client = got.c
 		p.t.Cleanup(func() { _ = got.c.WS.CloseNow() })
 	case "is refused with":
 		got := <-a.asking
@@ -219,8 +219,8 @@ func (p *play) bytes(text string) string {
 }
 
 // visitorOf reads "to PATH with NAME: VALUE".
-func visitorOf(user, how string) visitor {
-	v := visitor{User: user, Header: map[string]string{"User-Agent": "example/1.0"}}
+func visitorOf(user, how string) harness.Visitor {
+	v := harness.Visitor{User: user, Header: map[string]string{"User-Agent": "example/1.0"}}
 	if user == "somebody" {
 		v.User = ""
 	}

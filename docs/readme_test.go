@@ -1,8 +1,7 @@
-package main
+package docs_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -13,40 +12,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/coder/websocket"
 
-	"ws-gateway/cmd/ws-gateway/internal/logtest"
-	"ws-gateway/cmd/ws-gateway/program"
+	"ws-gateway/cmd/ws-gateway/config/configtest"
 	"ws-gateway/cmd/ws-gateway/settings"
+	"ws-gateway/e2e/harness"
 )
 
-const readme = "../../README.md"
-
-// checkSection compares what is between a document's two comments called name
-// with what must be there. With UPDATE_README set it puts it there (make readme).
-func checkSection(t *testing.T, document, name, want string) {
-	t.Helper()
-	text, err := os.ReadFile(document)
-	if err != nil {
-		t.Fatal(err)
-	}
-	open, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
-	before, rest, ok := strings.Cut(string(text), open)
-	got, after, ok2 := strings.Cut(rest, end)
-	switch {
-	case !ok || !ok2:
-		t.Fatalf("%s has no section %s", document, name)
-	case got == want:
-	case os.Getenv("UPDATE_README") != "":
-		if err := os.WriteFile(document, []byte(before+open+want+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	default:
-		t.Errorf("section %s of %s is out of date: run make readme", name, document)
-	}
-}
+const readme = "../README.md"
 
 func section(t *testing.T, name string) string {
 	t.Helper()
@@ -70,7 +46,7 @@ var shortList = []string{
 }
 
 func TestTheREADMEHasTheOptionsThatMatterMost(t *testing.T) {
-	c := mustParse(t, nil, "WS_GATEWAY_NO_CALLBACK=1")
+	c := configtest.MustParse(t, nil, "WS_GATEWAY_NO_CALLBACK=1")
 	table := strings.Builder{}
 	table.WriteString("\n| option | default | |\n|---|---|---|\n")
 	for _, name := range shortList {
@@ -80,7 +56,7 @@ func TestTheREADMEHasTheOptionsThatMatterMost(t *testing.T) {
 		}
 		table.WriteString(optionRow(c.Values[i]))
 	}
-	checkSection(t, readme, "options", table.String()+"\n")
+	writeSection(t, readme, "options", table.String()+"\n")
 }
 
 // optionRow is an option's line in a table.
@@ -104,7 +80,7 @@ func TestTheREADMEShowsTheAppsThatAreTested(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkSection(t, readme, example.file, "```"+example.language+"\n"+string(code)+"```\n")
+		writeSection(t, readme, example.file, "```"+example.language+"\n"+string(code)+"```\n")
 	}
 }
 
@@ -113,25 +89,19 @@ func TestTheExampleAppsAnswerTheirClients(t *testing.T) {
 		t.Run(example.file, func(t *testing.T) {
 			t.Parallel()
 			port := freePort(t)
-			p := start(t, "--listen=127.0.0.1:0", "--callback-url=http://127.0.0.1:"+port+"/ws/message", "--drain-period=0s")
-			address := p.log.Await(t, "ready")["listen"].(string)
-			output := runExample(t, example.file, port, address)
-
-			ctx, cancel := context.WithTimeout(t.Context(), unitPatience)
-			defer cancel()
-			c := dialAs(t, ctx, address, "alice")
+			g := harness.Launch{Args: []string{"--callback-url=http://127.0.0.1:" + port + "/ws/message"}}.Start(t)
+			output := runExample(t, example.file, port, g.Addr)
+			c := g.Dial(t, "alice")
 			const sent = `{"event":"hello","data":{"n":1}}`
-			if err := c.Write(ctx, websocket.MessageText, []byte(sent)); err != nil {
-				t.Fatal(err)
+			c.Send(sent)
+			kind, got, err := c.Read()
+			if err != nil || kind != websocket.MessageText || !sameJSON(got, sent) {
+				t.Errorf("got %v %s, %v; the app said:\n%s", kind, got, err, output())
 			}
-			kind, got, err := c.Read(ctx)
-			if err != nil || kind != websocket.MessageText || !sameJSON(string(got), sent) {
-				t.Errorf("got %v %s, %v; the app said:\n%s", kind, got, err, output)
-			}
-			c.CloseNow()
-			p.signals <- os.Interrupt
-			if code := p.wait(t); code != program.ExitOK || !strings.Contains(p.log.String(), `"events_undelivered":0`) {
-				t.Errorf("exit code %d:\n%s\nThe app said:\n%s", code, p.log, output)
+			c.HangUp()
+			g.Signal(syscall.SIGINT)
+			if code := g.Wait(harness.Patience); code != 0 || len(g.Log.Matching(`"events_undelivered":0`)) != 1 {
+				t.Errorf("exit code %d:\n%s\nThe app said:\n%s", code, g.Log.Tail(1000), output())
 			}
 		})
 	}
@@ -160,15 +130,22 @@ func freePort(t *testing.T) string {
 	return ""
 }
 
-// runExample runs a copy of the app that has other ports.
-func runExample(t *testing.T, file, port, gateway string) *logtest.Log {
+// runExample runs a copy of the app that has other ports. It returns what the app has
+// printed.
+func runExample(t *testing.T, file, port, gateway string) (output func() string) {
 	t.Helper()
 	code, err := os.ReadFile(filepath.Join("testdata/apps", file))
 	if err != nil {
 		t.Fatal(err)
 	}
 	moved := strings.ReplaceAll(strings.ReplaceAll(string(code), "127.0.0.1:40010", gateway), "8888", port)
-	path := writeTemp(t, file, moved)
+	return runProgram(t, file, moved)
+}
+
+// runProgram runs a program in Go, JavaScript or Python until the test ends.
+func runProgram(t *testing.T, file, code string) (output func() string) {
+	t.Helper()
+	path := harness.WriteFile(t, file, code)
 	command := []string{"python3", path}
 	switch filepath.Ext(file) {
 	case ".go":
@@ -180,9 +157,13 @@ func runExample(t *testing.T, file, port, gateway string) *logtest.Log {
 	case ".mjs":
 		command = []string{"node", path}
 	}
-	output := logtest.New()
+	printed, err := os.Create(filepath.Join(t.TempDir(), "output"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer printed.Close()
 	app := exec.Command(command[0], command[1:]...)
-	app.Stdout, app.Stderr = output, output
+	app.Stdout, app.Stderr = printed, printed
 	if err := app.Start(); err != nil {
 		t.Fatalf("%s is needed to run this example: %v", command[0], err)
 	}
@@ -190,16 +171,7 @@ func runExample(t *testing.T, file, port, gateway string) *logtest.Log {
 		app.Process.Kill()
 		app.Wait()
 	})
-	return output
-}
-
-func dialAs(t *testing.T, ctx context.Context, address, user string) *websocket.Conn {
-	t.Helper()
-	c, response, err := websocket.Dial(ctx, "ws://"+address+"/ws", &websocket.DialOptions{HTTPHeader: map[string][]string{"X-Bfl-User": {user}}})
-	if err != nil {
-		t.Fatalf("%v, %v", err, response)
-	}
-	return c
+	return func() string { return read(t, printed.Name()) }
 }
 
 func TestTheCallsOfTheREADMEWorkAsTheyStand(t *testing.T) {
@@ -207,14 +179,11 @@ func TestTheCallsOfTheREADMEWorkAsTheyStand(t *testing.T) {
 	if len(calls) != 3 {
 		t.Fatalf("there are %d calls", len(calls))
 	}
-	p := start(t, "--listen=127.0.0.1:0", "--no-callback")
-	address := p.log.Await(t, "ready")["listen"].(string)
-	ctx, cancel := context.WithTimeout(t.Context(), unitPatience)
-	defer cancel()
-	c := dialAs(t, ctx, address, "alice")
+	g := harness.Launch{Args: []string{"--no-callback"}}.Start(t)
+	c := g.Dial(t, "alice")
 	answers := make([]string, len(calls))
 	for i, call := range calls {
-		curl := exec.CommandContext(ctx, "sh", "-c", strings.Replace(call, "127.0.0.1:40010", address, 1))
+		curl := exec.CommandContext(t.Context(), "sh", "-c", strings.Replace(call, "127.0.0.1:40010", g.Addr, 1))
 		var complaints bytes.Buffer
 		curl.Stderr = &complaints
 		answer, err := curl.Output()
@@ -227,13 +196,8 @@ func TestTheCallsOfTheREADMEWorkAsTheyStand(t *testing.T) {
 	if answers[0] != success || answers[2] != success || !strings.Contains(answers[1], `"data":[{"name":"alice","conns":[{"id":"`) {
 		t.Errorf("got %q", answers)
 	}
-	if _, text, err := c.Read(ctx); err != nil || string(text) != `{"event":"hello","data":{}}` {
-		t.Errorf("the client got %s, %v", text, err)
+	c.Receive(`{"event":"hello","data":{}}`)
+	if closed, err := c.Ended(); err != nil || closed.Code != 4001 || !strings.Contains(closed.Reason, "signed out") {
+		t.Errorf("the client was closed with %+v, %v", closed, err)
 	}
-	_, _, err := c.Read(ctx)
-	if websocket.CloseStatus(err) != 4001 || !strings.Contains(err.Error(), "signed out") {
-		t.Errorf("the client was closed with %v", err)
-	}
-	p.signals <- os.Interrupt
-	p.wait(t)
 }
