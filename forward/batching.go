@@ -73,28 +73,3 @@ func (s *scheduler) rest() {
 		l = l.next
 	}
 }
-
-// formed notes that a job has formed its batch.
-func (p *pool) formed() {
-	p.mu.Lock()
-	p.sched.claimed -= int64(p.sched.limit)
-	woken, early := p.assignLocked(p.now())
-	p.mu.Unlock()
-	p.wake(woken, early)
-}
-
-// look looks for jobs.
-func (p *pool) look() {
-	p.mu.Lock()
-	woken, early := p.assignLocked(p.now())
-	p.mu.Unlock()
-	p.wake(woken, early)
-}
-
-// hasten ends all lingering.
-func (p *pool) hasten() {
-	p.mu.Lock()
-	p.sched.linger, p.sched.due = 0, 0
-	p.mu.Unlock()
-	p.look()
-}

@@ -95,6 +95,14 @@ func (p *eventPool) put(e *event) {
 	p.classes[class-minClass].Put(e)
 }
 
+// depth is the Config.JSONDepth in force.
+func (p *eventPool) depth() int {
+	if n := p.newer.Load(); n > 0 {
+		return int(n)
+	}
+	return p.levels
+}
+
 func (p *eventPool) open(src *Source, req *Request) *event {
 	e := p.get(openSize(src, req))
 	e.buf = appendOpen(e.buf, src, req)

@@ -14,6 +14,19 @@ const (
 	loggedEvery   = 10 * time.Second
 )
 
+// keptFailures is how many of the last failures are remembered.
+const keptFailures = 16
+
+// Failure is an event that failed for good: its name and why, never what is in it.
+type Failure struct {
+	Time      time.Time
+	RequestID string
+	Action    string
+	Attempts  int
+	Status    int // of the app's last answer; 0: there was none
+	Reason    Outcome
+}
+
 // throttle lets a number of lines pass in each ten seconds and counts the rest.
 type throttle struct {
 	since      time.Duration // when the current ten seconds began
@@ -123,4 +136,24 @@ func (t *throttle) take() int {
 	n := t.suppressed
 	t.suppressed = 0
 	return n
+}
+
+// rememberLocked keeps a failure for Health.
+func (f *failures) rememberLocked(e *event, o Outcome, status int) {
+	f.recent[f.count%keptFailures] = Failure{
+		Time: time.Now(), RequestID: string(e.requestID()), Action: e.action.String(),
+		Attempts: e.attempts, Status: status, Reason: o,
+	}
+	f.count++
+}
+
+// latest returns what is remembered, the newest first.
+func (f *failures) latest() []Failure {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	last := make([]Failure, 0, min(f.count, keptFailures))
+	for i := range cap(last) {
+		last = append(last, f.recent[(f.count-1-i)%keptFailures])
+	}
+	return last
 }

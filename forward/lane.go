@@ -75,6 +75,18 @@ func (t *table) stripe(key uint64) *stripe {
 	return &t.stripes[key*golden>>(64-stripeBits)]
 }
 
+// rebound sets other bounds for all lanes. A lane that is full by the old ones but not by
+// the new ones is drained when its next event ends.
+func (t *table) rebound(b bounds) { t.newer.Store(&b) }
+
+// limits are the bounds in force.
+func (t *table) limits() bounds {
+	if b := t.newer.Load(); b != nil {
+		return *b
+	}
+	return t.bounds
+}
+
 // added says what table.add has done with an event.
 type added struct {
 	lane   *lane // set if the event is the lane's first: the lane is now ready
@@ -170,6 +182,26 @@ func (t *table) remove(l *lane) (r removed) {
 		t.pool.Put(l)
 	}
 	return r
+}
+
+// take puts l in flight: its events are no longer available to other batches. It returns
+// how many there are.
+func (t *table) take(l *lane) (waits int) {
+	s := t.stripe(l.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.available = false
+	t.available.Add(-int64(l.events))
+	return l.events
+}
+
+// release undoes take for events that are left or have come since.
+func (t *table) release(l *lane) {
+	s := t.stripe(l.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.available = true
+	t.available.Add(int64(l.events))
 }
 
 // drain marks l as no longer full if it is down to half of its bounds. The caller holds

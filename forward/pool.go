@@ -5,11 +5,6 @@ import (
 	"time"
 )
 
-// idleTimeout is how long a worker keeps a connection that it does not use. Node's and
-// uvicorn's servers close one after 5 s. It is shorter than that, because they may close
-// it while a POST is on its way.
-const idleTimeout = 4 * time.Second
-
 // pool hands the scheduler's jobs to the workers. Its lock is only held to move lanes and
 // workers between lists.
 type pool struct {
@@ -149,18 +144,6 @@ func (p *pool) assignLocked(now time.Duration) (woken *worker, early bool) {
 	return woken, early
 }
 
-// wakeAtLocked is when keep has something to do, unless a worker does it first.
-func (p *pool) wakeAtLocked() time.Duration {
-	at := p.sched.expiresAt()
-	if len(p.warm)+len(p.cold) > 0 { // otherwise the first worker that is idle looks
-		at = min(at, p.sched.wakeAt())
-	}
-	if len(p.warm) > 0 {
-		at = min(at, p.warm[0].idleSince+idleTimeout)
-	}
-	return at
-}
-
 func (p *pool) wake(woken *worker, early bool) {
 	for w := woken; w != nil; {
 		next := w.woken // w's own again once it runs
@@ -185,64 +168,21 @@ func (p *pool) reached() {
 	p.wake(woken, early)
 }
 
-// keep does what is due by time, until stop.
-func (p *pool) keep() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-		case <-p.kick:
-		}
-		now := p.now()
-		p.mu.Lock()
-		if p.stopped {
-			p.mu.Unlock()
-			return
-		}
-		hangUp := p.retireLocked(now)
-		expired := p.expiredLocked(now)
-		woken, _ := p.assignLocked(now)
-		p.armed = p.wakeAtLocked()
-		wait := p.armed - now
-		p.mu.Unlock()
-		p.wake(hangUp, false)
-		p.wake(woken, false)
-		for _, l := range expired {
-			p.expire(l)
-		}
-		timer.Reset(wait)
-	}
-}
-
-func (p *pool) expiredLocked(now time.Duration) (lanes []*lane) {
-	for l := p.sched.expired(now); l != nil; l = p.sched.expired(now) {
-		lanes = append(lanes, l)
-	}
-	return lanes
-}
-
-// retireLocked takes workers off the list that have not used their connection for
-// idleTimeout.
-func (p *pool) retireLocked(now time.Duration) (woken *worker) {
-	n := 0
-	for n < len(p.warm) && p.warm[n].idleSince+idleTimeout <= now {
-		w := p.warm[n]
-		w.job, w.woken = job{kind: jobHangUp}, woken
-		woken = w
-		n++
-	}
-	p.warm = append(p.warm[:0], p.warm[n:]...)
-	return woken
-}
-
-// hurry moves forward to latest what waits for a later instant.
-func (p *pool) hurry(latest time.Duration) {
+// renew gives the scheduler its part of new terms. With hangUp it closes the connections
+// of idle workers.
+func (p *pool) renew(retryFor, linger time.Duration, hangUp bool) {
 	p.mu.Lock()
-	p.sched.hurry(latest)
-	woken, early := p.assignLocked(p.now())
+	p.sched.window, p.sched.linger = retryFor, linger
+	var woken *worker
+	if hangUp {
+		for _, w := range p.warm {
+			w.job, w.woken = job{kind: jobHangUp}, woken
+			woken = w
+		}
+		p.warm = p.warm[:0]
+	}
 	p.mu.Unlock()
-	p.wake(woken, early)
+	p.wake(woken, false)
 }
 
 // stop ends keep and the idle workers, and the others when they come for their next job.
@@ -285,4 +225,32 @@ func (p *pool) gauges() gauges {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return gauges{inFlight: p.sched.inFlight, waiting: p.sched.waiting.Len(), down: p.sched.down()}
+}
+
+// lastShift sets down, and returns when the app went down or came back; 0: never.
+func (p *pool) lastShift(down *bool) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b := &p.sched.breaker
+	if *down = b.open; b.open {
+		return b.since
+	}
+	return b.closed
+}
+
+// formed notes that a job has formed its batch.
+func (p *pool) formed() {
+	p.mu.Lock()
+	p.sched.claimed -= int64(p.sched.limit)
+	woken, early := p.assignLocked(p.now())
+	p.mu.Unlock()
+	p.wake(woken, early)
+}
+
+// look looks for jobs.
+func (p *pool) look() {
+	p.mu.Lock()
+	woken, early := p.assignLocked(p.now())
+	p.mu.Unlock()
+	p.wake(woken, early)
 }

@@ -63,6 +63,12 @@ func (p *pressure) add(n int64) {
 	}
 }
 
+// move sets another limit.
+func (p *pressure) move(limit int64) {
+	p.limit.Store(limit)
+	p.wake()
+}
+
 // tell makes the calls that are due, only those for rises or all of them, and reports
 // whether none is left. It looks again after each call, because add may have seen the old
 // level. The caller holds mu.

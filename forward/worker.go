@@ -54,6 +54,20 @@ func (w *worker) run() {
 	}
 }
 
+// renew takes over new terms, if there are any.
+func (w *worker) renew() {
+	t := w.f.terms.Load()
+	if t == w.terms {
+		return
+	}
+	if w.terms != nil && w.terms.route != t.route {
+		w.client.HangUp()
+	}
+	w.terms = t
+	w.client.Target, w.client.Dial, w.client.TLS = &t.target, t.dial, t.secure
+	w.client.Signer = callback.NewSigner(t.secrets)
+}
+
 // do does a job that is no pipeline.
 func (w *worker) do(r *report) {
 	switch l := r.job.lane; r.job.kind {
@@ -75,6 +89,38 @@ func (w *worker) do(r *report) {
 	case jobHangUp:
 		w.client.HangUp()
 	}
+}
+
+// pack prepares what a job POSTs. With batches it forms the job's batch, or decides how to
+// go on with the one that it has, and writes the body.
+func (w *worker) pack(j job) {
+	f, l := w.f, j.lane
+	if f.cfg.Batch == 1 || l.auth != nil {
+		return
+	}
+	if l.batch == nil {
+		limit := f.cfg.Batch
+		if j.kind == jobProbe {
+			limit = 1 // the event's own window may end with the probe
+		}
+		l.batch = f.lanes.form(l, limit)
+		f.pool.formed()
+	} else if other := f.look(l); other != nil {
+		f.put(other, f.now())
+	}
+	if cap(w.body) > maxKeptBody { // not kept while idle
+		w.body = nil
+	}
+	w.body = l.batch.appendBody(w.body[:0])
+}
+
+// events are those that a job for l attempts: its first, or those of its batch.
+func (w *worker) events(l *lane) []*event {
+	if l.batch != nil {
+		return l.batch.tried
+	}
+	w.single[0] = l.head
+	return w.single[:]
 }
 
 // deliver attempts a lane's first event or its batch, and deals with the outcome.

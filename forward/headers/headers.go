@@ -1,5 +1,5 @@
 // Package headers deals with header fields of a client's handshake that go with each
-// POST to the app, and with their names. It imports none of the project's packages.
+// POST to the app, and with their names. Of the project it imports httptoken alone.
 package headers
 
 import (
