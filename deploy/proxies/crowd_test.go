@@ -20,18 +20,18 @@ func TestFiveThousandAtOnce(t *testing.T) {
 		until(t, "whoever asked first to leave", func() bool { opened, closed := a.counts(); return opened > 0 && opened == closed })
 		before, _ := a.counts()
 
-		flock, err := load.NewFlock(load.FlockConfig{
+		herd, err := load.NewHerd(load.HerdConfig{
 			Target: netip.MustParseAddrPort(s.proxy.addr), Conns: crowd, Window: 256, Backoff: 100 * time.Millisecond, Patience: patience,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer flock.Close()
+		defer herd.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 		defer cancel()
-		came, err := flock.Gather(ctx, 0)
+		came, err := herd.Gather(ctx, 0)
 		if err != nil {
-			t.Fatalf("%d of %d came in: %v; %+v", flock.Open(), crowd, err, came.Answers)
+			t.Fatalf("%d of %d came in: %v; %+v", herd.Open(), crowd, err, came.Answers)
 		}
 		if came.Refused() > 0 || came.Ended > 0 {
 			t.Errorf("refused %v, ended %d, failed %d: %s", came.Answers, came.Ended, came.Failed, came.Failure)
@@ -43,19 +43,19 @@ func TestFiveThousandAtOnce(t *testing.T) {
 		reading, stop := context.WithCancel(ctx)
 		read := make(chan error, 1)
 		go func() {
-			_, err := flock.Churn(reading, 0)
+			_, err := herd.Churn(reading, 0)
 			read <- err
 		}()
-		until(t, "everybody to have the message", func() bool { return flock.Messages() >= crowd })
+		until(t, "everybody to have the message", func() bool { return herd.Messages() >= crowd })
 		stop()
 		if err := <-read; err != nil {
 			t.Fatal(err)
 		}
-		if flock.Messages() != crowd || flock.Open() != crowd {
-			t.Errorf("%d messages for %d connections", flock.Messages(), flock.Open())
+		if herd.Messages() != crowd || herd.Open() != crowd {
+			t.Errorf("%d messages for %d connections", herd.Messages(), herd.Open())
 		}
 
-		if stuck, err := flock.Leave(ctx); err != nil || stuck > 0 {
+		if stuck, err := herd.Leave(ctx); err != nil || stuck > 0 {
 			t.Errorf("%d connections did not end, error %v", stuck, err)
 		}
 		until(t, "every close event", func() bool { _, closed := a.counts(); return closed == before+crowd })
