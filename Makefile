@@ -227,7 +227,7 @@ browser-tools: tools $(BROWSER)/node_modules/.installed $(CLIENT)/node_modules/.
 	@$(call need,$(CHROMIUM),chromium)
 
 %/node_modules/.installed: %/package-lock.json | npm
-	cd $* && npm ci --no-audit --no-fund
+	cd $* && npm ci --prefer-offline --no-audit --no-fund
 	touch $@
 
 # The package's service, if it has one, is not started: policy-rc.d forbids that.

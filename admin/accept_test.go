@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// faulty is a listener whose Accept fails as told before it goes on as a crowd's.
+// faulty is a crowd whose Accept first fails with the given errors.
 type faulty struct {
 	*crowd
 	faults chan error

@@ -12,9 +12,8 @@ import (
 	"ws-gateway/forward"
 )
 
-// series are the names under which the metrics can be asked for, those of package
-// forward and of the Go runtime and the process included, and the values that
-// labels are known to have.
+// series returns the names of all metrics that a query can name, including those of package
+// forward, the Go runtime and the process, and the known values of some labels.
 func series(t *testing.T) (names map[string]bool, labels map[string]map[string]bool) {
 	t.Helper()
 	f, err := forward.New(forward.Config{URL: "http://127.0.0.1:1/", Batch: 2})
@@ -36,8 +35,8 @@ func series(t *testing.T) (names map[string]bool, labels map[string]map[string]b
 	for _, c := range f.Collectors() {
 		add(c)
 	}
-	// Those of the program's own part are not known here, but to the table of the
-	// documents, which a test of the program holds against what it answers.
+	// The program's own metrics are not known here, but in the documents' table, which a
+	// test of the program compares with its answer.
 	table, err := os.ReadFile("../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)

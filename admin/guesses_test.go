@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Over the network: who tries tokens waits, is turned away when it tries in
-// parallel, and the app on this host notices nothing.
+// A peer that tries tokens waits, is turned away if it tries several at a time, and the app on
+// this host notices nothing.
 func TestGuessersWaitAndTheAppDoesNot(t *testing.T) {
 	const ofOnePeer = 4 // answers that are held back at a time
 	release := make(chan struct{})

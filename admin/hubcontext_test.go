@@ -12,7 +12,7 @@ import (
 
 func TestACommandWaitsForAnEventLoopNoLongerThanItMay(t *testing.T) {
 	r := newRig(t, func(cfg *Config) { cfg.hubTimeout = 50 * time.Millisecond })
-	// Both loops do nothing and have as much before them as there may be.
+	// Both loops are blocked, and their mailboxes are full.
 	over := make(chan struct{})
 	atOnce, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -36,8 +36,8 @@ func TestMoreNamesThanABodyMayHaveAreRefused(t *testing.T) {
 	}
 }
 
-// Who does not read a list holds memory for it. Others' lists then have to wait, and
-// nobody's commands.
+// A list that is not read holds its memory. Others' lists are refused then, and nobody's
+// commands.
 func TestListsThatNobodyReadsAreBounded(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Memory = 3 * listShare * listMemory })
 	const held = 3

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// serveMetrics is serve for those who only look.
+// serveMetrics is serve for --metrics-listen.
 func (r *rig) serveMetrics(ln *crowd) {
 	served := make(chan error, 1)
 	go func() { served <- r.admin.ServeMetrics(ln) }()
@@ -21,8 +21,8 @@ func (r *rig) serveMetrics(ln *crowd) {
 	})
 }
 
-// Whatever somebody does with the places of those who only look, probes and
-// Prometheus elsewhere are answered: an orchestrator kills whom it cannot probe.
+// Whatever one network does with the connections of --metrics-listen, probes and Prometheus
+// elsewhere are answered: an orchestrator kills what it cannot probe.
 func TestNobodyKeepsProbesOut(t *testing.T) {
 	const scrape, probe = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 	tests := []struct {
@@ -73,7 +73,7 @@ func TestNobodyKeepsProbesOut(t *testing.T) {
 	}
 }
 
-// An IPv6 network is one stranger, or it would have as many places as it likes.
+// An IPv6 network counts as one peer: it has as many addresses as it likes.
 func TestOneNetworkCannotTakeAllPlacesOfStrangers(t *testing.T) {
 	r, ln := newRig(t), newCrowd()
 	r.serve(ln)

@@ -21,7 +21,7 @@ func at(text string) Peer {
 	return PeerOf(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(text)))
 }
 
-// quiet is guesses whose clock is the bubble's.
+// quiet returns guesses that hold answers back by the synctest bubble's clock.
 func quiet(log *bytes.Buffer) *guesses {
 	return newGuesses(zerolog.New(log), time.Sleep)
 }

@@ -63,9 +63,8 @@ func TestWhatAppsAndTheirInstrumentationSendIsNot(t *testing.T) {
 	}
 }
 
-// What nginx sends on, with the two recipes for WebSockets of its manual and
-// without one; the client's own headers, as Upgrade where the recipe passes it on,
-// are the stranger's to choose.
+// What nginx passes on, with the two recipes for WebSockets in its manual and without one.
+// The stranger chooses the client's own headers, such as Upgrade if the recipe passes it on.
 func TestAProxyThatIsSetUpForWebSocketsIsToldByWhatItAdds(t *testing.T) {
 	const get, host = "GET /tapr/ws/conn/list HTTP/1.1", "Host: 127.0.0.1:40010"
 	for name, lines := range map[string][]string{

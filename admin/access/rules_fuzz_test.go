@@ -11,7 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// FuzzRules: whoever is let through without a token shows, to another parser too,
+// FuzzRules checks with another parser that a request which is let in without a token has
 // nothing that the rules refuse.
 func FuzzRules(f *testing.F) {
 	for _, seed := range []string{

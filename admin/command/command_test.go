@@ -252,9 +252,7 @@ func TestParseCloseSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// FuzzCommands holds the parsers against encoding/json: what they take is an
-// object that it takes, with the payload's bytes found in the body as they were.
-// A body of three bytes a name becomes more than the body, unless somebody counts.
+// A name may take three bytes of a body, and takes more memory than that.
 func TestWhatIsMadeOfABodyCounts(t *testing.T) {
 	const limit = 240_000
 	body := func(name string, n int) []byte {
@@ -289,6 +287,8 @@ func TestWhatIsMadeOfABodyCounts(t *testing.T) {
 	}
 }
 
+// FuzzCommands holds the parsers against encoding/json: what they take is an object that
+// it takes, with the payload's bytes as they were in the body.
 func FuzzCommands(f *testing.F) {
 	for _, seed := range []string{
 		`{"payload":{},"conn_id":"1","users":["a","b"]}`,

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// However fast they come: no more are served at a time than there are places, and the
-// one that is on its way out.
-func TestWhoTakesAPlaceWaitsUntilItsLastOwnerIsNoLongerServed(t *testing.T) {
+// However fast connections come, no more are served at a time than the limit, and one that
+// is being evicted.
+func TestAConnectionThatEvictsAnotherWaitsUntilThatOneIsNoLongerServed(t *testing.T) {
 	const places, comers = 4, 500
 	l := New(Config{Any: places})
 	var serving, most atomic.Int64

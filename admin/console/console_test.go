@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What is inline the policy would block; what is elsewhere it would, too.
+// The policy would block both.
 func TestTheConsolesFilesHaveNothingInlineAndNothingFromElsewhere(t *testing.T) {
 	inline := regexp.MustCompile(`(?i)<style|\sstyle=|\son\w+=|javascript:|<script(?:\s[^>]*)?>[^<]|innerHTML|\beval\(|new Function`)
 	elsewhere := regexp.MustCompile(`(?i)(?:https?:)?//[a-z0-9]`)
