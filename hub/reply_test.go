@@ -91,6 +91,7 @@ func TestASendWaitsForTheRepliesOfThoseItNames(t *testing.T) {
 		{"many", Targets{Conns: many}, []settled{nil}},
 		{"users", Targets{Users: []string{"a"}}, []settled{nil}},
 		{"all", Targets{All: true, Conn: public(1)}, []settled{nil}},
+		{"groups", Targets{Groups: []string{"a"}, Conn: public(1)}, []settled{nil}},
 		{"nobody of ours", Targets{Conns: []string{"garbage"}}, nil},
 	} {
 		got = nil
