@@ -12,10 +12,12 @@
 //	API ──Tap──────────▶ what the loops show it, as far as it has room
 //
 // A session, its place in the loop's slab, its memberships of groups and the loop's
-// wheels belong to the loop's goroutine. What all loops share is the directory (user name → sessions)
-// and the counts of connections by address: both are striped, and a lock is held
-// for a bounded piece of map work only.
+// wheels belong to the loop's goroutine. What all loops share is the directory (user
+// name → sessions), which loops have members of a group, and the counts of
+// connections by address: all are striped, and a lock is held for a bounded piece of
+// map work only.
 //
-// hub/directory, hub/groups and hub/wheel are the parts that know no connection. Of our other
-// packages hub imports netpoll, netpoll/wire, forward, httptoken and jsoncheck.
+// hub/directory, hub/groups and hub/wheel are the parts that know no connection. Of
+// our other packages hub imports netpoll, netpoll/wire, forward, httptoken and
+// jsoncheck.
 package hub

@@ -223,6 +223,24 @@ func TestAJoinPastTheMemoryForGroupsIsRefused(t *testing.T) {
 	}
 }
 
+// What a join has put aside must not be missing for the next one.
+func TestJoinsGiveBackTheMemoryThatTheyReserve(t *testing.T) {
+	g := start(t, Config{GroupMemory: 256 << 10}, netpoll.Config{Loops: 1})
+	a, b := g.dial("alice"), g.dial("bob")
+	id, _ := g.parse(a.id)
+	name := func(first string) string { return first + strings.Repeat("x", 250) }
+	for range 1_000 { // each of the joins reserves 300 bytes
+		g.join(Targets{Conn: a.id}, name("a"))
+		g.join(Targets{Users: []string{"alice", "bob"}}, name("b"))
+		g.Regroup(uint64(id), []string{name("c")}, nil)
+		g.leave(Targets{Conns: []string{a.id, b.id}}, name("a"), name("b"), name("c"))
+	}
+	s := g.Stats()
+	if s.GroupsOverMemory != 0 || s.Memberships != 0 {
+		t.Errorf("%d joins found no memory, %d memberships are left", s.GroupsOverMemory, s.Memberships)
+	}
+}
+
 func TestGroupsAreListedInPagesAndByConnection(t *testing.T) {
 	g := start(t, Config{MaxGroupsPerConnection: 1000}, netpoll.Config{})
 	a, b := g.dial("alice"), g.dial("bob")

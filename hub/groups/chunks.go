@@ -3,7 +3,7 @@ package groups
 import "unsafe"
 
 // chunkLength is how many elements a chunk has.
-const chunkLength = 1 << 10
+const chunkLength = 1 << 8
 
 // chunks is an array that grows in chunks, which never move.
 type chunks[T any] struct {
