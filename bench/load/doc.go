@@ -5,7 +5,12 @@
 //	            ├─ dial, handshake   until its share of the connections is open
 //	            ├─ Exchange          sends messages, checks every reply byte for byte,
 //	            │                    or, with a Tally, what the app says that it received
-//	            └─ Push              calls the management API, checks every delivery
+//	            └─ Push              calls the management API, or has one connection
+//	                                 broadcast, and checks every delivery
+//	Herd   ──▶ connections that leave and come back
+//
+// Workers and herds open their connections with a dialer and read from them
+// through it.
 //
 // It shares no code with the gateway, so that a mistake in one shows against the
 // other; it masks, encodes and compares on its own. Frames and calls are built

@@ -95,82 +95,82 @@ func newGathering() Gathering {
 }
 
 // SetWindow replaces the configured one from the next attempt on.
-func (f *Herd) SetWindow(window int) {
+func (h *Herd) SetWindow(window int) {
 	if window <= 0 {
-		window = len(f.members)
+		window = len(h.members)
 	}
-	f.cfg.Window = window
+	h.cfg.Window = window
 }
 
 // Open is how many connections are open.
-func (f *Herd) Open() int { return int(f.open.Load()) }
+func (h *Herd) Open() int { return int(h.open.Load()) }
 
 // Messages is how many data frames have come whole.
-func (f *Herd) Messages() uint64 { return f.messages.Load() }
+func (h *Herd) Messages() uint64 { return h.messages.Load() }
 
 // Close drops what is there with a reset. It may be called twice.
-func (f *Herd) Close() {
-	if f.poller == nil {
+func (h *Herd) Close() {
+	if h.poller == nil {
 		return
 	}
-	f.Reset()
-	f.poller.Close()
-	f.poller = nil
+	h.Reset()
+	h.poller.Close()
+	h.poller = nil
 }
 
 // Reset drops all connections at once, as a network that goes away does.
-func (f *Herd) Reset() {
-	for i := range f.members {
-		f.away(int32(i))
+func (h *Herd) Reset() {
+	for i := range h.members {
+		h.away(int32(i))
 	}
-	f.handshaking, f.timers = 0, nil
+	h.handshaking, h.timers = 0, nil
 }
 
 // Leave sends close frames on all open connections at once and returns when the
 // server has ended them all; stuck are those that it had not after Patience.
-func (f *Herd) Leave(ctx context.Context) (stuck int, err error) {
-	f.leavingAll = true
-	defer func() { f.leavingAll = false }()
-	for i := range f.members {
-		if f.members[i].state == open {
-			f.leave(int32(i))
+func (h *Herd) Leave(ctx context.Context) (stuck int, err error) {
+	h.leavingAll = true
+	defer func() { h.leavingAll = false }()
+	for i := range h.members {
+		if h.members[i].state == open {
+			h.leave(int32(i))
 		}
 	}
-	failed := f.gathering.Failed
-	err = f.run(ctx, func(int64) (time.Duration, bool) { return longest, f.count(leaving) == 0 })
-	stuck = f.gathering.Failed - failed
-	f.Reset() // whoever meant to come back as well
+	failed := h.gathering.Failed
+	err = h.run(ctx, func(int64) (time.Duration, bool) { return longest, h.count(leaving) == 0 })
+	stuck = h.gathering.Failed - failed
+	h.Reset() // whoever meant to come back as well
 	return stuck, err
 }
 
 // Gather has all that are not open come in, at random times within spread, with
 // 0 all at once, and returns when the last one is open, or with ctx's error.
-func (f *Herd) Gather(ctx context.Context, spread time.Duration) (Gathering, error) {
-	f.gathering = newGathering()
-	now := f.now()
-	for i := range f.members {
-		if f.members[i].state == undialled {
-			f.members[i].attempts = 0
-			f.members[i].wanted = now + int64(rand.Float64()*float64(spread))
-			f.wake(int32(i), f.members[i].wanted)
+func (h *Herd) Gather(ctx context.Context, spread time.Duration) (Gathering, error) {
+	h.gathering = newGathering()
+	now := h.now()
+	for i := range h.members {
+		if h.members[i].state == undialled {
+			h.members[i].attempts = 0
+			h.members[i].wanted = now + int64(rand.Float64()*float64(spread))
+			h.wake(int32(i), h.members[i].wanted)
 		}
 	}
-	err := f.run(ctx, func(int64) (time.Duration, bool) { return longest, f.Open() == len(f.members) })
-	return f.gathering, err
+	err := h.run(ctx, func(int64) (time.Duration, bool) { return longest, h.Open() == len(h.members) })
+	return h.gathering, err
 }
 
 // Churn has connections leave and come back, so many a second in turn, one with
 // a close frame and the next with a reset, until ctx is done.
-func (f *Herd) Churn(ctx context.Context, rate float64) (Gathering, error) {
-	f.gathering = newGathering()
-	began, turns := f.now(), 0
+func (h *Herd) Churn(ctx context.Context, rate float64) (Gathering, error) {
+	h.gathering = newGathering()
+	began, turns := h.now(), 0
 	interval := float64(time.Second) / max(rate, 1e-6)
-	err := f.run(ctx, func(now int64) (time.Duration, bool) {
+	err := h.run(ctx, func(now int64) (time.Duration, bool) {
 		for rate > 0 {
 			if ahead := began + int64(float64(turns)*interval) - now; ahead > 0 {
 				return time.Duration(ahead), false
 			}
-			f.turn(int32(turns%len(f.members)), turns%2 == 0)
+			h.turn(int32(turns%len(h.members)), turns%2 == 0)
 			turns++
 		}
 		return longest, false
@@ -178,68 +178,68 @@ func (f *Herd) Churn(ctx context.Context, rate float64) (Gathering, error) {
 	if ctx.Err() != nil {
 		err = nil
 	}
-	return f.gathering, err
+	return h.gathering, err
 }
 
 // turn has a member that is open leave, and come back at once.
-func (f *Herd) turn(i int32, politely bool) {
-	m := &f.members[i]
+func (h *Herd) turn(i int32, politely bool) {
+	m := &h.members[i]
 	if m.state != open {
 		return
 	}
 	if politely {
-		f.leave(i)
+		h.leave(i)
 		return
 	}
-	f.away(i)
-	f.again(i, f.now())
+	h.away(i)
+	h.again(i, h.now())
 }
 
 // run serves the herd until tick says that it is done. tick is told the time and
 // says when it wants to be called again, at the latest.
-func (f *Herd) run(ctx context.Context, tick func(now int64) (time.Duration, bool)) error {
+func (h *Herd) run(ctx context.Context, tick func(now int64) (time.Duration, bool)) error {
 	for {
-		timeout, done := tick(f.now())
+		timeout, done := tick(h.now())
 		if done {
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		events, err := f.poller.Wait(min(timeout, f.fire()))
+		events, err := h.poller.Wait(min(timeout, h.fire()))
 		if err != nil {
 			return fmt.Errorf("load: waiting for events: %w", err)
 		}
 		for i := range events {
-			f.serve(events[i].Fd)
+			h.serve(events[i].Fd)
 		}
 	}
 }
 
 // fire does what is due by its timer, and returns the time to the next one.
-func (f *Herd) fire() time.Duration {
-	for dialled := 0; len(f.timers) > 0; {
-		next, now := f.timers[0], f.now()
-		m := &f.members[next.member]
+func (h *Herd) fire() time.Duration {
+	for dialled := 0; len(h.timers) > 0; {
+		next, now := h.timers[0], h.now()
+		m := &h.members[next.member]
 		if next.number != m.timer {
-			heap.Pop(&f.timers)
+			heap.Pop(&h.timers)
 			continue
 		}
 		if next.at > now {
 			return min(longest, time.Duration(next.at-now))
 		}
-		if m.state == undialled && f.handshaking >= f.cfg.Window {
+		if m.state == undialled && h.handshaking >= h.cfg.Window {
 			return longest // an event makes room
 		}
 		if dialled == burst {
 			return 0 // answers have their turn
 		}
-		heap.Pop(&f.timers)
+		heap.Pop(&h.timers)
 		switch {
 		case m.state != undialled:
-			f.fail(next.member, fmt.Errorf("%s had no answer in %v", what(m.state), f.cfg.Patience))
-		case !f.leavingAll:
-			f.attempt(next.member, m)
+			h.fail(next.member, fmt.Errorf("%s had no answer in %v", what(m.state), h.cfg.Patience))
+		case !h.leavingAll:
+			h.attempt(next.member, m)
 			dialled++
 		}
 	}
@@ -254,71 +254,71 @@ func what(s state) string {
 }
 
 // serve takes a connection on whose socket something has happened.
-func (f *Herd) serve(i int32) {
-	switch m := &f.members[i]; m.state {
+func (h *Herd) serve(i int32) {
+	switch m := &h.members[i]; m.state {
 	case connecting, shaking:
-		f.opening(i, m)
+		h.opening(i, m)
 	case open, leaving:
-		f.receive(i, m)
+		h.receive(i, m)
 	}
 }
 
 // wake sets the member's timer, which replaces the one before.
-func (f *Herd) wake(i int32, at int64) {
-	m := &f.members[i]
+func (h *Herd) wake(i int32, at int64) {
+	m := &h.members[i]
 	m.timer++
-	heap.Push(&f.timers, timer{at, i, m.timer})
+	heap.Push(&h.timers, timer{at, i, m.timer})
 }
 
 // again has a member that is away come back at once.
-func (f *Herd) again(i int32, now int64) {
-	f.members[i].wanted, f.members[i].attempts = now, 0
-	f.wake(i, now)
+func (h *Herd) again(i int32, now int64) {
+	h.members[i].wanted, h.members[i].attempts = now, 0
+	h.wake(i, now)
 }
 
 // away ends a connection from this side.
-func (f *Herd) away(i int32) {
-	m := &f.members[i]
+func (h *Herd) away(i int32) {
+	m := &h.members[i]
 	switch m.state {
 	case undialled:
 		return
 	case connecting, shaking:
-		f.handshaking--
+		h.handshaking--
 	case open:
-		f.open.Add(-1)
+		h.open.Add(-1)
 	}
-	f.hangUp(&m.link, i, undialled)
+	h.hangUp(&m.link, i, undialled)
 	m.skip = 0
 	m.timer++
 }
 
 // fail ends an attempt, of which there is to be another.
-func (f *Herd) fail(i int32, err error) {
-	f.gathering.Failed++
-	if f.gathering.Failure == "" {
-		f.gathering.Failure = err.Error()
+func (h *Herd) fail(i int32, err error) {
+	h.gathering.Failed++
+	if h.gathering.Failure == "" {
+		h.gathering.Failure = err.Error()
 	}
-	f.later(i)
+	h.later(i)
 }
 
 // later ends an attempt and sets the time of the next.
-func (f *Herd) later(i int32) {
-	f.away(i)
-	m := &f.members[i]
-	f.wake(i, f.now()+int64(f.cfg.Backoff)<<min(m.attempts, 4))
+func (h *Herd) later(i int32) {
+	h.away(i)
+	m := &h.members[i]
+	h.wake(i, h.now()+int64(h.cfg.Backoff)<<min(m.attempts, 4))
 	m.attempts = min(m.attempts+1, 4)
 }
 
-func (f *Herd) count(s state) (n int) {
-	for i := range f.members {
-		if f.members[i].state == s {
+func (h *Herd) count(s state) (n int) {
+	for i := range h.members {
+		if h.members[i].state == s {
 			n++
 		}
 	}
 	return n
 }
 
-func (f *Herd) now() int64 { return int64(time.Since(f.epoch)) }
+func (h *Herd) now() int64 { return int64(time.Since(h.epoch)) }
 
 // timer is the time at which a member is to be looked at.
 type timer struct {

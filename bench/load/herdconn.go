@@ -11,102 +11,102 @@ import (
 var closeFrame = []byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8}
 
 // number is the connection's, among all herds.
-func (f *Herd) number(i int32) int { return f.cfg.First + int(i) }
+func (h *Herd) number(i int32) int { return h.cfg.First + int(i) }
 
 // attempt begins a handshake.
-func (f *Herd) attempt(i int32, m *member) {
-	f.gathering.Attempts++
-	err := f.dial(&m.link, i, f.number(i))
+func (h *Herd) attempt(i int32, m *member) {
+	h.gathering.Attempts++
+	err := h.dial(&m.link, i, h.number(i))
 	if m.state != undialled {
-		f.handshaking++
-		f.wake(i, f.now()+int64(f.cfg.Patience))
+		h.handshaking++
+		h.wake(i, h.now()+int64(h.cfg.Patience))
 	}
 	if err != nil {
-		f.fail(i, err)
+		h.fail(i, err)
 	}
 }
 
 // opening takes a connection one step further in its opening handshake.
-func (f *Herd) opening(i int32, m *member) {
-	rest, err := f.shake(&m.link, i, f.number(i))
+func (h *Herd) opening(i int32, m *member) {
+	rest, err := h.shake(&m.link, i, h.number(i))
 	refused := refusal{}
 	switch {
 	case errors.As(err, &refused):
-		f.gathering.Answers[refused.status]++
-		f.later(i)
+		h.gathering.Answers[refused.status]++
+		h.later(i)
 	case err != nil:
-		f.fail(i, err)
+		h.fail(i, err)
 	case m.state == open:
-		f.handshaking--
+		h.handshaking--
 		m.attempts = 0
 		m.timer++ // it was answered in time
-		f.open.Add(1)
-		f.gathering.Opened++
-		_ = f.gathering.Times.RecordValue(min(f.now()-m.wanted, longestLatency)) // in range by then
-		f.tell(i, m, rest)
+		h.open.Add(1)
+		h.gathering.Opened++
+		_ = h.gathering.Times.RecordValue(min(h.now()-m.wanted, longestLatency)) // in range by then
+		h.tell(i, m, rest)
 	}
 }
 
 // leave sends a close frame. A kernel that takes no eight bytes holds so much
 // else for this connection that it may as well be cut off.
-func (f *Herd) leave(i int32) {
-	m := &f.members[i]
+func (h *Herd) leave(i int32) {
+	m := &h.members[i]
 	if _, err := sock.Write(int(m.fd), closeFrame); err != nil {
-		f.ended(i)
+		h.ended(i)
 		return
 	}
-	f.open.Add(-1)
+	h.open.Add(-1)
 	m.state = leaving
-	f.wake(i, f.now()+int64(f.cfg.Patience))
+	h.wake(i, h.now()+int64(h.cfg.Patience))
 }
 
 // receive reads from a connection that is open, or was until now.
-func (f *Herd) receive(i int32, m *member) {
-	data, err := f.read(&m.link, i)
+func (h *Herd) receive(i int32, m *member) {
+	data, err := h.read(&m.link, i)
 	switch {
 	case err == nil:
-		f.tell(i, m, data)
+		h.tell(i, m, data)
 	case m.state == leaving:
-		f.away(i)
-		f.again(i, f.now())
+		h.away(i)
+		h.again(i, h.now())
 	default:
-		f.ended(i)
+		h.ended(i)
 	}
 }
 
 // ended takes note of an open connection that the server ended.
-func (f *Herd) ended(i int32) {
-	f.gathering.Ended++
-	f.members[i].wanted = f.now()
-	f.later(i)
+func (h *Herd) ended(i int32) {
+	h.gathering.Ended++
+	h.members[i].wanted = h.now()
+	h.later(i)
 }
 
 // tell counts the data frames in what has come (RFC 6455, section 5.2).
-func (f *Herd) tell(i int32, m *member, data []byte) {
+func (h *Herd) tell(i int32, m *member, data []byte) {
 	for len(data) > 0 {
 		if m.skip > 0 {
 			n := min(m.skip, int64(len(data)))
 			m.skip -= n
 			data = data[n:]
 			if m.skip == 0 {
-				f.messages.Add(1)
+				h.messages.Add(1)
 			}
 			continue
 		}
 		head, length := frameHead(data)
 		if head == 0 {
-			f.keep(i, data)
+			h.keep(i, data)
 			return
 		}
 		whole := int64(head) + length
 		switch control := data[0]&0x08 != 0; {
 		case control && int64(len(data)) < whole:
-			f.keep(i, data)
+			h.keep(i, data)
 			return
 		case control:
 			data = data[whole:]
 		case length == 0:
-			f.messages.Add(1)
+			h.messages.Add(1)
 			data = data[head:]
 		default:
 			m.skip, data = length, data[head:]

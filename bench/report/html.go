@@ -101,7 +101,8 @@ func WriteHTML(w io.Writer, all []Recording, comparison string) error {
 		}
 	}
 	ratios := ratiosOf(all)
-	for i, name := range scenarioNames(results, ratios) {
+	names := append(distinct(results, scenarioOf), distinct(ratios, func(r versionRatio) string { return r.Scenario })...)
+	for i, name := range distinct(names, func(name string) string { return name }) {
 		p.Scenarios = append(p.Scenarios, scenarioPage(fmt.Sprintf("s%d", i+1), name, results, ratios, p.Versions))
 	}
 	var b strings.Builder

@@ -71,13 +71,7 @@ func Results(all []Recording) []Result {
 
 // inOrder puts what belongs together beside each other.
 func inOrder(results []Result) []Result {
-	scenarios := scenariosOf(results)
-	var cases []string
-	for _, r := range results {
-		if !slices.Contains(cases, r.Summary.Case) {
-			cases = append(cases, r.Summary.Case)
-		}
-	}
+	scenarios, cases := distinct(results, scenarioOf), distinct(results, caseOf)
 	slices.SortStableFunc(results, func(a, b Result) int {
 		return cmp.Or(
 			cmp.Compare(slices.Index(scenarios, a.Summary.Scenario), slices.Index(scenarios, b.Summary.Scenario)),
@@ -99,24 +93,20 @@ func find(results *[]Result, v Version, scenario, name string) int {
 	return len(*results) - 1
 }
 
-// scenariosOf names the scenarios in the order of their first appearance.
-func scenariosOf(results []Result) []string {
-	var names []string
-	for _, r := range results {
-		if !slices.Contains(names, r.Summary.Scenario) {
-			names = append(names, r.Summary.Scenario)
+// distinct lists what key says of all, each once, in the order of first appearance.
+func distinct[E any, K comparable](all []E, key func(E) K) (keys []K) {
+	for _, one := range all {
+		if k := key(one); !slices.Contains(keys, k) {
+			keys = append(keys, k)
 		}
 	}
-	return names
+	return keys
 }
 
-// Versions lists the versions in the order of their first appearance.
+func scenarioOf(r Result) string { return r.Summary.Scenario }
+func caseOf(r Result) string     { return r.Summary.Case }
+
+// Versions lists those of the recordings.
 func Versions(all []Recording) []Version {
-	var versions []Version
-	for _, rec := range all {
-		if v := rec.Run.Version(); !slices.Contains(versions, v) {
-			versions = append(versions, v)
-		}
-	}
-	return versions
+	return distinct(all, func(rec Recording) Version { return rec.Run.Version() })
 }

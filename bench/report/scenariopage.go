@@ -9,17 +9,6 @@ import (
 	"ws-gateway/bench/report/chart"
 )
 
-// scenarioNames names the scenarios of both in the order of their first appearance.
-func scenarioNames(results []Result, ratios []versionRatio) []string {
-	names := scenariosOf(results)
-	for _, r := range ratios {
-		if !slices.Contains(names, r.Scenario) {
-			names = append(names, r.Scenario)
-		}
-	}
-	return names
-}
-
 // scenarioPage gathers what the page says of a scenario; id begins the ids of its
 // charts.
 func scenarioPage(id, name string, results []Result, ratios []versionRatio, versions []Version) scenarioView {
@@ -110,12 +99,7 @@ func curveFigures(id, scenario string, results []Result, names []string, version
 
 // look numbers a case: its versions look the same but for the dashes.
 func look(results []Result, i int) int {
-	var cases []string
-	for _, r := range results[:i+1] {
-		if !slices.Contains(cases, r.Summary.Case) {
-			cases = append(cases, r.Summary.Case)
-		}
-	}
+	cases := distinct(results, caseOf)
 	return slices.Index(cases, results[i].Summary.Case)
 }
 
