@@ -37,6 +37,10 @@ var goals = []struct {
 	{"hub", `^1,000,000 `, `^wheel tick, median$`, 1},
 	{"hub", `^1,000,000 `, `^wheel tick, worst$`, 10},
 	{"hub", `^1,000,000 `, `^full collection, CPU$`, 60},
+
+	{"group", `^1,000,000 .* groups of 100,`, `^heap, each membership$`, 28},
+	{"group", ` groups of 1,`, `^heap, each membership$`, 160},
+	{"group", `^1,000,000 `, `^full collection, CPU$`, 30},
 }
 
 var goalPatterns = sync.OnceValue(func() (all [][3]*regexp.Regexp) {

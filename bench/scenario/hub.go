@@ -1,10 +1,7 @@
 package scenario
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os/exec"
 	"strconv"
 )
 
@@ -23,15 +20,7 @@ func (h Hub) Cases(Options) (cases []Case, err error) {
 }
 
 func (s *stage) hub(sessions int) {
-	s.show("simulating")
-	within("the simulation", func() {
-		text, err := exec.CommandContext(s.ctx, s.Self, "hub-simulation", "--sessions", strconv.Itoa(sessions)).Output()
-		if failed := (*exec.ExitError)(nil); errors.As(err, &failed) {
-			err = fmt.Errorf("%w: %s", err, failed.Stderr)
-		}
-		check(err)
-		check(json.Unmarshal(text, &s.figures))
-	})
+	s.simulate("hub-simulation", "--sessions", strconv.Itoa(sessions))
 	s.note("a simulation: the hub's sessions, users, deadlines and lists with one loop, a user for each session, and no sockets, callbacks or kernel")
 	s.note("ticks have all sessions in one wheel; the gateway has one for each loop")
 }

@@ -121,3 +121,18 @@ func (c *hubSimulationCommand) Run(ctx context.Context, io *streams) error {
 	}
 	return json.NewEncoder(io.out).Encode(result)
 }
+
+// groupSimulationCommand is one simulated round of group.
+type groupSimulationCommand struct {
+	Sessions int `required:"" placeholder:"N" help:"Simulated sessions."`
+	Per      int `required:"" placeholder:"N" help:"Sessions in a group."`
+}
+
+// Run prints what it found as JSON.
+func (c *groupSimulationCommand) Run(ctx context.Context, io *streams) error {
+	result, err := hubsim.RunGroups(ctx, c.Sessions, c.Per)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(io.out).Encode(result)
+}
