@@ -96,7 +96,7 @@ func (c *Conn) header(b []byte) (h ws.Header, rest []byte, ok bool) {
 }
 
 // admit checks whether the frame fits the message under way and the size limit, and
-// reports it to the Handler. It returns false if the connection is no longer open.
+// reports it to the Handler. It returns false if no more is to be decoded.
 func (c *Conn) admit(h *ws.Header) bool {
 	if c.state == stateClosing || h.OpCode.IsControl() {
 		return true
@@ -121,7 +121,7 @@ func (c *Conn) admit(h *ws.Header) bool {
 		return false
 	}
 	c.loop.handler.Frame(c, h.OpCode)
-	return c.state == stateOpen
+	return c.state == stateOpen || c.state == stateClosing // behind this frame the peer's close frame will come
 }
 
 // whole handles a frame whose payload, unmasked, lies in the read buffer.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -95,6 +96,31 @@ func TestWhoGivesWayForASmallMessageIsToldWhy(t *testing.T) {
 	}
 	first.Close()
 	awaitStats(t, s, "the others to stay", func(n Stats) bool { return n.Open == 2 && n.Closing == 0 && n.Closed[OverCapacity] == 1 })
+}
+
+// closesAtFrames closes a connection as soon as a frame arrives, as a rate limit does.
+type closesAtFrames struct{ *recorder }
+
+func (closesAtFrames) Frame(c *Conn, _ ws.OpCode) { c.Close(RateLimited, statusPolicy, "rate limit") }
+
+// What follows such a frame used to be dropped, or read as if the frame's payload were
+// the next header: the client's close frame was not found, and the end had to wait for
+// Config.CloseTimeout.
+func TestTheCloseFrameIsFoundBehindAFrameThatWasTooMuch(t *testing.T) {
+	frame := clientFrame(0x81, strings.Repeat("\x88", 200))
+	stream := append(frame, clientFrame(0x88, "\x03\xe8")...)
+	for _, cut := range []int{len(stream), len(frame) - 100, len(frame)} {
+		h := closesAtFrames{newRecorder()}
+		_, addr := startServer(t, Config{Handler: h, Loops: 1, CloseTimeout: time.Hour})
+		c := dialRaw(t, addr)
+		c.Write(stream[:cut])
+		h.only(t)
+		c.Write(stream[cut:])
+		got, err := io.ReadAll(c)
+		if want := "\x88\x0c\x03\xf0rate limit"; string(got) != want || err != nil {
+			t.Errorf("cut at %d: got %q, %v; want %q", cut, got, err, want)
+		}
+	}
 }
 
 // While the app is slow a client that is not read for it holds what has been read of
