@@ -7,6 +7,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"ws-gateway/hub"
+	"ws-gateway/hub/groups"
 )
 
 // Events a second.
@@ -24,7 +25,8 @@ const (
 //	{"time":"…","action":"heartbeat"}
 //
 // The actions are open, message, ping (the client's ping message; only if it is asked
-// for), send and close. ?user=, ?conn_id= and ?action=, each repeatable, select events.
+// for), send and close. ?user=, ?conn_id=, ?group= and ?action=, each repeatable, select
+// events; ?group= those of connections that are in the group at that moment.
 // ?payload=1 adds the data and, as in callbacks, its encoding; data is cut at 1 KiB, and
 // truncated says so. ?rate= bounds the events a second, on average and in one go. Events
 // above it, and those that the reader is too slow for, are left out and counted. The
@@ -75,6 +77,12 @@ func parseEventQuery(query []byte) (eventQuery, error) {
 			return eventQuery{}, errors.New("conn_id is empty: name a connection, or leave it out")
 		}
 		q.filter.Conns = append(q.filter.Conns, string(id))
+	}
+	for _, name := range args.PeekMulti("group") {
+		if err := groups.CheckName(string(name)); err != nil {
+			return eventQuery{}, err
+		}
+		q.filter.Groups = append(q.filter.Groups, string(name))
 	}
 	for _, name := range args.PeekMulti("action") {
 		a, ok := hub.ParseTapAction(string(name))

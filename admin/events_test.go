@@ -145,7 +145,7 @@ func TestAQueryThatCannotBeMeantIsRefused(t *testing.T) {
 	for query, why := range map[string]string{
 		"rate=0": "rate must be", "rate=1001": "rate must be", "rate=": "rate must be", "rate=x": "rate must be",
 		"action=heartbeat": "action must be", "action=": "action must be", "payload=yes": "payload must be",
-		"payload": "payload must be", "payload=": "payload must be", "conn_id=": "conn_id is empty", "usr=a": "unknown query parameter usr",
+		"payload": "payload must be", "payload=": "payload must be", "conn_id=": "conn_id is empty", "group=": "cannot be the name of a group", "usr=a": "unknown query parameter usr",
 	} {
 		got := r.do("GET", "/tapr/ws/conn/events?"+query, "")
 		if got.status != http.StatusOK || !strings.Contains(got.body, `"code":400`) || !strings.Contains(got.body, why) {

@@ -48,7 +48,7 @@ var routes = numbered(
 	&route{name: "count", path: "/tapr/ws/conn/count", answer: (*Server).count, query: &parameters{}},
 	&route{name: "get", path: "/tapr/ws/conn/get", answer: (*Server).get, query: &parameters{{"conn_id", false}}},
 	&route{name: "events", path: "/tapr/ws/conn/events", answer: (*Server).events,
-		query: &parameters{{"user", true}, {"conn_id", true}, {"action", true}, {"payload", false}, {"rate", false}}},
+		query: &parameters{{"user", true}, {"conn_id", true}, {"group", true}, {"action", true}, {"payload", false}, {"rate", false}}},
 	&route{name: "status", path: "/tapr/ws/status", answer: (*Server).status, query: &parameters{}},
 	&route{name: "config", path: "/tapr/ws/config", answer: (*Server).config, query: &parameters{}},
 	&route{name: "healthz", path: "/healthz", answer: (*Server).healthy, probe: (*Server).healthy, who: access.Everybody, text: true},

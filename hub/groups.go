@@ -222,6 +222,11 @@ func (ls *loopState) leave(by GroupOrigin, slot uint32, names []groups.Name) {
 	}
 }
 
+// inAny reports whether a connection is in one of the groups.
+func (ls *loopState) inAny(slot uint32, names []groups.Name) bool {
+	return ls.groups != nil && ls.groups.InAny(slot, names)
+}
+
 // groupAim says by loop which of the groups have members there.
 type groupAim struct{ byLoop [][]groups.Name }
 

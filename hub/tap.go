@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"ws-gateway/forward"
+	"ws-gateway/hub/groups"
 	"ws-gateway/netpoll"
 )
 
@@ -72,6 +73,7 @@ type TapEvent struct {
 type TapFilter struct {
 	Users   []string    // of these users; nil: of all
 	Conns   []string    // of these connections; nil: of all
+	Groups  []string    // of connections that are in one of these groups at that moment; nil: of all
 	Actions []TapAction // nil: all except TapPing
 	Payload bool
 }
@@ -85,6 +87,7 @@ type Tap struct {
 	taps    *taps
 	users   map[string]struct{}
 	conns   map[netpoll.ID]struct{}
+	groups  []groups.Name // as Directory.Names returns them; nil: any
 	actions [tapActions]bool
 	payload bool
 
@@ -121,6 +124,9 @@ func (h *Hub) Tap(f TapFilter) (*Tap, error) {
 				t.conns[id] = struct{}{}
 			}
 		}
+	}
+	if f.Groups != nil {
+		t.groups = h.groups.Names(f.Groups)
 	}
 	for a := range tapActions {
 		t.actions[a] = f.Actions == nil && a != TapPing
@@ -205,7 +211,7 @@ func (h *Hub) show(ls *loopState, id netpoll.ID, e TapEvent, payload []byte) {
 	}
 	user := ls.sessions.At(id.Slot()).User
 	for _, t := range *list {
-		if !t.wants(e.Action, id, user) {
+		if !t.wants(e.Action, id, user) || t.groups != nil && !ls.inAny(id.Slot(), t.groups) {
 			continue
 		}
 		if t.room.Load() <= 0 {

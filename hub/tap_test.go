@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -100,6 +101,44 @@ func TestATapTakesWhatItsFilterSelects(t *testing.T) {
 		if text := strings.Join(got, ", "); text != want || dropped != 0 {
 			t.Errorf("%q: %q, %d dropped, want %q", name, text, dropped, want)
 		}
+	}
+}
+
+func TestATapOfGroupsFollowsWhoeverIsInOneOfThem(t *testing.T) {
+	g := start(t, Config{}, netpoll.Config{})
+	ada, bela := g.dial("ada"), g.dial("bela")
+	tap := g.tapOf(TapFilter{Groups: []string{"red", "blue"}})
+	said := 0
+	say := func(text string) {
+		for _, c := range []*client{ada, bela} {
+			c.say(text)
+		}
+		said += 2
+		g.app.count(t, "message", said)
+	}
+	regroup := func(change func(context.Context, Targets, []string) (int, error), c *client, group string) {
+		t.Helper()
+		if n, err := change(t.Context(), Targets{Conn: c.id}, []string{group}); n != 1 || err != nil {
+			t.Fatalf("%d, %v", n, err)
+		}
+	}
+	say("nobody is in")
+	regroup(g.Join, ada, "blue")
+	regroup(g.Join, bela, "green")
+	say("a")
+	regroup(g.Join, bela, "red")
+	say("ab")
+	regroup(g.Leave, ada, "blue")
+	say("abc")
+	bela.Close(4001, "")
+	var got []string
+	for _, e := range awaitTap(t, tap, 5) {
+		got = append(got, fmt.Sprintf("%s %s %d", e.User, e.Action, e.Size))
+	}
+	slices.Sort(got) // of two connections' events either may come first
+	want := []string{"ada message 1", "ada message 2", "bela close 0", "bela message 2", "bela message 3"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

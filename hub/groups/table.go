@@ -135,6 +135,17 @@ func (t *Table) Leave(slot uint32, names []Name) (left int) {
 	return left
 }
 
+// InAny reports whether the connection in slot is in one of the groups. names are in
+// the order of Directory.Names.
+func (t *Table) InAny(slot uint32, names []Name) bool {
+	for r := *t.head(slot); r != 0; r = t.records.at(r).after {
+		if t.among(t.records.at(r).group, names) {
+			return true
+		}
+	}
+	return false
+}
+
 // among reports whether g is one of names, which are sorted.
 func (t *Table) among(g uint32, names []Name) bool {
 	e := t.groups.at(g)

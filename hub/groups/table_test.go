@@ -108,6 +108,9 @@ func (r *rig) compare(t *testing.T, want model, some ...string) {
 			}
 			memberships[loop] += len(in)
 			got := r.tables[loop].GroupsOf(nil, slot)
+			if r.tables[loop].InAny(slot, r.Names(some)) != slices.ContainsFunc(some, func(n string) bool { return in[n] }) {
+				t.Fatalf("loop %d, slot %d is in %q: is it in any of %q?", loop, slot, names, some)
+			}
 			slices.Sort(got)
 			slices.Sort(names)
 			if !slices.Equal(got, names) {
