@@ -18,6 +18,6 @@
 // map work only.
 //
 // hub/directory, hub/groups and hub/wheel are the parts that know no connection. Of
-// our other packages hub imports netpoll, netpoll/wire, forward, httptoken and
-// jsoncheck.
+// our other packages hub imports netpoll, netpoll/wire, forward, forward/headers,
+// httptoken and jsoncheck.
 package hub
