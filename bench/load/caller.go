@@ -16,12 +16,11 @@ import (
 // caller is a connection to the management API, kept alive, with at most one
 // call under way.
 type caller struct {
-	fd      int
+	link
 	group   int32  // that is called
 	rest    []byte // of the request: what the kernel has not taken yet; its group's own bytes
 	buf     []byte // what has arrived of the answer
 	calling bool
-	armed   bool // EPOLLOUT is asked for
 }
 
 const mostAnswer = 64 << 10 // bytes of an answer's body
@@ -47,7 +46,7 @@ func dialCaller(api netip.AddrPort) (caller, error) {
 	}
 	defer conn.Close()
 	fd, err := sock.Dup(conn.(*net.TCPConn))
-	return caller{fd: fd}, err
+	return caller{link: link{fd: int32(fd)}}, err
 }
 
 func (c *caller) begin(group int32, request []byte) {
@@ -68,7 +67,7 @@ func (p *push) serveCaller(i int32, events uint32) {
 func (p *push) write(i int32) {
 	c := &p.callers[i]
 	for len(c.rest) > 0 {
-		n, err := sock.Write(c.fd, c.rest)
+		n, err := sock.Write(int(c.fd), c.rest)
 		if sock.WouldBlock(err) {
 			break
 		}
@@ -78,7 +77,7 @@ func (p *push) write(i int32) {
 		}
 		c.rest = c.rest[n:]
 	}
-	if err := p.w.arm(c.fd, callerIndex(i), &c.armed, len(c.rest) > 0); err != nil {
+	if err := p.w.arm(&c.link, callerIndex(i), len(c.rest) > 0); err != nil {
 		p.fail(i, err)
 	}
 }
@@ -86,7 +85,7 @@ func (p *push) write(i int32) {
 // read takes what has arrived of a caller's answer.
 func (p *push) read(i int32) {
 	c := &p.callers[i]
-	n, err := sock.Read(c.fd, p.w.buf)
+	n, err := sock.Read(int(c.fd), p.w.buf)
 	switch {
 	case sock.WouldBlock(err):
 		return
@@ -135,14 +134,14 @@ func (p *push) answered(i int32) {
 func (p *push) fail(i int32, err error) {
 	p.w.note(fmt.Sprintf("caller %d: %v", i, err))
 	c := &p.callers[i]
-	sock.HangUp(c.fd)
+	sock.HangUp(int(c.fd))
 	c.fd = -1
 }
 
 func (p *push) hangUp() {
 	for i := range p.callers {
 		if c := &p.callers[i]; c.fd >= 0 {
-			sock.HangUp(c.fd)
+			sock.HangUp(int(c.fd))
 			c.fd = -1
 		}
 	}

@@ -26,6 +26,7 @@ const (
 type link struct {
 	fd    int32
 	state state
+	armed bool // EPOLLOUT is asked for
 }
 
 // dialer opens connections and reads from them. It belongs to one goroutine.
@@ -146,19 +147,19 @@ func (d *dialer) read(l *link, i int32) ([]byte, error) {
 	return data, nil
 }
 
-// arm asks for EPOLLOUT, or no longer; armed says which was asked for last.
-func (d *dialer) arm(fd int, i int32, armed *bool, on bool) error {
-	if *armed == on {
+// arm asks for EPOLLOUT, or no longer.
+func (d *dialer) arm(l *link, i int32, on bool) error {
+	if l.armed == on {
 		return nil
 	}
 	interest := uint32(unix.EPOLLIN)
 	if on {
 		interest |= unix.EPOLLOUT
 	}
-	if err := d.poller.Modify(fd, i, interest); err != nil {
+	if err := d.poller.Modify(int(l.fd), i, interest); err != nil {
 		return fmt.Errorf("watching: %w", err)
 	}
-	*armed = on
+	l.armed = on
 	return nil
 }
 

@@ -149,7 +149,7 @@ func (w *worker) send(i int32, c *conn) {
 			w.replied(i, c)
 		}
 	}
-	if err := w.arm(int(c.fd), i, &c.armed, c.sent < c.wanted); err != nil {
+	if err := w.arm(&c.link, i, c.sent < c.wanted); err != nil {
 		w.fail(i, c, err)
 	}
 }
