@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/goccy/go-yaml"
@@ -134,19 +133,11 @@ func bytesOf(t *testing.T, text string) int64 {
 	return n * unit
 }
 
-// plainBinary is the gateway as it is shipped: the race detector would take most of
-// the memory itself.
-var plainBinary = sync.OnceValues(func() (string, error) { return harness.Build("ws-gateway-plain") })
-
 // startDeployed starts it under its limit, with the app at url.
 func startDeployed(t *testing.T, d deployed, url string) *gateway {
 	t.Helper()
-	binary, err := plainBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
 	return launch{
-		binary: binary, args: append(append([]string{}, d.args...), "--callback-url="+url, "--callback-reply", "--loops=2",
+		binary: harness.Plain(t), args: append(append([]string{}, d.args...), "--callback-url="+url, "--callback-reply", "--loops=2",
 			"--admin-listen="), // its port is one that another test may have
 		env: []string{fmt.Sprintf("GOMEMLIMIT=%d", d.limit)},
 	}.start(t)

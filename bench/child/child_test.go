@@ -21,7 +21,7 @@ func shell(script string) Spec {
 }
 
 func start(t *testing.T, script string) (*Process, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	return Start(ctx, shell(script))
 }

@@ -47,11 +47,10 @@ func TestAFailureIsReportedByTheLapInWhichItHappened(t *testing.T) {
 	x.Begin()
 	<-broken
 	var failures int
-	for range 100 { // the worker has to see it first
-		if failures += x.Lap().Failures; failures > 0 {
-			break
-		}
-	}
+	wait(t, func() bool { // the worker has to see it first
+		failures += x.Lap().Failures
+		return failures > 0
+	})
 	if r := x.End(); failures != 1 || r.Failures != 0 {
 		t.Errorf("%d failures in laps, %d at the end", failures, r.Failures)
 	}

@@ -76,7 +76,7 @@ func TestAPollerNamesTheConnectionThatHasSomething(t *testing.T) {
 	}
 	c := accept()
 	io.WriteString(c, "hello")
-	events, err := p.Wait(20 * time.Second)
+	events, err := p.Wait(10 * time.Minute)
 	if err != nil || len(events) != 1 || events[0].Fd != 41 {
 		t.Fatalf("%v, %v", events, err)
 	}
@@ -85,7 +85,7 @@ func TestAPollerNamesTheConnectionThatHasSomething(t *testing.T) {
 		t.Errorf("%q, %v", buf[:n], err)
 	}
 	c.Close()
-	if _, err := p.Wait(20 * time.Second); err != nil {
+	if _, err := p.Wait(10 * time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := Read(fd, buf); n != 0 || err != nil {

@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 // bench runs a command to its end.
 func bench(t *testing.T, args ...string) (code int, out, err string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	var o, e bytes.Buffer
 	code = run(ctx, args, &streams{&o, &e})
@@ -136,10 +136,10 @@ func TestEchoMeasuresAServerOfItsOwn(t *testing.T) {
 }
 
 func TestEchoInTheOpenLoopKeepsItsRate(t *testing.T) {
-	_, figures := summaries(t, "echo", "--rounds", "1", "--conns", "20", "--rate", "2000", "--busy", "--opcode", "text",
+	_, figures := summaries(t, "echo", "--rounds", "1", "--conns", "20", "--rate", "400", "--busy", "--opcode", "text",
 		"--size", "300", "--warmup", "50ms", "--duration", "500ms")
-	if rate := figures[0]["messages"]; rate < 1_000 || rate > 3_000 {
-		t.Errorf("%v messages a second, 2,000 were due", rate)
+	if rate := figures[0]["messages"]; rate < 200 || rate > 600 {
+		t.Errorf("%v messages a second, 400 were due", rate)
 	}
 }
 

@@ -81,7 +81,7 @@ func TestTheEchoServerBroadcastsWhenItIsToldTo(t *testing.T) {
 	}
 	const many = 300 // more than a slice on each loop
 	all := make([]*websocket.Conn, 2*many)
-	patience, end := context.WithTimeout(t.Context(), time.Minute)
+	patience, end := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer end()
 	say := func(c *websocket.Conn, text string) {
 		t.Helper()

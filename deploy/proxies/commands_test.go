@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"ws-gateway/e2e/harness"
 )
 
 func TestTheGatewayTakesTheOptionsOfThePage(t *testing.T) {
@@ -15,7 +17,7 @@ func TestTheGatewayTakesTheOptionsOfThePage(t *testing.T) {
 	if len(shell) == 0 {
 		t.Fatalf("%s has no command", page)
 	}
-	command := adapt(t, strings.TrimSpace(shell[0]), map[string]string{"ws-gateway ": plainGateway + " "})
+	command := adapt(t, strings.TrimSpace(shell[0]), map[string]string{"ws-gateway ": harness.Plain(t) + " "})
 	if out, err := exec.Command("sh", "-c", command+" --print-config").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -69,7 +71,7 @@ func TestThePagesCheckTellsRightFromWrong(t *testing.T) {
 			}
 		}
 	})
-	if open := run(t, startGateway(t, plainGateway, startApp(t)).addr); len(open) < 3 {
+	if open := run(t, startGateway(t, harness.Plain(t), startApp(t)).addr); len(open) < 3 {
 		t.Errorf("the check finds little in a gateway without a proxy: %q", open)
 	}
 }

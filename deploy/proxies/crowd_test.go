@@ -10,14 +10,15 @@ import (
 	"time"
 
 	"ws-gateway/bench/load"
+	"ws-gateway/e2e/harness"
 )
 
 func TestFiveThousandAtOnce(t *testing.T) {
 	const crowd = 5000
 	each(t, func(t *testing.T, k kind) {
-		s := setUpBare(t, k, false, plainGateway)
+		s := setUpBare(t, k, false, harness.Plain(t))
 		a, g := s.app, s.gateway
-		until(t, "whoever asked first to leave", func() bool { opened, closed := a.counts(); return opened > 0 && opened == closed })
+		harness.Poll(t, "whoever asked first to leave", func() bool { opened, closed := a.counts(); return opened > 0 && opened == closed })
 		before, _ := a.counts()
 
 		herd, err := load.NewHerd(load.HerdConfig{
@@ -46,7 +47,7 @@ func TestFiveThousandAtOnce(t *testing.T) {
 			_, err := herd.Churn(reading, 0)
 			read <- err
 		}()
-		until(t, "everybody to have the message", func() bool { return herd.Messages() >= crowd })
+		harness.Poll(t, "everybody to have the message", func() bool { return herd.Messages() >= crowd })
 		stop()
 		if err := <-read; err != nil {
 			t.Fatal(err)
@@ -58,7 +59,7 @@ func TestFiveThousandAtOnce(t *testing.T) {
 		if stuck, err := herd.Leave(ctx); err != nil || stuck > 0 {
 			t.Errorf("%d connections did not end, error %v", stuck, err)
 		}
-		until(t, "every close event", func() bool { _, closed := a.counts(); return closed == before+crowd })
+		harness.Poll(t, "every close event", func() bool { _, closed := a.counts(); return closed == before+crowd })
 		if opened, _ := a.counts(); opened != before+crowd {
 			t.Errorf("%d open events, want %d", opened-before, crowd)
 		}

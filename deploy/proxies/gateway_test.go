@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 // gateway is the real one, with management on the clients' port: the worst case.
@@ -164,7 +166,7 @@ func (a *app) auth(w http.ResponseWriter, r *http.Request) {
 func (a *app) await(t testing.TB, what string, match func(event) bool) (found event) {
 	t.Helper()
 	seen := 0
-	until(t, what, func() bool {
+	harness.Poll(t, what, func() bool {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		for ; seen < len(a.events); seen++ {

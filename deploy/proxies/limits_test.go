@@ -7,12 +7,14 @@ import (
 	"regexp"
 	"testing"
 	"time"
+
+	"ws-gateway/e2e/harness"
 )
 
 // pingTimeout is the gateway's default.
 func pingTimeout(t *testing.T) time.Duration {
 	t.Helper()
-	out, err := exec.Command(plainGateway, "--no-callback", "--print-config").CombinedOutput()
+	out, err := exec.Command(harness.Plain(t), "--no-callback", "--print-config").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 // detours lead to a management route past a proxy that reads a path otherwise than
@@ -42,7 +44,7 @@ var routes = []struct{ method, path, body, shows string }{
 
 // The list must be able to find a way: the gateway itself answers each route.
 func TestManagementAnswersThoseWhoReachIt(t *testing.T) {
-	g := startGateway(t, checkedGateway, startApp(t), "--pprof")
+	g := startGateway(t, harness.Binary(t), startApp(t), "--pprof")
 	for _, r := range routes {
 		if status, answer := g.call(r.method, "/"+r.path, r.body); status != http.StatusOK || !strings.Contains(answer, r.shows) {
 			t.Errorf("%s /%s answered %d %.100q", r.method, r.path, status, answer)

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 // mistake is a configuration as people write it from memory, which passes on more
@@ -84,7 +86,7 @@ var disguises = []string{
 // of; the gateway must catch the others.
 func TestWhichMistakesOpenManagement(t *testing.T) {
 	a := startApp(t)
-	g := startGateway(t, checkedGateway, a)
+	g := startGateway(t, harness.Binary(t), a)
 	for _, m := range mistakes {
 		t.Run(m.language+", "+m.name, func(t *testing.T) {
 			ways := m.ways(t, m.start(t, a, g).addr)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ws-gateway/e2e/harness"
 )
 
 // setting is a proxy in front of a gateway, with an app and a wire.
@@ -21,7 +23,7 @@ type setting struct {
 func setUp(t *testing.T, k kind, signIn bool, args ...string) setting {
 	t.Helper()
 	a := startApp(t)
-	g := startGateway(t, checkedGateway, a, args...)
+	g := startGateway(t, harness.Binary(t), a, args...)
 	w := layWire(t, g)
 	s := setting{a, g, w, startProxy(t, k, w.addr(), g, a, signIn)}
 	s.ready(t)
@@ -41,7 +43,7 @@ func setUpBare(t *testing.T, k kind, signIn bool, binary string, args ...string)
 // ready waits until the proxy finds its gateway: one that checks it takes a while.
 func (s setting) ready(t *testing.T) {
 	t.Helper()
-	until(t, "the proxy to find its gateway", func() bool {
+	harness.Poll(t, "the proxy to find its gateway", func() bool {
 		c, status, _ := ask(t, s.proxy.addr, upgrade("/ws")+s.proxy.kind.signIn("alice")+"\r\n")
 		c.Close()
 		return status == http.StatusSwitchingProtocols

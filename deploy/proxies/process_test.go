@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ws-gateway/e2e/harness"
 )
 
 // process is a program that serves on an address of the loopback.
@@ -61,7 +63,7 @@ func startProcess(t testing.TB, addr string, cmd *exec.Cmd) *process {
 			t.Logf("%s printed:\n%s", p.name, p.printed())
 		}
 	})
-	until(t, p.name+" to listen", func() bool { return p.ended() || listening(addr) })
+	harness.Poll(t, p.name+" to listen", func() bool { return p.ended() || listening(addr) })
 	if p.ended() {
 		return nil
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 func TestWhenTheProxyEndsSoDoConnectionsAndTheAppIsTold(t *testing.T) {
@@ -31,13 +33,13 @@ func TestWhenTheProxyEndsSoDoConnectionsAndTheAppIsTold(t *testing.T) {
 		}
 		s.proxy.again()
 		s.ready(t)
-		until(t, "one close for each open", func() bool { opened, closed := s.app.counts(); return opened == closed })
+		harness.Poll(t, "one close for each open", func() bool { opened, closed := s.app.counts(); return opened == closed })
 	})
 }
 
 func TestAfterARestartOfTheGatewayClientsComeBackThroughTheProxy(t *testing.T) {
 	each(t, func(t *testing.T, k kind) {
-		s := setUpBare(t, k, true, checkedGateway, "--drain-period", "0s", "--close-timeout", "100ms")
+		s := setUpBare(t, k, true, harness.Binary(t), "--drain-period", "0s", "--close-timeout", "100ms")
 		uri := target()
 		c := connect(t, s.proxy.addr, uri, k.signIn("alice"))
 		open := s.app.open(t, uri)
@@ -70,7 +72,7 @@ func TestAReloadOfTheProxyLetsConnectionsBe(t *testing.T) {
 			if err := s.proxy.cmd.Process.Signal(signal); err != nil {
 				t.Fatal(err)
 			}
-			until(t, "new workers", func() bool {
+			harness.Poll(t, "new workers", func() bool {
 				return slices.ContainsFunc(s.proxy.children(t), func(child string) bool { return !slices.Contains(before, child) })
 			})
 			s.ready(t)

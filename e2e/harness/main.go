@@ -67,12 +67,26 @@ func buildAndRun(m *testing.M, parallel int) int {
 // It is called ws-gateway.
 func Binary(t testing.TB) string {
 	t.Helper()
-	path, err := binary()
+	return must(t, binary)
+}
+
+// Plain is the gateway as it is shipped: the race detector would take most of the memory
+// itself.
+func Plain(t testing.TB) string {
+	t.Helper()
+	return must(t, plain)
+}
+
+func must(t testing.TB, find func() (string, error)) string {
+	t.Helper()
+	path, err := find()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
+
+var plain = sync.OnceValues(func() (string, error) { return build("ws-gateway-plain") })
 
 // It is found within a test, not before all: only then go test notes what was looked at,
 // and does not take an earlier result for this one's if that has changed.
@@ -82,7 +96,7 @@ var binary = sync.OnceValues(func() (string, error) {
 		if err := dependOnSources(); err != nil {
 			return "", err
 		}
-		return Build("ws-gateway", "-race")
+		return build("ws-gateway", "-race")
 	}
 	given, err := filepath.Abs(given)
 	if err != nil {
@@ -117,8 +131,8 @@ func dependOnSources() error {
 	return nil
 }
 
-// Build builds the gateway into the scratch folder.
-func Build(name string, flags ...string) (path string, err error) {
+// build builds the gateway into the scratch folder.
+func build(name string, flags ...string) (path string, err error) {
 	path = filepath.Join(scratch, name)
 	out, err := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, product)...).CombinedOutput()
 	if err != nil {
