@@ -18,7 +18,10 @@ type Directory struct {
 	reserved atomic.Int64 // bytes
 }
 
-const stripeCount = 256 // the highest 8 bits of a hash say which
+const (
+	stripeCount = 256 // the highest 8 bits of a hash say which
+	maxLoops    = 256 // whose numbers have 8 bits
+)
 
 // stripe has the lowest 56 bits of a hash, and the number of a loop, in each number
 // of its set.
@@ -92,10 +95,18 @@ func (d *Directory) LoopsOf(hash uint64, visit func(loop int)) {
 	if stripes == nil {
 		return
 	}
+	var found [maxLoops]uint8
+	n := 0
 	st := &stripes[hash>>56]
 	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.present.like(hash<<8, func(loop uint8) { visit(int(loop)) })
+	st.present.like(hash<<8, func(loop uint8) {
+		found[n] = loop
+		n++
+	})
+	st.mu.Unlock()
+	for _, loop := range found[:n] {
+		visit(int(loop))
+	}
 }
 
 // appear notes that a loop has the first member of a group.
