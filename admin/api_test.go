@@ -183,7 +183,7 @@ func TestCountAndGet(t *testing.T) {
 		if c.UserAgent != "" {
 			agent = `say \"hi\" \u003cé\u003e`
 		}
-		check(getPath+"?conn_id="+c.ID, fmt.Sprintf(`{"code":0,"message":"success","data":{"id":"%s","name":"alice","userAgent":"%s","connectedAt":"%s","remoteAddr":"%s"}}`,
+		check(getPath+"?conn_id="+c.ID, fmt.Sprintf(`{"code":0,"message":"success","data":{"id":"%s","name":"alice","userAgent":"%s","connectedAt":"%s","remoteAddr":"%s","groups":[]}}`,
 			c.ID, agent, c.ConnectedAt, c.RemoteAddr))
 	}
 	check(getPath+"?conn_id=nobody", `{"code":404,"message":"no such connection"}`)
@@ -260,7 +260,7 @@ func TestTheListCanBeFilteredAndPaged(t *testing.T) {
 		"?limit=1&cursor=nonsense": `{"code":400,"message":"cursor is not one that this gateway gave out"}`,
 		"?cursor=%00":              `{"code":400,"message":"cursor is not one that this gateway gave out"}`,
 		"?user=nobody&&user=%&":    `{"code":0,"message":"success","data":[]}`,
-		"?unknown=1&user=nobody":   `{"code":400,"message":"unknown query parameter unknown: this route takes user, user_prefix, remote, limit and cursor"}`,
+		"?unknown=1&user=nobody":   `{"code":400,"message":"unknown query parameter unknown: this route takes user, user_prefix, remote, group, limit and cursor"}`,
 	} {
 		if got := r.do("GET", listPath+query, ""); got.status != 200 || got.body != want {
 			t.Errorf("list%s answered %d %s, want %s", query, got.status, got.body, want)

@@ -24,7 +24,7 @@ func BenchmarkList(b *testing.B) {
 			UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 		}
 	}
-	l := &listStream{done: func(outcome, error) {}, walk: func(y yield) (string, error) { return "", y("alice", infos) }}
+	l := &listStream{done: func(outcome, error) {}, walk: func(out *listWriter) (string, error) { return "", out.conns("alice", infos) }}
 	b.ReportAllocs()
 	for b.Loop() {
 		n, err := l.WriteTo(io.Discard)

@@ -7,7 +7,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"ws-gateway/hub"
-	"ws-gateway/hub/groups"
 )
 
 // Events a second.
@@ -78,11 +77,9 @@ func parseEventQuery(query []byte) (eventQuery, error) {
 		}
 		q.filter.Conns = append(q.filter.Conns, string(id))
 	}
-	for _, name := range args.PeekMulti("group") {
-		if err := groups.CheckName(string(name)); err != nil {
-			return eventQuery{}, err
-		}
-		q.filter.Groups = append(q.filter.Groups, string(name))
+	var err error
+	if q.filter.Groups, err = groupsIn(args); err != nil {
+		return eventQuery{}, err
 	}
 	for _, name := range args.PeekMulti("action") {
 		a, ok := hub.ParseTapAction(string(name))

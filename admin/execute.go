@@ -37,7 +37,7 @@ func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reserva
 	}
 	frame := netpoll.NewFrame(cmd.Op, cmd.Payload)
 	mem.Keep(int64(frame.Len()))
-	wait := &hubContext{Context: s.ctx, limit: s.cfg.hubTimeout}
+	wait := s.hubWait()
 	defer wait.release()
 	report, err := s.cfg.Hub.SendThen(wait, cmd.Targets, frame, cmd.Report, mem)
 	switch {
@@ -58,7 +58,7 @@ func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reserv
 	if err != nil {
 		return answerUnparsed(ctx, err)
 	}
-	wait := &hubContext{Context: s.ctx, limit: s.cfg.hubTimeout}
+	wait := s.hubWait()
 	defer wait.release()
 	report, err := s.cfg.Hub.Close(wait, cmd.Targets, cmd.Code, cmd.Reason)
 	switch {

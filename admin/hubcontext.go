@@ -18,6 +18,9 @@ type hubContext struct {
 	cancel  context.CancelFunc
 }
 
+// hubWait begins a wait for the event loops. Release it.
+func (s *Server) hubWait() *hubContext { return &hubContext{Context: s.ctx, limit: s.cfg.hubTimeout} }
+
 // Done is closed when the time is over. The time begins with the first call.
 func (c *hubContext) Done() <-chan struct{} {
 	c.once.Do(func() { c.limited, c.cancel = context.WithTimeout(c.Context, c.limit) })
@@ -30,6 +33,12 @@ func (c *hubContext) Err() error {
 		return c.Context.Err()
 	}
 	return c.limited.Err()
+}
+
+// renew lets the time begin anew.
+func (c *hubContext) renew() {
+	c.release()
+	*c = hubContext{Context: c.Context, limit: c.limit}
 }
 
 // release frees the timer if there is one.

@@ -6,9 +6,40 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// count answers with the numbers of connections and of connected users.
-func (s *Server) count(ctx *fasthttp.RequestCtx, _ target) outcome {
+// count answers with the numbers of connections and of connected users: all, or those in
+// groups.
+func (s *Server) count(ctx *fasthttp.RequestCtx, t target) outcome {
+	args := fasthttp.AcquireArgs()
+	defer fasthttp.ReleaseArgs(args)
+	args.ParseBytes(t.query)
+	groups, err := groupsIn(args)
+	switch {
+	case err != nil:
+		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
+	case groups != nil:
+		return s.countMembers(ctx, groups)
+	}
 	connections, users := s.cfg.Hub.Count()
+	return answerCount(ctx, connections, users)
+}
+
+// countMembers answers with the numbers for groups.
+func (s *Server) countMembers(ctx *fasthttp.RequestCtx, groups []string) outcome {
+	mem := s.memory.lists.Reserve()
+	defer mem.Release()
+	wait := s.hubWait()
+	defer wait.release()
+	if err := s.growForMembers(wait, mem, groups, countedMember); err != nil {
+		return s.answerUnread(ctx, err)
+	}
+	connections, users, err := s.cfg.Hub.CountMembers(wait, groups)
+	if err != nil {
+		return s.answerUnread(ctx, err)
+	}
+	return answerCount(ctx, connections, users)
+}
+
+func answerCount(ctx *fasthttp.RequestCtx, connections, users int) outcome {
 	body := append(newData(64), `{"connections":`...)
 	body = strconv.AppendInt(body, int64(connections), 10)
 	body = append(body, `,"users":`...)
@@ -23,13 +54,27 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, t target) outcome {
 	args.ParseBytes(t.query)
 	id := string(args.Peek("conn_id"))
 	if id == "" {
-		return answerInvalid(ctx, fasthttp.StatusBadRequest, "conn_id is missing")
+		return answerInvalid(ctx, fasthttp.StatusBadRequest, errNoConn.Error())
 	}
-	info, ok := s.cfg.Hub.Get(id)
-	if !ok {
+	wait := s.hubWait()
+	defer wait.release()
+	groups, ok, err := s.cfg.Hub.GroupsOf(wait, id)
+	if err != nil {
+		return s.answerUnread(ctx, err)
+	}
+	info, known := s.cfg.Hub.Get(id)
+	if !ok || !known {
 		return answerInvalid(ctx, fasthttp.StatusNotFound, "no such connection")
 	}
-	return answerData(ctx, appendConn(newData(512), &info, true))
+	body := appendConn(newData(512), &info, true)
+	body = append(body[:len(body)-1], `,"groups":[`...)
+	for i, name := range groups {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = appendString(body, name)
+	}
+	return answerData(ctx, append(body, "]}"...))
 }
 
 // healthy answers 200.

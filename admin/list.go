@@ -14,16 +14,25 @@ import (
 	"ws-gateway/hub"
 )
 
-// maxLimit is how many connections one page may have.
+// maxLimit is how many connections, or groups, one page may have.
 const maxLimit = 100_000
 
 // list streams the connections, grouped by user.
 func (s *Server) list(ctx *fasthttp.RequestCtx, t target) outcome {
-	q, err := parseQuery(t.query)
+	q, groups, err := parseQuery(t.query)
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
-	mem := s.memory.lists.Reserve()
+	if groups != nil {
+		return s.listMembers(ctx, t, groups, q)
+	}
+	return s.stream(ctx, t, s.memory.lists.Reserve(), q.Limit > 0, func(out *listWriter) (string, error) {
+		return s.cfg.Hub.List(q, out.conns)
+	})
+}
+
+// stream answers with a list that walk writes. It releases mem.
+func (s *Server) stream(ctx *fasthttp.RequestCtx, t target, mem *budget.Reservation, paged bool, walk func(out *listWriter) (next string, err error)) outcome {
 	if !mem.Grow(listMemory) {
 		mem.Release()
 		return answerUnparsed(ctx, budget.ErrFull)
@@ -31,7 +40,7 @@ func (s *Server) list(ctx *fasthttp.RequestCtx, t target) outcome {
 	setHead(ctx, jsonType)
 	began := time.Now()
 	stream := &listStream{
-		walk: func(yield func(string, []hub.Info) error) (string, error) { return s.cfg.Hub.List(q, yield) },
+		walk: walk,
 		done: func(result outcome, err error) {
 			s.done(t.route, result, began)
 			if err != nil {
@@ -39,7 +48,7 @@ func (s *Server) list(ctx *fasthttp.RequestCtx, t target) outcome {
 			}
 		},
 		panicked: func(p any) { s.logPanic(t.route, p) },
-		paged:    q.Limit > 0,
+		paged:    paged,
 		mem:      mem,
 	}
 	if ctx.Request.Header.IsHTTP11() {
@@ -95,30 +104,40 @@ var (
 	errRemote = errors.New("remote must be an address, with or without its port, or a range such as 192.0.2.0/24")
 )
 
-func parseQuery(query []byte) (hub.Query, error) {
+// parseQuery reads which connections a list is to have. If there are groups only those
+// count that are in one of them.
+func parseQuery(query []byte) (q hub.Query, groups []string, err error) {
 	args := fasthttp.AcquireArgs()
 	defer fasthttp.ReleaseArgs(args)
 	args.ParseBytes(query)
-	var q hub.Query
 	for _, user := range args.PeekMulti("user") {
 		q.Users = append(q.Users, string(user))
 	}
-	if args.Has("limit") {
-		n, err := strconv.ParseUint(string(args.Peek("limit")), 10, 32)
-		if err != nil || n == 0 || n > maxLimit {
-			return hub.Query{}, errLimit
-		}
-		q.Limit = int(n)
+	if q.Limit, err = limitIn(args); err != nil {
+		return hub.Query{}, nil, err
 	}
 	q.UserPrefix = string(args.Peek("user_prefix"))
 	if args.Has("remote") {
 		var ok bool
 		if q.Remote, q.RemotePort, ok = parseRemote(string(args.Peek("remote"))); !ok {
-			return hub.Query{}, errRemote
+			return hub.Query{}, nil, errRemote
 		}
 	}
 	q.Cursor = string(args.Peek("cursor"))
-	return q, nil
+	groups, err = groupsIn(args)
+	return q, groups, err
+}
+
+// limitIn reads how much a page may have; 0: no page is asked for.
+func limitIn(args *fasthttp.Args) (int, error) {
+	if !args.Has("limit") {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(string(args.Peek("limit")), 10, 32)
+	if err != nil || n == 0 || n > maxLimit {
+		return 0, errLimit
+	}
+	return int(n), nil
 }
 
 // parseRemote reads an address, an address with a port as a list shows it, or a range.

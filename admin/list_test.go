@@ -16,8 +16,19 @@ import (
 
 type yield = func(user string, conns []hub.Info) error
 
-// written is what a listStream makes of a walk.
+// connsOf is a walk that gives connections.
+func connsOf(walk func(yield) (string, error)) func(*listWriter) (string, error) {
+	return func(out *listWriter) (string, error) { return walk(out.conns) }
+}
+
+// written is what a listStream makes of a walk that gives connections.
 func written(t *testing.T, paged bool, walk func(yield) (string, error)) (string, outcome) {
+	t.Helper()
+	return writtenBy(t, paged, connsOf(walk))
+}
+
+// writtenBy is what a listStream makes of a walk.
+func writtenBy(t *testing.T, paged bool, walk func(*listWriter) (string, error)) (string, outcome) {
 	t.Helper()
 	var out bytes.Buffer
 	result := streamed
@@ -85,7 +96,7 @@ func TestAListThatFailsIsNotEnded(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		result, panics := served, 0
-		l := &listStream{walk: walk, done: func(r outcome, _ error) { result = r }, panicked: func(any) { panics++ }}
+		l := &listStream{walk: connsOf(walk), done: func(r outcome, _ error) { result = r }, panicked: func(any) { panics++ }}
 		if _, err := l.WriteTo(&out); err == nil {
 			t.Errorf("%s: WriteTo has no error", name)
 		}
@@ -118,9 +129,9 @@ func TestAListOfAnySizeNeedsOneBuffer(t *testing.T) {
 		infos[i] = hub.Info{ID: "0123456789abcdef", UserAgent: agent, RemoteAddr: "127.0.0.1:65535", ConnectedAt: time.Unix(1e9, 0)}
 	}
 	var out metered
-	l := &listStream{done: func(outcome, error) {}, walk: func(y yield) (string, error) {
+	l := &listStream{done: func(outcome, error) {}, walk: func(out *listWriter) (string, error) {
 		for i := range conns / atATime {
-			if err := y([]string{"alice", "bob"}[i%2], infos); err != nil {
+			if err := out.conns([]string{"alice", "bob"}[i%2], infos); err != nil {
 				return "", err
 			}
 		}
@@ -148,11 +159,11 @@ func TestTheWalkEndsWhenTheReaderGoes(t *testing.T) {
 	out := metered{}
 	calls := 0
 	result := served
-	l := &listStream{done: func(r outcome, _ error) { result = r }, walk: func(y yield) (string, error) {
+	l := &listStream{done: func(r outcome, _ error) { result = r }, walk: func(o *listWriter) (string, error) {
 		for {
 			calls++
 			out.stop = calls > 10_000
-			if err := y("alice", []hub.Info{{ID: "x"}}); err != nil {
+			if err := o.conns("alice", []hub.Info{{ID: "x"}}); err != nil {
 				return "", err
 			}
 		}

@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"io"
+	"strconv"
 	"sync"
 
 	"github.com/valyala/fasthttp"
@@ -17,7 +19,7 @@ const streamBytes = 32 << 10
 // listStream is a response body that is written as the hub is walked, so that at most
 // streamBytes of it are in memory: while the reader does not read, the walk does not go on.
 type listStream struct {
-	walk     func(yield func(user string, conns []hub.Info) error) (next string, err error)
+	walk     func(out *listWriter) (next string, err error)
 	done     func(result outcome, err error)
 	panicked func(p any)
 	paged    bool // the reader asked for a page, and is told where the next one begins
@@ -57,11 +59,15 @@ func (l *listStream) WriteTo(w io.Writer) (written int64, err error) {
 	array := streamBuffers.Get().(*[streamBytes]byte)
 	defer streamBuffers.Put(array)
 	out := listWriter{w: w, buf: array[:0]}
-	next, err := l.walk(out.conns)
+	next, err := l.walk(&out)
 	switch {
 	case errors.Is(err, hub.ErrCursor) && !out.begun:
 		result = invalid
 		out.buf = appendError(out.buf, fasthttp.StatusBadRequest, "cursor is not one that this gateway gave out")
+		err = out.flush()
+	case errors.Is(err, context.DeadlineExceeded) && !out.begun:
+		result = invalid
+		out.buf = appendError(out.buf, fasthttp.StatusGatewayTimeout, notAnswered)
 		err = out.flush()
 	case err == nil:
 		result = served
@@ -119,6 +125,27 @@ func (o *listWriter) conns(user string, conns []hub.Info) error {
 		}
 		o.buf = appendConn(o.buf, &conns[i], false)
 		if len(o.buf) >= streamBytes-1024 {
+			if err := o.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// groups adds groups.
+func (o *listWriter) groups(page []hub.Group) error {
+	for i := range page {
+		if o.begun {
+			o.buf = append(o.buf, ',')
+		}
+		o.begin()
+		o.buf = append(o.buf, `{"name":`...)
+		o.buf = appendString(o.buf, page[i].Name)
+		o.buf = append(o.buf, `,"connections":`...)
+		o.buf = strconv.AppendInt(o.buf, int64(page[i].Connections), 10)
+		o.buf = append(o.buf, '}')
+		if len(o.buf) >= streamBytes-2048 { // a name may take six times its length
 			if err := o.flush(); err != nil {
 				return err
 			}

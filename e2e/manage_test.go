@@ -8,13 +8,16 @@ import (
 	"testing"
 )
 
-// The routes of section 5.
+// The routes that a caller of the management API uses.
 const (
-	sendPath  = "/tapr/ws/conn/send"
-	closePath = "/tapr/ws/conn/close"
-	listPath  = "/tapr/ws/conn/list"
-	countPath = "/tapr/ws/conn/count"
-	getPath   = "/tapr/ws/conn/get"
+	sendPath   = "/tapr/ws/conn/send"
+	closePath  = "/tapr/ws/conn/close"
+	listPath   = "/tapr/ws/conn/list"
+	countPath  = "/tapr/ws/conn/count"
+	getPath    = "/tapr/ws/conn/get"
+	joinPath   = "/tapr/ws/group/join"
+	leavePath  = "/tapr/ws/group/leave"
+	groupsPath = "/tapr/ws/group/list"
 )
 
 const success = `{"code":0,"message":"success"}`

@@ -44,15 +44,16 @@ func TestAnUnknownQueryParameterIsRefusedSoThatATypoDoesNotMeanEverybody(t *test
 	t.Parallel()
 	g := startPushOnly(t)
 	g.Dial(t, "al")
-	const lists = ": this route takes user, user_prefix, remote, limit and cursor"
+	const lists = ": this route takes user, user_prefix, remote, group, limit and cursor"
 	for target, why := range map[string]string{
 		listPath + "?usr=al":                           "unknown query parameter usr" + lists,
 		listPath + "?user=al&limt=1":                   "unknown query parameter limt" + lists,
 		listPath + "?limit=1&limit=2":                  "query parameter limit is there twice: give it once",
-		countPath + "?user=al":                         "unknown query parameter user: this route takes none",
+		countPath + "?user=al":                         "unknown query parameter user: this route takes group alone",
+		groupsPath + "?group=al":                       "unknown query parameter group: this route takes conn_id, user, limit and cursor",
 		getPath + "?id=x":                              "unknown query parameter id: this route takes conn_id alone",
 		getPath + "?conn_id=x&conn_id=y":               "query parameter conn_id is there twice: give it once",
-		"/tapr/ws/conn/events?users=al":                "unknown query parameter users: this route takes user, conn_id, action, payload and rate",
+		"/tapr/ws/conn/events?users=al":                "unknown query parameter users: this route takes user, conn_id, group, action, payload and rate",
 		"/tapr/ws/conn/events?payload":                 "payload must be 1 or 0",
 		"/tapr/ws/status?verbose=1":                    "unknown query parameter verbose: this route takes none",
 		"/tapr/ws/config?" + strings.Repeat("x", 2000): "unknown query parameter " + strings.Repeat("x", 40) + "…: this route takes none",

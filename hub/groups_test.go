@@ -317,6 +317,11 @@ func TestMembersAreListedAndCountedByUser(t *testing.T) {
 	if conns, users, err := g.CountMembers(t.Context(), []string{"a"}); conns != 6 || users != 2 || err != nil {
 		t.Error(conns, users, err)
 	}
+	for names, want := range map[string]int{"a": 6, "b": 6, "a b": 12, "a none a": 6, "none": 0} {
+		if n, err := g.GroupSizes(t.Context(), strings.Fields(names)); n != want || err != nil {
+			t.Errorf("the sizes of %s: %d, %v", names, n, err)
+		}
+	}
 	if conns, users, err := g.CountMembers(t.Context(), nil); conns != 0 || users != 0 || err != nil {
 		t.Error(conns, users, err)
 	}

@@ -40,6 +40,26 @@ func (h *Hub) CountMembers(ctx context.Context, groups []string) (connections, u
 	return connections, len(names), nil
 }
 
+// GroupSizes returns how many connections the groups have, added up: at least as many
+// as are in any of them.
+func (h *Hub) GroupSizes(ctx context.Context, groups []string) (connections int, err error) {
+	h.awaitReplies(ctx, Targets{Groups: groups})
+	var hashes []uint64
+	for _, name := range h.groups.Names(groups) {
+		hashes = append(hashes, name.Hash())
+	}
+	for some := range slices.Chunk(hashes, groupsAtOnce) {
+		found, err := h.describe(ctx, some)
+		if err != nil {
+			return 0, err
+		}
+		for _, g := range found {
+			connections += g.Connections
+		}
+	}
+	return connections, nil
+}
+
 // members returns the ids of all connections in any of the groups, ascending.
 func (h *Hub) members(ctx context.Context, groups []string) ([]netpoll.ID, error) {
 	if len(groups) == 0 {

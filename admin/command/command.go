@@ -1,34 +1,29 @@
 // Package command reads the bodies of the management API's commands: JSON to what the hub
 // is to do. It is pure, and keeps the payload's own bytes.
 //
-// It imports hub for the targets, jsoncheck, and admin/budget, in which what it makes of a
-// body counts.
+//	command.go  send and close
+//	group.go    join and leave
+//	whom.go     whom a command is for
+//	json.go     members, strings, and how many names a body may have
+//
+// It imports hub for the targets, hub/groups for the names of groups, jsoncheck, and
+// admin/budget, in which what it makes of a body counts.
 package command
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
-	"unsafe"
 
 	"github.com/gobwas/ws"
 	"github.com/tidwall/gjson"
 
 	"ws-gateway/admin/budget"
-	"ws-gateway/hub"
-	"ws-gateway/jsoncheck"
 )
 
-// ErrNames means that a body names more connections and users than one may.
-var ErrNames = errors.New("too many connections and users are named for --max-api-body, which has room for one in each 24 bytes: use several calls")
-
-// What else is wrong with a command as a whole. Callers may know these texts.
+// What is wrong with a send or a close as a whole. Callers may know these texts.
 var (
-	errNotJSON     = errors.New("request body is not valid JSON")
-	errNotObject   = errors.New("request body is not a JSON object")
 	errNoTarget    = errors.New("send message target is nil") // the words of the component of Olares
 	errNoPayload   = errors.New("payload is missing")
 	errEncoding    = errors.New(`encoding must be "text" or "base64"`)
@@ -36,40 +31,6 @@ var (
 	errCloseCode   = errors.New("code must be 1000 or a number from 3000 to 4999")
 	errCloseReason = errors.New("reason must be at most 123 bytes")
 )
-
-// Whom is the part that all commands have in common.
-type Whom struct {
-	Targets hub.Targets
-	Report  bool // the answer says how many were meant
-}
-
-// read reads a member if it belongs to this part.
-func (w *Whom) read(names *names, name string, v gjson.Result) (err error) {
-	switch t := &w.Targets; name {
-	case "conns":
-		t.Conns, err = names.of(name, v)
-	case "users":
-		t.Users, err = names.of(name, v)
-	case "exclude":
-		t.Exclude, err = names.of(name, v)
-	case "all":
-		t.All, err = boolOf(name, v)
-	case "report":
-		w.Report, err = boolOf(name, v)
-	}
-	return err
-}
-
-// complete ends the reading and reports whether the body names anybody. All makes names
-// superfluous.
-func (w *Whom) complete() bool {
-	t := &w.Targets
-	t.Conns = withoutEmpty(t.Conns)
-	if t.All {
-		*t = hub.Targets{All: true, Exclude: t.Exclude}
-	}
-	return t.All || t.Conn != "" || len(t.Conns) > 0 || len(t.Users) > 0
-}
 
 // Send is the body of a send call.
 type Send struct {
@@ -98,6 +59,8 @@ func ParseSend(body []byte, mem *budget.Reservation, limit int) (Send, error) {
 			encoding, err = stringOf(name, v)
 		case "conn_id":
 			cmd.Targets.Conn, err = stringOf(name, v)
+		case "groups":
+			err = cmd.readGroups(&names, v)
 		default:
 			err = cmd.read(&names, name, v)
 		}
@@ -107,8 +70,8 @@ func ParseSend(body []byte, mem *budget.Reservation, limit int) (Send, error) {
 		return Send{}, err
 	}
 	cmd.Targets.Owned = true
-	if !cmd.complete() {
-		return Send{}, errNoTarget
+	if err := cmd.complete(errNoTarget); err != nil {
+		return Send{}, err
 	}
 	if !payload.Exists() {
 		return Send{}, errNoPayload
@@ -159,9 +122,10 @@ const maxReason = 123
 // ParseClose reads the body of a close call under the rules of ParseSend.
 func ParseClose(body []byte, mem *budget.Reservation, limit int) (Close, error) {
 	var (
-		names = newNames(mem, limit)
-		cmd   Close
-		code  gjson.Result
+		names  = newNames(mem, limit)
+		cmd    Close
+		code   gjson.Result
+		beside bool // there is a conn_id, which a close ignores
 	)
 	err := eachMember(body, func(name string, v gjson.Result) (err error) {
 		switch name {
@@ -169,6 +133,10 @@ func ParseClose(body []byte, mem *budget.Reservation, limit int) (Close, error) 
 			code = v
 		case "reason":
 			cmd.Reason, err = stringOf(name, v)
+		case "conn_id":
+			beside = v.Type != gjson.Null && v.Raw != `""`
+		case "groups":
+			err = cmd.readGroups(&names, v)
 		default:
 			err = cmd.read(&names, name, v)
 		}
@@ -177,8 +145,11 @@ func ParseClose(body []byte, mem *budget.Reservation, limit int) (Close, error) 
 	if err != nil {
 		return Close{}, err
 	}
-	if !cmd.complete() {
-		return Close{}, errCloseNobody
+	if err := cmd.complete(errCloseNobody); err != nil {
+		return Close{}, err
+	}
+	if beside && len(cmd.Targets.Groups) > 0 { // who means one connection must not close a whole group
+		return Close{}, errBeside
 	}
 	if len(cmd.Reason) > maxReason {
 		return Close{}, errCloseReason
@@ -199,122 +170,3 @@ func closeCodeOf(v gjson.Result) (ws.StatusCode, error) {
 	}
 	return ws.StatusCode(code), nil
 }
-
-func withoutEmpty(ids []string) []string {
-	kept := ids[:0]
-	for _, id := range ids {
-		if id != "" {
-			kept = append(kept, id)
-		}
-	}
-	return kept
-}
-
-// eachMember checks that body is a JSON object, in UTF-8 as a text frame must be
-// too (RFC 6455 section 5.6), and calls visit for each of its members, in order,
-// until that fails.
-func eachMember(body []byte, visit func(name string, v gjson.Result) error) error {
-	if !jsoncheck.Valid(body) {
-		return errNotJSON
-	}
-	object := gjson.Parse(unsafe.String(unsafe.SliceData(body), len(body)))
-	if !object.IsObject() {
-		return errNotObject
-	}
-	var err error
-	object.ForEach(func(key, v gjson.Result) bool {
-		err = visit(key.Str, v)
-		return err == nil
-	})
-	return err
-}
-
-func boolOf(name string, v gjson.Result) (bool, error) {
-	switch v.Type {
-	case gjson.True, gjson.False, gjson.Null:
-		return v.Type == gjson.True, nil
-	}
-	return false, fmt.Errorf("%s must be true or false", name)
-}
-
-func stringOf(name string, v gjson.Result) (string, error) {
-	switch v.Type {
-	case gjson.Null:
-		return "", nil
-	case gjson.String:
-		return unquote(v.Raw)
-	}
-	return "", fmt.Errorf("%s must be a string", name)
-}
-
-// nameCost is the memory for the name of a connection or user, besides its text: a string
-// header, and an id. A connection's id takes more in the body.
-const nameCost = 24
-
-// names reads arrays of strings, which have at most limit elements all together.
-type names struct {
-	mem   *budget.Reservation
-	limit int
-}
-
-// newNames allows as many names as a body of at most so many bytes may have.
-func newNames(mem *budget.Reservation, bytes int) names {
-	return names{mem: mem, limit: max(bytes/nameCost, fewNames)}
-}
-
-// fewNames are allowed however small the largest body is.
-const fewNames = 1024
-
-// of reads an array. It counts the elements before it allocates: in the body, "", takes
-// three bytes.
-func (n *names) of(name string, v gjson.Result) ([]string, error) {
-	if v.Type == gjson.Null {
-		return nil, nil
-	}
-	var (
-		ok    = v.IsArray()
-		count int
-		err   error
-	)
-	if ok {
-		v.ForEach(func(_, element gjson.Result) bool {
-			count++
-			ok = element.Type == gjson.String
-			return ok
-		})
-	}
-	switch n.limit -= count; {
-	case !ok:
-		return nil, fmt.Errorf("%s must be an array of strings", name)
-	case count == 0:
-		return nil, nil
-	case n.limit < 0:
-		return nil, ErrNames
-	case !n.mem.Grow(int64(count) * nameCost):
-		return nil, budget.ErrFull
-	}
-	list := make([]string, 0, count)
-	v.ForEach(func(_, element gjson.Result) bool {
-		var s string
-		s, err = unquote(element.Raw)
-		list = append(list, s)
-		return err == nil
-	})
-	return list, err
-}
-
-// unquote decodes a JSON string. A string without escapes is not copied. An unpaired
-// surrogate becomes U+FFFD, so that the result is UTF-8.
-func unquote(quoted string) (string, error) {
-	if strings.IndexByte(quoted, '\\') < 0 {
-		return quoted[1 : len(quoted)-1], nil
-	}
-	var s string
-	if err := json.Unmarshal(bytesOf(quoted), &s); err != nil {
-		return "", errNotJSON
-	}
-	return s, nil
-}
-
-// bytesOf returns the bytes of s, which must not be changed.
-func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }

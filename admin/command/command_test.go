@@ -77,13 +77,19 @@ func TestParseSendReadsTargets(t *testing.T) {
 		`{"payload":1,"conn_id":"x","report":null}`:                  {Conn: "x"},
 		`{"p\u0061yload":1,"\u0063onn_id":"x"}`:                      {Conn: "x"},
 		`{"Conn_id":"y","conn_id":"x","payload":1}`:                  {Conn: "x"},
+
+		`{"payload":1,"groups":["r","\u00e9","r"]}`:                                     {Groups: []string{"r", "é", "r"}},
+		`{"payload":1,"groups":["r"],"exclude":["x"],"report":true}`:                    {Groups: []string{"r"}, Exclude: []string{"x"}},
+		`{"payload":1,"groups":["r"],"conn_id":"","conns":[""],"users":[],"all":false}`: {Groups: []string{"r"}},
+		`{"payload":1,"groups":[],"conn_id":"x"}`:                                       {Conn: "x"},
+		`{"payload":1,"groups":null,"users":["a"]}`:                                     {Users: []string{"a"}},
 	} {
 		cmd, err := ParseSend([]byte(body), nil, 1<<20)
 		if err != nil {
 			t.Errorf("%s: %v", body, err)
 			continue
 		}
-		want.Owned = !want.All
+		want.Owned = !want.All && want.Groups == nil
 		if !reflect.DeepEqual(cmd.Targets, want) {
 			t.Errorf("%s: %+v, want %+v", body, cmd.Targets, want)
 		}
@@ -116,6 +122,8 @@ func TestParseSendDecodesPayloads(t *testing.T) {
 		}
 	}
 }
+
+const beside = "groups cannot be combined with conn_id, conns, users or all: use a call for each"
 
 func TestParseSendSaysWhatIsWrong(t *testing.T) {
 	for _, c := range []struct{ body, want string }{
@@ -167,6 +175,16 @@ func TestParseSendSaysWhatIsWrong(t *testing.T) {
 		{`{"payload":1,"conn_id":"x","encoding":"text"}`, "payload must be a string when encoding is text"},
 		{`{"payload":null,"conn_id":"x","encoding":"text"}`, "payload must be a string when encoding is text"},
 		{`{"payload":{},"conn_id":"x","encoding":"base64"}`, "payload must be a string when encoding is base64"},
+		{`{"payload":1,"groups":[]}`, "send message target is nil"},
+		{`{"groups":["r"]}`, "payload is missing"},
+		{`{"payload":1,"groups":"r"}`, "groups must be an array of strings"},
+		{`{"payload":1,"groups":[1]}`, "groups must be an array of strings"},
+		{`{"payload":1,"groups":["r"],"conn_id":"x"}`, beside},
+		{`{"payload":1,"groups":["r"],"conns":["x"]}`, beside},
+		{`{"payload":1,"groups":["r"],"users":[""]}`, beside},
+		{`{"payload":1,"groups":["r"],"all":true}`, beside},
+		{`{"payload":1,"groups":["r",""]}`, `"" cannot be the name of a group: it is empty`},
+		{`{"payload":1,"groups":["a\u0000"]}`, `"a\x00" cannot be the name of a group: it contains a control character`},
 		{`{"payload":"AA*=","conn_id":"x","encoding":"base64"}`, "payload is not standard base64: illegal base64 data at input byte 2"},
 		{`{"payload":"AAH","conn_id":"x","encoding":"base64"}`, "payload is not standard base64: illegal base64 data at input byte 0"},
 		{`{"payload":"-_8=","conn_id":"x","encoding":"base64"}`, "payload is not standard base64: illegal base64 data at input byte 0"},
@@ -196,6 +214,9 @@ func TestParseClose(t *testing.T) {
 		`{"conns":["x"],"code":4999,"reason":null}`:      {Whom: Whom{Targets: hub.Targets{Conns: []string{"x"}}}, Code: 4999},
 		`{"conns":["x"],"reason":"` + reason + `"}`:      {Whom: Whom{Targets: hub.Targets{Conns: []string{"x"}}}, Code: 1000, Reason: reason},
 		`{"conns":["x"],"code":5,"code":4001,"other":0}`: {Whom: Whom{Targets: hub.Targets{Conns: []string{"x"}}}, Code: 4001},
+		`{"groups":["r","s"],"exclude":["y"]}`:           {Whom: Whom{Targets: hub.Targets{Groups: []string{"r", "s"}, Exclude: []string{"y"}}}, Code: 1000},
+		`{"groups":["r"],"conn_id":""}`:                  {Whom: Whom{Targets: hub.Targets{Groups: []string{"r"}}}, Code: 1000},
+		`{"conns":["x"],"conn_id":"y"}`:                  {Whom: Whom{Targets: hub.Targets{Conns: []string{"x"}}}, Code: 1000},
 	} {
 		cmd, err := ParseClose([]byte(body), nil, 1<<20)
 		if err != nil {
@@ -224,6 +245,13 @@ func TestParseCloseSaysWhatIsWrong(t *testing.T) {
 		{`{"all":false}`, nobody},
 		{`{"conn_id":"x"}`, nobody},
 		{`{"exclude":["x"]}`, nobody},
+		{`{"groups":[]}`, nobody},
+		{`{"groups":["r"],"conn_id":"x"}`, beside},
+		{`{"groups":["r"],"conn_id":1}`, beside},
+		{`{"groups":["r"],"conns":["x"]}`, beside},
+		{`{"groups":["r"],"users":["x"]}`, beside},
+		{`{"groups":["r"],"all":true}`, beside},
+		{`{"groups":["` + strings.Repeat("x", 256) + `"]}`, `"` + strings.Repeat("x", 255) + `" cannot be the name of a group: it has 256 bytes, and may have 255`},
 		{`{"conns":"x"}`, "conns must be an array of strings"},
 		{`{"conns":["x",2]}`, "conns must be an array of strings"},
 		{`{"users":1}`, "users must be an array of strings"},
@@ -296,6 +324,8 @@ func FuzzCommands(f *testing.F) {
 		`{"payload":"AAE=","encoding":"base64","users":["x"],"report":true}`,
 		`{"conns":["x"],"users":["y"],"code":4001,"reason":"é"}`,
 		`{"payload":1,"payload":[{}],"conn_id":null,"conn_id":"x"}`,
+		`{"groups":["room-1","\u00e9"],"conns":["x"],"exclude":["y"]}`,
+		`{"groups":["a","\ud800","b"],"users":[""],"payload":0}`,
 		"{\"payload\" :\t-1.5e+7 ,\n\"conn_id\":\"x\"}",
 	} {
 		f.Add([]byte(seed))
@@ -304,6 +334,7 @@ func FuzzCommands(f *testing.F) {
 		before := bytes.Clone(body)
 		send, sendErr := ParseSend(body, nil, 1<<20)
 		shut, closeErr := ParseClose(body, nil, 1<<20)
+		membership, membershipErr := ParseMembership(body, nil, 1<<20)
 		if !bytes.Equal(body, before) {
 			t.Fatal("the body was changed")
 		}
@@ -314,9 +345,12 @@ func FuzzCommands(f *testing.F) {
 			if len(shut.Reason) > maxReason || !utf8.ValidString(shut.Reason) {
 				t.Fatalf("reason %q", shut.Reason)
 			}
-			if !shut.Targets.All && len(shut.Targets.Conns)+len(shut.Targets.Users) == 0 {
+			if to := shut.Targets; !to.All && len(to.Conns)+len(to.Users)+len(to.Groups) == 0 {
 				t.Fatalf("closes nobody: %+v", shut)
 			}
+		}
+		if membershipErr == nil {
+			checkMembership(t, body, membership)
 		}
 	})
 }
@@ -347,7 +381,7 @@ func checkSend(t *testing.T, body []byte, cmd Send) {
 	if cmd.Op == ws.OpText && !utf8.Valid(cmd.Payload) {
 		t.Fatalf("text frame %q is not UTF-8", cmd.Payload)
 	}
-	if cmd.Targets.All {
+	if cmd.Targets.All || len(cmd.Targets.Groups) > 0 {
 		return
 	}
 	var conn string

@@ -1,0 +1,50 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tidwall/gjson"
+
+	"ws-gateway/admin/budget"
+)
+
+// Membership is the body of a join or a leave call.
+type Membership struct {
+	Whom
+	Groups []string
+}
+
+// maxGroups is how many groups a join or a leave may name: as many as
+// --max-groups-per-connection can allow.
+const maxGroups = 10_000
+
+var (
+	errNoGroups  = errors.New("groups is missing: name those to join or to leave")
+	errNoMembers = errors.New("group target is nil: name conns or users, or set all")
+	errTooMany   = fmt.Errorf("groups has more than %d names: use several calls", maxGroups)
+)
+
+// ParseMembership reads the body of a join or a leave call under the rules of ParseSend.
+func ParseMembership(body []byte, mem *budget.Reservation, limit int) (Membership, error) {
+	var (
+		names = newNames(mem, limit)
+		cmd   Membership
+	)
+	err := eachMember(body, func(name string, v gjson.Result) (err error) {
+		if name == "groups" {
+			cmd.Groups, err = names.ofGroups(v)
+			return err
+		}
+		return cmd.read(&names, name, v)
+	})
+	switch {
+	case err != nil:
+		return Membership{}, err
+	case len(cmd.Groups) == 0:
+		return Membership{}, errNoGroups
+	case len(cmd.Groups) > maxGroups:
+		return Membership{}, errTooMany
+	}
+	return cmd, cmd.complete(errNoMembers)
+}

@@ -1,0 +1,71 @@
+package command
+
+import (
+	"errors"
+
+	"github.com/tidwall/gjson"
+
+	"ws-gateway/hub"
+)
+
+// Whom is the part that all commands have in common.
+type Whom struct {
+	Targets hub.Targets
+	Report  bool // the answer says how many were meant
+}
+
+// errBeside refuses a command for groups that names connections or users too: whether
+// it means both, or those that are in both, is anybody's guess.
+var errBeside = errors.New("groups cannot be combined with conn_id, conns, users or all: use a call for each")
+
+// read reads a member if it belongs to this part.
+func (w *Whom) read(names *names, name string, v gjson.Result) (err error) {
+	switch t := &w.Targets; name {
+	case "conns":
+		t.Conns, err = names.of(name, v)
+	case "users":
+		t.Users, err = names.of(name, v)
+	case "exclude":
+		t.Exclude, err = names.of(name, v)
+	case "all":
+		t.All, err = boolOf(name, v)
+	case "report":
+		w.Report, err = boolOf(name, v)
+	}
+	return err
+}
+
+// readGroups reads the groups that the command is for.
+func (w *Whom) readGroups(names *names, v gjson.Result) (err error) {
+	w.Targets.Groups, err = names.ofGroups(v)
+	return err
+}
+
+// complete ends the reading. All makes names superfluous. The error is nobody if the
+// body names nobody.
+func (w *Whom) complete(nobody error) error {
+	t := &w.Targets
+	t.Conns = withoutEmpty(t.Conns)
+	named := t.All || t.Conn != "" || len(t.Conns) > 0 || len(t.Users) > 0
+	switch {
+	case len(t.Groups) > 0 && named:
+		return errBeside
+	case len(t.Groups) > 0:
+		*t = hub.Targets{Groups: t.Groups, Exclude: t.Exclude}
+	case t.All:
+		*t = hub.Targets{All: true, Exclude: t.Exclude}
+	case !named:
+		return nobody
+	}
+	return nil
+}
+
+func withoutEmpty(ids []string) []string {
+	kept := ids[:0]
+	for _, id := range ids {
+		if id != "" {
+			kept = append(kept, id)
+		}
+	}
+	return kept
+}

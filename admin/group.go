@@ -1,0 +1,145 @@
+package admin
+
+import (
+	"context"
+	"errors"
+
+	"github.com/valyala/fasthttp"
+
+	"ws-gateway/admin/budget"
+	"ws-gateway/admin/command"
+	"ws-gateway/hub"
+	"ws-gateway/hub/groups"
+)
+
+// join makes connections members of groups, and answers when every loop has done it.
+func (s *Server) join(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reservation) outcome {
+	return s.regroup(ctx, body, mem, s.cfg.Hub.Join)
+}
+
+// leave takes connections out of groups.
+func (s *Server) leave(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reservation) outcome {
+	return s.regroup(ctx, body, mem, s.cfg.Hub.Leave)
+}
+
+func (s *Server) regroup(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reservation,
+	do func(context.Context, hub.Targets, []string) (matched int, err error),
+) outcome {
+	defer mem.Release()
+	cmd, err := command.ParseMembership(body, mem, s.settings.Load().maxBodyBytes)
+	if err != nil {
+		return answerUnparsed(ctx, err)
+	}
+	wait := s.hubWait()
+	defer wait.release()
+	matched, err := do(wait, cmd.Targets, cmd.Groups)
+	switch {
+	case err == nil:
+		return answerData(ctx, append(appendMatched(matched), '}'))
+	case errors.As(err, new(*hub.GroupLimitError)):
+		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
+	case errors.Is(err, hub.ErrGroupMemory):
+		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
+		return answerRefusal(ctx, refusal{fasthttp.StatusServiceUnavailable, "there is no memory for more memberships of groups: leave groups that are not used any more, or raise --group-memory"}, false)
+	}
+	return s.answerFault(ctx, err, "not every event loop has answered in time: some of the connections may have joined or left, others not")
+}
+
+// groups streams the groups and how many connections are in each.
+func (s *Server) groups(ctx *fasthttp.RequestCtx, t target) outcome {
+	q, err := parseGroupQuery(t.query)
+	if err != nil {
+		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
+	}
+	return s.stream(ctx, t, s.memory.lists.Reserve(), q.Limit > 0, func(out *listWriter) (string, error) {
+		wait := s.hubWait()
+		defer wait.release()
+		return s.cfg.Hub.ListGroups(wait, q, func(page []hub.Group) error {
+			err := out.groups(page)
+			wait.renew() // the reader may have taken its time
+			return err
+		})
+	})
+}
+
+var (
+	errNoConn      = errors.New("conn_id is missing")
+	errConnAndUser = errors.New("conn_id and user select groups differently: give one of them")
+)
+
+func parseGroupQuery(query []byte) (q hub.GroupQuery, err error) {
+	args := fasthttp.AcquireArgs()
+	defer fasthttp.ReleaseArgs(args)
+	args.ParseBytes(query)
+	q.Conn = string(args.Peek("conn_id"))
+	for _, user := range args.PeekMulti("user") {
+		q.Users = append(q.Users, string(user))
+	}
+	if args.Has("conn_id") && q.Conn == "" {
+		return q, errNoConn
+	}
+	if q.Conn != "" && q.Users != nil {
+		return q, errConnAndUser
+	}
+	q.Cursor = string(args.Peek("cursor"))
+	q.Limit, err = limitIn(args)
+	return q, err
+}
+
+// groupsIn returns the groups that a query names, nil if it names none.
+func groupsIn(args *fasthttp.Args) (names []string, err error) {
+	for _, group := range args.PeekMulti("group") {
+		name := string(group)
+		if err := groups.CheckName(name); err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// listMembers is list for the connections in groups.
+func (s *Server) listMembers(ctx *fasthttp.RequestCtx, t target, groups []string, q hub.Query) outcome {
+	mem := s.memory.lists.Reserve()
+	wait := s.hubWait()
+	defer wait.release()
+	if err := s.growForMembers(wait, mem, groups, listedMember); err != nil {
+		mem.Release()
+		return s.answerUnread(ctx, err)
+	}
+	return s.stream(ctx, t, mem, q.Limit > 0, func(out *listWriter) (string, error) {
+		wait := s.hubWait()
+		defer wait.release()
+		return s.cfg.Hub.ListMembers(wait, groups, q, out.conns)
+	})
+}
+
+// The memory for each member of a group that is listed or counted, in bytes: its id, as
+// often as it is copied while the ids are put together; and the user, once.
+const (
+	listedMember  = 3 * 8
+	countedMember = listedMember + 96
+)
+
+// growForMembers reserves memory for the members of groups.
+func (s *Server) growForMembers(ctx context.Context, mem *budget.Reservation, groups []string, bytesForEach int64) error {
+	members, err := s.cfg.Hub.GroupSizes(ctx, groups)
+	if err != nil {
+		return err
+	}
+	if !mem.Grow(int64(members) * bytesForEach) {
+		return budget.ErrFull
+	}
+	return nil
+}
+
+// notAnswered is what to say if loops were asked and time ran out.
+const notAnswered = "not every event loop has answered in time"
+
+// answerUnread answers a request for what the loops could not tell.
+func (s *Server) answerUnread(ctx *fasthttp.RequestCtx, err error) outcome {
+	if errors.Is(err, budget.ErrFull) {
+		return answerUnparsed(ctx, err)
+	}
+	return s.answerFault(ctx, err, notAnswered)
+}
