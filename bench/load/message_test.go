@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -92,22 +91,6 @@ func TestACloseFrameIsNamedAsOne(t *testing.T) {
 	}
 	for _, cut := range []string{"", "\x88", "\x88\x02\x03", "\x88\x7d\x03\xf0a", "\x81\x01a"} {
 		describe([]byte(cut))
-	}
-}
-
-func TestSourcesOfConnectionsFollowTheTarget(t *testing.T) {
-	loopback, other := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1")
-	for conn, want := range map[int]string{0: "127.0.0.1", 3_999: "127.0.0.1", 4_000: "127.0.0.2", 18_999: "127.0.0.5",
-		999_999: "127.0.0.250", 1_000_000: "127.0.1.1"} {
-		if got := source(loopback, conn); got.String() != want {
-			t.Errorf("connection %d comes from %v, not %s", conn, got, want)
-		}
-	}
-	if got := source(other, 5_000); got.IsValid() {
-		t.Errorf("towards %v the source is %v", other, got)
-	}
-	if got := source(netip.IPv6Loopback(), 5_000); got.IsValid() {
-		t.Errorf("towards ::1 the source is %v", got)
 	}
 }
 

@@ -308,6 +308,14 @@ func TestFlagsThatCannotWorkAreRefusedWithAReason(t *testing.T) {
 		{1, "two clients that stay", []string{"storm", "--good", "1"}},
 		{exitUsage, "--leave", []string{"storm", "--leave", "quietly"}},
 		{1, "1,000 to", []string{"hub", "--sessions", "1"}},
+		{1, `no peer "uws"; there are: c, coder`, []string{"compare", "--peers", "uws"}},
+		{1, "--rounds must be", []string{"compare", "--rounds", "0"}},
+		{1, "--conns must be", []string{"compare", "--conns", "1"}},
+		{1, "no room for its mark", []string{"compare", "--size", "8", "--peers", "gorilla"}},
+		{exitUsage, "--work", []string{"compare", "--work", "sing"}},
+		{1, `there is no variant "tea"; there are: answers; connections;`, []string{"chaos", "--only", "tea"}},
+		{1, "--duration leaves 125ms for each of 8 variants", []string{"chaos", "--duration", "1s"}},
+		{1, "--conns must be 1 to", []string{"chaos", "--conns", "0"}},
 		{exitUsage, "--gateway", []string{"idle", "--gateway", "/nonexistent"}},
 		{exitUsage, "--server", []string{"idle", "--server", "other"}},
 		{exitUsage, "not a size", []string{"echo-server", "--max-message-size", "many"}},
@@ -323,18 +331,28 @@ func TestFlagsThatCannotWorkAreRefusedWithAReason(t *testing.T) {
 	}
 }
 
-func TestTheEchoServerAnswersAnyClientAndEndsWhenTold(t *testing.T) {
+// echoServer runs one until stop, when it must end in order.
+func echoServer(t *testing.T, args ...string) (addr string, stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	out, write := io.Pipe()
 	ended := make(chan int, 1)
-	go func() {
-		ended <- run(ctx, []string{"echo-server", "--max-message-size", "20MiB", "--path", "/echo"}, &streams{write, io.Discard})
-	}()
-	addr, err := bufio.NewReader(out).ReadString('\n')
+	go func() { ended <- run(ctx, append([]string{"echo-server"}, args...), &streams{write, io.Discard}) }()
+	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, _, err := websocket.Dial(t.Context(), "ws://"+strings.TrimSpace(addr)+"/echo", nil)
+	return strings.TrimSpace(line), func() {
+		cancel()
+		if code := <-ended; code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+	}
+}
+
+func TestTheEchoServerAnswersAnyClientAndEndsWhenTold(t *testing.T) {
+	addr, stop := echoServer(t, "--max-message-size", "20MiB", "--path", "/echo")
+	c, _, err := websocket.Dial(t.Context(), "ws://"+addr+"/echo", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,10 +372,7 @@ func TestTheEchoServerAnswersAnyClientAndEndsWhenTold(t *testing.T) {
 		}
 	}
 	c.CloseNow()
-	cancel()
-	if code := <-ended; code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	stop()
 }
 
 func TestAbuseThatBreaksSomethingFails(t *testing.T) {

@@ -33,16 +33,3 @@ func TestChaosNamesTheVariantThatCouldNotBeHeld(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, message)
 	}
 }
-
-func TestChaosThatCannotBeIsRefusedWithAReason(t *testing.T) {
-	for want, args := range map[string][]string{
-		`there is no variant "tea"; there are: answers; connections;`: {"--only", "tea"},
-		"--duration leaves 125ms for each of 8 variants":              {"--duration", "1s"},
-		"--conns must be 1 to":                                        {"--conns", "0"},
-	} {
-		code, _, message := bench(t, append([]string{"chaos"}, args...)...)
-		if code != 1 || !strings.Contains(message, want) {
-			t.Errorf("%v: exit code %d, %q", args, code, message)
-		}
-	}
-}

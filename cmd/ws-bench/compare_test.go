@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"io"
 	"strings"
 	"testing"
 	"time"
@@ -49,36 +47,8 @@ func TestCompareMeasuresOursAndAPeerInTurn(t *testing.T) {
 	}
 }
 
-func TestComparisonsThatCannotBeAreRefusedWithAReason(t *testing.T) {
-	for _, c := range []struct {
-		code int
-		want string
-		args []string
-	}{
-		{1, `no peer "uws"; there are: c, coder`, []string{"compare", "--peers", "uws"}},
-		{1, "--rounds must be", []string{"compare", "--rounds", "0"}},
-		{1, "--conns must be", []string{"compare", "--conns", "1"}},
-		{1, "no room for its mark", []string{"compare", "--size", "8", "--peers", "gorilla"}},
-		{exitUsage, "--work", []string{"compare", "--work", "sing"}},
-	} {
-		code, _, message := bench(t, c.args...)
-		if code != c.code || !strings.Contains(message, c.want) {
-			t.Errorf("%v: exit code %d, %q", c.args, code, message)
-		}
-	}
-}
-
 func TestTheEchoServerBroadcastsWhenItIsToldTo(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	out, write := io.Pipe()
-	ended := make(chan int, 1)
-	go func() {
-		ended <- run(ctx, []string{"echo-server", "--broadcast", "--loops", "2"}, &streams{write, io.Discard})
-	}()
-	addr, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
+	addr, stop := echoServer(t, "--broadcast", "--loops", "2")
 	const many = 300 // more than a slice on each loop
 	all := make([]*websocket.Conn, 2*many)
 	patience, end := context.WithTimeout(t.Context(), 10*time.Minute)
@@ -96,9 +66,11 @@ func TestTheEchoServerBroadcastsWhenItIsToldTo(t *testing.T) {
 		}
 	}
 	for i := range all {
-		if all[i], _, err = websocket.Dial(t.Context(), "ws://"+strings.TrimSpace(addr)+"/ws", nil); err != nil {
+		c, _, err := websocket.Dial(t.Context(), "ws://"+addr+"/ws", nil)
+		if err != nil {
 			t.Fatal(err)
 		}
+		all[i] = c
 		defer all[i].CloseNow()
 	}
 	for _, c := range all { // an echo shows that it is open on its loop
@@ -116,8 +88,5 @@ func TestTheEchoServerBroadcastsWhenItIsToldTo(t *testing.T) {
 	for _, c := range all {
 		c.CloseNow()
 	}
-	cancel()
-	if code := <-ended; code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	stop()
 }
