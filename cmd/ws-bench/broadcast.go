@@ -6,6 +6,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"ws-gateway/bench/load"
 	"ws-gateway/netpoll"
 )
 
@@ -17,7 +18,7 @@ type broadcaster struct {
 	frames chan *netpoll.Frame
 }
 
-var broadcastPrefix = []byte("broadcast ")
+var broadcastPrefix = []byte(load.BroadcastPrefix)
 
 const (
 	broadcastQueue = 16  // broadcasts that wait; whoever asks for one more is closed
