@@ -1,5 +1,5 @@
 // Package cli is the client for people: commands that ask a gateway that runs (send,
-// close, list, count, tail, health), one that connects to it as a client does (connect),
+// close, list, count, tail, join, leave, groups, health), one that connects to it as a client does (connect),
 // and the completion of command lines in shells.
 //
 //	Run ──▶ parse ──▶ command.run ──▶ api ──▶ the gateway
@@ -34,6 +34,9 @@ type Commands struct {
 	List       listOptions       `cmd:"" help:"List connections: a table on a terminal, tab-separated fields elsewhere."`
 	Count      countOptions      `cmd:"" help:"Count connections and their users."`
 	Tail       tailOptions       `cmd:"" help:"Follow what happens to connections, live, until Ctrl-C."`
+	Join       joinOptions       `cmd:"" help:"Put connections into groups. A send that follows reaches them."`
+	Leave      leaveOptions      `cmd:"" help:"Take connections out of groups."`
+	Groups     groupsOptions     `cmd:"" help:"List groups and how many connections are in each: a table on a terminal, tab-separated fields elsewhere."`
 	Connect    connectOptions    `cmd:"" help:"Be a client: send the lines of standard input, print what comes. Pings by itself."`
 	Completion completionOptions `cmd:"" help:"Print a script that makes a shell complete commands and options."`
 }

@@ -12,6 +12,7 @@ import (
 type closeOptions struct {
 	Conn    []string `sep:"none" placeholder:"ID" help:"Close this connection. Repeatable."`
 	User    []string `sep:"none" placeholder:"NAME" help:"Close all connections of this user. Repeatable."`
+	Group   []string `sep:"none" placeholder:"NAME" help:"Close all connections in this group. Repeatable."`
 	All     bool     `help:"Close every connection."`
 	Exclude []string `sep:"none" placeholder:"ID" help:"But not this connection. Repeatable."`
 	Code    int      `default:"1000" help:"Close code: 1000, or 3000 to 4999."`
@@ -23,19 +24,19 @@ type closeOptions struct {
 }
 
 func (o *closeOptions) run(ctx context.Context, s *surroundings) error {
-	if err := checkTargets(o.All, o.Conn, o.User, "which connections?"); err != nil {
+	if err := (targets{o.All, o.Conn, o.User, o.Group}).check("which connections?"); err != nil {
 		return err
 	}
 	g, err := o.gateway(s)
 	if err != nil {
 		return err
 	}
-	request := api.CloseCommand{Conns: o.Conn, Users: o.User, All: o.All, Exclude: o.Exclude, Code: o.Code, Reason: o.Reason, Report: o.wantsReport(s, o.Report, o.JSON)}
+	request := api.CloseCommand{Conns: o.Conn, Users: o.User, Groups: o.Group, All: o.All, Exclude: o.Exclude, Code: o.Code, Reason: o.Reason, Report: o.wantsReport(s, o.Report, o.JSON)}
 	a, err := g.ask(ctx, http.MethodPost, api.PathClose, nil, &request)
 	if err != nil {
 		return err
 	}
-	return o.finish(s, a, request.Report, o.JSON, func(r *report) string {
+	return o.finish(s, a, request.Report, o.JSON, nobodyIn(o.Group), func(r *report) string {
 		if !o.Report {
 			return ""
 		}

@@ -20,6 +20,9 @@ func TestWordsAreCompletedWithWhatCanStandThere(t *testing.T) {
 	for _, test := range []struct{ words, want string }{
 		{"se", "send"},
 		{"tail --act", "--action"},
+		{"join room-1 --us", "--user"},
+		{"send --group send --bin", "--binary"}, // send is a group here
+		{"groups --c", "--conn --config"},
 		{"tail --action ", "open message ping send close"},
 		{"tail --action c", "close"},
 		{"tail --action=c", "--action=close"},

@@ -16,12 +16,13 @@ import (
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 )
 
-// listPage is how many connections are asked for at a time, and are in memory.
+// listPage is how many connections or groups are asked for at a time, and are in memory.
 const listPage = 500
 
 // listOptions are the options of list.
 type listOptions struct {
 	User   []string `sep:"none" placeholder:"NAME" help:"Only connections of this user. Repeatable."`
+	Group  []string `sep:"none" placeholder:"NAME" help:"Only connections in this group. Repeatable."`
 	Prefix string   `name:"user-prefix" placeholder:"TEXT" help:"Only users whose name begins so."`
 	Remote string   `placeholder:"ADDRESS" help:"Only connections from this address, or this range such as 192.0.2.0/24."`
 	Limit  int      `default:"0" min:"0" help:"So many connections at most. 0: all."`
@@ -50,45 +51,57 @@ func (o *listOptions) run(ctx context.Context, s *surroundings) error {
 		return err
 	}
 	out := bufio.NewWriter(s.out)
-	write := (&connTable{width: s.width, now: time.Now()}).write
+	table, now := &pagedTable{columns: connColumns, width: s.width}, time.Now()
+	write := func(out io.Writer, conns []connection) error { return table.write(out, connRows(conns, now)) }
 	switch {
 	case o.JSON:
 		write = writeJSON
 	case !s.outTerminal:
 		write = writePlain
 	}
-	shown, cursor := 0, ""
-	for {
-		conns, next, err := o.page(ctx, g, shown, cursor)
-		if err != nil {
-			return err
+	shown, err := inPages(o.Limit, func(limit int, cursor string) (n int, next string, err error) {
+		conns, next, err := o.page(ctx, g, limit, cursor)
+		if err == nil {
+			err = write(out, conns)
 		}
-		if err := write(out, conns); err != nil {
-			return err
+		if err == nil {
+			err = out.Flush()
 		}
-		if err := out.Flush(); err != nil {
-			return err
-		}
-		shown += len(conns)
-		if cursor = next; cursor == "" || o.Limit > 0 && shown >= o.Limit {
-			break
-		}
-	}
-	if shown == 0 && s.outTerminal && !o.JSON {
+		return len(conns), next, err
+	})
+	if err == nil && shown == 0 && s.outTerminal && !o.JSON {
 		s.note("no connections")
 	}
-	return nil
+	return err
 }
 
-// page asks for the connections after cursor.
-func (o *listOptions) page(ctx context.Context, g *gateway, shown int, cursor string) (conns []connection, next string, err error) {
-	n := listPage
-	if o.Limit > 0 {
-		n = min(n, o.Limit-shown)
+// inPages calls page until it says that there are no more, or has shown limit of what it
+// lists; 0: all. It passes how many to ask for, and where the page before ended.
+func inPages(limit int, page func(limit int, cursor string) (n int, next string, err error)) (shown int, err error) {
+	for cursor := ""; ; {
+		ask := listPage
+		if limit > 0 {
+			ask = min(ask, limit-shown)
+		}
+		n, next, err := page(ask, cursor)
+		if err != nil {
+			return shown, err
+		}
+		shown += n
+		if cursor = next; cursor == "" || limit > 0 && shown >= limit {
+			return shown, nil
+		}
 	}
-	query := url.Values{"limit": {strconv.Itoa(n)}}
+}
+
+// page asks for so many connections after cursor.
+func (o *listOptions) page(ctx context.Context, g *gateway, limit int, cursor string) (conns []connection, next string, err error) {
+	query := url.Values{"limit": {strconv.Itoa(limit)}}
 	if len(o.User) > 0 {
 		query["user"] = o.User
+	}
+	if len(o.Group) > 0 {
+		query["group"] = o.Group
 	}
 	if o.Prefix != "" {
 		query.Set("user_prefix", o.Prefix)
@@ -116,14 +129,14 @@ func (o *listOptions) page(ctx context.Context, g *gateway, shown int, cursor st
 	return conns, a.Cursor, nil
 }
 
-// writeJSON writes a line of JSON for each connection.
-func writeJSON(out io.Writer, conns []connection) error {
+// writeJSON writes a line of JSON for each of what is listed.
+func writeJSON[T any](out io.Writer, listed []T) error {
 	var line strings.Builder
 	e := json.NewEncoder(&line)
 	e.SetEscapeHTML(false)
-	for i := range conns {
+	for i := range listed {
 		line.Reset()
-		if err := e.Encode(&conns[i]); err != nil {
+		if err := e.Encode(&listed[i]); err != nil {
 			return err
 		}
 		if _, err := fmt.Fprintln(out, terminal.PrintableJSON([]byte(strings.TrimSpace(line.String())))); err != nil {
@@ -146,7 +159,8 @@ func writePlain(out io.Writer, conns []connection) error {
 
 // countOptions are the options of count.
 type countOptions struct {
-	JSON bool `name:"json" help:"Print the numbers as JSON."`
+	Group []string `sep:"none" placeholder:"NAME" help:"Only connections in this group. Repeatable."`
+	JSON  bool     `name:"json" help:"Print the numbers as JSON."`
 	gatewayOptions
 }
 
@@ -155,7 +169,11 @@ func (o *countOptions) run(ctx context.Context, s *surroundings) error {
 	if err != nil {
 		return err
 	}
-	a, err := g.ask(ctx, http.MethodGet, api.PathCount, nil, nil)
+	var query url.Values
+	if len(o.Group) > 0 {
+		query = url.Values{"group": o.Group}
+	}
+	a, err := g.ask(ctx, http.MethodGet, api.PathCount, query, nil)
 	if err != nil {
 		return err
 	}

@@ -154,7 +154,7 @@ func looksLikeFlag(flags []*kong.Flag, word string) bool {
 
 // inJSON are options whose values are sent as JSON, which has UTF-8 alone: other bytes
 // would arrive as another name.
-var inJSON = []string{"conn", "user", "exclude", "reason"}
+var inJSON = []string{"conn", "user", "group", "exclude", "reason"}
 
 // verbatim takes a value as it is, blanks and all.
 func verbatim(ctx *kong.DecodeContext, target reflect.Value) error {

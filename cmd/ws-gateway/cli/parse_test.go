@@ -30,6 +30,11 @@ func TestAValueMayBeginWithADash(t *testing.T) {
 		"send --user=-al hello":             "user -al hello",
 		"send --report -al hello":           "unknown flag",
 		"close --all -- --conn -B":          "unexpected argument",
+		"join a,b c --user -al":             "groups a,b c, user -al",
+		"leave --conn -B -- -a":             "groups -a, user ",
+		"join --user al":                    "expected \"<group> ...\"",
+		"join a --user":                     "--user: missing value",
+		"groups --conn -B --user x":         "can't be used together",
 	} {
 		command, err := parse(strings.Fields(line), settings.Environment{}, io.Discard)
 		got := fmt.Sprint(err)
@@ -37,6 +42,10 @@ func TestAValueMayBeginWithADash(t *testing.T) {
 			switch c := command.(type) {
 			case *closeOptions:
 				got = "conn " + strings.Join(c.Conn, " ")
+			case *joinOptions:
+				got = "groups " + strings.Join(c.Group, " ") + ", user " + strings.Join(c.User, " ")
+			case *leaveOptions:
+				got = "groups " + strings.Join(c.Group, " ") + ", user " + strings.Join(c.User, " ")
 			case *sendOptions:
 				switch {
 				case len(c.Exclude) > 0:

@@ -28,6 +28,7 @@ type sendOptions struct {
 	File    string   `short:"f" placeholder:"FILE" help:"Take the message from this file. Of text a line break at the end is dropped."`
 	Conn    []string `sep:"none" placeholder:"ID" help:"To this connection; with --user, if it is that user's. Repeatable."`
 	User    []string `sep:"none" placeholder:"NAME" help:"To all connections of this user. Repeatable."`
+	Group   []string `sep:"none" placeholder:"NAME" help:"To all connections in this group; to those in several groups once. Repeatable."`
 	All     bool     `help:"To every connection."`
 	Exclude []string `sep:"none" placeholder:"ID" help:"But not to this connection. Repeatable."`
 	Text    bool     `xor:"kind" help:"Send text as it is, also if it looks like JSON and is none."`
@@ -39,7 +40,7 @@ type sendOptions struct {
 }
 
 func (o *sendOptions) run(ctx context.Context, s *surroundings) error {
-	if err := checkTargets(o.All, o.Conn, o.User, "to whom?"); err != nil {
+	if err := (targets{o.All, o.Conn, o.User, o.Group}).check("to whom?"); err != nil {
 		return err
 	}
 	g, err := o.gateway(s)
@@ -51,7 +52,7 @@ func (o *sendOptions) run(ctx context.Context, s *surroundings) error {
 		return err
 	}
 	request := api.SendCommand{
-		Users: o.User, All: o.All, Exclude: o.Exclude, Report: o.wantsReport(s, o.Report, o.JSON),
+		Users: o.User, Groups: o.Group, All: o.All, Exclude: o.Exclude, Report: o.wantsReport(s, o.Report, o.JSON),
 		Encoding: "text", Payload: string(message),
 	}
 	if request.Conns = o.Conn; len(o.Conn) == 1 {
@@ -64,7 +65,7 @@ func (o *sendOptions) run(ctx context.Context, s *surroundings) error {
 	if err != nil {
 		return err
 	}
-	return o.finish(s, a, request.Report, o.JSON, func(r *report) string {
+	return o.finish(s, a, request.Report, o.JSON, nobodyIn(o.Group), func(r *report) string {
 		if !o.Report {
 			return ""
 		}

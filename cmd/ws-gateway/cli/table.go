@@ -69,21 +69,26 @@ func tableLine(columns []column, widths []int, row []string) string {
 
 var connColumns = []column{{"USER", 8}, {"ID", 0}, {"SINCE", 0}, {"ADDRESS", 10}, {"AGENT", 8}}
 
-// connTable is a table of connections, which come in pages. The first page determines
-// the widths, except that the last column takes what is left of the terminal. If the
-// table does not fit, each connection is a block of lines instead.
-type connTable struct {
-	width  int // of the terminal; 0: any
-	now    time.Time
-	widths []int
-	blocks bool
-}
-
-func (t *connTable) write(out io.Writer, conns []connection) error {
+// connRows are rows of connColumns.
+func connRows(conns []connection, now time.Time) [][]string {
 	rows := make([][]string, 0, len(conns))
 	for _, c := range conns {
-		rows = append(rows, []string{shownUser(c.Name), terminal.Printable(c.ID), since(c.ConnectedAt, t.now), terminal.Printable(c.RemoteAddr), terminal.Printable(c.UserAgent)})
+		rows = append(rows, []string{shownUser(c.Name), terminal.Printable(c.ID), since(c.ConnectedAt, now), terminal.Printable(c.RemoteAddr), terminal.Printable(c.UserAgent)})
 	}
+	return rows
+}
+
+// pagedTable is a table whose rows come in pages. The first page determines the widths,
+// except that the last column takes what is left of the terminal. If the table does not
+// fit, each row is a block of lines instead.
+type pagedTable struct {
+	columns []column
+	width   int // of the terminal; 0: any
+	widths  []int
+	blocks  bool
+}
+
+func (t *pagedTable) write(out io.Writer, rows [][]string) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -99,29 +104,29 @@ func (t *connTable) write(out io.Writer, conns []connection) error {
 }
 
 // begin chooses the layout of the rows, and puts the titles above them.
-func (t *connTable) begin(rows [][]string) [][]string {
-	t.widths = fit(connColumns, rows, t.width)
-	if t.blocks = t.width > 0 && leastWidth(connColumns, rows) > t.width; t.blocks {
+func (t *pagedTable) begin(rows [][]string) [][]string {
+	t.widths = fit(t.columns, rows, t.width)
+	if t.blocks = t.width > 0 && leastWidth(t.columns, rows) > t.width; t.blocks {
 		return rows
 	}
-	titles := make([]string, len(connColumns))
+	titles := make([]string, len(t.columns))
 	taken := 0
-	for i, c := range connColumns {
+	for i, c := range t.columns {
 		titles[i] = c.title
 		taken += t.widths[i] + len(gap)
 	}
-	last := len(connColumns) - 1
+	last := len(t.columns) - 1
 	if rest := t.width - (taken - t.widths[last] - len(gap)); rest > t.widths[last] {
 		t.widths[last] = rest
 	}
 	return append([][]string{titles}, rows...)
 }
 
-func (t *connTable) row(row []string) string {
+func (t *pagedTable) row(row []string) string {
 	if t.blocks {
 		return block(row, t.width)
 	}
-	line := tableLine(connColumns, t.widths, row)
+	line := tableLine(t.columns, t.widths, row)
 	if t.width > 0 {
 		// On a later page a cell that must not be cut may be longer.
 		line = terminal.Cut(strings.TrimSuffix(line, "\n"), t.width) + "\n"

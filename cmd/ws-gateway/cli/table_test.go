@@ -31,10 +31,10 @@ func TestATableTakesNoMoreThanTheTerminalHasWhileItsColumnsCanGiveWay(t *testing
 
 func TestTheHeadingComesOnceAndLaterPagesKeepTheColumns(t *testing.T) {
 	now := time.Date(2026, 1, 2, 13, 0, 0, 0, time.UTC)
-	table := &connTable{width: 60, now: now}
+	table := &pagedTable{columns: connColumns, width: 60}
 	var out strings.Builder
 	page := func(name, agent string) {
-		if err := table.write(&out, []connection{{ID: "0123", Name: name, UserAgent: agent, ConnectedAt: now.Add(-time.Hour), RemoteAddr: "127.0.0.1:1"}}); err != nil {
+		if err := table.write(&out, connRows([]connection{{ID: "0123", Name: name, UserAgent: agent, ConnectedAt: now.Add(-time.Hour), RemoteAddr: "127.0.0.1:1"}}, now)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -31,6 +31,7 @@ const (
 type tailOptions struct {
 	User    []string `sep:"none" placeholder:"NAME" help:"Only events of this user. Repeatable."`
 	Conn    []string `sep:"none" placeholder:"ID" help:"Only events of this connection. Repeatable."`
+	Group   []string `sep:"none" placeholder:"NAME" help:"Only events of connections that are in this group when they happen. Repeatable."`
 	Action  []string `oneof:"open,message,ping,send,close" placeholder:"ACTION" help:"Only these: open, message, ping (a client's ping message), send, close. Default: all but ping. Repeatable."`
 	Payload bool     `help:"Show what is in the messages, cut at 1 KiB."`
 	Rate    int      `default:"100" min:"1" max:"1000" help:"Events a second, at most; of what is left out the number is shown."`
@@ -42,7 +43,7 @@ func (*tailOptions) runsUntilSignal() {}
 
 func (o *tailOptions) query() url.Values {
 	query := url.Values{"rate": {strconv.Itoa(o.Rate)}}
-	for name, list := range map[string][]string{"user": o.User, "conn_id": o.Conn, "action": o.Action} {
+	for name, list := range map[string][]string{"user": o.User, "conn_id": o.Conn, "group": o.Group, "action": o.Action} {
 		if len(list) > 0 {
 			query[name] = list
 		}

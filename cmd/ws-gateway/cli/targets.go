@@ -10,13 +10,21 @@ import (
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 )
 
-// checkTargets wants --all or a target. question begins the message if there is neither.
-func checkTargets(all bool, conns, users []string, question string) error {
-	switch targets := len(conns) + len(users); {
-	case all && targets > 0:
-		return usagef("--all means everybody: leave --conn and --user out, or --all")
-	case !all && targets == 0:
-		return usagef("%s --user NAME, --conn ID or --all", question)
+// targets are the connections that a command is for.
+type targets struct {
+	all                  bool
+	conns, users, groups []string
+}
+
+// check wants one kind of target. question begins the message if there is none.
+func (t targets) check(question string) error {
+	switch others := len(t.conns) + len(t.users); {
+	case t.all && others+len(t.groups) > 0:
+		return usagef("--all means everybody: leave the other targets out, or --all")
+	case others > 0 && len(t.groups) > 0:
+		return usagef("--group means all connections in the group: leave --conn and --user out, or --group")
+	case !t.all && others+len(t.groups) == 0:
+		return usagef("%s --user NAME, --conn ID, --group NAME or --all", question)
 	}
 	return nil
 }
@@ -29,20 +37,30 @@ type nobodyOptions struct {
 // errNobody is the error of --fail-if-none, and otherwise a note.
 var errNobody = errors.New("matched 0: no such connection is open; list shows those that are")
 
+// errNoMember is errNobody if groups were named.
+var errNoMember = advised{errNobody, "matched 0: nobody is in such a group; groups shows those that somebody is in"}
+
+func nobodyIn(groups []string) error {
+	if len(groups) > 0 {
+		return errNoMember
+	}
+	return errNobody
+}
+
 // wantsReport reports whether to ask the gateway how many connections matched. Somebody
 // at a terminal wants to know if none did.
 func (o *nobodyOptions) wantsReport(s *surroundings, asked, asJSON bool) bool {
 	return asked || o.FailIfNone || s.notesTerminal && !asJSON
 }
 
-// judge tells the user if no connection matched, unless the output says so.
-func (o *nobodyOptions) judge(s *surroundings, matched int, shown bool) error {
+// judge tells the user with nobody if no connection matched, unless the output says so.
+func (o *nobodyOptions) judge(s *surroundings, matched int, shown bool, nobody error) error {
 	switch {
 	case matched > 0:
 	case o.FailIfNone:
-		return errNobody
+		return nobody
 	case s.notesTerminal && !shown:
-		s.note("%v", errNobody)
+		s.note("%v", nobody)
 	}
 	return nil
 }
@@ -52,7 +70,7 @@ type report struct{ Matched, Queued, Slow int }
 
 // finish prints the result of a command, either the whole answer or the line that text
 // makes of the report, and judges whether a connection matched.
-func (o *nobodyOptions) finish(s *surroundings, a *api.Answer, reported, asJSON bool, text func(*report) string) error {
+func (o *nobodyOptions) finish(s *surroundings, a *api.Answer, reported, asJSON bool, nobody error, text func(*report) string) error {
 	if asJSON {
 		if _, err := fmt.Fprintln(s.out, terminal.PrintableJSON(bytes.TrimSpace(a.Raw))); err != nil {
 			return err
@@ -74,5 +92,5 @@ func (o *nobodyOptions) finish(s *surroundings, a *api.Answer, reported, asJSON 
 			return err
 		}
 	}
-	return o.judge(s, r.Matched, line != "")
+	return o.judge(s, r.Matched, line != "", nobody)
 }

@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"ws-gateway/cmd/ws-gateway/api"
+	"ws-gateway/cmd/ws-gateway/internal/terminal"
+)
+
+// joinOptions are the options of join.
+type joinOptions struct{ memberOptions }
+
+func (o *joinOptions) run(ctx context.Context, s *surroundings) error {
+	return o.change(ctx, s, api.PathJoin)
+}
+
+// leaveOptions are the options of leave.
+type leaveOptions struct{ memberOptions }
+
+func (o *leaveOptions) run(ctx context.Context, s *surroundings) error {
+	return o.change(ctx, s, api.PathLeave)
+}
+
+// memberOptions say which connections come into or out of which groups.
+type memberOptions struct {
+	Group  []string `arg:"" placeholder:"GROUP" help:"The groups, one after the other."`
+	Conn   []string `sep:"none" placeholder:"ID" help:"This connection. Repeatable."`
+	User   []string `sep:"none" placeholder:"NAME" help:"All connections that this user has now. Repeatable."`
+	All    bool     `help:"Every connection that is there now."`
+	Report bool     `help:"Say how many connections were meant."`
+	nobodyOptions
+	JSON bool `name:"json" help:"Print the gateway's answer as it is."`
+	gatewayOptions
+}
+
+func (o *memberOptions) change(ctx context.Context, s *surroundings, path string) error {
+	switch named := len(o.Conn) + len(o.User); {
+	case o.All && named > 0:
+		return usagef("--all means everybody: leave --conn and --user out, or --all")
+	case !o.All && named == 0:
+		return usagef("which connections? --user NAME, --conn ID or --all")
+	}
+	g, err := o.gateway(s)
+	if err != nil {
+		return err
+	}
+	a, err := g.ask(ctx, http.MethodPost, path, nil, &api.GroupCommand{Groups: o.Group, Conns: o.Conn, Users: o.User, All: o.All})
+	if err != nil {
+		return err
+	}
+	return o.finish(s, a, true, o.JSON, errNobody, func(r *report) string {
+		if !o.Report {
+			return ""
+		}
+		return fmt.Sprintf("matched %d", r.Matched)
+	})
+}
+
+// groupsOptions are the options of groups.
+type groupsOptions struct {
+	Conn  string   `xor:"whose" placeholder:"ID" help:"Only groups that this connection is in."`
+	User  []string `xor:"whose" sep:"none" placeholder:"NAME" help:"Only groups that a connection of this user is in. Repeatable."`
+	Limit int      `default:"0" min:"0" help:"So many groups at most. 0: all."`
+	JSON  bool     `name:"json" help:"Print each group as a line of JSON."`
+	gatewayOptions
+}
+
+// group has the names that GET /tapr/ws/group/list has.
+type group struct {
+	Name        string `json:"name"`
+	Connections int    `json:"connections"`
+}
+
+var groupColumns = []column{{"GROUP", 8}, {"CONNECTIONS", 0}}
+
+func (o *groupsOptions) run(ctx context.Context, s *surroundings) error {
+	g, err := o.gateway(s)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(s.out)
+	table := &pagedTable{columns: groupColumns, width: s.width}
+	write := func(out io.Writer, groups []group) error { return table.write(out, groupRows(groups)) }
+	switch {
+	case o.JSON:
+		write = writeJSON
+	case !s.outTerminal:
+		write = writeGroups
+	}
+	shown, err := inPages(o.Limit, func(limit int, cursor string) (n int, next string, err error) {
+		groups, next, err := o.page(ctx, g, limit, cursor)
+		if err == nil {
+			err = write(out, groups)
+		}
+		if err == nil {
+			err = out.Flush()
+		}
+		return len(groups), next, err
+	})
+	if err == nil && shown == 0 && s.outTerminal && !o.JSON {
+		s.note("no groups")
+	}
+	return err
+}
+
+// page asks for so many groups after cursor.
+func (o *groupsOptions) page(ctx context.Context, g *gateway, limit int, cursor string) (groups []group, next string, err error) {
+	query := url.Values{"limit": {strconv.Itoa(limit)}}
+	if o.Conn != "" {
+		query.Set("conn_id", o.Conn)
+	}
+	if len(o.User) > 0 {
+		query["user"] = o.User
+	}
+	if cursor != "" {
+		query.Set("cursor", cursor)
+	}
+	a, err := g.ask(ctx, http.MethodGet, api.PathGroups, query, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := json.Unmarshal(a.Data, &groups); err != nil {
+		return nil, "", fmt.Errorf("the gateway's groups cannot be read: %w", err)
+	}
+	return groups, a.Cursor, nil
+}
+
+// groupRows are rows of groupColumns.
+func groupRows(groups []group) [][]string {
+	rows := make([][]string, 0, len(groups))
+	for _, g := range groups {
+		rows = append(rows, []string{terminal.Printable(g.Name), strconv.Itoa(g.Connections)})
+	}
+	return rows
+}
+
+// writeGroups writes a line of fields for each group, for programs.
+func writeGroups(out io.Writer, groups []group) error {
+	for _, g := range groups {
+		if _, err := fmt.Fprintf(out, "%s\t%d\n", terminal.Printable(g.Name), g.Connections); err != nil {
+			return err
+		}
+	}
+	return nil
+}
