@@ -90,13 +90,8 @@ type delays struct{ pong, idle load.Result }
 type watchers struct{ gateway, idle *load.Client }
 
 func (f fanout) round(s *stage) {
-	gateway, idle := s.gateway("", patient...), s.echoServer(1)
-	probe := func(server *child.Process) *load.Client {
-		return s.connect(load.Config{Target: server.Addr(), Header: named("probe-", 0)}, probes)
-	}
-	w := watchers{probe(gateway), probe(idle)}
-	who := must(connected(gateway.Addr()))
-	quiet := w.during(func() { s.pause(calm, gateway, idle) })
+	gateway, w, who := f.watched(s)
+	quiet := w.during(func() { s.pause(calm, gateway) })
 	c := s.users(gateway, f.targets[0])
 	var all []spread
 	for _, n := range f.targets {
@@ -109,6 +104,17 @@ func (f fanout) round(s *stage) {
 		})
 	}
 	f.figures(s, quiet, all)
+}
+
+// watched runs a gateway and those who measure the delay. who are those of them that
+// are connected to it.
+func (f fanout) watched(s *stage) (gateway *child.Process, w watchers, who roster) {
+	gateway = s.gateway("", patient...)
+	probe := func(server *child.Process) *load.Client {
+		return s.connect(load.Config{Target: server.Addr(), Header: named("probe-", 0)}, probes)
+	}
+	w = watchers{probe(gateway), probe(s.echoServer(1))}
+	return gateway, w, must(connected(gateway.Addr()))
 }
 
 // during measures the delays while f runs.

@@ -41,6 +41,9 @@ var goals = []struct {
 	{"group", `^1,000,000 .* groups of 100,`, `^heap, each membership$`, 28},
 	{"group", ` groups of 1,`, `^heap, each membership$`, 160},
 	{"group", `^1,000,000 `, `^full collection, CPU$`, 30},
+	{"group", ``, `^to a group: gateway CPU, of one to all$`, 1.05},
+	{"group", ``, `^the same without deliveries$`, 2},
+	{"group", ``, `pong later than that$`, 5},
 }
 
 var goalPatterns = sync.OnceValue(func() (all [][3]*regexp.Regexp) {

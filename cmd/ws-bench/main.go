@@ -29,7 +29,7 @@ type commandLine struct {
 	Abuse      inRows[scenario.Abuse]       `cmd:"" help:"Good clients keep a steady rate while phases of abuse go by: what they notice, what the gateway does, what it leaves behind."`
 	Chaos      chaosCommand                 `cmd:"" help:"An app that misbehaves in every way, clients that come and go: proof that no event is lost, reordered or invented."`
 	Hub        measured[scenario.Hub]       `cmd:"" help:"The hub in process, with 100,000 to 10 million simulated sessions without sockets: memory, wheel, collections, sends, lists."`
-	Group      measured[scenario.Group]     `cmd:"" help:"Groups: memory, joins and collections with a million simulated memberships."`
+	Group      measured[scenario.Group]     `cmd:"" help:"Groups: memory, joins and collections with a million simulated memberships; calls to a large group and to many small ones."`
 	Report     reportCommand                `cmd:"" help:"Tables and charts of runs that were written with --json; two commits are compared."`
 	Check      checkCommand                 `cmd:"" set:"rounds=3" help:"Count system calls, sleeps and allocations for each message, bytes and descriptors for each connection, and fail where a promise is broken (under a minute)."`
 	Compare    compareCommand               `cmd:"" help:"The echo server on netpoll and its peers, in turn: ratios of CPU, memory and latency for echoes, idle connections and broadcasts."`
