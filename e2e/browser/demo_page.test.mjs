@@ -79,12 +79,40 @@ test("two tabs of the demo talk, and the page shows the callbacks", { timeout },
   await messages(ada).getByText("Only for you").waitFor();
   await messages(ada).getByText("to you alone").waitFor();
 
+  // In a room: its members alone read it, and are told who comes and goes.
+  const enter = async (who, room) => {
+    await who.page.getByLabel("Rooms", { exact: true }).fill(room);
+    await who.page.getByRole("button", { name: "Join room" }).click();
+    await who.page.getByRole("button", { name: `Leave the room ${room}` }).waitFor();
+  };
+  await enter(ada, "tea, green");
+  await ada.page.getByLabel("To", { exact: true }).selectOption("Room tea, green");
+  await ada.page.getByLabel("Message", { exact: true }).fill("Nobody hears me");
+  await ada.page.keyboard.press("Enter");
+  await messages(ada).getByText("Nobody hears me").waitFor();
+  await enter(bela, "tea, green");
+  await messages(ada).getByText(/^Béla .* joined tea, green$/).waitFor();
+  await ada.page.getByLabel("Message", { exact: true }).fill("Tea is ready");
+  await ada.page.keyboard.press("Enter");
+  await messages(bela).getByText("Tea is ready").waitFor();
+  await messages(bela).getByText("Ada in tea, green").waitFor();
+  assert.equal(await messages(bela).getByText("Nobody hears me").count(), 0);
+  await ada.page.getByRole("button", { name: "Leave the room tea, green" }).click();
+  await messages(ada).getByText("You left tea, green").waitFor();
+  await messages(bela).getByText("Ada left tea, green").waitFor();
+  assert.equal(await ada.page.getByLabel("To", { exact: true }).inputValue(), "to:");
+  await bela.page.getByLabel("To", { exact: true }).selectOption("Ada");
+
   // The callbacks, with what the gateway has sent.
-  await callback(ada, "message").nth(2).waitFor();
+  await bela.page.getByLabel("Message", { exact: true }).fill("Only for you");
+  await bela.page.keyboard.press("Enter");
+  await messages(ada).getByText("Only for you").nth(1).waitFor();
+  await callback(ada, "message").nth(8).waitFor();
   assert.equal(await callback(ada, "open").count(), 2);
   const body = JSON.parse(await callback(ada, "message").first().locator("pre").innerText());
   assert.equal(body.action, "message");
   assert.deepEqual(body.data, { event: "chat", data: { text: "Only for you", to: "Ada" } });
+  await enter(ada, "tea, green");
   assert.match(body.user_name, /^Béla </);
 
   // Ping and pong.
@@ -117,6 +145,7 @@ test("two tabs of the demo talk, and the page shows the callbacks", { timeout },
   await ada.page.getByLabel("Message", { exact: true }).fill("Back again");
   await ada.page.keyboard.press("Enter");
   await messages(ada).getByText("Back again").waitFor();
+  await messages(ada).getByText("You joined tea, green").nth(2).waitFor(); // as whoever comes back does
 
   assert.deepEqual(ada.complaints, []);
   assert.deepEqual(bela.complaints, []);

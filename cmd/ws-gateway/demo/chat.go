@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -60,29 +61,76 @@ func (a *app) act(ctx context.Context, e event) error {
 	case "close":
 		return a.tellOnlineChanged(ctx)
 	default:
-		return a.say(ctx, e)
+		return a.answer(ctx, e)
 	}
 }
 
-// say passes a chat message on to everybody, or to one user and its author.
-func (a *app) say(ctx context.Context, e event) error {
-	var chat struct {
-		Event string `json:"event"`
-		Data  struct {
-			Text string `json:"text"`
-			To   string `json:"to"`
-		} `json:"data"`
+// said is what a page says.
+type said struct {
+	Event string `json:"event"`
+	Data  struct {
+		Text string `json:"text"` // of chat
+		To   string `json:"to"`   // of chat: one user alone
+		Room string `json:"room"` // of join, leave and chat: its members alone
+	} `json:"data"`
+}
+
+// answer does what a page wants.
+func (a *app) answer(ctx context.Context, e event) error {
+	var s said
+	if json.Unmarshal(e.Data, &s) != nil {
+		s.Event = "" // it is none of the following
 	}
-	if json.Unmarshal(e.Data, &chat) != nil || chat.Event != "chat" {
-		return a.send(ctx, &api.SendCommand{Conn: e.ConnID, Payload: message{"error", "this app only knows the event chat"}})
+	switch s.Event {
+	case "chat":
+		return a.say(ctx, e, s)
+	case "join", "leave":
+		return a.changeRoom(ctx, e, s)
 	}
+	return a.fail(ctx, e, "this app knows the events chat, join and leave")
+}
+
+// say passes a chat message on to everybody, to one user and its author, or to a room.
+func (a *app) say(ctx context.Context, e event, s said) error {
 	command := &api.SendCommand{All: true, Payload: message{"chat", map[string]string{
-		"from": e.UserName, "text": chat.Data.Text, "to": chat.Data.To,
+		"from": e.UserName, "text": s.Data.Text, "to": s.Data.To, "room": s.Data.Room,
 	}}}
-	if chat.Data.To != "" {
-		command.All, command.Users = false, []string{chat.Data.To, e.UserName}
+	switch {
+	case s.Data.Room != "":
+		command.All, command.Groups = false, []string{s.Data.Room}
+	case s.Data.To != "":
+		command.All, command.Users = false, []string{s.Data.To, e.UserName}
 	}
 	return a.send(ctx, command)
+}
+
+// changeRoom puts a connection into a room or takes it out of one. A room is a group of
+// the gateway, which knows its members and forgets those that are gone. The members are
+// told; who leaves is told too.
+func (a *app) changeRoom(ctx context.Context, e event, s said) error {
+	change, done := a.api.Join, "joined"
+	if s.Event == "leave" {
+		change, done = a.api.Leave, "left"
+	}
+	_, err := change(ctx, &api.GroupCommand{Groups: []string{s.Data.Room}, Conns: []string{e.ConnID}})
+	if refused, ok := errors.AsType[*api.Refusal](err); ok && refused.Code == http.StatusBadRequest {
+		return a.fail(ctx, e, refused.Message) // a room cannot have this name, or there are too many
+	}
+	if err != nil {
+		return err
+	}
+	told := message{done, map[string]string{"user": e.UserName, "conn_id": e.ConnID, "room": s.Data.Room}}
+	if s.Event == "leave" {
+		if err := a.send(ctx, &api.SendCommand{Conn: e.ConnID, Payload: told}); err != nil {
+			return err
+		}
+	}
+	return a.send(ctx, &api.SendCommand{Groups: []string{s.Data.Room}, Payload: told})
+}
+
+// fail tells a page what cannot be done.
+func (a *app) fail(ctx context.Context, e event, why string) error {
+	return a.send(ctx, &api.SendCommand{Conn: e.ConnID, Payload: message{"error", why}})
 }
 
 // tellOnlineChanged makes the pages ask for the list. If it sent the list, an older one

@@ -1,7 +1,7 @@
 // Package demo is the command demo: a gateway with an app beside it. The app is a chat in a
 // page, and an example of what an app has to do: it handles three kinds of events
-// (handleEvent) and calls the gateway's API to send, to list and to close. The rest serves
-// the page and shows it the callbacks.
+// (handleEvent) and calls the gateway's API to send, to list, to close and to keep rooms,
+// which are groups. The rest serves the page and shows it the callbacks.
 //
 //	page ──▶ ingress ──▶ gateway ──▶ handleEvent ──▶ the gateway's API ──▶ page
 //

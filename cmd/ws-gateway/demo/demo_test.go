@@ -7,7 +7,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -162,5 +165,61 @@ func TestAPageThatDoesNotKeepUpIsCutOff(t *testing.T) {
 		t.Error("no channel after the end")
 	} else if _, ok := <-after; ok {
 		t.Error("an entry after the end")
+	}
+}
+
+// gatewayAPI records the calls of the gateway's API. It refuses the group that is called
+// refused.
+func gatewayAPI(t *testing.T) (at string, calls func() []string) {
+	var mu sync.Mutex
+	var all []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, path.Base(r.URL.Path)+" "+strings.TrimSpace(string(body)))
+		if strings.Contains(string(body), `"groups":["refused"]`) {
+			io.WriteString(w, `{"code":400,"message":"no such name"}`)
+			return
+		}
+		io.WriteString(w, `{"code":0,"message":"success"}`)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return append([]string{}, all...)
+	}
+}
+
+func TestRoomsAreGroupsOfTheGateway(t *testing.T) {
+	at, calls := gatewayAPI(t)
+	app, err := newApp(place{clients: "127.0.0.1:1", api: at, path: "/ws", userHeader: "X-Bfl-User"}, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(app.api.CloseIdle)
+	for _, data := range []string{
+		`{"event":"join","data":{"room":"red"}}`, `{"event":"chat","data":{"text":"hi","room":"red"}}`, `{"event":"leave","data":{"room":"red"}}`,
+		`{"event":"join","data":{"room":"refused"}}`, `{"event":"dance"}`, `{"event":"join","data":1}`,
+	} {
+		if err := app.act(t.Context(), event{Action: "message", UserName: "ada", ConnID: "1", Data: json.RawMessage(data)}); err != nil {
+			t.Errorf("%s: %v", data, err)
+		}
+	}
+	const unknown = `send {"conn_id":"1","payload":{"event":"error","data":"this app knows the events chat, join and leave"}}`
+	want := []string{
+		`join {"groups":["red"],"conns":["1"]}`,
+		`send {"groups":["red"],"payload":{"event":"joined","data":{"conn_id":"1","room":"red","user":"ada"}}}`,
+		`send {"groups":["red"],"payload":{"event":"chat","data":{"from":"ada","room":"red","text":"hi","to":""}}}`,
+		`leave {"groups":["red"],"conns":["1"]}`,
+		`send {"conn_id":"1","payload":{"event":"left","data":{"conn_id":"1","room":"red","user":"ada"}}}`,
+		`send {"groups":["red"],"payload":{"event":"left","data":{"conn_id":"1","room":"red","user":"ada"}}}`,
+		`join {"groups":["refused"],"conns":["1"]}`,
+		`send {"conn_id":"1","payload":{"event":"error","data":"no such name"}}`,
+		unknown, unknown,
+	}
+	if got := calls(); !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

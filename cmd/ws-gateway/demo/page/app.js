@@ -21,6 +21,9 @@ function element(tag, className, text = "") {
 
 let socket = null; // null while nobody has joined
 let me = "";
+let conn = ""; // the connection's id
+const rooms = new Set(); // that this tab is in
+let others = []; // users who are online, without this one
 let retry = firstRetry;
 let retryTimer, pingTimer, pingSent;
 
@@ -69,6 +72,8 @@ function leave(why) {
   clearTimeout(retryTimer);
   const ws = socket;
   socket = null;
+  rooms.clear();
+  showRooms();
   ws?.close(1000, "left");
   showState("idle", why);
   $("room").hidden = true;
@@ -100,11 +105,21 @@ function receive(text) {
     return;
   }
   switch (m?.event) {
-    case "welcome": note(`You are ${m.data.user}, connection ${m.data.conn_id}`); break;
+    case "welcome": welcome(m.data); break;
+    case "joined": roomChanged(m.data, "joined"); break;
+    case "left": roomChanged(m.data, "left"); break;
+    case "error": note(String(m.data)); break;
     case "online": refreshOnline(); break;
     case "chat": said(m.data); break;
     default: note(text);
   }
+}
+
+// welcome begins a connection. Rooms belong to connections: who comes back joins again.
+function welcome(data) {
+  conn = data.conn_id;
+  note(`You are ${data.user}, connection ${conn}`);
+  for (const room of rooms) send("join", { room });
 }
 
 function showState(state, text) {
@@ -129,7 +144,7 @@ function note(text) {
 function said(data) {
   const mine = data.from === me;
   const item = element("li", mine ? "mine" : "");
-  const who = (mine ? "You" : String(data.from)) + (data.to ? ` to ${data.to === me ? "you" : data.to} alone` : "");
+  const who = (mine ? "You" : String(data.from)) + (data.room ? ` in ${data.room}` : "") + (data.to ? ` to ${data.to === me ? "you" : data.to} alone` : "");
   item.append(element("div", "who", who), element("div", "text", String(data.text)));
   append(item);
 }
@@ -143,10 +158,47 @@ $("join").addEventListener("submit", (e) => {
 $("compose").addEventListener("submit", (e) => {
   e.preventDefault();
   const text = $("text").value;
-  if (text.trim() && send("chat", { text, to: $("to").value })) $("text").value = "";
+  const [kind, name] = split($("to").value);
+  if (text.trim() && send("chat", { text, [kind]: name })) $("text").value = "";
 });
 
 $("leave").addEventListener("click", () => leave("Not connected"));
+
+// --- rooms ------------------------------------------------------------------
+
+// roomChanged shows that a member of a room came or went, which may be this tab.
+function roomChanged(data, how) {
+  const mine = data.conn_id === conn;
+  note(`${mine ? "You" : data.user} ${how} ${data.room}`);
+  if (!mine) return;
+  if (how === "joined") rooms.add(data.room);
+  else rooms.delete(data.room);
+  showRooms();
+}
+
+function showRooms() {
+  $("room-list").replaceChildren(...[...rooms].map(roomItem));
+  showTargets();
+}
+
+function roomItem(room) {
+  const item = element("li", "");
+  const out = element("button", "", "Leave");
+  out.type = "button";
+  out.setAttribute("aria-label", `Leave the room ${room}`);
+  out.addEventListener("click", () => {
+    send("leave", { room });
+    $("room-name").focus();
+  });
+  item.append(element("span", "", room), out);
+  return item;
+}
+
+$("rooms").addEventListener("submit", (e) => {
+  e.preventDefault();
+  const room = $("room-name").value.trim();
+  if (room && send("join", { room })) $("room-name").value = "";
+});
 
 // --- who is online ----------------------------------------------------------
 
@@ -169,10 +221,23 @@ async function ask(path, init) {
 function showOnline(users) {
   const conns = users.flatMap((u) => u.conns.map((c) => ({ user: u.name, id: c.id, agent: c.userAgent })));
   $("online").replaceChildren(...(conns.length ? conns.map(onlineItem) : [element("li", "empty", "Nobody yet")]));
+  others = users.map((u) => u.name).filter((name) => name && name !== me);
+  showTargets();
+}
+
+// showTargets offers whom a message can go to: everybody, a room, or a user.
+function showTargets() {
   const to = $("to").value;
-  const others = users.map((u) => u.name).filter((name) => name && name !== me);
-  $("to").replaceChildren(new Option("Everybody", ""), ...others.map((name) => new Option(name, name)));
-  $("to").value = others.includes(to) ? to : "";
+  const options = [...[...rooms].map((room) => new Option(`Room ${room}`, `room:${room}`)), ...others.map((name) => new Option(name, `to:${name}`))];
+  $("to").replaceChildren(new Option("Everybody", "to:"), ...options);
+  $("to").value = options.some((o) => o.value === to) ? to : "to:";
+}
+
+// split takes the value of an option apart: which member of a chat message it is, and
+// what is in it.
+function split(value) {
+  const colon = value.indexOf(":");
+  return [value.slice(0, colon), value.slice(colon + 1)];
 }
 
 function onlineItem(conn) {
