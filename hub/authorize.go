@@ -26,7 +26,7 @@ type candidate struct {
 	fields      handshakeFields
 	subprotocol string
 	reply       forward.Reply // the app's, to send once the connection is open
-	join, leave []string      // groups, likewise the app's
+	groups      regrouping    // likewise the app's
 }
 
 // ask has the app decide about a handshake, and parks it meanwhile.
@@ -59,7 +59,7 @@ func (h *Hub) firstSource(ls *loopState, k *candidate) forward.Source {
 func (h *Hub) answered(ls *loopState, k *candidate, a forward.Answer) {
 	accepted := a.Err == forward.Delivered
 	refusal := netpoll.Verdict{}
-	k.reply, k.join, k.leave = a.Reply, a.Join, a.Leave
+	k.reply, k.groups = a.Reply, h.regrouping(a.Join, a.Leave)
 	k.reply.Body = bytes.Clone(a.Reply.Body)
 	if !accepted {
 		refusal = refusalOf(a)
@@ -118,8 +118,8 @@ func (h *Hub) conclude(ls *loopState, k *candidate, accepted bool, refusal netpo
 		l.Unpark(k.id, refusal)
 		return
 	}
-	ls.sessions.At(k.id.Slot()).Seq = 1         // the open event's
-	h.regroup(ls, k.id.Slot(), k.join, k.leave) // before the client's first message can arrive
+	ls.sessions.At(k.id.Slot()).Seq = 1   // the open event's
+	h.regroup(ls, k.id.Slot(), &k.groups) // before the client's first message can arrive
 	l.Unpark(k.id, netpoll.Verdict{Subprotocol: k.subprotocol})
 	if len(k.reply.Body) > 0 || k.reply.Close {
 		h.reply(l.Lookup(k.id), k.reply)

@@ -19,11 +19,14 @@ var ErrGroupMemory = errors.New("hub: there is no memory for more memberships of
 
 // GroupLimitError says which connection would be in too many groups.
 type GroupLimitError struct {
-	Conn          string // its id
+	Conn          string // its id; "": any, since the call names so many groups
 	Groups, Limit int    // in how many it would be, and may be
 }
 
 func (e *GroupLimitError) Error() string {
+	if e.Conn == "" {
+		return fmt.Sprintf("%d groups are named, and a connection may be in %d: allow more with --max-groups-per-connection", e.Groups, e.Limit)
+	}
 	return fmt.Sprintf("connection %s would be in %d groups, and may be in %d: leave some first, or allow more with --max-groups-per-connection", e.Conn, e.Groups, e.Limit)
 }
 
@@ -39,8 +42,13 @@ func (h *Hub) Join(ctx context.Context, t Targets, names []string) (matched int,
 	if err := checkNames(names); err != nil {
 		return 0, err
 	}
+	j := &join{h: h, names: h.groups.Names(names)}
+	if limit := int(h.maxGroups.Load()); len(j.names) > limit { // or a loop would look for all of them at once
+		j.over.Store(&GroupLimitError{Groups: len(j.names), Limit: limit})
+		return 0, j.refused()
+	}
 	h.awaitReplies(ctx, t)
-	j := &join{h: h, aim: h.resolve(t), names: h.groups.Names(names)}
+	j.aim = h.resolve(t)
 	if j.targets() == 1 {
 		return j.one(ctx)
 	}
@@ -69,7 +77,7 @@ const (
 	readCost  = 4
 	listCost  = 32 // to look at each group of the connection
 	leaveCost = 16
-	joinCost  = 8 // and 2 for each group
+	joinCost  = 32 // likewise, and 2 for each group of the call
 )
 
 func checkNames(names []string) error {

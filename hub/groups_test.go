@@ -180,7 +180,15 @@ func TestAJoinIsDoneForAllOrForNone(t *testing.T) {
 	if _, err := g.Join(t.Context(), Targets{All: true}, []string{"1", "a\nb"}); !errors.As(err, new(*groups.NameError)) {
 		t.Error(err)
 	}
-	if s := g.Stats(); s.GroupsOverLimit != 3 {
+	many := make([]string, 5_000)
+	for i := range many {
+		many[i] = fmt.Sprint("many-", i)
+	}
+	var over *GroupLimitError
+	if _, err := g.Join(t.Context(), Targets{All: true}, many); !errors.As(err, &over) || over.Conn != "" || over.Groups != 5_000 {
+		t.Error(err)
+	}
+	if s := g.Stats(); s.GroupsOverLimit != 4 {
 		t.Errorf("%d joins were over the limit", s.GroupsOverLimit)
 	}
 }

@@ -102,7 +102,8 @@ type Hub struct {
 	overloaded  atomic.Bool
 	recovering  atomic.Bool
 	draining    atomic.Bool
-	replies     semaphore // of the app's answers, on their way to the loops
+	maxGroups   atomic.Int64 // of a connection, for those who are not on a loop
+	replies     semaphore    // of the app's answers, on their way to the loops
 	taps        taps
 	stats       counters
 
@@ -158,7 +159,7 @@ func New(cfg Config) (*Hub, error) {
 	in := newInstance()
 	dir := groups.NewDirectory()
 	dir.SetLimit(cfg.GroupMemory)
-	return &Hub{
+	h := &Hub{
 		cfg: cfg, settings: s, instance: in, ctx: ctx, giveUp: giveUp,
 		clock:     func() time.Duration { return time.Since(started) },
 		pong:      netpoll.NewFrame(ws.OpText, pongMessage),
@@ -166,7 +167,9 @@ func New(cfg Config) (*Hub, error) {
 		directory: directory.New(in.appendID),
 		groups:    dir,
 		replies:   make(semaphore, maxReplies),
-	}, nil
+	}
+	h.maxGroups.Store(int64(s.maxGroups))
+	return h, nil
 }
 
 func (cfg Config) withDefaults() Config {

@@ -21,13 +21,14 @@ func (h *Hub) Regroup(key uint64, join, leave []string) {
 	if id.Loop() >= len(h.loops) || len(join)+len(leave) == 0 {
 		return
 	}
+	change := h.regrouping(join, leave)
 	if h.replies.acquire(h.ctx) != nil {
 		return // nobody waits for loops any more
 	}
 	ls := h.loops[id.Loop()]
 	err := ls.loop.PostContext(h.ctx, func(l *netpoll.Loop) bool {
 		if l.Lookup(id) != nil {
-			h.regroup(ls, id.Slot(), join, leave)
+			h.regroup(ls, id.Slot(), &change)
 		} else {
 			h.stats.lateRegroups.Add(1)
 		}
@@ -39,43 +40,62 @@ func (h *Hub) Regroup(key uint64, join, leave []string) {
 	}
 }
 
-// regroup runs on the connection's loop.
-func (h *Hub) regroup(ls *loopState, slot uint32, join, leave []string) {
+// regrouping is what an answer changes, ready for the loop.
+type regrouping struct {
+	join, leave []groups.Name
+	over        int // joins that are left out already
+}
+
+// regrouping prepares a change, so that the loop has the less to do. Of the joins it
+// takes each once, and as many as a connection may be in: behind these there is none
+// that is neither over the limit nor joined before.
+func (h *Hub) regrouping(join, leave []string) (r regrouping) {
 	if len(leave) > 0 {
-		ls.leave(ByAnswer, slot, h.groups.Names(leave))
+		r.leave = h.groups.Names(leave)
 	}
-	names := h.namesIn(join)
-	if len(names) == 0 {
+	seen := make(map[string]struct{}, len(join))
+	limit := int(h.maxGroups.Load())
+	for _, text := range join {
+		if _, repeated := seen[text]; repeated || groups.CheckName(text) != nil {
+			continue
+		}
+		seen[text] = struct{}{}
+		if len(r.join) < limit {
+			r.join = append(r.join, h.groups.Name(text))
+		} else {
+			r.over++
+		}
+	}
+	return r
+}
+
+// regroup runs on the connection's loop.
+func (h *Hub) regroup(ls *loopState, slot uint32, r *regrouping) {
+	if len(r.leave) > 0 {
+		ls.leave(ByAnswer, slot, r.leave)
+	}
+	if len(r.join) == 0 {
 		return
 	}
-	n := ls.table(h).Need(slot, names)
-	if n.Missing == 0 {
-		return
+	n := ls.table(h).Need(slot, r.join)
+	bytes := n.Bytes
+	if n.Missing > 0 {
+		bytes += groups.GroupBytes(r.join)
 	}
-	bytes := n.Bytes + groups.GroupBytes(names)
-	if !h.groups.Reserve(bytes) {
+	over := r.over
+	if h.groups.Reserve(bytes) {
+		over += ls.join(h, ByAnswer, slot, r.join, ls.settings.maxGroups)
+		h.groups.Release(bytes)
+	} else {
 		h.stats.groupsOverMemory.Add(uint64(n.Missing))
 		h.overGroupMemory.Do(func() {
 			h.cfg.Log.Warn().Msg("an answer of the app joins groups for which there is no memory: they are left out, and counted; this is logged once")
 		})
-		return
 	}
-	over := ls.join(h, ByAnswer, slot, names, ls.settings.maxGroups)
-	h.groups.Release(bytes)
 	if over > 0 {
 		h.stats.groupsOverLimit.Add(uint64(over))
 		h.overGroups.Do(func() {
 			h.cfg.Log.Warn().Int("limit", ls.settings.maxGroups).Msg("an answer of the app joins a connection to too many groups: what is over is left out, and counted; this is logged once")
 		})
 	}
-}
-
-// namesIn prepares the names that an answer gives, in its order.
-func (h *Hub) namesIn(answer []string) (names []groups.Name) {
-	for _, text := range answer {
-		if groups.CheckName(text) == nil {
-			names = append(names, h.groups.Name(text))
-		}
-	}
-	return names
 }

@@ -101,6 +101,7 @@ func (h *Hub) Reload(cfg Config) (apply func(), err error) {
 		}
 		h.settings = s
 		h.groups.SetLimit(s.groupMemory)
+		h.maxGroups.Store(int64(s.maxGroups))
 		var loops sync.WaitGroup
 		for _, ls := range h.loops {
 			loops.Add(1)
