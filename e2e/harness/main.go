@@ -92,6 +92,7 @@ var plain = sync.OnceValues(func() (string, error) { return build("ws-gateway-pl
 // and does not take an earlier result for this one's if that has changed.
 var binary = sync.OnceValues(func() (string, error) {
 	given := os.Getenv("WS_GATEWAY_BINARY")
+	os.Unsetenv("WS_GATEWAY_BINARY") // a gateway that inherited it would warn of it
 	if given == "" {
 		if err := dependOnSources(); err != nil {
 			return "", err
