@@ -8,7 +8,6 @@ require (
 	github.com/gorilla/websocket v1.5.3
 	github.com/lesismal/nbio v1.6.9
 	github.com/lxzan/gws v1.8.9
-	github.com/mailru/easygo v0.0.0-20190618140210-3c14a0dc985f
 	github.com/panjf2000/gnet/v2 v2.9.7
 	go.uber.org/zap v1.27.0
 	golang.org/x/sys v0.49.0

@@ -19,7 +19,7 @@ import (
 // built is the folder with the programs, names what is in it.
 var (
 	built string
-	names = []string{"coder", "easygo", "gnet", "gobwas", "gorilla", "gws", "nbio"}
+	names = []string{"gnet", "gorilla", "gws", "nbio"}
 )
 
 func TestMain(m *testing.M) {

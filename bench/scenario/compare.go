@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"ws-gateway/bench/child"
 	"ws-gateway/bench/load"
 	"ws-gateway/bench/report"
@@ -19,9 +17,8 @@ const Ours = "ours"
 // Peer is a server that ours is compared with: a program that takes the options
 // --listen, --procs and --broadcast and prints its address.
 type Peer struct {
-	Name        string
-	Path        string
-	Descriptors int // that it needs for each connection; 0 is 1
+	Name string
+	Path string
 }
 
 // Compare says what a comparison does with every server.
@@ -57,60 +54,36 @@ func (cfg Compare) Possible() error {
 }
 
 // With plans comparisons with peers.
-func (cfg Compare) With(peers []Peer) []Comparison {
-	var all []Comparison
-	work := func(name string, figures []string, conns int, broadcast bool, do func(*stage, starter, int)) {
-		all = append(all, cfg.comparison(Comparison{Name: name, Figures: figures}, peers, conns, broadcast, do))
+func (cfg Compare) With(peers []Peer) (all []Comparison) {
+	add := func(name string, broadcast bool, do func(*stage, starter), figures ...string) {
+		c := Comparison{Name: name, Figures: figures}
+		for _, p := range append([]Peer{{Name: Ours}}, peers...) {
+			start := func(s *stage) *child.Process { return s.peer(p, cfg.Procs, broadcast) }
+			c.Cases = append(c.Cases, Case{Scenario: "compare", Name: name + ": " + p.Name, round: func(s *stage) { do(s, start) }})
+			if p.Name != Ours {
+				c.Peers = append(c.Peers, p.Name)
+			}
+		}
+		all = append(all, c)
 	}
 	most := slices.Max(cfg.Conns)
 	if slices.Contains(cfg.Work, "echo") {
 		m := must(load.Bare(load.Binary, cfg.Size)) // Possible has made one like it
 		for _, conns := range cfg.Conns {
-			work("echo, "+cfg.describe(conns), []string{"server CPU, a million", "messages", "latency p99"}, conns, false,
-				func(s *stage, start starter, conns int) { s.echo(start(s), conns, cfg.Traffic, m) })
+			add("echo, "+cfg.describe(conns), false, func(s *stage, start starter) { s.echo(start(s), conns, cfg.Traffic, m) },
+				"server CPU, a million", "messages", "latency p99")
 		}
 	}
 	if slices.Contains(cfg.Work, "idle") {
-		work(count(most)+" idle connections", []string{"resident, each", "server CPU, 1,000 handshakes"}, most, false,
-			func(s *stage, start starter, conns int) {
-				idle{server: idleNetpoll, peer: start, conns: conns, settle: cfg.Settle}.round(s)
-			})
+		add(count(most)+" idle connections", false, func(s *stage, start starter) {
+			idle{server: idleNetpoll, peer: start, conns: most, settle: cfg.Settle}.round(s)
+		}, "resident, each", "server CPU, 1,000 handshakes")
 	}
 	if slices.Contains(cfg.Work, "broadcast") {
-		work("broadcast to "+count(most)+" connections", []string{"server CPU, a million deliveries", "last target p50"}, most, true,
-			func(s *stage, start starter, conns int) { s.broadcast(start(s), conns, cfg.Window) })
+		add("broadcast to "+count(most)+" connections", true, func(s *stage, start starter) { s.broadcast(start(s), most, cfg.Window) },
+			"server CPU, a million deliveries", "last target p50")
 	}
 	return all
-}
-
-// comparison makes a Case of the work for every server.
-func (cfg Compare) comparison(c Comparison, peers []Peer, conns int, broadcast bool, do func(*stage, starter, int)) Comparison {
-	for _, p := range append([]Peer{{Name: Ours}}, peers...) {
-		fits := min(conns, mostFor(max(1, p.Descriptors)))
-		c.Cases = append(c.Cases, Case{Scenario: "compare", Name: c.Name + ": " + p.Name, round: func(s *stage) {
-			do(s, func(s *stage) *child.Process { return s.peer(p, cfg.Procs, broadcast) }, fits)
-			if fits < conns {
-				s.note("%s had only %s connections: it needs %d descriptors for each", p.Name, count(fits), p.Descriptors)
-			}
-		}})
-		if p.Name != Ours {
-			c.Peers = append(c.Peers, p.Name)
-		}
-	}
-	return c
-}
-
-// spareDescriptors is what a server needs besides those of its connections.
-const spareDescriptors = 200
-
-// mostFor is how many connections fit under the limit of a process that needs
-// several descriptors for each.
-func mostFor(descriptors int) int {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return MostConnections
-	}
-	return max(1, int(min(limit.Max, 1<<30)-spareDescriptors)/descriptors)
 }
 
 // peer starts a server of the comparison.

@@ -41,13 +41,6 @@ func TestEachKindOfWorkIsDoneByOursFirstAndThenByEachPeer(t *testing.T) {
 	}
 }
 
-func TestConnectionsOfSeveralDescriptorsAreFewer(t *testing.T) {
-	one, two := mostFor(1), mostFor(2)
-	if one < 2 || two != one/2 {
-		t.Errorf("%d fit with one descriptor each, %d with two", one, two)
-	}
-}
-
 func TestRatiosAreOfTheFiguresThatAreCompared(t *testing.T) {
 	c := Compare{Work: []string{"idle"}, Conns: []int{9}}.With([]Peer{{Name: "a"}, {Name: "b"}})[0]
 	rounds := make(map[string][]report.Round)

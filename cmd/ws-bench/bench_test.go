@@ -319,7 +319,7 @@ func TestFlagsThatCannotWorkAreRefusedWithAReason(t *testing.T) {
 		{1, "two clients that stay", []string{"storm", "--good", "1"}},
 		{exitUsage, "--leave", []string{"storm", "--leave", "quietly"}},
 		{1, "1,000 to", []string{"hub", "--sessions", "1"}},
-		{1, `no peer "uws"; there are: c, coder`, []string{"compare", "--peers", "uws"}},
+		{1, `no peer "uws"; there are: c, gnet`, []string{"compare", "--peers", "uws"}},
 		{1, "--rounds must be", []string{"compare", "--rounds", "0"}},
 		{1, "--conns must be", []string{"compare", "--conns", "1"}},
 		{1, "no room for its mark", []string{"compare", "--size", "8", "--peers", "gorilla"}},

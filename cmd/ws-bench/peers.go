@@ -17,36 +17,22 @@ import (
 const inC = "c"
 
 // knownPeers are the servers in bench/peers, in the order of the tables.
-var knownPeers = []scenario.Peer{
-	{Name: inC},
-	{Name: "coder"},
-	{Name: "easygo", Descriptors: 2},
-	{Name: "gnet"},
-	{Name: "gobwas"},
-	{Name: "gorilla"},
-	{Name: "gws"},
-	{Name: "nbio"},
-}
+var knownPeers = []string{inC, "gnet", "gorilla", "gws", "nbio"}
 
-// choosePeers keeps those that are named; none named is all.
-func choosePeers(names []string) ([]scenario.Peer, error) {
-	var all []string
-	for _, p := range knownPeers {
-		all = append(all, p.Name)
-	}
+// choosePeers keeps those that are named. None named is all that can be built.
+func choosePeers(names []string) (peers []scenario.Peer, err error) {
 	for _, name := range names {
-		if !slices.Contains(all, name) {
-			return nil, fmt.Errorf("there is no peer %q; there are: %s", name, strings.Join(all, ", "))
+		if !slices.Contains(knownPeers, name) {
+			return nil, fmt.Errorf("there is no peer %q; there are: %s", name, strings.Join(knownPeers, ", "))
 		}
 	}
-	chosen := slices.Clone(knownPeers)
-	if len(names) > 0 {
-		return slices.DeleteFunc(chosen, func(p scenario.Peer) bool { return !slices.Contains(names, p.Name) }), nil
+	_, noCompiler := exec.LookPath("cc")
+	for _, name := range knownPeers {
+		if slices.Contains(names, name) || len(names) == 0 && (name != inC || noCompiler == nil) {
+			peers = append(peers, scenario.Peer{Name: name})
+		}
 	}
-	if _, err := exec.LookPath("cc"); err != nil {
-		return slices.DeleteFunc(chosen, func(p scenario.Peer) bool { return p.Name == inC }), nil
-	}
-	return chosen, nil
+	return peers, nil
 }
 
 // buildPeers builds the peers that are named, all when none is, into a folder that

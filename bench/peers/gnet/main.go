@@ -17,7 +17,6 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
-	"ws-gateway/bench/peers/frames"
 	"ws-gateway/bench/peers/serve"
 )
 
@@ -84,7 +83,7 @@ func (s *server) OnTraffic(c gnet.Conn) gnet.Action {
 	t.out = t.out[:0]
 	done, end := 0, false
 	for !end {
-		h, payload, n, err := frames.Next(&t.reader, data[done:])
+		h, payload, n, err := nextFrame(&t.reader, data[done:])
 		if err != nil {
 			return gnet.Close
 		}
@@ -96,7 +95,7 @@ func (s *server) OnTraffic(c gnet.Conn) gnet.Action {
 			s.broadcast(h.OpCode, payload)
 			continue
 		}
-		t.out, end = frames.Reply(t.out, h, payload)
+		t.out, end = appendReply(t.out, h, payload)
 	}
 	if len(t.out) > 0 {
 		_, err = c.Write(t.out)
@@ -152,7 +151,7 @@ func (s *server) OnClose(c gnet.Conn, _ error) gnet.Action {
 }
 
 func (s *server) broadcast(op ws.OpCode, payload []byte) {
-	frame := frames.Append(nil, true, op, payload)
+	frame := appendFrame(nil, true, op, payload)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for l, m := range s.loops {
