@@ -204,12 +204,10 @@ func (w *worker) attempt(l *lane, probe bool) (status int, retryAfter time.Durat
 	if probe { // which is to find out whether the app accepts connections
 		w.client.HangUp()
 	}
-	w.client.Vet()
 	for {
 		attempt := w.count(events)
-		used := w.client.Connected()
 		status, retryAfter, err = w.once(l, attempt, probe)
-		if !used || e.redialed || !errors.Is(err, callback.ErrNoAnswer) {
+		if !w.client.Reused() || e.redialed || !errors.Is(err, callback.ErrNoAnswer) {
 			break
 		}
 		e.redialed = true
@@ -239,14 +237,6 @@ func (w *worker) count(events []*event) (most int) {
 
 func (w *worker) once(l *lane, attempt int, probe bool) (status int, retryAfter time.Duration, err error) {
 	deadline := time.Now().Add(w.timeout(l))
-	if !w.client.Connected() {
-		if err := w.client.Connect(w.f.ctx, deadline); err != nil {
-			return 0, 0, err
-		}
-		if probe {
-			w.f.pool.reached()
-		}
-	}
 	p := w.events(l)[0].request()
 	p.Attempt, p.Batch = attempt, l.batch != nil
 	if p.Batch {
@@ -261,7 +251,20 @@ func (w *worker) once(l *lane, attempt int, probe bool) (status int, retryAfter 
 	case l.auth != nil:
 		p.Wanted = callback.MaxBody
 	}
-	return w.client.Post(&p, deadline)
+	for {
+		if !w.client.Connected() {
+			if err := w.client.Connect(w.f.ctx, deadline); err != nil {
+				return 0, 0, err
+			}
+			if probe {
+				w.f.pool.reached()
+			}
+		}
+		status, retryAfter, err = w.client.Post(&p, deadline)
+		if err != callback.ErrUnasked { // nothing has been sent: once more, on a new connection
+			return status, retryAfter, err
+		}
+	}
 }
 
 // timeout is how long an attempt may take. An authorization must end in time.

@@ -20,7 +20,7 @@ var promises = []struct {
 	{pingRatios, sleepsFigure, 0.03, 4},
 	{pingRatios, mallocsFigure, 0.02, 2.5},
 
-	{tripRatios, readsFigure, 5, 1.05},
+	{tripRatios, readsFigure, 4, 1.05},
 	{tripRatios, writesFigure, 3.1, 1.1},
 	{tripRatios, workFigure, 9.2, 1.08},
 	{tripRatios, futexFigure, 0.08, 4},

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"ws-gateway/exchange"
 )
 
 // restLimit is how long the rest of an answer may take once its status is here, if
@@ -36,6 +38,10 @@ type Client struct {
 
 	reader  *bufio.Reader
 	unasked unasked
+	socket  exchange.Socket // without one if the connection is secured or has no descriptor
+	unsent  bool            // what is in out goes with the next read
+	wrote   error           // how it went
+	carried int             // how many answers have been read, or tried to, on the connection
 	answer  fasthttp.Response
 	behind  int // how many answers follow the one that is read
 	bare    bareHead
@@ -58,12 +64,15 @@ func (c *Client) Connected() bool { return c.conn != nil }
 func (c *Client) Connect(ctx context.Context, deadline time.Time) error {
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
+	c.carried = 0
 	conn, err := c.Dial(ctx)
 	if err != nil {
 		return &DialError{err}
 	}
 	c.unasked.of(conn, c.TLS != nil)
+	c.socket.Use(conn)
 	if c.Watch != nil {
+		c.socket.Receive = c.Watch.receive
 		conn = c.Watch.conn(conn)
 	}
 	if c.TLS != nil {
@@ -73,6 +82,7 @@ func (c *Client) Connect(ctx context.Context, deadline time.Time) error {
 			return &DialError{err}
 		}
 		conn = secured
+		c.socket.Use(nil)
 	}
 	source := &patientReader{c, conn}
 	if c.reader == nil {
@@ -85,6 +95,10 @@ func (c *Client) Connect(ctx context.Context, deadline time.Time) error {
 	c.mu.Unlock()
 	return nil
 }
+
+// Reused reports whether the last request went out, or was to, on a connection that had
+// carried another one before.
+func (c *Client) Reused() bool { return c.carried > 1 }
 
 // Vet closes the connection if something has come on it that nobody asked for.
 func (c *Client) Vet() {

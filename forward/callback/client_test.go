@@ -24,6 +24,46 @@ func testClient(t *testing.T, url string) *Client {
 	return c
 }
 
+// serve is rawapp.Serve. The app answers each connection's first request with 200 before
+// it calls serve, if used says so.
+func serve(t *testing.T, used bool, serve func(n int, c net.Conn)) (url string) {
+	t.Helper()
+	return rawapp.Serve(t, func(n int, c net.Conn) {
+		if used {
+			r := bufio.NewReader(c)
+			_, length := rawapp.ReadHead(r)
+			_, _ = io.CopyN(io.Discard, r, int64(length))
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		}
+		serve(n, c)
+	})
+}
+
+// clientOf is a client of what serve serves; its first request has been answered, if used
+// says so.
+func clientOf(t *testing.T, used bool, url string) *Client {
+	t.Helper()
+	c := testClient(t, url)
+	if used {
+		if status, err := c.exchange(t, open()); status != 200 || err != nil || !c.Connected() {
+			t.Fatalf("the first request: status %d, %v", status, err)
+		}
+	}
+	return c
+}
+
+// how says in a message what used means.
+func how(used bool) string {
+	if used {
+		return "on a used connection"
+	}
+	return "on a new connection"
+}
+
+// bothWays are a new connection and one that has carried a request before, on which a
+// request is sent in another way.
+var bothWays = [...]bool{false, true}
+
 // longWait is for what must happen, however busy the machine.
 const longWait = 10 * time.Minute
 
@@ -149,22 +189,24 @@ func TestTheStatusDecidesWhateverBecomesOfTheRest(t *testing.T) {
 		{"short fields with bare line feeds", "HTTP/1.1 200 OK\n" + strings.Repeat("A:\n", 2_500) + "Content-Length: 0\n\n", 200, true},
 		{"a head cut short", "HTTP/1.1 200 OK\r\nContent-", 200, false},
 	} {
-		url := rawapp.Serve(t, func(_ int, conn net.Conn) {
-			r := bufio.NewReader(conn)
-			_, length := rawapp.ReadHead(r)
-			_, _ = io.CopyN(io.Discard, r, int64(length))
-			_, _ = io.WriteString(conn, c.answer)
-			_, _ = r.ReadByte() // until the other side ends it
-		})
-		client := testClient(t, url)
-		status, err := client.exchange(t, open())
-		if status != c.status || err != nil {
-			t.Errorf("%s: status %d, %v; want %d", c.name, status, err, c.status)
+		for _, used := range bothWays {
+			url := serve(t, used, func(_ int, conn net.Conn) {
+				r := bufio.NewReader(conn)
+				_, length := rawapp.ReadHead(r)
+				_, _ = io.CopyN(io.Discard, r, int64(length))
+				_, _ = io.WriteString(conn, c.answer)
+				_, _ = r.ReadByte() // until the other side ends it
+			})
+			client := clientOf(t, used, url)
+			status, err := client.exchange(t, open())
+			if status != c.status || err != nil {
+				t.Errorf("%s %s: status %d, %v; want %d", c.name, how(used), status, err, c.status)
+			}
+			if client.Connected() != c.reusable {
+				t.Errorf("%s %s: the connection is kept: %v", c.name, how(used), client.Connected())
+			}
+			client.HangUp()
 		}
-		if client.Connected() != c.reusable {
-			t.Errorf("%s: the connection is kept: %v", c.name, client.Connected())
-		}
-		client.HangUp()
 	}
 }
 
@@ -176,88 +218,135 @@ func TestWhatIsNoAnswerIsAnError(t *testing.T) {
 		"carriage returns alone": "HTTP/1.1 200 OK\rContent-Length: 0\r\r", "empty lines without end": strings.Repeat("\r\n", 10_000), "a status line without end": "HTTP/1.1 200 " + strings.Repeat("O", 20_000),
 		"NUL": "HTTP/1.1\x00200 OK\r\n\r\n", "interim answers without end": strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 100),
 	} {
-		url := rawapp.Serve(t, func(_ int, conn net.Conn) {
-			r := bufio.NewReader(conn)
-			_, length := rawapp.ReadHead(r)
-			_, _ = io.CopyN(io.Discard, r, int64(length))
-			_, _ = io.WriteString(conn, answer)
-			if ended := name == "nothing" || name == "part of a status line"; !ended {
-				_, _ = r.ReadByte() // until the other side ends it
+		for _, used := range bothWays {
+			url := serve(t, used, func(_ int, conn net.Conn) {
+				r := bufio.NewReader(conn)
+				_, length := rawapp.ReadHead(r)
+				_, _ = io.CopyN(io.Discard, r, int64(length))
+				_, _ = io.WriteString(conn, answer)
+				if ended := name == "nothing" || name == "part of a status line"; !ended {
+					_, _ = r.ReadByte() // until the other side ends it
+				}
+			})
+			c := clientOf(t, used, url)
+			status, err := c.exchange(t, open())
+			var dial *DialError
+			if err == nil || IsTimeout(err) || errors.As(err, &dial) || errors.Is(err, ErrInterrupted) {
+				t.Errorf("%s %s: status %d, %v", name, how(used), status, err)
 			}
-		})
-		c := testClient(t, url)
-		status, err := c.exchange(t, open())
-		var dial *DialError
-		if err == nil || IsTimeout(err) || errors.As(err, &dial) || errors.Is(err, ErrInterrupted) {
-			t.Errorf("%s: status %d, %v", name, status, err)
-		}
-		if errors.Is(err, ErrNoAnswer) != (answer == "") {
-			t.Errorf("%s: %v", name, err)
-		}
-		if c.Connected() {
-			t.Errorf("%s: the connection is kept", name)
+			if errors.Is(err, ErrNoAnswer) != (answer == "") {
+				t.Errorf("%s %s: %v", name, how(used), err)
+			}
+			if c.Connected() {
+				t.Errorf("%s %s: the connection is kept", name, how(used))
+			}
+			if c.Reused() != used {
+				t.Errorf("%s %s: it says reused: %v", name, how(used), c.Reused())
+			}
 		}
 	}
 }
 
 func TestAnAnswerBeforeTheRequestIsReadCounts(t *testing.T) {
-	url := rawapp.Serve(t, func(_ int, c net.Conn) {
-		r := bufio.NewReader(c)
-		rawapp.ReadHead(r)
-		_, _ = io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
-	}) // closed with most of the body unread: the other side's write fails
-	c := testClient(t, url)
-	p := &Request{ID: []byte("c1-42"), Attempt: 1, Body: make([]byte, 16<<20)}
-	if status, err := c.exchange(t, p); status != 413 || err != nil {
-		t.Errorf("status %d, %v", status, err)
-	}
-	if c.Connected() {
-		t.Error("the connection is kept")
+	for _, used := range bothWays {
+		for _, size := range []int{100, maxJoined, 16 << 20} {
+			url := serve(t, used, func(_ int, c net.Conn) {
+				r := bufio.NewReaderSize(c, 16)
+				rawapp.ReadHead(r)
+				_, _ = io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+			}) // closed with most of the body unread: the other side's write fails if the body is large
+			c := clientOf(t, used, url)
+			p := &Request{ID: []byte("c1-42"), Attempt: 1, Body: make([]byte, size)}
+			if status, err := c.exchange(t, p); status != 413 || err != nil {
+				t.Errorf("%d bytes %s: status %d, %v", size, how(used), status, err)
+			}
+			if c.Connected() {
+				t.Errorf("%d bytes %s: the connection is kept", size, how(used))
+			}
+		}
 	}
 }
 
 func TestAHangingAppTimesOut(t *testing.T) {
 	for name, part := range map[string]string{"silent": "", "in the head": "HTTP/1.1 200"} {
-		url := rawapp.Serve(t, func(_ int, c net.Conn) {
-			r := bufio.NewReader(c)
-			_, length := rawapp.ReadHead(r)
-			_, _ = io.CopyN(io.Discard, r, int64(length))
-			_, _ = io.WriteString(c, part)
-			_, _ = r.ReadByte()
-		})
-		c := testClient(t, url)
-		if err := c.Connect(context.Background(), time.Now().Add(longWait)); err != nil {
-			t.Fatal(err)
-		}
-		status, _, err := c.Post(open(), time.Now().Add(20*time.Millisecond))
-		if !IsTimeout(err) {
-			t.Errorf("%s: status %d, %v", name, status, err)
+		for _, used := range bothWays {
+			url := serve(t, used, func(_ int, c net.Conn) {
+				r := bufio.NewReader(c)
+				_, length := rawapp.ReadHead(r)
+				_, _ = io.CopyN(io.Discard, r, int64(length))
+				_, _ = io.WriteString(c, part)
+				_, _ = r.ReadByte()
+			})
+			c := clientOf(t, used, url)
+			if !used {
+				if err := c.Connect(context.Background(), time.Now().Add(longWait)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			status, _, err := c.Post(open(), time.Now().Add(20*time.Millisecond))
+			if !IsTimeout(err) {
+				t.Errorf("%s %s: status %d, %v", name, how(used), status, err)
+			}
+			if c.Connected() {
+				t.Errorf("%s %s: the connection is kept", name, how(used))
+			}
 		}
 	}
 }
 
 func TestAnInterruptedClientStaysInterrupted(t *testing.T) {
-	received := make(chan struct{})
-	url := rawapp.Serve(t, func(n int, c net.Conn) {
-		r := bufio.NewReader(c)
-		rawapp.ReadHead(r)
-		if n == 0 {
+	for _, used := range bothWays {
+		received := make(chan struct{})
+		url := serve(t, used, func(n int, c net.Conn) {
+			if n > 0 {
+				return
+			}
+			rawapp.ReadHead(bufio.NewReader(c))
 			close(received)
+			_, _ = io.Copy(io.Discard, c)
+		})
+		c := clientOf(t, used, url)
+		go func() {
+			<-received
+			c.Interrupt()
+		}()
+		if _, err := c.exchange(t, open()); err == nil || !c.Interrupted() {
+			t.Errorf("%s: %v", how(used), err)
 		}
-		_, _ = io.Copy(io.Discard, r)
-	})
-	c := testClient(t, url)
-	go func() {
-		<-received
-		c.Interrupt()
-	}()
-	if _, err := c.exchange(t, open()); err == nil || !c.Interrupted() {
-		t.Errorf("%v", err)
+		if err := c.Connect(context.Background(), time.Now().Add(longWait)); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := c.Post(open(), time.Now().Add(longWait)); !errors.Is(err, ErrInterrupted) {
+			t.Errorf("afterwards, %s: %v", how(used), err)
+		}
 	}
-	if err := c.Connect(context.Background(), time.Now().Add(longWait)); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := c.Post(open(), time.Now().Add(longWait)); !errors.Is(err, ErrInterrupted) {
-		t.Errorf("afterwards: %v", err)
+}
+
+func TestNothingIsSentOnAConnectionOnWhichSomethingHasCome(t *testing.T) {
+	for name, unasked := range map[string]string{"bytes": "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "the end": ""} {
+		for _, size := range []int{0, 2 * maxJoined} {
+			answered, spoken, seen := make(chan struct{}), make(chan struct{}), make(chan int64, 1)
+			url := serve(t, true, func(_ int, c net.Conn) {
+				<-answered
+				_, _ = io.WriteString(c, unasked)
+				if unasked == "" {
+					_ = c.(*net.TCPConn).CloseWrite()
+				}
+				close(spoken)
+				n, _ := io.Copy(io.Discard, c)
+				seen <- n
+			})
+			c := clientOf(t, true, url)
+			close(answered)
+			<-spoken
+			for !c.unasked.has() { // it is on its way through the kernel
+			}
+			if status, err := c.exchange(t, &Request{ID: []byte("c1-43"), Attempt: 1, Body: make([]byte, size)}); err != ErrUnasked || c.Connected() {
+				t.Errorf("%s, %d bytes: status %d, %v, connected: %v", name, size, status, err, c.Connected())
+			}
+			if n := <-seen; n > 0 {
+				t.Errorf("%s, %d bytes: %d were sent", name, size, n)
+			}
+		}
 	}
 }

@@ -8,7 +8,7 @@
 //	Watch   lets other goroutines see that an answer has arrived
 //
 // What an answer means for an event, and whether to try again, is for the caller to
-// decide. The package knows nothing of events, queues or retries. It imports none of
-// the project's packages; package forward imports it, and cmd for [CheckURL] and
+// decide. The package knows nothing of events, queues or retries. Of the project's
+// packages it imports exchange; package forward imports it, and cmd for [CheckURL] and
 // [Reach].
 package callback

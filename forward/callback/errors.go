@@ -3,6 +3,8 @@ package callback
 import (
 	"errors"
 	"syscall"
+
+	"ws-gateway/exchange"
 )
 
 var (
@@ -10,6 +12,9 @@ var (
 	ErrInterrupted = errors.New("callback: interrupted")
 	// ErrNoAnswer means that the connection ended and not a byte had come back.
 	ErrNoAnswer = errors.New("callback: the connection ended before an answer began")
+	// ErrUnasked means that something, its end or bytes, had come on the connection before
+	// the request was sent.
+	ErrUnasked = exchange.ErrUnasked
 )
 
 // DialError means that no connection could be made.

@@ -18,12 +18,15 @@ type patientReader struct {
 }
 
 func (r *patientReader) Read(b []byte) (n int, err error) {
-	for {
+	if r.client.unsent {
+		n, err = r.client.sendAndRead(b)
+	} else {
 		n, err = r.conn.Read(b)
-		if n > 0 || err == nil || !IsTimeout(err) || !r.client.overslept() {
-			return n, err
-		}
 	}
+	for n == 0 && IsTimeout(err) && !unanswerable(r.client.wrote) && r.client.overslept() {
+		n, err = r.conn.Read(b)
+	}
+	return n, err
 }
 
 // allowance is how long an exchange may take.

@@ -17,13 +17,16 @@ const maxJoined = 32 << 10
 //
 // The status decides as soon as it is here, whatever happens to the rest of the answer.
 // After any mishap the connection is closed. ErrNoAnswer means that not a byte came
-// back.
+// back, ErrUnasked that nothing has been sent, because something had come on a connection
+// that has carried other requests.
 func (c *Client) Post(p *Request, deadline time.Time) (status int, retryAfter time.Duration, err error) {
+	c.carried++
 	if err := c.SetDeadline(deadline); err != nil {
 		c.HangUp()
 		return 0, 0, err
 	}
-	return c.read(c.write(p), p)
+	c.wrote = c.write(p)
+	return c.read(p)
 }
 
 // Queue appends p to the requests that Flush sends together, to be answered one after
@@ -44,17 +47,18 @@ func (c *Client) Flush() error {
 // is what Flush returned, behind how many answers follow this one. Nothing of the
 // answer is wanted but what Post returns too.
 func (c *Client) ReadNext(wrote error, behind int) (status int, retryAfter time.Duration, err error) {
-	c.behind = behind
-	status, retryAfter, err = c.read(wrote, &Request{})
+	c.behind, c.wrote = behind, wrote
+	c.carried++
+	status, retryAfter, err = c.read(&Request{})
 	c.behind = 0
 	return status, retryAfter, err
 }
 
-// read reads the answer to p. wrote is how the writing of p ended.
-func (c *Client) read(wrote error, p *Request) (status int, retryAfter time.Duration, err error) {
-	if wrote != nil && IsTimeout(wrote) {
+// read reads the answer to p. If p has not been written yet it is, by the first read.
+func (c *Client) read(p *Request) (status int, retryAfter time.Duration, err error) {
+	if unanswerable(c.wrote) {
 		c.HangUp()
-		return 0, 0, wrote
+		return 0, 0, c.wrote
 	}
 	// An app that refuses a request before it has read all of it answers and
 	// closes; so there may be an answer after a failed write.
@@ -63,6 +67,9 @@ func (c *Client) read(wrote error, p *Request) (status int, retryAfter time.Dura
 	status, err = c.readHead(wanted > 0)
 	if err != nil {
 		c.HangUp()
+		if unanswerable(c.wrote) {
+			err = c.wrote
+		}
 		return status, 0, err
 	}
 	if wish := c.answer.Header.Peek(fasthttp.HeaderRetryAfter); len(wish) > 0 {
@@ -71,17 +78,30 @@ func (c *Client) read(wrote error, p *Request) (status int, retryAfter time.Dura
 	if c.Partial = p.Batch && !c.StatusOnly && c.isPartial(); c.Partial {
 		wanted = maxPartial
 	}
-	if wrote != nil || !c.readBody(wanted) {
+	if c.wrote != nil || !c.readBody(wanted) {
 		c.HangUp()
 	}
 	return status, retryAfter, nil
 }
 
-// write sends the request.
+// unanswerable reports whether a request that was written with this error is not worth
+// waiting for an answer.
+func unanswerable(wrote error) bool {
+	return wrote != nil && (wrote == ErrUnasked || IsTimeout(wrote))
+}
+
+// write sends the request, or leaves that to the first read of its answer. It does so only
+// on a connection that has carried others, because on a new one the app may speak first.
 func (c *Client) write(p *Request) error {
 	if len(p.Body) <= maxJoined {
 		c.Queue(p)
+		if c.unsent = c.carried > 1 && c.socket.Usable(); c.unsent {
+			return nil
+		}
 		return c.Flush()
+	}
+	if c.carried > 1 && c.unasked.has() {
+		return ErrUnasked
 	}
 	c.put(p)
 	c.vectors = [2][]byte{c.out, p.Body}
@@ -89,6 +109,23 @@ func (c *Client) write(p *Request) error {
 	_, err := vectors.WriteTo(c.conn)
 	c.vectors, c.out = [2][]byte{}, c.out[:0]
 	return err
+}
+
+// sendAndRead sends the request and reads the beginning of its answer.
+func (c *Client) sendAndRead(b []byte) (n int, err error) {
+	sent, n, err := c.socket.Exchange(c.out, b)
+	rest := c.out[sent:]
+	c.out, c.unsent = c.out[:0], false
+	if len(rest) == 0 {
+		return n, err
+	}
+	if c.wrote = err; err == nil {
+		_, c.wrote = c.conn.Write(rest)
+	}
+	if unanswerable(c.wrote) {
+		return 0, c.wrote
+	}
+	return c.conn.Read(b)
 }
 
 // put appends the request's head to what is to be written.

@@ -3,9 +3,8 @@ package callback
 import (
 	"net"
 	"syscall"
-	"unsafe"
 
-	"golang.org/x/sys/unix"
+	"ws-gateway/exchange"
 )
 
 // unasked finds out whether something has come on an idle connection: its end, or bytes,
@@ -13,12 +12,11 @@ import (
 // finds nothing if there is no descriptor to look at, or if the connection is secured,
 // because bytes may then be a session ticket.
 //
-// It looks before every request. So it allocates nothing and costs one system call,
-// which cannot block and of which the Go scheduler is not told.
+// It allocates nothing and costs one system call, which cannot block and of which the Go
+// scheduler is not told. An exchange on a socket looks by itself.
 type unasked struct {
 	raw  syscall.RawConn // nil: nothing to look at
 	look func(fd uintptr)
-	byte [1]byte
 	came bool
 }
 
@@ -33,10 +31,7 @@ func (u *unasked) of(c net.Conn, secured bool) {
 	}
 }
 
-func (u *unasked) peek(fd uintptr) {
-	_, _, err := unix.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&u.byte)), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
-	u.came = err != unix.EAGAIN && err != unix.EINTR
-}
+func (u *unasked) peek(fd uintptr) { u.came = exchange.Pending(fd) }
 
 // has reports whether something has come.
 func (u *unasked) has() bool {

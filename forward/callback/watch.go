@@ -1,15 +1,15 @@
 package callback
 
 import (
-	"io"
 	"net"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"ws-gateway/exchange"
 )
 
 // Watch lets other goroutines see how far an exchange has come. The trick is that bytes
@@ -76,11 +76,7 @@ func (w *Watch) Arrived(keys []uint64) <-chan struct{} {
 // readable reports whether a read would not have to wait: for bytes, the end of
 // the stream or an error.
 func readable(raw syscall.RawConn) (ok bool) {
-	err := raw.Control(func(fd uintptr) {
-		var b [1]byte
-		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		ok = err != unix.EAGAIN
-	})
+	err := raw.Control(func(fd uintptr) { ok = exchange.Pending(fd) })
 	return err == nil && ok // with an error it is being closed: its exchange is at its end
 }
 
@@ -99,55 +95,27 @@ func (w *Watch) conn(c net.Conn) net.Conn {
 		return c
 	}
 	w.raw = raw
-	watched := &watchedConn{Conn: c, watch: w, raw: raw}
-	watched.take = watched.read // once, so that a read allocates nothing
+	watched := &watchedConn{Conn: c}
+	watched.socket.Receive = w.receive
+	watched.socket.Use(c)
 	return watched
 }
 
 // watchedConn is a connection whose reads a Watch sees.
 type watchedConn struct {
 	net.Conn
-	watch *Watch
-	raw   syscall.RawConn
-	take  func(fd uintptr) bool
-
-	// Of the read under way.
-	p   []byte
-	n   int
-	err error
+	socket exchange.Socket
 }
 
-func (c *watchedConn) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	c.p = p
-	err := c.raw.Read(c.take)
-	c.p = nil
-	switch {
-	case err != nil:
-		return 0, err
-	case c.err != nil:
-		return 0, &net.OpError{Op: "read", Net: c.RemoteAddr().Network(), Err: os.NewSyscallError("read", c.err)}
-	case c.n == 0:
-		return 0, io.EOF
-	}
-	return c.n, nil
-}
+func (c *watchedConn) Read(p []byte) (int, error) { return c.socket.Read(p) }
 
-// read reads what is there; false makes the runtime wait for more.
-func (c *watchedConn) read(fd uintptr) (done bool) {
-	w := c.watch
+// receive reads what is there, for all to see.
+func (w *Watch) receive(fd uintptr, p []byte) (n int, errno syscall.Errno) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for {
-		c.n, c.err = unix.Read(int(fd), c.p)
-		if c.err != unix.EINTR {
-			break
-		}
-	}
-	if w.starved = c.err == unix.EAGAIN; w.starved {
+	n, errno = exchange.Receive(fd, p)
+	if w.starved = errno == unix.EAGAIN; w.starved {
 		w.wakeLocked()
 	}
-	return !w.starved
+	return n, errno
 }

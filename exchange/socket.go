@@ -1,0 +1,107 @@
+package exchange
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrUnasked means that something had come on the connection, its end or bytes, before
+// anything was written.
+var ErrUnasked = errors.New("exchange: something has come that nobody asked for")
+
+// Socket writes and reads on a connection. It is for one goroutine at a time; a deadline
+// of the connection, or its Close, ends an Exchange that is under way. The zero value has
+// no socket.
+type Socket struct {
+	// Receive reads from the socket; nil: the function of that name does.
+	Receive func(fd uintptr, p []byte) (n int, errno syscall.Errno)
+
+	raw     syscall.RawConn
+	network string
+	step    func(fd uintptr) (done bool) // s.next, made once, so that an exchange allocates nothing
+
+	// Of the exchange under way.
+	out, in []byte
+	sent    int
+	n       int
+	errno   syscall.Errno // of the read
+	unasked bool
+}
+
+// Use makes s the socket of c, which it has not if c has no descriptor; nil is such a
+// connection.
+func (s *Socket) Use(c net.Conn) {
+	s.raw = nil
+	of, ok := c.(syscall.Conn)
+	if !ok {
+		return
+	}
+	raw, err := of.SyscallConn()
+	if err != nil {
+		return
+	}
+	s.raw, s.network = raw, c.RemoteAddr().Network()
+	if s.step == nil {
+		s.step = s.next
+	}
+	if s.Receive == nil {
+		s.Receive = Receive
+	}
+}
+
+// Usable reports whether there is a socket.
+func (s *Socket) Usable() bool { return s.raw != nil }
+
+// Exchange writes out, waits until something has come, and reads that into in. Only if
+// nothing has come before it writes; otherwise the error is ErrUnasked.
+//
+// If the socket does not take all of out, sent is how much it has taken, and nothing is
+// read. The caller has to write the rest, and to read, in the ordinary way; that also tells
+// why it was not taken. If an error has ended the wait for something to read, sent is all
+// of out.
+func (s *Socket) Exchange(out, in []byte) (sent, n int, err error) {
+	s.out, s.in, s.sent, s.n, s.errno, s.unasked = out, in, 0, 0, 0, false
+	err = s.raw.Read(s.step)
+	s.out, s.in = nil, nil
+	switch {
+	case err != nil:
+		return s.sent, 0, err
+	case s.unasked:
+		return 0, 0, ErrUnasked
+	case s.sent < len(out):
+		return s.sent, 0, nil
+	case s.errno != 0:
+		return s.sent, 0, &net.OpError{Op: "read", Net: s.network, Err: os.NewSyscallError("read", s.errno)}
+	case s.n == 0:
+		return s.sent, 0, io.EOF
+	}
+	return s.sent, s.n, nil
+}
+
+// Read implements io.Reader.
+func (s *Socket) Read(p []byte) (n int, err error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	_, n, err = s.Exchange(nil, p)
+	return n, err
+}
+
+// next goes on with the exchange; false makes the runtime wait until the socket may be
+// readable.
+func (s *Socket) next(fd uintptr) (done bool) {
+	if s.sent < len(s.out) {
+		if s.unasked = Pending(fd); s.unasked {
+			return true
+		}
+		s.sent = send(fd, s.out)
+		return s.sent < len(s.out)
+	}
+	s.n, s.errno = s.Receive(fd, s.in)
+	return s.errno != unix.EAGAIN
+}
