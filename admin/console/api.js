@@ -45,15 +45,27 @@ export const status = async (signal) => (await call("/tapr/ws/status", undefined
 export const config = async () => (await call("/tapr/ws/config")).data;
 
 // page returns up to limit connections as a flat list, and the next page's cursor.
-export async function page({ user, prefix, remote, cursor, limit }) {
+export async function page({ user, group, prefix, remote, cursor, limit }) {
   const query = new URLSearchParams({ limit });
   if (user !== undefined) query.set("user", user);
+  if (group !== undefined) query.set("group", group);
   if (prefix !== undefined) query.set("user_prefix", prefix);
   if (remote !== undefined) query.set("remote", remote);
   if (cursor) query.set("cursor", cursor);
   const answer = await call(`/tapr/ws/conn/list?${query}`);
   const conns = answer.data.flatMap(({ name, conns }) => conns.map((c) => ({ ...c, name })));
   return { conns, cursor: answer.cursor };
+}
+
+// groups returns up to limit groups, of one user or connection if it is named, and the next
+// page's cursor.
+export async function groups({ user, conn, cursor, limit }) {
+  const query = new URLSearchParams({ limit });
+  if (user !== undefined) query.set("user", user);
+  if (conn !== undefined) query.set("conn_id", conn);
+  if (cursor) query.set("cursor", cursor);
+  const answer = await call(`/tapr/ws/group/list?${query}`);
+  return { groups: answer.data, cursor: answer.cursor };
 }
 
 // get returns one connection, or undefined.

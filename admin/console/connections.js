@@ -3,35 +3,44 @@
 import * as api from "./api.js";
 import { $, ask, element, say } from "./dom.js";
 import { clock, date, number } from "./format.js";
+import { pager } from "./pager.js";
 import { keys, rove } from "./rove.js";
 
 const limit = 50;
 let query = {};
-let from; // cursor of the page that is shown
-let next; // cursor of the page after it
-let shown = 0; // pages, up to this one
 let taken; // the counts of opened and closed connections when the page was made
 let turnover; // returns these counts
 let actions; // what a row's buttons do
+let begin; // shows the first page
 
-// build wires the section. choose gets the connection to send to, watch the one to follow;
-// turn resolves to how many connections have opened and closed since the start.
-export function build({ choose, watch, turn }) {
-  [actions, turnover] = [{ choose, watch }, turn];
+// build wires the section. choose gets the connection to send to, watch the one to follow,
+// groups the one whose groups to list; turn resolves to how many connections have opened
+// and closed since the start.
+export function build({ choose, watch, groups, turn }) {
+  [actions, turnover] = [{ choose, watch, groups }, turn];
+  begin = pager({ first: $("first"), next: $("next"), reload: $("reload") }, find, show, (e) => say($("list-status"), e.message, true));
   $("search").onsubmit = (event) => {
     event.preventDefault();
     query = read();
-    load(undefined, 1);
+    begin();
   };
-  $("first").onclick = () => load(undefined, 1);
-  $("next").onclick = () => load(next, shown + 1);
-  $("reload").onclick = () => load(from, shown);
-  $("close-user").onclick = () => confirmClose({ users: [query.user] }, `All connections of ${query.user}`, () => load(undefined, 1));
+  $("close-user").onclick = () => confirmClose({ users: [query.user] }, `All connections of ${query.user}`, begin);
+  $("close-group").onclick = () => confirmClose({ groups: [query.group] }, `All connections in ${query.group}`, begin);
   keys($("list"));
 }
 
 // refresh shows the first page.
-export const refresh = () => load(undefined, 1);
+export const refresh = () => begin();
+
+// members shows the connections in a group.
+export function members(group) {
+  $("search-by").value = "group";
+  $("search-text").value = group;
+  query = read();
+  $("connections").scrollIntoView();
+  $("connections").focus();
+  return begin();
+}
 
 // age shows what has changed since the page was made; now is turnover's answer.
 export function age(now) {
@@ -49,39 +58,29 @@ function read() {
   const text = $("search-text").value;
   const by = $("search-by").value;
   if (text === "") return {};
-  return { [by]: by === "user" || by === "prefix" ? text : text.trim() };
+  return { [by]: by === "id" || by === "remote" ? text.trim() : text };
 }
 
-async function load(cursor, page) {
-  try {
-    const before = await turnover();
-    const found = await find(cursor);
-    [from, next, shown, taken] = [cursor, found.cursor, page, before];
-    show(found.conns);
-    age(before);
-  } catch (e) {
-    say($("list-status"), e.message, true);
-  }
-  if (!next && document.activeElement === $("next")) $("first").focus(); // a disabled button loses the focus
-  $("next").disabled = !next;
+async function find(cursor) {
   $("close-user").hidden = query.user === undefined;
+  $("close-group").hidden = query.group === undefined;
+  const before = await turnover();
+  if (query.id === undefined) return { ...(await api.page({ ...query, cursor, limit })), before };
+  const conn = await api.get(query.id);
+  return { conns: conn ? [conn] : [], before };
 }
 
-function show(conns) {
+function show({ conns, cursor, before }, page) {
   $("list").replaceChildren(...conns.map(row));
   if (conns.length === 0) $("list").append(nobody());
   rove($("list"));
-  const which = query.user !== undefined ? ` of ${query.user || "the empty user name"}` : "";
-  say($("list-status"), `${number(conns.length)} ${conns.length === 1 ? "connection" : "connections"}${which}, page ${shown}${next ? "; there are more" : ""}, as of ${clock(Date.now())}`);
+  const which = query.user !== undefined ? ` of ${query.user || "the empty user name"}` : query.group !== undefined ? ` in ${query.group}` : "";
+  say($("list-status"), `${number(conns.length)} ${conns.length === 1 ? "connection" : "connections"}${which}, page ${page}${cursor ? "; there are more" : ""}, as of ${clock(Date.now())}`);
+  taken = before;
+  age(before);
 }
 
 const nobody = () => element("tr", {}, element("td", { colSpan: 6, className: "empty", textContent: "No connection" }));
-
-async function find(cursor) {
-  if (query.id === undefined) return api.page({ ...query, cursor, limit });
-  const conn = await api.get(query.id);
-  return { conns: conn ? [conn] : [] };
-}
 
 function row(c) {
   const name = c.name || "(none)";
@@ -92,6 +91,7 @@ function row(c) {
     element("td", {}, element("div", { className: "row" },
       button("Send", () => actions.choose(c.id)),
       button("Watch", () => actions.watch(c.id)),
+      button("Groups", () => actions.groups(c.id)),
       button("Close", () => confirmClose({ conns: [c.id] }, `${name}, ${c.id}`, () => remove(tr))))));
   return tr;
 }

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import * as connections from "./connections.js";
 import { $, say, setText } from "./dom.js";
 import { clock } from "./format.js";
+import * as groups from "./groups.js";
 import * as overview from "./overview.js";
 import * as send from "./send.js";
 import * as tail from "./tail.js";
@@ -52,6 +53,7 @@ function show() {
   $("gate").hidden = true;
   $("console").hidden = $("nav").hidden = false;
   connections.refresh();
+  groups.refresh();
 }
 
 // demand asks for the token and forgets the one that was refused.
@@ -88,5 +90,6 @@ document.addEventListener("keydown", (event) => {
 overview.build();
 send.build();
 tail.build();
-connections.build({ choose: send.choose, watch: tail.watch, turn: overview.turnover });
+connections.build({ choose: send.choose, watch: tail.watch, groups: groups.of, turn: overview.turnover });
+groups.build({ members: connections.members, choose: send.chooseGroup, watch: tail.watchGroup });
 update();

@@ -1,4 +1,4 @@
-// Sending to one connection, one user or everybody.
+// Sending to one connection, one user, one group or everybody.
 
 import * as api from "./api.js";
 import { $, ask, say } from "./dom.js";
@@ -11,7 +11,7 @@ export function build() {
   form.onchange = () => {
     const to = form.elements.to.value;
     $("target-box").hidden = to === "all";
-    $("target-label").textContent = to === "user" ? "User name" : "Connection id";
+    $("target-label").textContent = { user: "User name", group: "Group name" }[to] ?? "Connection id";
   };
   form.onsubmit = async (event) => {
     event.preventDefault();
@@ -26,10 +26,15 @@ export function build() {
 }
 
 // choose prepares a message to a connection.
-export function choose(id) {
-  form.elements.to.value = "conn";
+export const choose = (id) => prepare("conn", id);
+
+// chooseGroup prepares a message to a group.
+export const chooseGroup = (name) => prepare("group", name);
+
+function prepare(to, target) {
+  form.elements.to.value = to;
   form.onchange();
-  $("target").value = id;
+  $("target").value = target;
   $("payload").focus();
   $("send").scrollIntoView();
 }
@@ -39,6 +44,7 @@ function read() {
   const target = $("target").value;
   if (to === "conn" && !target.trim()) throw new Error("Name a connection.");
   if (to === "user" && !target) throw new Error("Name a user.");
+  if (to === "group" && !target) throw new Error("Name a group.");
   const text = $("payload").value;
   const asJSON = form.elements.as.value === "json";
   if (asJSON) {
@@ -48,7 +54,7 @@ function read() {
       throw new Error(`This is not JSON: ${e.message}`);
     }
   }
-  const targets = { conn: { conn_id: target.trim() }, user: { users: [target] }, all: { all: true } };
+  const targets = { conn: { conn_id: target.trim() }, user: { users: [target] }, group: { groups: [target] }, all: { all: true } };
   return { target: targets[to], text, asJSON };
 }
 
@@ -64,5 +70,5 @@ async function confirmAll(message) {
 async function deliver({ target, text, asJSON }) {
   const { matched, queued, slow } = await api.send(target, text, asJSON);
   const result = `Sent to ${number(queued)} of ${number(matched)} connections`;
-  say($("send-result"), matched === 0 ? "Nobody there: no such connection or user" : slow ? `${result}; ${number(slow)} closed as too slow` : result, matched === 0);
+  say($("send-result"), matched === 0 ? "Nobody there: no such connection, user or group" : slow ? `${result}; ${number(slow)} closed as too slow` : result, matched === 0);
 }

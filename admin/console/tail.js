@@ -25,10 +25,14 @@ export function build() {
 }
 
 // watch follows one connection.
-export function watch(id) {
+export const watch = (id) => watchOnly("tail-conn", id);
+
+// watchGroup follows whoever is in a group.
+export const watchGroup = (name) => watchOnly("tail-group", name);
+
+function watchOnly(field, value) {
   if (stop) stop();
-  $("tail-conn").value = id;
-  $("tail-user").value = "";
+  for (const id of ["tail-user", "tail-conn", "tail-group"]) $(id).value = id === field ? value : "";
   $("events").scrollIntoView();
   $("tail-toggle").focus();
   follow();
@@ -38,6 +42,7 @@ function query() {
   const q = new URLSearchParams({ rate: $("tail-rate").value });
   if ($("tail-user").value) q.set("user", $("tail-user").value);
   if ($("tail-conn").value.trim()) q.set("conn_id", $("tail-conn").value.trim());
+  if ($("tail-group").value) q.set("group", $("tail-group").value);
   for (const box of $("tail-form").querySelectorAll("[name=action]:checked")) q.append("action", box.value);
   if (!q.has("action")) throw new Error("Choose at least one kind of event.");
   if ($("tail-payload").checked) q.set("payload", "1");

@@ -242,7 +242,7 @@ test("a list says that it is no longer up to date, and the focus is never lost",
   await dial(t, address, "late");
   sockets.pop().close();
   await page.getByText("Not up to date: since then 1 opened and 1 closed.").waitFor();
-  await page.getByRole("button", { name: "Refresh" }).click();
+  await page.getByRole("button", { name: "Refresh", exact: true }).click();
   await page.getByText("5 connections, page 1, as of").waitFor();
   await page.locator("#list-age", { hasText: /^$/ }).waitFor({ state: "hidden" });
   await page.getByRole("cell", { name: "late", exact: true }).waitFor();
@@ -264,17 +264,17 @@ test("a list says that it is no longer up to date, and the focus is never lost",
   const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label") ?? document.activeElement.id);
   const getsFocus = (label) => page.waitForFunction((l) => (document.activeElement.getAttribute("aria-label") ?? document.activeElement.id) === l, label);
   assert.equal(await page.locator("#list button[tabindex='0']").count(), 1);
-  assert.equal(await page.locator("#list button[tabindex='-1']").count(), 8);
+  assert.equal(await page.locator("#list button[tabindex='-1']").count(), 11);
   await page.locator("#list button[tabindex='0']").focus();
   const rows = await page.locator("#list tr").count();
   assert.equal(rows, 3);
   const label = (row, column) => page.locator(`#list tr:nth-child(${row}) button:nth-child(${column})`).getAttribute("aria-label");
-  for (const [key, row, column] of [["ArrowRight", 1, 2], ["ArrowDown", 2, 2], ["End", 3, 2], ["ArrowDown", 3, 2], ["ArrowRight", 3, 3], ["ArrowRight", 3, 3], ["Home", 1, 3], ["ArrowUp", 1, 3], ["ArrowDown", 2, 3]]) {
+  for (const [key, row, column] of [["ArrowRight", 1, 2], ["ArrowDown", 2, 2], ["End", 3, 2], ["ArrowDown", 3, 2], ["ArrowRight", 3, 3], ["ArrowRight", 3, 4], ["ArrowRight", 3, 4], ["Home", 1, 4], ["ArrowUp", 1, 4], ["ArrowDown", 2, 4]]) {
     await page.keyboard.press(key);
     assert.equal(await focused(), await label(row, column), `${key} should lead to row ${row}, button ${column}`);
   }
-  assert.equal(await page.locator("#list button[tabindex='0']").getAttribute("aria-label"), await label(2, 3));
-  const next = await label(3, 3);
+  assert.equal(await page.locator("#list button[tabindex='0']").getAttribute("aria-label"), await label(2, 4));
+  const next = await label(3, 4);
   for (let i = 0; i < 5; i++) await page.keyboard.down("Enter"); // held down: it repeats
   await page.keyboard.up("Enter");
   assert.equal(await page.locator("#list tr").count(), 3, "an Enter that is held down has closed somebody");
@@ -299,15 +299,110 @@ test("pages of the list follow one another, and fit a small screen", { timeout }
   await page.getByText("50 connections, page 1; there are more").waitFor();
   await page.getByText("None: this gateway only pushes").waitFor();
   const first = new Set(await page.locator("#list td.code").allInnerTexts());
-  await page.getByRole("button", { name: "Next page" }).click();
+  await page.locator("#next").click();
   await page.getByText("10 connections, page 2").waitFor();
   for (const id of await page.locator("#list td.code").allInnerTexts()) assert.ok(!first.has(id), id);
-  assert.ok(await page.getByRole("button", { name: "Next page" }).isDisabled());
-  await page.getByRole("button", { name: "First page" }).click();
+  assert.ok(await page.locator("#next").isDisabled());
+  await page.locator("#first").click();
   await page.getByText("50 connections, page 1").waitFor();
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 360), "the page is wider than the screen");
   await page.evaluate(() => scrollTo(0, 0));
   await picture(page, "console-narrow");
+  assert.deepEqual(complaints, []);
+});
+
+test("groups are shown with their sizes and members, sent to, watched and closed", { timeout }, async (t) => {
+  const address = await startGateway(t, undefined);
+  const ada = await dial(t, address, "ada");
+  const bela = await dial(t, address, "bela");
+  await dial(t, address, "carol");
+  const join = async (groups, ...users) => {
+    const answer = await fetch(`http://${address}/tapr/ws/group/join`, { method: "POST", body: JSON.stringify({ groups, users }) });
+    assert.equal((await answer.json()).code, 0);
+  };
+  const { page, complaints } = await open(`http://${address}/console/`);
+  const groups = page.locator("#groups");
+  await groups.getByRole("cell", { name: "No group" }).waitFor();
+  const evil = "<b>tea</b>, green";
+  await join([evil], "ada", "bela");
+  await join(["late"], "ada");
+  await groups.getByRole("button", { name: "Refresh groups" }).click();
+  await groups.getByText("2 groups, page 1, as of").waitFor();
+  assert.deepEqual((await page.locator("#group-list tr").allInnerTexts()).map((row) => row.split("\n")[0].trim()).sort(), [`${evil}\t2`, "late\t1"].sort());
+  assert.equal(await page.locator("#group-list b").count(), 0);
+
+  // Its members; a connection's groups, a user's.
+  await page.getByRole("button", { name: `Members ${evil}` }).click();
+  await page.locator("#list-status", { hasText: `2 connections in ${evil}, page 1` }).waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.id), "connections");
+  await page.getByRole("button", { name: /^Groups bela / }).click();
+  await groups.getByText("1 group of this connection, page 1").waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.id), "groups");
+  await groups.getByLabel("Groups of", { exact: true }).selectOption("one user");
+  await groups.getByLabel("Whose groups").fill("ada");
+  await page.keyboard.press("Enter");
+  await groups.getByText("2 groups of ada, page 1").waitFor();
+  await groups.getByLabel("Whose groups").fill("carol");
+  await page.keyboard.press("Enter");
+  await groups.getByText("0 groups of carol, page 1").waitFor();
+  await groups.getByLabel("Groups of", { exact: true }).selectOption("everybody");
+  await groups.getByRole("button", { name: "Show" }).click();
+  await groups.getByText("2 groups, page 1").waitFor();
+
+  // One Tab stop, and arrow keys.
+  assert.equal(await page.locator("#group-list button[tabindex='0']").count(), 1);
+  await page.locator("#group-list button[tabindex='0']").focus();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("ArrowRight");
+  assert.equal(await page.evaluate(() => document.activeElement === document.querySelector("#group-list tr:nth-child(2) button:nth-child(2)")), true);
+
+  // Watch it, and send to it.
+  await page.getByRole("button", { name: `Watch ${evil}` }).click();
+  await page.locator("#tail-status", { hasText: "Watching" }).waitFor();
+  await page.getByRole("button", { name: `Send ${evil}` }).click();
+  assert.equal(await page.locator("#target").inputValue(), evil);
+  const received = [message(ada), message(bela)];
+  await page.getByLabel("Message", { exact: true }).fill("[1]");
+  await page.locator("#send-form button").click();
+  assert.deepEqual(await Promise.all(received), ["[1]", "[1]"]);
+  await page.getByText("Sent to 2 of 2 connections").waitFor();
+  await page.locator("#tail li", { hasText: "send" }).nth(1).waitFor();
+  await picture(page, "console-groups");
+
+  // Close its members.
+  await page.getByRole("button", { name: `Members ${evil}` }).click();
+  await page.getByRole("button", { name: "Close all in this group" }).click();
+  const closed = [once(ada, "close"), once(bela, "close")];
+  await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
+  await Promise.all(closed);
+  await page.locator("#list-status", { hasText: `0 connections in ${evil}, page 1` }).waitFor();
+  await page.locator("#tail li", { hasText: "1000" }).nth(1).waitFor();
+  await page.locator("#send-form button").click();
+  await page.getByText("Nobody there: no such connection, user or group").waitFor();
+  assert.deepEqual(complaints, []);
+});
+
+test("pages of groups follow one another, and fit a small screen", { timeout }, async (t) => {
+  const address = await startGateway(t, undefined);
+  await dial(t, address, "ada");
+  const names = Array.from({ length: 60 }, (_, i) => `room ${i} ${"x".repeat(240)}`);
+  const joined = await fetch(`http://${address}/tapr/ws/group/join`, { method: "POST", body: JSON.stringify({ groups: names, all: true }) });
+  assert.equal((await joined.json()).code, 0);
+  const { page, complaints } = await open(`http://${address}/console/`, { viewport: { width: 360, height: 740 } });
+  const listed = page.locator("#group-list td[data-label=Group]");
+  await page.getByText("50 groups, page 1; there are more").waitFor();
+  const seen = new Set(await listed.allInnerTexts());
+  await page.getByRole("button", { name: "Next page of groups" }).click();
+  await page.getByText("10 groups, page 2").waitFor();
+  for (const name of await listed.allInnerTexts()) seen.add(name);
+  assert.equal(seen.size, 60);
+  await page.waitForFunction(() => document.activeElement.id === "groups-first");
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 360), "the page is wider than the screen");
+  await page.locator("#group-list button").first().click();
+  await page.locator("#list-status", { hasText: /^1 connection in room/ }).waitFor();
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 360), "a long name makes the page wider than the screen");
+  await page.locator("#groups").scrollIntoViewIfNeeded();
+  await picture(page, "console-groups-narrow");
   assert.deepEqual(complaints, []);
 });
 
