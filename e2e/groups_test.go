@@ -486,7 +486,15 @@ func TestMoreGroupsThanAConnectionMayBeInAreJoinedByNobodyAndAReloadChangesTheLi
 	}
 	refused(`{"groups":["4"],"conns":["`+a+`"]}`, a, 4, 3)
 	refused(`{"groups":["4"],"all":true}`, a, 4, 3)
-	refused(`{"groups":["4","5","6","7"],"users":["b","nobody"]}`, b, 4, 3)
+	s.join(`{"groups":["1"],"users":["b"]}`)
+	refused(`{"groups":["4","5","6"],"users":["b","nobody"]}`, b, 4, 3)
+	const named = "4 groups are named, and a connection may be in 3: allow more with --max-groups-per-connection"
+	for _, whom := range []string{`"users":["b"]`, `"conns":["gone"]`, `"all":true`} {
+		if p := s.post(joinPath, `{"groups":["4","5","6","7","7"],`+whom+`}`).parse(t); p.Code != 400 || p.Message != named {
+			t.Errorf("four groups by %s: %+v, want %q", whom, p, named)
+		}
+	}
+	s.leave(`{"groups":["1"],"users":["b"]}`)
 	if got := s.groupsOf(b); len(got) != 0 {
 		t.Errorf("b is in %q", got)
 	}
@@ -500,15 +508,17 @@ func TestMoreGroupsThanAConnectionMayBeInAreJoinedByNobodyAndAReloadChangesTheLi
 	refused(`{"groups":["6"],"users":["a"]}`, a, 6, 2)
 	s.leave(`{"groups":["1","2","3","4"],"users":["a"]}`)
 	s.join(`{"groups":["6"],"users":["a"]}`)
-	if got := s.metric(t, "ws_gateway_group_joins_over_limit_total"); got != 5 {
-		t.Errorf("%v joins were over the limit, want 5", got)
+	if got := s.metric(t, "ws_gateway_group_joins_over_limit_total"); got != 8 {
+		t.Errorf("%v joins were over the limit, want 8", got)
 	}
 }
 
 func TestAJoinForWhichThereIsNoMemoryIsRefusedAsAWhole(t *testing.T) {
 	t.Parallel()
-	g := startPushOnly(t, "--group-memory", "1MiB", "--max-groups-per-connection", "10000")
-	g.Dial(t, "a")
+	g := startPushOnly(t, "--group-memory", "1MiB", "--max-groups-per-connection", "1000")
+	for i := range 10 {
+		g.Dial(t, fmt.Sprint("a", i))
+	}
 	g.Dial(t, "b")
 	g.join(`{"groups":["before"],"users":["b"]}`)
 	fill := strings.Repeat("x", 200)
@@ -520,7 +530,7 @@ func TestAJoinForWhichThereIsNoMemoryIsRefusedAsAWhole(t *testing.T) {
 	}
 	joined := 0
 	for ; joined < 10_000; joined += 100 {
-		a := g.post(joinPath, `{"groups":`+quoted(names(joined, 100)...)+`,"users":["a"]}`)
+		a := g.post(joinPath, fmt.Sprintf(`{"groups":%s,"users":["a%d"]}`, quoted(names(joined, 100)...), joined/1000))
 		if a.status == http.StatusServiceUnavailable {
 			if a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "--group-memory") {
 				t.Errorf("refused with %v %s", a.header, a.body)
@@ -531,7 +541,7 @@ func TestAJoinForWhichThereIsNoMemoryIsRefusedAsAWhole(t *testing.T) {
 			t.Fatalf("after %d joins: %s", joined, a.body)
 		}
 	}
-	if a := g.post(joinPath, `{"groups":`+quoted(names(joined, 5000)...)+`,"all":true}`); a.status != http.StatusServiceUnavailable {
+	if a := g.post(joinPath, `{"groups":`+quoted(names(10_000, 900)...)+`,"users":["b"]}`); a.status != http.StatusServiceUnavailable {
 		t.Errorf("for many at once: %d %s", a.status, a.body)
 	}
 	if sizes, _ := g.groups(""); len(sizes) != joined+1 || joined < 1000 {
@@ -541,7 +551,7 @@ func TestAJoinForWhichThereIsNoMemoryIsRefusedAsAWhole(t *testing.T) {
 		t.Errorf("%v joins gave way, want 2", got)
 	}
 	g.leave(`{"groups":` + quoted(names(0, joined)...) + `,"all":true}`)
-	if n := g.join(`{"groups":` + quoted(names(0, 100)...) + `,"all":true}`); n != 2 {
+	if n := g.join(`{"groups":` + quoted(names(0, 100)...) + `,"all":true}`); n != 11 {
 		t.Errorf("after the leave a join matches %d", n)
 	}
 }

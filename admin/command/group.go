@@ -2,7 +2,6 @@ package command
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/tidwall/gjson"
 
@@ -15,14 +14,9 @@ type Membership struct {
 	Groups []string
 }
 
-// maxGroups is how many groups a join or a leave may name: as many as
-// --max-groups-per-connection can allow.
-const maxGroups = 10_000
-
 var (
 	errNoGroups  = errors.New("groups is missing: name those to join or to leave")
 	errNoMembers = errors.New("group target is nil: name conns or users, or set all")
-	errTooMany   = fmt.Errorf("groups has more than %d names: use several calls", maxGroups)
 )
 
 // ParseMembership reads the body of a join or a leave call under the rules of ParseSend.
@@ -43,8 +37,6 @@ func ParseMembership(body []byte, mem *budget.Reservation, limit int) (Membershi
 		return Membership{}, err
 	case len(cmd.Groups) == 0:
 		return Membership{}, errNoGroups
-	case len(cmd.Groups) > maxGroups:
-		return Membership{}, errTooMany
 	}
 	return cmd, cmd.complete(errNoMembers)
 }
