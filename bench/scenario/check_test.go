@@ -10,11 +10,11 @@ import (
 
 func TestCountsAreOfOneMessageAndWithoutTheCountingItself(t *testing.T) {
 	n := counters{own: 500}
-	before := counted{calls: proc.Calls{Reads: 10, Writes: 20}, sleeps: 5, mallocs: 1_000}
-	after := counted{calls: proc.Calls{Reads: 2_010, Writes: 1_020}, sleeps: 105, mallocs: 4_500}
+	before := counted{calls: proc.Calls{Reads: 10, Writes: 20}, sleeps: 5, turns: 40, mallocs: 1_000}
+	after := counted{calls: proc.Calls{Reads: 2_010, Writes: 1_020}, sleeps: 105, turns: 240, mallocs: 4_500}
 	var o outcome
 	n.figures(&o, before, after, 1_000)
-	want := map[string]float64{readsFigure: 2, writesFigure: 1, sleepsFigure: 0.1, mallocsFigure: 3}
+	want := map[string]float64{readsFigure: 2, writesFigure: 1, sleepsFigure: 0.1, turnSleepsFigure: 0.5, mallocsFigure: 3}
 	for _, f := range o.figures {
 		if f.Value != want[f.Name] {
 			t.Errorf("%s is %v, want %v", f.Name, f.Value, want[f.Name])
