@@ -23,7 +23,8 @@ func told(lines uint64) []byte { return fmt.Appendf(nil, "%d missing\n", lines) 
 
 // reader is a file whose writes wait, fail or are cut short as a test wants it.
 type reader struct {
-	gate chan struct{} // a write takes a place; closed: all may
+	gate  chan struct{} // a write takes a place; closed: all may
+	begun chan struct{} // nil, or told of each write that begins, if it has a place left
 
 	mu   sync.Mutex
 	got  bytes.Buffer
@@ -31,6 +32,10 @@ type reader struct {
 }
 
 func (r *reader) Write(p []byte) (int, error) {
+	select {
+	case r.begun <- struct{}{}:
+	default:
+	}
 	<-r.gate
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -55,28 +60,30 @@ func (r *reader) failing(fail func(p []byte) (int, error)) {
 }
 
 func TestNobodyWaitsForAReaderThatHasStoppedAndItIsToldWhatItMissed(t *testing.T) {
-	out := &reader{gate: make(chan struct{})}
+	out := &reader{gate: make(chan struct{}), begun: make(chan struct{}, 1)}
 	q := New(out, told)
-	line := []byte(strings.Repeat("x", 1023) + "\n")
+	line := func(i int) string { return fmt.Sprintf("%07d%s\n", i, strings.Repeat("x", 1016)) }
 	const lines = 4 * Size / 1024
+	const kept = 1 + Size/1024 // the one being written, and those that wait
 	var want strings.Builder
 	for i := range lines {
-		copy(line, fmt.Sprintf("%07d", i))
-		if n, err := q.Write(line); n != len(line) || err != nil {
+		if n, err := q.Write([]byte(line(i))); n != 1024 || err != nil {
 			t.Fatal(n, err)
 		}
+		if i == 0 {
+			<-out.begun // from here on nothing is taken out of the queue
+		}
+		if i < kept {
+			want.WriteString(line(i))
+		}
 	}
-	if lost := q.Lost(); lost < lines-2*Size/1024-1 || lost >= lines {
-		t.Errorf("%d lines of %d are lost", lost, lines)
+	if lost := q.Lost(); lost != lines-kept {
+		t.Errorf("%d lines are lost, want %d of %d", lost, lines-kept, lines)
 	}
 	if q.Flush(time.Millisecond) {
 		t.Error("flushed to a reader that does not read")
 	}
-	kept := lines - int(q.Lost())
-	for i := range kept {
-		fmt.Fprintf(&want, "%07d%s\n", i, strings.Repeat("x", 1016))
-	}
-	fmt.Fprintf(&want, "%d missing\n", q.Lost())
+	fmt.Fprintf(&want, "%d missing\n", lines-kept)
 	close(out.gate)
 	if !q.Flush(patience) {
 		t.Fatal("not flushed")
@@ -88,6 +95,35 @@ func TestNobodyWaitsForAReaderThatHasStoppedAndItIsToldWhatItMissed(t *testing.T
 	}
 	if got := out.text(); got != want.String() {
 		t.Errorf("%d bytes, want %d; it ends with %q", len(got), want.Len(), got[max(0, len(got)-60):])
+	}
+}
+
+// The queue may be emptied at any time, also after lines have been lost: then others are
+// taken again, and the loss is told between them.
+func TestALossIsToldInItsPlace(t *testing.T) {
+	out := &reader{gate: make(chan struct{})}
+	close(out.gate)
+	q := New(out, told)
+	const lines = 8 * Size / 1024
+	for i := range lines {
+		fmt.Fprintf(q, "%07d%s\n", i, strings.Repeat("x", 1016))
+	}
+	if !q.Close(patience) {
+		t.Fatal("not closed")
+	}
+	next, lost := 0, 0
+	for got := range strings.Lines(out.text()) {
+		var n int
+		if _, err := fmt.Sscanf(got, "%d missing\n", &n); err == nil {
+			next, lost = next+n, lost+n
+		} else if _, err := fmt.Sscanf(got, "%07dx", &n); err != nil || n != next {
+			t.Fatalf("%.20q where line %d is due", got, next)
+		} else {
+			next++
+		}
+	}
+	if next != lines || lost != int(q.Lost()) {
+		t.Errorf("%d lines are told of, want %d; %d are said to be lost, and %d are", next, lines, lost, q.Lost())
 	}
 }
 
