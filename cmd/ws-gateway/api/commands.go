@@ -11,7 +11,6 @@ const (
 	PathClose  = "/tapr/ws/conn/close"
 	PathList   = "/tapr/ws/conn/list"
 	PathCount  = "/tapr/ws/conn/count"
-	PathGet    = "/tapr/ws/conn/get"
 	PathEvents = "/tapr/ws/conn/events"
 
 	PathJoin   = "/tapr/ws/group/join"

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -85,29 +84,11 @@ func (o *groupsOptions) run(ctx context.Context, s *surroundings) error {
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriter(s.out)
-	table := &pagedTable{columns: groupColumns, width: s.width}
-	write := func(out io.Writer, groups []group) error { return table.write(out, groupRows(groups)) }
-	switch {
-	case o.JSON:
-		write = writeJSON
-	case !s.outTerminal:
-		write = writeGroups
+	list := listing[group]{
+		limit: o.Limit, asJSON: o.JSON, none: "no groups", columns: groupColumns, fields: writeGroups, rows: groupRows,
+		page: func(limit int, cursor string) ([]group, string, error) { return o.page(ctx, g, limit, cursor) },
 	}
-	shown, err := inPages(o.Limit, func(limit int, cursor string) (n int, next string, err error) {
-		groups, next, err := o.page(ctx, g, limit, cursor)
-		if err == nil {
-			err = write(out, groups)
-		}
-		if err == nil {
-			err = out.Flush()
-		}
-		return len(groups), next, err
-	})
-	if err == nil && shown == 0 && s.outTerminal && !o.JSON {
-		s.note("no groups")
-	}
-	return err
+	return list.print(s)
 }
 
 // page asks for so many groups after cursor.

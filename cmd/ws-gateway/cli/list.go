@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,15 +8,11 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"ws-gateway/cmd/ws-gateway/api"
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 )
-
-// listPage is how many connections or groups are asked for at a time, and are in memory.
-const listPage = 500
 
 // listOptions are the options of list.
 type listOptions struct {
@@ -50,48 +45,13 @@ func (o *listOptions) run(ctx context.Context, s *surroundings) error {
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriter(s.out)
-	table, now := &pagedTable{columns: connColumns, width: s.width}, time.Now()
-	write := func(out io.Writer, conns []connection) error { return table.write(out, connRows(conns, now)) }
-	switch {
-	case o.JSON:
-		write = writeJSON
-	case !s.outTerminal:
-		write = writePlain
+	now := time.Now()
+	list := listing[connection]{
+		limit: o.Limit, asJSON: o.JSON, none: "no connections", columns: connColumns, fields: writePlain,
+		rows: func(conns []connection) [][]string { return connRows(conns, now) },
+		page: func(limit int, cursor string) ([]connection, string, error) { return o.page(ctx, g, limit, cursor) },
 	}
-	shown, err := inPages(o.Limit, func(limit int, cursor string) (n int, next string, err error) {
-		conns, next, err := o.page(ctx, g, limit, cursor)
-		if err == nil {
-			err = write(out, conns)
-		}
-		if err == nil {
-			err = out.Flush()
-		}
-		return len(conns), next, err
-	})
-	if err == nil && shown == 0 && s.outTerminal && !o.JSON {
-		s.note("no connections")
-	}
-	return err
-}
-
-// inPages calls page until it says that there are no more, or has shown limit of what it
-// lists; 0: all. It passes how many to ask for, and where the page before ended.
-func inPages(limit int, page func(limit int, cursor string) (n int, next string, err error)) (shown int, err error) {
-	for cursor := ""; ; {
-		ask := listPage
-		if limit > 0 {
-			ask = min(ask, limit-shown)
-		}
-		n, next, err := page(ask, cursor)
-		if err != nil {
-			return shown, err
-		}
-		shown += n
-		if cursor = next; cursor == "" || limit > 0 && shown >= limit {
-			return shown, nil
-		}
-	}
+	return list.print(s)
 }
 
 // page asks for so many connections after cursor.
@@ -127,23 +87,6 @@ func (o *listOptions) page(ctx context.Context, g *gateway, limit int, cursor st
 		}
 	}
 	return conns, a.Cursor, nil
-}
-
-// writeJSON writes a line of JSON for each of what is listed.
-func writeJSON[T any](out io.Writer, listed []T) error {
-	var line strings.Builder
-	e := json.NewEncoder(&line)
-	e.SetEscapeHTML(false)
-	for i := range listed {
-		line.Reset()
-		if err := e.Encode(&listed[i]); err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintln(out, terminal.PrintableJSON([]byte(strings.TrimSpace(line.String())))); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // writePlain writes a line of fields for each connection, for programs.

@@ -53,3 +53,16 @@ func TestTheHeadingComesOnceAndLaterPagesKeepTheColumns(t *testing.T) {
 		t.Errorf("a day ago is %q", got)
 	}
 }
+
+func TestGroupsAreATableAndOnNarrowTerminalsBlocks(t *testing.T) {
+	rows := groupRows([]group{{"room-1", 12}, {"r\u202e", 3}})
+	for width, want := range map[int]string{
+		60: "GROUP    CONNECTIONS\nroom-1   12\nr\\u202e  3\n",
+		12: "room-1\n  12\nr\\u202e\n  3\n",
+	} {
+		var out strings.Builder
+		if err := (&pagedTable{columns: groupColumns, width: width}).write(&out, rows); err != nil || out.String() != want {
+			t.Errorf("width %d: %q, %v, want %q", width, &out, err, want)
+		}
+	}
+}
