@@ -51,7 +51,20 @@ func (s *Server) groups(ctx *fasthttp.RequestCtx, t target) outcome {
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
-	return s.stream(ctx, t, s.memory.lists.Reserve(), q.Limit > 0, func(out *listWriter) (string, error) {
+	mem := s.memory.lists.Reserve()
+	if q.Users != nil {
+		wait := s.hubWait()
+		defer wait.release()
+		n, err := s.cfg.Hub.MembershipsOf(wait, q.Users)
+		if err == nil && !mem.Grow(int64(n)*listedGroup) {
+			err = budget.ErrFull
+		}
+		if err != nil {
+			mem.Release()
+			return s.answerUnread(ctx, err)
+		}
+	}
+	return s.stream(ctx, t, mem, q.Limit > 0, func(out *listWriter) (string, error) {
 		wait := s.hubWait()
 		defer wait.release()
 		return s.cfg.Hub.ListGroups(wait, q, func(page []hub.Group) error {
@@ -114,9 +127,11 @@ func (s *Server) listMembers(ctx *fasthttp.RequestCtx, t target, groups []string
 	})
 }
 
-// The memory for each member of a group that is listed or counted, in bytes: its id, as
-// often as it is copied while the ids are put together; and the user, once.
+// The memory for what is listed or counted, in bytes: for each group of some users, or
+// each member of groups, 8 as often as they are copied while they are put together; to
+// count members their users, too. A single connection's groups fit into listMemory.
 const (
+	listedGroup   = 3 * 8
 	listedMember  = 3 * 8
 	countedMember = listedMember + 96
 )

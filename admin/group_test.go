@@ -94,19 +94,39 @@ func (r *rig) members(group string, n int) {
 func TestListsOfMembersCountInTheMemoryOfLists(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Memory = 2 * listShare * listMemory })
 	r.members("r", 20)
-	other := r.admin.memory.lists.Reserve()
-	held := int64(2*listMemory - 20*listedMember)
-	if !other.Grow(held) {
-		t.Fatal("no room")
+	var names []string // of all members
+	for i := range 20 {
+		names = append(names, fmt.Sprint("r+", i))
 	}
-	for target, status := range map[string]int{listPath + "?group=r": 503, countPath + "?group=r": 503, countPath: 200, countPath + "?group=none": 200} {
-		got := r.do("GET", target, "")
-		if got.status != status || status == 503 && (got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "--api-memory")) {
-			t.Errorf("%s: %d %s, want %d", target, got.status, got.body, status)
+	of20 := groupsPath + "?user=" + strings.Join(names, "&user=")
+	for _, c := range []struct {
+		room   int64 // that others leave
+		target string
+		status int
+	}{
+		{listMemory + 20*listedMember, listPath + "?group=r", 200},
+		{listMemory + 20*listedMember - 1, listPath + "?group=r", 503},
+		{listMemory + 20*listedMember - 1, listPath + "?group=none&group=s", 200},
+		{listMemory + 20*listedGroup, of20, 200},
+		{listMemory + 20*listedGroup - 1, of20, 503},
+		{listMemory, groupsPath + "?user=nobody", 200},
+		{20 * countedMember, countPath + "?group=r", 200},
+		{20*countedMember - 1, countPath + "?group=r", 503},
+		{0, countPath + "?group=none", 200},
+		{0, countPath, 200},
+	} {
+		await(t, "the list before to be over", func() bool { return r.metric("ws_gateway_memory_used_bytes", "api") == 0 })
+		others := r.admin.memory.lists.Reserve()
+		if !others.Grow(2*listMemory - c.room) {
+			t.Fatal("no room")
 		}
+		got := r.do("GET", c.target, "")
+		if got.status != c.status || c.status == 503 && (got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "--api-memory")) {
+			t.Errorf("%d bytes for %s: %d %s, want %d", c.room, c.target, got.status, got.body, c.status)
+		}
+		others.Release()
 	}
-	other.Release()
-	for _, target := range []string{listPath + "?group=r", countPath + "?group=r", groupsPath} {
+	for _, target := range []string{listPath + "?group=r", countPath + "?group=r", groupsPath, groupsPath + "?user=r+1"} {
 		if got := r.do("GET", target, ""); got.status != 200 || !strings.HasPrefix(got.body, successData) {
 			t.Errorf("%s: %d %s", target, got.status, got.body)
 		}
@@ -126,7 +146,7 @@ func TestGroupsThatEventLoopsDoNotTellInTimeAreCode504(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, target := range []string{groupsPath, groupsPath + "?conn_id=" + id, listPath + "?group=r", countPath + "?group=r", getPath + "?conn_id=" + id} {
+	for _, target := range []string{groupsPath, groupsPath + "?conn_id=" + id, groupsPath + "?user=r+0", listPath + "?group=r", countPath + "?group=r", getPath + "?conn_id=" + id} {
 		if got := r.do("GET", target, ""); !strings.Contains(got.body, `"code":504`) || !strings.Contains(got.body, "in time") {
 			t.Errorf("%s answered %d %s", target, got.status, got.body)
 		}

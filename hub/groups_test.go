@@ -330,6 +330,11 @@ func TestMembersAreListedAndCountedByUser(t *testing.T) {
 			t.Errorf("the sizes of %s: %d, %v", names, n, err)
 		}
 	}
+	for users, want := range map[string]int{"user0": 3, "user1": 6, "user0 user1 user0 none": 9, "stranger": 0, "none": 0} {
+		if n, err := g.MembershipsOf(t.Context(), strings.Fields(users)); n != want || err != nil {
+			t.Errorf("memberships of %s: %d, %v", users, n, err)
+		}
+	}
 	if conns, users, err := g.CountMembers(t.Context(), nil); conns != 0 || users != 0 || err != nil {
 		t.Error(conns, users, err)
 	}

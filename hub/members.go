@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"ws-gateway/hub/directory"
 	"ws-gateway/netpoll"
@@ -58,6 +59,20 @@ func (h *Hub) GroupSizes(ctx context.Context, groups []string) (connections int,
 		}
 	}
 	return connections, nil
+}
+
+// MembershipsOf returns in how many groups the connections of users are, added up: at
+// least as many as ListGroups lists for them.
+func (h *Hub) MembershipsOf(ctx context.Context, users []string) (groups int, err error) {
+	of := Targets{Users: slices.Clone(users)}
+	h.awaitReplies(ctx, of)
+	var sum atomic.Int64
+	_, err = h.visit(ctx, h.resolve(of), listCost, func(ls *loopState, c *netpoll.Conn) {
+		if ls.groups != nil {
+			sum.Add(int64(ls.groups.Need(c.ID().Slot(), nil).Groups))
+		}
+	})
+	return int(sum.Load()), err
 }
 
 // members returns the ids of all connections in any of the groups, ascending.
