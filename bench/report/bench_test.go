@@ -38,26 +38,3 @@ func TestTheTerminalHasTablesPeersAndChanges(t *testing.T) {
 		}
 	}
 }
-
-func TestACurveOverRoundsIsTheMedianWhereAllHaveSomething(t *testing.T) {
-	got := medianCurve([][][2]float64{
-		{{0, 1}, {10, 11}, {20, 21}, {25, 26}, {30, 31}},
-		{{5, 100}, {15, 200}, {20, 300}, {35, 400}},
-		{{0, 2}, {5, 3}, {10, 4}, {38, 32}, {40, 34}},
-		nil,
-	})
-	want := [][2]float64{{5, 6}, {15, 16}, {20, 21}}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-	if got := medianCurve(nil); got != nil {
-		t.Errorf("got %v of nothing", got)
-	}
-	long := make([][2]float64, 1_000)
-	for i := range long {
-		long[i] = [2]float64{float64(i), 1}
-	}
-	if got := medianCurve([][][2]float64{long}); len(got) != mostPoints || got[0] != long[0] || got[mostPoints-1] != long[999] {
-		t.Errorf("%d points", len(got))
-	}
-}

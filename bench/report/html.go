@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
 
-	"ws-gateway/bench/report/chart"
+	"ws-gateway/bench/proc"
 )
 
 //go:embed page.tmpl
@@ -19,7 +20,8 @@ var pageSource string
 var pageCSS string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"number": Number, "plural": plural, "strip": strip,
+	"number": Number, "plural": plural, "bar": bar, "command": command,
+	"gibi": func(n uint64) string { return Number(float64(n) / (1 << 30)) },
 }).Parse(pageSource))
 
 // page is what the template shows.
@@ -27,83 +29,70 @@ type page struct {
 	CSS         template.CSS
 	Versions    []Version
 	First, Last time.Time
-	Runs        []ranView
-	Machines    []machineView
+	Runs        []runView
+	Machines    []proc.Machine
 	Goals       []goalView
 	Met         int
 	Comparison  string
-	Scenarios   []scenarioView
+	Scenarios   []*scenarioView
 }
 
-// ranView is a run, with how busy others kept the machine during it.
-type ranView struct {
+// runView is a run, with how busy others kept the machine during it.
+type runView struct {
 	Run
-	Command             string
 	Others, Steal, Load Line
 }
 
-type machineView struct {
-	Run
-	Memory  string
-	Sysctls [][2]string
-}
-
+// goalView is a figure that has a goal.
 type goalView struct {
-	Scenario, Case string
-	Version        Version
+	Result
 	Line
 }
 
 type scenarioView struct {
 	Name    string
-	Figures []figureView
-	Results []resultView
+	Ratios  []ratioGroup
+	Curves  []curvesView
+	Results []Result
 }
 
-type resultView struct {
-	Result
-	Name string // the case, and the version if there are several
-}
-
-// figureView is a chart and the table of what it shows.
-type figureView struct {
-	Title, Text string
-	Chart       template.HTML
-	Head        []string
-	Rows        [][]string
+// curvesView is a picture with several lines.
+type curvesView struct {
+	Title   string
+	Lines   []curveLine
+	Picture template.HTML
 }
 
 // WriteHTML writes the report as one page that needs no network and no other
 // file, for the screen and for paper. comparison is what benchstat says of several
 // versions. The same recordings make the same page.
 func WriteHTML(w io.Writer, all []Recording, comparison string) error {
-	results := Results(all)
-	p := page{CSS: chart.CSS() + template.CSS(pageCSS), Versions: Versions(all), Comparison: comparison, Runs: ranViews(all), Machines: machineViews(all)}
-	for i, r := range p.Runs {
-		if i == 0 || r.Started.Before(p.First) {
-			p.First = r.Started
-		}
-		if r.Started.After(p.Last) {
-			p.Last = r.Started
-		}
+	p := page{CSS: template.CSS(pageCSS), Versions: Versions(all), Comparison: comparison}
+	for _, rec := range all {
+		p.addRun(rec)
 	}
+	results := Results(all)
 	for i, r := range results {
-		if i < lastOf(results, r) {
-			continue
+		s := p.scenario(r.Summary.Scenario)
+		s.Results = append(s.Results, r)
+		if i+1 < len(results) && r.sameCase(results[i+1]) {
+			continue // the last version is held to the goals
 		}
 		for _, l := range r.Summary.Lines {
 			if l.Goal > 0 {
-				p.Goals = append(p.Goals, goalView{r.Summary.Scenario, r.Summary.Case, r.Version, l})
+				p.Goals = append(p.Goals, goalView{r, l})
 			}
 			if l.Met {
 				p.Met++
 			}
 		}
 	}
-	ratios := ratiosOf(all)
-	names := append(distinct(results, scenarioOf), distinct(ratios, func(r versionRatio) string { return r.Scenario })...)
-	for i, name := range distinct(names, func(name string) string { return name }) {
-		p.Scenarios = append(p.Scenarios, scenarioPage(fmt.Sprintf("s%d", i+1), name, results, ratios, p.Versions))
+	for _, g := range groupRatios(all) {
+		s := p.scenario(g.scenario())
+		s.Ratios = append(s.Ratios, g)
+	}
+	for _, s := range p.Scenarios {
+		s.addCurves(len(p.Versions) > 1)
 	}
 	var b strings.Builder
 	if err := pageTemplate.Execute(&b, p); err != nil {
@@ -113,56 +102,87 @@ func WriteHTML(w io.Writer, all []Recording, comparison string) error {
 	return err
 }
 
-// lastOf returns the place of the last version of a case: goals are its.
-func lastOf(results []Result, r Result) int {
-	for i, o := range slices.Backward(results) {
-		if o.Summary.Scenario == r.Summary.Scenario && o.Summary.Case == r.Summary.Case {
-			return i
-		}
+// addRun adds a run, and its machine if that is another one.
+func (p *page) addRun(rec Recording) {
+	v := runView{Run: rec.Run}
+	for _, r := range rec.Rounds {
+		v.Others.Values = append(v.Others.Values, 100*r.Host.Others)
+		v.Steal.Values = append(v.Steal.Values, 100*r.Host.Steal)
+		v.Load.Values = append(v.Load.Values, r.Host.LoadAverage)
 	}
-	return -1
+	if len(rec.Rounds) > 0 {
+		v.Others.settle()
+		v.Steal.settle()
+		v.Load.settle()
+	}
+	if len(p.Runs) == 0 || v.Started.Before(p.First) {
+		p.First = v.Started
+	}
+	if v.Started.After(p.Last) {
+		p.Last = v.Started
+	}
+	p.Runs = append(p.Runs, v)
+	if !slices.ContainsFunc(p.Machines, func(m proc.Machine) bool { return reflect.DeepEqual(m, v.Machine) }) {
+		p.Machines = append(p.Machines, v.Machine)
+	}
 }
 
-func ranViews(all []Recording) []ranView {
-	var views []ranView
-	for _, rec := range all {
-		v := ranView{Run: rec.Run, Command: command(rec.Run.Args)}
-		for _, r := range rec.Rounds {
-			v.Others.Values = append(v.Others.Values, 100*r.Host.Others)
-			v.Steal.Values = append(v.Steal.Values, 100*r.Host.Steal)
-			v.Load.Values = append(v.Load.Values, r.Host.LoadAverage)
-		}
-		if len(rec.Rounds) > 0 {
-			v.Others.settle()
-			v.Steal.settle()
-			v.Load.settle()
-		}
-		views = append(views, v)
+// scenario returns what the page says of a scenario.
+func (p *page) scenario(name string) *scenarioView {
+	i := slices.IndexFunc(p.Scenarios, func(s *scenarioView) bool { return s.Name == name })
+	if i < 0 {
+		i = len(p.Scenarios)
+		p.Scenarios = append(p.Scenarios, &scenarioView{Name: name})
 	}
-	return views
+	return p.Scenarios[i]
 }
 
-// machineViews describes each machine once.
-func machineViews(all []Recording) []machineView {
-	var views []machineView
-	for _, rec := range all {
-		m := rec.Run.Machine
-		v := machineView{Run: rec.Run, Memory: Number(float64(m.Memory)/(1<<30)) + " GiB"}
-		for name, value := range m.Sysctls {
-			v.Sysctls = append(v.Sysctls, [2]string{name, value})
+// addCurves draws each kind of curve that the results have.
+func (s *scenarioView) addCurves(versions bool) {
+	var kinds []Curve // without points
+	lines := make(map[string][]curveLine)
+	for _, r := range s.Results {
+		of := make(map[string][][][2]float64)
+		for _, round := range r.Rounds {
+			for _, c := range round.Curves {
+				if title := c.title(); len(c.Points) > 0 {
+					kinds, of[title] = append(kinds, c), append(of[title], c.Points)
+				}
+			}
 		}
-		slices.SortFunc(v.Sysctls, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
-		if !slices.ContainsFunc(views, func(o machineView) bool { return sameMachine(o, v) }) {
-			views = append(views, v)
+		name := r.Summary.Case
+		if versions {
+			name += " · " + r.Version.String()
+		}
+		for title, rounds := range of {
+			lines[title] = append(lines[title], curveLine{name, len(lines[title]) % looks, rounds})
 		}
 	}
-	return views
+	for _, title := range distinct(kinds, Curve.title) {
+		axis := kinds[slices.IndexFunc(kinds, func(c Curve) bool { return c.title() == title })].Axis
+		for some := range slices.Chunk(lines[title], looks) {
+			s.Curves = append(s.Curves, curvesView{title, some, drawCurves(title, axis, some)})
+		}
+	}
 }
 
-func sameMachine(a, b machineView) bool {
-	x, y := a.Machine, b.Machine
-	return x.CPU == y.CPU && x.CPUs == y.CPUs && x.Kernel == y.Kernel && x.Go == y.Go && x.Arch == y.Arch && x.Memory == y.Memory &&
-		slices.Equal(a.Sysctls, b.Sysctls)
+// title says what a curve is over what.
+func (c Curve) title() string {
+	over := string(c.Axis)
+	switch c.Axis {
+	case Percentile:
+		over = "percentile of messages"
+	case Seconds:
+		over = "seconds since the round began"
+	}
+	return withUnit(c.Name, c.Unit) + " over " + over
+}
+
+func withUnit(name, unit string) string {
+	if unit == "" {
+		return name
+	}
+	return name + ", " + unit
 }
 
 // command writes a command line so that a shell takes it as it was.
@@ -179,16 +199,4 @@ func command(args []string) string {
 
 func needsQuotes(r rune) bool {
 	return !strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=./,:+@%", r)
-}
-
-func strip(l Line) template.HTML {
-	values := make([]string, len(l.Values))
-	for i, v := range l.Values {
-		values[i] = Number(v)
-	}
-	words := "rounds: " + strings.Join(values, "; ")
-	if l.Goal > 0 {
-		words += "; goal: at most " + Number(l.Goal)
-	}
-	return chart.Strip{Values: l.Values, Goal: l.Goal, Words: words}.SVG()
 }

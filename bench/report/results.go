@@ -31,6 +31,11 @@ type Result struct {
 	Rounds  []Round
 }
 
+// sameCase reports whether both are of one case.
+func (r Result) sameCase(o Result) bool {
+	return r.Summary.Scenario == o.Summary.Scenario && r.Summary.Case == o.Summary.Case
+}
+
 // Broken is what must hold and did not, in any of the rounds.
 func (r Result) Broken() []Note {
 	var notes []Note

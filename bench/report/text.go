@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"unicode"
 )
@@ -26,23 +25,8 @@ func Text(all []Recording, comparison string) string {
 			fmt.Fprintf(&b, "BROKEN: %s: %s: %s (%s)\n", r.Summary.Scenario, r.Summary.Case, n.Text, plural(n.Rounds, "round"))
 		}
 	}
-	for _, v := range versions {
-		own := slices.DeleteFunc(ratiosOf(all), func(r versionRatio) bool { return r.Version != v })
-		kinds, groups := groupRatios(own)
-		var titles []string
-		of := make(map[string][]Ratio)
-		for _, k := range kinds {
-			title := k.scenario + ": " + k.name + "; " + v.String() + " against the peers"
-			if of[title] == nil {
-				titles = append(titles, title)
-			}
-			for _, r := range groups[k] {
-				of[title] = append(of[title], r.Ratio)
-			}
-		}
-		for _, title := range titles {
-			b.WriteString(Ratios(title, of[title], nil))
-		}
+	for _, g := range groupRatios(all) {
+		b.WriteString(Ratios(g.Title(), g.Ratios, nil))
 	}
 	return printable(b.String() + comparison)
 }
