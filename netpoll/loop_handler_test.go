@@ -246,7 +246,7 @@ func (f *life) send(size int) {
 		return
 	}
 	payload := serverPayload(f.token, f.messSeq, size)
-	took := false
+	var took bool
 	if f.messSeq%3 == 0 {
 		took = c.Send(NewFrame(frameKind(size), payload))
 	} else {

@@ -138,7 +138,7 @@ func (s *session) drip(post int, f Fault, ok string) (goesOn bool) {
 	}
 	began := time.Now()
 	for i := range text {
-		time.Sleep(each)
+		time.Sleep(each) //nolint:forbidigo // an app that is slow on purpose
 		part := text[i : i+1]
 		if f == trickle && time.Since(began) > s.app.cfg.Timeout/3 {
 			part = text[i:] // on a busy machine each byte takes longer, and this answer is to be in time

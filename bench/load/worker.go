@@ -21,7 +21,6 @@ type conn struct {
 	sent     uint32
 	received uint32
 	timed    uint32 // count of sent messages with the one that is timed; 0: none is
-	armed    bool   // EPOLLOUT is asked for
 }
 
 // worker drives its share of the connections. Whatever is not atomic belongs to

@@ -149,7 +149,7 @@ func (a *App) callback(ctx *fasthttp.RequestCtx) {
 	case action == "message" && conn != "" && data != "":
 		a.message.Add(1)
 		if a.mute != "" && strings.HasPrefix(user, a.mute) {
-			time.Sleep(a.hang)
+			time.Sleep(a.hang) //nolint:forbidigo // an app that hangs on purpose
 			return
 		}
 		if a.answers {

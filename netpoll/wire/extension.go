@@ -154,10 +154,10 @@ func (s *extensionScanner) extension() (o deflateOffer, ok bool) {
 	ok = len(name) > 0
 	for ok && s.take(';') {
 		var param, value []byte
-		valued := false
 		param = s.token()
 		ok = len(param) > 0
-		if valued = s.take('='); valued {
+		valued := s.take('=')
+		if valued {
 			value = s.value()
 			ok = ok && len(value) > 0
 		}

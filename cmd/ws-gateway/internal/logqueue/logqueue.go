@@ -148,7 +148,7 @@ func (q *Queue) run() {
 		}
 		written, err := writeAll(q.out, head)
 		if err == nil {
-			untold, torn = 0, false
+			untold = 0
 			written, err = writeAll(q.out, lines)
 			torn = written > 0 && lines[written-1] != '\n'
 		} else {
