@@ -381,7 +381,7 @@ func TestAnAnswerJoinsAndLeaves(t *testing.T) {
 	g.Regroup(uint64(id), []string{"c", "d", "a", "", "e"}, []string{"b"}) // a, c and d; e is over
 	g.Regroup(uint64(id+1), []string{"x"}, nil)
 	g.Regroup(^uint64(0), []string{"x"}, nil)
-	g.on(int(id.Loop()), func(*netpoll.Loop) {})
+	g.on(id.Loop(), func(*netpoll.Loop) {})
 	if got := g.groupsOf(c); !slices.Equal(got, []string{"a", "c", "d"}) {
 		t.Errorf("in %q", got)
 	}

@@ -35,7 +35,8 @@ func TestAConnectionCarriesRequestsToAnyTarget(t *testing.T) {
 			}
 		}
 		to, watched := strings.CutSuffix(kind, ", watched")
-		url, roots := "", x509.NewCertPool()
+		var url string
+		roots := x509.NewCertPool()
 		switch to {
 		case "unix":
 			ln, err := net.Listen("unix", path)
