@@ -84,7 +84,7 @@ func (t *Table) destroy(g uint32) {
 		t.dir.vanish(hash, t.loop)
 	}
 	switch {
-	case t.count == 0 && (t.top > chunkLength || len(t.stamps.list) > 1):
+	case t.count == 0:
 		t.clear()
 	case len(ix.buckets) > 8 && 8*ix.count < len(ix.buckets):
 		t.rehash(ix, len(ix.buckets)/2)
@@ -114,7 +114,8 @@ func (t *Table) rehash(ix *index, size int) {
 	}
 }
 
-// clear gives back all memory of a table without groups. A small one keeps it.
+// clear gives back all memory of a table without groups, however little it is: on
+// many loops it could be all that Reserve may give away, and no join would use it.
 func (t *Table) clear() {
 	t.records, t.groups, t.names, t.stamps = chunks[record]{}, chunks[group]{}, names{}, chunks[uint32]{}
 	t.index = [stripeCount]index{}

@@ -274,8 +274,23 @@ func TestMemoryIsGivenBack(t *testing.T) {
 		rig.join(0, 0, fmt.Sprintf("room-%d", i))
 		rig.tables[0].LeaveAll(0)
 	}
-	if rest := rig.Bytes(); rest > 100<<10 {
-		t.Errorf("one group at a time takes %d bytes", rest)
+	if rest := rig.Bytes(); rest != 0 {
+		t.Errorf("of one group at a time %d bytes are left", rest)
+	}
+}
+
+func TestTablesWithoutGroupsLeaveAllMemoryToOthers(t *testing.T) {
+	const limit = 1 << 20
+	rig := newRig(maxLoops, 1)
+	rig.SetLimit(limit)
+	for loop := range maxLoops {
+		rig.join(loop, 0, "room")
+	}
+	for loop := range maxLoops {
+		rig.leave(loop, 0, "room")
+	}
+	if !rig.Reserve(limit) {
+		t.Errorf("without a group %d of %d bytes are taken", rig.Bytes(), limit)
 	}
 }
 
