@@ -24,6 +24,7 @@ func (s *Server) command(ctx *fasthttp.RequestCtx, r *route) outcome {
 		mem.Release()
 		return answerRefusal(ctx, no, false)
 	}
+	connOf(ctx).MaySendLater()
 	return r.command(s, ctx, body, mem)
 }
 

@@ -3,6 +3,7 @@ package admin
 import (
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 )
@@ -201,6 +202,48 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 		if got := w.read("GET"); got.body != want {
 			t.Fatalf("response %d is %s, want %s", i, got.body, want)
 		}
+	}
+}
+
+// A command's answer is sent when the next request is read. Callers need not send one.
+func TestACommandsAnswerComesWhateverTheCallerDoesNext(t *testing.T) {
+	r := newRig(t)
+	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n", sendPath, len(oneSend))
+	for _, own := range []bool{false, true} {
+		if own {
+			r.ownListener()
+		}
+		w := r.wire()
+		for range 3 {
+			if got := w.write(head + "\r\n" + oneSend).read("POST"); got.body != success || got.close {
+				t.Fatalf("answered %d %s, close %v", got.status, got.body, got.close)
+			}
+		}
+		if got := w.write("GET " + countPath + " HTTP/1.1\r\nHost: localhost\r\n\r\n").read("GET"); got.body != emptyCount {
+			t.Errorf("a question afterwards is answered %d %s", got.status, got.body)
+		}
+		w.write(head + "Expect: 100-continue\r\n\r\n")
+		if got := w.read("POST"); got.status != 100 {
+			t.Fatalf("instead of 100 there came %d %s", got.status, got.body)
+		}
+		if got := w.write(oneSend).read("POST"); got.body != success {
+			t.Errorf("after 100: %d %s", got.status, got.body)
+		}
+		if got := w.write(head + "Connection: close\r\n\r\n" + oneSend).read("POST"); got.body != success || !got.close {
+			t.Errorf("a last command is answered %d %s, close %v", got.status, got.body, got.close)
+		}
+		w.ended()
+
+		w = r.wire()
+		w.write(head + "\r\n" + oneSend).read("POST")
+		w.write(head + "\r\n" + oneSend)
+		if err := w.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.read("POST"); got.body != success {
+			t.Errorf("a caller that sends no more gets %d %s", got.status, got.body)
+		}
+		w.ended()
 	}
 }
 

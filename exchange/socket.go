@@ -21,11 +21,14 @@ type Socket struct {
 	// Receive reads from the socket; nil: the function of that name does.
 	Receive func(fd uintptr, p []byte) (n int, errno syscall.Errno)
 
+	Sent func() (goOn bool) // see Answer; it must not wait for anything
+
 	raw     syscall.RawConn
 	network string
 	step    func(fd uintptr) (done bool) // s.next, made once, so that an exchange allocates nothing
 
 	// Of the exchange under way.
+	strict  bool
 	out, in []byte
 	sent    int
 	n       int
@@ -65,6 +68,19 @@ func (s *Socket) Usable() bool { return s.raw != nil }
 // why it was not taken. If an error has ended the wait for something to read, sent is all
 // of out.
 func (s *Socket) Exchange(out, in []byte) (sent, n int, err error) {
+	s.strict = true
+	return s.exchange(out, in)
+}
+
+// Answer is Exchange for the side that is asked: it writes out in any case, and reads what
+// has come before, if there is something. Sent, if it is not nil, is called between the two.
+// If it returns false, there is no wait, and err is io.EOF.
+func (s *Socket) Answer(out, in []byte) (sent, n int, err error) {
+	s.strict = false
+	return s.exchange(out, in)
+}
+
+func (s *Socket) exchange(out, in []byte) (sent, n int, err error) {
 	s.out, s.in, s.sent, s.n, s.errno, s.unasked = out, in, 0, 0, 0, false
 	err = s.raw.Read(s.step)
 	s.out, s.in = nil, nil
@@ -88,7 +104,7 @@ func (s *Socket) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	_, n, err = s.Exchange(nil, p)
+	_, n, err = s.exchange(nil, p)
 	return n, err
 }
 
@@ -96,11 +112,18 @@ func (s *Socket) Read(p []byte) (n int, err error) {
 // readable.
 func (s *Socket) next(fd uintptr) (done bool) {
 	if s.sent < len(s.out) {
-		if s.unasked = Pending(fd); s.unasked {
+		if s.unasked = s.strict && Pending(fd); s.unasked {
 			return true
 		}
 		s.sent = send(fd, s.out)
-		return s.sent < len(s.out)
+		switch {
+		case s.sent < len(s.out):
+			return true
+		case s.strict:
+			return false
+		case s.Sent != nil && !s.Sent():
+			return true
+		}
 	}
 	s.n, s.errno = s.Receive(fd, s.in)
 	return s.errno != unix.EAGAIN

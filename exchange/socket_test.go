@@ -151,6 +151,34 @@ func TestNothingIsSentIfSomethingHasComeUnasked(t *testing.T) {
 	}
 }
 
+func TestAnAnswerIsSentWhateverHasComeBefore(t *testing.T) {
+	ours, theirs := pair(t, "tcp")
+	s := socketOf(t, ours)
+	io.WriteString(theirs, "next")
+	await(t, ours)
+	b := make([]byte, 10)
+	if sent, n, err := s.Answer([]byte("answer"), b); sent != len("answer") || string(b[:n]) != "next" || err != nil {
+		t.Errorf("%d, %q, %v", sent, b[:n], err)
+	}
+	got := make([]byte, len("answer"))
+	if _, err := io.ReadFull(theirs, got); string(got) != "answer" || err != nil {
+		t.Errorf("there came %q, %v", got, err)
+	}
+}
+
+func TestNothingIsAwaitedAfterTheAnswerIfSentSaysSo(t *testing.T) {
+	ours, theirs := pair(t, "tcp")
+	s := socketOf(t, ours)
+	s.Sent = func() bool { return false }
+	if sent, n, err := s.Answer([]byte("answer"), make([]byte, 10)); sent != len("answer") || n != 0 || err != io.EOF {
+		t.Errorf("%d, %d, %v", sent, n, err)
+	}
+	ours.Close()
+	if got, err := io.ReadAll(theirs); string(got) != "answer" || err != nil {
+		t.Errorf("there came %q, %v", got, err)
+	}
+}
+
 func TestHowAnExchangeEndsWithoutAnAnswer(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -261,7 +261,7 @@ func (w *worker) once(l *lane, attempt int, probe bool) (status int, retryAfter 
 			}
 		}
 		status, retryAfter, err = w.client.Post(&p, deadline)
-		if err != callback.ErrUnasked { // nothing has been sent: once more, on a new connection
+		if !errors.Is(err, callback.ErrUnasked) { // nothing has been sent: once more, on a new connection
 			return status, retryAfter, err
 		}
 	}

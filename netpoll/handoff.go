@@ -1,9 +1,11 @@
 package netpoll
 
 import (
+	"errors"
 	"net"
 	"os"
 	"sync"
+	"syscall"
 )
 
 // maxHandedOff is how many connections may wait for the management server to accept
@@ -92,4 +94,13 @@ func (c *handedConn) Read(b []byte) (int, error) {
 		c.read = nil
 	}
 	return n, nil
+}
+
+// SyscallConn implements syscall.Conn, for which all that has been read already must have
+// been taken.
+func (c *handedConn) SyscallConn() (syscall.RawConn, error) {
+	if len(c.read) > 0 {
+		return nil, errors.New("netpoll: there are bytes that are not in the socket any more")
+	}
+	return c.Conn.(syscall.Conn).SyscallConn()
 }

@@ -16,6 +16,7 @@ type Conn struct {
 	Evicted chan struct{} // closed when it is ended for another; nil without Config.Any
 	nth     uint64        // in the order in which connections came
 	clock   func() time.Duration
+	limit   *Limit
 
 	// Guarded by the limit's mu.
 	removed bool          // it does not count any more
@@ -29,6 +30,7 @@ type Conn struct {
 	heard    bool                 // something has been read
 
 	reading, writing allowance
+	later            later
 }
 
 const (
@@ -36,10 +38,12 @@ const (
 	lingerBytes = 16 << 20
 )
 
-// Close ends the connection, for the goroutine that serves it. If a body was left unread,
+// Close ends the connection, for the goroutine that serves it. If an answer waits it is
+// sent. If a body was left unread,
 // what the client is still sending is read for a while: closing a socket with unread bytes
 // resets the connection, and the client might never read why its request was refused.
 func (c *Conn) Close() error {
+	c.flush() // if it fails the connection has ended
 	if c.Unread {
 		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 			half.CloseWrite()

@@ -51,10 +51,10 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// Read implements net.Conn. It recognises other protocols than HTTP by their first bytes.
+// Read implements net.Conn. If an answer waits it is sent first. Read recognises other protocols than HTTP by their first bytes.
 func (c *Conn) Read(b []byte) (n int, err error) {
 	for {
-		n, err = c.Conn.Read(b)
+		n, err = c.receive(b)
 		if n > 0 && !c.heard {
 			c.heard, c.Mistaken = true, wire.Mistaken(b[:n])
 		}
@@ -68,8 +68,19 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 	}
 }
 
-// Write implements net.Conn. It writes all of b unless its time is over.
+// Write implements net.Conn. It writes all of b unless its time is over, or keeps it for the
+// next Read, see MaySendLater.
 func (c *Conn) Write(b []byte) (n int, err error) {
+	if err := c.flush(); err != nil {
+		return 0, err
+	}
+	if c.keep(b) {
+		return len(b), nil
+	}
+	return c.write(b)
+}
+
+func (c *Conn) write(b []byte) (n int, err error) {
 	for {
 		var m int
 		m, err = c.Conn.Write(b[n:])

@@ -53,7 +53,7 @@ func New(cfg Config) *Limit {
 // Serve runs serve for a connection on a goroutine of its own, or turns the connection
 // away.
 func (l *Limit) Serve(conn net.Conn, serve func(*Conn)) {
-	c := &Conn{Conn: conn, Peer: access.PeerOf(conn.RemoteAddr()), clock: l.cfg.Clock}
+	c := &Conn{Conn: conn, Peer: access.PeerOf(conn.RemoteAddr()), clock: l.cfg.Clock, limit: l}
 	if l.cfg.Any > 0 {
 		c.Evicted = make(chan struct{})
 	}
@@ -179,6 +179,7 @@ func (l *Limit) SetBusy(c *Conn, busy bool) {
 	l.setBusy(c, busy)
 	l.mu.Unlock()
 	if !busy && l.closed.Load() {
+		c.flush() // if it fails the connection has ended
 		c.Conn.Close()
 	}
 }
@@ -195,8 +196,11 @@ func (l *Limit) setBusy(c *Conn, busy bool) {
 	}
 }
 
-// Shut turns new connections away from now on, and closes those without a request.
-func (l *Limit) Shut() { l.close(func(c *Conn) bool { return !c.busy }) }
+// Shut turns new connections away from now on, and closes those without a request. One whose
+// answer has still to be sent ends itself after that.
+func (l *Limit) Shut() {
+	l.close(func(c *Conn) bool { return !c.busy && !c.later.waits.Load() })
+}
 
 // Cut is Shut, and closes all connections.
 func (l *Limit) Cut() { l.close(func(*Conn) bool { return true }) }

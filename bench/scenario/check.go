@@ -29,6 +29,7 @@ type Check struct {
 const (
 	checkConns = 500 // connections that send
 	checkSize  = 64
+	checkRate  = 2000 // a second, at which most of them find the gateway asleep
 )
 
 // Names of Check's cases.
@@ -36,10 +37,11 @@ const (
 	idleRatios = "idle connection"
 	pingRatios = "ping"
 	tripRatios = "round trip"
+	paceRatios = "round trip at 2,000/s"
 )
 
 // Cases are an idle connection, a message that the gateway itself answers, and one
-// that goes through the app.
+// that goes through the app, as often as possible and at a moderate rate.
 func (k Check) Cases(Options) ([]Case, error) {
 	event, err := load.Event(checkSize)
 	if err := firstOf(possible("--conns", k.Conns), err); err != nil {
@@ -49,24 +51,28 @@ func (k Check) Cases(Options) ([]Case, error) {
 		return nil, errors.New("--window must be above 0")
 	}
 	w := Window{Warmup: k.Window / 4, Duration: k.Window}
+	trips := func(t load.Traffic) func(*stage) {
+		return func(s *stage) {
+			gateway, _ := s.around(nil, patient)
+			s.ratios(gateway, w, t)
+		}
+	}
 	return []Case{
 		{"check", idleRatios, true, idle{server: idlePushOnly, conns: k.Conns, settle: 2 * time.Second}.round},
-		{"check", pingRatios, true, func(s *stage) { s.ratios(s.gateway("", patient...), w, load.Ping()) }},
-		{"check", tripRatios, true, func(s *stage) {
-			gateway, _ := s.around(nil, patient)
-			s.ratios(gateway, w, event)
-		}},
+		{"check", pingRatios, true, func(s *stage) { s.ratios(s.gateway("", patient...), w, load.Traffic{Message: load.Ping()}) }},
+		{"check", tripRatios, true, trips(load.Traffic{Message: event})},
+		{"check", paceRatios, true, trips(load.Traffic{Message: event, Rate: checkRate})},
 	}, nil
 }
 
 // ratios sends traffic and counts what the gateway does for a message.
-func (s *stage) ratios(gateway *child.Process, w Window, m *load.Message) {
+func (s *stage) ratios(gateway *child.Process, w Window, t load.Traffic) {
 	c := s.users(gateway, checkConns)
 	n := counters{server: gateway, metrics: func() metrics { return must(scrape(gateway.Addr())) }}
 	s.cleanup(n.close)
 	n.prepare()
 	s.show("counting")
-	x := c.Start(load.Traffic{Message: m})
+	x := c.Start(t)
 	var before, after counted
 	err := attempt(func() {
 		s.pause(w.Warmup, gateway)

@@ -36,7 +36,7 @@ func TestEveryPromiseIsAboutAFigureThatCheckMeasures(t *testing.T) {
 	var idling, message outcome
 	idle{server: idlePushOnly, conns: 2}.figures(&idling, 1, 1, 0, held{}, held{})
 	n.figures(&message, counts, counts, 1)
-	measured := map[string]outcome{idleRatios: idling, pingRatios: message, tripRatios: message}
+	measured := map[string]outcome{idleRatios: idling, pingRatios: message, tripRatios: message, paceRatios: message}
 	var summaries []report.Summary
 	for name, o := range measured {
 		s := report.Summarise([]report.Round{{Scenario: "check", Case: name, Figures: o.figures}})

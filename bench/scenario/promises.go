@@ -22,8 +22,12 @@ var promises = []struct {
 
 	{tripRatios, readsFigure, 4, 1.05},
 	{tripRatios, writesFigure, 3.1, 1.1},
-	{tripRatios, workFigure, 9.2, 1.08},
+	{tripRatios, workFigure, 8.1, 1.08},
 	{tripRatios, futexFigure, 0.08, 4},
 	{tripRatios, sleepsFigure, 0.3, 3},
 	{tripRatios, mallocsFigure, 13, 1.1},
+
+	{paceRatios, readsFigure, 4.15, 1.07},
+	{paceRatios, workFigure, 10, 1.1},
+	{paceRatios, futexFigure, 2, 1.6},
 }

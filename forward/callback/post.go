@@ -2,6 +2,7 @@ package callback
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"strconv"
 	"time"
@@ -87,7 +88,7 @@ func (c *Client) read(p *Request) (status int, retryAfter time.Duration, err err
 // unanswerable reports whether a request that was written with this error is not worth
 // waiting for an answer.
 func unanswerable(wrote error) bool {
-	return wrote != nil && (wrote == ErrUnasked || IsTimeout(wrote))
+	return wrote != nil && (errors.Is(wrote, ErrUnasked) || IsTimeout(wrote))
 }
 
 // write sends the request, or leaves that to the first read of its answer. It does so only
