@@ -36,8 +36,7 @@ type Socket struct {
 	unasked bool
 }
 
-// Use makes s the socket of c, which it has not if c has no descriptor; nil is such a
-// connection.
+// Use makes s work on the socket of c. If c has no descriptor, or is nil, s has no socket.
 func (s *Socket) Use(c net.Conn) {
 	s.raw = nil
 	of, ok := c.(syscall.Conn)
@@ -60,21 +59,21 @@ func (s *Socket) Use(c net.Conn) {
 // Usable reports whether there is a socket.
 func (s *Socket) Usable() bool { return s.raw != nil }
 
-// Exchange writes out, waits until something has come, and reads that into in. Only if
-// nothing has come before it writes; otherwise the error is ErrUnasked.
+// Exchange writes out, waits until something comes, and reads that into in. If something
+// has come before, it writes nothing, and the error is ErrUnasked.
 //
-// If the socket does not take all of out, sent is how much it has taken, and nothing is
-// read. The caller has to write the rest, and to read, in the ordinary way; that also tells
-// why it was not taken. If an error has ended the wait for something to read, sent is all
-// of out.
+// If the socket does not take all of out, sent is how much it has taken, nothing is read,
+// and the error is nil. The caller must then write the rest and read in the ordinary way,
+// which also tells why the socket did not take it. If an error ended the wait, sent is the
+// length of out.
 func (s *Socket) Exchange(out, in []byte) (sent, n int, err error) {
 	s.strict = true
 	return s.exchange(out, in)
 }
 
-// Answer is Exchange for the side that is asked: it writes out in any case, and reads what
-// has come before, if there is something. Sent, if it is not nil, is called between the two.
-// If it returns false, there is no wait, and err is io.EOF.
+// Answer is Exchange for the side that is asked: it writes out in any case, and if something
+// has come before, it reads that. It calls Sent, if that is not nil, when all of out has been
+// written. If Sent returns false, nothing is read, and err is io.EOF.
 func (s *Socket) Answer(out, in []byte) (sent, n int, err error) {
 	s.strict = false
 	return s.exchange(out, in)

@@ -24,9 +24,8 @@ type later struct {
 	waits atomic.Bool
 }
 
-// MaySendLater says that the answer which is written next may be sent when the next request
-// is read, or at the connection's Close, if the caller is sure that nothing that takes time
-// comes before.
+// MaySendLater says that the next Write may leave its bytes to the Read or Close that
+// follows. The caller must be sure that one of them follows at once.
 func (c *Conn) MaySendLater() { c.later.may = true }
 
 // keep keeps b to be sent later, if it may and can be.
@@ -77,7 +76,7 @@ func (c *Conn) receive(b []byte) (n int, err error) {
 	if l.unsent = l.unsent[sent:]; len(l.unsent) == 0 {
 		return n, err
 	}
-	// The socket is full, or it is the end of something: an ordinary write tells.
+	// The socket is full, or the connection or its time has ended: an ordinary write tells.
 	if err := c.flush(); err != nil {
 		return 0, err
 	}
