@@ -8,8 +8,9 @@ type Answer struct {
 	User    string  // value of the header X-Ws-User
 	HasUser bool    // the answer has that header
 
-	// Join and Leave are the groups that the connection joins and leaves, in the form
-	// that hub.Hub.Regroup takes.
+	// Join and Leave, with Config.Regroup, are the groups that a 2xx answer has the
+	// connection leave, and then join. The caller sees to it before the upgrade;
+	// Config.Regroup is not called.
 	Join, Leave []string
 
 	// Body is the first 4 KiB of the body, valid until done returns.
@@ -97,6 +98,9 @@ func (w *worker) read(a *Answer, e *event) {
 	contentType, _ := w.client.Field("Content-Type")
 	a.ContentType = string(contentType)
 	a.Body = w.client.Excerpt()
+	if a.Err == Delivered && w.f.cfg.Regroup != nil {
+		a.Join, a.Leave = w.f.regroups.read(&w.client, e.requestID())
+	}
 	if a.Err == Delivered && w.f.cfg.Reply != nil {
 		a.Reply, _ = w.f.replies.read(&w.client, e.requestID())
 	}

@@ -68,11 +68,16 @@ type Config struct {
 	// at.
 	Reply func(key uint64, r Reply)
 
+	// Regroup is called with the groups that the app's 2xx answer to an event has the
+	// event's connection join and leave, at the same point as Reply and before it. It is
+	// called on a worker, which waits for it. Nil: answers are not looked at.
+	Regroup func(key uint64, join, leave []string)
+
 	// ReplyMax is the largest body, in bytes, that is a reply; default 64 KiB. Each worker
 	// holds as much while it reads one.
 	ReplyMax int
 
-	// Settles makes Settle work; Reply implies it.
+	// Settles makes Settle work; Reply and Regroup imply it.
 	Settles bool
 
 	// Drained is called with the key of a lane for which Message has returned full and
@@ -114,12 +119,14 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("callback batch %d: want 1 to %d", c.Batch, maxBatch)
 	case c.Batch > 1 && c.Reply != nil:
 		return c, errors.New("callback batches and replies exclude each other: the answer to a batch speaks to nobody in particular")
+	case c.Batch > 1 && c.Regroup != nil:
+		return c, errors.New("callback batches and groups in answers exclude each other: the answer to a batch speaks of nobody in particular")
 	case c.Linger < 0:
 		return c, errors.New("the time that a callback batch lingers is negative")
 	case c.Pipeline < 0 || c.Pipeline > maxPipeline:
 		return c, fmt.Errorf("callback pipeline %d: want 1 to %d", c.Pipeline, maxPipeline)
-	case c.Pipeline > 1 && (c.Batch > 1 || c.Reply != nil || c.Settles):
-		return c, errors.New("pipelined callbacks and batches, replies or authorization exclude each other")
+	case c.Pipeline > 1 && (c.Batch > 1 || c.Reply != nil || c.Regroup != nil || c.Settles):
+		return c, errors.New("pipelined callbacks and batches, replies, groups in answers or authorization exclude each other")
 	case c.JSONDepth != 0 && (c.JSONDepth < MinJSONDepth || c.JSONDepth > MaxJSONDepth):
 		return c, fmt.Errorf("callback JSON depth %d: want %d to %d", c.JSONDepth, MinJSONDepth, MaxJSONDepth)
 	case c.RetryFor < 0:
@@ -154,7 +161,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.Memory, 256<<20)
 	setDefault(&c.DeadLetterMaxSize, 100<<20)
 	setDefault(&c.DeadLetterKeep, 5)
-	c.Settles = c.Settles || c.Reply != nil
+	c.Settles = c.Settles || c.Reply != nil || c.Regroup != nil
 	if c.Drained == nil {
 		c.Drained = func(uint64) {}
 	}

@@ -21,7 +21,8 @@
 // the app does not take a batch, it is divided (divide.go), unless the app says which
 // events it has not taken (partial.go). An authorization (authorize.go) is an open event
 // whose answer somebody waits for: it has a lane of its own, in no table, which ends in
-// time whatever the workers do. A reply (reply.go) is what an answer says to the client.
+// time whatever the workers do. A reply (reply.go) is what an answer says to the client;
+// it may also name groups that the connection joins and leaves (regroup.go).
 // Settle (settle.go) lets whoever acts for the app wait until the answers that have
 // arrived have been dealt with.
 //
@@ -44,5 +45,6 @@
 // has read back.
 //
 // The package imports forward/callback, forward/deadletter, forward/headers,
-// forward/quote and forward/trouble, which do not import it, and jsoncheck.
+// forward/quote and forward/trouble, which do not import it, hub/groups, which imports
+// nothing of ours, for the names of groups, and jsoncheck.
 package forward

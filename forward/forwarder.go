@@ -27,6 +27,7 @@ type Forwarder struct {
 	failures  *failures
 	observer  *observer
 	replies   replies
+	regroups  regroups
 	partials  partials
 	divisions divisions
 	letters   *deadletter.File
@@ -86,7 +87,7 @@ func New(cfg Config) (*Forwarder, error) {
 	f.failures = newFailures(cfg.Log, f.now)
 	f.failures.summedUp = f.observer.active.Load
 	f.partials.log, f.divisions.log = cfg.Log, cfg.Log
-	f.replies.log = cfg.Log
+	f.replies.log, f.regroups.log = cfg.Log, cfg.Log
 	f.replies.limit.Store(int64(cfg.ReplyMax))
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f, nil

@@ -276,6 +276,7 @@ func TestPipelinesExcludeWhatNeedsAnAnswerToItself(t *testing.T) {
 	for name, cfg := range map[string]Config{
 		"batches":       {Pipeline: 2, Batch: 2},
 		"replies":       {Pipeline: 2, Reply: func(uint64, Reply) {}},
+		"groups":        {Pipeline: 2, Regroup: func(uint64, []string, []string) {}},
 		"authorization": {Pipeline: 2, Settles: true},
 		"too many":      {Pipeline: maxPipeline + 1},
 	} {

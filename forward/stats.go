@@ -41,6 +41,10 @@ type Stats struct {
 	RepliesNotText  uint64 // called text, passed on as binary because they are not UTF-8
 	RepliesBadClose uint64 // X-Ws-Close without a usable code
 
+	// With Config.Regroup: header fields that join or leave groups and could not be read,
+	// and answers of which no header field could be read.
+	RegroupsUnreadable uint64
+
 	// With Config.Batch.
 	Divided           uint64 // times that a batch was divided, to find the event that the app does not take
 	Partial           uint64 // answers that said that the app has taken part of a batch
@@ -85,6 +89,8 @@ func (f *Forwarder) Stats() Stats {
 		RepliesRefused:  f.replies.refused.Load(),
 		RepliesNotText:  f.replies.unworthy.Load(),
 		RepliesBadClose: f.replies.misspelt.Load(),
+
+		RegroupsUnreadable: f.regroups.unreadable.Load(),
 
 		Divided:           f.divisions.count.Load(),
 		Partial:           f.partials.count.Load(),

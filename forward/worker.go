@@ -155,12 +155,7 @@ func (w *worker) conclude(r *report, status int, retryAfter time.Duration, err e
 	case r.job.lane.batch != nil:
 		w.concludeBatch(r, status, retryAfter)
 	case r.outcome == Delivered:
-		if f.cfg.Reply != nil {
-			if reply, ok := f.replies.read(&w.client, e.requestID()); ok {
-				f.cfg.Reply(r.job.lane.key, reply)
-			}
-			w.client.Forget()
-		}
+		w.heed(r.job.lane.key, e)
 		r.back = f.end(r.job.lane, e, ending{outcome: Delivered, status: status})
 	case r.outcome == CutOff: // Drain finds the event where it is
 	case r.outcome.retryable():
@@ -175,6 +170,22 @@ func (w *worker) conclude(r *report, status int, retryAfter time.Duration, err e
 		}
 	default:
 		w.fail(r, status)
+	}
+}
+
+// heed does what the app's answer to e says about the connection.
+func (w *worker) heed(key uint64, e *event) {
+	f := w.f
+	if f.cfg.Regroup != nil && !e.lost { // no connection of this process has the key of a lost one
+		if join, leave := f.regroups.read(&w.client, e.requestID()); len(join)+len(leave) > 0 {
+			f.cfg.Regroup(key, join, leave)
+		}
+	}
+	if f.cfg.Reply != nil {
+		if reply, ok := f.replies.read(&w.client, e.requestID()); ok {
+			f.cfg.Reply(key, reply)
+		}
+		w.client.Forget()
 	}
 }
 
@@ -238,7 +249,7 @@ func (w *worker) count(events []*event) (most int) {
 func (w *worker) once(l *lane, attempt int, probe bool) (status int, retryAfter time.Duration, err error) {
 	deadline := time.Now().Add(w.timeout(l))
 	p := w.events(l)[0].request()
-	p.Attempt, p.Batch = attempt, l.batch != nil
+	p.Attempt, p.Batch, p.Fields = attempt, l.batch != nil, w.f.cfg.Regroup != nil
 	if p.Batch {
 		p.Cookie, p.Headers, p.Body = "", "", w.body
 		held := int64(cap(w.body))

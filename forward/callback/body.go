@@ -92,11 +92,17 @@ func (c *Client) Excerpt() []byte {
 
 // Field is the first value of one of the last answer's header fields.
 func (c *Client) Field(name string) (value []byte, found bool) {
-	c.answer.Header.SetNoDefaultContentType(true)
-	if all := c.answer.Header.PeekAll(name); len(all) > 0 {
+	if all := c.Fields(name); len(all) > 0 {
 		return all[0], true
 	}
 	return nil, false
+}
+
+// Fields are all values of one of the last answer's header fields, valid until Field or
+// Fields is called again.
+func (c *Client) Fields(name string) (values [][]byte) {
+	c.answer.Header.SetNoDefaultContentType(true)
+	return c.answer.Header.PeekAll(name)
 }
 
 // An answer to a batch with this header field says in its body which events the app

@@ -65,7 +65,7 @@ func (c *Client) read(p *Request) (status int, retryAfter time.Duration, err err
 	// closes; so there may be an answer after a failed write.
 	c.StatusOnly = false
 	wanted := p.Wanted
-	status, err = c.readHead(wanted > 0)
+	status, err = c.readHead(wanted > 0 || p.Fields)
 	if err != nil {
 		c.HangUp()
 		if unanswerable(c.wrote) {
