@@ -71,13 +71,26 @@ func (h *Hub) answered(ls *loopState, k *candidate, a forward.Answer) {
 			k.fields.user = a.User
 		}
 	}
+	var joined chan struct{} // nil: nothing to wait for
+	if len(a.Join) > 0 {
+		joined = make(chan struct{})
+	}
 	err := ls.loop.PostContext(h.ctx, func(l *netpoll.Loop) bool {
 		h.authorizing.Add(-1)
 		h.conclude(ls, k, accepted, refusal)
+		if joined != nil {
+			close(joined)
+		}
 		return false
 	})
-	if err != nil { // the loops have ended, and the lanes before them: nobody takes a close event any more
+	switch {
+	case err != nil: // the loops have ended, and the lanes before them: nobody takes a close event any more
 		h.authorizing.Add(-1)
+	case joined != nil: // as in Regroup
+		select {
+		case <-joined:
+		case <-h.ctx.Done():
+		}
 	}
 }
 

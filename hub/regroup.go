@@ -9,13 +9,13 @@ import (
 // answer to one of its events says so. Key is the event's forward.Source.Key. Names
 // that groups.CheckName refuses are left out.
 //
-// It returns before that has happened, as Reply does: the changes of a connection are
-// made in the order of the calls, before replies to it that are given to Reply later
-// and, if Config.Settle is set, before a Send, Close, Join or Leave that is called
-// later. What a connection may not join, because it is in MaxGroupsPerConnection groups
-// or GroupMemory is used up, it does not join; that is counted, and logged once. A
-// change for a connection that is gone is counted. Regroup must not be called on a
-// loop.
+// It returns when that has happened, for only then does the directory know the loop of
+// a group's first member. So the changes of a connection are made in the order of the
+// calls, before replies to it that are given to Reply later and, if Config.Settle is
+// set, before a Send, Close, Join or Leave that is called later. What a connection may
+// not join, because it is in MaxGroupsPerConnection groups or GroupMemory is used up,
+// it does not join; that is counted, and logged once. A change for a connection that
+// is gone is counted. Regroup must not be called on a loop.
 func (h *Hub) Regroup(key uint64, join, leave []string) {
 	id := netpoll.ID(key)
 	if id.Loop() >= len(h.loops) || len(join)+len(leave) == 0 {
@@ -25,7 +25,7 @@ func (h *Hub) Regroup(key uint64, join, leave []string) {
 	if h.replies.acquire(h.ctx) != nil {
 		return // nobody waits for loops any more
 	}
-	ls := h.loops[id.Loop()]
+	ls, done := h.loops[id.Loop()], make(chan struct{})
 	err := ls.loop.PostContext(h.ctx, func(l *netpoll.Loop) bool {
 		if l.Lookup(id) != nil {
 			h.regroup(ls, id.Slot(), &change)
@@ -33,10 +33,16 @@ func (h *Hub) Regroup(key uint64, join, leave []string) {
 			h.stats.lateRegroups.Add(1)
 		}
 		h.replies.release()
+		close(done)
 		return false
 	})
 	if err != nil { // the loop has ended, and the connection with it
 		h.replies.release()
+		return
+	}
+	select {
+	case <-done:
+	case <-h.ctx.Done():
 	}
 }
 
