@@ -98,13 +98,14 @@ func TestRepliesOfAnySizeUpToALimitReachTheClientAndOthersAreSaidOnce(t *testing
 	}
 }
 
-// hasty is an app that answers a message with a reply and then, at once, calls the
-// management API, for as long as clients talk to it.
+// hasty is an app that answers a message and then, at once, calls the management API
+// to send, for as long as clients talk to it.
 type hasty struct {
 	t       *testing.T
 	ln      net.Listener
 	serving sync.WaitGroup
-	gateway string // host:port; set before the first client comes
+	gateway string                              // host:port; set before the first client comes
+	speak   func(e event) (answer, send string) // to a message; likewise
 }
 
 func startHasty(t *testing.T) *hasty {
@@ -160,12 +161,8 @@ func (h *hasty) serve(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\n")
 			continue
 		}
-		command := fmt.Sprintf(`{"payload":"sent %s","conn_id":"%s"}`, bytes.Trim(e.Data, `"`), e.Conn)
-		if bytes.HasSuffix(bytes.Trim(e.Data, `"`), []byte("5")) { // now and then by user
-			command = fmt.Sprintf(`{"payload":"sent %s","users":["%s"]}`, bytes.Trim(e.Data, `"`), e.User)
-		}
-		call := fmt.Sprintf("POST /tapr/ws/conn/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(command), command)
-		answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\nreply %s", len("reply ")+len(bytes.Trim(e.Data, `"`)), bytes.Trim(e.Data, `"`))
+		answer, send := h.speak(e)
+		call := fmt.Sprintf("POST /tapr/ws/conn/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(send), send)
 		_, _ = io.WriteString(c, answer)
 		_, _ = io.WriteString(api, call)
 		response, err := http.ReadResponse(answers, nil)
@@ -180,11 +177,21 @@ func (h *hasty) serve(c net.Conn) {
 	}
 }
 
+// replyAndSend replies to a message, and sends to its connection.
+func replyAndSend(e event) (answer, send string) {
+	text := bytes.Trim(e.Data, `"`)
+	send = fmt.Sprintf(`{"payload":"sent %s","conn_id":"%s"}`, text, e.Conn)
+	if bytes.HasSuffix(text, []byte("5")) { // now and then by user
+		send = fmt.Sprintf(`{"payload":"sent %s","users":["%s"]}`, text, e.User)
+	}
+	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\nreply %s", len("reply ")+len(text), text), send
+}
+
 func TestASendThatFollowsTheAnswerArrivesAfterTheReply(t *testing.T) {
 	t.Parallel()
 	app := startHasty(t)
 	g := launch{args: []string{"--callback-reply", "--callback-url", app.url()}}.start(t)
-	app.gateway = g.Addr
+	app.gateway, app.speak = g.Addr, replyAndSend
 	const clients, messages = 16, 150
 	var talking sync.WaitGroup
 	for n := range clients {

@@ -118,6 +118,7 @@ var metricTable = []family{
 	byOrigin("group_leaves_total", "Times that a connection went out of a group, by what the reason was: a call, an answer of the app, the connection's end.", func(s *snapshot) []uint64 { return s.hub.Leaves[:] }),
 	counter("group_joins_over_limit_total", "Joins not done because a connection would have been in more than --max-groups-per-connection groups: calls, and groups in answers of the app.", func(s *snapshot) uint64 { return s.hub.GroupsOverLimit }),
 	counter("group_changes_late_total", "Answers of the app that join or leave groups and found their connection gone.", func(s *snapshot) uint64 { return s.hub.LateRegroups }),
+	ofCallbacks(counter("group_changes_unreadable_total", "X-Ws-Join and X-Ws-Leave in answers of the app that could not be read, each with all its names, and so changed nothing; answers of whose head nothing but the status could be read.", func(s *snapshot) uint64 { return s.callbacks.RegroupsUnreadable })),
 	counter("log_lines_lost_total", "Log lines that were not written, because whoever reads standard error did not take them or there was no room for them.", func(s *snapshot) uint64 { return s.logLost }),
 	gauge("wheel_lag_seconds", "Seconds by which the slowest loop is behind with ping deadlines.", func(s *snapshot) int64 { return s.hub.WheelLag }),
 	byAction("callbacks_delivered_total", "Events that the app took, by action.", func(s *snapshot) []uint64 { return s.callbacks.Delivered[:] }),

@@ -57,6 +57,7 @@ func (c *Config) checkExclusive() error {
 		used   bool
 	}
 	batch, reply := use{"callback-batch", c.CallbackBatch > 1}, use{"callback-reply", c.CallbackReply}
+	groups := use{"callback-groups", c.CallbackGroups}
 	pipeline := use{"callback-pipeline", c.CallbackPipeline > 1}
 	authorize := use{"callback-open", c.CallbackOpen == "authorize"}
 	var errs []error
@@ -65,8 +66,10 @@ func (c *Config) checkExclusive() error {
 		why  string
 	}{
 		{reply, batch, "the answer to a batch speaks to no connection in particular"},
+		{groups, batch, "the answer to a batch speaks of no connection in particular"},
 		{pipeline, batch, "a batch is one POST already"},
 		{pipeline, reply, "what the app sends while it answers must wait for that answer alone"},
+		{pipeline, groups, "what the app sends while it answers must wait for that answer alone"},
 		{pipeline, authorize, "what the app sends while it answers must wait for that answer alone"},
 	} {
 		if pair.a.used && pair.b.used && c.Certain(pair.a.option, pair.b.option) {

@@ -108,6 +108,8 @@ func TestEveryBadValueIsOneLineThatNamesOptionValueAndSource(t *testing.T) {
 		{"--callback-batch=2 --callback-reply", "", `--callback-reply (from flag) and --callback-batch (from flag) cannot be used together: the answer to a batch`},
 		{"--callback-pipeline=2 --callback-batch=2", "", `--callback-pipeline (from flag) and --callback-batch (from flag) cannot be used together`},
 		{"--callback-pipeline=2 --callback-reply", "", `--callback-pipeline (from flag) and --callback-reply (from flag) cannot be used together`},
+		{"--callback-batch=2 --callback-groups", "", `--callback-groups (from flag) and --callback-batch (from flag) cannot be used together: the answer to a batch`},
+		{"--callback-pipeline=2 --callback-groups", "", `--callback-pipeline (from flag) and --callback-groups (from flag) cannot be used together`},
 		{"--listen=40010", "", `--listen "40010" (from flag): must be an address such as`},
 		{"--listen=:65536", "", `--listen ":65536" (from flag): must be an address such as`},
 		{"--admin-listen=unix:", "", `--admin-listen "unix:" (from flag): must be an address such as`},

@@ -109,6 +109,9 @@ func (c *Config) Plan(connections int) *sizing.Plan {
 	if c.CallbackReply {
 		p.Fixed += replies * int64(c.CallbackReplyMax)
 	}
+	if c.CallbackGroups {
+		p.Fixed += replies * answerGroups
+	}
 	if c.Journal != "" {
 		p.Fixed += journalRecords
 	}
@@ -116,6 +119,7 @@ func (c *Config) Plan(connections int) *sizing.Plan {
 }
 
 const (
-	replies        = 256      // that may be on their way to the loops: hub.Reply
+	replies        = 256      // that may be on their way to the loops: hub.Reply, hub.Regroup
+	answerGroups   = 80 << 10 // names of groups in one answer: its head, and a string for every other byte of it
 	journalRecords = 16 << 20 // that wait for the disk: package journal
 )

@@ -25,6 +25,9 @@ func (g *Gateway) forwardConfig(c *config.Config) forward.Config {
 	if c.CallbackReply {
 		fc.Reply = func(key uint64, r forward.Reply) { g.hub.Reply(key, r) }
 	}
+	if c.CallbackGroups {
+		fc.Regroup = func(key uint64, join, leave []string) { g.hub.Regroup(key, join, leave) }
+	}
 	return fc
 }
 
@@ -38,7 +41,7 @@ func (g *Gateway) hubConfig(c *config.Config) hub.Config {
 	if c.Authorizes() {
 		hc.Authorize = g.events.Authorize
 	}
-	if c.CallbackReply || c.Authorizes() {
+	if c.CallbackReply || c.CallbackGroups || c.Authorizes() {
 		hc.Settle = g.events.Settle
 	}
 	return hc
