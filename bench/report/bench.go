@@ -51,7 +51,7 @@ func options(args []string) string {
 	var kept []string
 	for i := 0; i < len(args); i++ {
 		name, _, attached := strings.Cut(args[i], "=")
-		if !slices.Contains([]string{"--json", "--html", "--gateway", "--rounds"}, name) {
+		if !slices.Contains([]string{"--json", "--gateway", "--rounds"}, name) {
 			kept = append(kept, args[i])
 		} else if !attached {
 			i++

@@ -34,7 +34,7 @@ func (u *chaosRun) figures(f *chaos.Findings, e *chaos.Evidence, counts metrics)
 	for _, kind := range chaos.Faults() {
 		u.add("fault: "+kind.String(), "", float64(e.Faults[kind]))
 	}
-	u.notes = append(u.notes, fold(kinds, 120)...)
+	u.note("faults: %s", strings.Join(kinds, ", "))
 	ends := make(map[chaos.End]int)
 	for _, c := range e.Clients {
 		ends[c.End]++
@@ -44,19 +44,6 @@ func (u *chaosRun) figures(f *chaos.Findings, e *chaos.Evidence, counts metrics)
 	if u.pipeline > 1 {
 		u.note("%s events were written behind another one", report.Count(counts["callback_pipelined_total"]))
 	}
-}
-
-// fold joins words to lines of about this many characters.
-func fold(words []string, width int) (lines []string) {
-	for _, w := range words {
-		last := len(lines) - 1
-		if last < 0 || len(lines[last])+len(w) > width {
-			lines = append(lines, w)
-		} else {
-			lines[last] += ", " + w
-		}
-	}
-	return lines
 }
 
 // accounts holds the gateway's own counts against what was found.

@@ -21,7 +21,7 @@ type echoServerCommand struct {
 	Loops          int    `default:"0" placeholder:"N" help:"Event loops. 0: one for each processor."`
 	Procs          int    `default:"0" placeholder:"N" help:"Processors to use (GOMAXPROCS). 0: Go's own choice."`
 	Broadcast      bool   `help:"A message that begins with 'broadcast ' goes to all connections instead of back."`
-	MaxMessageSize size   `default:"64MiB" placeholder:"SIZE" help:"Largest message; close code 1009 above it."`
+	MaxMessageSize int64  `default:"67108864" placeholder:"BYTES" help:"Largest message; close code 1009 above it."`
 }
 
 // stopTimeout is for the connections that are open when the server is told to end.
@@ -42,9 +42,9 @@ func (c *echoServerCommand) Run(ctx context.Context, io *streams) error {
 	server, err := netpoll.New(netpoll.Config{
 		Handler: handler,
 		Loops:   c.Loops, Path: c.Path,
-		MaxMessageSize: int64(c.MaxMessageSize),
+		MaxMessageSize: c.MaxMessageSize,
 		// Room for one message that has arrived in part and one that waits to be sent.
-		MaxAssemblyMemory: max(256<<20, 4*int64(c.MaxMessageSize)),
+		MaxAssemblyMemory: max(256<<20, 4*c.MaxMessageSize),
 		MaxPendingBytes:   max(1<<20, 2*int(c.MaxMessageSize)),
 		Log:               log,
 	})

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,7 +19,6 @@ import (
 type serverOptions struct {
 	scenario.Options
 	JSON       string   `name:"json" placeholder:"FILE" help:"Write JSON lines to this file; - is standard output, and the table then goes to standard error."`
-	HTML       string   `name:"html" placeholder:"FILE" help:"Write the report with its charts to this file: one page that needs no network."`
 	Gateway    string   `placeholder:"PATH" type:"existingfile" help:"Gateway binary. Default: build it from the module in the working directory."`
 	Profile    string   `placeholder:"DIR" type:"existingdir" help:"Write a profile of the gateway's processor use in each round to this folder, for go tool pprof. It costs a few per cent."`
 	GatewayArg []string `sep:"none" placeholder:"ARG" help:"Further argument for the gateway. Repeatable."`
@@ -77,10 +74,8 @@ func (o serverOptions) gatewayArgs() []string {
 // output is where figures go.
 type output struct {
 	table    io.Writer
-	json     io.Writer    // nil: nowhere
-	file     *os.File     // nil unless json is a file of ours
-	page     *os.File     // where the report with charts goes; nil: nowhere
-	kept     bytes.Buffer // the records for it
+	json     io.Writer // nil: nowhere
+	file     *os.File  // nil unless json is a file of ours
 	progress report.Progress
 }
 
@@ -97,13 +92,6 @@ func (o serverOptions) open(std *streams) (*output, error) {
 		}
 		out.json, out.file = f, f
 	}
-	if o.HTML != "" {
-		f, err := os.Create(o.HTML)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("writing the report: %w", err), out.close())
-		}
-		out.page = f
-	}
 	if f, ok := std.err.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
 		columns := 80
 		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
@@ -116,34 +104,13 @@ func (o serverOptions) open(std *streams) (*output, error) {
 
 func (o *output) close() error {
 	o.progress.Clear()
-	var err error
-	if o.file != nil {
-		err = o.file.Close()
-	}
-	if o.page == nil {
-		return err
-	}
-	return errors.Join(err, o.writePage(), o.page.Close())
-}
-
-// writePage makes the report of what was recorded, if anything was.
-func (o *output) writePage() error {
-	if o.kept.Len() == 0 {
+	if o.file == nil {
 		return nil
 	}
-	recordings, err := report.Read(&o.kept, "this run")
-	if err != nil {
-		return err
-	}
-	return report.WriteHTML(o.page, recordings, "")
+	return o.file.Close()
 }
 
 func (o *output) record(record any) error {
-	if o.page != nil {
-		if err := report.WriteJSON(&o.kept, record); err != nil {
-			return err
-		}
-	}
 	if o.json == nil {
 		return nil
 	}
