@@ -108,15 +108,13 @@ func TestTheDocsHaveTheTableOfMetrics(t *testing.T) {
 	}
 	io.Copy(io.Discard, response.Body)
 	response.Body.Close()
-	if response, err = client.Get("http://" + g.Addr + "/metrics"); err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := text.TextToMetricFamilies(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var families map[string]*dto.MetricFamily
+	harness.Poll(t, "the gateway has read the app's answer to the close event", func() bool {
+		families = scrape(t, client, g.Addr)
+		return slices.ContainsFunc(families["ws_gateway_callbacks_delivered_total"].GetMetric(), func(m *dto.Metric) bool {
+			return m.GetLabel()[0].GetValue() == "close" && m.GetCounter().GetValue() > 0
+		})
+	})
 	var table strings.Builder
 	table.WriteString("\n| metric | type | |\n|---|---|---|\n")
 	for _, name := range slices.Sorted(maps.Keys(families)) {
@@ -132,6 +130,22 @@ func TestTheDocsHaveTheTableOfMetrics(t *testing.T) {
 			t.Errorf("%s has no samples here, and is missing from the table", name)
 		}
 	}
+}
+
+// scrape returns the metrics of the gateway at addr.
+func scrape(t *testing.T, client *http.Client, addr string) map[string]*dto.MetricFamily {
+	t.Helper()
+	response, err := client.Get("http://" + addr + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := text.TextToMetricFamilies(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families
 }
 
 // sources are the gateway's files, without the demo.
