@@ -15,8 +15,8 @@ const atOnce = 64 << 10
 
 // readBody reads the request's body, at most limit bytes. The slice belongs to the caller
 // and is never reused: strings may point into it. If the body is refused the connection
-// ends with the answer. The body counts twice in mem, for a message of about its size will
-// be made of it.
+// ends with the answer. The body counts twice in mem, because a message of about its size
+// is made of it.
 //
 // fasthttp does not tell when the connection ends after a whole chunk that is not the last
 // one. A body cut short there is either no valid JSON or lacks nothing.

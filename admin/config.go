@@ -49,7 +49,7 @@ type Config struct {
 	Version      string // for /metrics
 
 	// Clock is the time in which the process runs, from some instant on; callers' deadlines
-	// count it. Default: the wall's clock.
+	// count it. Default: the wall clock.
 	Clock func() time.Duration
 
 	Log zerolog.Logger

@@ -35,7 +35,7 @@ func (c *hubContext) Err() error {
 	return c.limited.Err()
 }
 
-// renew lets the time begin anew.
+// renew lets the time begin again.
 func (c *hubContext) renew() {
 	c.release()
 	*c = hubContext{Context: c.Context, limit: c.limit}

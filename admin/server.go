@@ -90,8 +90,8 @@ func New(cfg Config) (*Server, error) {
 		IdleTimeout:        longestIdle,
 		MaxRequestBodySize: cfg.MaxBodyBytes,
 
-		// The handler is called before the body is read, so that no body is read of
-		// a caller who may not send one.
+		// fasthttp calls the handler before it reads the body: a caller who may not
+		// send one is refused first.
 		StreamRequestBody:            true,
 		DisablePreParseMultipartForm: true,
 

@@ -90,8 +90,8 @@ type Config struct {
 	Pressure func(Level)
 
 	// Clock is the time that the process has run, since some instant; it never goes back.
-	// All timeouts go by it. Default: the wall's clock, by which a process that was stopped
-	// for a while takes what came meanwhile for too late.
+	// All timeouts go by it. Default: the wall clock; with it a process that was stopped
+	// for a while judges what came meanwhile to be too late.
 	Clock func() time.Duration
 
 	Log zerolog.Logger

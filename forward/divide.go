@@ -24,7 +24,7 @@ import (
 //     stays the same.
 //
 // Events that are divided from one that hangs must not pay for its time, so their windows
-// begin anew.
+// begin again.
 const (
 	// patience is how many failures in a row make a batch suspicious. A timeout takes much
 	// longer than other failures, and counts twice.
@@ -70,7 +70,7 @@ func (d *divisions) note(b *batch) {
 
 func (b *batch) suspicious() bool { return b.refused || b.strikes >= patience }
 
-// arrange makes the list of the batch's events anew, lane by lane.
+// arrange makes the list of the batch's events again, lane by lane.
 func (b *batch) arrange() {
 	clear(b.events)
 	b.events = b.events[:0]

@@ -16,7 +16,7 @@ type ending struct {
 // end ends e, the first event of l, and returns l if it has more. Every event passes
 // here once, whatever became of it. If it failed it is counted and logged, and goes
 // to the dead-letter file, with two exceptions. What Drain could not deliver is not
-// logged one by one, for Drain returns how much that is. What comes after Drain, when
+// logged one by one, because Drain returns how much that is. What comes after Drain, when
 // l is nil, is only logged: lanes and file are closed.
 func (f *Forwarder) end(l *lane, e *event, how ending) (more *lane) {
 	switch {

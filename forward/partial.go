@@ -143,7 +143,7 @@ func (w *worker) settlePartly(r *report, status int, retryAfter time.Duration) {
 	}
 }
 
-// renew begins the windows of e and of those after it in the batch anew, because they
+// renew begins the windows of e and of those after it in the batch again, because they
 // have waited for another event.
 func (s *share) renew(e *event) {
 	for n := s.done; n < s.count; n++ {

@@ -19,5 +19,5 @@
 //
 // hub/directory, hub/groups and hub/wheel are the parts that know no connection. Of
 // our other packages hub imports netpoll, netpoll/wire, forward, forward/headers,
-// httptoken and jsoncheck.
+// httptoken, jsoncheck and tokenbucket.
 package hub

@@ -11,8 +11,8 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// A group is a name and the connections in it. Who is in which group the loops know,
-// each for its own connections; h.groups says which loops have members.
+// A group is a name and the connections in it. Each loop knows in which groups its own
+// connections are; h.groups says which loops have members.
 
 // ErrGroupMemory is returned for a join that would take more than Config.GroupMemory.
 var ErrGroupMemory = errors.New("hub: there is no memory for more memberships of groups: leave some, or allow more with --group-memory")
@@ -36,8 +36,8 @@ func (e *GroupLimitError) Error() string {
 //
 // It is done for all of them or for none: the error is then a *groups.NameError, a
 // *GroupLimitError, ErrGroupMemory, ErrStopped, or ctx's. If ctx ends while the loops
-// are at work, or they end, some may have done it. Of calls that overlap each is held
-// to the limits as it has found things: together they may pass a connection's.
+// are at work, or they end, some may have done it. If calls overlap, each
+// checks the limits as it finds things: together they may put a connection over its own.
 func (h *Hub) Join(ctx context.Context, t Targets, names []string) (matched int, err error) {
 	if err := checkNames(names); err != nil {
 		return 0, err

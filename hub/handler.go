@@ -8,8 +8,8 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// wheelBudget bounds the work of one call of Tick: to end 64 connections, or to
-// file 4,096 slots again, takes less than a millisecond.
+// wheelBudget bounds the work of one call of Tick: ending 64 connections, or
+// filing 4,096 slots again, takes less than a millisecond.
 const wheelBudget = 64 * wheel.FireCost
 
 // Frame implements netpoll.Handler.

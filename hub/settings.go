@@ -11,7 +11,7 @@ import (
 )
 
 // settings are the part of a Config that can change while connections are open.
-// They are immutable. Each loop has a pointer of its own to them, so that to read
+// They are immutable. Each loop has a pointer of its own to them, so that reading
 // them costs nothing; Reload posts the new pointer to the loops as a task.
 type settings struct {
 	userHeader     string
@@ -88,7 +88,7 @@ func newSettings(cfg *Config) (s *settings, err error) {
 //
 // Forwarder, Settle, Authorize and Log stay as they are. A reload closes no
 // connection: limits keep newcomers out, and a ping timeout counts from a client's
-// next ping on. Rates begin anew, with a whole burst for every connection.
+// next ping on. Rates begin again, with a whole burst for every connection.
 func (h *Hub) Reload(cfg Config) (apply func(), err error) {
 	cfg = cfg.withDefaults()
 	s, err := newSettings(&cfg)

@@ -156,7 +156,7 @@ func (s *taps) add(t *Tap) bool {
 	return true
 }
 
-// Close ends the tap. To call it again does no harm.
+// Close ends the tap. Calling it again does nothing.
 func (t *Tap) Close() {
 	s := t.taps
 	s.mu.Lock()

@@ -7,6 +7,6 @@
 // a text it would reject everything around it too.
 //
 // Every message of every client is judged here, so neither function allocates, and
-// Portable is one pass without recursion. The package imports none of ours; netpoll, hub,
-// forward and admin may import it.
+// Portable is one pass without recursion. The package imports none of ours; hub, forward
+// and admin, and the packages below them, may import it.
 package jsoncheck

@@ -4,7 +4,7 @@ import "time"
 
 // A connection has at most one deadline, of one of a few kinds, and all deadlines of
 // a kind have the same timeout. A queue in order of arrival is therefore in order
-// of expiry too: to join, to leave and to find what is due takes constant time.
+// of expiry too: joining, leaving and finding what is due take constant time.
 // (Ping deadlines move with every ping; they are in the hub's timing wheel.)
 type deadlineKind uint8
 

@@ -200,7 +200,7 @@ func (l *Loop) leaveHandshake(c *Conn) {
 }
 
 // reject answers a request that the Handler never sees. Method is empty if it is
-// not known; moreInput is what sendRefusal needs to know.
+// not known; moreInput is sendRefusal's.
 func (l *Loop) reject(c *Conn, e *wire.HandshakeError, method []byte, moreInput bool) {
 	l.stats.HandshakeErrors++
 	l.response = e.AppendTo(l.response[:0], method)
@@ -209,7 +209,7 @@ func (l *Loop) reject(c *Conn, e *wire.HandshakeError, method []byte, moreInput 
 
 // sendRefusal sends the response to a request that is rejected or refused, and ends
 // the connection. If there is more input, or may be, since the head is not complete,
-// the input is drained for a while: to close at once would destroy the response.
+// the input is drained for a while: closing at once would destroy the response.
 func (l *Loop) sendRefusal(c *Conn, response []byte, moreInput bool) {
 	l.leaveHandshake(c)
 	c.dropKept()

@@ -14,7 +14,7 @@ import (
 // Our own origin is http:// and the Host that the request is for, if that is a loopback
 // address of this host: a page that was loaded from there came from here, or through a
 // tunnel that ends here and may have another port. Addresses that others can reach do not
-// count, for there a proxy may serve strangers' pages under the same origin. A link to
+// count, because there a proxy may serve strangers' pages under the same origin. A link to
 // the console may be on any page.
 func ownPage(h *fasthttp.RequestHeader, who Audience, name, value []byte) bool {
 	switch {

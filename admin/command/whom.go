@@ -14,8 +14,8 @@ type Whom struct {
 	Report  bool // the answer says how many were meant
 }
 
-// errBeside refuses a command for groups that names connections or users too: whether
-// it means both, or those that are in both, is anybody's guess.
+// errBeside refuses a command for groups that names connections or users too: it does
+// not say whether it means all of them or only those that are in both.
 var errBeside = errors.New("groups cannot be combined with conn_id, conns, users or all: use a call for each")
 
 // read reads a member if it belongs to this part.

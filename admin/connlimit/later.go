@@ -7,12 +7,12 @@ import (
 	"ws-gateway/exchange"
 )
 
-// longestLater is how long an answer may be that is sent later: a command's is a line.
+// longestLater is the longest answer that is sent later: a command's is one line.
 const longestLater = 1 << 10
 
-// later is an answer that has been written and not been sent: the next read does that,
-// waits and reads in one go (package exchange), which costs less than a write and a read
-// that finds nothing.
+// later holds an answer that has been written but not sent. The next read sends it and
+// reads what comes back in a single wait (package exchange), which costs less than a write
+// and a read that finds nothing.
 type later struct {
 	may    bool   // of the answer that is written next
 	buffer []byte // of answers

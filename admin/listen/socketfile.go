@@ -16,7 +16,7 @@ const lookForFile = time.Second
 
 // SocketFile is a listener at a path of the file system. If its file is removed, for
 // example by a cleaner of temporary folders, nobody can connect any more, so Keep makes it
-// anew. A file that somebody else has put there is left alone. Close removes the file.
+// again. A file that somebody else has put there is left alone. Close removes the file.
 type SocketFile struct {
 	path string
 
@@ -47,7 +47,7 @@ func (s *SocketFile) bind() error {
 	return nil
 }
 
-// restore makes the file anew if there is none, and reports whether it did. It fails if
+// restore makes the file again if there is none, and reports whether it did. It fails if
 // the folder is gone too, for example.
 func (s *SocketFile) restore() (made bool, err error) {
 	if _, err := os.Lstat(s.path); !errors.Is(err, fs.ErrNotExist) {
@@ -99,7 +99,7 @@ func (s *SocketFile) Close() error {
 	return s.ln.Close()
 }
 
-// Keep makes the file anew whenever it is gone, until stop is closed.
+// Keep makes the file again whenever it is gone, until stop is closed.
 func (s *SocketFile) Keep(stop <-chan struct{}, log zerolog.Logger) {
 	ticker := time.NewTicker(lookForFile)
 	defer ticker.Stop()

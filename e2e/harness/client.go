@@ -153,7 +153,7 @@ func (c *Client) ReceiveBinary(want string) {
 }
 
 // Ended reads to the end of the connection and returns the gateway's close
-// frame, or an error where there was none.
+// frame, or an error if there was none.
 func (c *Client) Ended() (websocket.CloseError, error) {
 	for {
 		if _, _, err := c.Read(); err != nil {

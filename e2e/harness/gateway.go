@@ -37,7 +37,7 @@ type Gateway struct {
 	Log  *Log
 	Out  bytes.Buffer // standard output; read it after Exited
 	Addr string       // of the shared listener
-	Own  string       // of management where it has an address of its own; "": it shares
+	Own  string       // of management if it has an address of its own; "": it shares
 
 	HTTP   *http.Client
 	Exited chan struct{}

@@ -177,7 +177,7 @@ func hostField(u *url.URL) string {
 // DialFunc makes a connection to the app.
 type DialFunc func(ctx context.Context) (net.Conn, error)
 
-// Dialer resolves the name anew for each connection.
+// Dialer resolves the name again for each connection.
 func (t Target) Dialer() DialFunc { return t.dialerWith(new(net.Dialer)) }
 
 func (t Target) dialerWith(d *net.Dialer) DialFunc {

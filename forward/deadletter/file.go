@@ -19,7 +19,7 @@ import (
 // name its own; rotation renames both.
 const ReplaySuffix = ".done"
 
-// reopenEvery is how often to open a file anew that could not be written to.
+// reopenEvery is how often to open a file again that could not be written to.
 const reopenEvery = time.Second
 
 // maxKept is how large the buffer for a line may be to be kept for the next.
@@ -110,7 +110,7 @@ func (f *File) append(now time.Time) error {
 }
 
 // Reopen looks whether the open file still is the one with that name, as Write does
-// before each letter. If not it opens the name anew. It reports whether letters now go
+// before each letter. If not it opens the name again. It reports whether letters now go
 // to the file with that name; the log says what was found.
 func (f *File) Reopen() bool {
 	if f == nil {

@@ -1,7 +1,7 @@
 // Package linefile appends lines to a file that others may rotate. A line goes to the file
 // that has the name now, whatever has happened to the one that was opened.
 //
-//	moved away, or another put in its place   the next line opens the name anew
+//	moved away, or another put in its place   the next line opens the name again
 //	removed, or its folder                    the same; a line that went to a file
 //	                                          without a name is written again
 //	truncated (copytruncate)                  the next line is its first
@@ -137,7 +137,7 @@ func (f *File) Append(line []byte, now time.Time) error {
 	return f.write(line, now)
 }
 
-// Check opens the name anew if the open file no longer has it. An error means that there
+// Check opens the name again if the open file no longer has it. An error means that there
 // is no file to write to.
 func (f *File) Check(now time.Time) error { return f.check(now, false) }
 
@@ -174,7 +174,7 @@ func (f *File) Look(now time.Time) error {
 	return f.inVain
 }
 
-// reopen opens the name anew. If that fails, the file that was moved away may still have
+// reopen opens the name again. If that fails, the file that was moved away may still have
 // another name, and takes lines.
 func (f *File) reopen(now time.Time, why string) error {
 	first := f.tried.IsZero()
@@ -206,7 +206,7 @@ func (f *File) linked() bool {
 	return !ok || stat.Nlink > 0
 }
 
-// Reopen opens the name anew in any case: after a failed write another file may have it.
+// Reopen opens the name again in any case: after a failed write another file may have it.
 func (f *File) Reopen() error { return f.open() }
 
 func (f *File) write(line []byte, now time.Time) error {

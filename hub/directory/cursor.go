@@ -11,8 +11,8 @@ import (
 var ErrCursor = errors.New("directory: not a cursor of this gateway")
 
 // cursor is the position between two pages of a list. Its text ends with a hash
-// whose seed is drawn at the start: a cursor that another gateway, an earlier start
-// or somebody's hand has made is refused instead of misread.
+// whose seed is drawn at the start: a cursor from another gateway or an earlier
+// start, or one that somebody has changed, is refused instead of misread.
 type cursor struct {
 	part  uint32 // stripe, or index in the query's users
 	query uint64 // what Query.hash says

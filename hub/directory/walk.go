@@ -85,7 +85,7 @@ func (st *stripe) begin(w *walk) *walk {
 	return w
 }
 
-// end takes the walk out of its stripe. To call it twice does no harm.
+// end takes the walk out of its stripe. Calling it twice is harmless.
 func (w *walk) end() {
 	st := &w.d.stripes[w.stripe]
 	st.mu.Lock()

@@ -1,6 +1,6 @@
 package groups
 
-// group is one group, of which this loop has members. An entry that is not used has
+// group is a group that has members on this loop. An entry that is not used has
 // no members.
 type group struct {
 	hash  uint64

@@ -136,7 +136,7 @@ func NewUpgrader() *Upgrader {
 	return u
 }
 
-// accept returns the 101 that accepts r, which CheckUpgrade must have found valid.
+// Accept returns the 101 that accepts r, which CheckUpgrade must have found valid.
 // It selects subprotocol if the client has offered it; extensions is the value of
 // Sec-WebSocket-Extensions, "" for none. The response is valid until the next call.
 //

@@ -16,7 +16,8 @@ import (
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 )
 
-// Refusal is a no: the gateway, or whoever answers there, could be asked.
+// Refusal is an answer that reports an error: the gateway's, or that of another server at
+// its address.
 type Refusal struct {
 	At      string
 	Status  int // of HTTP; 200 if Code says more
@@ -31,7 +32,7 @@ func (e *Refusal) Error() string {
 	return fmt.Sprintf("%s answers %d: %s", e.At, e.Status, e.Message)
 }
 
-// Temporary reports whether the answer may be another one in a moment.
+// Temporary reports whether a later request may be answered differently.
 func (e *Refusal) Temporary() bool { return e.Status >= http.StatusInternalServerError }
 
 // Unreachable says why there is no answer.
@@ -48,7 +49,7 @@ const (
 	Broken    Reason = iota // anything else
 	Nobody                  // nothing listens there
 	Forbidden               // this user may not connect
-	Slow                    // the time was over
+	Slow                    // no answer came in time
 )
 
 func (e *Unreachable) Error() string {

@@ -1,12 +1,12 @@
-// Package cli is the client for people: commands that ask a gateway that runs (send,
-// close, list, count, tail, join, leave, groups, health), one that connects to it as a client does (connect),
-// and the completion of command lines in shells.
+// Package cli is the client for people: commands that ask a running gateway (send, close,
+// list, count, tail, join, leave, groups, health), one that connects to it as a client
+// does (connect), and the completion of command lines in shells.
 //
 //	Run ──▶ parse ──▶ command.run ──▶ api ──▶ the gateway
 //
-// It may import program, settings, api, internal and httptoken, not config: what it needs
-// to know about the gateway's options is in kong's model of the whole command line, which
-// it is given.
+// It may import program, settings, api, locate, internal and httptoken, not config: what
+// it needs to know about the gateway's options is in kong's model of the whole command
+// line, which it is given.
 package cli
 
 import (

@@ -8,7 +8,7 @@
 // each value comes from (settings.Set), can be printed so that --config takes it, and
 // can be read again for a reload ([Config.Reread]). Nothing here runs anything.
 //
-// It may import settings, host, systemd, program (for the version), the pure parts below
-// internal, and the four packages for their Config and their checks. It does not import
-// the client's commands: they are handed in.
+// It may import settings, host, locate, systemd, program (for the version), the pure parts
+// below internal, and the four packages and httptoken for their Config and their checks.
+// It does not import the client's commands: main hands them in.
 package config

@@ -7,7 +7,8 @@
 //	                           ▲                              │
 //	                           └── settle ◀── forward.Config.Done
 //
-// It may import forward, config, program, settings and internal, not the gateway.
+// It may import forward, forward/deadletter, config, program, settings and internal, not
+// the gateway.
 package replay
 
 import (
