@@ -31,7 +31,7 @@ func TestTheTerminalHasTablesPeersAndChanges(t *testing.T) {
 	got := Text(fullReport(t), "echo: within noise\n")
 	for _, want := range []string{
 		"echo: 100 connections, 64 B · aaaaaaaaa; 5 rounds", "compare: echo; aaaaaaaaa against the peers",
-		"  C                           12.6     1.04  1.03  1.05", "echo: within noise",
+		"  C                           20.6     1.04  1.03  1.05", "echo: within noise",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in\n%s", want, got)

@@ -4,7 +4,6 @@
 // of two commits it writes for benchstat, which compares them.
 //
 // The JSON lines are, each with a "record" that names its kind: one "run" (what
-// was measured on what), one "round" for each round of each case, one "summary"
-// for each case, and one "ratio" for each figure of each peer that ours was
-// compared with.
+// was measured on what), one "round" for each round of each case, and one
+// "summary" for each case.
 package report

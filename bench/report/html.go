@@ -50,10 +50,10 @@ type goalView struct {
 }
 
 type scenarioView struct {
-	Name    string
-	Ratios  []ratioGroup
-	Curves  []curvesView
-	Results []Result
+	Name        string
+	Comparisons []Comparison
+	Curves      []curvesView
+	Results     []Result
 }
 
 // curvesView is a picture with several lines.
@@ -87,9 +87,9 @@ func WriteHTML(w io.Writer, all []Recording, comparison string) error {
 			}
 		}
 	}
-	for _, g := range groupRatios(all) {
-		s := p.scenario(g.scenario())
-		s.Ratios = append(s.Ratios, g)
+	for _, c := range compareAll(all) {
+		s := p.scenario(c.Scenario)
+		s.Comparisons = append(s.Comparisons, c)
 	}
 	for _, s := range p.Scenarios {
 		s.addCurves(len(p.Versions) > 1)

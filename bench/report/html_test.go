@@ -61,7 +61,7 @@ func named(all []*element, name string) []*element {
 }
 
 func fullReport(t *testing.T) []Recording {
-	return read(t, recorded("aaaaaaaaaaaa", withCurves(3), ratios()[0], ratios()[1])+recorded("bbbbbbbbbbbb", withCurves(3)))
+	return read(t, recorded("aaaaaaaaaaaa", append(withCurves(3), compared()...))+recorded("bbbbbbbbbbbb", withCurves(3)))
 }
 
 func TestThePageSaysWhatWasMeasured(t *testing.T) {
@@ -72,7 +72,7 @@ func TestThePageSaysWhatWasMeasured(t *testing.T) {
 		"24.0 GiB", "go1.26", "net.core.somaxconn", "4096", // the head
 		"1 of 3 goals met", "≤ 12.5", "✓ met", "✗ missed", // cases of 12, 22 and 32 s, of the last version
 		"99,988", "99.9", "latency, ms over percentile of messages", "resident, MiB over seconds since the round began", "100 connections",
-		"Benchmarkecho/100_connections", "gorilla/websocket", "2.04 ×", "times ours",
+		"Benchmarkecho/100_connections", "gorilla/websocket", "2.02 ×", "times ours",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page does not say %q", want)
@@ -89,16 +89,16 @@ func TestPicturesAreDescribed(t *testing.T) {
 			t.Errorf("a picture says only %q", e.text)
 		}
 	}
-	const figures, goals, ratios = 2 * 3 * 2, 3, 2 // of two versions with three cases each
+	const figures, goals, ratios = 2*3*2 + 3, 3, 2 // of two versions with three cases each, and of three servers
 	if pictures["curves"] != 3 || pictures["bar"] != figures+goals+ratios {
 		t.Errorf("got %v", pictures)
 	}
 }
 
 func TestThePeerThatNeedsLeastComesFirst(t *testing.T) {
-	groups := groupRatios(read(t, recorded("a", nil, ratios()[0], ratios()[1])))
-	if len(groups) != 1 || len(groups[0].Ratios) != 2 || groups[0].Ratios[0].Peer != "C" {
-		t.Errorf("got %+v", groups)
+	all := compareAll(read(t, recorded("a", compared())))
+	if len(all) != 1 || len(all[0].Ratios) != 2 || all[0].Ratios[0].Name != "C" || all[0].Version.Commit != "a" {
+		t.Errorf("got %+v", all)
 	}
 }
 
@@ -134,9 +134,14 @@ func TestHostileNamesAreText(t *testing.T) {
 			all[i].Curves[j].Name, all[i].Curves[j].Unit = evil, evil
 		}
 	}
-	r := ratios()[0]
-	r.Peer, r.Figure, r.Case, r.Unit, r.Scenario = evil, evil, evil, evil, evil
-	recordings := read(t, recorded(evil, all, r)+recorded("b", all))
+	of := compared()
+	for i := range of {
+		of[i].Scenario, of[i].Case, of[i].Figures[0].Name, of[i].Figures[0].Unit = evil, evil, evil, evil
+		if of[i].Server != Ours {
+			of[i].Server = evil
+		}
+	}
+	recordings := read(t, recorded(evil, append(all, of...))+recorded("b", all))
 	recordings[0].Run.Args = []string{"echo", evil}
 	recordings[0].Run.Machine.CPU, recordings[0].Run.Machine.Sysctls = evil, map[string]string{evil: evil}
 

@@ -3,68 +3,117 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 )
 
-// Ratio compares a figure of ours with the same one of a peer, measured in turn
-// in one run.
+// Ours is how the echo server on netpoll is called among its peers.
+const Ours = "ours"
+
+// Comparison is one figure of ours against the same one of the peers, measured in
+// turn in one run.
+type Comparison struct {
+	Version  Version
+	Scenario string
+	Work     string // what all of them did
+	Figure   string
+	Unit     string
+	Ratios   []Ratio // there is one at least; the smallest comes first
+}
+
+// Ratio is a figure of a peer divided by ours, round by round: 2 if the peer has
+// twice as much. Its line has the peer's name.
 type Ratio struct {
-	Record   string    `json:"record"` // "ratio"
-	Scenario string    `json:"scenario"`
-	Case     string    `json:"case"`
-	Peer     string    `json:"peer"`
-	Figure   string    `json:"figure"`
-	Unit     string    `json:"unit"`   // of Ours and Theirs
-	Ours     float64   `json:"ours"`   // median
-	Theirs   float64   `json:"theirs"` // median
-	Median   float64   `json:"median"` // theirs divided by ours: 2 if the peer has twice as much
-	Min      float64   `json:"min"`
-	Max      float64   `json:"max"`
-	Values   []float64 `json:"values"` // in the order of the rounds
+	Line
+	Ours, Theirs float64 // medians
 }
 
-// Line is the ratios of the rounds.
-func (r Ratio) Line() Line {
-	return Line{Name: r.Peer, Median: r.Median, Min: r.Min, Max: r.Max, Values: r.Values}
+// Compare finds the figures in the rounds of one run that are compared.
+func Compare(rounds []Round) (all []Comparison) {
+	for _, r := range rounds {
+		for _, f := range r.Figures {
+			known := func(c Comparison) bool { return c.Scenario == r.Scenario && c.Work == r.work() && c.Figure == f.Name }
+			if r.Server != Ours || !f.Compared || slices.ContainsFunc(all, known) {
+				continue
+			}
+			c := Comparison{Scenario: r.Scenario, Work: r.work(), Figure: f.Name, Unit: f.Unit}
+			if c.with(rounds); len(c.Ratios) > 0 {
+				all = append(all, c)
+			}
+		}
+	}
+	return all
 }
 
-// ratioGroup is one figure of one version against the peers'.
-type ratioGroup struct {
-	Version Version
-	Ratios  []Ratio // there is one at least; the smallest comes first
+// compareAll finds those of several runs.
+func compareAll(all []Recording) (comparisons []Comparison) {
+	for _, rec := range all {
+		for _, c := range Compare(rec.Rounds) {
+			c.Version = rec.Run.Version()
+			comparisons = append(comparisons, c)
+		}
+	}
+	return comparisons
 }
 
-func (g ratioGroup) scenario() string { return g.Ratios[0].Scenario }
+// work is a case without the server's name.
+func (r Round) work() string { return strings.TrimSuffix(r.Case, ": "+r.Server) }
+
+// with adds the ratio of each peer, if ours and the peer have the figure in one
+// round at least and ours is above 0 there.
+func (c *Comparison) with(rounds []Round) {
+	rounds = slices.DeleteFunc(slices.Clone(rounds), func(r Round) bool { return r.Scenario != c.Scenario || r.work() != c.Work })
+	for _, peer := range distinct(rounds, func(r Round) string { return r.Server }) {
+		ratio := Ratio{Line: Line{Name: peer}}
+		var ours, theirs []float64
+		for _, n := range distinct(rounds, func(r Round) int { return r.Round }) {
+			x, y := c.value(rounds, Ours, n), c.value(rounds, peer, n)
+			if x > 0 && !math.IsInf(x, 0) && math.Abs(y/x) <= absurd { // neither is NaN
+				ours, theirs, ratio.Values = append(ours, x), append(theirs, y), append(ratio.Values, y/x)
+			}
+		}
+		if peer != Ours && len(ratio.Values) > 0 {
+			ratio.settle()
+			ratio.Ours, ratio.Theirs = Median(ours), Median(theirs)
+			c.Ratios = append(c.Ratios, ratio)
+		}
+	}
+	slices.SortStableFunc(c.Ratios, func(a, b Ratio) int { return cmp.Compare(a.Median, b.Median) })
+}
+
+// value is what a server has in a round; NaN is nothing.
+func (c *Comparison) value(rounds []Round, server string, n int) float64 {
+	for _, r := range rounds {
+		for _, f := range r.Figures {
+			if r.Server == server && r.Round == n && f.Name == c.Figure {
+				return f.Value
+			}
+		}
+	}
+	return math.NaN()
+}
 
 // Title says what is compared.
-func (g ratioGroup) Title() string {
-	return fmt.Sprintf("%s: %s; %s against the peers", g.scenario(), g.Ratios[0].Case, g.Version)
+func (c Comparison) Title() string {
+	return fmt.Sprintf("%s: %s; %s against the peers", c.Scenario, c.Work, c.Version)
 }
 
 // Most is the largest of the ratios.
-func (g ratioGroup) Most() float64 {
-	return slices.MaxFunc(g.Ratios, func(a, b Ratio) int { return cmp.Compare(a.Max, b.Max) }).Max
+func (c Comparison) Most() float64 {
+	return slices.MaxFunc(c.Ratios, func(a, b Ratio) int { return cmp.Compare(a.Max, b.Max) }).Max
 }
 
-// groupRatios puts the peers of one figure together, in the order of the figures'
-// first appearance.
-func groupRatios(all []Recording) (groups []ratioGroup) {
-	for _, rec := range all {
-		v := rec.Run.Version()
-		for _, r := range rec.Ratios {
-			i := slices.IndexFunc(groups, func(g ratioGroup) bool {
-				o := g.Ratios[0]
-				return g.Version == v && o.Scenario == r.Scenario && o.Case == r.Case && o.Figure == r.Figure && o.Unit == r.Unit
-			})
-			if i < 0 {
-				i = len(groups)
-				groups = append(groups, ratioGroup{Version: v})
-			}
-			groups[i].Ratios = append(groups[i].Ratios, r)
-		}
+// String is a table with a row for each peer.
+func (c Comparison) String() string {
+	rows := [][]string{
+		{withUnit(c.Figure, c.Unit), "median", "to ours", "min", "max", ""},
+		{Ours, Number(c.Ratios[0].Ours), Number(1), "", "", ""},
 	}
-	for _, g := range groups {
-		slices.SortStableFunc(g.Ratios, func(a, b Ratio) int { return cmp.Compare(a.Median, b.Median) })
+	for _, r := range c.Ratios {
+		rows = append(rows, []string{r.Name, Number(r.Theirs), Number(r.Median), Number(r.Min), Number(r.Max), ""})
 	}
-	return groups
+	var b strings.Builder
+	layOut(&b, rows, 1)
+	return b.String()
 }

@@ -16,7 +16,6 @@ import (
 type Recording struct {
 	Run    Run
 	Rounds []Round
-	Ratios []Ratio
 }
 
 // longestLine bounds a line of JSON, in bytes: a round with its curves is a
@@ -29,7 +28,6 @@ var (
 	errNoRecord  = errors.New("it is no line of ws-bench: it has no \"record\"")
 	errUnordered = errors.New("x does not ascend")
 	errAbsurd    = errors.New("nobody can have measured that")
-	errEmpty     = errors.New("a figure without values")
 )
 
 // Read reads the JSON lines of one or several runs. Records of a kind that it
@@ -73,34 +71,20 @@ func appendRecord(all []Recording, line []byte) ([]Recording, error) {
 		var r Run
 		err := json.Unmarshal(line, &r)
 		return append(all, Recording{Run: r}), err
-	case "round", "ratio":
+	case "round":
+		if len(all) == 0 {
+			return nil, errHeadless
+		}
+		var r Round
+		if err := json.Unmarshal(line, &r); err != nil {
+			return nil, err
+		}
+		rec := &all[len(all)-1]
+		rec.Rounds = append(rec.Rounds, r)
+		return all, r.check()
 	default:
 		return all, nil
 	}
-	if len(all) == 0 {
-		return nil, errHeadless
-	}
-	return all, all[len(all)-1].add(kind.Record, line)
-}
-
-func (rec *Recording) add(kind string, line []byte) error {
-	if kind == "round" {
-		var r Round
-		if err := json.Unmarshal(line, &r); err != nil {
-			return err
-		}
-		rec.Rounds = append(rec.Rounds, r)
-		return r.check()
-	}
-	var r Ratio
-	if err := json.Unmarshal(line, &r); err != nil {
-		return err
-	}
-	rec.Ratios = append(rec.Ratios, r)
-	if len(r.Values) == 0 {
-		return fmt.Errorf("ratio of %q to %q: %w", r.Figure, r.Peer, errEmpty)
-	}
-	return plausible("ratio of "+r.Figure, append([]float64{r.Ours, r.Theirs, r.Median, r.Min, r.Max}, r.Values...)...)
 }
 
 func (r Round) check() error {
@@ -122,11 +106,14 @@ func (r Round) check() error {
 	return plausible("host", r.Host.LoadAverage, r.Host.Others, r.Host.Steal)
 }
 
+// absurd is what no figure exceeds.
+const absurd = 1e15
+
 // plausible refuses what nobody can have measured and no axis could show.
 // Memory for each connection may well have shrunk.
 func plausible(name string, values ...float64) error {
 	for _, v := range values {
-		if math.Abs(v) > 1e15 {
+		if math.Abs(v) > absurd {
 			return fmt.Errorf("%q is %v: %w", name, v, errAbsurd)
 		}
 	}

@@ -2,8 +2,9 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
-	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +13,7 @@ import (
 )
 
 // recorded is a run of echo as its JSON lines.
-func recorded(commit string, rounds []Round, more ...any) string {
+func recorded(commit string, rounds []Round, summaries ...Summary) string {
 	about := Run{
 		Record: "run", Started: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC), Args: []string{"echo", "--rounds", "5"},
 		Commit: commit, Rounds: len(rounds), Machine: proc.Machine{Kernel: "6.18.0", CPU: "a processor", CPUs: 2, Go: "go1.26",
@@ -29,8 +30,8 @@ func recorded(commit string, rounds []Round, more ...any) string {
 		r.Record = "round"
 		write(r)
 	}
-	for _, record := range more {
-		write(record)
+	for _, s := range summaries {
+		write(s)
 	}
 	return b.String()
 }
@@ -46,14 +47,10 @@ func read(t testing.TB, lines string) []Recording {
 }
 
 func TestWhatWasWrittenIsReadBack(t *testing.T) {
-	ratio := Ratio{Record: "ratio", Scenario: "compare", Peer: "p", Figure: "cpu", Median: 2, Values: []float64{2}}
-	lines := recorded("a", rounds(), Summarise(rounds()), ratio) + "\n" + recorded("b", rounds()[:1])
+	lines := recorded("a", rounds(), Summarise(rounds())) + "\n" + recorded("b", rounds()[:1])
 	all := read(t, lines)
 	if len(all) != 2 || all[0].Run.Commit != "a" || len(all[0].Rounds) != 3 || len(all[1].Rounds) != 1 {
 		t.Fatalf("got %+v", all)
-	}
-	if got := all[0].Ratios; len(got) != 1 || !reflect.DeepEqual(got[0], ratio) {
-		t.Errorf("ratios %+v", got)
 	}
 }
 
@@ -77,7 +74,6 @@ func TestABrokenLineIsNamed(t *testing.T) {
 		"an absurd value":    {run + `{"record":"round","figures":[{"name":"cpu","value":1e99}]}`, `line 2: "cpu" is 1e+99`},
 		"an absurd point":    {run + `{"record":"round","curves":[{"name":"memory","points":[[0,-1e16]]}]}`, `line 2: "memory" is -1e+16`},
 		"disorder":           {run + `{"record":"round","curves":[{"name":"memory","points":[[2,0],[1,0]]}]}`, `line 2: curve "memory": x does not ascend`},
-		"a ratio of none":    {run + `{"record":"ratio","peer":"p","figure":"cpu"}`, `line 2: ratio of "cpu" to "p": a figure without values`},
 		"a line without end": {run + strings.Repeat("x", longestLine+1), "line 2: bufio.Scanner: token too long"},
 	} {
 		_, err := Read(strings.NewReader(c.lines), "runs.jsonl")
@@ -114,7 +110,7 @@ func TestVersionsOfACaseStandBesideEachOther(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add(recorded("a", rounds(), Summarise(rounds())))
 	f.Add(recorded("a", withCurves(2)) + recorded("b", withCurves(1)))
-	f.Add(recorded("a", nil, ratios()[0], ratios()[1]))
+	f.Add(recorded("a", compared()))
 	for _, axis := range []Axis{Percentile, Seconds, Connections, "luck"} {
 		f.Add(recorded("a", []Round{{Scenario: "s", Case: "c", Curves: []Curve{
 			{Name: "n", Axis: axis, Points: [][2]float64{{0, 0}, {0, 1e15}, {99.9999999, 1e-15}, {100, -3}, {1e15, 2}}}, {Axis: axis}}}}))
@@ -169,10 +165,16 @@ func withCurves(cases int) []Round {
 	return all
 }
 
-func ratios() []Ratio {
-	one := Ratio{Record: "ratio", Scenario: "compare", Case: "echo", Peer: "gorilla/websocket", Figure: "server CPU, a million", Unit: "s",
-		Ours: 12.1, Theirs: 24.7, Median: 2.04, Min: 1.98, Max: 2.11, Values: []float64{2.04, 1.98, 2.11}}
-	two := one
-	two.Peer, two.Theirs, two.Median, two.Min, two.Max, two.Values = "C", 12.6, 1.04, 1.03, 1.05, []float64{1.03, 1.05}
-	return []Ratio{one, two}
+// compared are rounds of ours and two peers.
+func compared() (all []Round) {
+	for server, values := range map[string][]float64{Ours: {10, 20, 40}, "gorilla/websocket": {20.4, 40, 80.8}, "C": {10.4, 20.6, 42}} {
+		for i, v := range values {
+			all = append(all, Round{
+				Scenario: "compare", Case: "echo: " + server, Round: i + 1, Server: server,
+				Figures: []Figure{{Name: "server CPU, a million", Unit: "s", Value: v, Compared: true}},
+			})
+		}
+	}
+	slices.SortFunc(all, func(a, b Round) int { return cmp.Or(cmp.Compare(a.Round, b.Round), cmp.Compare(b.Server, a.Server)) })
+	return all
 }

@@ -16,6 +16,9 @@ type Figure struct {
 	Value float64 `json:"value"`
 	Goal  float64 `json:"goal,omitempty"` // at most this; 0 if there is none
 	Head  string  `json:"-"`              // of its column in a table of Rows; "" for none
+
+	// Compared with the same figure of the other servers.
+	Compared bool `json:"compared,omitempty"`
 }
 
 // Run describes a run of the harness.
@@ -42,7 +45,8 @@ type Round struct {
 	Record   string   `json:"record"` // "round"
 	Scenario string   `json:"scenario"`
 	Case     string   `json:"case"`
-	Round    int      `json:"round"` // from 1
+	Round    int      `json:"round"`            // from 1
+	Server   string   `json:"server,omitempty"` // of a comparison: whose turn it was
 	Figures  []Figure `json:"figures"`
 	Notes    []string `json:"notes,omitempty"`
 	Broken   []string `json:"broken,omitempty"` // what must hold and did not

@@ -25,8 +25,8 @@ func Text(all []Recording, comparison string) string {
 			fmt.Fprintf(&b, "BROKEN: %s: %s: %s (%s)\n", r.Summary.Scenario, r.Summary.Case, n.Text, plural(n.Rounds, "round"))
 		}
 	}
-	for _, g := range groupRatios(all) {
-		b.WriteString(Ratios(g.Title(), g.Ratios, nil))
+	for _, c := range compareAll(all) {
+		fmt.Fprintf(&b, "%s\n%s\n", c.Title(), c)
 	}
 	return printable(b.String() + comparison)
 }

@@ -11,9 +11,6 @@ import (
 	"ws-gateway/bench/report"
 )
 
-// Ours is how the echo server on netpoll is called among its peers.
-const Ours = "ours"
-
 // Peer is a server that ours is compared with: a program that takes the options
 // --listen, --procs and --broadcast and prints its address.
 type Peer struct {
@@ -36,14 +33,6 @@ type Compare struct {
 	Settle time.Duration `default:"2s" placeholder:"DUR" help:"Idle: time between the last handshake and reading the figures."`
 }
 
-// Comparison is one kind of work, done by ours and by each peer.
-type Comparison struct {
-	Name    string
-	Figures []string // which are compared
-	Cases   []Case   // of ours, then of the peers in their order
-	Peers   []string
-}
-
 // starter starts the server of a round.
 type starter func(*stage) *child.Process
 
@@ -53,18 +42,16 @@ func (cfg Compare) Possible() error {
 	return firstOf(cfg.possible(), possible("--conns", cfg.Conns...), err)
 }
 
-// With plans comparisons with peers.
-func (cfg Compare) With(peers []Peer) (all []Comparison) {
-	add := func(name string, broadcast bool, do func(*stage, starter), figures ...string) {
-		c := Comparison{Name: name, Figures: figures}
-		for _, p := range append([]Peer{{Name: Ours}}, peers...) {
+// With plans what ours does and then each peer, one kind of work after the other.
+func (cfg Compare) With(peers []Peer) (cases []Case) {
+	add := func(work string, broadcast bool, do func(*stage, starter), compared ...string) {
+		for _, p := range append([]Peer{{Name: report.Ours}}, peers...) {
 			start := func(s *stage) *child.Process { return s.peer(p, cfg.Procs, broadcast) }
-			c.Cases = append(c.Cases, Case{Scenario: "compare", Name: name + ": " + p.Name, round: func(s *stage) { do(s, start) }})
-			if p.Name != Ours {
-				c.Peers = append(c.Peers, p.Name)
-			}
+			cases = append(cases, Case{Scenario: "compare", Name: work + ": " + p.Name, round: func(s *stage) {
+				do(s, start)
+				s.compared(p.Name, compared)
+			}})
 		}
-		all = append(all, c)
 	}
 	most := slices.Max(cfg.Conns)
 	if slices.Contains(cfg.Work, "echo") {
@@ -83,14 +70,14 @@ func (cfg Compare) With(peers []Peer) (all []Comparison) {
 		add("broadcast to "+count(most)+" connections", true, func(s *stage, start starter) { s.broadcast(start(s), most, cfg.Window) },
 			"server CPU, a million deliveries", "last target p50")
 	}
-	return all
+	return cases
 }
 
 // peer starts a server of the comparison.
 func (s *stage) peer(p Peer, procs int, broadcast bool) *child.Process {
 	n := strconv.Itoa(procs)
 	spec := child.Spec{Name: p.Name, Path: p.Path, Args: []string{"--listen", "127.0.0.1:0", "--procs", n}, Ready: addressAlone}
-	if p.Name == Ours {
+	if p.Name == report.Ours {
 		spec.Path = s.Self
 		spec.Args = append([]string{"echo-server", "--loops", n}, spec.Args...)
 	}
@@ -121,18 +108,4 @@ func (s *stage) broadcastFigures(r load.PushResult, used cost) {
 	s.percentiles("last target", milliseconds(r.Last), 50, 100)
 	s.add("broadcasts", "", float64(r.Calls))
 	s.add("load client CPU, a million deliveries", "s", cost{cpu: r.CPU}.perMillion(r.Messages))
-}
-
-// Ratios compares the figures of the rounds, which are by name of the case.
-func (c Comparison) Ratios(rounds map[string][]report.Round) []report.Ratio {
-	var all []report.Ratio
-	for _, figure := range c.Figures {
-		for i, peer := range c.Peers {
-			r, ok := report.NewRatio("compare", c.Name, peer, figure, rounds[c.Cases[0].Name], rounds[c.Cases[1+i].Name])
-			if ok {
-				all = append(all, r)
-			}
-		}
-	}
-	return all
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -60,6 +61,7 @@ type outcome struct {
 	curves  []report.Curve
 	notes   []string
 	broken  invariants
+	server  string // of a comparison: whose turn it is
 }
 
 func (o *outcome) add(name, unit string, value float64) {
@@ -69,6 +71,14 @@ func (o *outcome) add(name, unit string, value float64) {
 // column adds a figure that has a column in the table of Rows.
 func (o *outcome) column(head, name, unit string, value float64) {
 	o.figures = append(o.figures, report.Figure{Head: head, Name: name, Unit: unit, Value: value})
+}
+
+// compared says that figures are to be compared with those of other servers.
+func (o *outcome) compared(server string, figures []string) {
+	o.server = server
+	for i := range o.figures {
+		o.figures[i].Compared = slices.Contains(figures, o.figures[i].Name)
+	}
 }
 
 // percentiles adds figures named after each of the percentiles, in milliseconds.
@@ -91,7 +101,7 @@ func (o *outcome) row(scenario, name string, round int, h report.Host) report.Ro
 		o.figures[i].Goal = goal(scenario, name, o.figures[i].Name)
 	}
 	return report.Round{
-		Record: "round", Scenario: scenario, Case: name, Round: round, Host: h,
+		Record: "round", Scenario: scenario, Case: name, Round: round, Server: o.server, Host: h,
 		Figures: o.figures, Curves: o.curves, Notes: o.notes, Broken: o.broken,
 	}
 }

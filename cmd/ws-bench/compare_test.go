@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,30 +19,24 @@ func TestCompareMeasuresOursAndAPeerInTurn(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, table)
 	}
 	var order []string
-	ratios := make(map[string]report.Ratio)
-	for line := range strings.Lines(lines) {
-		var r report.Ratio // or a record that has some of its members
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			t.Fatalf("%v in %s", err, line)
-		}
-		switch r.Record {
-		case "round":
-			_, server, _ := strings.Cut(r.Case, ": ")
-			order = append(order, server)
-		case "ratio":
-			ratios[r.Figure] = r
-		}
+	all, err := report.Read(strings.NewReader(lines), "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range all[0].Rounds {
+		order = append(order, r.Server)
 	}
 	if got := strings.Join(order, " "); got != strings.TrimSpace(strings.Repeat("ours gorilla ", 6)) {
 		t.Errorf("rounds: %s", got)
 	}
 	for _, figure := range []string{"server CPU, a million", "server CPU, 1,000 handshakes", "server CPU, a million deliveries", "last target p50"} {
-		r := ratios[figure]
-		if r.Peer != "gorilla" || len(r.Values) != 2 || r.Ours <= 0 || r.Theirs <= 0 || r.Median <= 0 {
-			t.Errorf("%s: %+v", figure, r)
-		}
-		if !strings.Contains(table, figure) {
+		i := slices.IndexFunc(report.Compare(all[0].Rounds), func(c report.Comparison) bool { return c.Figure == figure })
+		if i < 0 || !strings.Contains(table, figure) {
 			t.Errorf("the table does not name %q:\n%s", figure, table)
+			continue
+		}
+		if r := report.Compare(all[0].Rounds)[i].Ratios[0]; r.Name != "gorilla" || len(r.Values) != 2 || r.Ours <= 0 || r.Theirs <= 0 || r.Median <= 0 {
+			t.Errorf("%s: %+v", figure, r)
 		}
 	}
 }

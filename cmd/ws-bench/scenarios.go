@@ -128,11 +128,7 @@ func (o *output) promises(rounds []report.Round) error {
 	summaries, err := o.summarise(rounds)
 	all := scenario.Promised(summaries)
 	fmt.Fprint(o.table, report.Promises(all))
-	for _, s := range summaries {
-		for _, n := range s.Notes {
-			fmt.Fprintf(o.table, "  %s: %s\n", s.Case, n.Text)
-		}
-	}
+	o.notes(summaries)
 	var broken []string
 	for _, p := range all {
 		if !p.Held() {
@@ -143,6 +139,15 @@ func (o *output) promises(rounds []report.Round) error {
 		err = errors.Join(err, fmt.Errorf("%w: %s", errPromise, strings.Join(broken, "; ")))
 	}
 	return err
+}
+
+// notes shows what was remarked in each case.
+func (o *output) notes(summaries []report.Summary) {
+	for _, s := range summaries {
+		for _, n := range s.Notes {
+			fmt.Fprintf(o.table, "  %s: %s (%d of %d rounds)\n", s.Case, n.Text, n.Rounds, s.Rounds)
+		}
+	}
 }
 
 // inRows is the command of a scenario that has a row for each of its parts.
@@ -215,45 +220,18 @@ func (c *compareCommand) Run(ctx context.Context, io *streams) error {
 			return err
 		}
 		defer remove()
-		all := c.With(peers)
-		var cases []scenario.Case
-		for _, one := range all {
-			cases = append(cases, one.Cases...)
-		}
+		cases := c.With(peers)
 		about.Rounds = c.Rounds
 		return out.hold(about, func(record func(report.Round) error) error {
 			return scenario.Run(ctx, env, cases, c.Rounds, record)
 		}, func(out *output, rounds []report.Round) error {
-			_, err := out.summarise(rounds)
+			summaries, err := out.summarise(rounds)
 			fmt.Fprintf(out.table, "Medians, and the rounds' ratios to ours: 2 is twice as much. GOMAXPROCS and loops of each server: %d.\n\n", c.Procs)
-			for _, one := range all {
-				err = errors.Join(err, out.comparison(one, rounds))
+			for _, one := range report.Compare(rounds) {
+				fmt.Fprintf(out.table, "%s\n%s\n", one.Work, one)
 			}
+			out.notes(summaries)
 			return err
 		})
 	})
-}
-
-// comparison writes what came out of one.
-func (o *output) comparison(c scenario.Comparison, rounds []report.Round) error {
-	_, of := byCase(rounds)
-	var own []report.Round
-	for _, one := range c.Cases {
-		own = append(own, of[one.Name]...)
-	}
-	if len(own) == 0 {
-		return nil
-	}
-	var err error
-	ratios := c.Ratios(of)
-	for _, r := range ratios {
-		err = errors.Join(err, o.record(r))
-	}
-	together := report.Summarise(own) // of all servers: what was remarked, and in how many rounds
-	var notes []string
-	for _, n := range together.Notes {
-		notes = append(notes, fmt.Sprintf("%s (%d of %d rounds)", n.Text, n.Rounds, together.Rounds))
-	}
-	fmt.Fprint(o.table, report.Ratios(c.Name, ratios, notes))
-	return err
 }
