@@ -18,15 +18,16 @@ const (
 )
 
 // GroupOrigins is how many there are.
-const GroupOrigins = int(groupOrigins)
+const GroupOrigins = groupOrigins
 
 // String returns the origin's name in metrics.
 func (o GroupOrigin) String() string { return [groupOrigins]string{"call", "answer", "close"}[o] }
 
 // groupCounters are a loop's. Only the loop writes them.
 type groupCounters struct {
-	members       atomic.Int64
-	joins, leaves [groupOrigins]atomic.Uint64
+	members atomic.Int64
+	joins   [ByClose]atomic.Uint64
+	leaves  [groupOrigins]atomic.Uint64
 }
 
 func (c *groupCounters) joined(by GroupOrigin, t *groups.Table, n int) {
@@ -41,8 +42,10 @@ func (c *groupCounters) left(by GroupOrigin, t *groups.Table, n int) {
 
 func (c *groupCounters) addTo(s *Stats) {
 	s.Memberships += c.members.Load()
-	for by := range c.joins {
+	for by := range s.Joins {
 		s.Joins[by] += c.joins[by].Load()
+	}
+	for by := range s.Leaves {
 		s.Leaves[by] += c.leaves[by].Load()
 	}
 }

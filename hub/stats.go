@@ -22,7 +22,8 @@ type Stats struct {
 	Groups, Memberships int64                // gauges
 	GroupBytes          int64                // gauge: memory that groups take
 	GroupMemory         int64                // gauge: Config.GroupMemory
-	Joins, Leaves       [GroupOrigins]uint64 // memberships that began, and that ended
+	Joins               [ByClose]uint64      // memberships that began, by a call or an answer
+	Leaves              [GroupOrigins]uint64 // memberships that ended
 	GroupsOverLimit     uint64               // joins over MaxGroupsPerConnection: calls, and memberships in answers
 	GroupsOverMemory    uint64               // joins over GroupMemory: likewise
 	LateRegroups        uint64               // answers that change the groups of a connection that is gone

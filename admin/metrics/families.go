@@ -114,8 +114,8 @@ var metricTable = []family{
 	bySendKind("send_slow_total", "Connections that were closed when the app sent them a message, because too much waited for them.", func(s *hub.Sends) uint64 { return s.Slow }),
 	gauge("groups", "Groups that have a connection.", func(s *snapshot) int64 { return s.hub.Groups }),
 	gauge("group_memberships", "Connections in groups: one that is in three counts three times.", func(s *snapshot) int64 { return s.hub.Memberships }),
-	byOrigin("group_joins_total", "Times that a connection came into a group, by what the reason was: a call, an answer of the app.", func(s *snapshot) []uint64 { return s.hub.Joins[:] }),
-	byOrigin("group_leaves_total", "Times that a connection went out of a group, by what the reason was: a call, an answer of the app, the connection's end.", func(s *snapshot) []uint64 { return s.hub.Leaves[:] }),
+	byOrigin("group_joins_total", "Groups that connections joined, one for each connection and group, by origin: a call, an answer of the app.", hub.ByClose, func(s *snapshot) []uint64 { return s.hub.Joins[:] }),
+	byOrigin("group_leaves_total", "Groups that connections left, one for each connection and group, by origin: a call, an answer of the app, the connection's end.", hub.GroupOrigins, func(s *snapshot) []uint64 { return s.hub.Leaves[:] }),
 	counter("group_joins_over_limit_total", "Joins not done because a connection would have been in more than --max-groups-per-connection groups: calls, and groups in answers of the app.", func(s *snapshot) uint64 { return s.hub.GroupsOverLimit }),
 	counter("group_changes_late_total", "Answers of the app that join or leave groups and found their connection gone.", func(s *snapshot) uint64 { return s.hub.LateRegroups }),
 	ofCallbacks(counter("group_changes_unreadable_total", "X-Ws-Join and X-Ws-Leave in answers of the app that could not be read, each with all its names, and so changed nothing; answers of whose head nothing but the status could be read.", func(s *snapshot) uint64 { return s.callbacks.RegroupsUnreadable })),
@@ -210,9 +210,10 @@ func bySendKind(name, help string, count func(*hub.Sends) uint64) family {
 		}}
 }
 
-// byOrigin is a metric of each reason for which a connection joins or leaves a group.
-func byOrigin(name, help string, counts func(*snapshot) []uint64) family {
-	origins := make([]string, hub.GroupOrigins)
+// byOrigin is a metric of each reason for which connections join or leave groups: the
+// origins before end.
+func byOrigin(name, help string, end hub.GroupOrigin, counts func(*snapshot) []uint64) family {
+	origins := make([]string, end)
 	for i := range origins {
 		origins[i] = hub.GroupOrigin(i).String()
 	}
