@@ -99,7 +99,8 @@ type Summary struct {
 	Rounds   int    `json:"rounds"`
 	Lines    []Line `json:"figures"`
 	Notes    []Note `json:"notes,omitempty"`
-	Others   Line   `json:"others"` // of Host, in per cent
+	Broken   []Note `json:"broken,omitempty"` // what must hold and did not
+	Others   Line   `json:"others"`           // of Host, in per cent
 	Steal    Line   `json:"steal"`
 }
 
@@ -117,9 +118,7 @@ func Summarise(rounds []Round) Summary {
 			}
 			s.Lines[i].Values = append(s.Lines[i].Values, f.Value)
 		}
-		for _, text := range r.Notes {
-			s.Notes = noted(s.Notes, text)
-		}
+		s.Notes, s.Broken = noted(s.Notes, r.Notes), noted(s.Broken, r.Broken)
 		others.Values = append(others.Values, 100*r.Host.Others)
 		steal.Values = append(steal.Values, 100*r.Host.Steal)
 	}

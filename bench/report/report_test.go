@@ -36,7 +36,7 @@ func rounds() []Round {
 	return []Round{
 		{Scenario: "echo", Case: "1,000 connections", Round: 1, Figures: figures(90_000, 13), Notes: []string{"busy"}, Host: Host{Others: 0.02}},
 		{Scenario: "echo", Case: "1,000 connections", Round: 2, Figures: figures(92_000, 12), Host: Host{Steal: 0.1}},
-		{Scenario: "echo", Case: "1,000 connections", Round: 3, Figures: figures(91_000, 12.5), Notes: []string{"busy", "late"}},
+		{Scenario: "echo", Case: "1,000 connections", Round: 3, Figures: figures(91_000, 12.5), Notes: []string{"busy", "late"}, Broken: []string{"one is lost"}},
 	}
 }
 
@@ -67,6 +67,7 @@ func TestTheTableIsAligned(t *testing.T) {
   machine: others used 0 % of it (at most 2.00), its host took 0 % (at most 10.0)
   note: busy (2 of 3 rounds)
   note: late (1 of 3 rounds)
+  BROKEN: one is lost (1 of 3 rounds)
 
 `
 	if got != want {
@@ -124,15 +125,5 @@ func TestProgressStaysOnOneLine(t *testing.T) {
 	Progress{}.Say("nobody looks")
 	if got := out.String(); got != "\r\x1b[Kround 1\r\x1b[Kround 1 …\r\x1b[K" {
 		t.Errorf("got %q", got)
-	}
-}
-
-func TestWhatIsBrokenIsSaidWithItsRound(t *testing.T) {
-	got := Broken([]Round{{Round: 1}, {Round: 2, Broken: []string{"one reply was lost", "another too"}}})
-	if want := "  BROKEN: one reply was lost (round 2)\n  BROKEN: another too (round 2)\n\n"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if got := Broken([]Round{{Round: 1}}); got != "" {
-		t.Errorf("nothing is broken, and it says %q", got)
 	}
 }

@@ -36,25 +36,16 @@ func (r Result) sameCase(o Result) bool {
 	return r.Summary.Scenario == o.Summary.Scenario && r.Summary.Case == o.Summary.Case
 }
 
-// Broken is what must hold and did not, in any of the rounds.
-func (r Result) Broken() []Note {
-	var notes []Note
-	for _, round := range r.Rounds {
-		for _, text := range round.Broken {
-			notes = noted(notes, text)
+// noted counts the remarks of one more round.
+func noted(notes []Note, remarks []string) []Note {
+	for _, text := range remarks {
+		i := slices.IndexFunc(notes, func(n Note) bool { return n.Text == text })
+		if i < 0 {
+			i = len(notes)
+			notes = append(notes, Note{Text: text})
 		}
+		notes[i].Rounds++
 	}
-	return notes
-}
-
-// noted counts one more remark.
-func noted(notes []Note, text string) []Note {
-	i := slices.IndexFunc(notes, func(n Note) bool { return n.Text == text })
-	if i < 0 {
-		i = len(notes)
-		notes = append(notes, Note{Text: text})
-	}
-	notes[i].Rounds++
 	return notes
 }
 

@@ -30,6 +30,9 @@ func Table(s Summary) string {
 	for _, n := range s.Notes {
 		fmt.Fprintf(&b, "  note: %s (%d of %s)\n", n.Text, n.Rounds, plural(s.Rounds, "round"))
 	}
+	for _, n := range s.Broken {
+		fmt.Fprintf(&b, "  BROKEN: %s (%d of %s)\n", n.Text, n.Rounds, plural(s.Rounds, "round"))
+	}
 	b.WriteByte('\n')
 	return b.String()
 }
@@ -109,18 +112,4 @@ func Head(r Run) string {
 	}
 	return fmt.Sprintf("ws-bench %s\ncommit %s · %s · Linux %s · %s of %s\n\n",
 		strings.Join(r.Args, " "), commit, r.Machine.Go, r.Machine.Kernel, plural(r.Machine.CPUs, "processor"), r.Machine.CPU)
-}
-
-// Broken says what was broken in the rounds of a case, and nothing if nothing was.
-func Broken(rounds []Round) string {
-	var b strings.Builder
-	for _, r := range rounds {
-		for _, text := range r.Broken {
-			fmt.Fprintf(&b, "  BROKEN: %s (round %d)\n", text, r.Round)
-		}
-	}
-	if b.Len() > 0 {
-		b.WriteByte('\n')
-	}
-	return b.String()
 }

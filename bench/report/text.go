@@ -20,11 +20,6 @@ func Text(all []Recording, comparison string) string {
 		}
 		b.WriteString(Table(r.Summary))
 	}
-	for _, r := range results {
-		for _, n := range r.Broken() {
-			fmt.Fprintf(&b, "BROKEN: %s: %s: %s (%s)\n", r.Summary.Scenario, r.Summary.Case, n.Text, plural(n.Rounds, "round"))
-		}
-	}
 	for _, c := range compareAll(all) {
 		fmt.Fprintf(&b, "%s\n%s\n", c.Title(), c)
 	}

@@ -62,25 +62,11 @@ func (o *output) hold(about report.Run, measure func(record func(report.Round) e
 	return errors.Join(failed, show(o, rounds))
 }
 
-// byCase puts the rounds of each case together, in the order of the cases.
-func byCase(rounds []report.Round) (names []string, all map[string][]report.Round) {
-	all = make(map[string][]report.Round)
-	for _, r := range rounds {
-		if all[r.Case] == nil {
-			names = append(names, r.Case)
-		}
-		all[r.Case] = append(all[r.Case], r)
-	}
-	return names, all
-}
-
 // summarise records the summary of each case, and returns them.
 func (o *output) summarise(rounds []report.Round) (all []report.Summary, err error) {
-	names, of := byCase(rounds)
-	for _, name := range names {
-		s := report.Summarise(of[name])
-		all = append(all, s)
-		err = errors.Join(err, o.record(s))
+	for _, r := range report.Results([]report.Recording{{Rounds: rounds}}) {
+		all = append(all, r.Summary)
+		err = errors.Join(err, o.record(r.Summary))
 	}
 	return all, err
 }
@@ -88,9 +74,8 @@ func (o *output) summarise(rounds []report.Round) (all []report.Summary, err err
 // tables shows a table for each case.
 func (o *output) tables(rounds []report.Round) error {
 	summaries, err := o.summarise(rounds)
-	_, of := byCase(rounds)
 	for _, s := range summaries {
-		fmt.Fprint(o.table, report.Table(s), report.Broken(of[s.Case]))
+		fmt.Fprint(o.table, report.Table(s))
 	}
 	return errors.Join(err, verdict(rounds))
 }
