@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,19 +14,22 @@ import (
 	"github.com/coder/websocket"
 )
 
-// room echoes what one says, and gives a broadcast to deliver, for each connection.
+// room echoes what one says, on a WebSocket implementation that is not ours, and gives
+// a broadcast to deliver, for each connection that has said something.
 func room(t *testing.T, deliver func(c *websocket.Conn, number int, text []byte)) netip.AddrPort {
 	t.Helper()
 	var mu sync.Mutex
 	var all []*websocket.Conn
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			return
 		}
 		defer c.CloseNow()
+		c.SetReadLimit(8 << 20)
 		for first := true; ; first = false {
-			_, text, err := c.Read(context.Background())
+			op, data, err := c.Read(context.Background())
 			if err != nil {
 				return
 			}
@@ -33,16 +37,18 @@ func room(t *testing.T, deliver func(c *websocket.Conn, number int, text []byte)
 			if first {
 				all = append(all, c)
 			}
-			if strings.HasPrefix(string(text), BroadcastPrefix) {
-				for i, c := range all {
-					deliver(c, i, text)
-				}
-			} else {
-				echo(c, 0, text)
-			}
+			conns := slices.Clone(all)
 			mu.Unlock()
+			if !strings.HasPrefix(string(data), BroadcastPrefix) {
+				_ = c.Write(context.Background(), op, data) // the client notices what is missing
+				continue
+			}
+			for i, c := range conns {
+				deliver(c, i, data)
+			}
 		}
-	}))
+	})
+	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return netip.MustParseAddrPort(s.Listener.Addr().String())
 }

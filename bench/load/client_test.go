@@ -9,41 +9,14 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/coder/websocket"
 )
 
 // echoServer echoes on a WebSocket implementation that is not ours.
-func echoServer(t *testing.T) netip.AddrPort {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/ws" {
-			http.NotFound(w, r)
-			return
-		}
-		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
-		if err != nil {
-			return
-		}
-		defer c.CloseNow()
-		c.SetReadLimit(8 << 20)
-		for {
-			op, data, err := c.Read(ctx)
-			if err != nil || c.Write(ctx, op, data) != nil {
-				return
-			}
-		}
-	}))
-	t.Cleanup(s.Close)
-	t.Cleanup(cancel)
-	return netip.MustParseAddrPort(s.Listener.Addr().String())
-}
+func echoServer(t *testing.T) netip.AddrPort { return room(t, echo) }
 
 // rawServer upgrades and leaves the rest of each connection to then.
 func rawServer(t *testing.T, then func(net.Conn, *bufio.Reader)) netip.AddrPort {
@@ -76,13 +49,20 @@ func rawServer(t *testing.T, then func(net.Conn, *bufio.Reader)) netip.AddrPort 
 	return netip.MustParseAddrPort(l.Addr().String())
 }
 
-func connect(t *testing.T, cfg Config, conns int) *Client {
+// prepared is a client that has connected nothing yet.
+func prepared(t *testing.T, cfg Config) *Client {
 	t.Helper()
 	c, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
+	return c
+}
+
+func connect(t *testing.T, cfg Config, conns int) *Client {
+	t.Helper()
+	c := prepared(t, cfg)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	if err := c.Connect(ctx, conns); err != nil {
@@ -123,13 +103,25 @@ func wait(t *testing.T, ready func() bool) {
 	}
 }
 
-func bare(t *testing.T, size int) *Message {
+// made is a message that must be possible.
+func made(t *testing.T, m *Message, err error) *Message {
 	t.Helper()
-	m, err := Bare(Binary, size)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m
+}
+
+func bare(t *testing.T, size int) *Message {
+	t.Helper()
+	m, err := Bare(Binary, size)
+	return made(t, m, err)
+}
+
+func event(t *testing.T, size int) *Message {
+	t.Helper()
+	m, err := Event(size)
+	return made(t, m, err)
 }
 
 func TestEveryMessageOfTheClosedLoopGetsItsReply(t *testing.T) {
@@ -324,11 +316,7 @@ func TestRepliesThatNeverComeAreCounted(t *testing.T) {
 }
 
 func TestARefusedHandshakeEndsConnect(t *testing.T) {
-	c, err := New(Config{Target: echoServer(t), Path: "/elsewhere"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := prepared(t, Config{Target: echoServer(t), Path: "/elsewhere"})
 	if err := c.Connect(t.Context(), 2); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "404") {
 		t.Errorf("got %v", err)
 	}
@@ -340,23 +328,13 @@ func TestConnectGivesUpWhenToldAndWhenNobodyListens(t *testing.T) {
 		t.Fatal(err)
 	}
 	silent := netip.MustParseAddrPort(l.Addr().String())
-	c, err := New(Config{Target: silent})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := c.Connect(ctx, 1); !errors.Is(err, context.Canceled) {
+	if err := prepared(t, Config{Target: silent}).Connect(ctx, 1); !errors.Is(err, context.Canceled) {
 		t.Errorf("told: got %v", err)
 	}
 	l.Close()
-	d, err := New(Config{Target: silent})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	if err := d.Connect(t.Context(), 1); err == nil {
+	if err := prepared(t, Config{Target: silent}).Connect(t.Context(), 1); err == nil {
 		t.Error("nobody listens: no error")
 	}
 }
@@ -377,22 +355,10 @@ func TestCheckFindsConnectionsThatEndedOrSpoke(t *testing.T) {
 				t.Fatalf("silent and open: %v", err)
 			}
 			close(said)
-			tick := time.NewTicker(time.Millisecond)
-			defer tick.Stop()
-			late := time.After(10 * time.Minute)
-			for {
-				err := client.Check(t.Context())
-				if err != nil {
-					if !strings.Contains(err.Error(), c.want) {
-						t.Errorf("got %v", err)
-					}
-					return
-				}
-				select {
-				case <-tick.C:
-				case <-late:
-					t.Fatal("nothing was found")
-				}
+			var err error
+			wait(t, func() bool { err = client.Check(t.Context()); return err != nil })
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v", err)
 			}
 		})
 	}
@@ -415,11 +381,7 @@ func TestAConnectionOverIPv6Works(t *testing.T) {
 			fmt.Fprintf(c, "HTTP/1.1 400 %s\r\n\r\n", r.Host)
 		}
 	}()
-	c, err := New(Config{Target: netip.MustParseAddrPort(l.Addr().String())})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := prepared(t, Config{Target: netip.MustParseAddrPort(l.Addr().String())})
 	if err := c.Connect(t.Context(), 1); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "400 [::1]:") {
 		t.Errorf("got %v", err)
 	}

@@ -14,10 +14,7 @@ import (
 // three forms of the length.
 func TestFramesAreWhatAnotherImplementationBuilds(t *testing.T) {
 	for _, size := range []int{16, 17, 18, 19, 125, 126, 65535, 65536} {
-		m, err := Bare(Binary, size)
-		if err != nil {
-			t.Fatal(err)
-		}
+		m := bare(t, size)
 		f := m.frames()
 		for _, at := range [][2]uint32{{0, 0}, {1, 2}, {0xfedcba98, 0x76543210}, {19_000, 1 << 31}} {
 			payload := []byte(fmt.Sprintf("%08x%08x", at[0], at[1]) + string(m.payload[16:]))
@@ -40,10 +37,7 @@ func TestFramesAreWhatAnotherImplementationBuilds(t *testing.T) {
 
 func TestAnEventIsJSONOfExactlyItsSize(t *testing.T) {
 	for _, size := range []int{59, 64, 65, 200, 5000} {
-		m, err := Event(size)
-		if err != nil {
-			t.Fatal(err)
-		}
+		m := event(t, size)
 		f := m.frames()
 		reply := f.answer(7, 0xabcdef)
 		payload := reply[len(reply)-size:]
@@ -70,10 +64,7 @@ func TestAMessageTooSmallForItsMarkIsRefused(t *testing.T) {
 }
 
 func TestFramesAreMadeWithoutAllocation(t *testing.T) {
-	m, err := Event(64)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := event(t, 64)
 	f := m.frames()
 	n := testing.AllocsPerRun(100, func() {
 		f.ask(1, 2)
@@ -113,10 +104,7 @@ func TestAPingIsTheGatewaysAndAnEchoedOneAnybodys(t *testing.T) {
 }
 
 func TestAMessageIsReadBackOnlyWhenItIsTheSame(t *testing.T) {
-	m, err := Event(80)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := event(t, 80)
 	payload := m.Append([]byte("before"), 0xfedcba98, 7)[len("before"):]
 	if conn, seq, ok := m.Parse(payload); !ok || conn != 0xfedcba98 || seq != 7 || len(payload) != m.Size() {
 		t.Errorf("got %x, %d, %v", conn, seq, ok)

@@ -96,15 +96,6 @@ func groupsOf(size, n int) []Group {
 	return groups
 }
 
-func event(t *testing.T, size int) *Message {
-	t.Helper()
-	m, err := Event(size)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
 func startPush(t *testing.T, c *Client, calls Calls) *Push {
 	t.Helper()
 	p, err := c.Push(calls)
