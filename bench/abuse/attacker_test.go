@@ -13,7 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
@@ -131,8 +132,11 @@ func TestFramesAreThoseOfAnotherImplementation(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			enough := make(chan struct{})
 			var once sync.Once
-			target := victimOfLibrary(t, func(c *websocket.Conn) {
-				_, data, err := c.Read(t.Context())
+			target := victim(t, func(c net.Conn) {
+				if _, err := ws.Upgrade(c); err != nil {
+					return // the attacker has left already
+				}
+				data, _, err := wsutil.ReadClientData(c)
 				if err != nil {
 					return // it left, as churn does
 				}
@@ -148,36 +152,6 @@ func TestFramesAreThoseOfAnotherImplementation(t *testing.T) {
 			}
 		})
 	}
-}
-
-func victimOfLibrary(t *testing.T, serve func(*websocket.Conn)) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var running sync.WaitGroup // http.Server waits for no connection
-	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		running.Add(1)
-		defer running.Done()
-		c, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return // the attacker has left already
-		}
-		defer c.CloseNow()
-		serve(c)
-	}), ConnState: func(_ net.Conn, state http.ConnState) {
-		switch state {
-		case http.StateNew:
-			running.Add(1)
-		case http.StateHijacked, http.StateClosed:
-			running.Done()
-		}
-	}}
-	ended := make(chan struct{})
-	go func() { defer close(ended); s.Serve(l) }()
-	t.Cleanup(func() { s.Close(); <-ended; running.Wait() })
-	return netip.MustParseAddrPort(l.Addr().String())
 }
 
 func TestForWhoHasVanishedNothingArrives(t *testing.T) {

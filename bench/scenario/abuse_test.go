@@ -84,19 +84,6 @@ func TestAScaledAbuseHasLessOfEverything(t *testing.T) {
 	}
 }
 
-func TestAbuseThatCannotBeIsRefused(t *testing.T) {
-	for want, cfg := range map[string]Abuse{
-		"good clients":     {Good: -1, Rate: 1, Intensity: 1},
-		"intensity":        {Good: 1, Rate: 1},
-		"ping timeout":     {Good: 1_000, Rate: 100, Intensity: 1},
-		"there is no phas": {Good: 10, Rate: 100, Intensity: 1, Only: []string{"x"}},
-	} {
-		if _, err := cfg.Rows(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%+v: %v", cfg, err)
-		}
-	}
-}
-
 // quiet is a phase in which all went well.
 func quiet() *phaseRun {
 	before := sample{

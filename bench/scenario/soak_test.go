@@ -75,21 +75,3 @@ func TestAShortSoakHasNoDrift(t *testing.T) {
 		t.Errorf("broken %v, notes %v", o.broken, o.notes)
 	}
 }
-
-func TestASoakThatCannotBeIsRefused(t *testing.T) {
-	good := Soak{Duration: 1, Conns: 2, Rate: 1, Size: 64, Churners: 1, Churn: 1, Pushed: pushedAtOnce, Push: 1}
-	if _, err := good.Cases(Options{}); err != nil {
-		t.Fatal(err)
-	}
-	for name, spoil := range map[string]func(*Soak){
-		"no duration": func(c *Soak) { c.Duration = 0 }, "no rate": func(c *Soak) { c.Rate = 0 },
-		"too many": func(c *Soak) { c.Conns = MostConnections }, "nobody to push to": func(c *Soak) { c.Pushed = 9 },
-		"a message too small": func(c *Soak) { c.Size = 3 },
-	} {
-		cfg := good
-		spoil(&cfg)
-		if _, err := cfg.Cases(Options{}); err == nil {
-			t.Errorf("%s was taken", name)
-		}
-	}
-}

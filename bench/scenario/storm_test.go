@@ -3,7 +3,6 @@ package scenario
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"ws-gateway/bench/load"
 	"ws-gateway/bench/sink"
@@ -42,20 +41,5 @@ func TestAStormIsJudgedByWhatTheAppWasTold(t *testing.T) {
 		if p.judge(); !strings.Contains(strings.Join(p.broken, "; "), want) {
 			t.Errorf("%q is not among %q", want, p.broken)
 		}
-	}
-}
-
-func TestAStormThatCannotBeIsRefused(t *testing.T) {
-	for _, conns := range []int{0, MostConnections, 10} {
-		for _, bad := range []Storm{{Good: 2, Rate: 1, Size: 1}, {Good: 1, Rate: 1, Size: 64}, {Good: 2, Size: 64}} {
-			bad.Conns, bad.Leave, bad.Spread = []int{conns}, []string{"reset"}, []time.Duration{0}
-			if _, err := bad.Cases(Options{}); err == nil {
-				t.Errorf("%+v was taken", bad)
-			}
-		}
-	}
-	full := Storm{Conns: []int{MostConnections}, Leave: []string{"close"}, Spread: []time.Duration{0}, Good: 2, Rate: 1, Size: 64}
-	if _, err := full.Cases(Options{}); err == nil {
-		t.Error("more connections than there can be were taken")
 	}
 }
