@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -71,22 +70,19 @@ type abuseRun struct {
 	level *sample // before the first attack
 }
 
-// Rows prepares the abuse. It gives each phase's row to record, and at the end one
-// for what is left behind. An error means that it could not be held, not that the
-// gateway did wrong: that is in Round.Broken.
-func (a Abuse) Rows() (hold Rows, err error) {
+// Cases are one, with a row for each phase, and at the end one for what is left
+// behind. An error means that it could not be held, not that the gateway did wrong:
+// that is in Round.Broken.
+func (a Abuse) Cases(Options) ([]Case, error) {
 	p, err := a.plan()
 	if err != nil {
 		return nil, err
 	}
 	m, err := load.Event(p.Size)
-	return func(ctx context.Context, env *Env, record func(report.Round) error) error {
-		s := newStage(ctx, env, "abuse", func(what string) { env.Progress.Say("%s", what) })
-		return s.perform(func() { p.hold(s, m, record) })
-	}, err
+	return []Case{{Scenario: "abuse", Name: "phases", Gateway: true, rows: true, round: func(s *stage) { p.hold(s, m) }}}, err
 }
 
-func (p plan) hold(s *stage, m *load.Message, record func(report.Round) error) {
+func (p plan) hold(s *stage, m *load.Message) {
 	s.show("starting")
 	w := abuseRun{watch: newWatch(s, []string{"--mute", abuse.Mute}, p.limits.args()), plan: p}
 	c := s.users(w.server, p.Good)
@@ -103,10 +99,10 @@ func (p plan) hold(s *stage, m *load.Message, record func(report.Round) error) {
 	w.began = w.look()
 	for i, one := range p.phases {
 		s.show(fmt.Sprintf("phase %d of %d: %s", i+1, len(p.phases), one.name))
-		within("phase "+one.name, func() { check(record(w.pass(one, i))) })
+		within("phase "+one.name, func() { s.record(w.pass(one, i)) })
 	}
 	s.show("after the abuse")
-	within("after the abuse", func() { check(record(w.after(c, end))) })
+	within("after the abuse", func() { s.record(w.after(c, end)) })
 }
 
 // phaseRun is all that is known of a phase when it is over.

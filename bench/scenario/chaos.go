@@ -11,7 +11,6 @@ import (
 
 	"ws-gateway/bench/chaos"
 	"ws-gateway/bench/child"
-	"ws-gateway/bench/report"
 )
 
 // Chaos has an app misbehave in every way while clients come and go, and audits
@@ -61,9 +60,9 @@ func variants() []variant {
 	}
 }
 
-// Rows prepares the chaos: one variant follows another. An error means that one
-// could not be held, not that the gateway did wrong: that is in Round.Broken.
-func (c Chaos) Rows() (Rows, error) {
+// Cases are one for each variant. An error means that one could not be held, not
+// that the gateway did wrong: that is in Round.Broken.
+func (c Chaos) Cases(Options) (cases []Case, err error) {
 	held, err := chosen("variant", variants(), c.Only, func(v variant) string { return v.name }, "; ")
 	if err != nil {
 		return nil, err
@@ -75,22 +74,13 @@ func (c Chaos) Rows() (Rows, error) {
 	if c.Conns < 1 || c.Conns > MostConnections {
 		return nil, fmt.Errorf("--conns must be 1 to %d", MostConnections)
 	}
-	return func(ctx context.Context, env *Env, record func(report.Round) error) error {
-		s := newStage(ctx, env, "chaos", func(what string) { env.Progress.Say("%s", what) })
-		for i, v := range held {
-			s.show(fmt.Sprintf("variant %d of %d: %s", i+1, len(held), v.name))
-			err := s.perform(func() {
-				s.outcome = outcome{}
-				h := hosted(func() { s.part(func() { (&chaosRun{stage: s, variant: v, cfg: c}).hold(each) }) })
-				s.note("seed %d", c.Seed)
-				check(record(s.row("chaos", v.name, 1, h)))
-			})
-			if err != nil {
-				return fmt.Errorf("variant %s: %w", v.name, err)
-			}
-		}
-		return nil
-	}, nil
+	for _, v := range held {
+		cases = append(cases, Case{Scenario: "chaos", Name: v.name, Gateway: true, round: func(s *stage) {
+			(&chaosRun{stage: s, variant: v, cfg: c}).hold(each)
+			s.note("seed %d", c.Seed)
+		}})
+	}
+	return cases, nil
 }
 
 // chaosRun is a variant while it goes on.
@@ -122,7 +112,7 @@ func (u *chaosRun) hold(each time.Duration) {
 		Env: []string{"GORACE=log_path=" + filepath.Join(u.dir, "race") + " atexit_sleep_ms=0"},
 	})
 	clients := u.misbehave(each)
-	u.show(u.variant.name + ": until all is quiet")
+	u.show("until all is quiet")
 	counts := u.rest()
 	u.server.Stop(restTimeout)
 	e := chaos.Evidence{

@@ -57,11 +57,14 @@ func (k Check) Cases(Options) ([]Case, error) {
 			s.ratios(gateway, w, t)
 		}
 	}
+	one := func(name string, round func(*stage)) Case {
+		return Case{Scenario: "check", Name: name, Gateway: true, round: round}
+	}
 	return []Case{
-		{"check", idleRatios, true, idle{server: idlePushOnly, conns: k.Conns, settle: 2 * time.Second}.round},
-		{"check", pingRatios, true, func(s *stage) { s.ratios(s.gateway("", patient...), w, load.Traffic{Message: load.Ping()}) }},
-		{"check", tripRatios, true, trips(load.Traffic{Message: event})},
-		{"check", paceRatios, true, trips(load.Traffic{Message: event, Rate: checkRate})},
+		one(idleRatios, idle{server: idlePushOnly, conns: k.Conns, settle: 2 * time.Second}.round),
+		one(pingRatios, func(s *stage) { s.ratios(s.gateway("", patient...), w, load.Traffic{Message: load.Ping()}) }),
+		one(tripRatios, trips(load.Traffic{Message: event})),
+		one(paceRatios, trips(load.Traffic{Message: event, Rate: checkRate})),
 	}, nil
 }
 

@@ -22,6 +22,7 @@ type Case struct {
 	Name     string // what distinguishes it from the scenario's other cases
 	Gateway  bool   // it needs the gateway's binary
 	round    func(s *stage)
+	rows     bool // each round records rows of its own, one for each of its parts
 }
 
 // Options of the load client and the servers that all scenarios share.
@@ -118,9 +119,13 @@ func Run(ctx context.Context, env *Env, cases []Case, rounds int, record func(re
 			s := newStage(ctx, env, fmt.Sprintf("%s %s %d", c.Scenario, c.Name, n), func(what string) {
 				env.Progress.Say("round %d of %d, %s: %s: %s", n, rounds, what, c.Scenario, c.Name)
 			})
+			s.record = func(r report.Round) { r.Round = n; check(record(r)) }
 			var h report.Host
 			if err := s.perform(func() { h = hosted(func() { s.part(func() { c.round(s) }) }) }); err != nil {
 				return fmt.Errorf("%s: %s: round %d: %w", c.Scenario, c.Name, n, err)
+			}
+			if c.rows {
+				continue
 			}
 			if h.Others+h.Steal > disturbing {
 				s.note("others kept the machine busy: time and CPU figures are worse than on a quiet one")
@@ -167,6 +172,3 @@ func ownCPU() (time.Duration, error) {
 	}
 	return own + time.Duration(children.Utime.Nano()+children.Stime.Nano()), nil
 }
-
-// Rows holds a scenario that has no rounds: it gives each of its rows to record.
-type Rows func(ctx context.Context, env *Env, record func(report.Round) error) error

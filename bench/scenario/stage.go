@@ -26,6 +26,7 @@ type stage struct {
 	ctx      context.Context // ends with the run
 	name     string          // of the round, fit for a file
 	show     func(what string)
+	record   func(report.Round) // a row of a Case that has several
 	cleanups []func()
 }
 

@@ -29,7 +29,7 @@ func TestChaosGoesThroughTheGatewayWithoutALossOrAMixUp(t *testing.T) {
 // one that does not even keep its promise to start.
 func TestChaosNamesTheVariantThatCouldNotBeHeld(t *testing.T) {
 	code, _, message := bench(t, "chaos", "--gateway", "/bin/false", "--only", "replies", "--duration", "1s")
-	if code != 1 || !strings.Contains(message, "variant replies: gateway") {
+	if code != 1 || !strings.Contains(message, "chaos: replies: round 1: gateway") {
 		t.Errorf("exit code %d: %s", code, message)
 	}
 }

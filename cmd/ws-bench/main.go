@@ -26,8 +26,8 @@ type commandLine struct {
 	Ingest     measured[scenario.Ingest]    `cmd:"" help:"Client → gateway → one POST each, or batches → an app that only takes them: rate, gateway CPU, also against a bare client's."`
 	Push       measured[scenario.Push]      `cmd:"" help:"Management API → gateway → one connection, one user, several users: calls a second, gateway CPU, latency."`
 	Fanout     measured[scenario.Fanout]    `cmd:"" help:"One call to 10 to 15,000 connections: time to the last, gateway CPU, delay of others meanwhile."`
-	Abuse      inRows[scenario.Abuse]       `cmd:"" help:"Good clients keep a steady rate while phases of abuse go by: what they notice, what the gateway does, what it leaves behind."`
-	Chaos      chaosCommand                 `cmd:"" help:"An app that misbehaves in every way, clients that come and go: proof that no event is lost, reordered or invented."`
+	Abuse      inRows[scenario.Abuse]       `cmd:"" set:"rounds=1" help:"Good clients keep a steady rate while phases of abuse go by: what they notice, what the gateway does, what it leaves behind."`
+	Chaos      chaosCommand                 `cmd:"" set:"rounds=1" help:"An app that misbehaves in every way, clients that come and go: proof that no event is lost, reordered or invented."`
 	Hub        measured[scenario.Hub]       `cmd:"" help:"The hub in process, with 100,000 to 10 million simulated sessions without sockets: memory, wheel, collections, sends, lists."`
 	Group      measured[scenario.Group]     `cmd:"" help:"Groups: memory, joins and collections with a million simulated memberships; calls to a large group and to many small ones."`
 	Report     reportCommand                `cmd:"" help:"Tables and charts of runs that were written with --json; two commits are compared."`

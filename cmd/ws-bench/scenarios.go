@@ -135,30 +135,23 @@ func (o *output) notes(summaries []report.Summary) {
 	}
 }
 
-// inRows is the command of a scenario that has a row for each of its parts.
-type inRows[S interface{ Rows() (scenario.Rows, error) }] struct {
-	serverOptions
-	Scenario S `embed:""`
+// inRows is the command of a scenario whose table has a row for each of its parts.
+type inRows[S scenario.Scenario] struct{ measured[S] }
+
+// Run measures, and prints the table.
+func (c *inRows[S]) Run(ctx context.Context, io *streams) error {
+	return c.run(ctx, io, (*output).rows)
 }
 
-// Run fails when an invariant is broken; latency is reported, and never a failure,
+// rows fails when an invariant is broken; latency is reported, and never a failure,
 // since others use the machine too.
-func (c *inRows[S]) Run(ctx context.Context, io *streams) error {
-	hold, err := c.Scenario.Rows()
-	if err != nil {
-		return err
+func (o *output) rows(rows []report.Round) error {
+	if rows == nil {
+		return nil
 	}
-	return c.with(ctx, io, true, func(about report.Run, env *scenario.Env, out *output) error {
-		return out.hold(about, func(record func(report.Round) error) error { return hold(ctx, env, record) },
-			func(out *output, rows []report.Round) error {
-				if rows == nil {
-					return nil
-				}
-				_, err := out.summarise(rows)
-				fmt.Fprint(out.table, report.Rows(rows[0].Scenario, rows))
-				return errors.Join(err, verdict(rows))
-			})
-	})
+	_, err := o.summarise(rows)
+	fmt.Fprint(o.table, report.Rows(rows[0].Scenario, rows))
+	return errors.Join(err, verdict(rows))
 }
 
 // chaosCommand builds the gateway with the race detector if none is named.
@@ -169,7 +162,7 @@ func (c *chaosCommand) Run(ctx context.Context, io *streams) error {
 	if c.Scenario.Seed == 0 {
 		c.Scenario.Seed = rand.Uint64N(1_000_000) + 1
 	}
-	if _, err := c.Scenario.Rows(); err != nil {
+	if _, err := c.Scenario.Cases(c.Options); err != nil {
 		return err
 	}
 	if c.Gateway == "" {
