@@ -36,7 +36,6 @@ type Process struct {
 	addr  netip.AddrPort
 	ready chan netip.AddrPort
 	done  chan struct{}
-	err   error // from Wait; valid once done is closed
 
 	mu   sync.Mutex
 	tail []string // guarded by mu: the last lines printed
@@ -56,17 +55,13 @@ func Start(ctx context.Context, s Spec) (*Process, error) {
 	if s.Env != nil {
 		p.cmd.Env = append(os.Environ(), s.Env...)
 	}
-	var streams [2]io.Reader
-	var errs [2]error
-	streams[0], errs[0] = p.cmd.StdoutPipe()
-	streams[1], errs[1] = p.cmd.StderrPipe()
-	if err := errors.Join(errs[:]...); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", s.Name, err)
-	}
+	out, in := io.Pipe()
+	p.cmd.Stdout, p.cmd.Stderr = in, in
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", s.Name, err)
 	}
-	go p.watch(streams[:], s.Ready)
+	go p.watch(out, s.Ready)
+	go func() { in.CloseWithError(p.cmd.Wait()) }() // ends watch
 	select {
 	case p.addr = <-p.ready:
 		return p, nil
@@ -78,30 +73,23 @@ func Start(ctx context.Context, s Spec) (*Process, error) {
 	}
 }
 
-// watch reads what the process prints until it ends.
-func (p *Process) watch(streams []io.Reader, ready func(string) (netip.AddrPort, bool)) {
+// watch reads what the process prints, line by line, until it has ended.
+func (p *Process) watch(out io.Reader, ready func(string) (netip.AddrPort, bool)) {
 	defer close(p.done)
-	var readers sync.WaitGroup
-	for _, stream := range streams {
-		readers.Go(func() {
-			in := bufio.NewReaderSize(stream, lineBytes)
-			for {
-				line, _, err := in.ReadLine()
-				if err != nil {
-					return
-				}
-				p.keep(string(line))
-				if addr, ok := ready(string(line)); ok {
-					select {
-					case p.ready <- addr:
-					default: // said before
-					}
-				}
+	lines := bufio.NewReaderSize(out, lineBytes)
+	for {
+		line, _, err := lines.ReadLine()
+		if err != nil {
+			return
+		}
+		p.keep(string(line))
+		if addr, ok := ready(string(line)); ok {
+			select {
+			case p.ready <- addr:
+			default: // said before
 			}
-		})
+		}
 	}
-	readers.Wait()
-	p.err = p.cmd.Wait()
 }
 
 func (p *Process) keep(line string) {
@@ -117,6 +105,12 @@ func (p *Process) printed() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return strings.Join(p.tail, "\n")
+}
+
+// Last is the last line that the process has printed.
+func (p *Process) Last() string {
+	printed := p.printed()
+	return printed[strings.LastIndexByte(printed, '\n')+1:]
 }
 
 // Addr is where the process serves.

@@ -35,6 +35,9 @@ func TestAProcessIsReadyWhenItSaysWhere(t *testing.T) {
 		if p.Addr().String() != "127.0.0.1:4711" || p.PID() <= 1 || p.Alive() != nil {
 			t.Errorf("stream %s: %v, %d, %v", stream, p.Addr(), p.PID(), p.Alive())
 		}
+		if p.Last() != "127.0.0.1:4711" {
+			t.Errorf("stream %s: its last line is %q", stream, p.Last())
+		}
 		p.Stop(20 * time.Second)
 		if err := p.Alive(); !errors.Is(err, ErrEnded) || !strings.Contains(err.Error(), "terminated") {
 			t.Errorf("after Stop: %v", err)

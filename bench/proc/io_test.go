@@ -29,15 +29,9 @@ func calls(t *testing.T, n int) {
 }
 
 func TestReadsAndWritesAreCounted(t *testing.T) {
-	before, err := CallsOf(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
+	before := read(t, CallsOf, os.Getpid())
 	calls(t, 1_000)
-	after, err := CallsOf(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
+	after := read(t, CallsOf, os.Getpid())
 	// Reading the count, and the runtime, make some of their own.
 	if r, w := after.Reads-before.Reads, after.Writes-before.Writes; r < 1_000 || r > 1_100 || w < 1_000 || w > 1_100 {
 		t.Errorf("%d reads and %d writes were counted, a thousand made", r, w)

@@ -11,36 +11,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spin uses d of this thread's processor time.
-func spin(t *testing.T, d time.Duration) {
+// read reads a figure of a process or thread that is there.
+func read[T any](t *testing.T, figure func(id int) (T, error), id int) T {
 	t.Helper()
-	start, err := ThreadCPU(unix.Gettid())
+	v, err := figure(id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for {
-		now, err := ThreadCPU(unix.Gettid())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if now-start >= d {
-			return
-		}
+	return v
+}
+
+// spin uses d of this thread's processor time.
+func spin(t *testing.T, d time.Duration) {
+	t.Helper()
+	start := read(t, ThreadCPU, unix.Gettid())
+	for used := time.Duration(0); used < d; {
+		used = read(t, ThreadCPU, unix.Gettid()) - start
 	}
 }
 
 func TestTheProcessClockCountsWhatItsThreadsUse(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	before, err := CPU(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
+	before := read(t, CPU, os.Getpid())
 	spin(t, 20*time.Millisecond)
-	after, err := CPU(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
+	after := read(t, CPU, os.Getpid())
 	if used := after - before; used < 20*time.Millisecond {
 		t.Errorf("the process used %v, one of its threads 20ms", used)
 	}
@@ -66,10 +61,7 @@ func TestAProcessThatIsNotThereHasNoFigures(t *testing.T) {
 }
 
 func TestMemoryGrowsByWhatIsTouched(t *testing.T) {
-	before, err := MemoryOf(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
+	before := read(t, MemoryOf, os.Getpid())
 	const size = 32 << 20
 	block, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
@@ -79,10 +71,7 @@ func TestMemoryGrowsByWhatIsTouched(t *testing.T) {
 	for i := 0; i < size; i += os.Getpagesize() {
 		block[i] = 1
 	}
-	after, err := MemoryOf(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
+	after := read(t, MemoryOf, os.Getpid())
 	for name, grown := range map[string]uint64{
 		"Resident":     after.Resident - before.Resident,
 		"Proportional": after.Proportional - before.Proportional,
@@ -96,20 +85,14 @@ func TestMemoryGrowsByWhatIsTouched(t *testing.T) {
 }
 
 func TestDescriptorsAreCounted(t *testing.T) {
-	before, err := Descriptors(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
+	before := read(t, Descriptors, os.Getpid())
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(pipe[0])
 	defer unix.Close(pipe[1])
-	after, err := Descriptors(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
+	after := read(t, Descriptors, os.Getpid())
 	if after != before+2 {
 		t.Errorf("%d descriptors with a pipe, %d without", after, before)
 	}
