@@ -19,7 +19,6 @@ type caller struct {
 	link
 	group   int32  // that is called
 	rest    []byte // of the request: what the kernel has not taken yet; its group's own bytes
-	buf     []byte // what has arrived of the answer
 	calling bool
 }
 
@@ -46,19 +45,19 @@ func dialCaller(api netip.AddrPort) (caller, error) {
 	}
 	defer conn.Close()
 	fd, err := sock.Dup(conn.(*net.TCPConn))
-	return caller{link: link{fd: int32(fd)}}, err
+	return caller{link: link{fd: int32(fd), state: open}}, err
 }
 
 func (c *caller) begin(group int32, request []byte) {
-	c.group, c.rest, c.buf, c.calling = group, request, c.buf[:0], true
+	c.group, c.rest, c.calling = group, request, true
 }
 
 func (p *push) serveCaller(i int32, events uint32) {
 	c := &p.callers[i]
-	if c.fd >= 0 && events&^unix.EPOLLOUT != 0 {
+	if c.state == open && events&^unix.EPOLLOUT != 0 {
 		p.read(i)
 	}
-	if c.fd >= 0 && events&unix.EPOLLOUT != 0 {
+	if c.state == open && events&unix.EPOLLOUT != 0 {
 		p.write(i)
 	}
 }
@@ -85,34 +84,25 @@ func (p *push) write(i int32) {
 // read takes what has arrived of a caller's answer.
 func (p *push) read(i int32) {
 	c := &p.callers[i]
-	n, err := sock.Read(int(c.fd), p.w.buf)
+	data, err := p.w.read(&c.link, callerIndex(i))
 	switch {
-	case sock.WouldBlock(err):
-		return
 	case err != nil:
-		p.fail(i, fmt.Errorf("reading: %w", err))
+		p.fail(i, err)
 		return
-	case n == 0:
-		p.fail(i, errClosed)
+	case len(data) == 0:
 		return
 	case !c.calling:
-		p.fail(i, fmt.Errorf("unasked for came %s", printable(p.w.buf[:n])))
+		p.fail(i, fmt.Errorf("unasked for came %s", printable(data)))
 		return
-	}
-	data := p.w.buf[:n]
-	if len(c.buf) > 0 {
-		c.buf = append(c.buf, data...)
-		data = c.buf
 	}
 	length, err := checkAnswer(data)
 	switch {
-	case err == nil && length == 0 && len(c.buf) == 0:
-		c.buf = append(c.buf, data...)
-	case err == nil && length == 0:
-	case err == nil && (length < len(data) || len(c.rest) > 0):
-		p.fail(i, fmt.Errorf("the answer is not to the call: %s", printable(data)))
 	case err != nil:
 		p.fail(i, err)
+	case length == 0:
+		p.w.keep(callerIndex(i), data)
+	case length < len(data) || len(c.rest) > 0:
+		p.fail(i, fmt.Errorf("the answer is not to the call: %s", printable(data)))
 	default:
 		p.answered(i)
 	}
@@ -133,16 +123,13 @@ func (p *push) answered(i int32) {
 // again.
 func (p *push) fail(i int32, err error) {
 	p.w.note(fmt.Sprintf("caller %d: %v", i, err))
-	c := &p.callers[i]
-	sock.HangUp(int(c.fd))
-	c.fd = -1
+	p.w.hangUp(&p.callers[i].link, callerIndex(i), failed)
 }
 
 func (p *push) hangUp() {
 	for i := range p.callers {
-		if c := &p.callers[i]; c.fd >= 0 {
-			sock.HangUp(int(c.fd))
-			c.fd = -1
+		if c := &p.callers[i]; c.state == open {
+			p.w.hangUp(&c.link, callerIndex(int32(i)), failed)
 		}
 	}
 }

@@ -18,13 +18,21 @@ import (
 // echoServer echoes on a WebSocket implementation that is not ours.
 func echoServer(t *testing.T) netip.AddrPort { return room(t, echo) }
 
-// rawServer upgrades and leaves the rest of each connection to then.
-func rawServer(t *testing.T, then func(net.Conn, *bufio.Reader)) netip.AddrPort {
+// listening is a listener, and where it is.
+func listening(t *testing.T, addr string) (net.Listener, netip.AddrPort) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { l.Close() })
+	return l, netip.MustParseAddrPort(l.Addr().String())
+}
+
+// rawServer upgrades and leaves the rest of each connection to then.
+func rawServer(t *testing.T, then func(net.Conn, *bufio.Reader)) netip.AddrPort {
+	t.Helper()
+	l, addr := listening(t, "127.0.0.1:0")
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -46,7 +54,7 @@ func rawServer(t *testing.T, then func(net.Conn, *bufio.Reader)) netip.AddrPort 
 		}
 	}()
 	t.Cleanup(func() { l.Close(); <-done })
-	return netip.MustParseAddrPort(l.Addr().String())
+	return addr
 }
 
 // prepared is a client that has connected nothing yet.
@@ -323,11 +331,7 @@ func TestARefusedHandshakeEndsConnect(t *testing.T) {
 }
 
 func TestConnectGivesUpWhenToldAndWhenNobodyListens(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts nothing, so no handshake is answered
-	if err != nil {
-		t.Fatal(err)
-	}
-	silent := netip.MustParseAddrPort(l.Addr().String())
+	l, silent := listening(t, "127.0.0.1:0") // accepts nothing, so no handshake is answered
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := prepared(t, Config{Target: silent}).Connect(ctx, 1); !errors.Is(err, context.Canceled) {
@@ -365,10 +369,7 @@ func TestCheckFindsConnectionsThatEndedOrSpoke(t *testing.T) {
 }
 
 func TestAConnectionOverIPv6Works(t *testing.T) {
-	l, err := net.Listen("tcp", "[::1]:0")
-	if err != nil {
-		t.Fatalf("this machine has no IPv6 loopback: %v", err)
-	}
+	l, addr := listening(t, "[::1]:0") // fails on a machine without IPv6
 	done := make(chan struct{})
 	go func() { // a server that only refuses is enough to see the request arrive
 		defer close(done)
@@ -381,7 +382,7 @@ func TestAConnectionOverIPv6Works(t *testing.T) {
 			fmt.Fprintf(c, "HTTP/1.1 400 %s\r\n\r\n", r.Host)
 		}
 	}()
-	c := prepared(t, Config{Target: netip.MustParseAddrPort(l.Addr().String())})
+	c := prepared(t, Config{Target: addr})
 	if err := c.Connect(t.Context(), 1); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "400 [::1]:") {
 		t.Errorf("got %v", err)
 	}

@@ -1,7 +1,6 @@
 package load
 
 import (
-	"net"
 	"net/netip"
 	"testing"
 
@@ -30,12 +29,7 @@ func TestSourcesOfConnectionsFollowTheTarget(t *testing.T) {
 // that do not fit on one address.
 func TestTheSameTargetSeesSeveralAddresses(t *testing.T) {
 	var seen []string
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	target := netip.MustParseAddrPort(l.Addr().String())
+	l, target := listening(t, "127.0.0.1:0")
 	for _, conn := range []int{0, perSource} {
 		fd, err := sock.Dial(target, source(target.Addr(), conn), 0)
 		if err != nil {

@@ -99,11 +99,7 @@ func TestWhoIsRefusedComesAgainAndIsCounted(t *testing.T) {
 }
 
 func TestAHerdThatNobodyLetsInSaysWhy(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	target := netip.MustParseAddrPort(l.Addr().String())
+	l, target := listening(t, "127.0.0.1:0")
 	l.Close()
 	if g := gatherInVain(t, HerdConfig{Target: target, Conns: 2, Backoff: time.Millisecond}, 2); g.Failed < 2 || !strings.Contains(g.Failure, "refused") {
 		t.Errorf("%+v", g)
@@ -129,12 +125,8 @@ func gatherInVain(t *testing.T, cfg HerdConfig, failed int) Gathering {
 }
 
 func TestAServerThatAnswersNothingIsGivenUpInTime(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close() // it never accepts: the kernel does
-	cfg := HerdConfig{Target: netip.MustParseAddrPort(l.Addr().String()), Conns: 3, Patience: time.Millisecond, Backoff: time.Hour}
+	_, target := listening(t, "127.0.0.1:0") // it never accepts: the kernel does
+	cfg := HerdConfig{Target: target, Conns: 3, Patience: time.Millisecond, Backoff: time.Hour}
 	if g := gatherInVain(t, cfg, 3); g.Failed != 3 || !strings.Contains(g.Failure, "no answer in 1ms") {
 		t.Errorf("%+v", g)
 	}

@@ -15,10 +15,7 @@ import (
 // its messages.
 func tallying(t *testing.T, say func(n int) []uint32, back string) (target, tally netip.AddrPort) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, tally := listening(t, "127.0.0.1:0")
 	entries, gone := make(chan uint32), make(chan struct{})
 	ended := make(chan struct{})
 	go func() {
@@ -62,7 +59,7 @@ func tallying(t *testing.T, say func(n int) []uint32, back string) (target, tall
 		}
 	})
 	t.Cleanup(func() { l.Close(); <-ended })
-	return target, netip.MustParseAddrPort(l.Addr().String())
+	return target, tally
 }
 
 func TestATallyIsAsGoodAsReplies(t *testing.T) {
