@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -371,22 +372,25 @@ func TestTimesAreReloaded(t *testing.T) {
 	s := steer(t, app, "ping-timeout: 1h", "handshake-timeout: 1h")
 	c := s.Dial(t, "alice")
 	silent := s.raw(t)
-	s.reload([]string{"ping-timeout: 1s", "handshake-timeout: 10ms"}, "handshake-timeout", "ping-timeout")
+	s.reload([]string{"ping-timeout: 3s", "handshake-timeout: 10ms"}, "handshake-timeout", "ping-timeout")
 	silent.dropped()
 	c.Send(`{"event":"ping"}`)
 	c.Receive(`{"event":"pong"}`)
 	c.ClosedWith(websocket.StatusPolicyViolation, "ping timeout")
 
-	pinged := make(chan struct{}, 10)
-	b := s.Connect(t, visitor{User: "bob", OnPing: func() {
-		select {
-		case pinged <- struct{}{}:
-		default:
-		}
-	}})
-	s.reload([]string{"ping-timeout: 1h", "server-ping: 1s"}, "handshake-timeout", "ping-timeout", "server-ping")
-	go b.Read()
-	<-pinged
+	s.reload([]string{"ping-timeout: 1h"}, "handshake-timeout", "ping-timeout") // or the next would have to hurry
+	pinged := make(chan struct{})
+	b := s.Connect(t, visitor{User: "bob", OnPing: sync.OnceFunc(func() { close(pinged) })})
+	s.reload([]string{"ping-timeout: 1h", "server-ping: 1s"}, "server-ping")
+	ended := make(chan error, 1)
+	go func() { _, err := b.Ended(); ended <- err }()
+	select {
+	case <-pinged:
+	case err := <-ended:
+		t.Fatalf("the connection ended before a ping came: %v", err)
+	}
+	_ = b.WS.CloseNow()
+	<-ended
 }
 
 func TestTheLogLevelIsReloaded(t *testing.T) {
