@@ -31,21 +31,22 @@ type Compare struct {
 	Conns  []int         `default:"1000,10000" placeholder:"N" help:"Connections. Several numbers are several cases of echo; idle and broadcast take the largest."`
 	Procs  int           `default:"0" placeholder:"N" help:"GOMAXPROCS and event loops of every server, ours too; the one in C has one thread always. 0: what the load threads leave of the processors. --loops has no say here."`
 	Settle time.Duration `default:"2s" placeholder:"DUR" help:"Idle: time between the last handshake and reading the figures."`
+
+	Against []Peer `kong:"-"`
 }
 
 // starter starts the server of a round.
 type starter func(*stage) *child.Process
 
-// Possible checks the options.
-func (cfg Compare) Possible() error {
-	_, err := load.Bare(load.Binary, cfg.Size)
-	return firstOf(cfg.possible(), possible("--conns", cfg.Conns...), err)
-}
-
-// With plans what ours does and then each peer, one kind of work after the other.
-func (cfg Compare) With(peers []Peer) (cases []Case) {
+// Cases are what ours does and then each peer, one kind of work after the other.
+func (cfg Compare) Cases(o Options) (cases []Case, err error) {
+	m, err := load.Bare(load.Binary, cfg.Size)
+	if err := firstOf(cfg.possible(), possible("--conns", cfg.Conns...), err); err != nil {
+		return nil, err
+	}
+	cfg.Procs = EchoLoops(cfg.Procs, o.Threads)
 	add := func(work string, broadcast bool, do func(*stage, starter), compared ...string) {
-		for _, p := range append([]Peer{{Name: report.Ours}}, peers...) {
+		for _, p := range append([]Peer{{Name: report.Ours}}, cfg.Against...) {
 			start := func(s *stage) *child.Process { return s.peer(p, cfg.Procs, broadcast) }
 			cases = append(cases, Case{Scenario: "compare", Name: work + ": " + p.Name, round: func(s *stage) {
 				do(s, start)
@@ -55,7 +56,6 @@ func (cfg Compare) With(peers []Peer) (cases []Case) {
 	}
 	most := slices.Max(cfg.Conns)
 	if slices.Contains(cfg.Work, "echo") {
-		m := must(load.Bare(load.Binary, cfg.Size)) // Possible has made one like it
 		for _, conns := range cfg.Conns {
 			add("echo, "+cfg.describe(conns), false, func(s *stage, start starter) { s.echo(start(s), conns, cfg.Traffic, m) },
 				"server CPU, a million", "messages", "latency p99")
@@ -70,7 +70,7 @@ func (cfg Compare) With(peers []Peer) (cases []Case) {
 		add("broadcast to "+count(most)+" connections", true, func(s *stage, start starter) { s.broadcast(start(s), most, cfg.Window) },
 			"server CPU, a million deliveries", "last target p50")
 	}
-	return cases
+	return cases, nil
 }
 
 // peer starts a server of the comparison.

@@ -13,7 +13,9 @@ import (
 func TestEachKindOfWorkIsDoneByOursFirstAndThenByEachPeer(t *testing.T) {
 	work := []string{"echo", "idle", "broadcast"}
 	var got, want []string
-	for _, c := range (Compare{Work: work, Procs: 1, Conns: []int{10, 20}, Traffic: Traffic{Size: 64, Window: Window{Duration: time.Second}}}.With([]Peer{{Name: "a"}, {Name: "b"}})) {
+	cfg := Compare{Work: work, Conns: []int{10, 20}, Traffic: Traffic{Size: 64, Window: Window{Duration: 1}}, Against: []Peer{{Name: "a"}, {Name: "b"}}}
+	cases, err := cfg.Cases(Options{})
+	for _, c := range cases {
 		got = append(got, c.Scenario+" "+c.Name)
 	}
 	for _, work := range []string{
@@ -21,11 +23,12 @@ func TestEachKindOfWorkIsDoneByOursFirstAndThenByEachPeer(t *testing.T) {
 	} {
 		want = append(want, "compare "+work+": ours", "compare "+work+": a", "compare "+work+": b")
 	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %q", got)
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v", got, err)
 	}
-	if all := (Compare{Work: work[2:], Conns: []int{5}, Traffic: Traffic{Size: 64}}).With(nil); len(all) != 1 {
-		t.Errorf("%d cases, one was asked for", len(all))
+	cfg.Work, cfg.Against = work[2:], nil
+	if all, err := cfg.Cases(Options{}); err != nil || len(all) != 1 {
+		t.Errorf("%d cases, one was asked for: %v", len(all), err)
 	}
 }
 

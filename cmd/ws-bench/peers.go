@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"ws-gateway/bench/report"
 	"ws-gateway/bench/scenario"
 )
 
@@ -37,7 +36,7 @@ func choosePeers(names []string) (peers []scenario.Peer, err error) {
 
 // buildPeers builds the peers that are named, all when none is, into a folder that
 // remove removes.
-func buildPeers(ctx context.Context, names []string, progress report.Progress) (peers []scenario.Peer, remove func(), err error) {
+func buildPeers(ctx context.Context, names []string) (peers []scenario.Peer, remove func(), err error) {
 	if peers, err = choosePeers(names); err != nil {
 		return nil, nil, err
 	}
@@ -52,7 +51,6 @@ func buildPeers(ctx context.Context, names []string, progress report.Progress) (
 	remove = func() { os.RemoveAll(dir) }
 	for i := range peers {
 		p := &peers[i]
-		progress.Say("building %s", p.Name)
 		p.Path = filepath.Join(dir, p.Name)
 		compile := exec.CommandContext(ctx, "go", "build", "-o", p.Path, "./"+p.Name)
 		if p.Name == inC {

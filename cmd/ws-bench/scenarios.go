@@ -12,15 +12,10 @@ import (
 	"ws-gateway/bench/scenario"
 )
 
-// runOptions are what scenarios of rounds share.
-type runOptions struct {
+// measured is the command of a scenario.
+type measured[S scenario.Scenario] struct {
 	Rounds int `default:"${rounds}" placeholder:"N" help:"Rounds, each with servers started afresh. The table has medians, smallest and largest."`
 	serverOptions
-}
-
-// measured is the command of a scenario that is measured in rounds.
-type measured[S scenario.Scenario] struct {
-	runOptions
 	Scenario S `embed:""`
 }
 
@@ -29,37 +24,34 @@ func (c *measured[S]) Run(ctx context.Context, io *streams) error {
 	return c.run(ctx, io, (*output).tables)
 }
 
-func (c *measured[S]) run(ctx context.Context, io *streams, show func(*output, []report.Round) error) error {
+// cases checks the options.
+func (c *measured[S]) cases() ([]scenario.Case, error) {
 	if c.Rounds < 1 {
-		return errors.New("--rounds must be at least 1")
+		return nil, errors.New("--rounds must be at least 1")
 	}
-	cases, err := c.Scenario.Cases(c.Options)
+	return c.Scenario.Cases(c.Options)
+}
+
+func (c *measured[S]) run(ctx context.Context, io *streams, show func(*output, []report.Round) error) error {
+	cases, err := c.cases()
 	if err != nil {
 		return err
 	}
 	gateway := slices.ContainsFunc(cases, func(one scenario.Case) bool { return one.Gateway })
 	return c.with(ctx, io, gateway, func(about report.Run, env *scenario.Env, out *output) error {
 		about.Rounds = c.Rounds
-		return out.hold(about, func(record func(report.Round) error) error {
-			return scenario.Run(ctx, env, cases, c.Rounds, record)
-		}, show)
+		if err := out.record(about); err != nil {
+			return err
+		}
+		var rounds []report.Round // those that there are are shown, also when one failed
+		failed := scenario.Run(ctx, env, cases, c.Rounds, func(r report.Round) error {
+			rounds = append(rounds, r)
+			return out.record(r)
+		})
+		out.progress.Clear()
+		fmt.Fprint(out.table, report.Head(about))
+		return errors.Join(failed, show(out, rounds))
 	})
-}
-
-// hold writes each round as it comes, and then shows those that there are, also when
-// one failed.
-func (o *output) hold(about report.Run, measure func(record func(report.Round) error) error, show func(*output, []report.Round) error) error {
-	if err := o.record(about); err != nil {
-		return err
-	}
-	var rounds []report.Round
-	failed := measure(func(r report.Round) error {
-		rounds = append(rounds, r)
-		return o.record(r)
-	})
-	o.progress.Clear()
-	fmt.Fprint(o.table, report.Head(about))
-	return errors.Join(failed, show(o, rounds))
 }
 
 // summarise records the summary of each case, and returns them.
@@ -162,7 +154,7 @@ func (c *chaosCommand) Run(ctx context.Context, io *streams) error {
 	if c.Scenario.Seed == 0 {
 		c.Scenario.Seed = rand.Uint64N(1_000_000) + 1
 	}
-	if _, err := c.Scenario.Cases(c.Options); err != nil {
+	if _, err := c.cases(); err != nil {
 		return err
 	}
 	if c.Gateway == "" {
@@ -177,39 +169,32 @@ func (c *chaosCommand) Run(ctx context.Context, io *streams) error {
 	return c.inRows.Run(ctx, io)
 }
 
+// compareCommand builds the peers first.
 type compareCommand struct {
-	runOptions
+	measured[scenario.Compare]
 	Peers []string `placeholder:"NAME" help:"Servers that the echo server on netpoll is compared with. Default: all of bench/peers, the one in C if there is a C compiler."`
-	scenario.Compare
 }
 
 // Run measures compare.
 func (c *compareCommand) Run(ctx context.Context, io *streams) error {
-	if c.Rounds < 1 {
-		return errors.New("--rounds must be at least 1")
-	}
-	if err := c.Possible(); err != nil {
+	if _, err := c.cases(); err != nil {
 		return err
 	}
-	c.Procs = scenario.EchoLoops(c.Procs, c.Threads)
-	return c.with(ctx, io, false, func(about report.Run, env *scenario.Env, out *output) error {
-		peers, remove, err := buildPeers(ctx, c.Peers, out.progress)
-		if err != nil {
-			return err
+	fmt.Fprintln(io.err, "building the peers")
+	peers, remove, err := buildPeers(ctx, c.Peers)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	c.Scenario.Against = peers
+	return c.run(ctx, io, func(out *output, rounds []report.Round) error {
+		summaries, err := out.summarise(rounds)
+		fmt.Fprintf(out.table, "Medians, and the rounds' ratios to ours: 2 is twice as much. GOMAXPROCS and loops of each server: %d.\n\n",
+			scenario.EchoLoops(c.Scenario.Procs, c.Threads))
+		for _, one := range report.Compare(rounds) {
+			fmt.Fprintf(out.table, "%s\n%s\n", one.Work, one)
 		}
-		defer remove()
-		cases := c.With(peers)
-		about.Rounds = c.Rounds
-		return out.hold(about, func(record func(report.Round) error) error {
-			return scenario.Run(ctx, env, cases, c.Rounds, record)
-		}, func(out *output, rounds []report.Round) error {
-			summaries, err := out.summarise(rounds)
-			fmt.Fprintf(out.table, "Medians, and the rounds' ratios to ours: 2 is twice as much. GOMAXPROCS and loops of each server: %d.\n\n", c.Procs)
-			for _, one := range report.Compare(rounds) {
-				fmt.Fprintf(out.table, "%s\n%s\n", one.Work, one)
-			}
-			out.notes(summaries)
-			return err
-		})
+		out.notes(summaries)
+		return err
 	})
 }
