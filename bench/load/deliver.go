@@ -78,7 +78,7 @@ func newPush(calls Calls, w *worker) (*push, error) {
 }
 
 // callerIndex is what stands for a caller in the epoll, and for the caller of
-// such an index: connections have those from 0, and -1 is the tally's.
+// such an index: connections have those from 0, and the tally is -1.
 func callerIndex(i int32) int32 { return -2 - i }
 
 // pace makes the calls that are due, and returns the time to the next due time.

@@ -156,7 +156,7 @@ func (w *worker) send(i int32, c *conn) {
 
 func (w *worker) serve(i int32, events uint32) {
 	if i < 0 {
-		w.tally.read(w)
+		w.tallied()
 		return
 	}
 	c := &w.conns[i]

@@ -24,19 +24,12 @@ const (
 	TallyHello   = 1<<32 - 1
 )
 
-// tally is a worker's end of it.
-type tally struct {
-	fd   int
-	buf  [4096]byte
-	kept int // bytes in buf of an entry that has arrived in part
-}
+// tallyIndex is what stands for a worker's tally in the epoll.
+const tallyIndex = -1
 
 const tallyTimeout = 5 * time.Second
 
-var (
-	errTally      = errors.New("load: the tally spoke of messages that nobody sent, or ended")
-	errTallyEnded = errors.New("the tally ended")
-)
+var errTally = errors.New("load: the tally spoke of messages that nobody sent, or ended")
 
 // Tally has the app at addr say which messages it has received: in place of
 // replies on the connections, which must stay silent from then on. It is for a
@@ -47,8 +40,8 @@ func (c *Client) Tally(addr netip.AddrPort) error {
 		if err != nil {
 			return fmt.Errorf("load: opening a tally at %v: %w", addr, err)
 		}
-		w.tally = &tally{fd: fd}
-		if err := w.poller.Add(fd, -1, unix.EPOLLIN); err != nil {
+		w.tally = &link{fd: int32(fd), state: open}
+		if err := w.poller.Add(fd, tallyIndex, unix.EPOLLIN); err != nil {
 			return fmt.Errorf("load: watching a tally: %w", err)
 		}
 	}
@@ -78,25 +71,20 @@ func openTally(addr netip.AddrPort) (fd int, err error) {
 	return sock.Dup(conn.(*net.TCPConn))
 }
 
-// read takes what the tally says as replies to messages of w's.
-func (t *tally) read(w *worker) {
-	n, err := sock.Read(t.fd, t.buf[t.kept:])
-	if sock.WouldBlock(err) {
-		return
-	}
-	if err == nil && n == 0 {
-		err = errTallyEnded
-	}
+// tallied takes what the tally says as replies to messages.
+func (w *worker) tallied() {
+	data, err := w.read(w.tally, tallyIndex)
 	if err != nil {
-		w.note(err.Error())
-		t.close() // the epoll forgets it; what is outstanding will be missed
+		w.note("the tally: " + err.Error())
+		w.hangUp(w.tally, tallyIndex, failed) // what is outstanding will be missed
 		return
 	}
-	data := t.buf[:t.kept+n]
 	for ; len(data) >= TallyEntry; data = data[TallyEntry:] {
 		w.counted(binary.LittleEndian.Uint32(data))
 	}
-	t.kept = copy(t.buf[:], data)
+	if len(data) > 0 {
+		w.keep(tallyIndex, data)
+	}
 }
 
 // counted takes the number of a connection of which a message was received.
@@ -116,12 +104,5 @@ func (w *worker) counted(number uint32) {
 		w.fail(int32(n), c, errors.New("the tally counts more messages than were sent"))
 	default:
 		w.replied(int32(n), c)
-	}
-}
-
-func (t *tally) close() {
-	if t != nil && t.fd >= 0 {
-		sock.HangUp(t.fd)
-		t.fd = -1
 	}
 }

@@ -34,8 +34,8 @@ type worker struct {
 	dialer
 	conns   []conn
 	dialled int
-	lively  bool   // the last look at the epoll found something
-	tally   *tally // says which messages have been received; nil: replies do
+	lively  bool  // the last look at the epoll found something
+	tally   *link // says which messages have been received; nil: replies do
 
 	open atomic.Int64
 	tid  atomic.Int64
@@ -104,7 +104,7 @@ func (w *worker) connect(stop *atomic.Bool, share int) error {
 func (w *worker) opening(i int32) error {
 	c := &w.conns[i]
 	if c.state == open {
-		return w.interruption(c)
+		return w.interruption(i, c)
 	}
 	rest, err := w.shake(&c.link, i, w.number(i))
 	if err == nil && len(rest) > 0 {
@@ -127,7 +127,7 @@ func (w *worker) check() error {
 			if events[i].Fd < 0 {
 				return errTally
 			}
-			if err := w.interruption(&w.conns[events[i].Fd]); err != nil {
+			if err := w.interruption(events[i].Fd, &w.conns[events[i].Fd]); err != nil {
 				return fmt.Errorf("load: connection %d: %w", w.number(events[i].Fd), err)
 			}
 		}
@@ -135,8 +135,8 @@ func (w *worker) check() error {
 }
 
 // interruption reads what nobody asked for.
-func (w *worker) interruption(c *conn) error {
-	data, err := w.read(&c.link, -1)
+func (w *worker) interruption(i int32, c *conn) error {
+	data, err := w.read(&c.link, i)
 	switch {
 	case err != nil:
 		return fmt.Errorf("an idle connection ended: %w", err)
@@ -154,6 +154,8 @@ func (w *worker) close() {
 		}
 	}
 	w.open.Store(0)
-	w.tally.close()
+	if w.tally != nil && w.tally.state == open {
+		w.hangUp(w.tally, tallyIndex, failed)
+	}
 	w.poller.Close()
 }

@@ -63,7 +63,7 @@ func TestTheAuditKnowsRightFromWrong(t *testing.T) {
 }
 
 func TestAnAuditIsReportedByGroupsOfUsers(t *testing.T) {
-	c := serveWith(t, Config{Audit: true})
+	c := serve(t, Config{Audit: true})
 	for user, id := range map[string]string{"user-1": "a", "user-2": "b", "mute-noise": "c"} {
 		req, err := http.NewRequest(http.MethodPost, c.CallbackURL(),
 			strings.NewReader(`{"data":{},"action":"open","user_name":"`+user+`","conn_id":"`+id+`"}`))

@@ -24,9 +24,7 @@ func TestMain(m *testing.M) {
 	)
 }
 
-func serve(t *testing.T) Control { return serveWith(t, Config{}) }
-
-func serveWith(t *testing.T, cfg Config) Control {
+func serve(t *testing.T, cfg Config) Control {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -46,15 +44,29 @@ func serveWith(t *testing.T, cfg Config) Control {
 	return At(netip.MustParseAddrPort(l.Addr().String()))
 }
 
-func post(t *testing.T, c Control, body string) {
+// post has a callback answered, and returns the answer's body with its type before it.
+func post(t *testing.T, c Control, body string) string {
 	t.Helper()
 	resp, err := http.Post(c.CallbackURL(), "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		t.Errorf("%s: status %d", body, resp.StatusCode)
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("%s: status %d, %v", body, resp.StatusCode, err)
+	}
+	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	return kind + " " + string(answer)
+}
+
+// gatewayOf has c send its replies to a gateway that serve stands in for.
+func gatewayOf(t *testing.T, c Control, serve http.HandlerFunc) {
+	t.Helper()
+	gateway := httptest.NewServer(serve)
+	t.Cleanup(gateway.Close)
+	if err := c.SetGateway(netip.MustParseAddrPort(gateway.Listener.Addr().String())); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -69,16 +81,12 @@ func stats(t *testing.T, c Control) Stats {
 
 func TestAMessageGoesBackToItsConnectionUntouched(t *testing.T) {
 	calls := make(chan string, 1)
-	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	c := serve(t, Config{})
+	gatewayOf(t, c, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		calls <- r.Method + " " + r.URL.Path + " " + string(body)
 		io.WriteString(w, `{"code":0,"message":"success"}`)
-	}))
-	defer gateway.Close()
-	c := serve(t)
-	if err := c.SetGateway(netip.MustParseAddrPort(gateway.Listener.Addr().String())); err != nil {
-		t.Fatal(err)
-	}
+	})
 	post(t, c, `{"data":{},"action":"open","user_name":"alice","conn_id":"x1"}`)
 	post(t, c, `{"data":{"b":1.50, "a":"\u00e9"},"action":"message","user_name":"alice","conn_id":"x1"}`)
 	if got, want := <-calls, `POST /tapr/ws/conn/send {"payload":{"b":1.50, "a":"\u00e9"},"conn_id":"x1"}`; got != want {
@@ -91,18 +99,14 @@ func TestAMessageGoesBackToItsConnectionUntouched(t *testing.T) {
 }
 
 func TestSendsThatAreNotAcceptedAreCounted(t *testing.T) {
-	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, `{"code":400,"message":"send message target is nil"}`)
-	}))
-	defer gateway.Close()
-	c := serve(t)
+	c := serve(t, Config{})
 	post(t, c, `{"data":1,"action":"message","conn_id":"x1"}`)
 	if s := stats(t, c); s.Failed != 1 || !strings.Contains(s.Failure, "before the gateway") {
 		t.Errorf("without a gateway: %+v", s)
 	}
-	if err := c.SetGateway(netip.MustParseAddrPort(gateway.Listener.Addr().String())); err != nil {
-		t.Fatal(err)
-	}
+	gatewayOf(t, c, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, `{"code":400,"message":"send message target is nil"}`)
+	})
 	post(t, c, `{"data":1,"action":"message","conn_id":"x1"}`)
 	if s := stats(t, c); s.Failed != 2 || s.Message != 2 || s.Sent != 0 {
 		t.Errorf("got %+v", s)
@@ -110,7 +114,7 @@ func TestSendsThatAreNotAcceptedAreCounted(t *testing.T) {
 }
 
 func TestCallbacksThatAreNoneAreCounted(t *testing.T) {
-	c := serve(t)
+	c := serve(t, Config{})
 	bad := []string{``, `[]`, `nonsense`, `{"action":"message"}`, `{"action":"leave","conn_id":"x"}`, `{"data":1,"action":"message"}`}
 	for _, body := range bad {
 		post(t, c, body)
@@ -121,7 +125,7 @@ func TestCallbacksThatAreNoneAreCounted(t *testing.T) {
 }
 
 func TestMuteUsersGetNoReplies(t *testing.T) {
-	c := serveWith(t, Config{Mute: "mute-"}) // a reply would fail, for there is no gateway
+	c := serve(t, Config{Mute: "mute-"}) // a reply would fail, for there is no gateway
 	post(t, c, `{"data":1,"action":"message","conn_id":"x1","user_name":"mute-empty"}`)
 	if s := stats(t, c); s.Message != 1 || s.Failed != 0 || s.Sent != 0 {
 		t.Errorf("got %+v", s)
@@ -144,33 +148,15 @@ func TestAnAppThatIsNotThereIsAnError(t *testing.T) {
 }
 
 func TestRepliesCanBeInTheCallbacksAnswer(t *testing.T) {
-	c := serveWith(t, Config{Reply: true}) // a send would fail, for there is no gateway
-	resp, err := answerTo(c, `{"data":{"b":1.50},"action":"message","user_name":"alice","conn_id":"x1"}`)
-	if err != nil {
-		t.Fatal(err)
+	c := serve(t, Config{Reply: true}) // a send would fail, for there is no gateway
+	answer := post(t, c, `{"data":{"b":1.50},"action":"message","user_name":"alice","conn_id":"x1"}`)
+	if answer != `application/json {"b":1.50}` {
+		t.Errorf("got %s", answer)
 	}
-	if resp != `application/json {"b":1.50}` {
-		t.Errorf("got %s", resp)
-	}
-	if resp, err := answerTo(c, `{"data":{},"action":"open","user_name":"alice","conn_id":"x1"}`); err != nil || !strings.HasSuffix(resp, " ") {
-		t.Errorf("open: got %q, %v", resp, err)
+	if answer := post(t, c, `{"data":{},"action":"open","user_name":"alice","conn_id":"x1"}`); !strings.HasSuffix(answer, " ") {
+		t.Errorf("open: got %q", answer)
 	}
 	if s := stats(t, c); s.Message != 1 || s.Open != 1 || s.Failed != 0 || s.Sent != 1 {
 		t.Errorf("got %+v", s)
 	}
-}
-
-// answerTo returns the type and the body of the answer to a callback.
-func answerTo(c Control, body string) (string, error) {
-	resp, err := http.Post(c.CallbackURL(), "application/json", strings.NewReader(body))
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
-	if len(answer) == 0 {
-		kind = ""
-	}
-	return kind + " " + string(answer), err
 }
