@@ -15,11 +15,7 @@ func TestCountsAreOfOneMessageAndWithoutTheCountingItself(t *testing.T) {
 	var o outcome
 	n.figures(&o, before, after, 1_000)
 	want := map[string]float64{readsFigure: 2, writesFigure: 1, sleepsFigure: 0.1, turnSleepsFigure: 0.5, mallocsFigure: 3}
-	for _, f := range o.figures {
-		if f.Value != want[f.Name] {
-			t.Errorf("%s is %v, want %v", f.Name, f.Value, want[f.Name])
-		}
-	}
+	has(t, o, want)
 	if len(o.figures) != len(want) || len(o.notes) != 1 {
 		t.Errorf("%d figures, notes %v", len(o.figures), o.notes)
 	}

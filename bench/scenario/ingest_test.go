@@ -14,8 +14,7 @@ func TestIngestComparesWithTheBareClient(t *testing.T) {
 	bare := forwarding{events: 200_000, posts: 200_000, bytes: 60_000_000, cost: cost{cpu: 4 * time.Second}, elapsed: 2 * time.Second}
 	s := stage{Env: &Env{}}
 	i.figures(&s, r, []cost{{cpu: 3 * time.Second}, {cpu: time.Second}}, 5, seen, bare)
-	o := s.outcome
-	for name, want := range map[string]float64{
+	has(t, s.outcome, map[string]float64{
 		"gateway CPU, a million":                      30,
 		"bare fasthttp client CPU, a million":         20,
 		"gateway CPU, of a bare client's":             1.5,
@@ -24,22 +23,12 @@ func TestIngestComparesWithTheBareClient(t *testing.T) {
 		"bytes of a POST, of a bare client's":         1,
 		"events in a POST":                            1,
 		"gateway CPU of reading alone, a million":     5,
-	} {
-		if got := figure(o, name); got.Value != want {
-			t.Errorf("%s: got %+v, want %v", name, got, want)
-		}
-	}
+	})
 	i.batch, seen.posts = 100, 1_200
 	s = stage{Env: &Env{}}
 	i.figures(&s, r, []cost{{cpu: time.Second}, {}}, 5, seen, forwarding{})
-	o = s.outcome
-	if got := figure(o, "gateway CPU of the rest, a million"); got.Value != 5 {
-		t.Errorf("batches: got %+v", got)
-	}
-	if got := figure(o, "events in a POST"); got.Value != 100 {
-		t.Errorf("batches: got %+v", got)
-	}
-	if got := figure(o, "gateway CPU, of a bare client's"); got.Name != "" {
+	has(t, s.outcome, map[string]float64{"gateway CPU of the rest, a million": 5, "events in a POST": 100})
+	if got := figure(s.outcome, "gateway CPU, of a bare client's"); got.Name != "" {
 		t.Errorf("batches are compared with one POST each: %+v", got)
 	}
 }

@@ -114,25 +114,10 @@ func TestIdleFiguresAreForEachConnection(t *testing.T) {
 	after.kernel = proc.Kernel{Slab: 4_000_000}
 	var o outcome
 	idle{server: idlePushOnly}.figures(&o, 1_000, 500*time.Millisecond, 40*time.Millisecond, before, after)
-	want := map[string]report.Figure{
-		"resident, each":                {Value: 300},
-		"resident as PSS, each":         {Value: 250},
-		"descriptors, each":             {Value: 1},
-		"handshakes":                    {Value: 2_000},
-		"server CPU, 1,000 handshakes":  {Value: 0.04},
-		"kernel slab, each (both ends)": {Value: 4_000},
-	}
-	for _, f := range o.figures {
-		if w, asked := want[f.Name]; asked {
-			if f.Value != w.Value {
-				t.Errorf("got %+v, want %+v", f, w)
-			}
-			delete(want, f.Name)
-		}
-	}
-	if len(want) > 0 {
-		t.Errorf("missing: %v", want)
-	}
+	has(t, o, map[string]float64{
+		"resident, each": 300, "resident as PSS, each": 250, "descriptors, each": 1, "handshakes": 2_000,
+		"server CPU, 1,000 handshakes": 0.04, "kernel slab, each (both ends)": 4_000,
+	})
 }
 
 func TestGoalsStandOnlyWhereTheirConditionsHold(t *testing.T) {
