@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -51,15 +50,6 @@ func TestAnEventIsJSONOfExactlyItsSize(t *testing.T) {
 		if event.Event != "bench" || event.Data.ID != "0000000700abcdef" {
 			t.Errorf("size %d: got %+v", size, event)
 		}
-	}
-}
-
-func TestAMessageTooSmallForItsMarkIsRefused(t *testing.T) {
-	if _, err := Bare(Text, 15); err == nil {
-		t.Error("Bare took 15 bytes")
-	}
-	if _, err := Event(58); err == nil || !strings.Contains(err.Error(), "at least 59") {
-		t.Errorf("Event of 58 bytes: %v", err)
 	}
 }
 

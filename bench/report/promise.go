@@ -1,7 +1,5 @@
 package report
 
-import "strings"
-
 // Promise is a figure that was promised, as it was measured.
 type Promise struct {
 	What     string
@@ -26,8 +24,5 @@ func Promises(all []Promise) string {
 		}
 		rows = append(rows, []string{p.What, p.Unit, Number(p.Min), Number(p.Median), Number(p.Promised), Number(p.Most), verdict})
 	}
-	var b strings.Builder
-	layOut(&b, rows, 2)
-	b.WriteByte('\n')
-	return b.String()
+	return layOut(rows, 2) + "\n"
 }

@@ -113,7 +113,5 @@ func (c Comparison) String() string {
 	for _, r := range c.Ratios {
 		rows = append(rows, []string{r.Name, Number(r.Theirs), Number(r.Median), Number(r.Min), Number(r.Max), ""})
 	}
-	var b strings.Builder
-	layOut(&b, rows, 1)
-	return b.String()
+	return layOut(rows, 1)
 }

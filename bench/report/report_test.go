@@ -2,8 +2,6 @@ package report
 
 import (
 	"bytes"
-	"encoding/json"
-	"strings"
 	"testing"
 )
 
@@ -94,25 +92,6 @@ func TestRowsHaveTheirVerdictAndWhatIsToBeSaid(t *testing.T) {
 `
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-}
-
-func TestRecordsAreLinesOfJSON(t *testing.T) {
-	var out bytes.Buffer
-	all := rounds()
-	for _, record := range []any{Run{Record: "run"}, all[0], Summarise(all)} {
-		if err := WriteJSON(&out, record); err != nil {
-			t.Fatal(err)
-		}
-	}
-	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
-	if len(lines) != 3 {
-		t.Fatalf("%d lines", len(lines))
-	}
-	for _, line := range lines {
-		if !json.Valid([]byte(line)) {
-			t.Errorf("not JSON: %s", line)
-		}
 	}
 }
 

@@ -33,8 +33,7 @@ func Rows(title string, rounds []Round) string {
 		rows = append(rows, row)
 	}
 	var b strings.Builder
-	layOut(&b, rows, 1)
-	b.WriteByte('\n')
+	b.WriteString(layOut(rows, 1) + "\n")
 	for _, r := range rounds {
 		fmt.Fprintf(&b, "  %s\n", r.Case)
 		for _, text := range r.Notes {

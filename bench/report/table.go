@@ -24,7 +24,7 @@ func Table(s Summary) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s; %s\n", s.Scenario, s.Case, plural(s.Rounds, "round"))
-	layOut(&b, rows, 2)
+	b.WriteString(layOut(rows, 2))
 	fmt.Fprintf(&b, "  machine: others used %s %% of it (at most %s), its host took %s %% (at most %s)\n",
 		Number(s.Others.Median), Number(s.Others.Max), Number(s.Steal.Median), Number(s.Steal.Max))
 	for _, n := range s.Notes {
@@ -39,7 +39,8 @@ func Table(s Summary) string {
 
 // layOut aligns columns: the first left ones and the last to the left, numbers to
 // the right. The first row is the head.
-func layOut(b *strings.Builder, rows [][]string, left int) {
+func layOut(rows [][]string, left int) string {
+	var b strings.Builder
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
@@ -62,6 +63,7 @@ func layOut(b *strings.Builder, rows [][]string, left int) {
 		}
 		b.WriteString("  " + strings.TrimRight(strings.Join(cells, "  "), " ") + "\n")
 	}
+	return b.String()
 }
 
 // Number writes a value with three significant digits, or more if it has more

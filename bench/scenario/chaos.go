@@ -172,21 +172,14 @@ func (u *chaosRun) closeUser(user string, code int) error {
 
 // rest waits until the gateway has nothing left to do.
 func (u *chaosRun) rest() metrics {
-	for deadline := time.Now().Add(u.retryFor + restTimeout); ; {
-		counts, err := scrape(u.server.Addr())
-		if err != nil {
-			check(errors.Join(err, u.server.Alive()))
-		}
-		conns, lanes, callbacks := counts["connections"], counts["callback_lanes"], counts["callbacks_in_flight"]
-		if conns+lanes+callbacks == 0 {
-			return counts
-		}
-		if time.Now().After(deadline) {
-			u.broken.say("the gateway still has %v connections, %v lanes and %v callbacks in flight long after the last client left", conns, lanes, callbacks)
-			return counts
-		}
-		u.pause(sampling, u.server)
+	busy := func(m metrics) float64 { return m["connections"] + m["callback_lanes"] + m["callbacks_in_flight"] }
+	counts := until(u.stage, u.retryFor+restTimeout, sampling, func() metrics { return scraped(u.server) },
+		func(now metrics) bool { return busy(now) == 0 }, u.server)
+	if busy(counts) > 0 {
+		u.broken.say("the gateway still has %v connections, %v lanes and %v callbacks in flight long after the last client left",
+			counts["connections"], counts["callback_lanes"], counts["callbacks_in_flight"])
 	}
+	return counts
 }
 
 func (u *chaosRun) letters() ([]chaos.Letter, error) {

@@ -3,6 +3,7 @@ package scenario
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"ws-gateway/bench/child"
 	"ws-gateway/bench/sink"
 )
 
@@ -29,6 +31,15 @@ func scrape(gateway netip.AddrPort) (metrics, error) {
 		return nil, err
 	}
 	return parseMetrics(body)
+}
+
+// scraped is what a gateway says that must be alive.
+func scraped(gateway *child.Process) metrics {
+	m, err := scrape(gateway.Addr())
+	if err != nil {
+		check(errors.Join(err, gateway.Alive()))
+	}
+	return m
 }
 
 // callAPI makes one request to the management API on a connection of its own.

@@ -170,16 +170,28 @@ func (s *stage) around(forSink, forGateway []string) (gateway *child.Process, a 
 // not done, and open events would fall into the window.
 func (s *stage) told(a app, conns int, watched ...*child.Process) sink.Stats {
 	s.show("waiting for open events")
-	for deadline := time.Now().Add(connectTimeout); ; {
+	look := func() sink.Stats {
 		seen := must(a.Stats())
 		check(right(seen, conns))
-		if seen.Open == uint64(conns) {
-			return seen
+		return seen
+	}
+	seen := until(s, connectTimeout, 5*time.Millisecond, look, func(seen sink.Stats) bool { return seen.Open == uint64(conns) }, watched...)
+	if seen.Open != uint64(conns) {
+		check(fmt.Errorf("the app was told of %d of %d connections", seen.Open, conns))
+	}
+	return seen
+}
+
+// sampling is the time between two looks at the gateway.
+const sampling = 100 * time.Millisecond
+
+// until looks until what it sees is right, no longer than patience, and returns what
+// it saw last. It ends the round if a process ends meanwhile.
+func until[T any](s *stage, patience, every time.Duration, look func() T, right func(T) bool, watched ...*child.Process) T {
+	for deadline := time.Now().Add(patience); ; s.pause(every, watched...) {
+		if now := look(); right(now) || time.Now().After(deadline) {
+			return now
 		}
-		if time.Now().After(deadline) {
-			check(fmt.Errorf("the app was told of %d of %d connections", seen.Open, conns))
-		}
-		s.pause(5*time.Millisecond, watched...)
 	}
 }
 

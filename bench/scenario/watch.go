@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -42,11 +41,7 @@ type sample struct {
 }
 
 func (w watch) look() sample {
-	s := sample{at: time.Now()}
-	var err error
-	if s.metrics, err = scrape(w.server.Addr()); err != nil {
-		check(errors.Join(err, w.server.Alive()))
-	}
+	s := sample{at: time.Now(), metrics: scraped(w.server)}
 	s.app = must(w.events.Stats())
 	s.Process = must(proc.Of(w.server.PID()))
 	s.appCPU, s.own = must(proc.CPU(w.events.PID())), must(proc.CPU(os.Getpid()))
@@ -57,22 +52,12 @@ func (w watch) look() sample {
 // wait waits, and ends the round if one of the two ends meanwhile.
 func (w watch) wait(d time.Duration) { w.pause(d, w.server, w.events.Process) }
 
-const (
-	// settling is how long the gateway and the app may take until they know that
-	// connections are gone.
-	settling = 20 * time.Second
-	sampling = 100 * time.Millisecond
-)
+// settling is how long the gateway and the app may take until they know that
+// connections are gone.
+const settling = 20 * time.Second
 
-// until looks until what it sees is right, no longer than patience.
 func (w watch) until(patience time.Duration, right func(sample) bool) sample {
-	for deadline := time.Now().Add(patience); ; {
-		now := w.look()
-		if right(now) || time.Now().After(deadline) {
-			return now
-		}
-		w.wait(sampling)
-	}
+	return until(w.stage, patience, sampling, w.look, right, w.server, w.events.Process)
 }
 
 // settled waits until conns connections are left, and the app knows of everything

@@ -297,8 +297,8 @@ func TestFlagsThatCannotWorkAreRefusedWithAReason(t *testing.T) {
 	}{
 		{1, "--conns must be 2 to 19000", []string{"echo", "--conns", "19001"}},
 		{1, "--rounds must be", []string{"echo", "--rounds", "0"}},
-		{1, "no room for its mark", []string{"echo", "--size", "8"}},
-		{1, "at least 59", []string{"roundtrip", "--size", "20"}},
+		{1, "no room for its mark", []string{"echo", "--size", "15"}},
+		{1, "at least 59", []string{"roundtrip", "--size", "58"}},
 		{1, "--duration", []string{"roundtrip", "--duration", "0s"}},
 		{1, "--batch and --concurrency", []string{"ingest", "--batch", "0"}},
 		{1, "at least 59", []string{"ingest", "--size", "20"}},
