@@ -55,7 +55,12 @@ func Results(all []Recording) []Result {
 	var results []Result
 	for _, rec := range all {
 		for _, r := range rec.Rounds {
-			i := find(&results, rec.Run.Version(), r.Scenario, r.Case)
+			of := Result{Version: rec.Run.Version(), Summary: Summary{Scenario: r.Scenario, Case: r.Case}}
+			i := slices.IndexFunc(results, func(o Result) bool { return o.Version == of.Version && o.sameCase(of) })
+			if i < 0 {
+				i = len(results)
+				results = append(results, of)
+			}
 			results[i].Rounds = append(results[i].Rounds, r)
 		}
 	}
@@ -75,18 +80,6 @@ func inOrder(results []Result) []Result {
 		)
 	})
 	return results
-}
-
-// find returns the place of a case, which it makes if there is none.
-func find(results *[]Result, v Version, scenario, name string) int {
-	i := slices.IndexFunc(*results, func(r Result) bool {
-		return r.Version == v && r.Summary.Scenario == scenario && r.Summary.Case == name
-	})
-	if i >= 0 {
-		return i
-	}
-	*results = append(*results, Result{Version: v, Summary: Summary{Scenario: scenario, Case: name}})
-	return len(*results) - 1
 }
 
 // distinct lists what key says of all, each once, in the order of first appearance.
