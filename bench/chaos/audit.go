@@ -98,6 +98,7 @@ func Audit(e Evidence) Findings {
 	a.gather()
 	for _, id := range sorted(a.events) {
 		h := a.events[id]
+		a.batch(h)
 		a.repetition(h)
 		a.letter(h)
 	}
@@ -124,23 +125,13 @@ func (a *audit) say(format string, args ...any) {
 
 // gather sorts attempts and dead letters by event, and events by connection.
 func (a *audit) gather() {
-	batches := make(map[string]*Post) // the batch that an event is in, as it was when it was whole
 	for i := range a.Posts {
 		p := &a.Posts[i]
 		for _, e := range p.Events {
 			a.Attempts++
-			h := a.history(e)
-			if h == nil {
-				continue
+			if h := a.history(e); h != nil {
+				h.attempts = append(h.attempts, attempt{i, p})
 			}
-			batch := batches[e.ID]
-			if batch != nil && !nested(batch, p) {
-				a.say("%s came in the batch of %s, and before in that of %s", e.ID, shorten(p.key()), shorten(batch.key()))
-			}
-			if batch == nil || len(batch.Events) < len(p.Events) {
-				batches[e.ID] = p
-			}
-			h.attempts = append(h.attempts, attempt{i, p})
 		}
 	}
 	for _, l := range a.Evidence.Letters {
@@ -148,29 +139,6 @@ func (a *audit) gather() {
 			h.letters = append(h.letters, l)
 		}
 	}
-}
-
-// nested reports whether one of two Posts has all the events of the other: the same
-// batch, or what has become of it. One that fails is divided, or a single event of it
-// is attempted in its place and then the whole again.
-func nested(p, q *Post) bool {
-	small, large := p.Events, q.Events
-	if len(small) > len(large) {
-		small, large = large, small
-	}
-	for _, e := range small {
-		if !slices.ContainsFunc(large, func(other Event) bool { return other.ID == e.ID }) {
-			return false
-		}
-	}
-	return true
-}
-
-func shorten(batch string) string {
-	if len(batch) > 100 {
-		return batch[:100] + "…"
-	}
-	return batch
 }
 
 // history finds that of an event, which must always be the same under the same id.
@@ -338,20 +306,17 @@ func (h *history) buriedWith(other *history) bool {
 // unseen explains the numbers that X-Attempt jumped over: the port was closed
 // meanwhile, or the App had ended a connection of which the gateway did not know.
 func (a *audit) unseen() {
-	counted := make(map[string]bool) // batches
-	unexplained := 0
+	batches := make(map[int][]attempt) // by the Post of a batch that was read first
 	for _, id := range sorted(a.events) {
-		h := a.events[id]
-		if len(h.attempts) == 0 {
-			continue
+		if h := a.events[id]; len(h.attempts) > 0 {
+			first := a.firstOf(h)
+			batches[first] = append(batches[first], h.attempts...)
 		}
-		key := h.attempts[0].key()
-		if counted[key] {
-			continue
-		}
-		counted[key] = true
-		before, number := a.precedes(h), 0
-		byNumber := slices.SortedFunc(slices.Values(a.ofBatch(h)), func(x, y attempt) int { return cmp.Compare(x.Number, y.Number) })
+	}
+	unexplained := 0
+	for _, first := range slices.Sorted(maps.Keys(batches)) {
+		before, number := a.precedes(first), 0
+		byNumber := slices.SortedFunc(slices.Values(batches[first]), func(x, y attempt) int { return cmp.Compare(x.Number, y.Number) })
 		for _, at := range byNumber {
 			if missing := at.Number - number - 1; missing > 0 {
 				a.Unseen += missing
@@ -367,23 +332,15 @@ func (a *audit) unseen() {
 	}
 }
 
-// ofBatch is what there was of attempts at an event and at those that were first sent
-// together with it: they are counted together as long as the batch is whole, and then
-// in each part of it.
-func (a *audit) ofBatch(h *history) (attempts []attempt) {
-	for _, e := range h.attempts[0].Events {
-		if other := a.events[e.ID]; other != nil {
-			attempts = append(attempts, other.attempts...)
-		}
-	}
-	return attempts
-}
-
-// precedes is the Post after which the first attempt at an event was made; -1 for
+// precedes is the Post after which the batch was first attempted that Post i is of; -1 for
 // any.
-func (a *audit) precedes(h *history) int {
+func (a *audit) precedes(i int) int {
+	h := a.events[a.Posts[i].Events[0].ID]
+	if h == nil {
+		return -1
+	}
 	if before := a.before(h); before != nil && !before.batched(h) {
-		if last := before.last(); last != nil && last.post < h.attempts[0].post {
+		if last := before.last(); last != nil && last.post < i {
 			return last.post
 		}
 	}

@@ -243,6 +243,55 @@ func TestBatchesAreTriedAgainWholeOrInParts(t *testing.T) {
 	}
 }
 
+// inParts is a batch of one connection that the app first reads when it has been attempted
+// three times and divided: its first half, the first event alone, and what is left.
+func inParts() Evidence {
+	a := func(n int) Event { return event("a", n, 5) }
+	return Evidence{
+		Record: Record{
+			Posts: []Post{
+				post(0, 1, Acked, a(1)), post(3, 4, Retryable, a(2), a(3)), post(4, 5, Acked, a(2)), post(5, 5, Acked, a(3), a(4), a(5)),
+			},
+			Blind: 3,
+		},
+		Clients: []Client{{User: "user of a", Opened: noon, End: Clean, Sent: 3, Code: 1000}},
+		Timeout: time.Second, RetryFor: time.Minute,
+	}
+}
+
+func TestTheWholeOfADividedBatchMayBeReadLateOrNever(t *testing.T) {
+	if f := Audit(inParts()); len(f.Broken) > 0 || f.Unseen != 3 {
+		t.Errorf("%+v", f)
+	}
+	late := inParts()
+	whole := post(1, 3, Unanswered, slices.Concat(late.Posts[1].Events, late.Posts[3].Events[1:])...)
+	whole.Stale = true
+	late.Posts, late.Blind = append(late.Posts, whole), 2
+	says(t, late, "")
+	givenUp := inParts() // the first event, alone, at a closed port
+	givenUp.Posts = without(givenUp.Posts, 2)
+	givenUp.Letters = []Letter{{At: noon.Add(2 * time.Minute), Attempts: 9, Event: givenUp.Posts[1].Events[0]}}
+	says(t, givenUp, "")
+	for _, c := range []struct {
+		name, want string
+		spoil      func(e *Evidence)
+	}{
+		{"the part was the whole", "a-3 came in the batch of a-3 a-4 a-5, and before in that of a-2 a-3", func(e *Evidence) { e.Posts[1].Number = 1 }},
+		{"with another connection's", "a-3 came in the batch of", func(e *Evidence) { e.Posts[1].Events = append(e.Posts[1].Events, event("b", 1, 5)) }},
+		{"without the end of the part", "a-3 came in the batch of a-3 a-4, and before in that of a-2 a-3 a-5", func(e *Evidence) {
+			e.Posts[1].Events, e.Posts[3].Events = append(e.Posts[1].Events, e.Posts[3].Events[2]), e.Posts[3].Events[:2]
+		}},
+		{"before its turn", "a-3 came before a-2 was settled", func(e *Evidence) { swap(e, 2, 3) }},
+		{"attempts left out", "4 attempts were counted", func(e *Evidence) { e.Posts[3].Number = 7 }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := inParts()
+			c.spoil(&e)
+			says(t, e, c.want)
+		})
+	}
+}
+
 // replied is wellDone with answers that speak to the client of a.
 func replied() Evidence {
 	e := wellDone()

@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"math"
-	"strings"
 	"sync"
 	"time"
 )
@@ -37,15 +36,6 @@ type Post struct {
 	Answer Answer
 	Reply  bool // its answer has a body that --callback-reply must pass on
 	Stale  bool // when the App came to read it the gateway had given up waiting
-}
-
-// key names what a Post carries: a batch is tried again whole.
-func (p *Post) key() string {
-	ids := make([]string, len(p.Events))
-	for i, e := range p.Events {
-		ids[i] = e.ID
-	}
-	return strings.Join(ids, " ")
 }
 
 // Outage is a time in which the App's port was closed, as indices of the Posts that

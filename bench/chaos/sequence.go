@@ -18,8 +18,13 @@ func (a *audit) order() {
 				continue // said already
 			}
 			before, together := last[e.Conn], at[e.Conn] == i
+			again := before != nil && !together
 			switch {
-			case before != nil && !together && nested(&a.Posts[at[e.Conn]], p): // the same again, or a part of it, from its first event on
+			case again && nested(&a.Posts[at[e.Conn]], p): // the same again, or a part of it, from its first event on
+			case again && rest(&a.Posts[at[e.Conn]], p): // what is left of it: its first events ended without coming alone
+				if ended := a.before(h); ended != nil && !ended.settledBy(i) {
+					a.misplaced("%s came before %s was settled", h.ID, ended.ID)
+				}
 			case before != nil && h.seq <= before.seq:
 				a.misplaced("%s came after %s", h.ID, before.ID)
 			default:
