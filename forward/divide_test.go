@@ -195,6 +195,54 @@ func TestOnlyTheEventThatTheAppDoesNotTakeFails(t *testing.T) {
 	}
 }
 
+// When a part has ended, all that is left of the batch is sent next. So an event that has
+// come with those before it comes with those behind it too.
+func TestABatchOfOneConnectionIsSentInPartsAndThenTheRest(t *testing.T) {
+	for name, verdict := range map[string]int{"refused": 400, "not answered": hanging} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, Config{Batch: 4, Linger: time.Second, Timeout: 10 * time.Second}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
+				var mu sync.Mutex
+				var whole, rest []string
+				takes := func(p post) bool {
+					ids := p.ids(t)
+					if !strings.HasPrefix(ids[0], "c0-") { // evidence that the app takes events
+						return true
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					if key := fmt.Sprint(p.attempt, ids); len(ids) == 4 {
+						whole = append(whole, key)
+					} else {
+						rest = append(rest, key)
+					}
+					return len(rest) > 1
+				}
+				a.serve = func(p post, w http.ResponseWriter, r *http.Request) {
+					switch {
+					case takes(p):
+					case verdict == hanging:
+						<-r.Context().Done()
+					default:
+						w.WriteHeader(verdict)
+					}
+				}
+				time.Sleep(time.Second)
+				speak(f, 1, 4, func(int, int) bool { return false })
+				for other := 1; other < 60; other++ {
+					time.Sleep(time.Second)
+					f.Message(source(other, 0), []byte("1"), false)
+				}
+				time.Sleep(time.Minute)
+				mu.Lock()
+				defer mu.Unlock()
+				n := len(whole)
+				equal(t, "posts", fmt.Sprint(rest), fmt.Sprintf("[%d [c0-0 c0-1] %d [c0-0] %d [c0-1 c0-2 c0-3]]", n+1, n+2, n+2))
+				equal(t, "delivered", f.Stats().Delivered[actionMessage], 63)
+			})
+		})
+	}
+}
+
 func TestAnOpenOrCloseEventThatTheAppDoesNotTakeFailsAlone(t *testing.T) {
 	for _, action := range []string{"open", "close"} {
 		bubble(t, Config{Batch: 30, Linger: time.Second}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
