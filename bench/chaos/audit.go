@@ -291,16 +291,17 @@ func (a *audit) before(h *history) *history {
 	return a.conns[h.Conn][h.seq-1]
 }
 
-// batched reports whether an event was sent together with another.
+// batched reports whether the Post in which another event was first read had this one too.
 func (h *history) batched(other *history) bool {
-	return len(h.attempts) > 0 && len(other.attempts) > 0 && h.attempts[0].post == other.attempts[0].post
+	return len(other.attempts) > 0 && other.attempts[0].has(h.Event)
 }
 
-// buriedWith reports whether an event that nobody has read can have been given up
-// together with another: the dead letters of a batch know of as many attempts.
-func (h *history) buriedWith(other *history) bool {
-	return len(other.attempts) == 0 && len(h.letters) > 0 && len(other.letters) > 0 &&
-		h.letters[0].Attempts == other.letters[0].Attempts
+// buriedWith reports whether the event after this one, which nobody has read, can have
+// been given up together with it. The dead letters of a batch know of as many attempts,
+// but the first event of a connection may have been attempted alone too.
+func (h *history) buriedWith(next *history) bool {
+	return len(next.attempts) == 0 && len(h.letters) > 0 && len(next.letters) > 0 &&
+		h.letters[0].Attempts >= next.letters[0].Attempts
 }
 
 // unseen explains the numbers that X-Attempt jumped over: the port was closed

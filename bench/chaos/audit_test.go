@@ -292,6 +292,38 @@ func TestTheWholeOfADividedBatchMayBeReadLateOrNever(t *testing.T) {
 	}
 }
 
+// A batch of more connections is given up whole, but before that single events of it may
+// have been attempted.
+func TestABatchIsGivenUpWithTheEventThatWasAttemptedAlone(t *testing.T) {
+	a := func(n int) Event { return event("a", n, 5) }
+	letter := func(attempts, n int) Letter {
+		return Letter{At: noon.Add(time.Minute + time.Second), Attempts: attempts, Event: a(n)}
+	}
+	given := func(posts ...Post) Evidence {
+		return Evidence{
+			Record:  Record{Posts: append([]Post{post(1, 1, Acked, a(1))}, posts...), Blind: 3},
+			Clients: []Client{{User: "user of a", Opened: noon, End: Clean, Sent: 3, Code: 1000}},
+			Letters: []Letter{letter(4, 2), letter(2, 3), letter(2, 4), letter(2, 5)},
+			Timeout: time.Second, RetryFor: time.Minute, Batches: true,
+		}
+	}
+	alone, whole := post(30, 3, Retryable, a(2)), post(40, 4, Retryable, a(2), a(3), a(4), a(5))
+	says(t, given(alone), "")
+	unread := given(alone)
+	unread.Letters[1].Attempts = 5
+	says(t, unread, "a-3 was given up after 0s and 5 attempts")
+	read := given(alone, whole)
+	for i := range read.Letters {
+		read.Letters[i].Attempts = 4
+	}
+	says(t, read, "")
+	soon := given(alone)
+	for i := range soon.Letters {
+		soon.Letters[i].At = noon.Add(40 * time.Second)
+	}
+	says(t, soon, "a-3 was given up after 39s and 2 attempts")
+}
+
 // replied is wellDone with answers that speak to the client of a.
 func replied() Evidence {
 	e := wellDone()
