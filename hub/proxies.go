@@ -53,9 +53,9 @@ func (p proxies) client(r *wire.Request) netip.AddrPort {
 	var standard, common hops
 	for i := range r.Fields {
 		switch f := &r.Fields[i]; {
-		case isHeader(f, "Forwarded"):
+		case f.Is("Forwarded"):
 			standard.addForwarded(f.Value)
-		case isHeader(f, "X-Forwarded-For"):
+		case f.Is("X-Forwarded-For"):
 			common.addForwardedFor(f.Value)
 		}
 	}
@@ -71,10 +71,6 @@ func (p proxies) client(r *wire.Request) netip.AddrPort {
 	default:
 		return byStandard
 	}
-}
-
-func isHeader(f *wire.Field, name string) bool {
-	return len(f.Name) == len(name) && bytes.EqualFold(f.Name, []byte(name))
 }
 
 // walk goes back from the peer, from each proxy to the hop before it, as long as it

@@ -28,7 +28,7 @@ const (
 // a window of any size.
 func NegotiateDeflate(r *Request) (p DeflateParams, response string, err *HandshakeError) {
 	for i := range r.Fields {
-		if !r.Fields[i].is("Sec-WebSocket-Extensions") {
+		if !r.Fields[i].Is("Sec-WebSocket-Extensions") {
 			continue
 		}
 		s := extensionScanner{r.Fields[i].Value}

@@ -225,7 +225,7 @@ func checkFields(r *Request) *HandshakeError {
 		return badRequest("bad Content-Length header")
 	}
 	for i := range r.Fields {
-		if f := &r.Fields[i]; f.is("Content-Length") && !bytes.Equal(f.Value, length) {
+		if f := &r.Fields[i]; f.Is("Content-Length") && !bytes.Equal(f.Value, length) {
 			return badRequest("Content-Length headers that differ")
 		}
 	}

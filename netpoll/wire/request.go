@@ -21,8 +21,8 @@ type Field struct {
 	Name, Value []byte
 }
 
-// is reports whether the field is called name, in any case.
-func (f *Field) is(name string) bool {
+// Is reports whether the field is called name, in any case.
+func (f *Field) Is(name string) bool {
 	return len(f.Name) == len(name) && equalFold(f.Name, name)
 }
 
@@ -30,7 +30,7 @@ func (f *Field) is(name string) bool {
 // many there are.
 func (r *Request) Get(name string) (value []byte, count int) {
 	for i := range r.Fields {
-		if f := &r.Fields[i]; f.is(name) {
+		if f := &r.Fields[i]; f.Is(name) {
 			if count == 0 {
 				value = f.Value
 			}
@@ -51,7 +51,7 @@ func (r *Request) EachSubprotocol(f func(name []byte) (stop bool)) {
 // 5.6.1.2).
 func (r *Request) eachElement(name string, f func(element []byte) (stop bool)) {
 	for i := range r.Fields {
-		if !r.Fields[i].is(name) {
+		if !r.Fields[i].Is(name) {
 			continue
 		}
 		for rest, more := r.Fields[i].Value, true; more; {
