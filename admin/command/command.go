@@ -59,8 +59,6 @@ func ParseSend(body []byte, mem *budget.Reservation, limit int) (Send, error) {
 			encoding, err = stringOf(name, v)
 		case "conn_id":
 			cmd.Targets.Conn, err = stringOf(name, v)
-		case "groups":
-			err = cmd.readGroups(&names, v)
 		default:
 			err = cmd.read(&names, name, v)
 		}
@@ -135,8 +133,6 @@ func ParseClose(body []byte, mem *budget.Reservation, limit int) (Close, error) 
 			cmd.Reason, err = stringOf(name, v)
 		case "conn_id":
 			beside = v.Type != gjson.Null && v.Raw != `""`
-		case "groups":
-			err = cmd.readGroups(&names, v)
 		default:
 			err = cmd.read(&names, name, v)
 		}

@@ -26,7 +26,7 @@ func ParseMembership(body []byte, mem *budget.Reservation, limit int) (Membershi
 		cmd   Membership
 	)
 	err := eachMember(body, func(name string, v gjson.Result) (err error) {
-		if name == "groups" {
+		if name == "groups" { // not whom it is for, as elsewhere
 			cmd.Groups, err = names.ofGroups(v)
 			return err
 		}

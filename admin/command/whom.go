@@ -25,6 +25,8 @@ func (w *Whom) read(names *names, name string, v gjson.Result) (err error) {
 		t.Conns, err = names.of(name, v)
 	case "users":
 		t.Users, err = names.of(name, v)
+	case "groups":
+		t.Groups, err = names.ofGroups(v)
 	case "exclude":
 		t.Exclude, err = names.of(name, v)
 	case "all":
@@ -32,12 +34,6 @@ func (w *Whom) read(names *names, name string, v gjson.Result) (err error) {
 	case "report":
 		w.Report, err = boolOf(name, v)
 	}
-	return err
-}
-
-// readGroups reads the groups that the command is for.
-func (w *Whom) readGroups(names *names, v gjson.Result) (err error) {
-	w.Targets.Groups, err = names.ofGroups(v)
 	return err
 }
 
