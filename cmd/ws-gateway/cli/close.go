@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 
 	"ws-gateway/cmd/ws-gateway/api"
@@ -36,10 +35,5 @@ func (o *closeOptions) run(ctx context.Context, s *surroundings) error {
 	if err != nil {
 		return err
 	}
-	return o.finish(s, a, request.Report, o.JSON, nobodyIn(o.Group), func(r *report) string {
-		if !o.Report {
-			return ""
-		}
-		return fmt.Sprintf("matched %d", r.Matched)
-	})
+	return o.finish(s, a, request.Report, o.JSON, nobodyIn(o.Group), matchedIf(o.Report))
 }

@@ -54,12 +54,7 @@ func (o *memberOptions) change(ctx context.Context, s *surroundings, path string
 	if err != nil {
 		return err
 	}
-	return o.finish(s, a, true, o.JSON, errNobody, func(r *report) string {
-		if !o.Report {
-			return ""
-		}
-		return fmt.Sprintf("matched %d", r.Matched)
-	})
+	return o.finish(s, a, true, o.JSON, errNobody, matchedIf(o.Report))
 }
 
 // groupsOptions are the options of groups.

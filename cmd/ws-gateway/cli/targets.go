@@ -68,6 +68,16 @@ func (o *nobodyOptions) judge(s *surroundings, matched int, shown bool, nobody e
 // report is what the gateway says about the connections that matched.
 type report struct{ Matched, Queued, Slow int }
 
+// matchedIf is for finish: how many connections were meant, if the user has asked.
+func matchedIf(asked bool) func(*report) string {
+	return func(r *report) string {
+		if !asked {
+			return ""
+		}
+		return fmt.Sprintf("matched %d", r.Matched)
+	}
+}
+
 // finish prints the result of a command, either the whole answer or the line that text
 // makes of the report, and judges whether a connection matched.
 func (o *nobodyOptions) finish(s *surroundings, a *api.Answer, reported, asJSON bool, nobody error, text func(*report) string) error {
