@@ -3,7 +3,6 @@ package hubsim
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -85,13 +84,7 @@ func (sim *groupSimulation) fill() error {
 
 // collect measures full collections: with the memberships, and how much is theirs.
 func (sim *groupSimulation) collect() error {
-	var times []float64
-	for range collections {
-		before := collectorTime()
-		runtime.GC()
-		times = append(times, 1e3*(collectorTime()-before))
-	}
-	sim.add("full collection, CPU", "ms", report.Median(times))
+	sim.add("full collection, CPU", "ms", fullCollection())
 	return nil
 }
 

@@ -146,14 +146,20 @@ const collections = 5
 
 // collect measures full collections.
 func (sim *simulation) collect(context.Context) error {
+	sim.add("full collection, CPU", "ms", fullCollection())
+	return nil
+}
+
+// fullCollection is the median of what full collections cost, in milliseconds of
+// processor time.
+func fullCollection() float64 {
 	var times []float64
 	for range collections {
 		before := collectorTime()
 		runtime.GC()
 		times = append(times, 1e3*(collectorTime()-before))
 	}
-	sim.add("full collection, CPU", "ms", report.Median(times))
-	return nil
+	return report.Median(times)
 }
 
 // collectorTime is the processor time, in seconds, that collections have used so
