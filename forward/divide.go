@@ -274,7 +274,8 @@ func (b *batch) window() (end time.Duration) {
 }
 
 // blame notes a failure, and whether there is evidence that it is not the app's. After a
-// trial the whole batch is attempted again.
+// trial all events of the batch are up for an attempt again, unless look begins another
+// trial.
 func (b *batch) blame(r *report, evidence bool) {
 	b.failures++
 	if b.trial {

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -211,42 +210,12 @@ func TestTheCloseEventsOfLostConnectionsChangeNoGroups(t *testing.T) {
 }
 
 func TestWhatTheAppDoesAfterItsAnswerComesAfterTheChangeOfGroups(t *testing.T) {
-	const lanes, events = 16, 40
-	var joined [lanes]atomic.Int64
-	var judged atomic.Int64
-	var f *Forwarder
-	url := answeringApp(t, func(c net.Conn, id string) {
-		lane, number, _ := strings.Cut(id[1:], "-")
-		key, _ := strconv.Atoi(lane)
-		seq, _ := strconv.Atoi(number)
-		_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Ws-Join: %d\r\n\r\nok", seq)
-		start := time.Now()
-		f.Settle(context.Background(), uint64(key))
-		if time.Since(start) >= settleLimit {
-			return // it has given up, as it may on a machine so busy
-		}
-		judged.Add(1)
-		if got := joined[key].Load(); got < int64(seq) {
-			t.Errorf("event %s: the last join is %d", id, got)
-		}
+	answer := func(seq int, _ string) string {
+		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Ws-Join: %d\r\n\r\nok", seq)
+	}
+	heededFirst(t, answer, func(heed func(key uint64, seq string)) Config {
+		return Config{Regroup: func(key uint64, join, _ []string) { heed(key, join[0]) }}
 	})
-	f, err := New(Config{URL: url, Regroup: func(key uint64, join, _ []string) {
-		seq, _ := strconv.ParseInt(join[0], 10, 64)
-		joined[key].Store(seq)
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.Start()
-	for seq := range events {
-		for key := range lanes {
-			f.Message(source(key, seq+1), []byte("1"), false)
-		}
-	}
-	equal(t, "left over", f.Drain(within(t, longWait)), Leftover{})
-	if judged.Load() == 0 {
-		t.Error("it has given up every time")
-	}
 }
 
 func TestBatchesAndGroupsInAnswersExcludeEachOther(t *testing.T) {

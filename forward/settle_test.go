@@ -57,15 +57,31 @@ func answeringAt(t *testing.T, address string, respond func(c net.Conn, id strin
 }
 
 func TestWhatTheAppDoesAfterItsAnswerComesAfterTheReply(t *testing.T) {
+	answer := func(_ int, id string) string {
+		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(id), id)
+	}
+	heededFirst(t, answer, func(heed func(key uint64, seq string)) Config {
+		return Config{Reply: func(key uint64, r Reply) {
+			_, seq, _ := strings.Cut(string(r.Body), "-")
+			heed(key, seq)
+		}}
+	})
+}
+
+// heededFirst requires Settle to return only after what an answer says has been heeded. An
+// app answers each event and then calls Settle; the Config's functions call heed with the
+// number of the event that was answered.
+func heededFirst(t *testing.T, answer func(seq int, id string) string, config func(heed func(key uint64, seq string)) Config) {
+	t.Helper()
 	const lanes, events = 32, 60
-	var replied [lanes]atomic.Int64
+	var heeded [lanes]atomic.Int64
 	var judged atomic.Int64
 	var f *Forwarder
 	url := answeringApp(t, func(c net.Conn, id string) {
 		lane, number, _ := strings.Cut(id[1:], "-")
 		key, _ := strconv.Atoi(lane)
 		seq, _ := strconv.Atoi(number)
-		_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(id), id)
+		_, _ = io.WriteString(c, answer(seq, id))
 		start := time.Now()
 		if seq%2 == 0 {
 			f.Settle(context.Background(), uint64(key))
@@ -76,15 +92,16 @@ func TestWhatTheAppDoesAfterItsAnswerComesAfterTheReply(t *testing.T) {
 			return // it has given up, as it may on a machine so busy
 		}
 		judged.Add(1)
-		if got := replied[key].Load(); got < int64(seq) {
-			t.Errorf("event %s: the last reply is %d", id, got)
+		if got := heeded[key].Load(); got < int64(seq) {
+			t.Errorf("event %s: the last answer that was heeded is %d's", id, got)
 		}
 	})
-	f, err := New(Config{URL: url, Reply: func(key uint64, r Reply) {
-		_, number, _ := strings.Cut(string(r.Body), "-")
-		seq, _ := strconv.ParseInt(number, 10, 64)
-		replied[key].Store(seq)
-	}})
+	cfg := config(func(key uint64, seq string) {
+		n, _ := strconv.ParseInt(seq, 10, 64)
+		heeded[key].Store(n)
+	})
+	cfg.URL = url
+	f, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
