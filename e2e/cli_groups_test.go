@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -75,10 +74,7 @@ func TestTailOfAGroupShowsItsMembersAsTheyComeAndGo(t *testing.T) {
 	if len(r.output.Matching("of nobody in the room")) > 0 {
 		t.Error("it shows what happened to somebody who was not in the group")
 	}
-	if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	r.ends(0)
+	r.interrupted()
 }
 
 func TestGroupsFollowsCursorsUntilItHasEnough(t *testing.T) {

@@ -275,6 +275,15 @@ func (r *running) ends(code int) {
 	}
 }
 
+// interrupted ends it with Ctrl-C, which is no failure.
+func (r *running) interrupted() {
+	r.t.Helper()
+	if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
+		r.t.Fatal(err)
+	}
+	r.ends(0)
+}
+
 func TestTailFollowsEventsAcrossARestartUntilCtrlC(t *testing.T) {
 	t.Parallel()
 	socket := "unix:" + filepath.Join(t.TempDir(), "admin.sock")
@@ -309,10 +318,7 @@ func TestTailFollowsEventsAcrossARestartUntilCtrlC(t *testing.T) {
 	if len(r.output.Matching("mallory")) > 0 {
 		t.Error("another's events are shown")
 	}
-	if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	r.ends(0)
+	r.interrupted()
 }
 
 // The token is rotated where tail has it from, and SIGHUP ends streams of the old one.
@@ -331,10 +337,7 @@ func TestTailGoesOnWithATokenThatWasRotated(t *testing.T) {
 	replaceFile(t, token, secret+"new\n")
 	s.reload([]string{"admin-token-file: " + token}, "admin-token-file")
 	events(4002)
-	if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	r.ends(0)
+	r.interrupted()
 }
 
 func cliSendOver(t *testing.T, gateway, user, message string) (code int, stdout, stderr string) {
@@ -408,10 +411,7 @@ func TestConnectPingsByItselfAndShowsPongsOnlyWhenAsked(t *testing.T) {
 	harness.Poll(t, "pongs past the timeout", func() bool { return len(verbose.output.Matching(`{"event":"pong"}`)) > 250 })
 	g.send(`{"users":["quiet"],"payload":"end","encoding":"text"}`)
 	quiet.shows(quiet.output, "end")
-	if err := quiet.cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	quiet.ends(0)
+	quiet.interrupted()
 	if n := len(quiet.output.All()); n != 1 {
 		t.Errorf("%d lines were printed", n)
 	}
