@@ -16,6 +16,7 @@ import (
 // Config of a Server. Zero values mean the defaults named beside them.
 type Config struct {
 	Hub       *hub.Hub             // required
+	Cluster   Connections          // of all instances; nil: Hub's are all that there are
 	Sockets   func() netpoll.Stats // required
 	Callbacks func() forward.Stats // nil: push-only, there are no callbacks to report
 
@@ -68,6 +69,9 @@ type Config struct {
 func (cfg *Config) complete() error {
 	if cfg.Hub == nil || cfg.Sockets == nil {
 		return errors.New("admin: Config.Hub and Config.Sockets are required")
+	}
+	if cfg.Cluster == nil {
+		cfg.Cluster = cfg.Hub
 	}
 	if cfg.Ready == nil {
 		cfg.Ready = cfg.Hub.Ready

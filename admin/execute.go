@@ -40,7 +40,7 @@ func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reserva
 	mem.Keep(int64(frame.Len()))
 	wait := s.hubWait()
 	defer wait.release()
-	report, err := s.cfg.Hub.SendThen(wait, cmd.Targets, frame, cmd.Report, mem)
+	report, err := s.cfg.Cluster.SendThen(wait, cmd.Targets, frame, cmd.Report, mem)
 	switch {
 	case err != nil && !cmd.Report:
 		return s.answerFault(ctx, err, "an event loop that has targets did not take the message in time; others may have")
@@ -61,7 +61,7 @@ func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reserv
 	}
 	wait := s.hubWait()
 	defer wait.release()
-	report, err := s.cfg.Hub.Close(wait, cmd.Targets, cmd.Code, cmd.Reason)
+	report, err := s.cfg.Cluster.Close(wait, cmd.Targets, cmd.Code, cmd.Reason)
 	switch {
 	case err != nil:
 		return s.answerFault(ctx, err, "the connections are being closed, but not every event loop has done so in time")

@@ -14,12 +14,12 @@ import (
 
 // join makes connections members of groups, and answers when every loop has done it.
 func (s *Server) join(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reservation) outcome {
-	return s.regroup(ctx, body, mem, s.cfg.Hub.Join)
+	return s.regroup(ctx, body, mem, s.cfg.Cluster.Join)
 }
 
 // leave takes connections out of groups.
 func (s *Server) leave(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reservation) outcome {
-	return s.regroup(ctx, body, mem, s.cfg.Hub.Leave)
+	return s.regroup(ctx, body, mem, s.cfg.Cluster.Leave)
 }
 
 func (s *Server) regroup(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reservation,
@@ -67,7 +67,7 @@ func (s *Server) groups(ctx *fasthttp.RequestCtx, t target) outcome {
 	return s.stream(ctx, t, mem, q.Limit > 0, func(out *listWriter) (string, error) {
 		wait := s.hubWait()
 		defer wait.release()
-		return s.cfg.Hub.ListGroups(wait, q, func(page []hub.Group) error {
+		return s.cfg.Cluster.ListGroups(wait, q, func(page []hub.Group) error {
 			err := out.groups(page)
 			wait.renew() // the reader may have taken its time
 			return err
@@ -109,22 +109,6 @@ func groupsIn(args *fasthttp.Args) (names []string, err error) {
 		names = append(names, name)
 	}
 	return names, nil
-}
-
-// listMembers is list for the connections in groups.
-func (s *Server) listMembers(ctx *fasthttp.RequestCtx, t target, groups []string, q hub.Query) outcome {
-	mem := s.memory.lists.Reserve()
-	wait := s.hubWait()
-	defer wait.release()
-	if err := s.growForMembers(wait, mem, groups, listedMember); err != nil {
-		mem.Release()
-		return s.answerUnread(ctx, err)
-	}
-	return s.stream(ctx, t, mem, q.Limit > 0, func(out *listWriter) (string, error) {
-		wait := s.hubWait()
-		defer wait.release()
-		return s.cfg.Hub.ListMembers(wait, groups, q, out.conns)
-	})
 }
 
 // The memory for what is listed or counted, in bytes: for each group of some users, or

@@ -13,26 +13,19 @@ func (s *Server) count(ctx *fasthttp.RequestCtx, t target) outcome {
 	defer fasthttp.ReleaseArgs(args)
 	args.ParseBytes(t.query)
 	groups, err := groupsIn(args)
-	switch {
-	case err != nil:
+	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
-	case groups != nil:
-		return s.countMembers(ctx, groups)
 	}
-	connections, users := s.cfg.Hub.Count()
-	return answerCount(ctx, connections, users)
-}
-
-// countMembers answers with the numbers for groups.
-func (s *Server) countMembers(ctx *fasthttp.RequestCtx, groups []string) outcome {
-	mem := s.memory.lists.Reserve()
-	defer mem.Release()
 	wait := s.hubWait()
 	defer wait.release()
-	if err := s.growForMembers(wait, mem, groups, countedMember); err != nil {
-		return s.answerUnread(ctx, err)
+	mem := s.memory.lists.Reserve()
+	defer mem.Release()
+	if groups != nil {
+		if err := s.growForMembers(wait, mem, groups, countedMember); err != nil {
+			return s.answerUnread(ctx, err)
+		}
 	}
-	connections, users, err := s.cfg.Hub.CountMembers(wait, groups)
+	connections, users, err := s.cfg.Cluster.CountMembers(wait, groups)
 	if err != nil {
 		return s.answerUnread(ctx, err)
 	}
@@ -58,12 +51,11 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, t target) outcome {
 	}
 	wait := s.hubWait()
 	defer wait.release()
-	groups, ok, err := s.cfg.Hub.GroupsOf(wait, id)
-	if err != nil {
+	info, groups, ok, err := s.cfg.Cluster.Describe(wait, id)
+	switch {
+	case err != nil:
 		return s.answerUnread(ctx, err)
-	}
-	info, known := s.cfg.Hub.Get(id)
-	if !ok || !known {
+	case !ok:
 		return answerInvalid(ctx, fasthttp.StatusNotFound, "no such connection")
 	}
 	body := appendConn(newData(512), &info, true)

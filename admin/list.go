@@ -23,11 +23,19 @@ func (s *Server) list(ctx *fasthttp.RequestCtx, t target) outcome {
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
+	mem := s.memory.lists.Reserve()
 	if groups != nil {
-		return s.listMembers(ctx, t, groups, q)
+		wait := s.hubWait()
+		defer wait.release()
+		if err := s.growForMembers(wait, mem, groups, listedMember); err != nil {
+			mem.Release()
+			return s.answerUnread(ctx, err)
+		}
 	}
-	return s.stream(ctx, t, s.memory.lists.Reserve(), q.Limit > 0, func(out *listWriter) (string, error) {
-		return s.cfg.Hub.List(q, out.conns)
+	return s.stream(ctx, t, mem, q.Limit > 0, func(out *listWriter) (string, error) {
+		wait := s.hubWait()
+		defer wait.release()
+		return s.cfg.Cluster.ListMembers(wait, groups, q, out.conns)
 	})
 }
 

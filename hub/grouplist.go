@@ -201,6 +201,16 @@ func (h *Hub) GroupsOf(ctx context.Context, id string) (names []string, ok bool,
 	return names, n > 0, nil
 }
 
+// Describe describes a connection and the groups that it is in, sorted. ok is false if
+// there is no such connection. The error is ErrStopped or ctx's.
+func (h *Hub) Describe(ctx context.Context, id string) (info Info, groups []string, ok bool, err error) {
+	if groups, ok, err = h.GroupsOf(ctx, id); !ok || err != nil {
+		return Info{}, nil, false, err
+	}
+	info, ok = h.Get(id)
+	return info, groups, ok, nil
+}
+
 // A cursor of ListGroups is the hash of the last group that was listed, and two
 // hashes that tell whether it is one of this query and this gateway.
 const groupCursorBytes = 8 + 8

@@ -335,7 +335,7 @@ func TestMembersAreListedAndCountedByUser(t *testing.T) {
 			t.Errorf("memberships of %s: %d, %v", users, n, err)
 		}
 	}
-	if conns, users, err := g.CountMembers(t.Context(), nil); conns != 0 || users != 0 || err != nil {
+	if conns, users, err := g.CountMembers(t.Context(), []string{}); conns != 0 || users != 0 || err != nil {
 		t.Error(conns, users, err)
 	}
 	for _, limit := range []int{0, 1, 2, 4} {

@@ -10,10 +10,14 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// ListMembers is List for the connections that are in any of the groups. It takes 8
-// bytes of memory for each of them. The next page's query must be for the same
-// groups. The error is that of List, ErrStopped or ctx's.
+// ListMembers is List for the connections that are in any of the groups; nil stands for
+// all connections. It takes 8 bytes of memory for each member. The next page's query must
+// be for the same groups. The error is that of List, ErrStopped or ctx's; ctx bounds the
+// search for members, not the list.
 func (h *Hub) ListMembers(ctx context.Context, groups []string, q Query, yield func(user string, conns []Info) error) (next string, err error) {
+	if groups == nil {
+		return h.List(q, yield)
+	}
 	names := slices.Clone(groups)
 	slices.Sort(names)
 	names = slices.Compact(names)
@@ -25,8 +29,13 @@ func (h *Hub) ListMembers(ctx context.Context, groups []string, q Query, yield f
 	return h.List(q, yield)
 }
 
-// CountMembers is Count for the connections that are in any of the groups.
+// CountMembers is Count for the connections that are in any of the groups; nil stands for
+// all connections.
 func (h *Hub) CountMembers(ctx context.Context, groups []string) (connections, users int, err error) {
+	if groups == nil {
+		connections, users = h.Count()
+		return connections, users, nil
+	}
 	ids, err := h.members(ctx, groups)
 	if err != nil {
 		return 0, 0, err
