@@ -2,7 +2,6 @@ package docs_test
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -44,11 +43,7 @@ var marker = regexp.MustCompile(`^<!-- (scene|clients|run|request|response|callb
 // unless it says that it is only text.
 func scenesOf(t *testing.T, path string) (scenes []scene) {
 	t.Helper()
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(string(content), "\n")
+	lines := strings.Split(read(t, path), "\n")
 	pending := ""
 	for i := 0; i < len(lines); i++ {
 		line := lines[i]

@@ -3,8 +3,6 @@ package docs_test
 import (
 	"cmp"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -30,11 +28,7 @@ type figure struct{ Name, What, Figure, Command, Told string }
 
 func readFigures(t *testing.T) (m measured) {
 	t.Helper()
-	content, err := os.ReadFile("figures.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := yaml.UnmarshalWithOptions(content, &m, yaml.Strict()); err != nil {
+	if err := yaml.UnmarshalWithOptions([]byte(read(t, "figures.yaml")), &m, yaml.Strict()); err != nil {
 		t.Fatal(err)
 	}
 	return m
@@ -149,61 +143,4 @@ func TestFiguresOfTheirOwnAreFound(t *testing.T) {
 			t.Errorf("%q is not found to tell the figure %s", sentence, name)
 		}
 	}
-}
-
-// texts are the project's files with an extension.
-func texts(t *testing.T, extension string) (paths []string) {
-	t.Helper()
-	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && slices.Contains([]string{".git", "node_modules", "bin", "dist", "testdata"}, entry.Name()):
-			return filepath.SkipDir
-		case filepath.Ext(path) == extension && !strings.HasSuffix(path, "_test.go") && entry.Name() != "CHANGELOG.md":
-			paths = append(paths, path)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return paths
-}
-
-func read(t *testing.T, path string) string {
-	t.Helper()
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(content)
-}
-
-// write puts a document right if make readme asks for it; otherwise one that is not
-// right is an error.
-func write(t *testing.T, path, is, should, wrong string) {
-	t.Helper()
-	switch {
-	case is == should:
-	case os.Getenv("UPDATE_README") == "":
-		t.Errorf("%s %s: run make readme", path, wrong)
-	default:
-		if err := os.WriteFile(path, []byte(should), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// writeSection is write for what is between a document's two comments called name.
-func writeSection(t *testing.T, path, name, want string) {
-	t.Helper()
-	text := read(t, path)
-	open, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
-	before, rest, ok := strings.Cut(text, open)
-	_, after, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		t.Fatalf("%s has no section %s", path, name)
-	}
-	write(t, path, text, before+open+want+end+after, "has a section "+name+" that is out of date")
 }

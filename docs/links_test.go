@@ -20,12 +20,8 @@ var (
 // prose is a document without what is in fences and, on request, in backquotes.
 func prose(t *testing.T, path string) (lines []string) {
 	t.Helper()
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	fenced := false
-	for line := range strings.Lines(string(content)) {
+	for line := range strings.Lines(read(t, path)) {
 		if strings.HasPrefix(line, "```") {
 			fenced = !fenced
 		} else if !fenced {
@@ -62,15 +58,8 @@ func anchors(t *testing.T, path string) map[string]bool {
 }
 
 func TestTheLinksOfTheDocumentsLeadSomewhere(t *testing.T) {
-	documents, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "client/README.md"} {
-		documents = append(documents, filepath.Join("..", name))
-	}
 	count := 0
-	for _, document := range documents {
+	for _, document := range allDocuments(t) {
 		for _, line := range prose(t, document) {
 			for _, m := range link.FindAllStringSubmatch(code.ReplaceAllString(line, ""), -1) {
 				if strings.Contains(m[1], "://") {
@@ -123,12 +112,8 @@ func contents(lines []string) map[string]bool {
 const manyHeadings = 10
 
 func TestContentsNameEveryHeading(t *testing.T) {
-	documents, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	listed := 0
-	for _, document := range documents {
+	for _, document := range documents(t) {
 		lines := prose(t, document)
 		have := contents(lines)
 		var missing []string
@@ -157,12 +142,8 @@ func TestContentsNameEveryHeading(t *testing.T) {
 
 // Rows that a blank line has cut off their table are shown as text.
 func TestNoTableIsBroken(t *testing.T) {
-	documents, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	row := func(line string) bool { return strings.HasPrefix(line, "|") }
-	for _, document := range append(documents, "../README.md", "../ARCHITECTURE.md", "../CONTRIBUTING.md", "../CHANGELOG.md", "../client/README.md") {
+	for _, document := range allDocuments(t) {
 		lines := prose(t, document)
 		for i, line := range lines {
 			begins := row(line) && (i == 0 || !row(lines[i-1]))

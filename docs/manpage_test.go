@@ -2,7 +2,6 @@ package docs_test
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -126,30 +125,10 @@ func manClientOptions(root *kong.Node) string {
 
 func TestTheDocsHaveTheManPageWithAllCommandsAndOptions(t *testing.T) {
 	root := config.Parser{Clients: &cli.Commands{}}.Model().Node
-	text, err := os.ReadFile(manPage)
-	if err != nil {
-		t.Fatal(err)
-	}
-	page := string(text)
-	for name, want := range map[string]string{"options": manOptions(root), "commands": manCommands(root), "client options": manClientOptions(root)} {
-		begin, end := `.\" `+name+"\n", `.\" /`+name+"\n"
-		before, rest, ok := strings.Cut(page, begin)
-		got, after, ok2 := strings.Cut(rest, end)
-		switch {
-		case !ok || !ok2:
-			t.Fatalf("the man page has no section %s", name)
-		case got == want:
-		case os.Getenv("UPDATE_README") != "":
-			page = before + begin + want + end + after
-		default:
-			t.Errorf("section %s of the man page is out of date: run make readme", name)
-		}
-	}
-	if page != string(text) {
-		if err := os.WriteFile(manPage, []byte(page), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	writeSection(t, manPage, "options", manOptions(root))
+	writeSection(t, manPage, "commands", manCommands(root))
+	writeSection(t, manPage, "client options", manClientOptions(root))
+	page := read(t, manPage)
 	for _, v := range configtest.MustParse(t, []string{"demo"}).Values {
 		if !strings.Contains(page, `\fB`+roff("--"+v.Name)+`\fR`) && !strings.Contains(page, ".B "+roff("--"+v.Name)+"\n") {
 			t.Errorf("the man page has no --%s", v.Name)

@@ -24,20 +24,6 @@ import (
 
 const readme = "../README.md"
 
-func section(t *testing.T, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(readme)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(text), "<!-- "+name+" -->\n")
-	found, _, ok := strings.Cut(rest, "<!-- /"+name+" -->")
-	if !ok {
-		t.Fatalf("the README has no section %s", name)
-	}
-	return found
-}
-
 // shortList is the options that a newcomer meets first; docs/configuration.md has
 // all of them.
 var shortList = []string{
@@ -76,11 +62,7 @@ var examples = []struct{ file, language string }{{"app.go", "go"}, {"app.mjs", "
 
 func TestTheREADMEShowsTheAppsThatAreTested(t *testing.T) {
 	for _, example := range examples {
-		code, err := os.ReadFile(filepath.Join("testdata/apps", example.file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		writeSection(t, readme, example.file, "```"+example.language+"\n"+string(code)+"```\n")
+		writeSection(t, readme, example.file, "```"+example.language+"\n"+read(t, "testdata/apps/"+example.file)+"```\n")
 	}
 }
 
@@ -134,12 +116,8 @@ func freePort(t *testing.T) string {
 // printed.
 func runExample(t *testing.T, file, port, gateway string) (output func() string) {
 	t.Helper()
-	code, err := os.ReadFile(filepath.Join("testdata/apps", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	moved := strings.ReplaceAll(strings.ReplaceAll(string(code), "127.0.0.1:40010", gateway), "8888", port)
-	return runProgram(t, file, moved)
+	code := strings.NewReplacer("127.0.0.1:40010", gateway, "8888", port).Replace(read(t, "testdata/apps/"+file))
+	return runProgram(t, file, code)
 }
 
 // runProgram runs a program in Go, JavaScript or Python until the test ends.
@@ -175,7 +153,7 @@ func runProgram(t *testing.T, file, code string) (output func() string) {
 }
 
 func TestTheCallsOfTheREADMEWorkAsTheyStand(t *testing.T) {
-	calls := regexp.MustCompile("(?m)^curl .*$").FindAllString(section(t, "calls"), -1)
+	calls := regexp.MustCompile("(?m)^curl .*$").FindAllString(section(t, readme, "calls"), -1)
 	if len(calls) != 4 {
 		t.Fatalf("there are %d calls", len(calls))
 	}

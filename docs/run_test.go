@@ -58,16 +58,8 @@ type asked struct {
 }
 
 func TestTheExamplesOfTheDocsAreTrue(t *testing.T) {
-	documents, err := filepath.Glob("*.md")
-	if err != nil || len(documents) == 0 {
-		t.Fatal(err)
-	}
-	for _, document := range documents {
-		content, err := os.ReadFile(document)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(string(content), "<!-- scene: ") {
+	for _, document := range documents(t) {
+		if !strings.Contains(read(t, document), "<!-- scene: ") {
 			continue
 		}
 		for _, scene := range scenesOf(t, document) {

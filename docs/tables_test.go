@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -67,17 +66,14 @@ func boundsOf(v settings.Value) string {
 }
 
 func TestTheDocsHaveTheCommands(t *testing.T) {
-	content, err := os.ReadFile("configuration.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := read(t, "configuration.md")
 	commands := 0
 	for _, name := range (config.Parser{}).Commands() {
 		if name == "run" { // the default
 			continue
 		}
 		commands++
-		if !strings.Contains(string(content), "| `ws-gateway "+name) {
+		if !strings.Contains(content, "| `ws-gateway "+name) {
 			t.Errorf("docs/configuration.md says nothing of ws-gateway %s", name)
 		}
 	}
@@ -209,10 +205,6 @@ func labelsOf(family *dto.MetricFamily) (text string) {
 }
 
 func TestTheDocsHaveTheTableOfAlerts(t *testing.T) {
-	content, err := os.ReadFile("../deploy/prometheus/alerts.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var rules struct {
 		Groups []struct {
 			Rules []struct {
@@ -221,7 +213,7 @@ func TestTheDocsHaveTheTableOfAlerts(t *testing.T) {
 			}
 		}
 	}
-	if err := yaml.Unmarshal(content, &rules); err != nil {
+	if err := yaml.Unmarshal([]byte(read(t, "../deploy/prometheus/alerts.yaml")), &rules); err != nil {
 		t.Fatal(err)
 	}
 	var table strings.Builder
@@ -297,16 +289,13 @@ func beginning(e ast.Expr) string {
 }
 
 func TestTheDocsHaveWhatWarningsAndErrorsMean(t *testing.T) {
-	content, err := os.ReadFile("operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := read(t, "operations.md")
 	all := complaints(t)
 	if len(all) < 25 {
 		t.Errorf("only %d were found", len(all))
 	}
 	for _, c := range all {
-		if !strings.Contains(string(content), "`"+c.text) {
+		if !strings.Contains(content, "`"+c.text) {
 			t.Errorf("docs/operations.md does not say what to do about %q of %s", c.text, c.file)
 		}
 	}
@@ -315,11 +304,7 @@ func TestTheDocsHaveWhatWarningsAndErrorsMean(t *testing.T) {
 // Measured figures are in the README alone, so that they cannot differ; what is
 // reckoned with is in the program, and the documents say the same.
 func TestOneFactHasOneFigure(t *testing.T) {
-	content, err := os.ReadFile("operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(content), "## Sizing\n")
+	_, rest, _ := strings.Cut(read(t, "operations.md"), "## Sizing\n")
 	sizing, _, ok := strings.Cut(rest, "\n## ")
 	if !ok {
 		t.Fatal("docs/operations.md has no Sizing")
@@ -330,16 +315,8 @@ func TestOneFactHasOneFigure(t *testing.T) {
 	if measured := regexp.MustCompile(`\d+ B\b|[\d.]+ s (of CPU )?for a (thousand|million)`).FindAllString(sizing, -1); measured != nil {
 		t.Errorf("Sizing has measured figures, which are the README's: %q", measured)
 	}
-	documents, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, document := range documents {
-		content, err := os.ReadFile(document)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if found := regexp.MustCompile(`\d+ B[^|.;]{0,40} (for (a|each)|each) (idle )?connection|[\d.]+ s [^|.;]{0,20}for a (thousand|million) `).FindAllString(string(content), -1); found != nil {
+	for _, document := range documents(t) {
+		if found := regexp.MustCompile(`\d+ B[^|.;]{0,40} (for (a|each)|each) (idle )?connection|[\d.]+ s [^|.;]{0,20}for a (thousand|million) `).FindAllString(read(t, document), -1); found != nil {
 			t.Errorf("%s has measured figures, which are the README's: %q", document, found)
 		}
 	}

@@ -67,12 +67,7 @@ var packageRow = regexp.MustCompile("(?m)^\\| `([a-z0-9./…-]+)` \\|[^|]*\\|([^
 
 func readRooms(t *testing.T) (rooms []room) {
 	t.Helper()
-	_, table, _ := strings.Cut(read(t, "../ARCHITECTURE.md"), "<!-- packages -->")
-	table, _, found := strings.Cut(table, "<!-- /packages -->")
-	if !found {
-		t.Fatal("ARCHITECTURE.md has no section packages")
-	}
-	for _, row := range packageRow.FindAllStringSubmatch(table, -1) {
+	for _, row := range packageRow.FindAllStringSubmatch(section(t, "../ARCHITECTURE.md", "packages"), -1) {
 		imports := strings.FieldsFunc(row[2], func(r rune) bool { return r == ' ' || r == '`' })
 		for i := range imports {
 			imports[i] = whole(imports[i])
