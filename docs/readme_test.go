@@ -3,14 +3,11 @@ package docs_test
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -70,7 +67,7 @@ func TestTheExampleAppsAnswerTheirClients(t *testing.T) {
 	for _, example := range examples {
 		t.Run(example.file, func(t *testing.T) {
 			t.Parallel()
-			port := freePort(t)
+			port := harness.FreePort(t)
 			g := harness.Launch{Args: []string{"--callback-url=http://127.0.0.1:" + port + "/ws/message"}}.Start(t)
 			output := runExample(t, example.file, port, g.Addr)
 			c := g.Dial(t, "alice")
@@ -92,24 +89,6 @@ func TestTheExampleAppsAnswerTheirClients(t *testing.T) {
 // sameJSON ignores blanks, which a library may put in.
 func sameJSON(a, b string) bool {
 	return strings.ReplaceAll(a, " ", "") == strings.ReplaceAll(b, " ", "")
-}
-
-// freePort is a port that nobody has; the app will take it.
-func freePort(t *testing.T) string {
-	t.Helper()
-	// Not one of those that the kernel gives to whoever asks for any: such may be
-	// given away before it is taken.
-	for range 1000 {
-		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(12_000))))
-		if err != nil {
-			continue
-		}
-		defer ln.Close()
-		_, port, _ := net.SplitHostPort(ln.Addr().String())
-		return port
-	}
-	t.Fatal("no port is free")
-	return ""
 }
 
 // runExample runs a copy of the app that has other ports. It returns what the app has

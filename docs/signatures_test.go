@@ -29,7 +29,7 @@ func TestTheDocsHaveTheVerifiersThatAreTested(t *testing.T) {
 // startVerifier runs a copy of the app on a port of its own.
 func startVerifier(t *testing.T, file string) (url string) {
 	t.Helper()
-	port := freePort(t)
+	port := harness.FreePort(t)
 	runProgram(t, file, strings.ReplaceAll(read(t, "testdata/signatures/"+file), "8888", port))
 	awaitListener(t, "127.0.0.1:"+port)
 	return "http://127.0.0.1:" + port + "/ws/message"

@@ -30,7 +30,7 @@ func startGateway(t testing.TB, binary string, a *app, args ...string) *gateway 
 	t.Helper()
 	g := &gateway{binary: binary, args: append([]string{"--trusted-proxies", "127.0.0.1", "--callback-url", a.server.URL + "/callback"}, args...)}
 	for range 5 {
-		if g.run(t, "127.0.0.1:"+freePort(t)) {
+		if g.run(t, "127.0.0.1:"+harness.FreePort(t)) {
 			return g
 		}
 	}

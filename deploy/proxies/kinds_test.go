@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ws-gateway/e2e/harness"
 )
 
 // kind is one of the proxies that the page has a configuration for.
@@ -63,7 +65,7 @@ func startProxy(t testing.TB, k kind, gateway string, g *gateway, a *app, signIn
 		s.configuration = withoutSignIn(t, s.configuration)
 	}
 	for range 5 { // another process may be quicker to take the port
-		s.port = freePort(t)
+		s.port = harness.FreePort(t)
 		if p := k.start(t, s); p != nil {
 			return &proxy{p, k, s}
 		}

@@ -104,7 +104,7 @@ func (m mistake) start(t *testing.T, a *app, g *gateway) *process {
 			continue
 		}
 		for range 5 {
-			s := site{configuration: m.configuration, port: freePort(t), gateway: g.addr, management: portOf(g.addr), app: a.addr()}
+			s := site{configuration: m.configuration, port: harness.FreePort(t), gateway: g.addr, management: portOf(g.addr), app: a.addr()}
 			if p := k.start(t, s); p != nil {
 				return p
 			}

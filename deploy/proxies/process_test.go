@@ -109,17 +109,6 @@ func (p *process) end(signal syscall.Signal) {
 	}
 }
 
-// freePort is a port that nobody listens on at the moment.
-func freePort(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
-}
-
 // children returns the process ids of its workers.
 func (p *process) children(t testing.TB) []string {
 	t.Helper()

@@ -1,11 +1,11 @@
 package address
 
 import (
-	"math/rand/v2"
 	"net"
-	"strconv"
 	"strings"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 var table = []struct {
@@ -61,7 +61,7 @@ func TestTheKernelSeesItTheSameWay(t *testing.T) {
 		if strings.HasPrefix(c.a, "unix:") || strings.HasPrefix(c.b, "unix:") || strings.HasSuffix(c.a, ":0") || strings.HasSuffix(c.b, ":2") {
 			continue
 		}
-		port := freePort(t)
+		port := harness.FreePort(t)
 		put := func(addr string) string { return addr[:strings.LastIndexByte(addr, ':')+1] + port }
 		first, err := net.Listen("tcp", put(c.a))
 		if err != nil {
@@ -77,22 +77,4 @@ func TestTheKernelSeesItTheSameWay(t *testing.T) {
 			second.Close()
 		}
 	}
-}
-
-// freePort is one that was free a moment ago, on all addresses.
-func freePort(t *testing.T) string {
-	t.Helper()
-	// Not one of those that the kernel gives to whoever asks for any: such may be
-	// given away before it is taken.
-	for range 1000 {
-		ln, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(20_000+rand.IntN(12_000))))
-		if err != nil {
-			continue
-		}
-		defer ln.Close()
-		_, port, _ := net.SplitHostPort(ln.Addr().String())
-		return port
-	}
-	t.Fatal("no port is free")
-	return ""
 }
