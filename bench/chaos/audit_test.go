@@ -83,15 +83,22 @@ func TestTheAuditNoticesEachWayToFail(t *testing.T) {
 		name, want string
 		spoil      func(e *Evidence)
 	}{
-		{"a message is lost", "came before event 3", func(e *Evidence) { e.Posts = without(e.Posts, 8) }},
+		{"a message is lost", "came before event 4", func(e *Evidence) { e.Posts = without(e.Posts, 8) }},
 		{"a message is lost with its number", "sent 3 messages before its close, and the app got 2", func(e *Evidence) {
 			e.Posts = without(e.Posts, 8)
 			e.Posts[8].Events[0].ID = "a-4"
 		}},
 		{"an event is given up without an answer", "a-3 is lost", func(e *Evidence) { e.Posts[6].Answer = Retryable }},
 		{"an event is not tried again", "a-2 is lost", func(e *Evidence) { e.Posts = without(e.Posts, 4) }},
-		{"a close is lost", "event 3 of 4 of user of a is its message", func(e *Evidence) { e.Posts = without(e.Posts, 9) }},
-		{"an open is lost", "came before event 0", func(e *Evidence) { e.Posts = without(e.Posts, 0) }},
+		{"a close is lost", "event 4 of 4 of user of a is the last, and no close", func(e *Evidence) { e.Posts = without(e.Posts, 9) }},
+		{"an open is lost", "came before event 1", func(e *Evidence) { e.Posts = without(e.Posts, 0) }},
+		{"a message is lost, and all behind it are given up", "event 4 of 5 of user of a, its message, came before those that precede it", func(e *Evidence) {
+			e.Posts = slices.Delete(e.Posts, 8, 10)
+			e.Posts = slices.Delete(e.Posts, 5, 7)
+			for n := 4; n <= 5; n++ {
+				e.Letters = append(e.Letters, Letter{At: noon.Add(time.Hour), Attempts: 9, Event: event("a", n, 5)})
+			}
+		}},
 		{"a connection is kept quiet", "never heard of it", func(e *Evidence) {
 			e.Clients = append(e.Clients, Client{User: "user of c", End: Clean})
 		}},
@@ -101,7 +108,7 @@ func TestTheAuditNoticesEachWayToFail(t *testing.T) {
 		}},
 		{"the next event does not wait", "a-3 came before a-2 was settled", func(e *Evidence) { swap(e, 4, 5) }},
 		{"a close overtakes", "a-4 came after a-5", func(e *Evidence) { swap(e, 8, 9) }},
-		{"two closes", "event 4 of 6 of user of a is its close", func(e *Evidence) {
+		{"two closes", "event 6 of 6 of user of a, its close, came after the close", func(e *Evidence) {
 			again := last
 			again.ID = "a-6"
 			e.Posts = append(e.Posts, post(9, 1, Acked, again))
@@ -232,7 +239,7 @@ func TestBatchesAreTriedAgainWholeOrInParts(t *testing.T) {
 		}},
 		{"in another order", "a-1 came after a-2", func(e *Evidence) { slices.Reverse(e.Posts[1].Events) }},
 		{"before it was settled", "a-3 came before a-2 was settled", func(e *Evidence) { swap(e, 1, 2) }},
-		{"out of order from the first", "a-4 came before event 2", func(e *Evidence) { slices.Reverse(e.Posts[2].Events[:2]) }},
+		{"out of order from the first", "a-4 came before event 3", func(e *Evidence) { slices.Reverse(e.Posts[2].Events[:2]) }},
 		{"after it was taken", "came again, as attempt 2", func(e *Evidence) { e.Posts[0].Answer = Acked }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,6 +1,10 @@
 package chaos
 
-import "slices"
+import (
+	"slices"
+
+	"ws-gateway/bench/contract"
+)
 
 // order looks at each connection's events in the order in which they were read: one
 // after the other, none before the one before it was settled.
@@ -63,7 +67,7 @@ func (a *audit) passedOver(before, h *history) {
 	}
 	for seq := from; seq < h.seq; seq++ {
 		if missing := a.conns[h.Conn][seq]; missing == nil || len(missing.letters) == 0 {
-			a.misplaced("%s came before event %d of its connection", h.ID, seq)
+			a.misplaced("%s came before event %d of its connection", h.ID, seq+1)
 		}
 	}
 }
@@ -95,32 +99,28 @@ func (a *audit) clients() {
 	}
 }
 
-// connection looks at the events of one connection: an open, all the messages that
-// there must be, and a close.
+// connection holds the events of one connection against the contract, and its messages
+// against what the client sent.
 func (a *audit) connection(c *Client, events []*history) {
+	var life contract.Life
 	for seq, h := range events {
-		switch {
-		case h == nil:
-			a.Lost++
-			a.say("%s lost event %d of %d", c.User, seq, len(events))
+		if h == nil {
+			a.Lost++ // the next one breaks the contract
 			continue
-		case !h.accounted():
+		}
+		if !h.accounted() {
 			a.Lost++
 			a.say("%s is lost: the app has not acknowledged it, and there is no dead letter", h.ID)
 		}
-		want, isLast := "message", seq == len(events)-1
-		switch {
-		case seq == 0:
-			want = "open"
-		case isLast:
-			want = "close"
-		}
-		if h.Action != want {
-			a.say("event %d of %d of %s is its %s", seq, len(events), c.User, h.Action)
+		if b := life.Take(contract.KindOf(h.Action), uint64(seq)+1); b != contract.None {
+			a.say("event %d of %d of %s, its %s, %v", seq+1, len(events), c.User, h.Action, b)
 		}
 		if h.Action == "message" && h.Message != seq-1 {
 			a.misplaced("%s has the client's message %d", h.ID, h.Message)
 		}
+	}
+	if b := life.End(); b != contract.None {
+		a.say("event %d of %[1]d of %s %v", len(events), c.User, b)
 	}
 	messages := len(events) - 2
 	switch {

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"ws-gateway/bench/contract"
 )
 
 // Group is what an App that audits has seen of the users whose names share what
@@ -18,22 +20,16 @@ type Group struct {
 	Fault   string `json:"fault,omitempty"`
 }
 
-// audit holds every connection's events against the contract: one open, then
-// messages, then one close; numbers without a gap; what comes again is the last
-// event and a further attempt.
+// audit holds every connection's events against the contract as they come. Only the
+// last event may come again, as a further attempt.
 type audit struct {
 	mu     sync.Mutex
-	conns  map[string]history // guarded by mu
-	groups map[string]*Group  // guarded by mu
-}
-
-type history struct {
-	seq    uint64 // of the last event
-	closed bool
+	conns  map[string]contract.Life // guarded by mu
+	groups map[string]*Group        // guarded by mu
 }
 
 func newAudit() *audit {
-	return &audit{conns: make(map[string]history), groups: make(map[string]*Group)}
+	return &audit{conns: make(map[string]contract.Life), groups: make(map[string]*Group)}
 }
 
 // event takes an event; id is its X-Request-Id.
@@ -46,35 +42,31 @@ func (a *audit) event(action, conn, user, id, attempt string) {
 		g = &Group{}
 		a.groups[name] = g
 	}
-	number, found := strings.CutPrefix(id, conn+"-")
+	number, named := strings.CutPrefix(id, conn+"-")
 	seq, err := strconv.ParseUint(number, 10, 64)
-	last, known := a.conns[conn]
-	if known && err == nil && seq == last.seq && attempt != "1" {
+	life := a.conns[conn]
+	if life.Begun() && err == nil && seq+1 == life.Due() && attempt != "1" {
 		g.Repeats++
 		return
 	}
-	switch {
-	case !found || err != nil:
+	kind, first, open := contract.KindOf(action), !life.Begun(), !life.Closed()
+	if !named || err != nil {
 		g.fault("an event of connection %s is called %q", conn, id)
-	case !known && action != "open":
-		g.fault("the first event of connection %s is a %s", conn, action)
-	case known && action == "open":
-		g.fault("connection %s opened twice", conn)
-	case last.closed:
-		g.fault("connection %s had a %s after its close", conn, action)
-	case known && seq != last.seq+1:
-		g.fault("connection %s had event %d after event %d", conn, seq, last.seq)
+		seq = life.Due() // it is judged by its kind
 	}
-	if !known {
+	if breach := life.Take(kind, seq); breach != contract.None {
+		g.fault("event %d of connection %s, its %s, %v", seq, conn, action, breach)
+	}
+	a.conns[conn] = life
+	if first {
 		g.Open++
 	}
 	switch {
-	case action == "message":
+	case kind == contract.Message:
 		g.Message++
-	case action == "close" && !last.closed:
+	case kind == contract.Close && open:
 		g.Close++
 	}
-	a.conns[conn] = history{seq: seq, closed: last.closed || action == "close"}
 }
 
 func (g *Group) fault(format string, args ...any) {

@@ -14,36 +14,40 @@ func TestTheAuditKnowsRightFromWrong(t *testing.T) {
 		fault  string
 	}{
 		"a life": {
-			events: []event{{"open", "x-0", "1"}, {"message", "x-1", "1"}, {"message", "x-2", "1"}, {"close", "x-3", "1"}},
+			events: []event{{"open", "x-1", "1"}, {"message", "x-2", "1"}, {"message", "x-3", "1"}, {"close", "x-4", "1"}},
 			want:   Group{Open: 1, Message: 2, Close: 1},
 		},
-		"it begins at any number": {events: []event{{"open", "x-7", "1"}, {"close", "x-8", "1"}}, want: Group{Open: 1, Close: 1}},
+		"it begins at another number": {
+			events: []event{{"open", "x-7", "1"}, {"close", "x-8", "1"}},
+			want:   Group{Open: 1, Close: 1, Faults: 1}, fault: "event 7 of connection x, its open, came before those that precede it",
+		},
 		"repeated in good faith": {
-			events: []event{{"open", "x-0", "1"}, {"open", "x-0", "2"}, {"message", "x-1", "1"}, {"message", "x-1", "2"}, {"close", "x-2", "1"}, {"close", "x-2", "3"}},
+			events: []event{{"open", "x-1", "1"}, {"open", "x-1", "2"}, {"message", "x-2", "1"}, {"message", "x-2", "2"}, {"close", "x-3", "1"}, {"close", "x-3", "3"}},
 			want:   Group{Open: 1, Message: 1, Close: 1, Repeats: 3},
 		},
 		"repeated without saying so": {
-			events: []event{{"open", "x-0", "1"}, {"message", "x-1", "1"}, {"message", "x-1", "1"}},
-			want:   Group{Open: 1, Message: 2, Faults: 1}, fault: "event 1 after event 1",
+			events: []event{{"open", "x-1", "1"}, {"message", "x-2", "1"}, {"message", "x-2", "1"}},
+			want:   Group{Open: 1, Message: 2, Faults: 1}, fault: "event 2 of connection x, its message, came again",
 		},
 		"a gap": {
-			events: []event{{"open", "x-0", "1"}, {"message", "x-2", "1"}},
-			want:   Group{Open: 1, Message: 1, Faults: 1}, fault: "event 2 after event 0",
+			events: []event{{"open", "x-1", "1"}, {"message", "x-3", "1"}},
+			want:   Group{Open: 1, Message: 1, Faults: 1}, fault: "event 3 of connection x, its message, came before those that precede it",
 		},
-		"no open": {events: []event{{"message", "x-1", "1"}}, want: Group{Open: 1, Message: 1, Faults: 1}, fault: "first event"},
+		"no open": {events: []event{{"message", "x-2", "1"}}, want: Group{Open: 1, Message: 1, Faults: 1}, fault: "its message, came before the open"},
 		"two opens": {
-			events: []event{{"open", "x-0", "1"}, {"open", "x-1", "1"}},
-			want:   Group{Open: 1, Faults: 1}, fault: "opened twice",
+			events: []event{{"open", "x-1", "1"}, {"open", "x-2", "1"}},
+			want:   Group{Open: 1, Faults: 1}, fault: "event 2 of connection x, its open, is a second open",
 		},
 		"two closes": {
-			events: []event{{"open", "x-0", "1"}, {"close", "x-1", "1"}, {"close", "x-2", "1"}},
-			want:   Group{Open: 1, Close: 1, Faults: 1}, fault: "close after its close",
+			events: []event{{"open", "x-1", "1"}, {"close", "x-2", "1"}, {"close", "x-3", "1"}},
+			want:   Group{Open: 1, Close: 1, Faults: 1}, fault: "event 3 of connection x, its close, came after the close",
 		},
 		"a message after the close": {
-			events: []event{{"open", "x-0", "1"}, {"close", "x-1", "1"}, {"message", "x-2", "1"}},
-			want:   Group{Open: 1, Close: 1, Message: 1, Faults: 1}, fault: "message after its close",
+			events: []event{{"open", "x-1", "1"}, {"close", "x-2", "1"}, {"message", "x-3", "1"}},
+			want:   Group{Open: 1, Close: 1, Message: 1, Faults: 1}, fault: "its message, came after the close",
 		},
-		"another's number": {events: []event{{"open", "y-0", "1"}}, want: Group{Open: 1, Faults: 1}, fault: `called "y-0"`},
+		"another action":   {events: []event{{"open", "x-1", "1"}, {"leave", "x-2", "1"}}, want: Group{Open: 1, Faults: 1}, fault: "its leave, is of no known kind"},
+		"another's number": {events: []event{{"open", "y-1", "1"}}, want: Group{Open: 1, Faults: 1}, fault: `called "y-1"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAudit()
@@ -70,7 +74,7 @@ func TestAnAuditIsReportedByGroupsOfUsers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("X-Request-Id", id+"-0")
+		req.Header.Set("X-Request-Id", id+"-1")
 		req.Header.Set("X-Attempt", "1")
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {

@@ -32,17 +32,17 @@ func count(t *testing.T, m *load.Message) Control {
 func TestACounterCountsWhatItIsSent(t *testing.T) {
 	m := message(t)
 	c := count(t, m)
-	bodies := []string{opened, posted(m, 0, 0, "x", ""), `[` + posted(m, 0, 1, "x", "") + `,` + posted(m, 1, 0, "y", "") + `]`, closed}
+	bodies := []string{opened("x"), posted(m, 0, 0, "x", ""), `[` + opened("y") + `,` + posted(m, 0, 1, "x", "") + `,` + posted(m, 1, 0, "y", "") + `]`, closed("y")}
 	for _, body := range bodies {
 		post(t, c, body)
 	}
 	s := stats(t, c)
-	if s.Open != 1 || s.Message != 3 || s.Close != 1 || s.Failed != 0 || s.Requests != 4 || s.Bytes < uint64(len(strings.Join(bodies, ""))) {
+	if s.Open != 2 || s.Message != 3 || s.Close != 1 || s.Failed != 0 || s.Requests != 4 || s.Bytes < uint64(len(strings.Join(bodies, ""))) {
 		t.Errorf("got %+v", s)
 	}
 	post(t, c, bodies[1])
 	post(t, c, `nonsense`)
-	if s := stats(t, c); s.Failed != 2 || s.Message != 3 || !strings.Contains(s.Failure, "where 2 was due") {
+	if s := stats(t, c); s.Failed != 2 || s.Message != 3 || !strings.Contains(s.Failure, "message 0 of connection 0 came again") {
 		t.Errorf("got %+v", s)
 	}
 }
@@ -69,8 +69,9 @@ func TestATallyNamesTheConnectionOfEachMessage(t *testing.T) {
 	if hello := entry(); hello != load.TallyHello {
 		t.Fatalf("it began with %d", hello)
 	}
+	post(t, c, opened("x"))
 	post(t, c, posted(m, 7, 0, "x", ""))
-	post(t, c, opened)
+	post(t, c, opened("y"))
 	post(t, c, `[`+posted(m, 9, 0, "y", "")+`,`+posted(m, 7, 1, "x", "")+`]`)
 	for _, want := range []uint32{7, 9, 7} {
 		if got := entry(); got != want {
@@ -87,6 +88,7 @@ func TestRequestsInPiecesAndOneBehindTheOtherAreAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	post(t, c, opened("x"))
 	one := "POST /callback HTTP/1.1\r\nHost: x\r\nContent-Length: " + "132\r\n\r\n" + posted(m, 0, 0, "x", strings.Repeat(" ", 132-len(posted(m, 0, 0, "x", ""))))
 	two := strings.Replace(one, "0000000000000000", "0000000000000001", 1)
 	for _, piece := range []string{one[:10], one[10:100], one[100:] + two, "GET /nowhere HTTP/1.1\r\n\r\n"} {

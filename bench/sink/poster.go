@@ -15,8 +15,9 @@ import (
 	"ws-gateway/bench/load"
 )
 
-// Poster makes the POSTs that the gateway would make, one for each message, with
-// a bare fasthttp client: what forwarding costs when there is nothing else to do.
+// Poster makes the POSTs that the gateway would make, one for each event, with a bare
+// fasthttp client: what forwarding costs when there is nothing else to do. Each
+// connection opens, and then sends messages.
 type Poster struct {
 	Target      netip.AddrPort // a Counter
 	Message     *load.Message
@@ -51,7 +52,7 @@ func (p Poster) Run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// work POSTs messages of every Concurrency-th connection from first on, in turn.
+// work POSTs events of every Concurrency-th connection from first on, in turn.
 func (p Poster) work(client *fasthttp.HostClient, first int, stop *atomic.Bool) error {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
@@ -63,14 +64,14 @@ func (p Poster) work(client *fasthttp.HostClient, first int, stop *atomic.Bool) 
 	req.Header.Set("X-Attempt", "1")
 	req.SetRequestURI(CallbackPath)
 	var body, id []byte
-	for seq := uint32(0); ; seq++ {
+	for number := uint32(1); ; number++ {
 		for conn := first; conn < p.Conns; conn += p.Concurrency {
 			if stop.Load() {
 				return nil
 			}
 			id = fmt.Appendf(id[:0], "bareclientconnection%04x", uint16(conn)) // as long as the gateway's
-			body = p.appendEvent(body[:0], conn, seq, id)
-			id = strconv.AppendUint(append(id, '-'), uint64(seq)+1, 10)
+			body = p.appendEvent(body[:0], conn, number, id)
+			id = strconv.AppendUint(append(id, '-'), uint64(number), 10)
 			req.Header.SetBytesV("X-Request-Id", id)
 			req.SetBodyRaw(body)
 			if err := client.Do(req, resp); err != nil {
@@ -83,10 +84,13 @@ func (p Poster) work(client *fasthttp.HostClient, first int, stop *atomic.Bool) 
 	}
 }
 
-func (p Poster) appendEvent(dst []byte, conn int, seq uint32, id []byte) []byte {
+func (p Poster) appendEvent(dst []byte, conn int, number uint32, id []byte) []byte {
 	dst = append(dst, dataKey...)
-	dst = p.Message.Append(dst, uint32(conn), seq)
-	dst = append(dst, messageTail...)
+	if number == 1 {
+		dst = append(dst, openTail...)
+	} else {
+		dst = append(p.Message.Append(dst, uint32(conn), number-2), messageTail...)
+	}
 	dst = append(dst, `"user_name":"user-`...)
 	dst = strconv.AppendInt(dst, int64(1_000_000+conn), 10)
 	dst = append(dst, `",`...)

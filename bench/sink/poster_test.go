@@ -22,7 +22,7 @@ func TestAPosterSendsEachConnectionsMessagesInOrder(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if s := stats(t, c); s.Failed != 0 || s.Message != s.Requests {
+	if s := stats(t, c); s.Failed != 0 || s.Open != 10 || s.Message+s.Open != s.Requests {
 		t.Errorf("got %+v", s)
 	}
 }
