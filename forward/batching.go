@@ -26,7 +26,7 @@ func (b *batching) lingered(l *lane) { b.due = min(b.due, l.head.queued+b.linger
 // is full. That does no harm.
 func (s *scheduler) ripe(now time.Duration) bool {
 	b := &s.batching
-	return s.ready.head != nil && (b.limit == 1 || now >= b.due || b.available()-b.claimed >= int64(b.limit))
+	return s.ready.first() != nil && (b.limit == 1 || now >= b.due || b.available()-b.claimed >= int64(b.limit))
 }
 
 // fill chains lanes to l for a batch, up to one for each event. It never waits for a
@@ -39,7 +39,7 @@ func (s *scheduler) fill(l *lane) {
 	b.claimed += int64(b.limit)
 	last, size := l, l.head.elementSize()
 	for range b.limit - 1 {
-		next := s.ready.head
+		next := s.ready.first()
 		parked := len(s.parked) > 0 && s.parked[0].batch == nil
 		if parked {
 			next = s.parked[0]
@@ -67,9 +67,11 @@ func (s *scheduler) fill(l *lane) {
 func (s *scheduler) rest() {
 	b := &s.batching
 	b.due = never
-	l := s.ready.head
-	for n := 0; l != nil && n < b.limit; n++ {
-		b.lingered(l)
-		l = l.next
+	for i := range s.ready.queues {
+		l := s.ready.queues[i].head
+		for n := 0; l != nil && n < b.limit; n++ {
+			b.lingered(l)
+			l = l.next
+		}
 	}
 }

@@ -6,7 +6,7 @@
 //	    │ encode: the one copy        ▲          │ POST
 //	    ▼                             │          ▼
 //	lane of the connection ──▶ scheduler     the app ──▶ delivered: next event
-//	(only while it has events)  ready ─ FIFO         ├──▶ retry: back-off
+//	(only while it has events)  ready ─ in turn      ├──▶ retry: back-off
 //	                            waiting ─ by due     └──▶ failed: log, dead letter
 //	                            parked ─ app down
 //

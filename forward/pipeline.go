@@ -36,9 +36,9 @@ func (s *scheduler) chain(j job) {
 		return
 	}
 	last, size := j.lane, j.lane.head.pipelineSize()
-	share := min(s.pipelined-1, s.ready.length*s.pipelined/s.breaker.full, s.breaker.limit-s.inFlight)
+	share := min(s.pipelined-1, s.ready.len()*s.pipelined/s.breaker.full, s.breaker.limit-s.inFlight)
 	for range share {
-		if size += s.ready.head.head.pipelineSize(); size > maxPipelined {
+		if size += s.ready.first().head.pipelineSize(); size > maxPipelined {
 			break
 		}
 		last.next = s.ready.pop()

@@ -33,10 +33,10 @@ type scheduler struct {
 	breaker  breaker
 	inFlight int
 
-	auths     laneHeap  // authorizations to be attempted, by the end of their time
-	events    bool      // events are served next, even if authorizations wait
-	ready     laneQueue // to be attempted, first in first out
-	pipelined int       // most lanes in one job
+	auths     laneHeap // authorizations to be attempted, by the end of their time
+	events    bool     // events are served next, even if authorizations wait
+	ready     ready    // to be attempted
+	pipelined int      // most lanes in one job
 	batching
 	waiting laneHeap // to be attempted when due
 	parked  laneHeap // app down: by the end of their first event's window
@@ -192,10 +192,11 @@ func (s *scheduler) ended(k kind, o Outcome, began, now time.Duration) (opened b
 	switch {
 	case o == Unreachable:
 		if opened = s.breaker.unreachable(now, began, probe); opened {
-			for _, queue := range [...]*laneQueue{&s.ready, &s.formed} {
-				for l := queue.pop(); l != nil; l = queue.pop() {
-					s.park(l, now)
-				}
+			for l := s.ready.pop(); l != nil; l = s.ready.pop() {
+				s.park(l, now)
+			}
+			for l := s.formed.pop(); l != nil; l = s.formed.pop() {
+				s.park(l, now)
 			}
 		}
 	case !probe || !s.breaker.probing:
@@ -231,10 +232,10 @@ func (s *scheduler) wakeAt() time.Duration {
 			at = min(at, s.breaker.probeAt)
 		}
 	case s.inFlight < s.breaker.limit:
-		if s.ready.head != nil {
+		if s.ready.first() != nil {
 			at = min(at, s.due)
 		}
-	case s.breaker.limit < s.breaker.full && (len(s.parked)+len(s.auths) > 0 || s.ready.head != nil || s.formed.head != nil):
+	case s.breaker.limit < s.breaker.full && (len(s.parked)+len(s.auths) > 0 || s.ready.first() != nil || s.formed.head != nil):
 		at = min(at, s.breaker.stepAt)
 	}
 	return at
@@ -266,36 +267,6 @@ func (s *scheduler) hurry(latest time.Duration) {
 		l.due = min(l.due, latest) // keeps the heap's order
 	}
 	s.breaker.probeAt = min(s.breaker.probeAt, latest)
-}
-
-// laneQueue is a queue of lanes, first in first out.
-type laneQueue struct {
-	head, tail *lane
-	length     int
-}
-
-func (q *laneQueue) push(l *lane) {
-	l.next = nil
-	if q.tail == nil {
-		q.head = l
-	} else {
-		q.tail.next = l
-	}
-	q.tail = l
-	q.length++
-}
-
-func (q *laneQueue) pop() *lane {
-	l := q.head
-	if l == nil {
-		return nil
-	}
-	if q.head = l.next; q.head == nil {
-		q.tail = nil
-	}
-	l.next = nil
-	q.length--
-	return l
 }
 
 // laneHeap orders lanes by due; it is a heap.Interface.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"ws-gateway/bench/child"
 	"ws-gateway/bench/load"
@@ -58,14 +57,6 @@ type fanout struct {
 	message *load.Message
 }
 
-// The connections that measure the delay: some on each of a server's loops,
-// pinging often enough that no call goes unnoticed.
-const (
-	probes    = 8
-	probeRate = 1_000 // pings a second of all together
-	calm      = 500 * time.Millisecond
-)
-
 // Deliveries that are enough for a figure, and the most calls for it.
 const (
 	enoughDeliveries = 30_000
@@ -82,12 +73,6 @@ type spread struct {
 	used    cost            // by the gateway for them
 	delay   delays          // during other calls like them
 }
-
-// delays are those of unrelated connections.
-type delays struct{ pong, idle load.Result }
-
-// watchers are the connections that measure them.
-type watchers struct{ gateway, idle *load.Client }
 
 func (f fanout) round(s *stage) {
 	gateway, w, who := f.watched(s)
@@ -110,23 +95,7 @@ func (f fanout) round(s *stage) {
 // are connected to it.
 func (f fanout) watched(s *stage) (gateway *child.Process, w watchers, who roster) {
 	gateway = s.gateway("", patient...)
-	probe := func(server *child.Process) *load.Client {
-		return s.connect(load.Config{Target: server.Addr(), Header: named("probe-", 0)}, probes)
-	}
-	w = watchers{probe(gateway), probe(s.echoServer(1))}
-	return gateway, w, must(connected(gateway.Addr()))
-}
-
-// during measures the delays while f runs.
-func (w watchers) during(f func()) delays {
-	pong := w.gateway.Start(load.Traffic{Message: load.Ping(), Rate: probeRate})
-	idle := w.idle.Start(load.Traffic{Message: load.Echoed(load.Ping()), Rate: probeRate})
-	pong.Begin()
-	idle.Begin()
-	err := attempt(f)
-	d := delays{pong: pong.End(), idle: idle.End()}
-	check(errors.Join(err, d.pong.Err(), d.idle.Err()))
-	return d
+	return gateway, s.watchers(gateway), must(connected(gateway.Addr()))
 }
 
 // member names n targets in a call. who are the ones to be left out.

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -11,10 +12,11 @@ import (
 )
 
 // Storm has all connections but those of a few clients leave at once and come
-// back, while these few go on. The app is told of all of it.
+// back, while these few go on: some send messages, which the app answers, others ping the
+// gateway and, to compare with, an idle server. The app is told of all of it.
 //
-//	herd (this process)        ──▶ child: gateway ⇄ child: sink, which audits events
-//	good clients (this process) ──▶
+//	herd (this process)           ──▶ child: gateway ⇄ child: sink, which audits events
+//	good clients, watchers (this) ──▶
 type Storm struct {
 	Conns  []int           `default:"10000" placeholder:"N" help:"Connections that leave and come back; several numbers are several cases."`
 	Leave  []string        `default:"reset,close" enum:"reset,close" help:"How they leave: reset, as when the network goes away, or close, with close frames. Both are several cases."`
@@ -77,8 +79,14 @@ type storm struct {
 	left   time.Time // when the last had left
 	stuck  int       // close frames without an answer
 	came   load.Gathering
-	calm   load.Result
-	during load.Result
+	calm   others
+	during others
+}
+
+// others is what those noticed that stayed.
+type others struct {
+	load.Result // messages, through the app and back
+	delays
 }
 
 // newHerd prepares connections that come and go. Their users are of a group.
@@ -92,20 +100,23 @@ func (w watch) newHerd(group string, conns, first int) *load.Herd {
 
 func (t *storm) round(s *stage, traffic load.Traffic) {
 	t.watch = newWatch(s, nil, patient)
-	c := s.users(t.server, t.good)
+	c, w := s.users(t.server, t.good), s.watchers(t.server)
 	t.herd = t.newHerd(stormGroup, t.conns, herdNumbering)
 	s.show("connecting")
 	t.gather(0)
-	if _, left := t.settled(t.conns + t.good); left != "" {
+	if _, left := t.settled(t.all()); left != "" {
 		check(fmt.Errorf("before the storm there are still: %s", left))
 	}
-	flow := c.Start(traffic)
-	err := attempt(func() { t.pass(flow) })
-	t.during = flow.End()
-	check(err)
+	flow, at := c.Start(traffic), w.start()
+	err := attempt(func() { t.pass(flow, at) })
+	t.during = others{flow.End(), at.end()}
+	check(errors.Join(err, t.calm.idle.Err(), t.during.idle.Err()))
 	t.figures()
 	t.judge()
 }
+
+// all is how many connections there are when everybody is there.
+func (t *storm) all() int { return t.conns + t.good + probes }
 
 // gather has the herd come in.
 func (t *storm) gather(spread time.Duration) {
@@ -119,12 +130,13 @@ func (t *storm) gather(spread time.Duration) {
 }
 
 // pass lets the storm pass while the good clients go on.
-func (t *storm) pass(flow *load.Exchange) {
+func (t *storm) pass(flow *load.Exchange, at watching) {
 	t.show("calm before the storm")
 	t.wait(lull / 4)
 	flow.Begin()
+	at.begin()
 	t.wait(lull)
-	t.calm = flow.Lap()
+	t.calm = others{flow.Lap(), at.lap()}
 	t.before = t.look()
 	t.show("storm")
 	t.herd.SetWindow(0)
@@ -138,7 +150,7 @@ func (t *storm) pass(flow *load.Exchange) {
 	t.gather(t.spread)
 	t.back = t.look()
 	var left string
-	if t.after, left = t.settled(t.conns + t.good); left != "" {
+	if t.after, left = t.settled(t.all()); left != "" {
 		t.broken.say("%v after the storm there were still: %s", settling, left)
 	}
 }
@@ -156,26 +168,33 @@ func (t *storm) figures() {
 	t.add("gateway resident, before", "MiB", mebi(t.before.Memory.Resident))
 	t.add("gateway resident, highest", "MiB", mebi(t.after.Memory.Peak))
 	t.add("gateway resident, after", "MiB", mebi(t.after.Memory.Resident))
-	for _, part := range []struct {
-		when string
-		load.Result
-	}{{"calm", t.calm}, {"storm", t.during}} {
-		t.add("others' latency p50, "+part.when, "ms", part.Percentile(50))
-		t.add("others' latency p99, "+part.when, "ms", part.Percentile(99))
-		t.add("others' latency max, "+part.when, "ms", part.Percentile(100))
-		t.curves = append(t.curves, report.Curve{Name: "others' latency, " + part.when, Unit: "ms", Axis: report.Percentile, Points: part.Curve()})
-	}
+	t.noticed("calm", t.calm)
+	t.noticed("storm", t.during)
 	if n := t.came.Refused() + t.came.Failed; n > 0 {
 		t.note("who was turned away tried again: refused %v, failed %d (the first: %s)", t.came.Answers, t.came.Failed, t.came.Failure)
 	}
 	t.note("the herd's clients and the app use the same processors as the gateway: times are the machine's, CPU is the gateway's")
 }
 
+// noticed adds what others noticed while it was calm, or during the storm.
+func (t *storm) noticed(when string, o others) {
+	for _, seen := range []struct {
+		name string
+		load.Result
+	}{{"others' latency", o.Result}, {"others' pong", o.pong}, {"idle server's echo", o.idle}} {
+		name := when + ": " + seen.name
+		t.percentiles(name, seen.Percentile, 50, 99, 100)
+		t.curves = append(t.curves, report.Curve{Name: name, Unit: "ms", Axis: report.Percentile, Points: seen.Curve()})
+	}
+}
+
 // judge holds what the app was told, and what the others saw, against what must be.
 func (t *storm) judge() {
 	b := &t.broken
-	b.goodTraffic(t.calm)
-	b.goodTraffic(t.during)
+	for _, o := range []others{t.calm, t.during} {
+		b.goodTraffic(o.Result)
+		b.goodTraffic(o.pong)
+	}
 	b.events(t.before, t.after, t.good)
 	conns := uint64(t.conns)
 	if g := t.after.app.Groups[stormGroup]; g.Open < 2*conns || g.Open != g.Close+conns {

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"ws-gateway/bench/load"
 	"ws-gateway/bench/sink"
 )
 
@@ -31,7 +30,8 @@ func TestAStormIsJudgedByWhatTheAppWasTold(t *testing.T) {
 		"and 11 are held":                func(p *storm) { p.after.metrics["connections"] = 11 },
 		"2 close frames had no answer":   func(p *storm) { p.stuck = 2 },
 		"1 connections that were back":   func(p *storm) { p.came.Ended = 1 },
-		"good clients":                   func(p *storm) { p.during = load.Result{Failures: 1} },
+		"good clients: 1":                func(p *storm) { p.during.Result.Failures = 1 },
+		"good clients: 2":                func(p *storm) { p.during.pong.Failures = 2 },
 		"3 wrong events": func(p *storm) {
 			p.after.app.Groups[stormGroup] = sink.Group{Open: 20, Close: 10, Faults: 3}
 		},

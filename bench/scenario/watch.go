@@ -102,6 +102,7 @@ const (
 	stormGroup = "storm"
 	churnGroup = "churn"
 	pushGroup  = "push"
+	probeGroup = "probe" // clients that ping; see watchers
 )
 
 func (b *invariants) goodTraffic(r load.Result) {

@@ -213,7 +213,7 @@ func TestTheGatewayIsMeasured(t *testing.T) {
 				}
 			}},
 		{[]string{"storm", "--conns", "200", "--good", "10", "--rate", "200", "--spread", "0s"}, 2,
-			"until all are back; handshakes; gateway CPU, storm; until the app knows of all; others' latency p99, storm; gateway resident, highest",
+			"until all are back; handshakes; gateway CPU, storm; until the app knows of all; storm: others' latency p99; storm: others' pong p99; storm: idle server's echo p99; gateway resident, highest",
 			func(t *testing.T, all []report.Summary, _ []map[string]float64) {
 				if !strings.Contains(all[0].Case, "reset") || !strings.Contains(all[1].Case, "closed") {
 					t.Errorf("got %+v", all)
