@@ -65,7 +65,7 @@ bench: build ## Measure all scenarios: a table, and a page with charts in bin/be
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 .PHONY: bench-compare
-bench-compare: build ## Compare netpoll with its peers in one run, as ratios (20 minutes; ARGS="..." goes to ws-bench compare)
+bench-compare: build ## Compare netpoll with its peers in one run, as ratios (20 minutes; ARGS="..." goes to ws-bench compare, ARGS=gateways compares the gateway with a bare one in C)
 	bin/ws-bench compare $(ARGS)
 
 .PHONY: abuse

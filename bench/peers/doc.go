@@ -1,9 +1,10 @@
 // Package peers holds what the gateway is compared with: a minimal WebSocket echo
-// server on each of several libraries, and one in C without any.
+// server on each of several libraries, one in C without any, and a bare gateway in C
+// (c/gateway.c), which has ws-gateway's contract and says what its options are.
 //
 // It is a module of its own, so that the libraries never become the gateway's.
-// Each folder with a main.go is a server; the others are what they share. All take
-// the same options and speak the same protocol:
+// Each folder with a main.go is a server; the others are what they share. All echo
+// servers take the same options and speak the same protocol:
 //
 //	--listen ADDR   address to serve at; port 0 takes a free one
 //	--procs N       processors to use: GOMAXPROCS, and event loops where there are any

@@ -22,6 +22,8 @@ var (
 	names = []string{"gnet", "gorilla", "gws", "nbio"}
 )
 
+const cGateway = "c-gateway"
+
 func TestMain(m *testing.M) {
 	code := 1
 	defer func() { os.Exit(code) }()
@@ -37,10 +39,12 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if cc, err := exec.LookPath("cc"); err == nil {
-		out := filepath.Join(dir, "c")
-		if text, err := exec.Command(cc, "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", out, "c/server.c").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "%v\n%s", err, text)
-			return
+		for name, source := range map[string]string{"c": "c/server.c", cGateway: "c/gateway.c"} {
+			out := filepath.Join(dir, name)
+			if text, err := exec.Command(cc, "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", out, source).CombinedOutput(); err != nil {
+				fmt.Fprintf(os.Stderr, "%v\n%s", err, text)
+				return
+			}
 		}
 		names = append(names, "c")
 	}
@@ -50,7 +54,11 @@ func TestMain(m *testing.M) {
 // start runs a peer until the test ends and returns its address.
 func start(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(built, name), append([]string{"--listen", "127.0.0.1:0", "--procs", "2"}, args...)...)
+	args = append([]string{"--listen", "127.0.0.1:0"}, args...)
+	if name != cGateway {
+		args = append(args, "--procs", "2")
+	}
+	cmd := exec.Command(filepath.Join(built, name), args...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

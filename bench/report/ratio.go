@@ -19,6 +19,7 @@ type Comparison struct {
 	Work     string // what all of them did
 	Figure   string
 	Unit     string
+	Limit    float64 // of the figure
 	Ratios   []Ratio // there is one at least; the smallest comes first
 }
 
@@ -37,7 +38,7 @@ func Compare(rounds []Round) (all []Comparison) {
 			if r.Server != Ours || !f.Compared || slices.ContainsFunc(all, known) {
 				continue
 			}
-			c := Comparison{Scenario: r.Scenario, Work: r.work(), Figure: f.Name, Unit: f.Unit}
+			c := Comparison{Scenario: r.Scenario, Work: r.work(), Figure: f.Name, Unit: f.Unit, Limit: f.Limit}
 			if c.with(rounds); len(c.Ratios) > 0 {
 				all = append(all, c)
 			}
@@ -104,6 +105,19 @@ func (c Comparison) Most() float64 {
 	return slices.MaxFunc(c.Ratios, func(a, b Ratio) int { return cmp.Compare(a.Max, b.Max) }).Max
 }
 
+// Verdict says how far ours is from the limit, if there is one.
+func (c Comparison) Verdict(r Ratio) string {
+	if c.Limit == 0 || r.Median == 0 {
+		return ""
+	}
+	times := 1 / r.Median
+	verdict := "met"
+	if times > c.Limit {
+		verdict = "missed"
+	}
+	return fmt.Sprintf("ours is %s × this, ≤ %s %s", Number(times), Number(c.Limit), verdict)
+}
+
 // String is a table with a row for each peer.
 func (c Comparison) String() string {
 	rows := [][]string{
@@ -111,7 +125,7 @@ func (c Comparison) String() string {
 		{Ours, Number(c.Ratios[0].Ours), Number(1), "", "", ""},
 	}
 	for _, r := range c.Ratios {
-		rows = append(rows, []string{r.Name, Number(r.Theirs), Number(r.Median), Number(r.Min), Number(r.Max), ""})
+		rows = append(rows, []string{r.Name, Number(r.Theirs), Number(r.Median), Number(r.Min), Number(r.Max), c.Verdict(r)})
 	}
 	return layOut(rows, 1)
 }

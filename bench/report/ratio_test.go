@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -53,5 +54,23 @@ func TestRatiosStandUnderTheirFigure(t *testing.T) {
 `
 	if got := Compare(compared())[0].String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestALimitIsOnHowManyTimesAPeersFigureOursIs(t *testing.T) {
+	for _, tt := range []struct {
+		limit, ours, peer float64
+		want              string
+	}{
+		{0, 10, 20, ""},
+		{1.5, 30, 20, "ours is 1.50 × this, ≤ 1.50 met"},
+		{1.5, 40, 20, "ours is 2.00 × this, ≤ 1.50 missed"},
+	} {
+		rounds := append(ofServer(Ours, tt.ours), ofServer("peer", tt.peer)...)
+		rounds[0].Figures[1].Limit = tt.limit
+		all := Compare(rounds)
+		if got := all[0].Verdict(all[0].Ratios[0]); got != tt.want || !strings.Contains(all[0].String(), tt.want) {
+			t.Errorf("%+v: got %q", tt, got)
+		}
 	}
 }

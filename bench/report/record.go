@@ -19,6 +19,8 @@ type Figure struct {
 
 	// Compared with the same figure of the other servers.
 	Compared bool `json:"compared,omitempty"`
+	// Limit is how many times a peer's figure ours may be at most; 0 if there is none.
+	Limit float64 `json:"limit,omitempty"`
 }
 
 // Run describes a run of the harness.

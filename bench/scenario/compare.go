@@ -45,30 +45,30 @@ func (cfg Compare) Cases(o Options) (cases []Case, err error) {
 		return nil, err
 	}
 	cfg.Procs = EchoLoops(cfg.Procs, o.Threads)
-	add := func(work string, broadcast bool, do func(*stage, starter), compared ...string) {
+	add := func(work string, broadcast bool, do func(*stage, starter), most limits) {
 		for _, p := range append([]Peer{{Name: report.Ours}}, cfg.Against...) {
 			start := func(s *stage) *child.Process { return s.peer(p, cfg.Procs, broadcast) }
 			cases = append(cases, Case{Scenario: "compare", Name: work + ": " + p.Name, round: func(s *stage) {
 				do(s, start)
-				s.compared(p.Name, compared)
+				s.compared(p.Name, most)
 			}})
 		}
 	}
-	most := slices.Max(cfg.Conns)
+	largest := slices.Max(cfg.Conns)
 	if slices.Contains(cfg.Work, "echo") {
 		for _, conns := range cfg.Conns {
 			add("echo, "+cfg.describe(conns), false, func(s *stage, start starter) { s.echo(start(s), conns, cfg.Traffic, m) },
-				"server CPU, a million", "messages", "latency p99")
+				limits{"server CPU, a million": 0, "messages": 0, "latency p99": 0})
 		}
 	}
 	if slices.Contains(cfg.Work, "idle") {
-		add(count(most)+" idle connections", false, func(s *stage, start starter) {
-			idle{server: idleNetpoll, peer: start, conns: most, settle: cfg.Settle}.round(s)
-		}, "resident, each", "server CPU, 1,000 handshakes")
+		add(count(largest)+" idle connections", false, func(s *stage, start starter) {
+			idle{server: idleNetpoll, peer: start, conns: largest, settle: cfg.Settle}.round(s)
+		}, limits{"resident, each": 0, "server CPU, 1,000 handshakes": 0})
 	}
 	if slices.Contains(cfg.Work, "broadcast") {
-		add("broadcast to "+count(most)+" connections", true, func(s *stage, start starter) { s.broadcast(start(s), most, cfg.Window) },
-			"server CPU, a million deliveries", "last target p50")
+		add("broadcast to "+count(largest)+" connections", true, func(s *stage, start starter) { s.broadcast(start(s), largest, cfg.Window) },
+			limits{"server CPU, a million deliveries": 0, "last target p50": 0})
 	}
 	return cases, nil
 }

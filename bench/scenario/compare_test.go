@@ -31,12 +31,47 @@ func TestEachKindOfWorkIsDoneByOursFirstAndThenByEachPeer(t *testing.T) {
 	}
 }
 
+func TestEachKindOfWorkOfGatewaysIsDoneByOursFirstAndThenByEachPeer(t *testing.T) {
+	var got []string
+	cfg := CompareGateways{
+		Work: []string{"roundtrip", "answer", "paced", "send"}, Conns: []int{10, 20}, Rate: 500, Callers: 2, Size: 64, Window: Window{Duration: 1},
+		Against: []Peer{{Name: "a", Path: "a"}},
+	}
+	cases, err := cfg.Cases(Options{Threads: 1})
+	for _, c := range cases {
+		got = append(got, c.Name)
+	}
+	var want []string
+	for _, work := range []string{
+		"round trips, 10 connections, 64 B, closed loop", "round trips, 20 connections, 64 B, closed loop",
+		"round trips by the callback's answer, 20 connections, 64 B, closed loop", "round trips, 20 connections, 64 B, open loop at 500/s",
+		"sends, 20 connections, each call to one, 64 B, 2 callers, closed loop",
+	} {
+		want = append(want, work+": ours", work+": a")
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := cfg.Cases(Options{Threads: 2}); err == nil {
+		t.Error("two threads cannot see all deliveries of a call")
+	}
+}
+
+func TestARivalIsToldWhatItKnowsOfTheGatewaysArguments(t *testing.T) {
+	if got := rivalArgs("", patient); !slices.Equal(got, []string{"--listen", "127.0.0.1:0"}) {
+		t.Errorf("push-only: %q", got)
+	}
+	if got := rivalArgs("u", append([]string{"--callback-reply"}, patient...)); !slices.Equal(got, []string{"--listen", "127.0.0.1:0", "--callback-url", "u", "--callback-reply"}) {
+		t.Errorf("with replies: %q", got)
+	}
+}
+
 func TestFiguresAreComparedThatAreNamed(t *testing.T) {
 	var o outcome
 	o.add("CPU", "s", 2)
 	o.add("no matter", "", 7)
-	o.compared("a", []string{"CPU"})
-	if r := o.row("compare", "idle: a", 1, report.Host{}); r.Server != "a" || !r.Figures[0].Compared || r.Figures[1].Compared {
+	o.compared("a", limits{"CPU": 1.5})
+	if r := o.row("compare", "idle: a", 1, report.Host{}); r.Server != "a" || !r.Figures[0].Compared || r.Figures[0].Limit != 1.5 || r.Figures[1].Compared {
 		t.Errorf("got %+v", r)
 	}
 }

@@ -43,12 +43,14 @@ func firstOf(errs ...error) error {
 	return nil
 }
 
+const noReply = "no reply arrived in the time that is measured: no figures; it is too short for this machine"
+
 // echo measures any server that echoes.
 func (s *stage) echo(server *child.Process, conns int, t Traffic, m *load.Message) {
 	c := s.connect(load.Config{Target: server.Addr()}, conns)
 	r, used := s.traffic(c, t, m, server)
 	if r.Messages == 0 {
-		s.note("no reply arrived in the time that is measured: no figures; it is too short for this machine")
+		s.note(noReply)
 		return
 	}
 	s.add("messages", "1/s", r.Rate())

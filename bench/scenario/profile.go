@@ -17,7 +17,7 @@ import (
 // processor use meanwhile, which goes to a file in Env.Profiles. Without such a
 // folder it only does f.
 func (s *stage) profiled(gateway *child.Process, duration time.Duration, f func()) {
-	if s.Profiles == "" {
+	if s.Profiles == "" || s.rival.Path != "" { // a rival has none
 		f()
 		return
 	}

@@ -42,6 +42,10 @@ func (s *stage) roundTrip(conns int, reply bool, t Traffic, m *load.Message) {
 	gateway, app := s.around(forSink, forGateway)
 	r, used := s.traffic(s.users(gateway, conns), t, m, gateway, app.Process)
 	s.told(app, conns, gateway)
+	if r.Messages == 0 {
+		s.note(noReply)
+		return
+	}
 	s.add("round trips", "1/s", r.Rate())
 	s.add("gateway CPU, a million", "s", used[0].perMillion(r.Messages))
 	s.addServer("gateway", used[0], r)

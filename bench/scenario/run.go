@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -74,11 +73,17 @@ func (o *outcome) column(head, name, unit string, value float64) {
 	o.figures = append(o.figures, report.Figure{Head: head, Name: name, Unit: unit, Value: value})
 }
 
+// limits are the figures of a comparison, with how many times a peer's figure ours may
+// be at most; 0 is no limit.
+type limits map[string]float64
+
 // compared says that figures are to be compared with those of other servers.
-func (o *outcome) compared(server string, figures []string) {
+func (o *outcome) compared(server string, most limits) {
 	o.server = server
 	for i := range o.figures {
-		o.figures[i].Compared = slices.Contains(figures, o.figures[i].Name)
+		f := &o.figures[i]
+		f.Limit = most[f.Name]
+		_, f.Compared = most[f.Name]
 	}
 }
 

@@ -25,6 +25,7 @@ type stage struct {
 	outcome
 	ctx      context.Context // ends with the run
 	name     string          // of the round, fit for a file
+	rival    Peer            // runs in place of the gateway; without a Path the gateway itself does
 	show     func(what string)
 	record   func(report.Round) // a row of a Case that has several
 	cleanups []func()
@@ -128,8 +129,11 @@ func (s *stage) echoServer(loops int) *child.Process {
 var patient = []string{"--ping-timeout", "1h"}
 
 // gateway runs the gateway with a callback URL, push-only if that is "", and with
-// further arguments.
+// further arguments; in a comparison, the one whose turn it is.
 func (s *stage) gateway(callback string, further ...string) *child.Process {
+	if s.rival.Path != "" {
+		return s.start(child.Spec{Name: s.rival.Name, Path: s.rival.Path, Args: rivalArgs(callback, further), Ready: addressAlone})
+	}
 	return s.start(child.Spec{Name: "gateway", Path: s.Gateway, Args: s.gatewayArgs(callback, further), Ready: readyLine})
 }
 

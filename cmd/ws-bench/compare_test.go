@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -37,6 +38,42 @@ func TestCompareMeasuresOursAndAPeerInTurn(t *testing.T) {
 		}
 		if r := report.Compare(all[0].Rounds)[i].Ratios[0]; r.Name != "gorilla" || len(r.Values) != 2 || r.Ours <= 0 || r.Theirs <= 0 || r.Median <= 0 {
 			t.Errorf("%s: %+v", figure, r)
+		}
+	}
+}
+
+func TestCompareGatewaysMeasuresOursAndTheOneInCInTurn(t *testing.T) {
+	if _, err := exec.LookPath("cc"); err != nil {
+		t.Skip("there is no C compiler")
+	}
+	path, remove, err := serverOptions{}.gateway(t.Context(), report.Progress{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer remove()
+	code, lines, table := bench(t, "compare", "gateways", "--gateway", path, "--rounds", "1", "--conns", "5,20", "--warmup", "10ms",
+		"--duration", "1s", "--rate", "200", "--json", "-")
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, table)
+	}
+	all, err := report.Read(strings.NewReader(lines), "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	for _, r := range all[0].Rounds {
+		order = append(order, r.Server)
+	}
+	if got := strings.Join(order, " "); got != strings.TrimSpace(strings.Repeat("ours c-gateway ", 5)) {
+		t.Errorf("rounds: %s", got)
+	}
+	comparisons := report.Compare(all[0].Rounds)
+	if len(comparisons) == 0 { // on a busy machine some have no figures
+		t.Errorf("nothing is compared:\n%s", table)
+	}
+	for _, c := range comparisons {
+		if r := c.Ratios[0]; r.Name != "c-gateway" || r.Ours <= 0 || r.Theirs < 0 || !strings.Contains(table, c.Verdict(r)) {
+			t.Errorf("%s, %s: %+v", c.Work, c.Figure, r)
 		}
 	}
 }

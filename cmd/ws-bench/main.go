@@ -32,7 +32,7 @@ type commandLine struct {
 	Group      measured[scenario.Group]     `cmd:"" help:"Groups: memory, joins and collections with a million simulated memberships; calls to a large group and to many small ones."`
 	Report     reportCommand                `cmd:"" help:"Tables and charts of runs that were written with --json; two commits are compared."`
 	Check      checkCommand                 `cmd:"" set:"rounds=3" help:"Count system calls, sleeps and allocations for each message, bytes and descriptors for each connection, and fail where a promise is broken (under a minute)."`
-	Compare    compareCommand               `cmd:"" help:"The echo server on netpoll and its peers, in turn: ratios of CPU, memory and latency for echoes, idle connections and broadcasts."`
+	Compare    comparisons                  `cmd:"" help:"Ours and its peers, in turn: ratios."`
 	Storm      measured[scenario.Storm]     `cmd:"" help:"All connections drop and come back at once: time until they are back, CPU, memory, what others notice, what the app is told."`
 	Soak       measured[scenario.Soak]      `cmd:"" set:"rounds=1" help:"Mixed work for long: drift of memory, descriptors and goroutines at an equal number of connections."`
 	EchoServer echoServerCommand            `cmd:"" help:"Serve an echo on netpoll alone, for conformance suites and comparisons."`

@@ -12,32 +12,35 @@ import (
 	"ws-gateway/bench/scenario"
 )
 
-// inC is the peer that is built by the C compiler.
-const inC = "c"
+// inC are the peers that are built by the C compiler, with their sources.
+var inC = map[string]string{"c": "c/server.c", "c-gateway": "c/gateway.c"}
 
-// knownPeers are the servers in bench/peers, in the order of the tables.
-var knownPeers = []string{inC, "gnet", "gorilla", "gws", "nbio"}
+// The peers in bench/peers, in the order of the tables.
+var (
+	echoPeers    = []string{"c", "gnet", "gorilla", "gws", "nbio"}
+	gatewayPeers = []string{"c-gateway"}
+)
 
-// choosePeers keeps those that are named. None named is all that can be built.
-func choosePeers(names []string) (peers []scenario.Peer, err error) {
+// choosePeers keeps those of known that are named. None named is all that can be built.
+func choosePeers(known, names []string) (peers []scenario.Peer, err error) {
 	for _, name := range names {
-		if !slices.Contains(knownPeers, name) {
-			return nil, fmt.Errorf("there is no peer %q; there are: %s", name, strings.Join(knownPeers, ", "))
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("there is no peer %q; there are: %s", name, strings.Join(known, ", "))
 		}
 	}
 	_, noCompiler := exec.LookPath("cc")
-	for _, name := range knownPeers {
-		if slices.Contains(names, name) || len(names) == 0 && (name != inC || noCompiler == nil) {
+	for _, name := range known {
+		if slices.Contains(names, name) || len(names) == 0 && (inC[name] == "" || noCompiler == nil) {
 			peers = append(peers, scenario.Peer{Name: name})
 		}
 	}
 	return peers, nil
 }
 
-// buildPeers builds the peers that are named, all when none is, into a folder that
+// buildPeers builds those of known that are named, all when none is, into a folder that
 // remove removes.
-func buildPeers(ctx context.Context, names []string) (peers []scenario.Peer, remove func(), err error) {
-	if peers, err = choosePeers(names); err != nil {
+func buildPeers(ctx context.Context, known, names []string) (peers []scenario.Peer, remove func(), err error) {
+	if peers, err = choosePeers(known, names); err != nil {
 		return nil, nil, err
 	}
 	source, err := peersFolder(ctx)
@@ -53,8 +56,8 @@ func buildPeers(ctx context.Context, names []string) (peers []scenario.Peer, rem
 		p := &peers[i]
 		p.Path = filepath.Join(dir, p.Name)
 		compile := exec.CommandContext(ctx, "go", "build", "-o", p.Path, "./"+p.Name)
-		if p.Name == inC {
-			compile = exec.CommandContext(ctx, "cc", "-std=c11", "-O2", "-o", p.Path, "c/server.c")
+		if source := inC[p.Name]; source != "" {
+			compile = exec.CommandContext(ctx, "cc", "-std=c11", "-O2", "-o", p.Path, source)
 		}
 		compile.Dir = source
 		compile.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -168,33 +168,3 @@ func (c *chaosCommand) Run(ctx context.Context, io *streams) error {
 	}
 	return c.inRows.Run(ctx, io)
 }
-
-// compareCommand builds the peers first.
-type compareCommand struct {
-	measured[scenario.Compare]
-	Peers []string `placeholder:"NAME" help:"Servers that the echo server on netpoll is compared with. Default: all of bench/peers, the one in C if there is a C compiler."`
-}
-
-// Run measures compare.
-func (c *compareCommand) Run(ctx context.Context, io *streams) error {
-	if _, err := c.cases(); err != nil {
-		return err
-	}
-	fmt.Fprintln(io.err, "building the peers")
-	peers, remove, err := buildPeers(ctx, c.Peers)
-	if err != nil {
-		return err
-	}
-	defer remove()
-	c.Scenario.Against = peers
-	return c.run(ctx, io, func(out *output, rounds []report.Round) error {
-		summaries, err := out.summarise(rounds)
-		fmt.Fprintf(out.table, "Medians, and the rounds' ratios to ours: 2 is twice as much. GOMAXPROCS and loops of each server: %d.\n\n",
-			scenario.EchoLoops(c.Scenario.Procs, c.Threads))
-		for _, one := range report.Compare(rounds) {
-			fmt.Fprintf(out.table, "%s\n%s\n", one.Work, one)
-		}
-		out.notes(summaries)
-		return err
-	})
-}

@@ -1,4 +1,4 @@
-/* SHA-1 (FIPS 180-4) and base64, for Sec-WebSocket-Accept. */
+/* SHA-1 (FIPS 180-4), for Sec-WebSocket-Accept, and base64. */
 #ifndef SHA1_H
 #define SHA1_H
 
@@ -43,15 +43,15 @@ static void sha1(const uint8_t *data, size_t n, uint8_t digest[20]) {
     for (int i = 0; i < 20; i++) digest[i] = (uint8_t)(h[i / 4] >> (24 - 8 * (i % 4)));
 }
 
-/* base64_20 encodes 20 bytes as 28 characters. */
-static void base64_20(const uint8_t *in, char *out) {
+/* base64 encodes n bytes as (n + 2) / 3 * 4 characters. */
+static void base64(const uint8_t *in, size_t n, char *out) {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (int i = 0; i < 21; i += 3) {
-        uint32_t v = (uint32_t)in[i] << 16 | (uint32_t)in[i + 1] << 8 | (i + 2 < 20 ? in[i + 2] : 0);
+    for (size_t i = 0; i < n; i += 3) {
+        uint32_t v = (uint32_t)in[i] << 16 | (i + 1 < n ? (uint32_t)in[i + 1] << 8 : 0) | (i + 2 < n ? in[i + 2] : 0);
         *out++ = alphabet[v >> 18];
         *out++ = alphabet[v >> 12 & 63];
-        *out++ = alphabet[v >> 6 & 63];
-        *out++ = i + 2 < 20 ? alphabet[v & 63] : '=';
+        *out++ = i + 1 < n ? alphabet[v >> 6 & 63] : '=';
+        *out++ = i + 2 < n ? alphabet[v & 63] : '=';
     }
 }
 
