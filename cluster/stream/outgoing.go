@@ -1,0 +1,292 @@
+package stream
+
+import (
+	"time"
+
+	"ws-gateway/cluster/packet"
+)
+
+// position is a fragment of a message. A message's first is 0.
+type position struct {
+	sequence uint64
+	fragment int
+}
+
+func (p position) before(q position) bool {
+	return p.sequence < q.sequence || p.sequence == q.sequence && p.fragment < q.fragment
+}
+
+// item is a message that is held.
+type item struct {
+	content *Content
+	born    time.Duration
+	at      uint64 // bytes of all messages before it
+	request uint64
+	kind    packet.Kind
+}
+
+// outgoing is the sender's end:
+//
+//	… taken │ given up │ held, transmitted │ held
+//	        acked      base                cursor  next
+//
+// cursor goes back if the peer asks, or says nothing; if it is before base, the peer
+// must be told to skip to base first. So it must before the first message: a peer that
+// has never heard of the stream, or not any more, is told where it is, and gets
+// messages once it has answered. That packet is also what its clock needs, so that a
+// message which the bus holds up is found to be late.
+type outgoing struct {
+	items   []item // from head on; the first is number base
+	head    int
+	buffer  *Buffer
+	stats   *Stats
+	maxBody int
+	held    int    // bytes, as if nothing was shared
+	bytes   uint64 // of all messages before next
+
+	acked  position // the first that the peer has not taken, as far as is known
+	base   uint64
+	cursor position // what is transmitted next
+	high   uint64   // the first number that was never transmitted to its end
+	next   uint64
+
+	introduced bool   // the peer knows where the stream is
+	window     uint64 // how many bytes may be on their way; less after a loss, as the bus may be overloaded
+
+	// After a silence one packet goes out, and the rest once the peer has answered.
+	probing, probed bool
+	probeAt         time.Duration // when the peer should have answered
+	probeAfter      time.Duration
+}
+
+func newOutgoing(stats *Stats, b *Buffer, maxBody int, first uint64) outgoing {
+	return outgoing{buffer: b, stats: stats, maxBody: maxBody, acked: position{sequence: first}, base: first,
+		cursor: position{sequence: first}, high: first, next: first, window: window, probeAt: never, probeAfter: probeFirst}
+}
+
+func (o *outgoing) count() int { return len(o.items) - o.head }
+
+// item returns the one with the number, which must be held.
+func (o *outgoing) item(sequence uint64) *item { return &o.items[o.head+int(sequence-o.base)] }
+
+func (o *outgoing) push(kind packet.Kind, request uint64, c *Content, now time.Duration) bool {
+	if !o.buffer.hold(c) {
+		return false
+	}
+	if o.head > 16 && o.head*2 > len(o.items) {
+		n := copy(o.items, o.items[o.head:])
+		clear(o.items[n:])
+		o.items, o.head = o.items[:n], 0
+	}
+	o.items = append(o.items, item{content: c, born: now, at: o.bytes, request: request, kind: kind})
+	o.next++
+	o.held += itemBytes + len(c.body)
+	o.bytes += uint64(o.fragments(c)*packet.Overhead + len(c.body))
+	return true
+}
+
+// drop lets go of the oldest.
+func (o *outgoing) drop() {
+	first := &o.items[o.head]
+	o.held -= itemBytes + len(first.content.body)
+	o.buffer.release(first.content)
+	*first = item{}
+	o.base++
+	if o.head++; o.head == len(o.items) {
+		o.items, o.head = o.items[:0], 0
+	}
+}
+
+// giveUp drops the oldest before the peer is known to have it.
+func (o *outgoing) giveUp(why Reason) {
+	o.drop()
+	o.stats.GivenUp[why]++
+}
+
+// expire gives up what was sent before.
+func (o *outgoing) expire(before time.Duration) {
+	for o.count() > 0 && o.items[o.head].born < before {
+		o.giveUp(Old)
+	}
+}
+
+func (o *outgoing) expires(hold time.Duration) time.Duration {
+	if o.count() == 0 {
+		return never
+	}
+	return o.items[o.head].born + hold + 1
+}
+
+// fragments is how many packets a content takes.
+func (o *outgoing) fragments(c *Content) int {
+	return max(1, (len(c.body)+o.maxBody-1)/o.maxBody)
+}
+
+// offset is how many bytes were sent before a position.
+func (o *outgoing) offset(p position) uint64 {
+	switch {
+	case p.sequence >= o.next:
+		return o.bytes
+	case p.sequence >= o.base:
+		return o.item(p.sequence).at + uint64(p.fragment*(o.maxBody+packet.Overhead))
+	case o.count() > 0:
+		return o.items[o.head].at
+	}
+	return o.bytes
+}
+
+// open reports whether more may be on its way than is.
+func (o *outgoing) open() bool {
+	if o.probing {
+		return !o.probed
+	}
+	return o.offset(o.cursor) < o.offset(o.acked)+o.window
+}
+
+// acknowledged notes where the peer is. Numbers that it can't know, or that are older
+// than what it has said before, are ignored.
+func (o *outgoing) acknowledged(at position, now time.Duration) {
+	if at.sequence > o.high {
+		o.stats.Nonsense++
+		return
+	}
+	if at.sequence < o.acked.sequence {
+		return
+	}
+	at = o.within(at)
+	if !o.introduced {
+		o.introduced = true
+		o.watch(now)
+	}
+	if !o.acked.before(at) {
+		return
+	}
+	o.window = min(window, o.window+o.offset(at)-o.offset(o.acked))
+	for o.base < at.sequence && o.count() > 0 {
+		o.drop()
+	}
+	o.acked = at
+	if o.cursor.before(at) {
+		o.cursor = at
+	}
+	o.probing, o.probeAfter = false, probeFirst
+	o.watch(now)
+}
+
+// within makes a fragment's number that can't be that of a fragment 0.
+func (o *outgoing) within(at position) position {
+	if at.sequence < o.base || at.sequence >= o.next || at.fragment >= o.fragments(o.item(at.sequence).content) {
+		at.fragment = 0
+	}
+	return at
+}
+
+// watch makes probe due if the peer has not taken all that was transmitted.
+func (o *outgoing) watch(now time.Duration) {
+	o.probeAt = never
+	if o.acked.before(o.cursor) || o.acked.sequence < o.base {
+		o.probeAt = now + o.probeAfter
+	}
+}
+
+// rewind begins again behind what the peer is known to have taken, with one packet.
+// The answer should take no longer than after.
+func (o *outgoing) rewind(after time.Duration) {
+	o.cursor = o.acked
+	o.probing, o.probed = o.acked.sequence < o.next, false
+	o.probeAt, o.probeAfter = never, after
+}
+
+// pump transmits what may be transmitted.
+func (s *Stream) pump(now time.Duration) {
+	o := &s.out
+	s.retryAt = never
+	if s.waiting {
+		return
+	}
+	o.expire(now - s.config.Hold)
+	for s.transmitNext(now) {
+		if o.probeAt == never {
+			o.probeAt = now + o.probeAfter
+		}
+	}
+}
+
+// transmitNext transmits a packet, if one may be.
+func (s *Stream) transmitNext(now time.Duration) (transmitted bool) {
+	o := &s.out
+	switch {
+	case !o.introduced && o.probeAt != never:
+		return false
+	case !o.introduced:
+		transmitted = s.skip(now)
+	case o.cursor.sequence < o.base && o.open():
+		transmitted = s.skip(now)
+	case o.cursor.sequence < o.next && o.open():
+		transmitted = s.fragment(now)
+	default:
+		return false
+	}
+	if !transmitted {
+		s.retryAt = now + retryDelay
+	}
+	return transmitted
+}
+
+// fragment transmits the one at the cursor.
+func (s *Stream) fragment(now time.Duration) bool {
+	o := &s.out
+	it := o.item(o.cursor.sequence)
+	from := o.cursor.fragment * o.maxBody
+	to := min(from+o.maxBody, len(it.content.body))
+	more := to < len(it.content.body)
+	s.packet = packet.Packet{Kind: it.kind, Sequence: o.cursor.sequence, Fragment: uint16(o.cursor.fragment), More: more,
+		Request: it.request, Age: now - it.born, Body: it.content.body[from:to]}
+	if from == 0 {
+		s.packet.FieldsLength = it.content.fields
+	}
+	if !s.transmit(now) {
+		return false
+	}
+	if o.cursor.sequence < o.high {
+		s.stats.Retransmitted++
+	}
+	if o.cursor.fragment++; !more {
+		o.cursor = position{sequence: o.cursor.sequence + 1}
+		o.high = max(o.high, o.cursor.sequence)
+	}
+	o.probed = true
+	return true
+}
+
+// skip tells the peer where the stream goes on.
+func (s *Stream) skip(now time.Duration) bool {
+	o := &s.out
+	s.packet = packet.Packet{Kind: packet.Skip, Sequence: o.base, Request: o.acked.sequence}
+	if !s.transmit(now) {
+		return false
+	}
+	o.cursor = position{sequence: o.base}
+	o.high = max(o.high, o.base)
+	if o.count() == 0 {
+		o.probed = true
+	}
+	return true
+}
+
+// answer goes back to where the peer is, which asks for it.
+func (s *Stream) answer(at position, now time.Duration) {
+	o := &s.out
+	at = o.within(at)
+	switch {
+	case s.waiting || at.sequence > o.high:
+		return
+	case at.sequence < o.acked.sequence: // it knows nothing, or not any more
+		o.introduced, o.probeAt = false, never
+	case at.before(o.cursor):
+		o.cursor = at
+		o.window = max(o.window/2, ackBytes)
+		o.acked.fragment = min(o.acked.fragment, at.fragment)
+	}
+	o.probing = false
+}
