@@ -1,0 +1,167 @@
+package natsbus
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+	"github.com/rs/zerolog"
+)
+
+// Config of a Bus. Files are those that NATS's own tools write.
+type Config struct {
+	Servers  []string // such as nats://10.0.0.7:4222; required
+	App      string   // the app whose gateways meet; required, see CheckApp
+	Instance [8]byte  // required
+	Name     string   // of the instance, for people who look at the server
+
+	Creds     string // file with a user's JWT and key
+	NKey      string // file with a user's key
+	TokenFile string // file with a token
+	CA        string // file with certificates (PEM) of the authorities that servers are trusted for
+	Cert, Key string // files with the certificate and key (PEM) to show to a server
+
+	Log zerolog.Logger
+}
+
+var appName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
+
+// CheckApp says what is wrong with the name of an app, which becomes part of subjects.
+func CheckApp(name string) error {
+	if !appName.MatchString(name) {
+		return fmt.Errorf("%q must have 1 to 32 of the characters A-Z, a-z, 0-9, _ and -", name)
+	}
+	return nil
+}
+
+// CheckServer says what is wrong with a server's URL, without its password.
+func CheckServer(server string) error {
+	u, err := url.Parse(server)
+	switch {
+	case err != nil: // the error has the URL in it
+		return errors.New("it cannot be read as a URL: it should look like nats://10.0.0.7:4222")
+	case u.Scheme != "nats" && u.Scheme != "tls" && u.Scheme != "ws" && u.Scheme != "wss":
+		return fmt.Errorf("%s does not begin with nats:// or tls://", u.Redacted())
+	case u.Hostname() == "":
+		return fmt.Errorf("%s names no host", u.Redacted())
+	}
+	return nil
+}
+
+// Redacted is a server's URL without its password or token.
+func Redacted(server string) string {
+	u, err := url.Parse(server)
+	if err != nil {
+		return "a URL that cannot be read"
+	}
+	if _, secret := u.User.Password(); u.User != nil && !secret {
+		u.User = url.User("xxxxx") // a token
+	}
+	return u.Redacted()
+}
+
+// The times of a Bus.
+const (
+	dialTimeout   = 2 * time.Second
+	reconnectWait = 250 * time.Millisecond // between two rounds of attempts
+	reconnectMore = 250 * time.Millisecond // and up to so much longer, so that not all come at once
+	pingEvery     = time.Second
+	pingsMissed   = 2
+	writeTimeout  = 3 * time.Second
+	closeTimeout  = time.Second
+)
+
+// options are those of the client. They read the files, so that a mistake is known at
+// the start.
+func (cfg *Config) options() ([]nats.Option, error) {
+	if len(cfg.Servers) == 0 {
+		return nil, errors.New("natsbus: Config.Servers is required")
+	}
+	if cfg.Instance == ([8]byte{}) {
+		return nil, errors.New("natsbus: Config.Instance is required")
+	}
+	if err := CheckApp(cfg.App); err != nil {
+		return nil, fmt.Errorf("natsbus: the app's name %w", err)
+	}
+	for _, server := range cfg.Servers {
+		if err := CheckServer(server); err != nil {
+			return nil, fmt.Errorf("natsbus: server: %w", err)
+		}
+	}
+	options := []nats.Option{
+		nats.Name(strings.TrimSpace("ws-gateway " + cfg.App + " " + cfg.Name)),
+		nats.NoEcho(),
+		nats.Timeout(dialTimeout),
+		nats.RetryOnFailedConnect(true),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(reconnectWait),
+		nats.ReconnectJitter(reconnectMore, reconnectMore),
+		nats.ReconnectBufSize(-1), // or what was sent while the link was down would come late
+		nats.IgnoreAuthErrorAbort(),
+		nats.PingInterval(pingEvery),
+		nats.MaxPingsOutstanding(pingsMissed),
+		nats.FlusherTimeout(writeTimeout),
+	}
+	files, err := cfg.fromFiles()
+	return append(options, files...), err
+}
+
+func (cfg *Config) fromFiles() (options []nats.Option, err error) {
+	if cfg.Creds != "" {
+		text, err := os.ReadFile(cfg.Creds)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := nkeys.ParseDecoratedUserNKey(text); err != nil {
+			return nil, fmt.Errorf("%s has no user's key: it should be a file of credentials as nsc writes it", cfg.Creds)
+		}
+		options = append(options, nats.UserCredentials(cfg.Creds))
+	}
+	if cfg.NKey != "" {
+		option, err := nats.NkeyOptionFromSeed(cfg.NKey)
+		if err != nil {
+			return nil, fmt.Errorf("%s has no user's key: its line should begin with SU", cfg.NKey)
+		}
+		options = append(options, option)
+	}
+	if cfg.TokenFile != "" {
+		if _, err := readToken(cfg.TokenFile); err != nil {
+			return nil, err
+		}
+		options = append(options, nats.TokenHandler(func() string {
+			token, _ := readToken(cfg.TokenFile) // read anew, since it may have been replaced
+			return token
+		}))
+	}
+	if cfg.CA != "" {
+		options = append(options, nats.RootCAs(cfg.CA))
+	}
+	if cfg.Cert != "" {
+		options = append(options, nats.ClientCert(cfg.Cert, cfg.Key))
+	}
+	var applied nats.Options
+	for _, option := range options { // those for TLS read their files now
+		if err := option(&applied); err != nil {
+			return nil, fmt.Errorf("natsbus: %w", err)
+		}
+	}
+	return options, nil
+}
+
+func readToken(file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	token := strings.TrimSpace(string(text))
+	if token == "" {
+		return "", fmt.Errorf("%s has no token in it", file)
+	}
+	return token, nil
+}

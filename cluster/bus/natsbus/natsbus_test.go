@@ -1,0 +1,275 @@
+package natsbus
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
+	"github.com/rs/zerolog"
+
+	"ws-gateway/cluster/bus"
+	"ws-gateway/cluster/bus/natsbus/natstest"
+)
+
+var everybody [8]byte
+
+// end is one instance's bus in a test, and what it has logged.
+type end struct {
+	*Bus
+	t    *testing.T
+	self [8]byte
+	mu   sync.Mutex
+	log  bytes.Buffer
+	more chan struct{} // has a value after something was logged
+	got  []bus.Event // not yet asked for
+}
+
+func (e *end) Write(line []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	select {
+	case e.more <- struct{}{}:
+	default:
+	}
+	return e.log.Write(line)
+}
+
+func (e *end) logged() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.log.String()
+}
+
+// connect makes the bus of instance n.
+func connect(t *testing.T, url string, n byte, change func(*Config)) *end {
+	t.Helper()
+	e := &end{t: t, self: [8]byte{0xa0, n}, more: make(chan struct{}, 1)}
+	cfg := Config{Servers: []string{url}, App: "chat", Instance: e.self, Name: fmt.Sprint("gateway", n), Log: zerolog.New(e)}
+	if change != nil {
+		change(&cfg)
+	}
+	var err error
+	if e.Bus, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	return e
+}
+
+// next waits for the next event.
+func (e *end) next() (ev bus.Event) {
+	e.t.Helper()
+	for len(e.got) == 0 {
+		select {
+		case <-e.Wake():
+		case <-e.t.Context().Done():
+			e.t.Fatal("the test is over")
+		}
+		e.got = e.Take(nil)
+	}
+	ev, e.got = e.got[0], e.got[1:]
+	return ev
+}
+
+// expect waits for an event of a kind, and fails if another one comes first.
+func (e *end) expect(kind bus.Kind) bus.Event {
+	e.t.Helper()
+	ev := e.next()
+	if ev.Kind != kind {
+		e.t.Fatalf("event %d %q came, want kind %d", ev.Kind, ev.Data, kind)
+	}
+	return ev
+}
+
+func (e *end) expectPacket(want string) {
+	e.t.Helper()
+	if got := e.expect(bus.Packet); string(got.Data) != want {
+		e.t.Fatalf("%q came, want %q", got.Data, want)
+	}
+}
+
+func (e *end) send(to [8]byte, packet string) {
+	e.t.Helper()
+	if !e.Publish(to, []byte(packet)) {
+		e.t.Fatal("a packet was refused")
+	}
+}
+
+func TestWhatIsForOneAndWhatIsForAllArriveInOneOrder(t *testing.T) {
+	s := natstest.Start(t, nil)
+	a, b, c := connect(t, s.URL(), 1, nil), connect(t, s.URL(), 2, nil), connect(t, s.URL(), 3, nil)
+	for _, e := range []*end{a, b, c} {
+		e.expect(bus.Up)
+	}
+	const n = 2000
+	for i := range n {
+		a.send(everybody, fmt.Sprint("all ", i))
+		a.send(b.self, fmt.Sprint("b ", i))
+	}
+	for i := range n {
+		b.expectPacket(fmt.Sprint("all ", i))
+		b.expectPacket(fmt.Sprint("b ", i))
+		c.expectPacket(fmt.Sprint("all ", i))
+	}
+	c.send(a.self, "to a") // and nothing that a has sent itself is before it
+	a.expectPacket("to a")
+	if st := a.Stats(); st.Published != 2*n || st.Received != 1 || !st.Up || st.Waiting != 0 || st.Refused != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestAPacketToNobodySaysSo(t *testing.T) {
+	s := natstest.Start(t, nil)
+	a := connect(t, s.URL(), 1, nil)
+	a.expect(bus.Up)
+	nobody := [8]byte{7, 7}
+	a.send(nobody, "x")
+	if e := a.expect(bus.Absent); e.From != nobody {
+		t.Errorf("absent: %x", e.From)
+	}
+	a.send(everybody, "x") // may well be heard by nobody
+	a.send(nobody, "")
+	if e := a.expect(bus.Absent); e.From != nobody {
+		t.Errorf("absent: %x", e.From)
+	}
+}
+
+func TestOtherAppsOnTheSameServerHearNothing(t *testing.T) {
+	s := natstest.Start(t, nil)
+	a, b := connect(t, s.URL(), 1, nil), connect(t, s.URL(), 2, nil)
+	other := connect(t, s.URL(), 2, func(cfg *Config) { cfg.App = "shop" })
+	a.expect(bus.Up)
+	b.expect(bus.Up)
+	other.expect(bus.Up)
+	a.send(everybody, "1")
+	a.send(b.self, "2")
+	b.expectPacket("1")
+	b.expectPacket("2")
+	b2 := connect(t, s.URL(), 3, func(cfg *Config) { cfg.App = "shop" })
+	b2.expect(bus.Up)
+	b2.send(other.self, "3")
+	other.expectPacket("3")
+}
+
+func TestNothingOfBeforeIsSentAfterTheServerIsBack(t *testing.T) {
+	s := natstest.Start(t, nil)
+	url := s.URL()
+	a, b := connect(t, url, 1, nil), connect(t, url, 2, nil)
+	a.expect(bus.Up)
+	b.expect(bus.Up)
+	s.Stop()
+	a.expect(bus.Down)
+	b.expect(bus.Down)
+	if a.Publish(b.self, []byte("late")) {
+		t.Error("a packet was taken while the link was down")
+	}
+	s.Restart()
+	a.expect(bus.Up)
+	b.expect(bus.Up)
+	a.send(b.self, "fresh")
+	b.expectPacket("fresh")
+	if st := a.Stats(); st.Links != 2 || st.Refused != 1 {
+		t.Errorf("%+v", st)
+	}
+	if log := a.logged(); strings.Count(log, "NATS is not reached") != 1 || strings.Count(log, "connected to NATS") != 2 {
+		t.Errorf("logged\n%s", log)
+	}
+}
+
+func TestAServerMayComeLaterThanTheGateway(t *testing.T) {
+	s := natstest.Start(t, nil)
+	url := s.URL()
+	s.Stop()
+	a := connect(t, strings.Replace(url, "nats://", "nats://user:secret@", 1), 1, nil)
+	s.Restart()
+	a.expect(bus.Up)
+	if log := a.logged(); strings.Contains(log, "secret") {
+		t.Errorf("a password is in the log:\n%s", log)
+	}
+}
+
+func TestPermissionsThatAreMissingAreNamed(t *testing.T) {
+	none := &server.SubjectPermission{Deny: []string{"wsg.chat.hb"}}
+	s := natstest.Start(t, func(o *server.Options) {
+		o.Users = []*server.User{
+			{Username: "hears", Password: "x", Permissions: &server.Permissions{Publish: none}},
+			{Username: "says", Password: "x", Permissions: &server.Permissions{Subscribe: none}},
+		}
+	})
+	as := func(user string) string { return strings.Replace(s.URL(), "nats://", "nats://"+user+":x@", 1) }
+	hears, says := connect(t, as("hears"), 1, nil), connect(t, as("says"), 2, nil)
+	hears.expect(bus.Up)
+	says.expect(bus.Up)
+	hears.send(everybody, "1")
+	hears.send(everybody, "2")
+	says.send(hears.self, "3")
+	hears.expectPacket("3")
+	for e, want := range map[*end]string{hears: `Publish to \"wsg.chat.hb\"`, says: `Subscription to \"wsg.chat.hb\"`} {
+		for !strings.Contains(e.logged(), want) {
+			<-e.more
+		}
+		if log := e.logged(); !strings.Contains(log, "wsg.chat.>") {
+			t.Errorf("it is not said what to allow:\n%s", log)
+		}
+	}
+}
+
+func TestAKeyAndATokenAreTakenFromFiles(t *testing.T) {
+	pair, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, _ := pair.PublicKey()
+	seed, _ := pair.Seed()
+	keyFile := filepath.Join(t.TempDir(), "key")
+	tokenFile := filepath.Join(t.TempDir(), "token")
+	os.WriteFile(keyFile, append(seed, '\n'), 0o600)
+	os.WriteFile(tokenFile, []byte("a-token\n"), 0o600)
+	s := natstest.Start(t, func(o *server.Options) { o.Nkeys = []*server.NkeyUser{{Nkey: public}} })
+	connect(t, s.URL(), 1, func(cfg *Config) { cfg.NKey = keyFile }).expect(bus.Up)
+	s = natstest.Start(t, func(o *server.Options) { o.Authorization = "a-token" })
+	connect(t, s.URL(), 1, func(cfg *Config) { cfg.TokenFile = tokenFile }).expect(bus.Up)
+}
+
+func TestMistakesAreNamedAndSecretsAreNot(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty")
+	os.WriteFile(empty, nil, 0o600)
+	for want, change := range map[string]func(*Config){
+		"Servers is required":                   func(c *Config) { c.Servers = nil },
+		"Instance is required":                  func(c *Config) { c.Instance = everybody },
+		`"a b" must have 1 to 32`:               func(c *Config) { c.App = "a b" },
+		`"" must have 1 to 32`:                  func(c *Config) { c.App = "" },
+		"http://x does not begin":               func(c *Config) { c.Servers = []string{"http://x"} },
+		"nats://u:xxxxx@ names no host":         func(c *Config) { c.Servers = []string{"nats://u:secret@"} },
+		"cannot be read as a URL":               func(c *Config) { c.Servers = []string{"nats://u:secret@[::1"} },
+		"no user's key: it should be":           func(c *Config) { c.Creds = empty },
+		"no user's key: its line should begin":  func(c *Config) { c.NKey = empty },
+		"has no token in it":                    func(c *Config) { c.TokenFile = empty },
+		"no such file":                          func(c *Config) { c.Creds = empty + "x" },
+		"error loading or parsing rootCA file:": func(c *Config) { c.CA = empty + "x" },
+		"error loading client certificate":      func(c *Config) { c.Cert, c.Key = empty, empty },
+	} {
+		cfg := Config{Servers: []string{"nats://127.0.0.1:1"}, App: "chat", Instance: [8]byte{1}}
+		change(&cfg)
+		b, err := New(cfg)
+		if err == nil {
+			b.Close()
+			t.Errorf("%s: was taken", want)
+		} else if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q, want %q", err, want)
+		}
+	}
+	for server, want := range map[string]string{
+		"nats://user:secret@h:4222": "nats://user:xxxxx@h:4222", "nats://secret@h": "nats://xxxxx@h", "nats://h": "nats://h", "nats://[": "a URL that cannot be read",
+	} {
+		if got := Redacted(server); got != want {
+			t.Errorf("%s: %s", server, got)
+		}
+	}
+}

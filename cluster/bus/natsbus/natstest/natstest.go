@@ -1,0 +1,56 @@
+// Package natstest runs NATS servers inside of tests, and stops and restarts them.
+package natstest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// Server is a NATS server on a loopback port, which stays the same when it is restarted.
+type Server struct {
+	tb      testing.TB
+	options server.Options
+	running *server.Server
+}
+
+// Start starts a server, which ends with the test. change, which may be nil, changes its
+// options.
+func Start(tb testing.TB, change func(*server.Options)) *Server {
+	s := &Server{tb: tb, options: server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true}}
+	if change != nil {
+		change(&s.options)
+	}
+	s.Restart()
+	tb.Cleanup(s.Stop)
+	return s
+}
+
+// Restart starts a server that has been stopped.
+func (s *Server) Restart() {
+	s.tb.Helper()
+	options := s.options // a server writes into its options
+	running, err := server.NewServer(&options)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	go running.Start()
+	if !running.ReadyForConnections(time.Minute) {
+		s.tb.Fatal("the NATS server does not start")
+	}
+	s.running = running
+	s.options.Port = options.Port
+}
+
+// Stop ends the server; nothing of it is left.
+func (s *Server) Stop() {
+	if s.running != nil {
+		s.running.Shutdown()
+		s.running.WaitForShutdown()
+		s.running = nil
+	}
+}
+
+// URL is where clients connect.
+func (s *Server) URL() string { return s.running.ClientURL() }
