@@ -25,29 +25,18 @@ type Config struct {
 
 // Attacker does harm of one kind.
 type Attacker struct {
-	cfg     Config
-	kind    kind
-	request []byte
-	poller  *sock.Poller
-	conns   []conn
-	buf     []byte
-	rand    *rand.Rand
-	counts  Counts
-	next    int // the connection whose turn is next
-	passed  int // turns over all, skipped ones included
+	cfg    Config
+	kind   kind
+	dialer load.Dialer
+	conns  []conn
+	rand   *rand.Rand
+	counts Counts
+	next   int // the connection whose turn is next
+	passed int // turns over all, skipped ones included
 }
 
-type state uint8
-
-const (
-	down  state = iota
-	asked       // the handshake is out, or on its way
-	up          // moves are made
-)
-
 type conn struct {
-	fd      int32
-	state   state
+	load.Link
 	then    then // to be done when all is sent, or an answer comes
 	variant int  // of the kind; the next connection has the next one
 	moves   int
@@ -55,11 +44,10 @@ type conn struct {
 }
 
 const (
-	readBuffer = 64 << 10
-	longest    = 20 * time.Millisecond // between two looks at whether to stop
-	burst      = 64                    // turns taken before what has come is looked at
-	latest     = 200 * time.Millisecond
-	perSource  = 4_000 // connections that share a source address
+	longest = 20 * time.Millisecond // between two looks at whether to stop
+	burst   = 64                    // turns taken before what has come is looked at
+	latest  = 200 * time.Millisecond
+	numbers = 1_000_000 // number of the first connection: attackers come from other addresses than good clients
 )
 
 // New prepares an attack. Run must be called, which ends it too.
@@ -71,13 +59,13 @@ func New(cfg Config) (*Attacker, error) {
 	if cfg.Conns < 1 || cfg.Rate <= 0 || !cfg.Target.IsValid() {
 		return nil, errors.New("abuse: an attack needs a target, connections and a rate")
 	}
-	p, err := sock.NewPoller()
+	d, err := load.NewDialer(cfg.Target, "", identity(UserOf(cfg.Kind)))
 	if err != nil {
-		return nil, fmt.Errorf("abuse: creating an epoll: %w", err)
+		return nil, err
 	}
+	d.Receive = k.receive
 	a := &Attacker{
-		cfg: cfg, kind: k, request: request(UserOf(cfg.Kind)), poller: p,
-		conns: make([]conn, cfg.Conns), buf: make([]byte, readBuffer), rand: rand.New(rand.NewPCG(cfg.Seed, 0)),
+		cfg: cfg, kind: k, dialer: d, conns: make([]conn, cfg.Conns), rand: rand.New(rand.NewPCG(cfg.Seed, 0)),
 		counts: Counts{Answers: make(map[string]uint64)},
 	}
 	for i := range a.conns {
@@ -86,24 +74,24 @@ func New(cfg Config) (*Attacker, error) {
 	return a, nil
 }
 
-// request is an opening handshake that is in order.
-func request(user string) []byte {
-	return load.AppendRequest(nil, "gateway", "/ws", 0, func(dst []byte, _ int) []byte {
-		return append(dst, "X-Bfl-User: "+user+"\r\n"...)
-	})
+func identity(user string) func([]byte, int) []byte {
+	return func(dst []byte, _ int) []byte { return append(dst, "X-Bfl-User: "+user+"\r\n"...) }
 }
+
+// request is an opening handshake that is in order.
+func request(user string) []byte { return load.AppendRequest(nil, "gateway", "/ws", 0, identity(user)) }
 
 // Run attacks until ctx is done, resets all connections and reports.
 func (a *Attacker) Run(ctx context.Context) (Counts, error) {
 	defer a.hangUpAll()
 	began := time.Now()
 	for ctx.Err() == nil {
-		events, err := a.poller.Wait(min(longest, a.pace(time.Since(began))))
+		events, err := a.dialer.Poller.Wait(min(longest, a.pace(time.Since(began))))
 		if err != nil {
 			return a.counts, fmt.Errorf("abuse: waiting for events: %w", err)
 		}
 		for i := range events {
-			a.readable(events[i].Fd)
+			a.serve(events[i].Fd)
 		}
 	}
 	return a.counts, nil
@@ -111,11 +99,11 @@ func (a *Attacker) Run(ctx context.Context) (Counts, error) {
 
 func (a *Attacker) hangUpAll() {
 	for i := range a.conns {
-		if a.conns[i].state != down {
-			sock.HangUp(int(a.conns[i].fd))
+		if c := &a.conns[i]; c.Held() {
+			a.dialer.Away(&c.Link, int32(i))
 		}
 	}
-	a.poller.Close()
+	a.dialer.Poller.Close()
 }
 
 // pace takes the turns that have come due and returns the time to the next one.
@@ -139,14 +127,14 @@ func (a *Attacker) pace(elapsed time.Duration) time.Duration {
 // turn takes a connection one step further.
 func (a *Attacker) turn(i int32) {
 	c := &a.conns[i]
-	if c.state == down && !a.dial(i, c) {
+	if !c.Held() && !a.dial(i, c) {
 		return
 	}
 	if len(c.rest) > 0 {
 		a.flush(i, c)
 		return
 	}
-	if c.state != up || c.then == vanish {
+	if !c.Open() || c.then == vanish {
 		return
 	}
 	m := a.kind.move(turn{variant: c.variant, n: c.moves, rand: a.rand})
@@ -156,37 +144,32 @@ func (a *Attacker) turn(i int32) {
 	a.flush(i, c)
 }
 
-// dial begins a connection. Its handshake is sent at once, or waits as the rest
-// of a move does.
+// dial begins a connection, with a handshake unless its variant has none.
 func (a *Attacker) dial(i int32, c *conn) bool {
-	n := int(i)
-	from := netip.AddrFrom4([4]byte{127, 1, byte(n / perSource / 250), byte(1 + n/perSource%250)})
-	fd, err := sock.Dial(a.cfg.Target, from, a.kind.receive)
-	if err != nil {
-		a.counts.fail(err)
-		return false
+	*c = conn{variant: (c.variant + 1) % a.kind.variants}
+	dial := a.dialer.Dial
+	if a.kind.bare(c.variant) {
+		dial = a.dialer.DialBare
 	}
-	if err := a.poller.Add(fd, i, unix.EPOLLIN); err != nil {
-		sock.HangUp(fd)
-		a.counts.fail(fmt.Errorf("watching a socket: %w", err))
+	if err := dial(&c.Link, i, numbers+int(i)); err != nil {
+		a.counts.fail(err)
+		if c.Held() {
+			a.dialer.Away(&c.Link, i)
+		}
 		return false
 	}
 	a.counts.Dialled++
-	*c = conn{fd: int32(fd), state: up, variant: (c.variant + 1) % a.kind.variants}
-	if !a.kind.bare(c.variant) {
-		c.state, c.rest = asked, a.request
-	}
 	return true
 }
 
 // flush sends what is left of a move, and then does what follows it.
 func (a *Attacker) flush(i int32, c *conn) {
 	for len(c.rest) > 0 {
-		n, err := sock.Write(int(c.fd), c.rest)
+		n, err := sock.Write(c.FD(), c.rest)
 		a.counts.SentBytes += uint64(n)
 		if err != nil {
 			if !sock.WouldBlock(err) && !errors.Is(err, unix.ENOTCONN) {
-				a.hangUp(c, &a.counts.Ended)
+				a.hangUp(i, c, &a.counts.Ended)
 			}
 			return
 		}
@@ -194,13 +177,12 @@ func (a *Attacker) flush(i int32, c *conn) {
 	}
 	switch c.then {
 	case reset:
-		a.hangUp(c, &a.counts.Hangups)
+		a.hangUp(i, c, &a.counts.Hangups)
 	case leave:
 		a.counts.Hangups++
-		unix.Close(int(c.fd))
-		c.state = down
+		a.dialer.Leave(&c.Link, i)
 	case vanish:
-		if err := ignoreAll(int(c.fd)); err != nil {
+		if err := ignoreAll(c.FD()); err != nil {
 			a.counts.fail(err)
 		}
 	}
@@ -208,44 +190,62 @@ func (a *Attacker) flush(i int32, c *conn) {
 
 // hangUp ends a connection with a reset, or gives up one that is no more, and
 // counts it.
-func (a *Attacker) hangUp(c *conn, count *uint64) {
+func (a *Attacker) hangUp(i int32, c *conn, count *uint64) {
 	*count++
-	sock.HangUp(int(c.fd))
-	c.state = down
+	a.dialer.Away(&c.Link, i)
 }
 
-func (a *Attacker) readable(i int32) {
-	c := &a.conns[i]
-	if c.state == down {
-		return // ended by an earlier event of the same batch
+// serve takes a connection on whose socket something has happened.
+func (a *Attacker) serve(i int32) {
+	switch c := &a.conns[i]; {
+	case c.Open():
+		data, err := a.dialer.Read(&c.Link, i)
+		if err != nil {
+			a.hangUp(i, c, &a.counts.Ended)
+			return
+		}
+		a.heard(i, c, data)
+	case c.Held(): // or it was ended by an earlier event of the same batch
+		a.shake(i, c)
 	}
-	n, err := sock.Read(int(c.fd), a.buf)
-	switch {
-	case err != nil && sock.WouldBlock(err):
-		return
-	case err != nil || n == 0:
-		a.hangUp(c, &a.counts.Ended)
-		return
+}
+
+// shake takes a connection one step further in its opening handshake. One that is refused
+// is given up.
+func (a *Attacker) shake(i int32, c *conn) {
+	rest, err := a.dialer.Shake(&c.Link, i, numbers+int(i))
+	if refused := (load.Refusal{}); errors.As(err, &refused) {
+		a.counts.answered([]byte(refused.Status))
 	}
-	a.counts.GotBytes += uint64(n)
-	data := a.buf[:n]
-	a.counts.answered(data)
 	switch {
-	case c.state == asked && n >= 12 && string(data[9:12]) == "101":
+	case err != nil:
+		a.hangUp(i, c, &a.counts.Ended)
+	case c.Open():
 		a.counts.Upgraded++
-		c.state = up
+		a.counts.Answers["HTTP 101"]++
 		if a.kind.deaf {
 			a.stopReading(i, c)
 		}
-	case c.then == resetOnReply:
-		a.hangUp(c, &a.counts.Hangups)
+		a.heard(i, c, rest)
+	}
+}
+
+// heard takes what has come on a connection that is open.
+func (a *Attacker) heard(i int32, c *conn, data []byte) {
+	if len(data) == 0 {
+		return
+	}
+	a.counts.GotBytes += uint64(len(data))
+	a.counts.answered(data)
+	if c.then == resetOnReply {
+		a.hangUp(i, c, &a.counts.Hangups)
 	}
 }
 
 // stopReading leaves what comes in the kernel. A connection that breaks is still
 // noticed; one that the server ends in order is not, behind what is unread.
 func (a *Attacker) stopReading(i int32, c *conn) {
-	if err := a.poller.Modify(int(c.fd), i, 0); err != nil {
+	if err := a.dialer.Poller.Modify(c.FD(), i, 0); err != nil {
 		a.counts.fail(fmt.Errorf("watching a socket: %w", err))
 	}
 }

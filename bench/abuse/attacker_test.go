@@ -3,6 +3,8 @@ package abuse
 import (
 	"bufio"
 	"context"
+	"crypto/sha1"
+	"encoding/base64"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -10,6 +12,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,7 +81,9 @@ func upgraded(c net.Conn) (*bufio.Reader, *http.Request) {
 	if err != nil {
 		return nil, nil
 	}
-	io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+	accept := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+
+		base64.StdEncoding.EncodeToString(accept[:])+"\r\n\r\n")
 	return in, r
 }
 
@@ -102,21 +107,35 @@ func TestASlowHeadComesByteByByteAndNeverEnds(t *testing.T) {
 
 func TestAConnectionThatTheServerEndsIsDialledAgain(t *testing.T) {
 	enough := make(chan struct{})
-	var mu sync.Mutex
-	ends := 0
+	var ends atomic.Int32
 	target := victim(t, func(c net.Conn) {
 		if in, _ := upgraded(c); in == nil {
 			return
 		}
 		c.Write([]byte{fin | opClose, 2, 1008 >> 8, 1008 & 0xff})
-		mu.Lock()
-		defer mu.Unlock()
-		if ends++; ends == 3 {
+		if ends.Add(1) == 3 {
 			close(enough)
 		}
 	})
 	counts := attack(t, target, SlowFrames, 1, enough)
 	if counts.Dialled < 3 || counts.Ended < 2 || counts.Answers["HTTP 101"] < 3 {
+		t.Errorf("got %+v", counts)
+	}
+}
+
+func TestAHandshakeThatIsRefusedIsCountedByItsStatusAndTriedAgain(t *testing.T) {
+	enough := make(chan struct{})
+	var refused atomic.Int32
+	target := victim(t, func(c net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\n\r\n")
+		if refused.Add(1) == 3 {
+			close(enough)
+		}
+	})
+	if counts := attack(t, target, Pings, 1, enough); counts.Answers["HTTP 503"] < 2 || counts.Ended < 2 || counts.Upgraded != 0 {
 		t.Errorf("got %+v", counts)
 	}
 }

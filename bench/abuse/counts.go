@@ -8,11 +8,11 @@ type Counts struct {
 	Upgraded  uint64 `json:"upgraded"` // handshakes that were answered with 101
 	Sent      uint64 `json:"sent"`     // frames, or requests that are no handshakes of ours
 	SentBytes uint64 `json:"sent_bytes"`
-	GotBytes  uint64 `json:"got_bytes"`
-	Hangups   uint64 `json:"hangups"` // connections that the attacker ended itself
-	Ended     uint64 `json:"ended"`   // connections that the server ended, or the transport
-	Skipped   uint64 `json:"skipped"` // turns that were left out to keep to the rate
-	Failed    uint64 `json:"failed"`  // connections that could not be dialled
+	GotBytes  uint64 `json:"got_bytes"` // handshakes are in neither
+	Hangups   uint64 `json:"hangups"`   // connections that the attacker ended itself
+	Ended     uint64 `json:"ended"`     // connections that the server ended, or the transport
+	Skipped   uint64 `json:"skipped"`   // turns that were left out to keep to the rate
+	Failed    uint64 `json:"failed"`    // connections that could not be dialled
 	Failure   string `json:"failure,omitempty"`
 
 	// Answers counts responses to handshakes by HTTP status, and close frames that

@@ -16,7 +16,7 @@ import (
 // caller is a connection to the management API, kept alive, with at most one
 // call under way.
 type caller struct {
-	link
+	Link
 	group   int32  // that is called
 	rest    []byte // of the request: what the kernel has not taken yet; its group's own bytes
 	calling bool
@@ -45,7 +45,7 @@ func dialCaller(api netip.AddrPort) (caller, error) {
 	}
 	defer conn.Close()
 	fd, err := sock.Dup(conn.(*net.TCPConn))
-	return caller{link: link{fd: int32(fd), state: open}}, err
+	return caller{Link: Link{fd: int32(fd), state: open}}, err
 }
 
 func (c *caller) begin(group int32, request []byte) {
@@ -76,7 +76,7 @@ func (p *push) write(i int32) {
 		}
 		c.rest = c.rest[n:]
 	}
-	if err := p.w.arm(&c.link, callerIndex(i), len(c.rest) > 0); err != nil {
+	if err := p.w.arm(&c.Link, callerIndex(i), len(c.rest) > 0); err != nil {
 		p.fail(i, err)
 	}
 }
@@ -84,7 +84,7 @@ func (p *push) write(i int32) {
 // read takes what has arrived of a caller's answer.
 func (p *push) read(i int32) {
 	c := &p.callers[i]
-	data, err := p.w.read(&c.link, callerIndex(i))
+	data, err := p.w.Read(&c.Link, callerIndex(i))
 	switch {
 	case err != nil:
 		p.fail(i, err)
@@ -123,13 +123,13 @@ func (p *push) answered(i int32) {
 // again.
 func (p *push) fail(i int32, err error) {
 	p.w.note(fmt.Sprintf("caller %d: %v", i, err))
-	p.w.hangUp(&p.callers[i].link, callerIndex(i), failed)
+	p.w.hangUp(&p.callers[i].Link, callerIndex(i), failed)
 }
 
 func (p *push) hangUp() {
 	for i := range p.callers {
 		if c := &p.callers[i]; c.state == open {
-			p.w.hangUp(&c.link, callerIndex(int32(i)), failed)
+			p.w.hangUp(&c.Link, callerIndex(int32(i)), failed)
 		}
 	}
 }

@@ -22,20 +22,32 @@ const (
 	failed
 )
 
-// link is what every connection of this package has.
-type link struct {
+// Link is what every connection of a bench client has.
+type Link struct {
 	fd    int32
 	state state
 	armed bool // EPOLLOUT is asked for
 }
 
-// dialer opens connections and reads from them. It belongs to one goroutine.
-type dialer struct {
+// FD is the connection's socket, as long as it is Held.
+func (l *Link) FD() int { return int(l.fd) }
+
+// Held reports whether the connection has a socket, and Open whether frames, or what is
+// sent in place of a handshake, may be written to it.
+func (l *Link) Held() bool { return l.state != undialled && l.state != failed }
+
+// Open is explained at Held.
+func (l *Link) Open() bool { return l.state == open }
+
+// Dialer opens connections, reads from them and ends them. It belongs to one goroutine.
+type Dialer struct {
+	Poller  *sock.Poller // must be closed; the connections in it are ended one by one
+	Receive int          // size of receive buffers, bytes; 0: the kernel's choice
+
 	target  netip.AddrPort
 	host    string
 	path    string
 	header  func(dst []byte, conn int) []byte // nil: no further lines
-	poller  *sock.Poller
 	buf     []byte
 	request []byte
 	pieces  map[int32][]byte // by index in the epoll: what came in part, of the answer to a handshake or of a frame
@@ -43,43 +55,65 @@ type dialer struct {
 
 const readBuffer = 256 << 10
 
-func newDialer(target netip.AddrPort, path string, header func(dst []byte, conn int) []byte) (dialer, error) {
+// NewDialer is for connections to target. header may add lines, each with its CR LF, to
+// the handshake of connection number conn.
+func NewDialer(target netip.AddrPort, path string, header func(dst []byte, conn int) []byte) (Dialer, error) {
 	p, err := sock.NewPoller()
 	if err != nil {
-		return dialer{}, fmt.Errorf("load: creating an epoll: %w", err)
+		return Dialer{}, fmt.Errorf("load: creating an epoll: %w", err)
 	}
 	if path == "" {
 		path = "/ws"
 	}
-	return dialer{
+	return Dialer{
 		target: target, host: target.String(), path: path, header: header,
-		poller: p, buf: make([]byte, readBuffer), pieces: make(map[int32][]byte),
+		Poller: p, buf: make([]byte, readBuffer), pieces: make(map[int32][]byte),
 	}, nil
 }
 
-// dial begins a connection; i is its index in the epoll, number the one that its
+// Dial begins a connection; i is its index in the epoll, number the one that its
 // handshake and its source address come from.
-func (d *dialer) dial(l *link, i int32, number int) error {
-	fd, err := sock.Dial(d.target, source(d.target.Addr(), number), 0)
-	if err != nil {
+func (d *Dialer) Dial(l *Link, i int32, number int) error {
+	if err := d.socket(l, number); err != nil {
 		return err
 	}
-	l.fd, l.state = int32(fd), connecting
 	if err := d.ask(l, number); err != nil {
 		return err
 	}
+	return d.watch(l, i)
+}
+
+// DialBare begins a connection that has no handshake of ours: it is open at once, though
+// the kernel may not take anything yet.
+func (d *Dialer) DialBare(l *Link, i int32, number int) error {
+	if err := d.socket(l, number); err != nil {
+		return err
+	}
+	l.state = open
+	return d.watch(l, i)
+}
+
+func (d *Dialer) socket(l *Link, number int) error {
+	fd, err := sock.Dial(d.target, source(d.target.Addr(), number), d.Receive)
+	if err == nil {
+		l.fd, l.state = int32(fd), connecting
+	}
+	return err
+}
+
+func (d *Dialer) watch(l *Link, i int32) error {
 	interest := uint32(unix.EPOLLIN)
 	if l.state == connecting {
 		interest = unix.EPOLLOUT
 	}
-	if err := d.poller.Add(fd, i, interest); err != nil {
+	if err := d.Poller.Add(int(l.fd), i, interest); err != nil {
 		return fmt.Errorf("watching: %w", err)
 	}
 	return nil
 }
 
 // ask sends the opening handshake, if TCP is established by now.
-func (d *dialer) ask(l *link, number int) error {
+func (d *Dialer) ask(l *Link, number int) error {
 	d.request = AppendRequest(d.request[:0], d.host, d.path, number, d.header)
 	n, err := sock.Write(int(l.fd), d.request)
 	switch {
@@ -94,17 +128,17 @@ func (d *dialer) ask(l *link, number int) error {
 	return nil
 }
 
-// shake takes a connection on whose socket something has happened one step further
+// Shake takes a connection on whose socket something has happened one step further
 // in its opening handshake. The state says whether it is open then; rest is what
 // came behind the answer.
-func (d *dialer) shake(l *link, i int32, number int) (rest []byte, err error) {
+func (d *Dialer) Shake(l *Link, i int32, number int) (rest []byte, err error) {
 	if l.state == connecting {
 		if err := d.ask(l, number); err != nil || l.state == connecting {
 			return nil, err
 		}
-		return nil, d.poller.Modify(int(l.fd), i, unix.EPOLLIN)
+		return nil, d.Poller.Modify(int(l.fd), i, unix.EPOLLIN)
 	}
-	data, err := d.read(l, i)
+	data, err := d.Read(l, i)
 	if err != nil {
 		return nil, fmt.Errorf("waiting for the answer to the handshake: %w", err)
 	}
@@ -125,9 +159,9 @@ func (d *dialer) shake(l *link, i int32, number int) (rest []byte, err error) {
 
 var errClosed = errors.New("the server closed the connection")
 
-// read returns what has come, behind what was kept of it, until the next call. It
+// Read returns what has come, behind what was kept of it, until the next call. It
 // may be nothing.
-func (d *dialer) read(l *link, i int32) ([]byte, error) {
+func (d *Dialer) Read(l *Link, i int32) ([]byte, error) {
 	n, err := sock.Read(int(l.fd), d.buf)
 	switch {
 	case sock.WouldBlock(err):
@@ -148,7 +182,7 @@ func (d *dialer) read(l *link, i int32) ([]byte, error) {
 }
 
 // arm asks for EPOLLOUT, or no longer.
-func (d *dialer) arm(l *link, i int32, on bool) error {
+func (d *Dialer) arm(l *Link, i int32, on bool) error {
 	if l.armed == on {
 		return nil
 	}
@@ -156,19 +190,32 @@ func (d *dialer) arm(l *link, i int32, on bool) error {
 	if on {
 		interest |= unix.EPOLLOUT
 	}
-	if err := d.poller.Modify(int(l.fd), i, interest); err != nil {
+	if err := d.Poller.Modify(int(l.fd), i, interest); err != nil {
 		return fmt.Errorf("watching: %w", err)
 	}
 	l.armed = on
 	return nil
 }
 
-// keep puts aside what read is to return again, with what follows it.
-func (d *dialer) keep(i int32, piece []byte) { d.pieces[i] = bytes.Clone(piece) }
+// keep puts aside what Read is to return again, with what follows it.
+func (d *Dialer) keep(i int32, piece []byte) { d.pieces[i] = bytes.Clone(piece) }
+
+// Leave ends a connection as programs do, Away with a reset. It may be dialled again.
+func (d *Dialer) Leave(l *Link, i int32) {
+	unix.Close(int(l.fd))
+	d.forget(l, i, undialled)
+}
+
+// Away is explained at Leave.
+func (d *Dialer) Away(l *Link, i int32) { d.hangUp(l, i, undialled) }
 
 // hangUp ends a connection with a reset.
-func (d *dialer) hangUp(l *link, i int32, becomes state) {
+func (d *Dialer) hangUp(l *Link, i int32, becomes state) {
 	sock.HangUp(int(l.fd))
+	d.forget(l, i, becomes)
+}
+
+func (d *Dialer) forget(l *Link, i int32, becomes state) {
 	delete(d.pieces, i)
 	l.state = becomes
 }

@@ -67,7 +67,7 @@ func newPush(calls Calls, w *worker) (*push, error) {
 		c, err := dialCaller(calls.API)
 		if err == nil {
 			p.callers, p.free = append(p.callers, c), append(p.free, int32(i))
-			err = w.poller.Add(int(c.fd), callerIndex(int32(i)), unix.EPOLLIN)
+			err = w.Poller.Add(int(c.fd), callerIndex(int32(i)), unix.EPOLLIN)
 		}
 		if err != nil {
 			p.hangUp()

@@ -9,8 +9,8 @@
 //	                                 broadcast, and checks every delivery
 //	Herd   ──▶ connections that leave and come back
 //
-// Workers and herds open their connections with a dialer and read from them
-// through it.
+// Workers, herds and the attackers of bench/abuse open their connections with a Dialer,
+// read from them through it and end them with it.
 //
 // It shares no code with the gateway, so that a mistake in one shows against the
 // other; it masks, encodes and compares on its own. Frames and calls are built

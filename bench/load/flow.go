@@ -149,7 +149,7 @@ func (w *worker) send(i int32, c *conn) {
 			w.replied(i, c)
 		}
 	}
-	if err := w.arm(&c.link, i, c.sent < c.wanted); err != nil {
+	if err := w.arm(&c.Link, i, c.sent < c.wanted); err != nil {
 		w.fail(i, c, err)
 	}
 }
@@ -171,7 +171,7 @@ func (w *worker) serve(i int32, events uint32) {
 // arrived returns what has arrived on a connection, until the next call. It gives
 // up connections that have ended.
 func (w *worker) arrived(i int32, c *conn) []byte {
-	data, err := w.read(&c.link, i)
+	data, err := w.Read(&c.Link, i)
 	if err != nil {
 		w.fail(i, c, err)
 	}
@@ -238,7 +238,7 @@ func (w *worker) record(to *hdrhistogram.Histogram, latency int64) {
 func (w *worker) fail(i int32, c *conn, err error) {
 	w.note(fmt.Sprintf("connection %d: %v", w.number(i), err))
 	w.ex.outstanding -= int(c.wanted) - int(c.received)
-	w.hangUp(&c.link, i, failed)
+	w.hangUp(&c.Link, i, failed)
 	w.open.Add(-1)
 }
 

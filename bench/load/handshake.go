@@ -19,11 +19,11 @@ var (
 	ErrResponse = errors.New("load: the answer to the handshake is not RFC 6455's")
 )
 
-// refusal is an answer with another status than 101.
-type refusal struct{ status string }
+// Refusal is an answer with another status than 101.
+type Refusal struct{ Status string }
 
-func (r refusal) Error() string { return fmt.Sprintf("%v: %q", ErrRefused, r.status) }
-func (r refusal) Unwrap() error { return ErrRefused }
+func (r Refusal) Error() string { return fmt.Sprintf("%v: %q", ErrRefused, r.Status) }
+func (r Refusal) Unwrap() error { return ErrRefused }
 
 // key returns the Sec-WebSocket-Key of a connection: 16 bytes in base64, each
 // connection's its own, so that a swapped answer shows.
@@ -77,7 +77,7 @@ func checkResponse(data []byte, conn int) (int, error) {
 	head, length := data[:end], end+4
 	status, lines, _ := bytes.Cut(head, []byte("\r\n"))
 	if !bytes.HasPrefix(status, []byte("HTTP/1.1 101")) {
-		return 0, refusal{strings.ToValidUTF8(string(status), "?")}
+		return 0, Refusal{strings.ToValidUTF8(string(status), "?")}
 	}
 	want := accept(key(conn))
 	var accepted, upgrade, connection bool

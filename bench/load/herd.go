@@ -31,7 +31,7 @@ type HerdConfig struct {
 // again, as clients do. Its methods are for one goroutine at a time, but for Open
 // and Messages.
 type Herd struct {
-	dialer
+	dialer      Dialer
 	cfg         HerdConfig
 	epoch       time.Time
 	members     []member
@@ -50,7 +50,7 @@ type member struct {
 	skip     int64  // bytes of a frame's payload to come
 	timer    uint32 // which timer of its is the valid one
 	attempts uint8
-	link
+	Link
 }
 
 // Gathering is how a herd came in.
@@ -86,7 +86,7 @@ func NewHerd(cfg HerdConfig) (*Herd, error) {
 	if cfg.Patience <= 0 {
 		cfg.Patience = 10 * time.Second
 	}
-	d, err := newDialer(cfg.Target, cfg.Path, cfg.Header)
+	d, err := NewDialer(cfg.Target, cfg.Path, cfg.Header)
 	return &Herd{dialer: d, cfg: cfg, epoch: time.Now(), members: make([]member, cfg.Conns), gathering: newGathering()}, err
 }
 
@@ -110,12 +110,12 @@ func (h *Herd) Messages() uint64 { return h.messages.Load() }
 
 // Close drops what is there with a reset. It may be called twice.
 func (h *Herd) Close() {
-	if h.poller == nil {
+	if h.dialer.Poller == nil {
 		return
 	}
 	h.Reset()
-	h.poller.Close()
-	h.poller = nil
+	h.dialer.Poller.Close()
+	h.dialer.Poller = nil
 }
 
 // Reset drops all connections at once, as a network that goes away does.
@@ -206,7 +206,7 @@ func (h *Herd) run(ctx context.Context, tick func(now int64) (time.Duration, boo
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		events, err := h.poller.Wait(min(timeout, h.fire()))
+		events, err := h.dialer.Poller.Wait(min(timeout, h.fire()))
 		if err != nil {
 			return fmt.Errorf("load: waiting for events: %w", err)
 		}
@@ -287,7 +287,7 @@ func (h *Herd) away(i int32) {
 	case open:
 		h.open.Add(-1)
 	}
-	h.hangUp(&m.link, i, undialled)
+	h.dialer.hangUp(&m.Link, i, undialled)
 	m.skip = 0
 	m.timer++
 }

@@ -16,7 +16,7 @@ func (h *Herd) number(i int32) int { return h.cfg.First + int(i) }
 // attempt begins a handshake.
 func (h *Herd) attempt(i int32, m *member) {
 	h.gathering.Attempts++
-	err := h.dial(&m.link, i, h.number(i))
+	err := h.dialer.Dial(&m.Link, i, h.number(i))
 	if m.state != undialled {
 		h.handshaking++
 		h.wake(i, h.now()+int64(h.cfg.Patience))
@@ -28,11 +28,11 @@ func (h *Herd) attempt(i int32, m *member) {
 
 // opening takes a connection one step further in its opening handshake.
 func (h *Herd) opening(i int32, m *member) {
-	rest, err := h.shake(&m.link, i, h.number(i))
-	refused := refusal{}
+	rest, err := h.dialer.Shake(&m.Link, i, h.number(i))
+	refused := Refusal{}
 	switch {
 	case errors.As(err, &refused):
-		h.gathering.Answers[refused.status]++
+		h.gathering.Answers[refused.Status]++
 		h.later(i)
 	case err != nil:
 		h.fail(i, err)
@@ -62,7 +62,7 @@ func (h *Herd) leave(i int32) {
 
 // receive reads from a connection that is open, or was until now.
 func (h *Herd) receive(i int32, m *member) {
-	data, err := h.read(&m.link, i)
+	data, err := h.dialer.Read(&m.Link, i)
 	switch {
 	case err == nil:
 		h.tell(i, m, data)
@@ -95,13 +95,13 @@ func (h *Herd) tell(i int32, m *member, data []byte) {
 		}
 		head, length := frameHead(data)
 		if head == 0 {
-			h.keep(i, data)
+			h.dialer.keep(i, data)
 			return
 		}
 		whole := int64(head) + length
 		switch control := data[0]&0x08 != 0; {
 		case control && int64(len(data)) < whole:
-			h.keep(i, data)
+			h.dialer.keep(i, data)
 			return
 		case control:
 			data = data[whole:]

@@ -40,8 +40,8 @@ func (c *Client) Tally(addr netip.AddrPort) error {
 		if err != nil {
 			return fmt.Errorf("load: opening a tally at %v: %w", addr, err)
 		}
-		w.tally = &link{fd: int32(fd), state: open}
-		if err := w.poller.Add(fd, tallyIndex, unix.EPOLLIN); err != nil {
+		w.tally = &Link{fd: int32(fd), state: open}
+		if err := w.Poller.Add(fd, tallyIndex, unix.EPOLLIN); err != nil {
 			return fmt.Errorf("load: watching a tally: %w", err)
 		}
 	}
@@ -73,7 +73,7 @@ func openTally(addr netip.AddrPort) (fd int, err error) {
 
 // tallied takes what the tally says as replies to messages.
 func (w *worker) tallied() {
-	data, err := w.read(w.tally, tallyIndex)
+	data, err := w.Read(w.tally, tallyIndex)
 	if err != nil {
 		w.note("the tally: " + err.Error())
 		w.hangUp(w.tally, tallyIndex, failed) // what is outstanding will be missed

@@ -14,7 +14,7 @@ const longest = 50 * time.Millisecond
 // conn is one connection. Counters of messages begin anew with each Exchange.
 type conn struct {
 	due int64 // closed loop: when the message that is timed was sent, on the worker's clock
-	link
+	Link
 	written  int32 // bytes of the frame under way that the kernel has taken
 	matched  int32 // bytes of the reply under way that were right
 	wanted   uint32
@@ -31,11 +31,11 @@ type worker struct {
 	index int
 	epoch time.Time
 
-	dialer
+	Dialer
 	conns   []conn
 	dialled int
 	lively  bool  // the last look at the epoll found something
-	tally   *link // says which messages have been received; nil: replies do
+	tally   *Link // says which messages have been received; nil: replies do
 
 	open atomic.Int64
 	tid  atomic.Int64
@@ -45,8 +45,8 @@ type worker struct {
 }
 
 func newWorker(cfg *Config, index int, epoch time.Time) (*worker, error) {
-	d, err := newDialer(cfg.Target, cfg.Path, cfg.Header)
-	return &worker{cfg: cfg, index: index, epoch: epoch, dialer: d}, err
+	d, err := NewDialer(cfg.Target, cfg.Path, cfg.Header)
+	return &worker{cfg: cfg, index: index, epoch: epoch, Dialer: d}, err
 }
 
 // number is the client-wide number of a connection.
@@ -59,18 +59,18 @@ func (w *worker) now() int64 { return int64(time.Since(w.epoch)) }
 func (w *worker) next(timeout time.Duration) ([]unix.EpollEvent, error) {
 	if w.cfg.Busy {
 		before := w.now()
-		events, err := w.poller.Poll()
+		events, err := w.Poller.Poll()
 		if len(events) == 0 {
 			w.idle.Add(w.now() - before)
 		}
 		return events, err
 	}
 	if w.lively {
-		if events, err := w.poller.Poll(); len(events) > 0 || err != nil {
+		if events, err := w.Poller.Poll(); len(events) > 0 || err != nil {
 			return events, err
 		}
 	}
-	events, err := w.poller.Wait(min(timeout, longest))
+	events, err := w.Poller.Wait(min(timeout, longest))
 	w.lively = len(events) > 0
 	return events, err
 }
@@ -82,7 +82,7 @@ func (w *worker) connect(stop *atomic.Bool, share int) error {
 	for int(w.open.Load()) < share && !stop.Load() {
 		for w.dialled < share && w.dialled-int(w.open.Load()) < w.cfg.Window {
 			i := int32(w.dialled)
-			if err := w.dial(&w.conns[i].link, i, w.number(i)); err != nil {
+			if err := w.Dial(&w.conns[i].Link, i, w.number(i)); err != nil {
 				return fmt.Errorf("load: connection %d: %w", w.number(i), err)
 			}
 			w.dialled++
@@ -106,7 +106,7 @@ func (w *worker) opening(i int32) error {
 	if c.state == open {
 		return w.interruption(i, c)
 	}
-	rest, err := w.shake(&c.link, i, w.number(i))
+	rest, err := w.Shake(&c.Link, i, w.number(i))
 	if err == nil && len(rest) > 0 {
 		err = fmt.Errorf("after the handshake came %s", describe(rest))
 	}
@@ -119,7 +119,7 @@ func (w *worker) opening(i int32) error {
 // check looks at what has happened to connections that should be idle.
 func (w *worker) check() error {
 	for {
-		events, err := w.poller.Poll()
+		events, err := w.Poller.Poll()
 		if err != nil || len(events) == 0 {
 			return err
 		}
@@ -136,7 +136,7 @@ func (w *worker) check() error {
 
 // interruption reads what nobody asked for.
 func (w *worker) interruption(i int32, c *conn) error {
-	data, err := w.read(&c.link, i)
+	data, err := w.Read(&c.Link, i)
 	switch {
 	case err != nil:
 		return fmt.Errorf("an idle connection ended: %w", err)
@@ -150,12 +150,12 @@ func (w *worker) interruption(i int32, c *conn) error {
 func (w *worker) close() {
 	for i := range w.conns {
 		if c := &w.conns[i]; c.state != undialled && c.state != failed {
-			w.hangUp(&c.link, int32(i), failed)
+			w.hangUp(&c.Link, int32(i), failed)
 		}
 	}
 	w.open.Store(0)
 	if w.tally != nil && w.tally.state == open {
 		w.hangUp(w.tally, tallyIndex, failed)
 	}
-	w.poller.Close()
+	w.Poller.Close()
 }
