@@ -40,6 +40,7 @@ const (
 	Acknowledge  Kind = 2 // sender has taken everything before Acknowledged
 	Ask          Kind = 3 // the same, and something after it has arrived: send again from there
 	Skip         Kind = 4 // what comes next from sender is Sequence; what was before it is given up
+	Probe        Kind = 5 // sender has written everything before Sequence; what has the receiver taken?
 	FirstOrdered Kind = 16
 )
 
@@ -55,14 +56,15 @@ type Packet struct {
 	Receiver Instance // whom it is for; zero for everybody
 
 	// Sequence numbers the messages of a stream, upwards from wherever it begins, and
-	// never from 0. In Skip it is the number that comes next; in Acknowledge and Ask the
-	// first that sender has not written yet.
+	// never from 0. In Skip it is the number that comes next; in Acknowledge, Ask and Probe
+	// the first that sender has not written to its end; 0 if it has not begun.
 	Sequence uint64
 	// Acknowledged is the first number that sender has not taken yet from the stream that
 	// comes from receiver; 0 if it knows nothing of one.
 	Acknowledged uint64
 	// Fragment is the fragment's number, from 0. In Acknowledge and Ask it is that of
-	// the first fragment of Acknowledged that sender has not taken.
+	// the first fragment of Acknowledged that sender has not taken, in Probe that of the
+	// first of Sequence that it has not written.
 	Fragment uint16
 	More     bool // further fragments of the message follow
 

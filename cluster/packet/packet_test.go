@@ -35,6 +35,7 @@ func samples() map[string]Packet {
 		"acknowledge": {Kind: Acknowledge, Sender: message.Sender, Receiver: message.Receiver, Sequence: 12, Acknowledged: 34, Fragment: 56, Body: []byte{}},
 		"ask":         {Kind: Ask, Sender: message.Sender, Receiver: message.Receiver, Body: []byte{}},
 		"skip":        {Kind: Skip, Sender: message.Sender, Receiver: message.Receiver, Sequence: 12, Request: 10, Body: []byte{}},
+		"probe":       {Kind: Probe, Sender: message.Sender, Receiver: message.Receiver, Sequence: 12, Fragment: 3, Body: []byte{}},
 		"message":     message,
 		"first":       first,
 		"last":        last,

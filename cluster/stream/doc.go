@@ -9,7 +9,9 @@
 // A Stream is both directions between two instances; each packet carries the
 // acknowledgement for the other direction. The receiver keeps nothing that is out of
 // order: it says where it is, and the sender goes back there. So a loss costs what was
-// under way, which is a window at most, and a receiver costs no memory.
+// under way, which is a window at most, and a receiver costs no memory. A bus that
+// often changes the order costs many packets; NATS keeps it. If the peer is silent, it
+// is asked with Probe, so that one which is only slow gets nothing twice.
 //
 // What becomes of a message:
 //

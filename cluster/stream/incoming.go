@@ -9,9 +9,9 @@ import (
 
 // incoming is the receiver's end.
 type incoming struct {
-	expected  uint64 // the number of the message that comes next; 0 if that is not known
-	fragments int    // how many of it are there
-	seen      uint64 // the first number that nothing was heard of
+	expected  uint64   // the number of the message that comes next; 0 if that is not known
+	fragments int      // how many of it are there
+	written   position // everything before it was transmitted by the peer, as far as is known
 
 	// The part of the message that is there.
 	pieces    [][]byte
@@ -23,8 +23,9 @@ type incoming struct {
 	ackAt   time.Duration // when they are
 	ackedAt time.Duration // when that was last done
 
-	asked    position // where the peer was asked to go back to
-	askAt    time.Duration
+	asked    position      // where the peer was asked to go back to
+	askedAt  time.Duration // when
+	askAt    time.Duration // when it is asked again
 	askAfter time.Duration
 }
 
@@ -57,7 +58,7 @@ func (s *Stream) arrived(p *packet.Packet, underway, now time.Duration) (m Messa
 		s.stats.Late++
 		return Message{}, false
 	case in.expected == 0 || in.position().before(at):
-		s.missed(p.Sequence+1, now)
+		s.missed(position{p.Sequence, int(p.Fragment) + 1}, now)
 		return Message{}, false
 	case at.before(in.position()):
 		s.stats.Duplicates++
@@ -65,7 +66,7 @@ func (s *Stream) arrived(p *packet.Packet, underway, now time.Duration) (m Messa
 		return Message{}, false
 	case !s.keep(p):
 		s.stats.NoRoom++
-		s.missed(p.Sequence+1, now)
+		s.missed(position{p.Sequence, int(p.Fragment) + 1}, now)
 		return Message{}, false
 	}
 	in.touchedAt = now
@@ -120,7 +121,7 @@ func (s *Stream) complete(p *packet.Packet, age time.Duration) (m Message, ok bo
 func (s *Stream) progressed(bytes int, now time.Duration) {
 	in := &s.in
 	in.askAt, in.askAfter = never, askFirst
-	if in.seen > in.expected {
+	if in.position().before(in.written) {
 		in.askAt = now + in.askAfter
 	}
 	if in.unacked += bytes; in.unacked >= ackBytes {
@@ -147,22 +148,31 @@ func (s *Stream) skipped(to, first uint64, now time.Duration) {
 	s.acknowledgeBy(now, now)
 }
 
-// missed notes that everything before a number was transmitted, and asks for what did
-// not arrive: at once, and once more only after a while.
-func (s *Stream) missed(before uint64, now time.Duration) {
+// missed notes that everything before a position was transmitted, and asks for what
+// did not arrive: at once, and for the same again only after a while. It reports
+// whether something is missed.
+func (s *Stream) missed(before position, now time.Duration) bool {
 	in := &s.in
-	in.seen = max(in.seen, before)
-	if in.seen <= in.expected || in.askAt != never && in.asked == in.position() {
-		return
+	if in.written.before(before) {
+		in.written = before
 	}
-	in.askAfter = askFirst
-	s.ask(now)
+	if !in.position().before(in.written) {
+		return false
+	}
+	if in.askAt == never || in.asked != in.position() {
+		in.askAfter = askFirst
+		in.askAt = max(now, in.askedAt+askSpacing)
+		if in.askAt <= now {
+			s.ask(now)
+		}
+	}
+	return true
 }
 
 func (s *Stream) ask(now time.Duration) {
 	in := &s.in
 	s.stats.Asked++
-	in.asked = in.position()
+	in.asked, in.askedAt = in.position(), now
 	if s.control(packet.Ask, now) {
 		in.askAt = now + in.askAfter
 		in.askAfter = min(2*in.askAfter, askMost)
@@ -189,7 +199,7 @@ func (s *Stream) acknowledge(now time.Duration) {
 func (s *Stream) control(kind packet.Kind, now time.Duration) bool {
 	s.packet = packet.Packet{Kind: kind, Fragment: uint16(s.in.fragments)}
 	if s.out.introduced {
-		s.packet.Sequence = s.out.high
+		s.packet.Sequence = s.out.farthest.sequence
 	}
 	return s.transmit(now)
 }

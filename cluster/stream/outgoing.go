@@ -44,24 +44,25 @@ type outgoing struct {
 	held    int    // bytes, as if nothing was shared
 	bytes   uint64 // of all messages before next
 
-	acked  position // the first that the peer has not taken, as far as is known
-	base   uint64
-	cursor position // what is transmitted next
-	high   uint64   // the first number that was never transmitted to its end
-	next   uint64
+	acked    position // the first that the peer has not taken, as far as is known
+	base     uint64
+	cursor   position // what is transmitted next
+	farthest position // where cursor was at most
+	next     uint64
 
 	introduced bool   // the peer knows where the stream is
 	window     uint64 // how many bytes may be on their way; less after a loss, as the bus may be overloaded
 
-	// After a silence one packet goes out, and the rest once the peer has answered.
-	probing, probed bool
-	probeAt         time.Duration // when the peer should have answered
-	probeAfter      time.Duration
+	// A peer that has said nothing for a while is asked what it has taken. Until it
+	// answers, it gets nothing else.
+	probing    bool
+	probeAt    time.Duration // when the peer should have answered
+	probeAfter time.Duration
 }
 
 func newOutgoing(stats *Stats, b *Buffer, maxBody int, first uint64) outgoing {
 	return outgoing{buffer: b, stats: stats, maxBody: maxBody, acked: position{sequence: first}, base: first,
-		cursor: position{sequence: first}, high: first, next: first, window: window, probeAt: never, probeAfter: probeFirst}
+		cursor: position{sequence: first}, farthest: position{sequence: first}, next: first, window: window, probeAt: never, probeAfter: probeFirst}
 }
 
 func (o *outgoing) count() int { return len(o.items) - o.head }
@@ -137,16 +138,19 @@ func (o *outgoing) offset(p position) uint64 {
 
 // open reports whether more may be on its way than is.
 func (o *outgoing) open() bool {
-	if o.probing {
-		return !o.probed
-	}
-	return o.offset(o.cursor) < o.offset(o.acked)+o.window
+	return !o.probing && o.offset(o.cursor) < o.offset(o.acked)+o.window
+}
+
+// unanswered reports whether there is something that the peer has not acknowledged
+// although it might have.
+func (o *outgoing) unanswered() bool {
+	return o.acked.before(o.farthest) || o.acked.sequence < o.base
 }
 
 // acknowledged notes where the peer is. Numbers that it can't know, or that are older
 // than what it has said before, are ignored.
 func (o *outgoing) acknowledged(at position, now time.Duration) {
-	if at.sequence > o.high {
+	if at.sequence > o.farthest.sequence {
 		o.stats.Nonsense++
 		return
 	}
@@ -169,6 +173,11 @@ func (o *outgoing) acknowledged(at position, now time.Duration) {
 	if o.cursor.before(at) {
 		o.cursor = at
 	}
+	o.answered(now)
+}
+
+// answered ends a probe: the peer has said where it is.
+func (o *outgoing) answered(now time.Duration) {
 	o.probing, o.probeAfter = false, probeFirst
 	o.watch(now)
 }
@@ -181,20 +190,29 @@ func (o *outgoing) within(at position) position {
 	return at
 }
 
-// watch makes probe due if the peer has not taken all that was transmitted.
+// watch makes a probe due if the peer owes an answer.
 func (o *outgoing) watch(now time.Duration) {
 	o.probeAt = never
-	if o.acked.before(o.cursor) || o.acked.sequence < o.base {
+	if o.unanswered() {
 		o.probeAt = now + o.probeAfter
 	}
 }
 
-// rewind begins again behind what the peer is known to have taken, with one packet.
-// The answer should take no longer than after.
-func (o *outgoing) rewind(after time.Duration) {
-	o.cursor = o.acked
-	o.probing, o.probed = o.acked.sequence < o.next, false
+// probe asks the peer what it has taken, if there is a doubt about it. One that does
+// not know the stream is told where it is instead.
+func (s *Stream) probe(after, now time.Duration) {
+	o := &s.out
 	o.probeAt, o.probeAfter = never, after
+	if !o.introduced || !o.unanswered() {
+		return
+	}
+	o.probing = true
+	s.packet = packet.Packet{Kind: packet.Probe, Sequence: o.farthest.sequence, Fragment: uint16(o.farthest.fragment)}
+	if s.transmit(now) {
+		o.probeAt = now + after
+	} else {
+		o.probeAt = now + retryDelay
+	}
 }
 
 // pump transmits what may be transmitted.
@@ -248,14 +266,15 @@ func (s *Stream) fragment(now time.Duration) bool {
 	if !s.transmit(now) {
 		return false
 	}
-	if o.cursor.sequence < o.high {
+	if o.cursor.before(o.farthest) {
 		s.stats.Retransmitted++
 	}
 	if o.cursor.fragment++; !more {
 		o.cursor = position{sequence: o.cursor.sequence + 1}
-		o.high = max(o.high, o.cursor.sequence)
 	}
-	o.probed = true
+	if o.farthest.before(o.cursor) {
+		o.farthest = o.cursor
+	}
 	return true
 }
 
@@ -267,9 +286,8 @@ func (s *Stream) skip(now time.Duration) bool {
 		return false
 	}
 	o.cursor = position{sequence: o.base}
-	o.high = max(o.high, o.base)
-	if o.count() == 0 {
-		o.probed = true
+	if o.farthest.before(o.cursor) {
+		o.farthest = o.cursor
 	}
 	return true
 }
@@ -279,7 +297,7 @@ func (s *Stream) answer(at position, now time.Duration) {
 	o := &s.out
 	at = o.within(at)
 	switch {
-	case s.waiting || at.sequence > o.high:
+	case at.sequence > o.farthest.sequence:
 		return
 	case at.sequence < o.acked.sequence: // it knows nothing, or not any more
 		o.introduced, o.probeAt = false, never
@@ -288,5 +306,4 @@ func (s *Stream) answer(at position, now time.Duration) {
 		o.window = max(o.window/2, ackBytes)
 		o.acked.fragment = min(o.acked.fragment, at.fragment)
 	}
-	o.probing = false
 }

@@ -49,6 +49,7 @@ const (
 
 	ackDelay   = 50 * time.Millisecond  // within which everything is acknowledged
 	ackSpacing = 5 * time.Millisecond   // between acknowledgements that duplicates cause
+	askSpacing = 5 * time.Millisecond   // between questions about different messages
 	askFirst   = 100 * time.Millisecond // until a question is asked again; doubled each time
 	askMost    = time.Second
 	probeFirst = 200 * time.Millisecond // until what is not acknowledged is sent again; doubled each time
@@ -148,7 +149,7 @@ func (s *Stream) Heard(now time.Duration) {
 		return
 	}
 	s.waiting = false
-	s.out.rewind(probeFirst)
+	s.probe(probeFirst, now)
 	if s.in.expected != 0 {
 		s.in.ackAt = now
 	}
@@ -177,20 +178,26 @@ func (s *Stream) Receive(p *packet.Packet, now time.Duration) (m Message, ok boo
 	underway := s.clock.underway(p.Stamp, p.Echo, now)
 	s.Heard(now)
 	at := position{sequence: p.Acknowledged}
+	if p.Kind == packet.Acknowledge || p.Kind == packet.Ask {
+		at.fragment = int(p.Fragment)
+	}
+	s.out.acknowledged(at, now)
 	switch p.Kind {
 	case packet.Acknowledge, packet.Ask:
-		at.fragment = int(p.Fragment)
-		s.out.acknowledged(at, now)
-		s.in.seen = 0 // the peer knows best
-		s.missed(p.Sequence, now)
+		s.out.answered(now)
 		if p.Kind == packet.Ask {
 			s.answer(at, now)
 		}
+		s.in.written = position{} // the peer knows best
+		s.missed(position{sequence: p.Sequence}, now)
+	case packet.Probe:
+		s.in.written = position{}
+		if !s.missed(position{p.Sequence, int(p.Fragment)}, now) {
+			s.acknowledgeBy(now, now)
+		}
 	case packet.Skip:
-		s.out.acknowledged(at, now)
 		s.skipped(p.Sequence, p.Request, now)
 	default:
-		s.out.acknowledged(at, now)
 		if p.Kind.Ordered() {
 			m, ok = s.arrived(p, underway, now)
 		}
@@ -218,7 +225,7 @@ func (s *Stream) Tick(now time.Duration) {
 		return
 	}
 	if s.out.probeAt <= now {
-		s.out.rewind(min(2*s.out.probeAfter, probeMost))
+		s.probe(min(2*s.out.probeAfter, probeMost), now)
 	}
 	if s.in.askAt <= now {
 		s.ask(now)

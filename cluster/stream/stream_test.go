@@ -134,7 +134,7 @@ func TestNothingIsTransmittedToAPeerThatIsNotHeardButALittle(t *testing.T) {
 		n.send(0)
 		n.run(10 * time.Millisecond)
 	}
-	// Until the peer should have answered everything goes out, then a packet or two for each probe.
+	// Until the peer should have answered everything goes out, then only probes.
 	if packets := n.ends[0].Stats().Transmitted - before; packets > 200 {
 		t.Errorf("%d packets in 10 s", packets)
 	}
