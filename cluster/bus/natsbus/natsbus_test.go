@@ -27,7 +27,7 @@ type end struct {
 	mu   sync.Mutex
 	log  bytes.Buffer
 	more chan struct{} // has a value after something was logged
-	got  []bus.Event // not yet asked for
+	got  []bus.Event   // not yet asked for
 }
 
 func (e *end) Write(line []byte) (int, error) {

@@ -54,3 +54,7 @@ func (s *Server) Stop() {
 
 // URL is where clients connect.
 func (s *Server) URL() string { return s.running.ClientURL() }
+
+// SlowConsumers is how many clients the server has cut since its start because they did
+// not read.
+func (s *Server) SlowConsumers() int64 { return s.running.NumSlowConsumers() }
