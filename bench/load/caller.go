@@ -3,10 +3,8 @@ package load
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"net/netip"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,12 +37,7 @@ func appendCall(dst []byte, host string, m *Message, to string) (request []byte,
 }
 
 func dialCaller(api netip.AddrPort) (caller, error) {
-	conn, err := net.DialTimeout("tcp", api.String(), 5*time.Second)
-	if err != nil {
-		return caller{}, err
-	}
-	defer conn.Close()
-	fd, err := sock.Dup(conn.(*net.TCPConn))
+	fd, err := sock.Dial(api, netip.Addr{}, 0)
 	return caller{Link: Link{fd: int32(fd), state: open}}, err
 }
 

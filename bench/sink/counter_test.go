@@ -29,6 +29,17 @@ func count(t *testing.T, m *load.Message) Control {
 	return At(c.Addr())
 }
 
+// dial is for requests that no HTTP client sends.
+func dial(t *testing.T, c Control) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", c.addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
 func TestACounterCountsWhatItIsSent(t *testing.T) {
 	m := message(t)
 	c := count(t, m)
@@ -50,11 +61,7 @@ func TestACounterCountsWhatItIsSent(t *testing.T) {
 func TestATallyNamesTheConnectionOfEachMessage(t *testing.T) {
 	m := message(t)
 	c := count(t, m)
-	conn, err := net.Dial("tcp", c.addr.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := dial(t, c)
 	entry := func() uint32 {
 		t.Helper()
 		var b [load.TallyEntry]byte
@@ -83,11 +90,7 @@ func TestATallyNamesTheConnectionOfEachMessage(t *testing.T) {
 func TestRequestsInPiecesAndOneBehindTheOtherAreAnswered(t *testing.T) {
 	m := message(t)
 	c := count(t, m)
-	conn, err := net.Dial("tcp", c.addr.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := dial(t, c)
 	post(t, c, opened("x"))
 	one := "POST /callback HTTP/1.1\r\nHost: x\r\nContent-Length: " + "132\r\n\r\n" + posted(m, 0, 0, "x", strings.Repeat(" ", 132-len(posted(m, 0, 0, "x", ""))))
 	two := strings.Replace(one, "0000000000000000", "0000000000000001", 1)
