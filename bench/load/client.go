@@ -18,6 +18,10 @@ type Config struct {
 	Window  int            // handshakes under way at one time, for each thread; default 128
 	Busy    bool           // spin instead of sleeping, so that the server never pays for waking the client
 
+	// Deflate has every connection offer permessage-deflate (RFC 7692) without context
+	// takeover, which the server must agree on.
+	Deflate bool
+
 	// Header appends further lines, each with its CR LF, to the handshake of
 	// connection number conn. Workers call it at the same time.
 	Header func(dst []byte, conn int) []byte

@@ -48,6 +48,7 @@ type Dialer struct {
 	host    string
 	path    string
 	header  func(dst []byte, conn int) []byte // nil: no further lines
+	deflate bool                              // compression is offered, and must be agreed on
 	buf     []byte
 	request []byte
 	pieces  map[int32][]byte // by index in the epoll: what came in part, of the answer to a handshake or of a frame
@@ -115,6 +116,9 @@ func (d *Dialer) watch(l *Link, i int32) error {
 // ask sends the opening handshake, if TCP is established by now.
 func (d *Dialer) ask(l *Link, number int) error {
 	d.request = AppendRequest(d.request[:0], d.host, d.path, number, d.header)
+	if d.deflate {
+		d.request = append(d.request[:len(d.request)-len("\r\n")], deflateOffer...)
+	}
 	n, err := sock.Write(int(l.fd), d.request)
 	switch {
 	case sock.WouldBlock(err):
@@ -145,7 +149,7 @@ func (d *Dialer) Shake(l *Link, i int32, number int) (rest []byte, err error) {
 	if len(data) == 0 {
 		return nil, nil
 	}
-	length, err := checkResponse(data, number)
+	length, err := checkResponse(data, number, d.deflate)
 	switch {
 	case err != nil:
 		return nil, err

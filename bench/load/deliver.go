@@ -157,7 +157,7 @@ func (p *push) receive(i int32, c *conn) {
 			break
 		}
 		var whole bool
-		if data, whole = w.match(i, c, data, w.ex.frames.answer(uint32(number), c.received)); whole {
+		if data, whole = w.reply(i, c, data, uint32(number)); whole {
 			p.delivered(c, &p.groups[number])
 		}
 	}

@@ -203,7 +203,7 @@ func (w *worker) receive(i int32, c *conn) {
 			return
 		}
 		var whole bool
-		if data, whole = w.match(i, c, data, w.ex.frames.answer(uint32(w.number(i)), c.received)); whole {
+		if data, whole = w.reply(i, c, data, uint32(w.number(i))); whole {
 			w.replied(i, c)
 		}
 	}

@@ -64,9 +64,13 @@ func AppendRequest(dst []byte, host, path string, conn int, header func(dst []by
 	return append(dst, "\r\n"...)
 }
 
-// checkResponse judges what the server has answered so far. It returns the
-// length of the whole head, 0 while it is incomplete.
-func checkResponse(data []byte, conn int) (int, error) {
+// deflateOffer takes the place of a request's empty line.
+const deflateOffer = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n\r\n"
+
+// checkResponse judges what the server has answered so far; deflate says whether
+// compression was offered. It returns the length of the whole head, 0 while it is
+// incomplete.
+func checkResponse(data []byte, conn int, deflate bool) (int, error) {
 	end := bytes.Index(data, []byte("\r\n\r\n"))
 	if end < 0 {
 		if len(data) > maxHead {
@@ -80,7 +84,7 @@ func checkResponse(data []byte, conn int) (int, error) {
 		return 0, Refusal{strings.ToValidUTF8(string(status), "?")}
 	}
 	want := accept(key(conn))
-	var accepted, upgrade, connection bool
+	var accepted, upgrade, connection, agreed bool
 	for len(lines) > 0 {
 		var line []byte
 		line, lines, _ = bytes.Cut(lines, []byte("\r\n"))
@@ -97,8 +101,15 @@ func checkResponse(data []byte, conn int) (int, error) {
 		case bytes.EqualFold(name, []byte("Connection")):
 			connection = bytes.EqualFold(value, []byte("Upgrade"))
 		case bytes.EqualFold(name, []byte("Sec-WebSocket-Extensions")):
-			return 0, fmt.Errorf("%w: an extension was not offered: %s", ErrResponse, printable(value))
+			if !deflate || agreed || !bytes.HasPrefix(value, []byte("permessage-deflate;")) ||
+				!bytes.Contains(value, []byte("server_no_context_takeover")) {
+				return 0, fmt.Errorf("%w: an extension was not offered: %s", ErrResponse, printable(value))
+			}
+			agreed = true
 		}
+	}
+	if agreed != deflate {
+		return 0, fmt.Errorf("%w: no agreement on permessage-deflate: %s", ErrResponse, printable(head))
 	}
 	if !accepted || !upgrade || !connection {
 		return 0, fmt.Errorf("%w: Upgrade, Connection or Sec-WebSocket-Accept is missing: %s", ErrResponse, printable(head))

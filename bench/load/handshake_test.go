@@ -42,11 +42,11 @@ func TestTheRequestIsAnHTTPUpgradeWithTheHeadersAskedFor(t *testing.T) {
 func TestTheAnswerToAHandshakeIsChecked(t *testing.T) {
 	a := accept(key(3))
 	good := "HTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + string(a[:]) + "\r\n\r\n"
-	if n, err := checkResponse([]byte(good+"\x81\x00"), 3); err != nil || n != len(good) {
+	if n, err := checkResponse([]byte(good+"\x81\x00"), 3, false); err != nil || n != len(good) {
 		t.Errorf("a good answer: %d, %v", n, err)
 	}
 	for cut := range len(good) - 1 {
-		if n, err := checkResponse([]byte(good[:cut]), 3); n != 0 || err != nil {
+		if n, err := checkResponse([]byte(good[:cut]), 3, false); n != 0 || err != nil {
 			t.Errorf("the first %d bytes of it: %d, %v", cut, n, err)
 		}
 	}
@@ -66,7 +66,7 @@ func TestTheAnswerToAHandshakeIsChecked(t *testing.T) {
 		if name == "another connection's" {
 			conn = 4
 		}
-		if _, err := checkResponse([]byte(c.answer), conn); !errors.Is(err, c.want) {
+		if _, err := checkResponse([]byte(c.answer), conn, false); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -78,7 +78,7 @@ func FuzzTheAnswerToAHandshakeNeverPanics(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 101\r\n:\r\n\r\n"))
 	f.Add([]byte("\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		n, err := checkResponse(data, 0)
+		n, err := checkResponse(data, 0, false)
 		if n < 0 || n > len(data) || n > 0 && err != nil {
 			t.Errorf("%d, %v for %d bytes", n, err, len(data))
 		}

@@ -22,6 +22,8 @@ type Message struct {
 	payload []byte
 	mark    int    // where the mark begins in payload; below 0: there is none
 	reply   []byte // the reply's payload; nil: the same
+
+	library *library // of messages that travel compressed, which have no other payload
 }
 
 // Bare returns a message of size bytes, at least 16, that begins with its mark
@@ -108,9 +110,14 @@ type frames struct {
 	marked                 bool
 	requestMark, replyMark int
 	keys                   [4]byte // the mask from the mark's first byte on
+
+	packed *packedFrames // of messages that travel compressed, which need nothing else
 }
 
 func (m *Message) frames() *frames {
+	if m.library != nil {
+		return &frames{packed: m.library.frames()}
+	}
 	request := AppendFrame(nil, 0x80|m.op, m.payload)
 	answer := m.payload
 	if m.reply != nil {
@@ -129,6 +136,9 @@ func (m *Message) frames() *frames {
 
 // ask returns the frame of message number seq of a connection, until the next call.
 func (f *frames) ask(conn, seq uint32) []byte {
+	if f.packed != nil {
+		return f.packed.requests[f.packed.number(conn, seq)]
+	}
 	if !f.marked {
 		return f.request
 	}

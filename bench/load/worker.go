@@ -46,6 +46,7 @@ type worker struct {
 
 func newWorker(cfg *Config, index int, epoch time.Time) (*worker, error) {
 	d, err := NewDialer(cfg.Target, cfg.Path, cfg.Header)
+	d.deflate = cfg.Deflate
 	return &worker{cfg: cfg, index: index, epoch: epoch, Dialer: d}, err
 }
 

@@ -10,10 +10,13 @@
 //	--procs N       processors to use: GOMAXPROCS, and event loops where there are any
 //	--broadcast     a message that begins with "broadcast " goes to all connections
 //
+// Those that know compression also take --compression: permessage-deflate without
+// context takeover, for clients that offer it.
+//
 // The bound address is printed on a line of its own. Each message is answered with
 // itself, at any path. Servers end with SIGTERM and without ceremony.
 //
 // Each is written as its library's documentation recommends for many connections
-// and small messages, and says so where it had a choice: no compression, no origin
-// check, no allocation for a message that the library does not force.
+// and small messages, and says so where it had a choice: no origin check, no
+// allocation for a message that the library does not force.
 package peers

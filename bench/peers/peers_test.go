@@ -207,3 +207,38 @@ func TestAPeerThatDoesNotBroadcastEchoes(t *testing.T) {
 		expect(t, ctx, b, websocket.MessageText, []byte("b's own"))
 	})
 }
+
+func TestPeersThatKnowCompressionAgreeOnItWithoutContextTakeover(t *testing.T) {
+	for _, name := range []string{"gorilla", "gws", "nbio"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := patience(t)
+			addr := start(t, name, "--compression", "--broadcast")
+			all := make([]*websocket.Conn, 5)
+			for i := range all {
+				c, answer, err := websocket.Dial(ctx, "ws://"+addr+"/ws", &websocket.DialOptions{
+					CompressionMode: websocket.CompressionNoContextTakeover, CompressionThreshold: 1,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.CloseNow()
+				if agreed := answer.Header.Get("Sec-WebSocket-Extensions"); !strings.Contains(agreed, "server_no_context_takeover") {
+					t.Fatalf("agreed on %q", agreed)
+				}
+				c.SetReadLimit(-1)
+				all[i] = c
+				for _, size := range []int{1, 100, 1_024, 70_000} {
+					data := bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size]
+					send(t, ctx, c, websocket.MessageText, data)
+					expect(t, ctx, c, websocket.MessageText, data)
+				}
+			}
+			data := bytes.Repeat([]byte("broadcast "), 100)
+			send(t, ctx, all[0], websocket.MessageText, data)
+			for _, c := range all {
+				expect(t, ctx, c, websocket.MessageText, data)
+			}
+		})
+	}
+}

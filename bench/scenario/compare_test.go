@@ -31,6 +31,32 @@ func TestEachKindOfWorkIsDoneByOursFirstAndThenByEachPeer(t *testing.T) {
 	}
 }
 
+func TestWithCompressionTheSameWorkIsDoneWithDocuments(t *testing.T) {
+	var got []string
+	cfg := Compare{
+		Work: []string{"echo", "idle", "broadcast"}, Conns: []int{10, 20}, Traffic: Traffic{Size: 64, Window: Window{Duration: 1}},
+		Compression: true, Document: 1024, Against: []Peer{{Name: "a"}},
+	}
+	cases, err := cfg.Cases(Options{})
+	for _, c := range cases {
+		got = append(got, c.Name)
+	}
+	var want []string
+	for _, work := range []string{
+		"compressed echo, 10 connections, 1,024 B, closed loop", "compressed echo, 20 connections, 1,024 B, closed loop",
+		"20 idle connections after compressed echoes", "compressed broadcast to 20 connections",
+	} {
+		want = append(want, work+": ours", work+": a")
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	cfg.Document = 64
+	if _, err := cfg.Cases(Options{}); err == nil {
+		t.Error("a document of 64 bytes has no room for its members")
+	}
+}
+
 func TestEachKindOfWorkOfGatewaysIsDoneByOursFirstAndThenByEachPeer(t *testing.T) {
 	var got []string
 	cfg := CompareGateways{

@@ -47,7 +47,7 @@ const noReply = "no reply arrived in the time that is measured: no figures; it i
 
 // echo measures any server that echoes.
 func (s *stage) echo(server *child.Process, conns int, t Traffic, m *load.Message) {
-	c := s.connect(load.Config{Target: server.Addr()}, conns)
+	c := s.connect(load.Config{Target: server.Addr(), Deflate: m.Deflated()}, conns)
 	r, used := s.traffic(c, t, m, server)
 	if r.Messages == 0 {
 		s.note(noReply)

@@ -48,6 +48,7 @@ type idle struct {
 	peer          func(*stage) *child.Process // if not nil, starts what holds them
 	conns, cookie int
 	settle        time.Duration
+	before        *load.Message // what all send for a while before they are idle; nil: nothing
 }
 
 func (i idle) name() string {
@@ -65,6 +66,9 @@ func (i idle) name() string {
 // first chunks of the server are no cost of the later ones.
 const first = 100
 
+// idleTraffic is how long connections send that were not always idle.
+const idleTraffic = 3 * time.Second
+
 // held is what the kernel says at one time.
 type held struct {
 	proc.Process
@@ -77,7 +81,7 @@ func look(server *child.Process) held {
 
 func (i idle) round(s *stage) {
 	server, told := i.start(s)
-	c := s.connect(load.Config{Target: server.Addr(), Header: identity(i.cookie)}, min(first, i.conns/2))
+	c := s.connect(load.Config{Target: server.Addr(), Header: identity(i.cookie), Deflate: i.before != nil && i.before.Deflated()}, min(first, i.conns/2))
 	base := c.Open()
 	told(base)
 	s.pause(i.settle/4, server)
@@ -88,6 +92,10 @@ func (i idle) round(s *stage) {
 	told(i.conns)
 	took := time.Since(began)
 	opened := must(proc.CPU(server.PID()))
+	if i.before != nil {
+		s.show("traffic")
+		s.traffic(c, Traffic{Window: Window{Duration: idleTraffic}}, i.before, server)
+	}
 	s.show("holding")
 	s.pause(i.settle, server)
 	after := look(server)

@@ -41,16 +41,18 @@ func (b *broadcaster) Message(c *netpoll.Conn, op ws.OpCode, payload []byte) {
 	}
 }
 
-// run gives broadcasts to the loops until the function that it returns is called;
-// the loops must be running until then or have ended.
-func (b *broadcaster) run(loops []*netpoll.Loop) (stop func()) {
+// run compresses broadcasts for those who agreed on that, and gives them to the loops,
+// until the function that it returns is called; the loops must be running until then or
+// have ended.
+func (b *broadcaster) run(server *netpoll.Server) (stop func()) {
 	end := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
 			select {
 			case f := <-b.frames:
-				for _, l := range loops {
+				server.Compress(f)
+				for _, l := range server.Loops() {
 					_ = l.Post(sendAll(f)) // fails only when the loop has ended
 				}
 			case <-end:

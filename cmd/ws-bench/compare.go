@@ -17,12 +17,16 @@ type comparisons struct {
 // compareServers builds the peers first.
 type compareServers struct {
 	measured[scenario.Compare]
-	Peers []string `placeholder:"NAME" help:"Servers that the echo server on netpoll is compared with. Default: all of bench/peers, the one in C if there is a C compiler."`
+	Peers []string `placeholder:"NAME" help:"Servers that the echo server on netpoll is compared with. Default: all of bench/peers, the one in C if there is a C compiler; with --compression those that know it."`
 }
 
 // Run measures compare.
 func (c *compareServers) Run(ctx context.Context, io *streams) error {
-	return c.against(ctx, io, echoPeers, c.Peers, &c.Scenario.Against, fmt.Sprintf("GOMAXPROCS and loops of each server: %d.",
+	known := echoPeers
+	if c.Scenario.Compression {
+		known = compressingPeers
+	}
+	return c.against(ctx, io, known, c.Peers, &c.Scenario.Against, fmt.Sprintf("GOMAXPROCS and loops of each server: %d.",
 		scenario.EchoLoops(c.Scenario.Procs, c.Threads)))
 }
 

@@ -42,6 +42,28 @@ func TestCompareMeasuresOursAndAPeerInTurn(t *testing.T) {
 	}
 }
 
+func TestCompareWithCompressionChecksEveryReply(t *testing.T) {
+	code, lines, table := bench(t, "compare", "--compression", "--peers", "gws", "--rounds", "1", "--conns", "20", "--warmup", "10ms",
+		"--duration", "300ms", "--json", "-")
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, table)
+	}
+	all, err := report.Read(strings.NewReader(lines), "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if comparisons := report.Compare(all[0].Rounds); len(all[0].Rounds) != 6 || len(comparisons) == 0 { // on a busy machine some have no figures
+		t.Errorf("%d rounds, %d comparisons: %s", len(all[0].Rounds), len(comparisons), table)
+	}
+	for _, r := range all[0].Rounds {
+		for _, f := range r.Figures {
+			if f.Name == "bytes of a reply" && (f.Value < 200 || f.Value > 900) {
+				t.Errorf("%s: a reply of 1,024 bytes has %v", r.Case, f.Value)
+			}
+		}
+	}
+}
+
 func TestCompareGatewaysMeasuresOursAndTheOneInCInTurn(t *testing.T) {
 	if _, err := exec.LookPath("cc"); err != nil {
 		t.Skip("there is no C compiler")

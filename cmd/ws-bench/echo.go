@@ -21,6 +21,7 @@ type echoServerCommand struct {
 	Loops          int    `default:"0" placeholder:"N" help:"Event loops. 0: one for each processor."`
 	Procs          int    `default:"0" placeholder:"N" help:"Processors to use (GOMAXPROCS). 0: Go's own choice."`
 	Broadcast      bool   `help:"A message that begins with 'broadcast ' goes to all connections instead of back."`
+	Compression    bool   `help:"Agree on permessage-deflate (RFC 7692) with clients that offer it."`
 	MaxMessageSize int64  `default:"67108864" placeholder:"BYTES" help:"Largest message; close code 1009 above it."`
 }
 
@@ -43,6 +44,7 @@ func (c *echoServerCommand) Run(ctx context.Context, io *streams) error {
 		Handler: handler,
 		Loops:   c.Loops, Path: c.Path,
 		MaxMessageSize: c.MaxMessageSize,
+		Compression:    c.Compression,
 		// Room for one message that has arrived in part and one that waits to be sent.
 		MaxAssemblyMemory: max(256<<20, 4*c.MaxMessageSize),
 		MaxPendingBytes:   max(1<<20, 2*int(c.MaxMessageSize)),
@@ -59,7 +61,7 @@ func (c *echoServerCommand) Run(ctx context.Context, io *streams) error {
 		return err
 	}
 	if all != nil {
-		defer all.run(server.Loops())()
+		defer all.run(server)()
 	}
 	fmt.Fprintln(io.out, addr)
 	<-ctx.Done()

@@ -17,8 +17,9 @@ var inC = map[string]string{"c": "c/server.c", "c-gateway": "c/gateway.c"}
 
 // The peers in bench/peers, in the order of the tables.
 var (
-	echoPeers    = []string{"c", "gnet", "gorilla", "gws", "nbio"}
-	gatewayPeers = []string{"c-gateway"}
+	echoPeers        = []string{"c", "gnet", "gorilla", "gws", "nbio"}
+	compressingPeers = []string{"gorilla", "gws", "nbio"}
+	gatewayPeers     = []string{"c-gateway"}
 )
 
 // choosePeers keeps those of known that are named. None named is all that can be built.

@@ -8,6 +8,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -43,6 +44,9 @@ type scratch struct {
 
 func main() {
 	o := serve.Parse()
+	if o.Compression {
+		serve.Exit(errors.New("this server knows no compression"))
+	}
 	s := &server{
 		options: o,
 		loops:   make(map[gnet.EventLoop]*members),

@@ -4,7 +4,7 @@
 // of 4 KiB, write buffers from a pool since connections are mostly idle, and a
 // PreparedMessage for broadcasts. Messages are read into a pooled buffer, which
 // ReadMessage would allocate. The loop leaves the handler's goroutine, which lets
-// net/http's request and buffers go.
+// net/http's request and buffers go. Compression has the library's own level, 1.
 package main
 
 import (
@@ -37,7 +37,8 @@ func main() {
 		members: serve.NewMembers[*conn](o),
 		upgrader: websocket.Upgrader{
 			ReadBufferSize: 512, WriteBufferSize: 1024, WriteBufferPool: &sync.Pool{},
-			CheckOrigin: func(*http.Request) bool { return true },
+			EnableCompression: o.Compression,
+			CheckOrigin:       func(*http.Request) bool { return true },
 		},
 		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
 	}

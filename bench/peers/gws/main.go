@@ -3,7 +3,8 @@
 // It is the library's own server, which does without net/http. Messages are handled
 // on the connection's goroutine (ParallelEnabled, off by default, would take one
 // more for each), read buffers are 512 bytes, broadcasts go through its
-// Broadcaster.
+// Broadcaster. Compression has the library's own level, 1, and its pool of 32
+// compressors.
 package main
 
 import (
@@ -21,7 +22,10 @@ type handler struct {
 func main() {
 	o := serve.Parse()
 	h := &handler{options: o, members: serve.NewMembers[*gws.Conn](o)}
-	s := gws.NewServer(h, &gws.ServerOption{ReadBufferSize: 512, ReadMaxPayloadSize: 64 << 20, WriteMaxPayloadSize: 64 << 20})
+	s := gws.NewServer(h, &gws.ServerOption{
+		ReadBufferSize: 512, ReadMaxPayloadSize: 64 << 20, WriteMaxPayloadSize: 64 << 20,
+		PermessageDeflate: gws.PermessageDeflate{Enabled: o.Compression},
+	})
 	l, err := o.Listener()
 	if err != nil {
 		serve.Exit(err)

@@ -18,6 +18,10 @@ type Options struct {
 	Listen    string
 	Procs     int  // processors, and event loops
 	Broadcast bool // messages that begin with BroadcastPrefix go to all
+
+	// Compression is permessage-deflate without context takeover, for clients that offer
+	// it.
+	Compression bool
 }
 
 // BroadcastPrefix begins a message that goes to all connections, the sender's
@@ -30,6 +34,7 @@ func Parse() Options {
 	flag.StringVar(&o.Listen, "listen", "127.0.0.1:0", "address to serve at; port 0 takes a free one")
 	flag.IntVar(&o.Procs, "procs", runtime.NumCPU(), "processors to use, and event loops")
 	flag.BoolVar(&o.Broadcast, "broadcast", false, `a message that begins with "broadcast " goes to all connections`)
+	flag.BoolVar(&o.Compression, "compression", false, "agree on permessage-deflate without context takeover")
 	flag.Parse()
 	if o.Procs < 1 || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "--procs must be at least 1, and there are no further arguments")
