@@ -423,6 +423,7 @@ func TestACallForGroupsThatIsWrongSaysWhy(t *testing.T) {
 		nobody = "group target is nil: name conns or users, or set all"
 		which  = "groups is missing: name those to join or to leave"
 		array  = "groups must be an array of strings"
+		connID = "conn_id is a member of send alone: name connections in conns"
 	)
 	for _, test := range []struct{ path, body, why string }{
 		{sendPath, `{"payload":0,"groups":["r"],"conn_id":"x"}`, beside},
@@ -445,10 +446,12 @@ func TestACallForGroupsThatIsWrongSaysWhy(t *testing.T) {
 		{joinPath, `{"groups":"s","users":["a"]}`, array},
 		{joinPath, `{"groups":["s"]}`, nobody},
 		{joinPath, `{"groups":["s"],"users":[],"conns":[""],"all":false}`, nobody},
-		{joinPath, `{"groups":["s"],"conn_id":"x"}`, nobody},
+		{joinPath, `{"groups":["s"],"conn_id":"x"}`, connID},
+		{joinPath, `{"groups":["s"],"conn_id":"x","users":["a"]}`, connID},
 		{joinPath, `{"groups":["s"],"users":"a"}`, "users must be an array of strings"},
 		{leavePath, `{"groups":["r"]}`, nobody},
 		{leavePath, `{"users":["a"]}`, which},
+		{leavePath, `{"groups":["r"],"conn_id":"x","users":["a"]}`, connID},
 		{leavePath, `{"groups":["r"],"all":"yes"}`, "all must be true or false"},
 	} {
 		a := g.post(test.path, test.body)

@@ -17,6 +17,10 @@ type Membership struct {
 var (
 	errNoGroups  = errors.New("groups is missing: name those to join or to leave")
 	errNoMembers = errors.New("group target is nil: name conns or users, or set all")
+
+	// conn_id is not ignored as unknown members are: in a send it narrows users down to
+	// one connection, so a caller may expect that here.
+	errConnID = errors.New("conn_id is a member of send alone: name connections in conns")
 )
 
 // ParseMembership reads the body of a join or a leave call under the rules of ParseSend.
@@ -26,11 +30,18 @@ func ParseMembership(body []byte, mem *budget.Reservation, limit int) (Membershi
 		cmd   Membership
 	)
 	err := eachMember(body, func(name string, v gjson.Result) (err error) {
-		if name == "groups" { // not whom it is for, as elsewhere
+		switch name {
+		case "groups": // not whom it is for, as elsewhere
 			cmd.Groups, err = names.ofGroups(v)
-			return err
+		case "conn_id":
+			var id string
+			if id, err = stringOf(name, v); id != "" {
+				err = errConnID
+			}
+		default:
+			err = cmd.read(&names, name, v)
 		}
-		return cmd.read(&names, name, v)
+		return err
 	})
 	switch {
 	case err != nil:

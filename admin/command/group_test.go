@@ -23,7 +23,7 @@ func TestParseMembership(t *testing.T) {
 		`{"groups":["r"],"all":true,"conns":["x"],"exclude":["y"]}`:  {Whom{Targets: hub.Targets{All: true, Exclude: []string{"y"}}}, []string{"r"}},
 		`{"groups":["` + longest + `"," ","a,b","%2C"],"all":true}`:  {Whom{Targets: hub.Targets{All: true}}, []string{longest, " ", "a,b", "%2C"}},
 		`{"groups":["\u00e9\ud83d\ude00\ud800"],"all":true}`:         {Whom{Targets: hub.Targets{All: true}}, []string{"é😀\ufffd"}},
-		`{"groups":["s"],"groups":["r"],"all":true,"conn_id":7}`:     {Whom{Targets: hub.Targets{All: true}}, []string{"r"}},
+		`{"groups":["s"],"groups":["r"],"all":true,"conn_id":null}`:  {Whom{Targets: hub.Targets{All: true}}, []string{"r"}},
 		`{"unknown":{"groups":["s"]},"groups":["r"],"users":["a"]}`:  {Whom{Targets: hub.Targets{Users: []string{"a"}}}, []string{"r"}},
 		`{"groups":["r"],"users":["a"],"conns":null,"report":true}`:  {Whom{hub.Targets{Users: []string{"a"}}, true}, []string{"r"}},
 		`{ "all" : true , "groups" : [ "a" , "b" ] , "exclude":[] }`: {Whom{Targets: hub.Targets{All: true}}, []string{"a", "b"}},
@@ -41,6 +41,7 @@ func TestParseMembershipSaysWhatIsWrong(t *testing.T) {
 	const (
 		noGroups = "groups is missing: name those to join or to leave"
 		nobody   = "group target is nil: name conns or users, or set all"
+		connID   = "conn_id is a member of send alone: name connections in conns"
 	)
 	for _, c := range []struct{ body, want string }{
 		{``, "request body is not valid JSON"},
@@ -53,7 +54,10 @@ func TestParseMembershipSaysWhatIsWrong(t *testing.T) {
 		{`{"groups":["r"]}`, nobody},
 		{`{"groups":["r"],"conns":[],"users":[]}`, nobody},
 		{`{"groups":["r"],"conns":[""]}`, nobody},
-		{`{"groups":["r"],"conn_id":"x"}`, nobody},
+		{`{"groups":["r"],"conn_id":""}`, nobody},
+		{`{"groups":["r"],"conn_id":"x"}`, connID},
+		{`{"groups":["r"],"conn_id":"x","users":["a"]}`, connID},
+		{`{"groups":["r"],"all":true,"conn_id":7}`, "conn_id must be a string"},
 		{`{"groups":["r"],"exclude":["x"]}`, nobody},
 		{`{"groups":["r"],"all":false}`, nobody},
 		{`{"groups":"r","all":true}`, "groups must be an array of strings"},
