@@ -17,7 +17,7 @@ const charts = {};
 const scrapes = [];
 
 export function build() {
-  for (const name of ["App", "Connections", "Users", "Messages in /s", "Frames out /s", "Callbacks /s", "Callback p95", "Waiting events"]) {
+  for (const name of ["App", "Connections", "Users", "Groups", "Memberships", "Messages in /s", "Frames out /s", "Callbacks /s", "Callback p95", "Waiting events"]) {
     tiles[name] = element("dd", { textContent: "–" });
     $("tiles").append(element("div", {}, element("dt", { textContent: name }), tiles[name]));
   }
@@ -78,6 +78,8 @@ function plot(now) {
 
   setText(tiles.Connections, number(gauge("connections")));
   setText(tiles.Users, number(gauge("users")));
+  setText(tiles.Groups, number(gauge("groups")));
+  setText(tiles.Memberships, number(gauge("group_memberships")));
   setText(tiles["Messages in /s"], number(messages));
   setText(tiles["Frames out /s"], number(sent));
   setText(tiles["Callbacks /s"], number(delivered));

@@ -323,9 +323,14 @@ test("groups are shown with their sizes and members, sent to, watched and closed
   const { page, complaints } = await open(`http://${address}/console/`);
   const groups = page.locator("#groups");
   await groups.getByRole("cell", { name: "No group" }).waitFor();
+  const tile = (name, value) => page.locator("#tiles div", { hasText: name }).getByText(value, { exact: true }).waitFor();
+  await tile("Groups", "0");
+  await tile("Memberships", "0");
   const evil = "<b>tea</b>, green";
   await join([evil], "ada", "bela");
   await join(["late"], "ada");
+  await tile("Groups", "2");
+  await tile("Memberships", "3");
   await groups.getByRole("button", { name: "Refresh groups" }).click();
   await groups.getByText("2 groups, page 1, as of").waitFor();
   assert.deepEqual((await page.locator("#group-list tr").allInnerTexts()).map((row) => row.split("\n")[0].trim()).sort(), [`${evil}\t2`, "late\t1"].sort());
