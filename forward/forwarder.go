@@ -26,6 +26,7 @@ type Forwarder struct {
 	pressure  *pressure
 	failures  *failures
 	observer  *observer
+	heads     heads
 	replies   replies
 	regroups  regroups
 	partials  partials
@@ -87,7 +88,7 @@ func New(cfg Config) (*Forwarder, error) {
 	f.failures = newFailures(cfg.Log, f.now)
 	f.failures.summedUp = f.observer.active.Load
 	f.partials.log, f.divisions.log = cfg.Log, cfg.Log
-	f.replies.log, f.regroups.log = cfg.Log, cfg.Log
+	f.heads.log, f.replies.log, f.regroups.log = cfg.Log, cfg.Log, cfg.Log
 	f.replies.limit.Store(int64(cfg.ReplyMax))
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f, nil

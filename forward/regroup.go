@@ -17,10 +17,7 @@ const (
 	leaveField = "X-Ws-Leave"
 )
 
-var (
-	errNoGroup = errors.New("it names no group")
-	errHead    = errors.New("the answer's head is malformed or too long, so that nothing but its status could be read")
-)
+var errNoGroup = errors.New("it names no group")
 
 // regroups reads what answers say about groups. It counts what cannot be read, and logs
 // the first: an app that does it once does it always.
@@ -34,7 +31,7 @@ type regroups struct {
 // and leave. A field that cannot be read counts for nothing, but the other one counts.
 func (r *regroups) read(c *callback.Client, id []byte) (join, leave []string) {
 	if c.StatusOnly {
-		r.refuse(joinField+", "+leaveField, id, errHead)
+		r.unreadable.Add(1) // the log has it already
 		return nil, nil
 	}
 	return r.list(c, joinField, id), r.list(c, leaveField, id)

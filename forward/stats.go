@@ -35,6 +35,8 @@ type Stats struct {
 	AuthorizationsUnanswered uint64 // any other answer, or none in time
 	Authorizing              int64  // gauge: under way
 
+	HeadsUnreadable uint64 // answers of whose head nothing but the status could be read
+
 	// With Config.Reply.
 	Replies         uint64 // passed on, including those that only close
 	RepliesRefused  uint64 // not passed on: longer than Config.ReplyMax, or cut short
@@ -84,6 +86,8 @@ func (f *Forwarder) Stats() Stats {
 		AuthorizationsRefused:    c.refused.Load(),
 		AuthorizationsUnanswered: c.unanswered.Load(),
 		Authorizing:              c.authorizing.Load(),
+
+		HeadsUnreadable: f.heads.unreadable.Load(),
 
 		Replies:         f.replies.sent.Load(),
 		RepliesRefused:  f.replies.refused.Load(),

@@ -192,6 +192,9 @@ func (w *worker) heed(key uint64, e *event) {
 // judge is classify, but looks at the answer's head too.
 func (w *worker) judge(status int, err error) Outcome {
 	o := classify(status, err)
+	if err == nil {
+		w.f.heads.look(&w.client, status)
+	}
 	if o == Rejected || o == Unavailable {
 		if value, ok := w.client.Field("X-Ws-Error"); ok && blamesUs(o, value) {
 			return SignatureRefused

@@ -131,6 +131,7 @@ var metricTable = []family{
 		labels: outcomesOfCallbacks(), callback: true,
 		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.callbacks.Outcomes[:]...) },
 	},
+	ofCallbacks(counter("callback_heads_unreadable_total", "Answers of the app of whose head, longer than 8 KiB, malformed or not complete, nothing but the status could be read: whatever else they said was not done.", func(s *snapshot) uint64 { return s.callbacks.HeadsUnreadable })),
 	ofCallbacks(counter("batches_divided_total", "Times that a batch was divided to find the event that the app does not take.", func(s *snapshot) uint64 { return s.callbacks.Divided })),
 	ofCallbacks(counter("batches_partial_total", "Answers that said that the app has taken part of a batch.", func(s *snapshot) uint64 { return s.callbacks.Partial })),
 	{
