@@ -92,7 +92,7 @@ func TestManagementMovesToAnAddressOfItsOwn(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer client.CloseIdle()
-			return client.Ask(t.Context(), http.MethodGet, api.PathList, nil, nil)
+			return client.List(t.Context(), nil)
 		}
 		if online, err := list(at); err != nil || string(online.Data) != "[]" {
 			t.Errorf("%s: got %v, %v", admin, online, err)

@@ -32,8 +32,8 @@ type Client struct {
 }
 
 // New returns a client of the API at a URL, or at "unix:" and the path of a socket.
-// token may be empty. The timeout bounds [Client.Ask], and what comes before the body
-// in [Client.Open].
+// token may be empty. The timeout bounds each call; of [Client.Events] what comes before
+// the body.
 func New(at, token string, timeout time.Duration) (*Client, error) {
 	c := &Client{at: at, token: token, timeout: timeout}
 	var dialer net.Dialer
@@ -68,9 +68,9 @@ func New(at, token string, timeout time.Duration) (*Client, error) {
 // CloseIdle closes connections that are kept for the next call.
 func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
 
-// Open calls a path of the API and returns an answer of status 200, whose body the
+// open calls a path of the API and returns an answer of status 200, whose body the
 // caller closes. Other answers are a [*Refusal], and none at all an [*Unreachable].
-func (c *Client) Open(ctx context.Context, method, path string, query url.Values, body []byte) (*http.Response, error) {
+func (c *Client) open(ctx context.Context, method, path string, query url.Values, body []byte) (*http.Response, error) {
 	target := c.base
 	target.Path = strings.TrimSuffix(target.Path, "/") + path
 	target.RawQuery = query.Encode()
@@ -109,9 +109,9 @@ type Answer struct {
 	Raw []byte `json:"-"` // all of it
 }
 
-// Ask calls a path of the API, with a command as JSON unless it is nil, and reads the
+// ask calls a path of the API, with a command as JSON unless it is nil, and reads the
 // whole answer. What the gateway did not do is a [*Refusal].
-func (c *Client) Ask(ctx context.Context, method, path string, query url.Values, command any) (*Answer, error) {
+func (c *Client) ask(ctx context.Context, method, path string, query url.Values, command any) (*Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var body []byte
@@ -124,7 +124,7 @@ func (c *Client) Ask(ctx context.Context, method, path string, query url.Values,
 		}
 		body = b.Bytes()
 	}
-	response, err := c.Open(ctx, method, path, query, body)
+	response, err := c.open(ctx, method, path, query, body)
 	if err != nil {
 		return nil, err
 	}

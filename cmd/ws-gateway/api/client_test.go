@@ -29,7 +29,7 @@ func answering(t *testing.T, token string, answer http.HandlerFunc) *Client {
 func TestACommandIsSentWithTheTokenAndItsAnswerRead(t *testing.T) {
 	c := answering(t, "secret", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		if r.Method != http.MethodPost || r.URL.Path != "/behind"+PathSend || r.Header.Get("Authorization") != "Bearer secret" ||
+		if r.Method != http.MethodPost || r.URL.Path != "/behind"+pathSend || r.Header.Get("Authorization") != "Bearer secret" ||
 			r.Header.Get("Content-Type") != "application/json" || string(body) != `{"users":["a<b"],"payload":"x"}`+"\n" {
 			t.Errorf("%s %s %v %s", r.Method, r.URL.Path, r.Header, body)
 		}
@@ -59,7 +59,7 @@ func TestARefusalSaysWhatTheGatewayHasSaid(t *testing.T) {
 			w.WriteHeader(test.status)
 			io.WriteString(w, test.body)
 		})
-		_, err := c.Ask(t.Context(), http.MethodGet, PathCount, nil, nil)
+		_, err := c.Count(t.Context(), nil)
 		no, ok := errors.AsType[*Refusal](err)
 		if !ok || !strings.HasSuffix(err.Error(), test.want) || no.Temporary() != test.temporary {
 			t.Errorf("%s: %v", name, err)
@@ -92,7 +92,7 @@ func TestAnUnreachableGatewayHasAReason(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = c.Ask(t.Context(), http.MethodGet, PathCount, nil, nil)
+		_, err = c.Count(t.Context(), nil)
 		if none, ok := errors.AsType[*Unreachable](err); !ok || none.Reason != want || !strings.Contains(err.Error(), at) {
 			t.Errorf("%s: %v", at, err)
 		}

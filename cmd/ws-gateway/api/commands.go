@@ -3,19 +3,20 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/url"
 )
 
 // Paths of the API.
 const (
-	PathSend   = "/tapr/ws/conn/send"
-	PathClose  = "/tapr/ws/conn/close"
-	PathList   = "/tapr/ws/conn/list"
-	PathCount  = "/tapr/ws/conn/count"
-	PathEvents = "/tapr/ws/conn/events"
+	pathSend   = "/tapr/ws/conn/send"
+	pathClose  = "/tapr/ws/conn/close"
+	pathList   = "/tapr/ws/conn/list"
+	pathCount  = "/tapr/ws/conn/count"
+	pathEvents = "/tapr/ws/conn/events"
 
-	PathJoin   = "/tapr/ws/group/join"
-	PathLeave  = "/tapr/ws/group/leave"
-	PathGroups = "/tapr/ws/group/list"
+	pathJoin   = "/tapr/ws/group/join"
+	pathLeave  = "/tapr/ws/group/leave"
+	pathGroups = "/tapr/ws/group/list"
 )
 
 // SendCommand is the body of a send.
@@ -33,7 +34,7 @@ type SendCommand struct {
 
 // Send sends a message to clients.
 func (c *Client) Send(ctx context.Context, command *SendCommand) (*Answer, error) {
-	return c.Ask(ctx, http.MethodPost, PathSend, nil, command)
+	return c.ask(ctx, http.MethodPost, pathSend, nil, command)
 }
 
 // CloseCommand is the body of a close.
@@ -50,7 +51,7 @@ type CloseCommand struct {
 
 // CloseConnections closes connections of clients.
 func (c *Client) CloseConnections(ctx context.Context, command *CloseCommand) (*Answer, error) {
-	return c.Ask(ctx, http.MethodPost, PathClose, nil, command)
+	return c.ask(ctx, http.MethodPost, pathClose, nil, command)
 }
 
 // GroupCommand is the body of a join and of a leave: which connections, and which groups
@@ -62,12 +63,33 @@ type GroupCommand struct {
 	All    bool     `json:"all,omitempty"`
 }
 
+// List returns a page of the connections by user. The query selects them; nil: all.
+func (c *Client) List(ctx context.Context, query url.Values) (*Answer, error) {
+	return c.ask(ctx, http.MethodGet, pathList, query, nil)
+}
+
+// Count returns how many connections and users there are. The query selects them.
+func (c *Client) Count(ctx context.Context, query url.Values) (*Answer, error) {
+	return c.ask(ctx, http.MethodGet, pathCount, query, nil)
+}
+
+// Events returns the stream of what happens from now on, as lines of JSON. The query
+// selects it. The caller closes the body.
+func (c *Client) Events(ctx context.Context, query url.Values) (*http.Response, error) {
+	return c.open(ctx, http.MethodGet, pathEvents, query, nil)
+}
+
+// Groups returns a page of the groups. The query selects them; nil: all.
+func (c *Client) Groups(ctx context.Context, query url.Values) (*Answer, error) {
+	return c.ask(ctx, http.MethodGet, pathGroups, query, nil)
+}
+
 // Join puts connections into groups. A send that is called after it reaches them.
 func (c *Client) Join(ctx context.Context, command *GroupCommand) (*Answer, error) {
-	return c.Ask(ctx, http.MethodPost, PathJoin, nil, command)
+	return c.ask(ctx, http.MethodPost, pathJoin, nil, command)
 }
 
 // Leave takes connections out of groups.
 func (c *Client) Leave(ctx context.Context, command *GroupCommand) (*Answer, error) {
-	return c.Ask(ctx, http.MethodPost, PathLeave, nil, command)
+	return c.ask(ctx, http.MethodPost, pathLeave, nil, command)
 }

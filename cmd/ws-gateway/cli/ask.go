@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -99,17 +98,8 @@ func digitsOnly(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// ask is api.Client.Ask, with advice.
-func (g *gateway) ask(ctx context.Context, method, path string, query url.Values, command any) (*api.Answer, error) {
-	a, err := g.Ask(ctx, method, path, query, command)
-	return a, g.advise(err)
-}
-
-// open is api.Client.Open of a GET, with advice.
-func (g *gateway) open(ctx context.Context, path string, query url.Values) (*http.Response, error) {
-	response, err := g.Open(ctx, http.MethodGet, path, query, nil)
-	return response, g.advise(err)
-}
+// answer passes on what a method of api.Client has returned, with advice.
+func (g *gateway) answer(a *api.Answer, err error) (*api.Answer, error) { return a, g.advise(err) }
 
 // advise appends to an error what the user can do about it.
 func (g *gateway) advise(err error) error {

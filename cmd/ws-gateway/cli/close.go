@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"net/http"
 
 	"ws-gateway/cmd/ws-gateway/api"
 )
@@ -31,7 +30,7 @@ func (o *closeOptions) run(ctx context.Context, s *surroundings) error {
 		return err
 	}
 	request := api.CloseCommand{Conns: o.Conn, Users: o.User, Groups: o.Group, All: o.All, Exclude: o.Exclude, Code: o.Code, Reason: o.Reason, Report: o.wantsReport(s, o.Report, o.JSON)}
-	a, err := g.ask(ctx, http.MethodPost, api.PathClose, nil, &request)
+	a, err := g.answer(g.CloseConnections(ctx, &request))
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"strconv"
 
@@ -17,14 +16,14 @@ import (
 type joinOptions struct{ memberOptions }
 
 func (o *joinOptions) run(ctx context.Context, s *surroundings) error {
-	return o.change(ctx, s, api.PathJoin)
+	return o.change(ctx, s, (*api.Client).Join)
 }
 
 // leaveOptions are the options of leave.
 type leaveOptions struct{ memberOptions }
 
 func (o *leaveOptions) run(ctx context.Context, s *surroundings) error {
-	return o.change(ctx, s, api.PathLeave)
+	return o.change(ctx, s, (*api.Client).Leave)
 }
 
 // memberOptions say which connections come into or out of which groups.
@@ -39,7 +38,9 @@ type memberOptions struct {
 	gatewayOptions
 }
 
-func (o *memberOptions) change(ctx context.Context, s *surroundings, path string) error {
+func (o *memberOptions) change(ctx context.Context, s *surroundings,
+	call func(*api.Client, context.Context, *api.GroupCommand) (*api.Answer, error),
+) error {
 	switch named := len(o.Conn) + len(o.User); {
 	case o.All && named > 0:
 		return usagef("--all means everybody: leave --conn and --user out, or --all")
@@ -50,7 +51,7 @@ func (o *memberOptions) change(ctx context.Context, s *surroundings, path string
 	if err != nil {
 		return err
 	}
-	a, err := g.ask(ctx, http.MethodPost, path, nil, &api.GroupCommand{Groups: o.Group, Conns: o.Conn, Users: o.User, All: o.All})
+	a, err := g.answer(call(g.Client, ctx, &api.GroupCommand{Groups: o.Group, Conns: o.Conn, Users: o.User, All: o.All}))
 	if err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ func (o *groupsOptions) page(ctx context.Context, g *gateway, limit int, cursor 
 	if cursor != "" {
 		query.Set("cursor", cursor)
 	}
-	a, err := g.ask(ctx, http.MethodGet, api.PathGroups, query, nil)
+	a, err := g.answer(g.Groups(ctx, query))
 	if err != nil {
 		return nil, "", err
 	}

@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"strconv"
 	"time"
 
-	"ws-gateway/cmd/ws-gateway/api"
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 )
 
@@ -72,7 +70,7 @@ func (o *listOptions) page(ctx context.Context, g *gateway, limit int, cursor st
 	if cursor != "" {
 		query.Set("cursor", cursor)
 	}
-	a, err := g.ask(ctx, http.MethodGet, api.PathList, query, nil)
+	a, err := g.answer(g.List(ctx, query))
 	if err != nil {
 		return nil, "", err
 	}
@@ -116,7 +114,7 @@ func (o *countOptions) run(ctx context.Context, s *surroundings) error {
 	if len(o.Group) > 0 {
 		query = url.Values{"group": o.Group}
 	}
-	a, err := g.ask(ctx, http.MethodGet, api.PathCount, query, nil)
+	a, err := g.answer(g.Count(ctx, query))
 	if err != nil {
 		return err
 	}

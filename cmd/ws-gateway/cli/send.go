@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"unicode/utf8"
 
@@ -61,7 +60,7 @@ func (o *sendOptions) run(ctx context.Context, s *surroundings) error {
 	if o.Binary {
 		request.Encoding, request.Payload = "base64", base64.StdEncoding.EncodeToString(message)
 	}
-	a, err := g.ask(ctx, http.MethodPost, api.PathSend, nil, &request)
+	a, err := g.answer(g.Send(ctx, &request))
 	if err != nil {
 		return err
 	}

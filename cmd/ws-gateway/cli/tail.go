@@ -117,9 +117,9 @@ func (t *tail) follow(ctx context.Context) error {
 func (t *tail) stream(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	response, err := t.gateway.open(ctx, api.PathEvents, t.query)
+	response, err := t.gateway.Events(ctx, t.query)
 	if err != nil {
-		return err
+		return t.gateway.advise(err)
 	}
 	defer response.Body.Close()
 	if !t.since.IsZero() {

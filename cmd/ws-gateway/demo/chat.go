@@ -152,7 +152,7 @@ type onlineUser struct {
 // handleOnline answers the page with the gateway's list.
 func (a *app) handleOnline(w http.ResponseWriter, r *http.Request) {
 	var online []onlineUser
-	answer, err := a.api.Ask(r.Context(), http.MethodGet, api.PathList, nil, nil)
+	answer, err := a.api.List(r.Context(), nil)
 	if err == nil {
 		err = json.Unmarshal(answer.Data, &online)
 	}
