@@ -10,19 +10,6 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// gcPercent is the collector's headroom over what is live. What lives here is
-// mostly idle connections, which give it little to do: Go's default of 100 would
-// take half as much memory again for each and save next to no CPU (GOGC=100
-// ws-bench idle).
-const gcPercent = 25
-
-// TuneCollector sets how often the garbage collector runs, unless GOGC in the environment says otherwise.
-func TuneCollector() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
-}
-
 // Memory is what the process may use.
 type Memory struct {
 	Limit   int64 // bytes that the cgroup allows, kernel memory included, or that GOMEMLIMIT says; 0: no limit
