@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -86,7 +87,9 @@ func (l Launch) Run(t testing.TB) *Gateway {
 	}
 	g.Cmd.Dir = t.TempDir()
 	// The race detector would hold up each exit for a second.
-	g.Cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + g.Cmd.Dir, "GORACE=atexit_sleep_ms=20"}, l.Env...)
+	// On few processors Go code would run on one, and the detector would see less of it.
+	procs := fmt.Sprintf("GOMAXPROCS=%d", max(2, runtime.NumCPU()))
+	g.Cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + g.Cmd.Dir, "GORACE=atexit_sleep_ms=20", procs}, l.Env...)
 	g.Cmd.Stdout = &g.Out
 	var stderr io.Reader = strings.NewReader("")
 	if l.Stderr != nil {

@@ -90,7 +90,7 @@ type Options struct {
 	DrainPeriod        time.Duration `group:"process" reload:"yes" default:"5s" min:"0s" help:"Time over which the closing of connections is spread."`
 	ShutdownTimeout    time.Duration `group:"process" reload:"yes" default:"30s" min:"100ms" help:"Time for the whole shutdown, the two above and undelivered events included."`
 	MemoryShare        int           `group:"process" default:"90" min:"0" max:"100" help:"Percent of the cgroup's memory limit that the Go runtime keeps below, as GOMEMLIMIT would have it; less where the kernel may need more than the rest for clients' sockets. GOMEMLIMIT, where it is set, counts instead. 0: no limit."`
-	Loops              int           `group:"process" default:"0" min:"0" max:"256" help:"Event loops. 0: one for each processor."`
+	Loops              int           `group:"process" default:"0" min:"0" max:"256" help:"Event loops. 0: one for each processor, and a single one if there are two or fewer. From 2 on both of two processors run Go code."`
 	LogLevel           string        `group:"process" reload:"yes" default:"info" oneof:"debug,info,warn,error" help:"What is logged: debug, info, warn or error."`
 	LogFormat          string        `group:"process" default:"auto" oneof:"auto,json,console" help:"json, console, or auto: console on a terminal, json elsewhere."`
 }

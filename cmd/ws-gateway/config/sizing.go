@@ -84,6 +84,7 @@ func (c *Config) budget(option string) *settings.Size {
 // Demand is what the configuration asks of the machine.
 func (c *Config) Demand() *host.Demand {
 	d := &host.Demand{
+		Loops:          c.Loops,
 		MaxConnections: c.MaxConnections, MaxHandshaking: c.MaxHandshaking, CallbackConcurrency: c.CallbackConcurrent,
 		MemoryShare: c.MemoryShare, Plan: c.Plan,
 	}

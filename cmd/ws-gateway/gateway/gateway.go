@@ -82,6 +82,7 @@ func (g *Gateway) limitConnections() (err error) {
 	if g.limits, err = host.LookAround(g.cfg.MemoryShare); err != nil {
 		return err
 	}
+	g.limits.Processors.Use(g.cfg.Loops).Apply()
 	g.limits.Memory.Leave(g.cfg.Plan(g.connectionLimit(g.cfg)).KernelPart())
 	g.limits.Memory.Apply()
 	return g.warnOfLimits()

@@ -28,6 +28,7 @@ func (g *Gateway) logReady() {
 	e = e.Int("max_connections", g.connectionLimit(c)).
 		Stringer("max_message_size", c.MaxMessageSize).
 		Stringer("ping_timeout", c.PingTimeout).
+		Int("processors", g.limits.Processors.Use(c.Loops).Procs).
 		Int("loops", len(g.sockets.Loops())).
 		Int("fd_limit", g.limits.Descriptors).
 		Int("fd_allows", g.limits.DescriptorsAllow(c.Demand()))

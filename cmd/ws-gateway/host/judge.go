@@ -12,7 +12,7 @@ import (
 // Judge compares the limits with a demand and the number of connections that it
 // comes to. Each figure gives one finding.
 func (l *Limits) Judge(d *Demand, connections int) []finding.Finding {
-	return []finding.Finding{l.judgeDescriptors(d), l.judgeBacklog(connections), l.judgeSYNs(connections), l.judgePorts(d), l.judgeMemory(d, connections)}
+	return []finding.Finding{l.judgeDescriptors(d), l.judgeBacklog(connections), l.judgeSYNs(connections), l.judgePorts(d), l.Processors.judge(d.Loops), l.judgeMemory(d, connections)}
 }
 
 func (l *Limits) judgeDescriptors(d *Demand) finding.Finding {

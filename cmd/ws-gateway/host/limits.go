@@ -21,6 +21,7 @@ type Limits struct {
 	FirstPort      int // net.ipv4.ip_local_port_range
 	LastPort       int
 	ReservedPorts  string // net.ipv4.ip_local_reserved_ports
+	Processors     Processors
 	Memory         Memory
 	MemoryError    error // why Memory is not complete
 }
@@ -30,6 +31,7 @@ type Demand struct {
 	MaxConnections      int // 0: as many as fit
 	MaxHandshaking      int // 0: as many as are sensible
 	CallbackConcurrency int
+	Loops               int // --loops; 0: as many as fit the processors
 	Port                int // at which the gateway itself has to listen for clients; 0: none, or not known
 	MemoryShare         int
 	Plan                func(connections int) *sizing.Plan
@@ -42,6 +44,7 @@ func LookAround(memoryShare int) (Limits, error) {
 	if l.Descriptors, err = descriptorLimit(); err != nil {
 		return l, err
 	}
+	l.Processors = readProcessors(os.DirFS("/"))
 	l.Memory, l.MemoryError = readMemory(memoryShare, os.Getenv("GOMEMLIMIT") != "", memlimit.FromCgroup)
 	return l, nil
 }
