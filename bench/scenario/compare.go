@@ -104,7 +104,7 @@ func (s *stage) peer(p Peer, procs int, args []string) *child.Process {
 func (s *stage) broadcast(server *child.Process, conns int, w Window, echo, m *load.Message) {
 	c := s.connect(load.Config{Target: server.Addr(), Threads: 1, Deflate: m.Deflated()}, conns) // one thread sees all deliveries
 	// An echo shows that the server has taken a connection in, and not only its handshake.
-	check(c.Start(load.Traffic{Message: echo}).End().Err())
+	check(c.Start(load.Traffic{Message: echo, Drain: drain}).End().Err())
 	x := must(c.Push(load.Calls{Message: m, Groups: []load.Group{{Count: conns}}}))
 	s.show("warming up")
 	r, used := window(s, x, w, server)

@@ -37,6 +37,10 @@ func (t Traffic) possible() error {
 	return nil
 }
 
+// drain is how long replies that are outstanding at the end are waited for: 10,000
+// connections have as many, and the machine may be busy.
+const drain = 30 * time.Second
+
 // describe names the traffic for a case's name.
 func (t Traffic) describe(conns int) string {
 	text := fmt.Sprintf("%s connections", count(conns))
@@ -101,7 +105,7 @@ func costing(watched []*child.Process, f func()) []cost {
 // traffic sends messages and measures what they cost the processes, in their order.
 func (s *stage) traffic(c *load.Client, t Traffic, m *load.Message, watched ...*child.Process) (load.Result, []cost) {
 	s.show("warming up")
-	x := c.Start(load.Traffic{Message: m, Active: t.Active, Rate: t.Rate, Depth: t.depth, OneWay: t.oneWay})
+	x := c.Start(load.Traffic{Message: m, Active: t.Active, Rate: t.Rate, Depth: t.depth, OneWay: t.oneWay, Drain: drain})
 	return window(s, x, t.Window, watched...)
 }
 
