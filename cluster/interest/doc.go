@@ -1,7 +1,7 @@
 // Package interest knows which instances of a cluster have connections of a user, or
 // members of a group, so that a send goes only to instances that have a target.
 //
-//	hub ──first, last──▶ Local ──Flush──▶ Message ──to every instance──▶ Table ──Find──▶ Set
+//	hub ──come, gone──▶ Local ──Flush──▶ Message ──to every instance──▶ Table ──Find──▶ Set
 //	(any goroutine)        └────Piece───▶ Message ──to one that asked──▶
 //
 // Each instance tells the others the hashes of its names: a change at once or with

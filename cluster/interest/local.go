@@ -36,11 +36,13 @@ type Local struct {
 type localShard struct {
 	mu sync.Mutex
 	slots
-	changed []Hash // those that are queued
+	changed []Hash       // those that are queued
+	more    map[Hash]int // how many names beyond manyNames have it
 }
 
-// The 8 bits beside a hash: how many names have it, nearly always one; more than
-// manyNames stay that many for good. A hash that is neither had nor told has no entry.
+// The 8 bits beside a hash: how many times it has come and not gone, up to manyNames;
+// what is beyond that is in localShard.more. A hash that is not there and has not been
+// told has no entry.
 const (
 	isTold    = 1 << 7
 	isQueued  = 1 << 6
@@ -50,9 +52,10 @@ const (
 // NewLocal returns a Local without names. seed is a number that nobody else knows.
 func NewLocal(seed uint64) *Local { return &Local{spread: newSpread(seed)} }
 
-// Come notes that a name is there which was not. wake says that the owner must be woken
-// to call Flush, when Wait says. Calls for one name must be in the order of what they
-// note.
+// Come notes that a name has come. What comes several times must go as often; the
+// others are told of the first and the last time. wake says that the owner must be
+// woken to call Flush, when Wait says. Gone must not be called before the Come that it
+// undoes has returned.
 func (l *Local) Come(h Hash) (wake bool) {
 	at := l.spread.shard(h)
 	return l.shards[at].come(l.spread, h) && l.wake(at)
@@ -71,9 +74,14 @@ func (sh *localShard) come(k spread, h Hash) (queued bool) {
 	if !found {
 		i = sh.insert(k, makeEntry(h, 0))
 	}
-	if sh.at[i].low()&manyNames < manyNames {
-		sh.at[i]++
+	if sh.at[i].low()&manyNames == manyNames {
+		if sh.more == nil {
+			sh.more = make(map[Hash]int)
+		}
+		sh.more[h]++
+		return false
 	}
+	sh.at[i]++
 	return sh.queue(i)
 }
 
@@ -81,12 +89,18 @@ func (sh *localShard) gone(k spread, h Hash) (queued bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	i, found := sh.findHash(k, h)
-	if !found {
+	if !found || sh.at[i].low()&manyNames == 0 {
 		return false
 	}
-	if names := sh.at[i].low() & manyNames; names > 0 && names < manyNames {
-		sh.at[i]--
+	switch more := sh.more[h]; {
+	case more > 1:
+		sh.more[h] = more - 1
+		return false
+	case more == 1:
+		delete(sh.more, h)
+		return false
 	}
+	sh.at[i]--
 	if sh.at[i].low() == isQueued { // it came and went, and nobody has been told
 		last := len(sh.changed) - 1
 		sh.changed[slices.Index(sh.changed, h)] = sh.changed[last]
