@@ -45,6 +45,10 @@ func (h *Hub) enter(ls *loopState, id netpoll.ID, f handshakeFields) admission {
 	s := ls.sessions.At(slot)
 	s.Headers, s.Agent, s.Seq = f.headers, unique.Make(f.agent), 0
 	s.SetRemote(f.remote)
+	if ls.opened != nil {
+		ls.opened.Grow(slot)
+		*ls.opened.At(slot) = h.clock()
+	}
 	if !h.directory.Join(id, s, f.user, limits.maxConnectionsPerUser, time.Now().UnixNano()) {
 		s.Release()
 		h.depart(ls, slot, f.remote.Addr())

@@ -116,7 +116,7 @@ func (t *loopTask) run(l *netpoll.Loop) (more bool) {
 			t.finish()
 			return spent > lightWork
 		}
-		if c != nil {
+		if c != nil && !t.tooYoung(t.ls, c.ID().Slot()) {
 			spent += int(t.cost)
 			t.do(t.ls, c, &t.report)
 		}

@@ -58,7 +58,20 @@ type Config struct {
 	Authorize                func(src forward.Source, req forward.Request, done func(forward.Answer))
 	MaxPendingAuthorizations int // handshakes that wait for that; default 10,000
 
+	// Names, if there is one, is told which users have connections here, and which
+	// groups members.
+	Names Names
+
 	Log zerolog.Logger
+}
+
+// Names is told when a user has a first connection and when the last has gone, and, for
+// each loop, when a group has a first member and when the last has gone. That is when
+// whoever sends to them would find them, or find them no more. Calls come from loops,
+// which hold a lock meanwhile: they must not wait, or call the hub.
+type Names interface {
+	directory.Watcher
+	groups.Watcher
 }
 
 const (
@@ -118,15 +131,16 @@ type loopState struct {
 	index     int
 	settings  *settings // see Reload
 	sessions  netpoll.Slab[directory.Session]
-	now       uint32                 // seconds, as the last Tick said
-	grace     uint32                 // tick before which nobody is closed for missing pings
-	open      int                    // sessions
-	deadlines wheel.Wheel            // ping timeouts, by slot
-	pings     wheel.Wheel            // server pings, by slot
-	paused    wheel.Wheel            // when to look again at who is over its rate, by slot
-	buckets   *netpoll.Slab[buckets] // by slot; nil if there are no Rates
-	groups    *groups.Table          // nil before the first join
-	counted   uint32                 // the slots below it are counted by address, if that is limited
+	now       uint32                       // seconds, as the last Tick said
+	grace     uint32                       // tick before which nobody is closed for missing pings
+	open      int                          // sessions
+	deadlines wheel.Wheel                  // ping timeouts, by slot
+	pings     wheel.Wheel                  // server pings, by slot
+	paused    wheel.Wheel                  // when to look again at who is over its rate, by slot
+	buckets   *netpoll.Slab[buckets]       // by slot; nil if there are no Rates
+	groups    *groups.Table                // nil before the first join
+	opened    *netpoll.Slab[time.Duration] // by slot, when by Hub.clock; nil without Config.Names
+	counted   uint32                       // the slots below it are counted by address, if that is limited
 
 	slow      int           // connections that ended as slow consumers
 	timeOut   func(uint32)  // deadlines' fire
@@ -157,14 +171,18 @@ func New(cfg Config) (*Hub, error) {
 	started := time.Now()
 	ctx, giveUp := context.WithCancel(context.Background())
 	in := newInstance()
-	dir := groups.NewDirectory()
+	users, dir := directory.New(in.appendID), groups.NewDirectory()
 	dir.SetLimit(cfg.GroupMemory)
+	if cfg.Names != nil {
+		users.Watch(cfg.Names)
+		dir.Watch(cfg.Names)
+	}
 	h := &Hub{
 		cfg: cfg, settings: s, instance: in, ctx: ctx, giveUp: giveUp,
 		clock:     func() time.Duration { return time.Since(started) },
 		pong:      netpoll.NewFrame(ws.OpText, pongMessage),
 		ping:      netpoll.NewFrame(ws.OpPing, nil),
-		directory: directory.New(in.appendID),
+		directory: users,
 		groups:    dir,
 		replies:   make(semaphore, maxReplies),
 	}
@@ -194,6 +212,9 @@ func (h *Hub) attach(loops []*netpoll.Loop, compress func(*netpoll.Frame)) {
 	h.compress = compress
 	for i, loop := range loops {
 		ls := &loopState{loop: loop, index: i}
+		if h.cfg.Names != nil {
+			ls.opened = new(netpoll.Slab[time.Duration])
+		}
 		ls.timeOut = func(slot uint32) { h.timeOut(ls, slot) }
 		ls.sendPing = func(slot uint32) { h.sendPing(ls, slot) }
 		ls.goOn = func(slot uint32) { h.goOn(ls, slot) }

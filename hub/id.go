@@ -12,6 +12,16 @@ import (
 // gateways, or two starts of one, never give out the same public id.
 type instance [8]byte
 
+// Instance returns the hub's own number, with which the ids of its connections begin.
+func (h *Hub) Instance() [8]byte { return h.instance }
+
+// InstanceOf returns the number of the hub that has made the public id of a connection.
+// ok is false if none can have.
+func InstanceOf(public string) (instance [8]byte, ok bool) {
+	raw, ok := decodeID(public)
+	return [8]byte(raw[:8]), ok
+}
+
 // A public id is the URL-safe base64, without padding, of
 //
 //	instance 8 | loop 2 | slot 4 | generation 4
@@ -43,12 +53,8 @@ func (in instance) appendID(dst []byte, id netpoll.ID) []byte {
 // parseID is the inverse of appendID. ok is false for an id that this instance never
 // made. Whether the connection still exists only its loop knows.
 func (in instance) parseID(s string) (id netpoll.ID, ok bool) {
-	if len(s) != idChars {
-		return 0, false
-	}
-	var raw [idBytes]byte
-	// The decoder skips line ends; then fewer bytes come out.
-	if n, err := idEncoding.Decode(raw[:], []byte(s)); err != nil || n != idBytes || instance(raw[:8]) != in {
+	raw, ok := decodeID(s)
+	if !ok || instance(raw[:8]) != in {
 		return 0, false
 	}
 	loop := int(binary.BigEndian.Uint16(raw[8:]))
@@ -58,4 +64,13 @@ func (in instance) parseID(s string) (id netpoll.ID, ok bool) {
 		return 0, false
 	}
 	return netpoll.MakeID(loop, slot, generation), true
+}
+
+func decodeID(s string) (raw [idBytes]byte, ok bool) {
+	if len(s) != idChars {
+		return raw, false
+	}
+	// The decoder skips line ends; then fewer bytes come out.
+	n, err := idEncoding.Decode(raw[:], []byte(s))
+	return raw, err == nil && n == idBytes
 }

@@ -24,6 +24,9 @@ func TestAnIDComesBackFromItsPublicForm(t *testing.T) {
 		if _, ok := newInstance().parseID(s); ok {
 			t.Errorf("another instance takes %q for its own", s)
 		}
+		if got, ok := InstanceOf(s); !ok || got != in {
+			t.Errorf("%q is said to be of instance %x, %v", s, got, ok)
+		}
 	}
 }
 

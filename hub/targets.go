@@ -2,6 +2,7 @@ package hub
 
 import (
 	"slices"
+	"time"
 
 	"ws-gateway/netpoll"
 )
@@ -16,6 +17,10 @@ type Targets struct {
 	Owned   bool     // of the connections, only those that belong to one of Users; otherwise both are selected
 	Exclude []string // ids of connections that are left out
 	Groups  []string // instead of all above but Exclude: connections in any of these groups
+
+	// OpenFor leaves out, of the above, connections that have not been open for so
+	// long. It needs Config.Names.
+	OpenFor time.Duration
 }
 
 // namesConns reports whether t names connections one by one.
@@ -36,6 +41,13 @@ type aim struct {
 	exclude []netpoll.ID   // sorted; only all and groups need it, ids lacks them already
 
 	groups *groupAim // nil if the targets are not groups
+
+	openBy time.Duration // by Hub.clock: who has opened later is left out; 0: nobody
+}
+
+// tooYoung reports whether the connection in a slot has opened too late to be a target.
+func (a *aim) tooYoung(ls *loopState, slot uint32) bool {
+	return a.openBy != 0 && ls.opened != nil && *ls.opened.At(slot) > a.openBy
 }
 
 // concerns reports whether a loop has a target.
@@ -53,6 +65,9 @@ func (a *aim) concerns(loop int) bool {
 // resolve finds out which connections t selects.
 func (h *Hub) resolve(t Targets) aim {
 	a := aim{all: t.All, exclude: make([]netpoll.ID, 0, len(t.Exclude))}
+	if t.OpenFor > 0 {
+		a.openBy = max(1, h.clock()-t.OpenFor)
+	}
 	for _, s := range t.Exclude {
 		if id, ok := h.parse(s); ok {
 			a.exclude = append(a.exclude, id)

@@ -11,9 +11,19 @@ import (
 // number of a stripe must fit into the 8 bits that a listing has for it.
 const stripeCount = 256
 
+// Watcher is told of the first session of a user that joins, and of the last one that
+// leaves, when the directory has just changed: with the stripe's lock held, so that the
+// calls for a user are in the order of the changes. It must not wait for anything that
+// may be slow, or call the directory.
+type Watcher interface {
+	UserCame(name string)
+	UserGone(name string)
+}
+
 // Directory maps user names to their sessions.
 type Directory struct {
 	// Static once the loops have been added.
+	watcher  Watcher // may be nil
 	seed     maphash.Seed
 	slabs    []*netpoll.Slab[Session] // by loop
 	appendID func(dst []byte, id netpoll.ID) []byte
@@ -27,6 +37,9 @@ type Directory struct {
 func New(appendID func(dst []byte, id netpoll.ID) []byte) *Directory {
 	return &Directory{seed: maphash.MakeSeed(), appendID: appendID}
 }
+
+// Watch has w told of users. It must be called before the first Join.
+func (d *Directory) Watch(w Watcher) { d.watcher = w }
 
 // AddLoop adds the sessions of the next loop. The loops must all have been added
 // before the first Join.
@@ -59,8 +72,9 @@ func (d *Directory) Join(id netpoll.ID, s *Session, name string, limit int, now 
 	defer st.mu.Unlock()
 	now = max(now, st.clock+1)
 	i := st.find(d, name, hash)
+	first := i == 0
 	switch {
-	case i == 0:
+	case first:
 		i = st.create(hash, now)
 		d.users.Add(1)
 	case limit > 0 && int(st.entries[i].count) >= limit:
@@ -72,6 +86,9 @@ func (d *Directory) Join(id netpoll.ID, s *Session, name string, limit int, now 
 	s.User, s.connected = name, now
 	st.append(d, i, s, refOf(id))
 	s.listed.Store(uint64(makeListing(id.Generation(), at)))
+	if first && d.watcher != nil {
+		d.watcher.UserCame(name)
+	}
 	return true
 }
 
@@ -86,11 +103,15 @@ func (d *Directory) Leave(id netpoll.ID, s *Session) {
 		}
 	}
 	st.remove(d, s)
-	if st.entries[s.entry].count == 0 {
+	last := st.entries[s.entry].count == 0
+	if last {
 		st.destroy(s.entry)
 		d.users.Add(-1)
 	}
 	s.listed.Store(0)
+	if last && d.watcher != nil {
+		d.watcher.UserGone(s.User)
+	}
 }
 
 // Users returns how many users have a session.

@@ -7,9 +7,18 @@ import (
 	"sync/atomic"
 )
 
+// Watcher is told when a loop has the first member of a group, and when it has none any
+// more, once the directory says so. The loop's goroutine calls it; it must not wait for
+// anything that may be slow.
+type Watcher interface {
+	GroupCame(name string)
+	GroupGone(name string)
+}
+
 // Directory says which loops have members of a group. Make it with NewDirectory.
 type Directory struct {
 	seed    maphash.Seed
+	watcher Watcher                             // may be nil
 	stripes atomic.Pointer[[stripeCount]stripe] // made for the first member
 	groups  atomic.Int64
 
@@ -44,6 +53,9 @@ func (n Name) Hash() uint64 { return n.hash }
 
 // NewDirectory returns a directory that has no groups.
 func NewDirectory() *Directory { return &Directory{seed: maphash.MakeSeed()} }
+
+// Watch has w told of groups. It must be called before the first join.
+func (d *Directory) Watch(w Watcher) { d.watcher = w }
 
 // Name prepares a name for the calls that take one.
 func (d *Directory) Name(text string) Name { return Name{text, d.hash(text)} }

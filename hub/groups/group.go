@@ -77,12 +77,15 @@ func (t *Table) destroy(g uint32) {
 	hash, name := e.hash, e.name
 	*e = group{chain: t.free}
 	t.free = g
-	t.names.remove(t, name)
 	ix.count--
 	t.count--
 	if !t.has(hash) {
 		t.dir.vanish(hash, t.loop)
 	}
+	if w := t.dir.watcher; w != nil {
+		w.GroupGone(string(t.names.text(name)))
+	}
+	t.names.remove(t, name)
 	switch {
 	case t.count == 0:
 		t.clear()

@@ -30,6 +30,9 @@ func (t *Table) insert(slot, g uint32) {
 	in.first, *head = r, r
 	if in.count++; in.count == 1 {
 		t.dir.appear(in.hash, t.loop)
+		if w := t.dir.watcher; w != nil {
+			w.GroupCame(string(t.names.text(in.name)))
+		}
 	}
 }
 
