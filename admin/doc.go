@@ -18,5 +18,8 @@
 // The package decides nothing about connections: it turns bytes into calls of the hub and
 // the hub's answers into bytes. Its handlers may block; loops never wait for them.
 //
-// It imports hub, hub/groups, forward, netpoll, netpoll/wire and the packages below it.
+// With a cluster calls are about the connections of all its instances, unless they say
+// otherwise ([Connections]).
+//
+// It imports cluster, hub, hub/groups, forward, netpoll, netpoll/wire and the packages below it.
 package admin

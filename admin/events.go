@@ -88,6 +88,9 @@ func parseEventQuery(query []byte) (eventQuery, error) {
 		}
 		q.filter.Actions = append(q.filter.Actions, a)
 	}
+	if _, err = scopeIn(args); err != nil { // events are always those of this gateway
+		return eventQuery{}, err
+	}
 	if args.Has("payload") {
 		switch string(args.Peek("payload")) {
 		case "1", "true":

@@ -40,8 +40,13 @@ func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reserva
 	mem.Keep(int64(frame.Len()))
 	wait := s.hubWait()
 	defer wait.release()
-	report, err := s.cfg.Cluster.SendThen(wait, cmd.Targets, frame, cmd.Report, mem)
+	report, err := s.connections(cmd.Local).SendThen(wait, cmd.Targets, frame, cmd.Report, mem)
+	lost := missing(err)
 	switch {
+	case lost != nil && !cmd.Report:
+		return answerPartly(ctx, lost, nil)
+	case lost != nil:
+		return answerPartly(ctx, lost, appendReport(report))
 	case err != nil && !cmd.Report:
 		return s.answerFault(ctx, err, "an event loop that has targets did not take the message in time; others may have")
 	case err != nil:
@@ -49,7 +54,7 @@ func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reserva
 	case !cmd.Report:
 		return answerSuccess(ctx)
 	}
-	return answerReport(ctx, report)
+	return answerData(ctx, appendReport(report))
 }
 
 // close closes the targets, and answers when no list has them any more.
@@ -61,8 +66,11 @@ func (s *Server) close(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reserv
 	}
 	wait := s.hubWait()
 	defer wait.release()
-	report, err := s.cfg.Cluster.Close(wait, cmd.Targets, cmd.Code, cmd.Reason)
+	report, err := s.connections(cmd.Local).Close(wait, cmd.Targets, cmd.Code, cmd.Reason)
+	lost := missing(err)
 	switch {
+	case lost != nil:
+		return answerPartly(ctx, lost, append(appendMatched(report.Matched), '}'))
 	case err != nil:
 		return s.answerFault(ctx, err, "the connections are being closed, but not every event loop has done so in time")
 	case !cmd.Report:
@@ -89,13 +97,14 @@ func appendMatched(n int) []byte {
 	return strconv.AppendInt(body, int64(n), 10)
 }
 
-func answerReport(ctx *fasthttp.RequestCtx, r hub.Report) outcome {
+// appendReport is the data of an answer to a send.
+func appendReport(r hub.Report) []byte {
 	body := appendMatched(r.Matched)
 	body = append(body, `,"queued":`...)
 	body = strconv.AppendInt(body, int64(r.Queued), 10)
 	body = append(body, `,"slow":`...)
 	body = strconv.AppendInt(body, int64(r.Slow), 10)
-	return answerData(ctx, append(body, '}'))
+	return append(body, '}')
 }
 
 func answerStopped(ctx *fasthttp.RequestCtx) outcome {

@@ -14,16 +14,16 @@ import (
 
 // join makes connections members of groups, and answers when every loop has done it.
 func (s *Server) join(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reservation) outcome {
-	return s.regroup(ctx, body, mem, s.cfg.Cluster.Join)
+	return s.regroup(ctx, body, mem, Connections.Join)
 }
 
 // leave takes connections out of groups.
 func (s *Server) leave(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reservation) outcome {
-	return s.regroup(ctx, body, mem, s.cfg.Cluster.Leave)
+	return s.regroup(ctx, body, mem, Connections.Leave)
 }
 
 func (s *Server) regroup(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reservation,
-	do func(context.Context, hub.Targets, []string) (matched int, err error),
+	do func(Connections, context.Context, hub.Targets, []string) (matched int, err error),
 ) outcome {
 	defer mem.Release()
 	cmd, err := command.ParseMembership(body, mem, s.settings.Load().maxBodyBytes)
@@ -32,8 +32,10 @@ func (s *Server) regroup(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Rese
 	}
 	wait := s.hubWait()
 	defer wait.release()
-	matched, err := do(wait, cmd.Targets, cmd.Groups)
-	switch {
+	matched, err := do(s.connections(cmd.Local), wait, cmd.Targets, cmd.Groups)
+	switch lost := missing(err); {
+	case lost != nil:
+		return answerPartly(ctx, lost, append(appendMatched(matched), '}'))
 	case err == nil:
 		return answerData(ctx, append(appendMatched(matched), '}'))
 	case errors.As(err, new(*hub.GroupLimitError)):
@@ -47,7 +49,7 @@ func (s *Server) regroup(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Rese
 
 // groups streams the groups and how many connections are in each.
 func (s *Server) groups(ctx *fasthttp.RequestCtx, t target) outcome {
-	q, err := parseGroupQuery(t.query)
+	q, local, err := parseGroupQuery(t.query)
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
@@ -67,7 +69,7 @@ func (s *Server) groups(ctx *fasthttp.RequestCtx, t target) outcome {
 	return s.stream(ctx, t, mem, q.Limit > 0, func(out *listWriter) (string, error) {
 		wait := s.hubWait()
 		defer wait.release()
-		return s.cfg.Cluster.ListGroups(wait, q, func(page []hub.Group) error {
+		return s.connections(local).ListGroups(wait, q, func(page []hub.Group) error {
 			err := out.groups(page)
 			wait.renew() // the reader may have taken its time
 			return err
@@ -80,7 +82,7 @@ var (
 	errConnAndUser = errors.New("conn_id and user select groups differently: give one of them")
 )
 
-func parseGroupQuery(query []byte) (q hub.GroupQuery, err error) {
+func parseGroupQuery(query []byte) (q hub.GroupQuery, local bool, err error) {
 	args := fasthttp.AcquireArgs()
 	defer fasthttp.ReleaseArgs(args)
 	args.ParseBytes(query)
@@ -89,14 +91,17 @@ func parseGroupQuery(query []byte) (q hub.GroupQuery, err error) {
 		q.Users = append(q.Users, string(user))
 	}
 	if args.Has("conn_id") && q.Conn == "" {
-		return q, errNoConn
+		return q, false, errNoConn
 	}
 	if q.Conn != "" && q.Users != nil {
-		return q, errConnAndUser
+		return q, false, errConnAndUser
 	}
 	q.Cursor = string(args.Peek("cursor"))
-	q.Limit, err = limitIn(args)
-	return q, err
+	if q.Limit, err = limitIn(args); err != nil {
+		return q, false, err
+	}
+	local, err = scopeIn(args)
+	return q, local, err
 }
 
 // groupsIn returns the groups that a query names, nil if it names none.

@@ -13,6 +13,10 @@ func (s *Server) count(ctx *fasthttp.RequestCtx, t target) outcome {
 	defer fasthttp.ReleaseArgs(args)
 	args.ParseBytes(t.query)
 	groups, err := groupsIn(args)
+	var local bool
+	if err == nil {
+		local, err = scopeIn(args)
+	}
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
@@ -25,19 +29,21 @@ func (s *Server) count(ctx *fasthttp.RequestCtx, t target) outcome {
 			return s.answerUnread(ctx, err)
 		}
 	}
-	connections, users, err := s.cfg.Cluster.CountMembers(wait, groups)
-	if err != nil {
+	connections, users, err := s.connections(local).CountMembers(wait, groups)
+	lost := missing(err)
+	if err != nil && lost == nil {
 		return s.answerUnread(ctx, err)
 	}
-	return answerCount(ctx, connections, users)
+	return answerKnown(ctx, appendCount(connections, users), lost)
 }
 
-func answerCount(ctx *fasthttp.RequestCtx, connections, users int) outcome {
+// appendCount is the data of an answer to a count.
+func appendCount(connections, users int) []byte {
 	body := append(newData(64), `{"connections":`...)
 	body = strconv.AppendInt(body, int64(connections), 10)
 	body = append(body, `,"users":`...)
 	body = strconv.AppendInt(body, int64(users), 10)
-	return answerData(ctx, append(body, '}'))
+	return append(body, '}')
 }
 
 // get describes one connection.
@@ -49,10 +55,16 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, t target) outcome {
 	if id == "" {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, errNoConn.Error())
 	}
+	local, err := scopeIn(args)
+	if err != nil {
+		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
+	}
 	wait := s.hubWait()
 	defer wait.release()
-	info, groups, ok, err := s.cfg.Cluster.Describe(wait, id)
-	switch {
+	info, groups, ok, err := s.connections(local).Describe(wait, id)
+	switch lost := missing(err); {
+	case lost != nil: // it may be there
+		return answerMissing(ctx, fasthttp.StatusGatewayTimeout, lost, nil)
 	case err != nil:
 		return s.answerUnread(ctx, err)
 	case !ok:

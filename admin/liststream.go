@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"ws-gateway/admin/budget"
+	"ws-gateway/cluster"
 	"ws-gateway/hub"
 )
 
@@ -60,6 +61,10 @@ func (l *listStream) WriteTo(w io.Writer) (written int64, err error) {
 	defer streamBuffers.Put(array)
 	out := listWriter{w: w, buf: array[:0]}
 	next, err := l.walk(&out)
+	lost := missing(err)
+	if lost != nil {
+		err = nil
+	}
 	switch {
 	case errors.Is(err, hub.ErrCursor) && !out.begun:
 		result = invalid
@@ -74,7 +79,7 @@ func (l *listStream) WriteTo(w io.Writer) (written int64, err error) {
 		if !l.paged {
 			next = ""
 		}
-		err = out.end(next)
+		err = out.end(next, lost)
 	}
 	if err != nil {
 		result = failed
@@ -155,7 +160,7 @@ func (o *listWriter) groups(page []hub.Group) error {
 }
 
 // end closes what is open.
-func (o *listWriter) end(next string) error {
+func (o *listWriter) end(next string, lost *cluster.MissingError) error {
 	o.begin()
 	if o.open {
 		o.buf = append(o.buf, "]}"...)
@@ -164,6 +169,9 @@ func (o *listWriter) end(next string) error {
 	if next != "" {
 		o.buf = append(o.buf, `,"cursor":`...)
 		o.buf = appendString(o.buf, next)
+	}
+	if lost != nil {
+		o.buf = appendNames(o.buf, lost)
 	}
 	o.buf = append(o.buf, '}')
 	return o.flush()

@@ -44,7 +44,7 @@ func TestAnUnknownQueryParameterIsRefusedSoThatATypoDoesNotMeanEverybody(t *test
 	t.Parallel()
 	g := startPushOnly(t)
 	g.Dial(t, "al")
-	const lists = ": this route takes user, user_prefix, remote, group, limit and cursor"
+	const lists = ": this route takes user, user_prefix, remote, group, limit, cursor and scope"
 	for target, why := range map[string]string{
 		listPath + "?usr=al":                           "unknown query parameter usr" + lists,
 		listPath + "?user=al&limt=1":                   "unknown query parameter limt" + lists,

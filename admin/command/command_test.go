@@ -208,7 +208,7 @@ func TestParseClose(t *testing.T) {
 		`{"conns":null,"users":["a"],"code":null}`:       {Whom: Whom{Targets: hub.Targets{Users: []string{"a"}}}, Code: 1000},
 		`{"all":true,"conns":["x"],"users":["a"]}`:       {Whom: Whom{Targets: hub.Targets{All: true}}, Code: 1000},
 		`{"all":true,"exclude":["y"]}`:                   {Whom: Whom{Targets: hub.Targets{All: true, Exclude: []string{"y"}}}, Code: 1000},
-		`{"conns":["x"],"report":true}`:                  {Whom: Whom{hub.Targets{Conns: []string{"x"}}, true}, Code: 1000},
+		`{"conns":["x"],"report":true}`:                  {Whom: Whom{Targets: hub.Targets{Conns: []string{"x"}}, Report: true}, Code: 1000},
 		`{"conns":["x"],"code":1000}`:                    {Whom: Whom{Targets: hub.Targets{Conns: []string{"x"}}}, Code: 1000},
 		`{"conns":["x"],"code":3000,"reason":"bye"}`:     {Whom: Whom{Targets: hub.Targets{Conns: []string{"x"}}}, Code: 3000, Reason: "bye"},
 		`{"conns":["x"],"code":4999,"reason":null}`:      {Whom: Whom{Targets: hub.Targets{Conns: []string{"x"}}}, Code: 4999},

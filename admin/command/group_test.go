@@ -25,7 +25,7 @@ func TestParseMembership(t *testing.T) {
 		`{"groups":["\u00e9\ud83d\ude00\ud800"],"all":true}`:         {Whom{Targets: hub.Targets{All: true}}, []string{"é😀\ufffd"}},
 		`{"groups":["s"],"groups":["r"],"all":true,"conn_id":null}`:  {Whom{Targets: hub.Targets{All: true}}, []string{"r"}},
 		`{"unknown":{"groups":["s"]},"groups":["r"],"users":["a"]}`:  {Whom{Targets: hub.Targets{Users: []string{"a"}}}, []string{"r"}},
-		`{"groups":["r"],"users":["a"],"conns":null,"report":true}`:  {Whom{hub.Targets{Users: []string{"a"}}, true}, []string{"r"}},
+		`{"groups":["r"],"users":["a"],"conns":null,"report":true}`:  {Whom{Targets: hub.Targets{Users: []string{"a"}}, Report: true}, []string{"r"}},
 		`{ "all" : true , "groups" : [ "a" , "b" ] , "exclude":[] }`: {Whom{Targets: hub.Targets{All: true}}, []string{"a", "b"}},
 	} {
 		cmd, err := ParseMembership([]byte(body), nil, 1<<20)

@@ -12,6 +12,20 @@ import (
 type Whom struct {
 	Targets hub.Targets
 	Report  bool // the answer says how many were meant
+	Local   bool // only of this gateway, if it is one of a cluster
+}
+
+var errScope = errors.New(`scope must be "local" or "cluster"`)
+
+// ParseScope reads which gateways' connections a call is about; "" is that of all.
+func ParseScope(scope string) (local bool, err error) {
+	switch scope {
+	case "local":
+		return true, nil
+	case "cluster", "":
+		return false, nil
+	}
+	return false, errScope
 }
 
 // errBeside refuses a command for groups that names connections or users too: it does
@@ -33,6 +47,11 @@ func (w *Whom) read(names *names, name string, v gjson.Result) (err error) {
 		t.All, err = boolOf(name, v)
 	case "report":
 		w.Report, err = boolOf(name, v)
+	case "scope":
+		var scope string
+		if scope, err = stringOf(name, v); err == nil {
+			w.Local, err = ParseScope(scope)
+		}
 	}
 	return err
 }

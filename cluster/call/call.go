@@ -1,0 +1,251 @@
+package call
+
+import (
+	"errors"
+	"math"
+	"net/netip"
+
+	"github.com/gobwas/ws"
+
+	"ws-gateway/cluster/packet"
+	"ws-gateway/hub"
+)
+
+// The kinds of messages. A call with a request is answered with that request.
+const (
+	Send packet.Kind = packet.FirstOrdered + iota // the payload is a message's
+	Close
+	Join
+	Leave
+	List     // connections
+	Count    // users, by hash, and their connections
+	Describe // a connection
+	Groups   // groups, and how many connections are in each
+	Interest // of package interest
+	Answer
+	Bye // the sender ends
+)
+
+// The tags of calls and answers. What may come several times is a list.
+const (
+	tagConn packet.Tag = 1 + iota
+	tagUser
+	tagGroup
+	tagExclude
+	tagAll
+	tagOwned
+	tagBinary
+	tagCode
+	tagReason
+	tagPrefix
+	tagRemote
+	tagPort
+	tagLimit
+	tagCursor
+
+	tagFailure
+	tagText
+	tagMatched
+	tagQueued
+	tagSlow
+	tagConnections
+	tagGroupCount
+	tagGroupLimit
+)
+
+// Call is what is asked for. Which members count depends on its kind.
+type Call struct {
+	Targets hub.Targets // of Send, Close, Join and Leave; Conn is the one of Describe
+
+	Binary bool // of Send: the message is binary
+
+	Code   ws.StatusCode // of Close
+	Reason string
+
+	Names []string // groups of Join and Leave, and those whose members List and Count are about
+
+	Query  hub.Query      // of List and Count, without Among
+	Groups hub.GroupQuery // of Groups
+}
+
+// ErrMalformed is returned for fields that are no call, or no answer.
+var ErrMalformed = errors.New("cluster/call: fields that are no call")
+
+// Append appends the fields of a call of a kind.
+func (c *Call) Append(f packet.Fields, kind packet.Kind) packet.Fields {
+	switch kind {
+	case Send, Close, Join, Leave:
+		f = appendTargets(f, &c.Targets)
+	case Describe:
+		return packet.AppendField(f, tagConn, c.Targets.Conn)
+	}
+	switch kind {
+	case Send:
+		f = appendFlag(f, tagBinary, c.Binary)
+	case Close:
+		f = packet.AppendNumber(f, tagCode, uint64(c.Code))
+		f = packet.AppendField(f, tagReason, c.Reason)
+	case Join, Leave:
+		f = appendStrings(f, tagPrefix, c.Names)
+	case List, Count:
+		f = appendStrings(f, tagGroup, c.Names)
+		f = appendQuery(f, &c.Query)
+	case Groups:
+		f = appendStrings(f, tagUser, c.Groups.Users)
+		f = appendString(f, tagConn, c.Groups.Conn)
+		f = appendNumber(f, tagLimit, c.Groups.Limit)
+		f = appendString(f, tagCursor, c.Groups.Cursor)
+	}
+	return f
+}
+
+func appendTargets(f packet.Fields, t *hub.Targets) packet.Fields {
+	f = appendString(f, tagConn, t.Conn)
+	f = appendStrings(f, tagConn, t.Conns)
+	f = appendStrings(f, tagUser, t.Users)
+	f = appendStrings(f, tagGroup, t.Groups)
+	f = appendStrings(f, tagExclude, t.Exclude)
+	f = appendFlag(f, tagAll, t.All)
+	return appendFlag(f, tagOwned, t.Owned)
+}
+
+func appendQuery(f packet.Fields, q *hub.Query) packet.Fields {
+	f = appendStrings(f, tagUser, q.Users)
+	f = appendString(f, tagPrefix, q.UserPrefix)
+	if q.Remote.IsValid() {
+		f = packet.AppendField(f, tagRemote, q.Remote.String())
+	}
+	f = appendNumber(f, tagPort, int(q.RemotePort))
+	f = appendNumber(f, tagLimit, q.Limit)
+	return appendString(f, tagCursor, q.Cursor)
+}
+
+func appendString(f packet.Fields, tag packet.Tag, s string) packet.Fields {
+	if s == "" {
+		return f
+	}
+	return packet.AppendField(f, tag, s)
+}
+
+func appendStrings(f packet.Fields, tag packet.Tag, list []string) packet.Fields {
+	for _, s := range list {
+		f = packet.AppendField(f, tag, s)
+	}
+	return f
+}
+
+func appendNumber(f packet.Fields, tag packet.Tag, n int) packet.Fields {
+	if n == 0 {
+		return f
+	}
+	return packet.AppendNumber(f, tag, uint64(n))
+}
+
+func appendFlag(f packet.Fields, tag packet.Tag, on bool) packet.Fields {
+	if !on {
+		return f
+	}
+	return packet.AppendNumber(f, tag, 1)
+}
+
+// Read reads a call of a kind. Its strings are copies.
+func Read(kind packet.Kind, f packet.Fields) (c Call, err error) {
+	for tag, value := range f.All() {
+		if err := c.read(kind, tag, value); err != nil {
+			return Call{}, err
+		}
+	}
+	return c, nil
+}
+
+func (c *Call) read(kind packet.Kind, tag packet.Tag, value []byte) (err error) {
+	switch kind {
+	case List, Count:
+		return c.readQuery(tag, value)
+	case Groups:
+		return c.readGroups(tag, value)
+	}
+	t := &c.Targets
+	switch tag {
+	case tagConn:
+		if kind == Describe {
+			t.Conn = string(value)
+		} else {
+			t.Conns = append(t.Conns, string(value))
+		}
+	case tagUser:
+		t.Users = append(t.Users, string(value))
+	case tagGroup:
+		t.Groups = append(t.Groups, string(value))
+	case tagExclude:
+		t.Exclude = append(t.Exclude, string(value))
+	case tagAll:
+		t.All, err = flag(value)
+	case tagOwned:
+		t.Owned, err = flag(value)
+	case tagBinary:
+		c.Binary, err = flag(value)
+	case tagCode:
+		var code int
+		code, err = number(value, math.MaxUint16)
+		c.Code = ws.StatusCode(code)
+	case tagReason:
+		c.Reason = string(value)
+	case tagPrefix:
+		c.Names = append(c.Names, string(value))
+	}
+	return err
+}
+
+func (c *Call) readQuery(tag packet.Tag, value []byte) (err error) {
+	q := &c.Query
+	switch tag {
+	case tagGroup:
+		c.Names = append(c.Names, string(value))
+	case tagUser:
+		q.Users = append(q.Users, string(value))
+	case tagPrefix:
+		q.UserPrefix = string(value)
+	case tagRemote:
+		if q.Remote, err = netip.ParsePrefix(string(value)); err != nil {
+			err = ErrMalformed
+		}
+	case tagPort:
+		var port int
+		port, err = number(value, math.MaxUint16)
+		q.RemotePort = uint16(port)
+	case tagLimit:
+		q.Limit, err = number(value, math.MaxInt32)
+	case tagCursor:
+		q.Cursor = string(value)
+	}
+	return err
+}
+
+func (c *Call) readGroups(tag packet.Tag, value []byte) (err error) {
+	q := &c.Groups
+	switch tag {
+	case tagUser:
+		q.Users = append(q.Users, string(value))
+	case tagConn:
+		q.Conn = string(value)
+	case tagLimit:
+		q.Limit, err = number(value, math.MaxInt32)
+	case tagCursor:
+		q.Cursor = string(value)
+	}
+	return err
+}
+
+func flag(value []byte) (bool, error) {
+	n, err := number(value, math.MaxInt)
+	return n != 0, err
+}
+
+func number(value []byte, most uint64) (int, error) {
+	n, ok := packet.Number(value)
+	if !ok || n > most {
+		return 0, ErrMalformed
+	}
+	return int(n), nil
+}

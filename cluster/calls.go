@@ -1,0 +1,216 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/gobwas/ws"
+
+	"ws-gateway/cluster/call"
+	"ws-gateway/cluster/packet"
+	"ws-gateway/cluster/stream"
+	"ws-gateway/hub"
+	"ws-gateway/netpoll"
+)
+
+// SendThen is hub.Hub.SendThen for the connections of all instances. Without wait it
+// returns when the message is in the queues of all of them.
+func (c *Cluster) SendThen(ctx context.Context, t hub.Targets, frame *netpoll.Frame, wait bool, done hub.Releaser) (hub.Report, error) {
+	to := c.route(&t)
+	if err := c.refusal(&to); err != nil {
+		if done != nil {
+			done.Release()
+		}
+		return hub.Report{}, err
+	}
+	op, payload := frame.Payload()
+	todo := call.Call{Targets: t, Binary: op == ws.OpBinary}
+	p, err := c.post(ctx, &to, call.Send, &todo, payload, wait)
+	if err != nil {
+		if done != nil {
+			done.Release()
+		}
+		return hub.Report{}, err
+	}
+	report, err := c.hub.SendThen(ctx, t, frame, wait, done)
+	if !wait {
+		return report, either(err, missing(to.missing, false))
+	}
+	all, lost := c.collect(ctx, &to, p)
+	return hub.Report{Matched: report.Matched + all.Matched, Queued: report.Queued + all.Queued, Slow: report.Slow + all.Slow}, either(err, lost)
+}
+
+// Close is hub.Hub.Close for the connections of all instances.
+func (c *Cluster) Close(ctx context.Context, t hub.Targets, code ws.StatusCode, reason string) (hub.Report, error) {
+	to := c.route(&t)
+	if err := c.refusal(&to); err != nil {
+		return hub.Report{}, err
+	}
+	p, err := c.post(ctx, &to, call.Close, &call.Call{Targets: t, Code: code, Reason: reason}, nil, true)
+	if err != nil {
+		return hub.Report{}, err
+	}
+	report, err := c.hub.Close(ctx, t, code, reason)
+	all, lost := c.collect(ctx, &to, p)
+	return hub.Report{Matched: report.Matched + all.Matched}, either(err, lost)
+}
+
+// Join is hub.Hub.Join for the connections of all instances. Each instance does it for
+// all of its targets or for none: after an error some may have done it.
+func (c *Cluster) Join(ctx context.Context, t hub.Targets, groups []string) (matched int, err error) {
+	return c.regroup(ctx, call.Join, t, groups, c.hub.Join)
+}
+
+// Leave is hub.Hub.Leave for the connections of all instances.
+func (c *Cluster) Leave(ctx context.Context, t hub.Targets, groups []string) (matched int, err error) {
+	return c.regroup(ctx, call.Leave, t, groups, c.hub.Leave)
+}
+
+func (c *Cluster) regroup(ctx context.Context, kind packet.Kind, t hub.Targets, groups []string,
+	here func(context.Context, hub.Targets, []string) (int, error),
+) (matched int, err error) {
+	to := c.route(&t)
+	if err := c.refusal(&to); err != nil {
+		return 0, err
+	}
+	todo := call.Call{Targets: t, Names: groups}
+	todo.Targets.Users = slices.Clone(t.Users) // the hub changes their order
+	if matched, err = here(ctx, t, groups); err != nil {
+		return 0, err // most likely the others would refuse it, too
+	}
+	p, err := c.post(ctx, &to, kind, &todo, nil, true)
+	if err != nil {
+		return matched, err
+	}
+	all, lost := c.collect(ctx, &to, p)
+	return matched + all.Matched, lost
+}
+
+// Describe is hub.Hub.Describe for a connection of any instance.
+func (c *Cluster) Describe(ctx context.Context, id string) (info hub.Info, groups []string, ok bool, err error) {
+	owner, known := hub.InstanceOf(id)
+	if !known || owner == c.cfg.Instance {
+		return c.hub.Describe(ctx, id)
+	}
+	to := c.route(&hub.Targets{Conn: id})
+	switch {
+	case to.instance != nil && len(to.missing) == 0:
+	case len(to.missing) > 0:
+		return hub.Info{}, nil, false, missing(to.missing, false)
+	default:
+		return hub.Info{}, nil, false, missing(c.view.Load().missing, false)
+	}
+	p, err := c.post(ctx, &to, call.Describe, &call.Call{Targets: hub.Targets{Conn: id}}, nil, true)
+	if err != nil {
+		return hub.Info{}, nil, false, err
+	}
+	r, err := c.collect(ctx, &to, p)
+	if err != nil || r.Matched == 0 {
+		return hub.Info{}, nil, false, err
+	}
+	read := call.NewReader(r.Payload)
+	info = read.Row()
+	for read.More() {
+		groups = append(groups, read.Name())
+	}
+	return info, groups, read.Err() == nil, read.Err()
+}
+
+// route is whom a call goes to, and who should get it and cannot.
+type route struct {
+	others   bool             // it goes to others at all
+	instance *packet.Instance // only to this one; nil: to all
+	missing  []string
+}
+
+// route finds out whom a call for t goes to. All instances is always right; connections
+// that are named are at those that have made their ids.
+func (c *Cluster) route(t *hub.Targets) route {
+	v := c.view.Load()
+	if t.All || len(t.Groups) > 0 || len(t.Users) > 0 && !(t.Owned && (t.Conn != "" || len(t.Conns) > 0)) {
+		return route{others: len(v.live)+len(v.silent) > 0, missing: v.missing}
+	}
+	var r route
+	for i := -1; i < len(t.Conns); i++ {
+		id := t.Conn
+		if i >= 0 {
+			id = t.Conns[i]
+		}
+		owner, ok := hub.InstanceOf(id)
+		if !ok || owner == c.cfg.Instance || !v.has(owner) {
+			continue // nobody has it, or nobody but us
+		}
+		if r.others && *r.instance != owner {
+			return route{others: true, missing: v.missing}
+		}
+		r.others, r.instance = true, (*packet.Instance)(&owner)
+		if name, silent := v.silent[owner]; silent && len(r.missing) == 0 {
+			r.missing = []string{name}
+		}
+	}
+	return r
+}
+
+// refusal is the error for a call that does nothing because it would not reach everybody.
+func (c *Cluster) refusal(to *route) error {
+	if !c.cfg.Refuse {
+		return nil
+	}
+	return missing(to.missing, false)
+}
+
+// post posts a call to the router. answers says that somebody waits for them.
+func (c *Cluster) post(ctx context.Context, to *route, kind packet.Kind, todo *call.Call, payload []byte, answers bool) (*pending, error) {
+	if !to.others {
+		return nil, nil
+	}
+	fields := todo.Append(nil, kind)
+	l := letter{to: to.instance, kind: kind, content: stream.NewContent(fields, payload), bytes: len(fields) + len(payload)}
+	if answers {
+		l.call = newPending()
+	}
+	return l.call, c.mailbox.post(ctx, l)
+}
+
+// collect waits for the answers to a call that has been posted, and adds them up.
+func (c *Cluster) collect(ctx context.Context, to *route, p *pending) (sum call.Result, err error) {
+	if p == nil {
+		return sum, missing(to.missing, false)
+	}
+	limited, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	answers, lost := c.wait(limited, p)
+	for _, a := range answers {
+		if failed := a.Err; failed != nil {
+			if refused(failed) {
+				err = failed
+			} else {
+				lost.add(a.name)
+			}
+			continue
+		}
+		sum.Matched += a.Matched
+		sum.Queued += a.Queued
+		sum.Slow += a.Slow
+		sum.Connections += a.Connections
+		sum.Payload, sum.Cursor = a.Payload, a.Cursor
+	}
+	return sum, either(err, lost.err())
+}
+
+// refused reports whether an instance has refused a call, and would again. Otherwise it
+// could not do it, or not in time.
+func refused(err error) bool {
+	return errors.Is(err, hub.ErrGroupMemory) || errors.Is(err, hub.ErrCursor) || errors.As(err, new(*hub.GroupLimitError))
+}
+
+// either is the first error of those that there are.
+func either(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

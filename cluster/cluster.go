@@ -1,0 +1,157 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/rs/zerolog"
+
+	"ws-gateway/cluster/bus"
+	"ws-gateway/cluster/interest"
+	"ws-gateway/cluster/members"
+	"ws-gateway/cluster/packet"
+	"ws-gateway/cluster/stream"
+	"ws-gateway/hub"
+	"ws-gateway/netpoll"
+)
+
+// Local is what the cluster needs of this instance's hub.
+type Local interface {
+	SendThen(ctx context.Context, t hub.Targets, frame *netpoll.Frame, wait bool, done hub.Releaser) (hub.Report, error)
+	Close(ctx context.Context, t hub.Targets, code ws.StatusCode, reason string) (hub.Report, error)
+	Join(ctx context.Context, t hub.Targets, groups []string) (matched int, err error)
+	Leave(ctx context.Context, t hub.Targets, groups []string) (matched int, err error)
+	ListMembers(ctx context.Context, groups []string, q hub.Query, yield func(user string, conns []hub.Info) error) (next string, err error)
+	CountMembers(ctx context.Context, groups []string) (connections, users int, err error)
+	ListGroups(ctx context.Context, q hub.GroupQuery, yield func([]hub.Group) error) (next string, err error)
+	Describe(ctx context.Context, id string) (info hub.Info, groups []string, ok bool, err error)
+}
+
+var _ Local = (*hub.Hub)(nil)
+
+// Config of a Cluster. Zero values mean the defaults named beside them.
+type Config struct {
+	Hub      Local           // required
+	Bus      bus.Bus         // required; Stop closes it
+	Instance packet.Instance // required: the hub's
+	App      string          // required
+	Name     string          // of this instance, for people; required
+	Version  string          // of the program, for people
+
+	Timeout   time.Duration // for other instances to answer; default 2 s
+	Hold      time.Duration // for which a message to an instance is held that is not heard; default 2 s
+	Buffer    int           // bytes of all that is held; default 16 MiB
+	DeadAfter time.Duration // silence after which an instance counts as gone; default 15 s
+	MaxCall   int           // bytes of the largest call; default 16 MiB; Buffer is that at the least
+
+	// Refuse has calls that change something do nothing if they cannot reach everybody.
+	Refuse bool
+
+	// Loops says, for the others' operators, how many loops there are and by how much the
+	// slowest is behind; nil: nothing.
+	Loops func() (n int, lag time.Duration)
+
+	Log zerolog.Logger
+
+	clock func() time.Duration // since the start; for tests
+}
+
+// The defaults.
+const (
+	defaultTimeout   = 2 * time.Second
+	defaultHold      = 2 * time.Second
+	defaultBuffer    = 16 << 20
+	defaultDeadAfter = 15 * time.Second
+	defaultMaxCall   = 16 << 20
+
+	callOverhead = 64 << 10 // what a message may have beside its call
+)
+
+func (cfg *Config) complete() error {
+	switch {
+	case cfg.Hub == nil || cfg.Bus == nil || cfg.Instance == (packet.Instance{}) || cfg.App == "":
+		return errors.New("cluster: Config.Hub, Bus, Instance and App are required")
+	case members.CheckName(cfg.Name) != nil:
+		return fmt.Errorf("cluster: Config.Name: %w", members.CheckName(cfg.Name))
+	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
+	cfg.Hold = cmp.Or(cfg.Hold, defaultHold)
+	cfg.DeadAfter = cmp.Or(cfg.DeadAfter, defaultDeadAfter)
+	cfg.MaxCall = cmp.Or(cfg.MaxCall, defaultMaxCall) + callOverhead
+	cfg.Buffer = max(cmp.Or(cfg.Buffer, defaultBuffer), cfg.MaxCall+callOverhead)
+	if cfg.Hold >= cfg.DeadAfter {
+		return fmt.Errorf("cluster: Config.Hold, %s, must be shorter than DeadAfter, %s", cfg.Hold, cfg.DeadAfter)
+	}
+	if cfg.clock == nil {
+		started := time.Now().Add(-time.Second) // times of streams are above 0
+		cfg.clock = func() time.Duration { return time.Since(started) }
+	}
+	return nil
+}
+
+// Cluster is all instances of an app's gateway, as seen from one of them. Its calls are
+// those of the hub; a call that could not reach everybody returns what it has and a
+// *MissingError. Make it with New.
+type Cluster struct {
+	// Static.
+	cfg     Config
+	hub     Local
+	key     interest.Key
+	mailbox *mailbox
+	ctx     context.Context // of what executors do; ends with Stop
+	cancel  context.CancelFunc
+	ending  chan struct{}  // closed by Stop
+	ended   chan struct{}  // closed when the router has ended
+	work    sync.WaitGroup // executors and what they have begun
+	slots   chan struct{}  // one for each call of another instance that is being done
+
+	view  atomic.Pointer[view]
+	stats counters
+
+	router // for the router alone
+}
+
+// mostRemote is how many calls of other instances are done at a time.
+const mostRemote = 256
+
+// New checks cfg. Nothing runs before Start.
+func New(cfg Config) (*Cluster, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	c := &Cluster{
+		cfg: cfg, hub: cfg.Hub, key: interest.NewKey(cfg.App), mailbox: newMailbox(cfg.Buffer),
+		ending: make(chan struct{}), ended: make(chan struct{}), slots: make(chan struct{}, mostRemote),
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.router = router{
+		members:  members.New(members.Config{Self: cfg.Instance, Name: cfg.Name, DeadAfter: cfg.DeadAfter}),
+		peers:    map[packet.Instance]*peer{},
+		pending:  map[uint64]*pending{},
+		holds:    stream.NewBuffer(cfg.Buffer),
+		arrivals: stream.NewBuffer(2 * cfg.Buffer),
+	}
+	c.view.Store(&view{})
+	return c, nil
+}
+
+// Start begins to look for other instances.
+func (c *Cluster) Start() { go c.run() }
+
+// longestBye is how long Stop waits for the others to have what was sent to them.
+const longestBye = time.Second
+
+// Stop tells the others that this instance ends, and ends. Calls must have ended.
+func (c *Cluster) Stop() {
+	close(c.ending)
+	<-c.ended
+	c.cancel()
+	c.work.Wait()
+	c.cfg.Bus.Close()
+}

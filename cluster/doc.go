@@ -1,0 +1,29 @@
+// Package cluster makes the gateways of one app answer as one: a call of the management
+// API at any of them is about the connections of all.
+//
+//	API goroutine ──hub, for what is here──────────────────────────────▶ hub
+//	     │ ▲                                                              ▲
+//	 mailbox│ answers                                             executor, one for
+//	     ▼ │                                                     each peer, in order
+//	   router: members, streams, calls that wait ◀── bus.Queue ── bus     │
+//	     │  one goroutine                                                 │
+//	     └──Publish──▶ bus              router ──messages that arrive─────┘
+//
+// One goroutine, the router, owns members and streams. API goroutines post to its
+// mailbox, the bus wakes it; it never waits for either, or for the hub. What a peer's
+// stream delivers its executor does, in order; a call that has to be answered is done
+// on a goroutine of its own as soon as everything before it has been handed to the loops.
+//
+//	cluster.go   start and end
+//	mailbox.go   what API goroutines post
+//	router.go    the router's loop
+//	membership.go  heartbeats, and what changes with the members
+//	peer.go      another instance: its stream, and its executor
+//	execute.go   what an executor does
+//	pending.go   a call that waits for the others' answers
+//	calls.go     send, close, join, leave, describe
+//	lists.go     lists and counts
+//	missing.go   who could not be asked
+//
+// Of our packages it imports hub, netpoll for frames, and those below it.
+package cluster

@@ -1,0 +1,312 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"maps"
+	"slices"
+
+	"ws-gateway/cluster/call"
+	"ws-gateway/cluster/interest"
+	"ws-gateway/cluster/packet"
+	"ws-gateway/hub"
+)
+
+// ListMembers is hub.Hub.ListMembers for the connections of all instances, one instance
+// after the other in the order of their ids: a user with connections at several of them
+// comes once for each. A page may be empty and have a next one.
+func (c *Cluster) ListMembers(ctx context.Context, groups []string, q hub.Query, yield func(user string, conns []hub.Info) error) (next string, err error) {
+	l := lister{c: c, groups: groups, q: q, yield: yield}
+	l.check = checkOf(call.List, &call.Call{Names: groups, Query: q})
+	at, inner, err := readCursor(q.Cursor, l.check)
+	if err != nil {
+		return "", err
+	}
+	v := c.view.Load()
+	lost := &losses{names: slices.Clone(v.missing)}
+	instances := append([]member{{c.cfg.Instance, c.cfg.Name}}, v.live...)
+	slices.SortFunc(instances, byID)
+	for _, m := range instances {
+		switch order := slices.Compare(m.id[:], at[:]); {
+		case order < 0:
+			continue
+		case order > 0:
+			inner = ""
+		}
+		if l.full() {
+			return l.cursor(m.id, ""), lost.err()
+		}
+		from, err := l.one(ctx, m, inner)
+		switch late := new(MissingError); {
+		case errors.As(err, &late):
+			lost.add(m.name)
+		case err != nil:
+			return "", err
+		case from != "":
+			return l.cursor(m.id, from), lost.err()
+		}
+	}
+	return "", lost.err()
+}
+
+func byID(a, b member) int { return slices.Compare(a.id[:], b.id[:]) }
+
+// lister is one run of ListMembers.
+type lister struct {
+	c      *Cluster
+	groups []string
+	q      hub.Query
+	check  uint32
+	yield  func(user string, conns []hub.Info) error
+	listed int
+}
+
+func (l *lister) full() bool { return l.q.Limit > 0 && l.listed >= l.q.Limit }
+
+// one lists an instance from a cursor of its own on. next is where it goes on if the
+// page is full.
+func (l *lister) one(ctx context.Context, m member, from string) (next string, err error) {
+	q := l.q
+	if m.id == l.c.cfg.Instance {
+		if q.Cursor = from; q.Limit > 0 {
+			q.Limit -= l.listed
+		}
+		return l.c.hub.ListMembers(ctx, l.groups, q, l.give)
+	}
+	to := route{others: true, instance: &m.id}
+	for {
+		q.Cursor, q.Limit = from, mostRows
+		if l.q.Limit > 0 {
+			q.Limit = min(mostRows, l.q.Limit-l.listed)
+		}
+		p, err := l.c.post(ctx, &to, call.List, &call.Call{Names: l.groups, Query: q}, nil, true)
+		if err != nil {
+			return "", err
+		}
+		r, err := l.c.collect(context.WithoutCancel(ctx), &to, p) // a reader may take longer than a call
+		if err != nil {
+			return "", err
+		}
+		if err := l.rows(r.Payload); err != nil {
+			return "", err
+		}
+		if from = r.Cursor; from == "" || l.full() {
+			return from, nil
+		}
+	}
+}
+
+// rows gives the connections of a page, with one call for each run of a user.
+func (l *lister) rows(payload []byte) error {
+	var run []hub.Info
+	for r := call.NewReader(payload); ; {
+		more := r.More()
+		var row hub.Info
+		if more {
+			row = r.Row()
+		}
+		if err := r.Err(); err != nil {
+			return err
+		}
+		if len(run) > 0 && (!more || row.User != run[0].User) {
+			if err := l.give(run[0].User, run); err != nil {
+				return err
+			}
+			run = run[:0]
+		}
+		if !more {
+			return nil
+		}
+		run = append(run, row)
+	}
+}
+
+func (l *lister) give(user string, conns []hub.Info) error {
+	l.listed += len(conns)
+	return l.yield(user, conns)
+}
+
+// A cursor is the instance at which a page begins, a checksum of the query, and the
+// instance's own cursor, which that instance checks.
+const cursorHead = 8 + 4
+
+var cursorEncoding = base64.RawURLEncoding.Strict()
+
+func (l *lister) cursor(at packet.Instance, inner string) string {
+	raw := binary.BigEndian.AppendUint32(at[:], l.check)
+	return cursorEncoding.EncodeToString(append(raw, inner...))
+}
+
+func readCursor(cursor string, check uint32) (at packet.Instance, inner string, err error) {
+	if cursor == "" {
+		return at, "", nil
+	}
+	raw, err := cursorEncoding.DecodeString(cursor)
+	if err != nil || len(raw) < cursorHead || binary.BigEndian.Uint32(raw[8:]) != check {
+		return at, "", hub.ErrCursor
+	}
+	return packet.Instance(raw[:8]), string(raw[cursorHead:]), nil
+}
+
+// checkOf tells a query from others, so that a cursor is refused with another one.
+func checkOf(kind packet.Kind, of *call.Call) uint32 {
+	of.Query.Cursor, of.Query.Limit, of.Groups.Cursor, of.Groups.Limit = "", 0, "", 0
+	return crc32.ChecksumIEEE(of.Append(nil, kind))
+}
+
+// CountMembers is hub.Hub.CountMembers for the connections of all instances. A user with
+// connections at several of them counts once.
+func (c *Cluster) CountMembers(ctx context.Context, groups []string) (connections, users int, err error) {
+	v := c.view.Load()
+	lost := &losses{names: slices.Clone(v.missing)}
+	if len(v.live) == 0 {
+		connections, users, err = c.hub.CountMembers(ctx, groups)
+		return connections, users, cmp.Or(err, lost.err())
+	}
+	todo := call.Call{Names: groups}
+	here := c.usersHere(ctx, &todo)
+	if here.Err != nil {
+		return 0, 0, here.Err
+	}
+	connections = here.Connections
+	names := map[interest.Hash]struct{}{}
+	addNames(names, here.Payload)
+	for _, m := range v.live {
+		n, err := c.countAt(ctx, m, todo, names)
+		connections += n
+		switch {
+		case errors.As(err, new(*MissingError)):
+			lost.add(m.name)
+		case err != nil:
+			return 0, 0, err
+		}
+	}
+	return connections, len(names), lost.err()
+}
+
+func addNames(names map[interest.Hash]struct{}, payload []byte) {
+	for r := call.NewReader(payload); r.More(); {
+		names[interest.Hash(r.Word())] = struct{}{}
+	}
+}
+
+// countAt counts the connections of an instance, and adds its users to names.
+func (c *Cluster) countAt(ctx context.Context, m member, todo call.Call, names map[interest.Hash]struct{}) (connections int, err error) {
+	to := route{others: true, instance: &m.id}
+	for {
+		p, err := c.post(ctx, &to, call.Count, &todo, nil, true)
+		if err != nil {
+			return connections, err
+		}
+		r, err := c.collect(ctx, &to, p)
+		if err != nil {
+			return connections, err
+		}
+		connections += r.Connections
+		addNames(names, r.Payload)
+		if todo.Query.Cursor = r.Cursor; r.Cursor == "" {
+			return connections, nil
+		}
+	}
+}
+
+// mostListed is how many groups a list of groups may have in all.
+const mostListed = 1 << 20
+
+// ErrTooMany is returned for a list of more groups than can be put together.
+var ErrTooMany = errors.New("cluster: there are too many groups for a list of all instances: ask each with scope=local")
+
+// ListGroups is hub.Hub.ListGroups for the groups of all instances, sorted by name. It
+// keeps the names of all of them in memory, however long the page is.
+func (c *Cluster) ListGroups(ctx context.Context, q hub.GroupQuery, yield func([]hub.Group) error) (next string, err error) {
+	check := checkOf(call.Groups, &call.Call{Groups: q})
+	_, after, err := readCursor(q.Cursor, check)
+	if err != nil {
+		return "", err
+	}
+	sizes, err := c.groupSizes(ctx, q)
+	if sizes == nil {
+		return "", err
+	}
+	names := slices.Sorted(maps.Keys(sizes))
+	if q.Cursor != "" {
+		i, _ := slices.BinarySearch(names, after+"\x00")
+		names = names[i:]
+	}
+	if q.Limit > 0 && len(names) > q.Limit {
+		names = names[:q.Limit]
+		next = (&lister{check: check}).cursor(packet.Instance{}, names[len(names)-1])
+	}
+	for some := range slices.Chunk(names, 256) {
+		page := make([]hub.Group, len(some))
+		for i, name := range some {
+			page[i] = hub.Group{Name: name, Connections: sizes[name]}
+		}
+		if err := yield(page); err != nil {
+			return "", err
+		}
+	}
+	return next, err
+}
+
+// groupSizes returns all groups that q selects and how many connections are in each; nil
+// if there is an error other than a *MissingError.
+func (c *Cluster) groupSizes(ctx context.Context, q hub.GroupQuery) (map[string]int, error) {
+	q.Cursor, q.Limit = "", 0
+	sizes := map[string]int{}
+	add := func(page []hub.Group) error {
+		for _, g := range page {
+			sizes[g.Name] += g.Connections
+		}
+		if len(sizes) > mostListed {
+			return ErrTooMany
+		}
+		return nil
+	}
+	if _, err := c.hub.ListGroups(ctx, q, add); err != nil {
+		return nil, err
+	}
+	v := c.view.Load()
+	lost := &losses{names: slices.Clone(v.missing)}
+	for _, m := range v.live {
+		err := c.groupsAt(ctx, m, q, add)
+		switch {
+		case errors.As(err, new(*MissingError)):
+			lost.add(m.name)
+		case err != nil:
+			return nil, err
+		}
+	}
+	return sizes, lost.err()
+}
+
+// groupsAt gives the groups of an instance.
+func (c *Cluster) groupsAt(ctx context.Context, m member, q hub.GroupQuery, add func([]hub.Group) error) error {
+	to := route{others: true, instance: &m.id}
+	for {
+		p, err := c.post(ctx, &to, call.Groups, &call.Call{Groups: q}, nil, true)
+		if err != nil {
+			return err
+		}
+		r, err := c.collect(ctx, &to, p)
+		if err != nil {
+			return err
+		}
+		for read := call.NewReader(r.Payload); read.More(); {
+			g := read.Group()
+			if err := read.Err(); err != nil {
+				return err
+			}
+			if err := add([]hub.Group{g}); err != nil {
+				return err
+			}
+		}
+		if q.Cursor = r.Cursor; r.Cursor == "" {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package cluster
+
+import (
+	"context"
+	"sync"
+
+	"ws-gateway/cluster/packet"
+	"ws-gateway/cluster/stream"
+)
+
+// letter is what others want of the router.
+type letter struct {
+	to      *packet.Instance // nil: all members
+	kind    packet.Kind
+	request uint64 // of an Answer
+	content *stream.Content
+	bytes   int      // of content
+	call    *pending // nil: nobody waits for answers
+	forget  *pending // instead of all else: it waits no more
+}
+
+// mostLetters is how many wait at most.
+const mostLetters = 4096
+
+// mailbox is what waits for the router. Whoever posts waits for room.
+type mailbox struct {
+	wake  chan struct{} // has a value after a letter was posted
+	limit int           // bytes
+
+	mu      sync.Mutex // guards following
+	letters []letter
+	bytes   int
+	room    chan struct{} // closed when the router has taken the letters
+}
+
+func newMailbox(limit int) *mailbox {
+	return &mailbox{wake: make(chan struct{}, 1), limit: limit, room: make(chan struct{})}
+}
+
+// post returns nil, or ctx's error.
+func (m *mailbox) post(ctx context.Context, l letter) error {
+	for {
+		room, posted := m.try(l)
+		if posted {
+			return nil
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (m *mailbox) try(l letter) (room chan struct{}, posted bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.letters) >= mostLetters || m.bytes > 0 && m.bytes+l.bytes > m.limit {
+		return m.room, false
+	}
+	m.letters = append(m.letters, l)
+	m.bytes += l.bytes
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+	return nil, true
+}
+
+// take returns all letters in place of those before.
+func (m *mailbox) take(before []letter) (letters []letter) {
+	clear(before)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	letters, m.letters = m.letters, before[:0]
+	m.bytes = 0
+	if len(letters) > 0 {
+		close(m.room)
+		m.room = make(chan struct{})
+	}
+	return letters
+}

@@ -1,0 +1,130 @@
+package cluster
+
+import (
+	"slices"
+	"time"
+
+	"ws-gateway/cluster/members"
+	"ws-gateway/cluster/packet"
+)
+
+const (
+	beatEvery = time.Second            // between heartbeats
+	beatSoon  = 100 * time.Millisecond // and at the least, if somebody is new
+	lookEvery = 250 * time.Millisecond // between looks at who is silent
+)
+
+// beat tells everybody that this instance is alive.
+func (c *Cluster) beat(now time.Duration) {
+	c.beatAt, c.beatenAt = now+beatEvery, now
+	connections, users, _ := c.hub.CountMembers(c.ctx, nil)
+	h := members.Heartbeat{
+		Name: c.cfg.Name, Program: c.cfg.Version, Wire: packet.Version, State: members.Serving, Up: now,
+		Connections: uint64(connections), Users: uint64(users),
+	}
+	if c.cfg.Loops != nil {
+		loops, lag := c.cfg.Loops()
+		h.Loops, h.Lag = uint64(loops), lag
+	}
+	p := packet.Packet{Kind: packet.Heartbeat, Sender: c.cfg.Instance, Stamp: now, Body: h.AppendFields(nil)}
+	p.FieldsLength = uint32(len(p.Body))
+	if c.up {
+		c.cfg.Bus.Publish(packet.Instance{}, p.Append(nil))
+	}
+}
+
+// heartbeat takes another instance's.
+func (c *Cluster) heartbeat(p *packet.Packet, now time.Duration) {
+	fields, _, err := packet.Split(p.Body, p.FieldsLength)
+	if err != nil {
+		c.malformed(err)
+		return
+	}
+	h, err := members.ReadHeartbeat(p.Sender, fields)
+	if err != nil {
+		c.malformed(err)
+		return
+	}
+	c.changed(c.members.Heard(now, &h))
+	if peer := c.peers[p.Sender]; peer != nil {
+		peer.stream.Heard(now)
+	}
+}
+
+// linked is called when the link comes up, or is lost.
+func (c *Cluster) linked(up bool, now time.Duration) {
+	c.up = up
+	for _, p := range c.peers {
+		p.stream.Suspend()
+	}
+	if up {
+		c.changed(c.members.LinkUp(now))
+		c.beatAt = now
+	} else {
+		c.changed(c.members.LinkDown(now))
+	}
+	c.show()
+}
+
+// changed does what a change of the members asks for.
+func (c *Cluster) changed(events []members.Event) {
+	for _, e := range events {
+		m, log := e.Member, c.cfg.Log.With().Str("instance", e.Member.Name).Stringer("id", e.Member.ID).Logger()
+		switch e.Kind {
+		case members.Appeared:
+			c.peers[m.ID] = c.newPeer(m)
+			c.beatAt = min(c.beatAt, c.beatenAt+beatSoon)
+			log.Info().Str("version", m.Program).Msg("another instance is there")
+		case members.Silenced:
+			c.lost(m.ID)
+			if e.Why != members.OwnLink {
+				log.Warn().Stringer("why", e.Why).Msg("an instance of the cluster is silent: what is sent to it is held for --cluster-hold")
+			}
+		case members.Back:
+			log.Info().Msg("the instance is heard again")
+		case members.Died:
+			c.lost(m.ID)
+			c.end(c.peers[m.ID])
+			delete(c.peers, m.ID)
+			if e.Why == members.Left {
+				log.Info().Msg("the instance has left")
+			} else {
+				log.Warn().Stringer("why", e.Why).Msg("an instance of the cluster is gone: calls are about the others")
+			}
+		case members.NameTaken:
+			log.Warn().Bool("yields", e.Yield).Msg("another instance has the name of this one: give each its own with --cluster-name")
+		case members.NameFree:
+			log.Info().Msg("no other instance has the name of this one any more")
+		case members.Full:
+			log.Warn().Msg("an instance is left out: there are 256 others")
+		}
+	}
+	if len(events) > 0 {
+		c.show()
+	}
+}
+
+// lost ends the waiting for an instance.
+func (c *Cluster) lost(id packet.Instance) {
+	for _, p := range c.pending {
+		p.lost(id)
+	}
+}
+
+// show publishes what API goroutines have to know.
+func (c *Cluster) show() {
+	v := &view{up: c.up, silent: map[packet.Instance]string{}}
+	for m := range c.members.All() {
+		if m.Silent {
+			v.silent[m.ID] = m.Name
+			v.missing = append(v.missing, m.Name)
+		} else {
+			v.live = append(v.live, member{m.ID, m.Name})
+		}
+	}
+	if !c.up && c.members.Len() == 0 {
+		v.missing = []string{Unknown}
+	}
+	slices.SortFunc(v.live, func(a, b member) int { return slices.Compare(a.id[:], b.id[:]) })
+	c.view.Store(v)
+}

@@ -1,0 +1,81 @@
+package cluster
+
+import (
+	"slices"
+	"strings"
+
+	"ws-gateway/cluster/packet"
+)
+
+// Unknown stands for instances that nothing is known of, because the bus has not been
+// reached yet.
+const Unknown = "*"
+
+// MissingError says which instances a call has not reached. What else the call returns
+// is true of the others.
+type MissingError struct {
+	Names []string // sorted
+	Late  bool     // one of them was there and did not answer in time; otherwise none was
+}
+
+func (e *MissingError) Error() string {
+	why := "instances of the cluster that are not reached: "
+	if e.Late {
+		why = "instances of the cluster that have not answered in time: "
+	}
+	return why + strings.Join(e.Names, ", ")
+}
+
+// missing is the error for instances that are missing, nil if none is.
+func missing(names []string, late bool) error {
+	return (&losses{names: slices.Clone(names), late: late}).err()
+}
+
+// losses are the instances that a call has not reached.
+type losses struct {
+	names []string
+	late  bool
+}
+
+// add notes an instance that was there and could not do it in time.
+func (l *losses) add(name string) {
+	l.names = append(l.names, name)
+	l.late = true
+}
+
+func (l *losses) err() error {
+	if len(l.names) == 0 {
+		return nil
+	}
+	slices.Sort(l.names)
+	return &MissingError{Names: slices.Compact(l.names), Late: l.late}
+}
+
+// view is what API goroutines know of the members. It is immutable.
+type view struct {
+	up      bool                       // the link
+	live    []member                   // those that are heard, in the order of their ids
+	silent  map[packet.Instance]string // the others' names
+	missing []string                   // these names; Unknown if nothing is known
+}
+
+type member struct {
+	id   packet.Instance
+	name string
+}
+
+// find returns a member that is heard.
+func (v *view) find(id packet.Instance) (m member, ok bool) {
+	i, ok := slices.BinarySearchFunc(v.live, id, func(m member, id packet.Instance) int { return slices.Compare(m.id[:], id[:]) })
+	if !ok {
+		return member{}, false
+	}
+	return v.live[i], true
+}
+
+// has reports whether an instance is a member.
+func (v *view) has(id packet.Instance) bool {
+	_, live := v.find(id)
+	_, silent := v.silent[id]
+	return live || silent
+}

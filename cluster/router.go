@@ -1,0 +1,257 @@
+package cluster
+
+import (
+	"errors"
+	"math"
+	"time"
+
+	"ws-gateway/cluster/bus"
+	"ws-gateway/cluster/call"
+	"ws-gateway/cluster/members"
+	"ws-gateway/cluster/packet"
+	"ws-gateway/cluster/stream"
+)
+
+// router is what the router's goroutine owns.
+type router struct {
+	members  *members.Members
+	peers    map[packet.Instance]*peer // of each member
+	pending  map[uint64]*pending       // by request
+	requests uint64
+	holds    *stream.Buffer
+	arrivals *stream.Buffer
+	up       bool // the link
+
+	beatAt, beatenAt time.Duration // heartbeats: the next, and the last
+	lookAt           time.Duration // when to look who is silent
+	byeBy            time.Duration // when the end must not be put off any more; 0: this instance does not end
+
+	events  []bus.Event
+	letters []letter
+
+	gone sums // of the streams of peers that are gone
+
+	toldVersion, toldMalformed bool
+}
+
+// run is the router.
+func (c *Cluster) run() {
+	defer close(c.ended)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	ending := c.ending
+	for {
+		select {
+		case <-c.cfg.Bus.Wake():
+		case <-c.mailbox.wake:
+		case <-timer.C:
+		case <-ending:
+			ending = nil
+			c.sayBye(c.cfg.clock())
+		}
+		now := c.cfg.clock()
+		c.takeEvents(now)
+		c.takeLetters(now)
+		due := c.tick(now)
+		if c.byeBy > 0 && (now >= c.byeBy || c.allTaken()) {
+			c.leave()
+			return
+		}
+		timer.Reset(max(0, due-c.cfg.clock()))
+	}
+}
+
+// takeEvents takes what the bus has.
+func (c *Cluster) takeEvents(now time.Duration) {
+	clear(c.events)
+	c.events = c.cfg.Bus.Take(c.events[:0])
+	for i := range c.events {
+		e := &c.events[i]
+		switch e.Kind {
+		case bus.Packet:
+			c.packet(e.Data, now)
+		case bus.Absent:
+			c.changed(c.members.Lost(now, e.From))
+		case bus.Up, bus.Down:
+			c.linked(e.Kind == bus.Up, now)
+		}
+	}
+	if cap(c.events) > 4096 {
+		c.events = nil
+	}
+}
+
+func (c *Cluster) packet(data []byte, now time.Duration) {
+	p, err := packet.Parse(data)
+	if err != nil {
+		c.malformed(err)
+		return
+	}
+	self := c.cfg.Instance
+	if p.Sender == self || p.Receiver != self && p.Receiver != (packet.Instance{}) {
+		c.stats.astray.Add(1)
+		return
+	}
+	if p.Kind == packet.Heartbeat {
+		c.heartbeat(&p, now)
+		return
+	}
+	peer := c.peers[p.Sender]
+	if peer == nil {
+		c.stats.strangers.Add(1)
+		return
+	}
+	c.changed(c.members.Spoke(now, p.Sender))
+	if p.Kind.Ordered() && p.Kind != call.Answer && peer.executor.full() {
+		c.stats.full.Add(1) // as if it was lost: the peer sends it again
+		return
+	}
+	if m, ok := peer.stream.Receive(&p, now); ok {
+		c.delivered(peer, m, now)
+	}
+}
+
+// malformed counts a packet that cannot be read, and logs the first.
+func (c *Cluster) malformed(err error) {
+	c.stats.malformed.Add(1)
+	told := &c.toldMalformed
+	if errors.As(err, new(packet.VersionError)) {
+		told = &c.toldVersion
+	}
+	if !*told {
+		*told = true
+		c.cfg.Log.Warn().Err(err).Msg("a packet that is not one of this cluster, or not whole, is ignored; others like it are counted: who else publishes on its subjects?")
+	}
+}
+
+// delivered takes a message that a stream has delivered.
+func (c *Cluster) delivered(from *peer, m stream.Message, now time.Duration) {
+	switch m.Kind {
+	case call.Answer:
+		p := c.pending[m.Request]
+		r, err := call.ReadResult(m.Fields, m.Payload)
+		if err != nil {
+			r.Err = err
+		}
+		if p != nil {
+			p.answered(from.id, r)
+		}
+	case call.Bye:
+		c.changed(c.members.Leave(now, from.id))
+	case call.Interest:
+	default:
+		from.executor.put(m)
+	}
+}
+
+// takeLetters does what was posted.
+func (c *Cluster) takeLetters(now time.Duration) {
+	c.letters = c.mailbox.take(c.letters)
+	for i := range c.letters {
+		l := &c.letters[i]
+		switch {
+		case l.forget != nil:
+			delete(c.pending, l.forget.request)
+		case l.kind == call.Answer:
+			if p := c.peers[*l.to]; p == nil || !p.stream.Send(call.Answer, l.request, l.content, now) {
+				c.stats.unanswered.Add(1)
+			}
+		default:
+			c.ask(l, now)
+		}
+	}
+	if cap(c.letters) > mostLetters/4 {
+		c.letters = nil
+	}
+}
+
+// ask sends a call to the members that it is for.
+func (c *Cluster) ask(l *letter, now time.Duration) {
+	if l.call != nil {
+		c.requests++
+		l.request, l.call.request = c.requests, c.requests
+		c.pending[l.request] = l.call
+	}
+	for m := range c.members.All() {
+		if l.to == nil || m.ID == *l.to {
+			c.askOne(l, m, now)
+		}
+	}
+	if l.call != nil {
+		l.call.sent()
+	}
+}
+
+func (c *Cluster) askOne(l *letter, m *members.Member, now time.Duration) {
+	reads := l.kind == call.List || l.kind == call.Count || l.kind == call.Describe || l.kind == call.Groups
+	if m.Silent && l.call != nil {
+		l.call.miss(m.Name)
+	}
+	if m.Silent && reads {
+		return
+	}
+	switch sent := c.peers[m.ID].stream.Send(l.kind, l.request, l.content, now); {
+	case !sent:
+		c.stats.unsent.Add(1)
+		if l.call != nil && !m.Silent {
+			l.call.miss(m.Name)
+		}
+	case l.call != nil && !m.Silent:
+		l.call.expect(m.ID, m.Name)
+	}
+}
+
+// tick does what is due, and returns when something is due next.
+func (c *Cluster) tick(now time.Duration) (due time.Duration) {
+	if now >= c.lookAt {
+		c.changed(c.members.Tick(now))
+		c.lookAt = now + lookEvery
+	}
+	if now >= c.beatAt && c.byeBy == 0 {
+		c.beat(now)
+	}
+	due = time.Duration(math.MaxInt64)
+	for _, p := range c.peers {
+		if p.stream.Due() <= now {
+			p.stream.Tick(now)
+		}
+		due = min(due, p.stream.Due())
+	}
+	c.count()
+	if c.byeBy > 0 {
+		return min(due, c.byeBy)
+	}
+	return min(due, c.lookAt, c.beatAt)
+}
+
+// sayBye tells all members that this instance ends. What was sent to them before comes
+// before that.
+func (c *Cluster) sayBye(now time.Duration) {
+	bye := stream.NewContent(nil, nil)
+	for m := range c.members.All() {
+		if !m.Silent {
+			c.peers[m.ID].stream.Send(call.Bye, 0, bye, now)
+		}
+	}
+	c.byeBy = now + longestBye
+}
+
+// allTaken reports whether all members that are there have all that was sent to them.
+func (c *Cluster) allTaken() bool {
+	for m := range c.members.All() {
+		if !m.Silent && c.peers[m.ID].stream.InDoubt() > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// leave ends the router.
+func (c *Cluster) leave() {
+	for _, p := range c.peers {
+		c.end(p)
+	}
+	for _, p := range c.pending {
+		p.giveUp()
+	}
+}

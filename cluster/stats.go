@@ -1,0 +1,91 @@
+package cluster
+
+import (
+	"sync/atomic"
+
+	"ws-gateway/cluster/bus"
+	"ws-gateway/cluster/stream"
+)
+
+// Stats are counters since the start, unless marked as a gauge.
+type Stats struct {
+	Bus bus.Stats
+
+	Members, Silent int64 // gauges: other instances, and those of them that are silent
+	Waiting         int64 // gauge: calls that wait for answers
+	HeldMessages    int64 // gauge
+	HeldBytes       int64 // gauge
+	HoldLimit       int64 // gauge
+
+	Sent, Delivered uint64                 // messages to others, and of others
+	GivenUp         [stream.Reasons]uint64 // messages to others
+	Lost            uint64                 // messages of others that never arrived
+	Late            uint64                 // packets of others that came too late to count
+	Retransmitted   uint64                 // packets
+	Doubt           uint64                 // messages of which it is not known whether instances that are gone had them
+	Unsent          uint64                 // messages that are too long to be held
+
+	Executed   uint64 // calls of others that were done here
+	Unanswered uint64 // of these, those whose asker was gone
+	Full       uint64 // packets that were put off because a peer's calls wait
+	Strangers  uint64 // packets of instances that are no members
+	Astray     uint64 // packets that are not for this instance
+	Malformed  uint64 // packets that are none
+}
+
+// counters are those of Stats that the router and executors count.
+type counters struct {
+	unsent, executed, unanswered, full, strangers, astray, malformed atomic.Uint64
+
+	streams atomic.Pointer[Stats] // as the router has last seen them
+}
+
+// sums are added up over streams.
+type sums struct {
+	stream.Stats
+	doubt uint64
+}
+
+func (s *sums) add(one stream.Stats) {
+	s.Sent += one.Sent
+	s.Delivered += one.Delivered
+	s.Lost += one.Lost
+	s.Late += one.Late
+	s.Retransmitted += one.Retransmitted
+	for i, n := range one.GivenUp {
+		s.GivenUp[i] += n
+	}
+}
+
+// count publishes what only the router can count.
+func (c *Cluster) count() {
+	all := c.gone
+	s := &Stats{Waiting: int64(len(c.pending)), HeldBytes: int64(c.holds.Used())}
+	for m := range c.members.All() {
+		s.Members++
+		if m.Silent {
+			s.Silent++
+		}
+	}
+	for _, p := range c.peers {
+		all.add(p.stream.Stats())
+		messages, _ := p.stream.Held()
+		s.HeldMessages += int64(messages)
+	}
+	s.Sent, s.Delivered, s.Lost, s.Late, s.Retransmitted = all.Sent, all.Delivered, all.Lost, all.Late, all.Retransmitted
+	s.GivenUp, s.Doubt = all.GivenUp, all.doubt
+	c.stats.streams.Store(s)
+}
+
+// Stats returns a snapshot.
+func (c *Cluster) Stats() Stats {
+	var s Stats
+	if seen := c.stats.streams.Load(); seen != nil {
+		s = *seen
+	}
+	s.Bus, s.HoldLimit = c.cfg.Bus.Stats(), int64(c.cfg.Buffer)
+	s.Unsent, s.Executed, s.Unanswered = c.stats.unsent.Load(), c.stats.executed.Load(), c.stats.unanswered.Load()
+	s.Full, s.Strangers = c.stats.full.Load(), c.stats.strangers.Load()
+	s.Astray, s.Malformed = c.stats.astray.Load(), c.stats.malformed.Load()
+	return s
+}
