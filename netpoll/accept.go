@@ -48,7 +48,8 @@ type acceptor struct {
 	closed    bool
 	errors    uint64
 
-	waits atomic.Uint64 // see Stats.AcceptWaits
+	waits   atomic.Uint64 // see Stats.AcceptWaits
+	crowded atomic.Uint64 // see Stats.AcceptPauses
 }
 
 // pace is how fast connections are accepted.
@@ -185,6 +186,8 @@ func (a *acceptor) ready(l *listener) {
 	defer a.mu.Unlock()
 	switch {
 	case a.closed: // easygo may call back after Del
+	case err == errCrowded:
+		a.armAfterLocked(l, acceptGrain)
 	case err == errThrottled:
 		a.armAfterLocked(l, a.spent.Wait(&a.by.rate, a.clock(), a.by.grain))
 	case err != nil:
@@ -198,8 +201,11 @@ func (a *acceptor) ready(l *listener) {
 	}
 }
 
-// errThrottled says that no more connections may be accepted for now.
-var errThrottled = errors.New("accept rate reached")
+// They say that no more connections may be accepted for now.
+var (
+	errThrottled = errors.New("accept rate reached")
+	errCrowded   = errors.New("a loop has as many arrivals as it may")
+)
 
 // drain accepts a batch at most, and no more than Config.AcceptRate allows. It
 // returns nil if no connection waits any more, or if the batch is full.
@@ -208,6 +214,11 @@ func (a *acceptor) drain(l *listener) error {
 		if a.by.rate.Limited() && a.spent.Left(&a.by.rate, a.clock()) == 0 {
 			l.held = true
 			return errThrottled
+		}
+		loop := a.srv.loops[a.next]
+		if loop.arriving.Load() >= maxArrivals {
+			a.crowded.Add(1)
+			return errCrowded
 		}
 		fd, sa, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		held := l.held
@@ -227,6 +238,7 @@ func (a *acceptor) drain(l *listener) error {
 		if a.by.rate.Limited() {
 			a.spent.Spend(&a.by.rate, a.clock(), 1)
 		}
+		loop.arriving.Add(1)
 		a.batches[a.next] = append(a.batches[a.next], accepted{fd: int32(fd), peer: addrPort(sa)})
 		a.next = (a.next + 1) % len(a.batches)
 	}
@@ -236,9 +248,7 @@ func (a *acceptor) drain(l *listener) error {
 // deal gives a batch to its loop.
 func (a *acceptor) deal(l *Loop, batch []accepted) {
 	err := l.PostContext(a.ctx, func(l *Loop) bool {
-		for _, c := range batch {
-			l.adopt(c.fd, c.peer)
-		}
+		l.arrivals.add(batch)
 		return false
 	})
 	if err != nil {

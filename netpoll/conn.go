@@ -54,10 +54,11 @@ const (
 type interest uint8
 
 const (
-	watchIn  interest = 1 << iota
-	watchOut          // output waits
-	watchEnd          // nothing is read, but the end of the connection is reported
-	detached          // the descriptor is not in the epoll
+	watchIn   interest = 1 << iota
+	watchOut           // output waits
+	watchEnd           // nothing is read, but the end of the connection is reported
+	detached           // the descriptor is not in the epoll
+	transient          // its epoll is that of transients
 )
 
 const (
@@ -223,7 +224,7 @@ func (c *Conn) watch() {
 	if c.state == stateFree {
 		return
 	}
-	var want interest
+	want := c.interest & transient
 	if c.state == stateParked {
 		want |= watchEnd
 	} else if c.pause == 0 {
@@ -232,17 +233,25 @@ func (c *Conn) watch() {
 	if c.out != nil {
 		want |= watchOut
 	}
-	if want == c.interest || want == 0 && c.interest == detached {
+	out := c.interest&detached != 0
+	if want == c.interest || want&^transient == 0 && out {
 		return
 	}
 	op := unix.EPOLL_CTL_MOD
-	if c.interest == detached {
+	if out {
 		op = unix.EPOLL_CTL_ADD
 	}
 	c.interest = want
-	if errno := c.loop.poll.control(op, int(c.fd), want.events(), c.ID()); errno != 0 {
+	if errno := c.loop.poll.control(want.set(), op, int(c.fd), want.events(), c.ID()); errno != 0 {
 		c.broken()
 	}
+}
+
+func (w interest) set() epollSet {
+	if w&transient != 0 {
+		return transients
+	}
+	return established
 }
 
 func (w interest) events() (e uint32) {
@@ -258,13 +267,26 @@ func (w interest) events() (e uint32) {
 	return e
 }
 
-// detach takes the descriptor out of the epoll: the broken transport of a
-// connection that is not read would otherwise be reported over and over.
+// detach takes the descriptor out of its epoll. Of a connection that is not read the
+// broken transport would otherwise be reported over and over.
 func (c *Conn) detach() {
-	if c.interest != detached {
-		c.loop.poll.control(unix.EPOLL_CTL_DEL, int(c.fd), 0, c.ID())
-		c.interest = detached
+	if c.interest&detached == 0 {
+		c.loop.poll.control(c.interest.set(), unix.EPOLL_CTL_DEL, int(c.fd), 0, c.ID())
+		c.interest = c.interest&transient | detached
 	}
+}
+
+// becomeTransient has the connection served after those that stay.
+func (c *Conn) becomeTransient() {
+	c.detach()
+	c.interest = detached | transient
+	c.watch()
+}
+
+// establish undoes it: watch puts the descriptor among those of the established ones.
+func (c *Conn) establish() {
+	c.detach()
+	c.interest = detached
 }
 
 // broken ends a connection whose transport has ended.

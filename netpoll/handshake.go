@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"ws-gateway/netpoll/wire"
 )
 
@@ -130,6 +128,7 @@ func (l *Loop) open(c *Conn, deflate wire.DeflateParams, response, rest []byte) 
 	}
 	in := c.in
 	c.in = nil
+	c.establish()
 	if c.put(response, nil) == nil {
 		c.decode(rest)
 		c.watch()
@@ -235,7 +234,7 @@ func (l *Loop) handOff(c *Conn, head, rest []byte) {
 	}
 	read := make([]byte, 0, len(head)+len(rest))
 	read = append(append(read, head...), rest...)
-	l.poll.control(unix.EPOLL_CTL_DEL, int(c.fd), 0, c.ID())
+	c.detach()
 	fd := c.fd
 	c.release()
 	if l.srv.handedOff.give(fd, read) {

@@ -3,7 +3,6 @@ package netpoll
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +47,8 @@ type Loop struct {
 	nextTask   int
 	deadlines  [deadlineKinds]deadlineQueue
 	pressed    []ID // connections that had input under pressure and are not read
+	arrivals   arrivals
+	transients bool // their epoll has events
 
 	rbuf        []byte
 	cork        []byte // output that has been gathered for corked
@@ -68,7 +69,8 @@ type Loop struct {
 	turns       int
 	began       time.Time // when this turn began
 
-	abandoned atomic.Bool // set by Stop: the loop ends, whatever connections are left
+	abandoned atomic.Bool  // set by Stop: the loop ends, whatever connections are left
+	arriving  atomic.Int64 // connections that the acceptor has given to the loop and that are not adopted
 
 	shown struct {
 		sync.Mutex
@@ -168,17 +170,15 @@ func (l *Loop) run() {
 	}
 }
 
-// turn serves the events, then tasks, then this second's work.
+// turn serves the events, then tasks, then some transients, then this second's work.
 func (l *Loop) turn(events []unix.EpollEvent) {
-	for i := range events {
-		l.dispatch(&events[i])
-		l.enforceBudgets()
-	}
-	if l.seconds.due && l.seconds.caughtUp(len(events)) {
+	l.dispatchAll(events)
+	l.runTasks()
+	ofTransients := l.comeAndGo()
+	if l.seconds.due && l.seconds.caughtUp([2]int{len(events), ofTransients}) {
 		l.now++
 		l.ticking = true
 	}
-	l.runTasks()
 	ticking := l.ticking
 	if ticking {
 		l.tick()
@@ -193,7 +193,7 @@ func (l *Loop) wait() ([]unix.EpollEvent, error) {
 	l.stats.Turns++
 	l.turns++
 	l.stats.TurnTimes.observe(time.Since(l.began))
-	block := !l.ticking && !l.seconds.due && !l.overBudget && !l.kernel.looking && l.nextTask == len(l.tasks) && l.mailbox.sleep()
+	block := !l.ticking && !l.seconds.due && !l.overBudget && !l.kernel.looking && l.nextTask == len(l.tasks) && l.arrivals.none() && l.mailbox.sleep()
 	if block || l.turns%publishEvery == 0 {
 		l.publish()
 	}
@@ -205,12 +205,22 @@ func (l *Loop) wait() ([]unix.EpollEvent, error) {
 	return events, err
 }
 
+func (l *Loop) dispatchAll(events []unix.EpollEvent) {
+	for i := range events {
+		l.dispatch(&events[i])
+		l.enforceBudgets()
+	}
+}
+
 // dispatch serves one event. If its connection went away earlier in the same batch,
 // the generations differ.
 func (l *Loop) dispatch(ev *unix.EpollEvent) {
 	id := eventID(ev)
 	switch id {
 	case wakeID:
+		return
+	case transientsID:
+		l.transients = true
 		return
 	case timerID:
 		if n := l.poll.ticks(); n > 0 {
@@ -223,10 +233,14 @@ func (l *Loop) dispatch(ev *unix.EpollEvent) {
 	if c.gen != id.Generation() || c.state == stateFree {
 		return
 	}
-	const ended = unix.EPOLLHUP | unix.EPOLLERR
-	if ev.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|ended) != 0 {
-		if c.pause != 0 {
+	const ended = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	if ev.Events&(unix.EPOLLIN|ended) != 0 {
+		switch {
+		case c.pause != 0:
 			c.detach() // what came before the end is delivered first, after Resume
+			return
+		case ev.Events&ended != 0 && c.state == stateOpen && c.interest&transient == 0:
+			c.becomeTransient() // no more than what has arrived is to come
 			return
 		}
 		l.readable(c)
@@ -270,39 +284,6 @@ func (l *Loop) received(c *Conn, b []byte) {
 			l.cfg.Received(c, len(b))
 		}
 	}
-}
-
-// adopt takes over a connection that has been accepted.
-func (l *Loop) adopt(fd int32, peer netip.AddrPort) {
-	l.makeRoom()
-	var slot uint32
-	if n := len(l.free); n > 0 {
-		slot = l.free[n-1]
-		l.free = l.free[:n-1]
-	} else if l.slots < MaxSlots {
-		slot = l.slots
-		l.conns.Grow(slot)
-		l.slots++
-	} else {
-		closeSocket(fd, true)
-		return
-	}
-	c := l.conns.At(slot)
-	gen := c.gen + 1
-	if gen == 0 {
-		gen = 1
-	}
-	*c = Conn{loop: l, slot: slot, gen: gen, fd: fd, state: stateHandshake, interest: watchIn}
-	l.stats.Accepted++
-	l.stats.Descriptors++
-	l.stats.Handshaking++
-	if l.stopping || l.poll.control(unix.EPOLL_CTL_ADD, int(fd), c.interest.events(), c.ID()) != 0 {
-		c.destroy(true)
-		return
-	}
-	in := l.inboxOf(c)
-	in.peer, in.since = peer, time.Now()
-	l.await(c, handshakeDeadline)
 }
 
 // runTasks runs posted tasks, at most tasksPerTurn.
@@ -381,6 +362,7 @@ func (l *Loop) end() {
 			}
 		}
 	}
+	l.turnAway()
 	l.publish()
 	l.poll.close()
 }
@@ -400,5 +382,6 @@ func (l *Loop) snapshot() Stats {
 	s := l.shown.stats
 	l.shown.Unlock()
 	s.Tasks = int64(l.mailbox.len())
+	s.Arriving = l.arriving.Load()
 	return s
 }

@@ -441,7 +441,7 @@ func (w *world) wait(left []*client) {
 		fds = append(fds, unix.PollFd{Fd: int32(c.fd), Events: events})
 	}
 	if !w.running {
-		fds = append(fds, unix.PollFd{Fd: int32(w.loop.poll.epfd), Events: unix.POLLIN})
+		fds = append(fds, unix.PollFd{Fd: int32(w.loop.poll.epfds[established]), Events: unix.POLLIN})
 	}
 	unix.Poll(fds, 20)
 }

@@ -23,7 +23,7 @@ func TestASecondCountsOnceEverythingThatWasReadyHasBeenServed(t *testing.T) {
 			s.passed(n, c.connections)
 		}
 		for i, served := range c.served {
-			if got, last := s.caughtUp(served), i == len(c.served)-1; got != last || s.due == last {
+			if got, last := s.caughtUp([2]int{served, 0}), i == len(c.served)-1; got != last || s.due == last {
 				t.Errorf("%s: caught up after %v: %v", c.name, c.served[:i+1], got)
 			}
 		}

@@ -278,7 +278,7 @@ func (s *Server) Turns() []uint64 {
 
 // Stats returns the sums of all loops' counters, as last published.
 func (s *Server) Stats() Stats {
-	sum := Stats{AcceptErrors: s.acceptor.failures(), AcceptWaits: s.acceptor.waits.Load()}
+	sum := Stats{AcceptErrors: s.acceptor.failures(), AcceptWaits: s.acceptor.waits.Load(), AcceptPauses: s.acceptor.crowded.Load()}
 	for _, l := range s.loops {
 		t := l.snapshot()
 		sum.add(&t)

@@ -5,6 +5,7 @@ type Stats struct {
 	Accepted        uint64 // connections taken from the listeners
 	AcceptErrors    uint64 // accept failures, descriptor limit included
 	AcceptWaits     uint64 // how often connections had to wait for Config.AcceptRate
+	AcceptPauses    uint64 // how often they had to wait for a loop that had as many arrivals as it may
 	HandshakeErrors uint64 // requests answered with 4xx by this package
 	HandshakeExpiry uint64 // heads that did not arrive in time
 	HandshakeDrops  uint64 // heads that were not complete when others needed their place
@@ -26,6 +27,7 @@ type Stats struct {
 	Parked                         int64  // gauge: handshakes whose decision is postponed
 	PendingBytes, AssemblyBytes    int64  // gauges: in outboxes; in messages that are not complete
 	Tasks                          int64  // gauge: in mailboxes
+	Arriving                       int64  // gauge: accepted, and not yet looked at by their loop
 
 	Budgets [Budgets]BudgetStats // of the whole server
 
@@ -39,7 +41,7 @@ func (s *Stats) add(t *Stats) {
 		to   *uint64
 		from uint64
 	}{
-		{&s.Accepted, t.Accepted}, {&s.AcceptErrors, t.AcceptErrors}, {&s.AcceptWaits, t.AcceptWaits},
+		{&s.Accepted, t.Accepted}, {&s.AcceptErrors, t.AcceptErrors}, {&s.AcceptWaits, t.AcceptWaits}, {&s.AcceptPauses, t.AcceptPauses},
 		{&s.HandshakeErrors, t.HandshakeErrors}, {&s.HandshakeExpiry, t.HandshakeExpiry},
 		{&s.HandshakeDrops, t.HandshakeDrops}, {&s.CloseExpiry, t.CloseExpiry},
 		{&s.HandedOff, t.HandedOff}, {&s.Upgraded, t.Upgraded}, {&s.Refused, t.Refused},
@@ -57,6 +59,7 @@ func (s *Stats) add(t *Stats) {
 		{&s.Descriptors, t.Descriptors}, {&s.Open, t.Open}, {&s.Handshaking, t.Handshaking},
 		{&s.Closing, t.Closing}, {&s.Paused, t.Paused}, {&s.PendingBytes, t.PendingBytes},
 		{&s.AssemblyBytes, t.AssemblyBytes}, {&s.Parked, t.Parked}, {&s.Tasks, t.Tasks},
+		{&s.Arriving, t.Arriving},
 	} {
 		*p.to += p.from
 	}

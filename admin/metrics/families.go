@@ -47,6 +47,7 @@ var metricTable = []family{
 	gauge("users", "User names with an open connection.", func(s *snapshot) int64 { return s.hub.Users }),
 	counter("accepted_total", "TCP connections taken from the listeners.", func(s *snapshot) uint64 { return s.sockets.Accepted }),
 	counter("accept_errors_total", "Failures to accept. While it grows, clients cannot connect: raise the descriptor limit, or lower --max-connections.", func(s *snapshot) uint64 { return s.sockets.AcceptErrors }),
+	counter("accept_pauses_total", "Times that new connections had to wait since a loop had 4,096 that it had not looked at.", func(s *snapshot) uint64 { return s.sockets.AcceptPauses }),
 	counter("accept_waits_total", "Times that new connections had to wait for --accept-rate.", func(s *snapshot) uint64 { return s.sockets.AcceptWaits }),
 	counter("handshake_errors_total", "Requests on the client path that were malformed.", func(s *snapshot) uint64 { return s.sockets.HandshakeErrors }),
 	counter("handshake_timeouts_total", "Connections closed because no whole request head came in time.", func(s *snapshot) uint64 { return s.sockets.HandshakeExpiry }),
@@ -92,10 +93,10 @@ var metricTable = []family{
 		},
 	},
 	{
-		desc: NewDesc("sockets", "Client sockets by state: head not complete; open; close handshake under way.", "state"), kind: prometheus.GaugeValue,
-		labels: []string{"handshaking", "open", "closing"},
+		desc: NewDesc("sockets", "Client sockets by state: accepted, and not yet looked at; head not complete; open; close handshake under way.", "state"), kind: prometheus.GaugeValue,
+		labels: []string{"arriving", "handshaking", "open", "closing"},
 		values: func(s *snapshot, to []float64) []float64 {
-			return appendCounts(to, s.sockets.Handshaking, s.sockets.Open, s.sockets.Closing)
+			return appendCounts(to, s.sockets.Arriving, s.sockets.Handshaking, s.sockets.Open, s.sockets.Closing)
 		},
 	},
 	gauge("socket_descriptors", "File descriptors held by client sockets.", func(s *snapshot) int64 { return s.sockets.Descriptors }),

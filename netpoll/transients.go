@@ -1,0 +1,112 @@
+package netpoll
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Transients are connections that come or go: those that are not open yet, because the
+// acceptor has just given them to the loop, or their handshake is under way or has been
+// refused; and those that were open and whose transport is broken. Thousands may do so at
+// once, when a network fails and comes back, and each takes a loop about ten times as long
+// as a message. So the loop serves a few of them in each turn, after everything else that
+// is ready: an open connection waits for a slice of the others, not for all of them.
+//
+// The rest waits where it is. Arrivals, which have been accepted and nothing more, are in a
+// list in the order in which they came. The others are in an epoll of their own, whose
+// ready list is a queue too. Neither kind waits for the other, and nothing has to be done
+// for one that ends or is ended while it waits.
+const (
+	transientsPerTurn = 16   // of either kind: each takes some 30 µs
+	maxArrivals       = 4096 // of each loop; at that the acceptor pauses, and the kernel's backlog keeps the others
+)
+
+// arrivals are the connections that the loop has not looked at. The loop owns them; their
+// count is in Loop.arriving.
+type arrivals struct {
+	queue []accepted
+	next  int // index of the first
+}
+
+func (a *arrivals) none() bool { return a.next == len(a.queue) }
+
+// add appends a batch.
+func (a *arrivals) add(batch []accepted) {
+	a.queue = append(a.queue[:copy(a.queue, a.queue[a.next:])], batch...)
+	a.next = 0
+}
+
+// pop takes the first one. There must be one.
+func (a *arrivals) pop() accepted {
+	first := a.queue[a.next]
+	if a.next++; a.none() {
+		a.queue, a.next = a.queue[:0], 0
+		if cap(a.queue) > acceptBatch {
+			a.queue = nil
+		}
+	}
+	return first
+}
+
+// comeAndGo serves some transients, and returns how many events of theirs it has served.
+func (l *Loop) comeAndGo() (events int) {
+	if l.transients {
+		l.transients = false
+		ready := l.poll.transients()
+		events = len(ready)
+		l.dispatchAll(ready)
+	}
+	for n := 0; n < transientsPerTurn && !l.arrivals.none(); n++ {
+		c := l.arrivals.pop()
+		l.arriving.Add(-1)
+		l.adopt(c.fd, c.peer)
+		l.enforceBudgets()
+	}
+	return events
+}
+
+// turnAway closes the arrivals when the loop ends.
+func (l *Loop) turnAway() {
+	for !l.arrivals.none() {
+		closeSocket(l.arrivals.pop().fd, true)
+		l.arriving.Add(-1)
+	}
+}
+
+// adopt takes over a connection that has been accepted. In a crowd its head is often there
+// by now, so it is read before anything is asked of the epoll.
+func (l *Loop) adopt(fd int32, peer netip.AddrPort) {
+	l.makeRoom()
+	var slot uint32
+	if n := len(l.free); n > 0 {
+		slot = l.free[n-1]
+		l.free = l.free[:n-1]
+	} else if l.slots < MaxSlots {
+		slot = l.slots
+		l.conns.Grow(slot)
+		l.slots++
+	} else {
+		closeSocket(fd, true)
+		return
+	}
+	c := l.conns.At(slot)
+	gen := c.gen + 1
+	if gen == 0 {
+		gen = 1
+	}
+	*c = Conn{loop: l, slot: slot, gen: gen, fd: fd, state: stateHandshake, interest: detached | transient}
+	l.stats.Accepted++
+	l.stats.Descriptors++
+	l.stats.Handshaking++
+	if l.stopping {
+		c.destroy(true)
+		return
+	}
+	in := l.inboxOf(c)
+	in.peer, in.since = peer, time.Now()
+	l.await(c, handshakeDeadline)
+	l.readable(c)
+	if c.state == stateHandshake {
+		c.watch()
+	}
+}
