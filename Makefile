@@ -118,7 +118,7 @@ if [ -n "$$files" ]; then echo "not formatted, run make format:"; echo "$$files"
 endef
 
 .PHONY: check
-check: $(LINT)/node_modules/.installed ## Format, vet and static checks of Go, shell scripts and JavaScript
+check: $(LINT)/node_modules/.installed ## Format, vet and static checks of Go, shell scripts, JavaScript and the API's descriptions
 	@$(call need,shellcheck,shellcheck)
 	@$(unformatted)
 	go mod tidy -diff
@@ -128,6 +128,7 @@ check: $(LINT)/node_modules/.installed ## Format, vet and static checks of Go, s
 	cd $(PEERS) && go mod tidy -diff && go vet ./... && go run $(STATICCHECK) ./...
 	$(SHELL_SCRIPTS) | xargs shellcheck -o check-unassigned-uppercase
 	$(LINT)/node_modules/.bin/biome lint --error-on-warnings
+	node $(LINT)/descriptions.mjs docs/openapi.yaml docs/asyncapi.yaml
 
 # Beside make check: minutes for the first time, as the linter is built then.
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0

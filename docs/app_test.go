@@ -124,6 +124,9 @@ var (
 
 func (s *stage) hear(raw string) *heard {
 	h := &heard{raw: raw, answer: make(chan string, 1)}
+	if err := describedCallback(raw); err != nil {
+		s.t.Errorf("openapi.yaml: a callback: %v\n%s", err, raw)
+	}
 	if m := whose.FindStringSubmatch(raw); m != nil {
 		h.action, h.user = m[1], m[2]
 	}

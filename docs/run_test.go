@@ -98,6 +98,9 @@ func (p *play) run() {
 			if i+1 < len(steps) && steps[i+1].kind == "answer" {
 				i++
 				answer = onTheWire(p.real(steps[i].text))
+				if err := describedCallbackAnswer(answer); err != nil {
+					p.t.Errorf("%s:%d: openapi.yaml: %v", p.document, steps[i].line, err)
+				}
 			}
 			p.app.say(h, answer)
 		default:
@@ -290,7 +293,11 @@ func (p *play) transcribe(s step) {
 	var command, want string
 	run := func() {
 		if command != "" {
-			s.compare(p.t, p.document, "$ "+command+"\n"+want, "$ "+command+"\n"+p.shell(command))
+			got := p.shell(command)
+			s.compare(p.t, p.document, "$ "+command+"\n"+want, "$ "+command+"\n"+got)
+			if err := describedAnswer(command, got); err != nil {
+				p.t.Errorf("%s:%d: openapi.yaml: %s: %v\n%s", p.document, s.line, command, err, got)
+			}
 		}
 		command, want = "", ""
 	}

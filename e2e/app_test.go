@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"ws-gateway/e2e/described"
 	"ws-gateway/e2e/harness"
 )
 
@@ -227,6 +228,9 @@ func (a *app) record(r *http.Request, body []byte) (*call, func(*call) reply) {
 	}
 	if err := json.Unmarshal(body, &c.event); err != nil {
 		a.t.Errorf("a callback's body is not JSON: %v: %q", err, body)
+	}
+	if err := described.Callback(r.Header, body); err != nil && r.UserAgent() == "ws-gateway" {
+		a.t.Errorf("docs/openapi.yaml: a callback: %v\n%.500q", err, body)
 	}
 
 	a.Mu.Lock()

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ws-gateway/e2e/described"
 	"ws-gateway/e2e/harness"
 )
 
@@ -111,9 +112,9 @@ func TestMetricsAreThereUntilTheEnd(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "metrics.sock")
 	app := startApp(t)
 	g := startGateway(t, app, "--metrics-listen", "unix:"+socket, "--drain-delay", "20s", "--shutdown-timeout", "30s")
-	g.HTTP.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	g.HTTP.Transport = described.Transport(t, &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
-	}}
+	}})
 	if got := g.Log.Matching(`"ready"`)[0].Text("metrics"); got != "unix:"+socket {
 		t.Errorf("the log says %s", got)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"ws-gateway/e2e/described"
 	"ws-gateway/e2e/harness"
 )
 
@@ -261,9 +262,9 @@ func (g *gateway) onlyAt(t *testing.T, base, socket string) {
 	}
 	if socket != "" {
 		g.HTTP.CloseIdleConnections()
-		g.HTTP.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		g.HTTP.Transport = described.Transport(t, &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		}}
+		}})
 	}
 	c := g.Dial(t, "alice")
 	if a := g.requestAt(base, http.MethodPost, sendPath, `{"payload":{"via":"admin"},"users":["alice"]}`); a.body != success {

@@ -2,12 +2,14 @@
 // same for everybody and hold no data: the page's script asks the management API for
 // that, as any other caller does.
 //
-// It imports none of ours.
+// It imports docs, for the descriptions of what other programs may ask and hear.
 package console
 
 import (
 	"embed"
 	"path"
+
+	"ws-gateway/docs"
 )
 
 // Policy is the page's Content-Security-Policy. It lets the page use its own files and
@@ -37,7 +39,10 @@ func read() map[string]File {
 	if err != nil {
 		panic("BUG: the console is not in the program: " + err.Error())
 	}
-	files := make(map[string]File, len(entries))
+	files := map[string]File{ // as text, which browsers show
+		"openapi.yaml":  {"text/plain; charset=utf-8", docs.OpenAPI},
+		"asyncapi.yaml": {"text/plain; charset=utf-8", docs.AsyncAPI},
+	}
 	for _, e := range entries {
 		body, err := tree.ReadFile(e.Name())
 		contentType := types[path.Ext(e.Name())]

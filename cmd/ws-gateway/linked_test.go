@@ -17,7 +17,7 @@ func TestNoTestLibraryIsLinkedIntoTheProgram(t *testing.T) {
 	if !slices.Contains(packages, "ws-gateway/netpoll") {
 		t.Fatalf("that is not the program's list: %s", output)
 	}
-	forTests := []string{"github.com/stretchr/", "github.com/google/go-cmp/", "go.uber.org/goleak", "github.com/kylelemons/", "github.com/nats-io/nats-server/"}
+	forTests := []string{"github.com/stretchr/", "github.com/google/go-cmp/", "go.uber.org/goleak", "github.com/kylelemons/", "github.com/nats-io/nats-server/", "github.com/santhosh-tekuri/", "ws-gateway/e2e/"}
 	for _, p := range packages {
 		if slices.ContainsFunc(forTests, func(prefix string) bool {
 			return p == prefix || strings.HasSuffix(prefix, "/") && strings.HasPrefix(p, prefix)

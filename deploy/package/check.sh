@@ -27,7 +27,8 @@ for deb in "$dist"/*.deb; do
     lib/systemd/system/ws-gateway.service lib/systemd/system/ws-gateway.socket \
     usr/share/man/man8/ws-gateway.8.gz usr/share/doc/ws-gateway/{copyright,changelog.gz,licences.gz,README.md.gz,CHANGELOG.md.gz} \
     usr/share/bash-completion/completions/ws-gateway usr/share/zsh/vendor-completions/_ws-gateway \
-    usr/share/fish/vendor_completions.d/ws-gateway.fish usr/share/doc/ws-gateway/examples/prometheus/alerts.yaml
+    usr/share/fish/vendor_completions.d/ws-gateway.fish usr/share/doc/ws-gateway/examples/prometheus/alerts.yaml \
+    usr/share/doc/ws-gateway/docs/{openapi,asyncapi}.yaml
   for doc in $docs; do holds "$deb" "$list" "usr/share/doc/ws-gateway/docs/$doc.gz"; done
   if command -v lintian >/dev/null; then
     # The sources name no holder of a copyright.
@@ -38,7 +39,7 @@ for tarball in "$dist"/*-linux-*.tar.gz; do
   name=$(basename "$tarball" .tar.gz)
   list=$(tar -tzf "$tarball" | sed "s|^$name/||")
   holds "$tarball" "$list" ws-gateway ws-gateway.service ws-gateway.socket gateway.yaml README.md CHANGELOG.md LICENCES-OF-PARTS man/ws-gateway.8 \
-    completions/bash/ws-gateway completions/zsh/_ws-gateway completions/fish/ws-gateway.fish examples/grafana/ws-gateway.json
+    completions/bash/ws-gateway completions/zsh/_ws-gateway completions/fish/ws-gateway.fish examples/grafana/ws-gateway.json docs/{openapi,asyncapi}.yaml
   for doc in $docs; do holds "$tarball" "$list" "docs/$doc"; done
 done
 

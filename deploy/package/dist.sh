@@ -40,7 +40,7 @@ licences() {
 # documents DIR puts what is to be read there, and what is to be copied into examples.
 documents() {
   install -D -m 644 -t "$1" README.md CHANGELOG.md
-  install -D -m 644 -t "$1/docs" docs/*.md
+  install -D -m 644 -t "$1/docs" docs/*.md docs/openapi.yaml docs/asyncapi.yaml
   install -D -m 644 -t "$1/examples/prometheus" deploy/prometheus/*.yaml
   install -D -m 644 -t "$1/examples/grafana" deploy/grafana/*.json
   install -D -m 644 -t "$1/examples/kubernetes" deploy/kubernetes/*.yaml

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"ws-gateway/e2e/described"
 )
 
 // Visitor says who dials and how.
@@ -159,6 +161,9 @@ func (c *Client) Ended() (websocket.CloseError, error) {
 		if _, _, err := c.Read(); err != nil {
 			var closed websocket.CloseError
 			if errors.As(err, &closed) {
+				if err := described.Close(int(closed.Code), closed.Reason); err != nil {
+					c.T.Errorf("docs/asyncapi.yaml: closed with %d %q: %v", closed.Code, closed.Reason, err)
+				}
 				return closed, nil
 			}
 			return closed, err

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ws-gateway/e2e/described"
 )
 
 // Secret marks cookies and payloads that must never reach a log. Every gateway
@@ -40,7 +42,7 @@ type Gateway struct {
 	Addr string       // of the shared listener
 	Own  string       // of management if it has an address of its own; "": it shares
 
-	HTTP   *http.Client
+	HTTP   *http.Client // fails the test for answers that docs/openapi.yaml does not describe
 	Exited chan struct{}
 	Code   int // valid once Exited is closed
 }
@@ -74,7 +76,7 @@ func (l Launch) Run(t testing.TB) *Gateway {
 	if binary == "" {
 		binary = Binary(t)
 	}
-	g.HTTP = &http.Client{Transport: &http.Transport{}, Timeout: Patience}
+	g.HTTP = &http.Client{Transport: described.Transport(t, &http.Transport{}), Timeout: Patience}
 	if l.Descriptors > 0 {
 		script := fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, l.Descriptors)
 		g.Cmd = exec.Command("sh", append([]string{"-c", script, binary}, l.Args...)...)

@@ -1,6 +1,6 @@
 // Package harness is what tests of the real binary share: the binary itself, a gateway
-// that runs, its log, and a WebSocket client that has no code of the product. It imports
-// nothing of the product, and only tests import it.
+// that runs, its log, and a WebSocket client that has no code of the product. Of ours it
+// imports e2e/described, and only tests import it.
 //
 // WS_GATEWAY_BINARY names the binary to test. Without it the tests build one.
 package harness
