@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,10 @@ type Config struct {
 	Buffer    int           // bytes of all that is held; default 16 MiB
 	DeadAfter time.Duration // silence after which an instance counts as gone; default 15 s
 	MaxCall   int           // bytes of the largest call; default 16 MiB; Buffer is that at the least
+
+	// Names knows who is here; it is the hub's Config.Names. nil: the others are not told,
+	// and send everything.
+	Names *Names
 
 	// Refuse has calls that change something do nothing if they cannot reach everybody.
 	Refuse bool
@@ -136,6 +141,7 @@ func New(cfg Config) (*Cluster, error) {
 		pending:  map[uint64]*pending{},
 		holds:    stream.NewBuffer(cfg.Buffer),
 		arrivals: stream.NewBuffer(2 * cfg.Buffer),
+		table:    interest.NewTable(rand.Uint64(), mostNames),
 	}
 	c.view.Store(&view{})
 	return c, nil

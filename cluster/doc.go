@@ -24,6 +24,8 @@
 //	calls.go     send, close, join, leave, describe
 //	lists.go     lists and counts
 //	missing.go   who could not be asked
+//	names.go     who is here, for the others; who is at the others
+//	recent.go    messages that some were not sent, until it is certain that they need not be
 //
 // Of our packages it imports hub, netpoll for frames, and those below it.
 package cluster

@@ -51,6 +51,9 @@ func (c *Cluster) executeOne(p *peer, m *stream.Message) {
 	}
 	c.stats.executed.Add(1)
 	if m.Kind == call.Send {
+		if todo.Targets.OpenFor > 0 {
+			todo.Targets.OpenFor += m.Age
+		}
 		c.executeSend(p, m, &todo)
 		return
 	}

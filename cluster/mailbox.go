@@ -3,7 +3,9 @@ package cluster
 import (
 	"context"
 	"sync"
+	"time"
 
+	"ws-gateway/cluster/interest"
 	"ws-gateway/cluster/packet"
 	"ws-gateway/cluster/stream"
 )
@@ -14,9 +16,11 @@ type letter struct {
 	kind    packet.Kind
 	request uint64 // of an Answer
 	content *stream.Content
-	bytes   int      // of content
-	call    *pending // nil: nobody waits for answers
-	forget  *pending // instead of all else: it waits no more
+	bytes   int             // of content
+	hashes  []interest.Hash // of the names that it is for; nil: it goes to all members
+	at      time.Duration   // with hashes: when the call was made, or later, and never before
+	call    *pending        // nil: nobody waits for answers
+	forget  *pending        // instead of all else: it waits no more
 }
 
 // mostLetters is how many wait at most.

@@ -22,6 +22,9 @@ func (c *Cluster) beat(now time.Duration) {
 		Name: c.cfg.Name, Program: c.cfg.Version, Wire: packet.Version, State: members.Serving, Up: now,
 		Connections: uint64(connections), Users: uint64(users),
 	}
+	if n := c.cfg.Names; n != nil {
+		h.Told = members.Told(n.local.Digest())
+	}
 	if c.cfg.Loops != nil {
 		loops, lag := c.cfg.Loops()
 		h.Loops, h.Lag = uint64(loops), lag
@@ -48,6 +51,7 @@ func (c *Cluster) heartbeat(p *packet.Packet, now time.Duration) {
 	c.changed(c.members.Heard(now, &h))
 	if peer := c.peers[p.Sender]; peer != nil {
 		peer.stream.Heard(now)
+		c.checkNames(peer, h.Told, now)
 	}
 }
 
@@ -73,6 +77,7 @@ func (c *Cluster) changed(events []members.Event) {
 		switch e.Kind {
 		case members.Appeared:
 			c.peers[m.ID] = c.newPeer(m)
+			c.lookAt = 0 // and ask it who is there
 			c.beatAt = min(c.beatAt, c.beatenAt+beatSoon)
 			log.Info().Str("version", m.Program).Msg("another instance is there")
 		case members.Silenced:
@@ -86,6 +91,8 @@ func (c *Cluster) changed(events []members.Event) {
 			c.lost(m.ID)
 			c.end(c.peers[m.ID])
 			delete(c.peers, m.ID)
+			c.table.Forget(m.Index)
+			c.recents.leaves(m.Index)
 			if e.Why == members.Left {
 				log.Info().Msg("the instance has left")
 			} else {

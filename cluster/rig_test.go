@@ -45,7 +45,8 @@ func begin(t *testing.T, x *localbus.Exchange, name string, change ...func(*Conf
 	t.Helper()
 	i := &instance{t: t}
 	var err error
-	if i.hub, err = hub.New(hub.Config{Log: zerolog.Nop()}); err != nil {
+	names := NewNames("chat", 1)
+	if i.hub, err = hub.New(hub.Config{Names: names, Log: zerolog.Nop()}); err != nil {
 		t.Fatal(err)
 	}
 	sockets, err := netpoll.New(netpoll.Config{Handler: i.hub, Loops: 2, CloseTimeout: time.Second, Log: zerolog.Nop()})
@@ -63,7 +64,7 @@ func begin(t *testing.T, x *localbus.Exchange, name string, change ...func(*Conf
 	}
 	i.bus = x.Join(i.hub.Instance())
 	cfg := Config{
-		Hub: i.hub, Bus: i.bus, Instance: i.hub.Instance(), App: "chat", Name: name, Version: "test",
+		Hub: i.hub, Bus: i.bus, Instance: i.hub.Instance(), Names: names, App: "chat", Name: name, Version: "test",
 		Timeout: patience, Hold: patience / 2, DeadAfter: patience, Log: zerolog.New(i),
 	}
 	for _, f := range change {

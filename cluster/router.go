@@ -7,6 +7,7 @@ import (
 
 	"ws-gateway/cluster/bus"
 	"ws-gateway/cluster/call"
+	"ws-gateway/cluster/interest"
 	"ws-gateway/cluster/members"
 	"ws-gateway/cluster/packet"
 	"ws-gateway/cluster/stream"
@@ -20,6 +21,8 @@ type router struct {
 	requests uint64
 	holds    *stream.Buffer
 	arrivals *stream.Buffer
+	table    *interest.Table // which names the members have told
+	recents  recents
 	up       bool // the link
 
 	beatAt, beatenAt time.Duration // heartbeats: the next, and the last
@@ -40,10 +43,15 @@ func (c *Cluster) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	ending := c.ending
+	var names chan struct{} // nil if nobody is told
+	if c.cfg.Names != nil {
+		names = c.cfg.Names.wake
+	}
 	for {
 		select {
 		case <-c.cfg.Bus.Wake():
 		case <-c.mailbox.wake:
+		case <-names:
 		case <-timer.C:
 		case <-ending:
 			ending = nil
@@ -139,6 +147,9 @@ func (c *Cluster) delivered(from *peer, m stream.Message, now time.Duration) {
 	case call.Bye:
 		c.changed(c.members.Leave(now, from.id))
 	case call.Interest:
+		c.heardNames(from, m.Payload, now)
+	case call.Ask:
+		from.telling.asked = true
 	default:
 		from.executor.put(m)
 	}
@@ -153,6 +164,7 @@ func (c *Cluster) takeLetters(now time.Duration) {
 		case l.forget != nil:
 			delete(c.pending, l.forget.request)
 		case l.kind == call.Answer:
+			c.tellNames(now, true) // or whoever has joined a group would be found later than the answer says
 			if p := c.peers[*l.to]; p == nil || !p.stream.Send(call.Answer, l.request, l.content, now) {
 				c.stats.unanswered.Add(1)
 			}
@@ -172,8 +184,9 @@ func (c *Cluster) ask(l *letter, now time.Duration) {
 		l.request, l.call.request = c.requests, c.requests
 		c.pending[l.request] = l.call
 	}
+	skipped := c.skips(l, now)
 	for m := range c.members.All() {
-		if l.to == nil || m.ID == *l.to {
+		if (l.to == nil || m.ID == *l.to) && !skipped.Has(m.Index) {
 			c.askOne(l, m, now)
 		}
 	}
@@ -201,17 +214,23 @@ func (c *Cluster) askOne(l *letter, m *members.Member, now time.Duration) {
 	}
 }
 
+// never is a time that does not come.
+const never = time.Duration(math.MaxInt64)
+
 // tick does what is due, and returns when something is due next.
 func (c *Cluster) tick(now time.Duration) (due time.Duration) {
 	if now >= c.lookAt {
 		c.changed(c.members.Tick(now))
+		c.askNames(now)
+		c.recents.expire(now - c.cfg.Hold)
 		c.lookAt = now + lookEvery
 	}
 	if now >= c.beatAt && c.byeBy == 0 {
 		c.beat(now)
 	}
-	due = time.Duration(math.MaxInt64)
+	due = c.tellNames(now, false)
 	for _, p := range c.peers {
+		c.tellAll(p, now)
 		if p.stream.Due() <= now {
 			p.stream.Tick(now)
 		}

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"ws-gateway/cluster/bus"
+	"ws-gateway/cluster/interest"
 	"ws-gateway/cluster/stream"
 )
 
@@ -25,6 +26,14 @@ type Stats struct {
 	Doubt           uint64                 // messages of which it is not known whether instances that are gone had them
 	Unsent          uint64                 // messages that are too long to be held
 
+	Names    int64  // gauge: names of others, counted for each of them that has it
+	Known    int64  // gauge: members of whose names all are known
+	Told     int64  // gauge: names that the others have been told
+	Skipped  uint64 // messages that were not sent to an instance, which has no target
+	Repaired uint64 // of these, those that were sent after all: a target was told later
+	Crowded  uint64 // messages that went to all since too many recent ones are kept for repair
+	Resyncs  uint64 // how often something that an instance told of its names was missed
+
 	Executed   uint64 // calls of others that were done here
 	Unanswered uint64 // of these, those whose asker was gone
 	Full       uint64 // packets that were put off because a peer's calls wait
@@ -35,6 +44,8 @@ type Stats struct {
 
 // counters are those of Stats that the router and executors count.
 type counters struct {
+	skipped, repaired, crowded, resyncs atomic.Uint64
+
 	unsent, executed, unanswered, full, strangers, astray, malformed atomic.Uint64
 
 	streams atomic.Pointer[Stats] // as the router has last seen them
@@ -60,12 +71,18 @@ func (s *sums) add(one stream.Stats) {
 // count publishes what only the router can count.
 func (c *Cluster) count() {
 	all := c.gone
-	s := &Stats{Waiting: int64(len(c.pending)), HeldBytes: int64(c.holds.Used())}
+	s := &Stats{Waiting: int64(len(c.pending)), HeldBytes: int64(c.holds.Used()), Names: int64(c.table.Entries())}
 	for m := range c.members.All() {
 		s.Members++
 		if m.Silent {
 			s.Silent++
 		}
+		if c.table.State(m.Index) == interest.Known {
+			s.Known++
+		}
+	}
+	if n := c.cfg.Names; n != nil {
+		s.Told = int64(n.local.Digest().Count)
 	}
 	for _, p := range c.peers {
 		all.add(p.stream.Stats())
@@ -85,6 +102,7 @@ func (c *Cluster) Stats() Stats {
 	}
 	s.Bus, s.HoldLimit = c.cfg.Bus.Stats(), int64(c.cfg.Buffer)
 	s.Unsent, s.Executed, s.Unanswered = c.stats.unsent.Load(), c.stats.executed.Load(), c.stats.unanswered.Load()
+	s.Skipped, s.Repaired, s.Crowded, s.Resyncs = c.stats.skipped.Load(), c.stats.repaired.Load(), c.stats.crowded.Load(), c.stats.resyncs.Load()
 	s.Full, s.Strangers = c.stats.full.Load(), c.stats.strangers.Load()
 	s.Astray, s.Malformed = c.stats.astray.Load(), c.stats.malformed.Load()
 	return s

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net/netip"
+	"time"
 
 	"github.com/gobwas/ws"
 
@@ -24,6 +25,7 @@ const (
 	Interest // of package interest
 	Answer
 	Bye // the sender ends
+	Ask // for everything of package interest
 )
 
 // The tags of calls and answers. What may come several times is a list.
@@ -51,6 +53,8 @@ const (
 	tagConnections
 	tagGroupCount
 	tagGroupLimit
+
+	tagAge
 )
 
 // Call is what is asked for. Which members count depends on its kind.
@@ -105,8 +109,17 @@ func appendTargets(f packet.Fields, t *hub.Targets) packet.Fields {
 	f = appendStrings(f, tagUser, t.Users)
 	f = appendStrings(f, tagGroup, t.Groups)
 	f = appendStrings(f, tagExclude, t.Exclude)
+	if t.OpenFor > 0 {
+		f = AppendAge(f, t.OpenFor)
+	}
 	f = appendFlag(f, tagAll, t.All)
 	return appendFlag(f, tagOwned, t.Owned)
+}
+
+// AppendAge appends to the fields of a Send how long ago it was called: it is for
+// connections that were open then. It is kept to the microsecond, rounded down.
+func AppendAge(f packet.Fields, age time.Duration) packet.Fields {
+	return packet.AppendNumber(f, tagAge, uint64(age/time.Microsecond))
 }
 
 func appendQuery(f packet.Fields, q *hub.Query) packet.Fields {
@@ -183,6 +196,10 @@ func (c *Call) read(kind packet.Kind, tag packet.Tag, value []byte) (err error) 
 		t.All, err = flag(value)
 	case tagOwned:
 		t.Owned, err = flag(value)
+	case tagAge:
+		var age int
+		age, err = number(value, math.MaxInt64/1000)
+		t.OpenFor = time.Duration(age) * time.Microsecond
 	case tagBinary:
 		c.Binary, err = flag(value)
 	case tagCode:

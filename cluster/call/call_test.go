@@ -13,7 +13,7 @@ import (
 )
 
 var calls = map[packet.Kind]Call{
-	Send:     {Targets: hub.Targets{Conns: []string{"a", "b"}, Users: []string{"", "u"}, Owned: true, Exclude: []string{"x"}}, Binary: true},
+	Send:     {Targets: hub.Targets{Conns: []string{"a", "b"}, Users: []string{"", "u"}, Owned: true, OpenFor: 1500 * time.Microsecond, Exclude: []string{"x"}}, Binary: true},
 	Close:    {Targets: hub.Targets{All: true}, Code: 4001, Reason: "enough"},
 	Join:     {Targets: hub.Targets{Groups: []string{"g"}}, Names: []string{"h", "i"}},
 	Leave:    {Targets: hub.Targets{Users: []string{"u"}}, Names: []string{"h"}},

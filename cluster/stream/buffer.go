@@ -20,6 +20,11 @@ func NewContent(fields packet.Fields, payload []byte) *Content {
 	return &Content{body: append(append(body, fields...), payload...), fields: uint32(len(fields))}
 }
 
+// Split returns the fields and the payload, which must not be changed.
+func (c *Content) Split() (fields packet.Fields, payload []byte) {
+	return packet.Fields(c.body[:c.fields:c.fields]), c.body[c.fields:]
+}
+
 // Buffer bounds what all streams that share it hold. Past it, whichever stream holds
 // most gives up the oldest that it has. Make it with NewBuffer.
 type Buffer struct {
