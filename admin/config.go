@@ -61,8 +61,9 @@ type Config struct {
 	hubTimeout  time.Duration // for the loops to take a command; default longestHub
 	eventWrite  time.Duration // for the reader of a stream to take what is written at a time; default longestEventWrite
 
-	// holdBack replaces how the answer to a wrong token waits, which is wait. For tests.
+	// holdBack replaces how the answer to a wrong token waits, which is wait.
 	holdBack func(wait func(time.Duration)) func(time.Duration)
+	now      func() time.Time // by which these answers are due; nil: time.Now
 }
 
 // complete fills in defaults and refuses what cannot work.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -10,10 +11,12 @@ import (
 // this host notices nothing.
 func TestGuessersWaitAndTheAppDoesNot(t *testing.T) {
 	const ofOnePeer = 4 // answers that are held back at a time
-	release := make(chan struct{})
+	released, release := context.WithCancel(t.Context())
+	now := time.Now() // and it stays: no answer becomes due
 	r := newRig(t, func(cfg *Config) {
 		cfg.Token = "right"
-		cfg.holdBack = func(func(time.Duration)) func(time.Duration) { return func(time.Duration) { <-release } }
+		cfg.now = func() time.Time { return now }
+		cfg.holdBack = func(func(time.Duration)) func(time.Duration) { return func(time.Duration) { <-released.Done() } }
 	})
 	strangers := newCrowd()
 	r.serve(strangers)
@@ -34,13 +37,9 @@ func TestGuessersWaitAndTheAppDoesNot(t *testing.T) {
 		t.Errorf("from elsewhere: %+v", got)
 	}
 	// The same on this host, where the app has the address of those who guess.
+	var held []*rawConn
 	for range ofOnePeer {
-		w := r.wire().write(get + "wrong\r\n\r\n")
-		defer func() {
-			if got := w.read("GET"); got.status != 401 {
-				t.Errorf("at last: %+v", got)
-			}
-		}()
+		held = append(held, r.wire().write(get+"wrong\r\n\r\n"))
 	}
 	await(t, "the guessers of this host", func() bool { return r.metric("ws_gateway_api_wrong_tokens_waiting") == 1+ofOnePeer })
 	for range 100 {
@@ -57,9 +56,14 @@ func TestGuessersWaitAndTheAppDoesNot(t *testing.T) {
 			t.Errorf("no %q in the metrics", line)
 		}
 	}
-	close(release)
+	release()
 	if got := first.read("GET"); got.status != 401 || !got.close {
 		t.Errorf("at last: %+v", got)
+	}
+	for _, w := range held {
+		if got := w.read("GET"); got.status != 401 {
+			t.Errorf("at last, on this host: %+v", got)
+		}
 	}
 }
 

@@ -71,7 +71,7 @@ func New(cfg Config) (*Server, error) {
 		wait = cfg.holdBack(wait)
 	}
 	var err error
-	if s.rules, err = access.New(access.Config{UserHeader: cfg.UserHeader, Token: cfg.Token, OwnAddress: cfg.OwnAddress, Wait: wait, Log: cfg.Log}); err != nil {
+	if s.rules, err = access.New(access.Config{UserHeader: cfg.UserHeader, Token: cfg.Token, OwnAddress: cfg.OwnAddress, Wait: wait, Now: cfg.now, Log: cfg.Log}); err != nil {
 		return nil, err
 	}
 	s.settings.Store(newSettings(&cfg, make(chan struct{})))

@@ -38,9 +38,10 @@ func TestCommandsAfterTheLoopsHaveEndedAreRefused(t *testing.T) {
 }
 
 func TestShutdownLetsARequestFinishAndEndsSilentConnections(t *testing.T) {
-	asked, answer := make(chan struct{}), make(chan struct{})
+	asked := make(chan struct{})
+	answered, answer := context.WithCancel(t.Context())
 	r := newRig(t, func(c *Config) {
-		c.Ready = func() (bool, string) { close(asked); <-answer; return true, "" }
+		c.Ready = func() (bool, string) { close(asked); <-answered.Done(); return true, "" }
 	})
 	ln := newCrowd()
 	r.serve(ln)
@@ -57,7 +58,7 @@ func TestShutdownLetsARequestFinishAndEndsSilentConnections(t *testing.T) {
 	}()
 	silent.ended()
 	idle.ended()
-	close(answer)
+	answer()
 	if got := busy.read("GET"); got.status != 200 {
 		t.Errorf("the request under way was answered with %d %q", got.status, got.body)
 	}

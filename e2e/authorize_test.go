@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -136,16 +137,16 @@ func TestWithoutAProxyTheAppNamesUsersByTheirCookiesWhateverTheyClaim(t *testing
 
 func TestAnAppThatCannotDecideMeans503(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
+	released, release := context.WithCancel(t.Context())
 	b := startBouncer(t, func(w http.ResponseWriter, e event) {
 		switch e.User {
 		case "error":
 			w.WriteHeader(http.StatusInternalServerError)
 		case "slow":
-			<-release
+			<-released.Done()
 		}
 	})
-	defer close(release)
+	defer release()
 	g := b.guarded(t, "--callback-timeout", "3s")
 	for _, user := range []string{"error", "slow"} {
 		if _, r, err := g.TryConnect(t, visitor{User: user}); err == nil || r == nil || r.StatusCode != 503 || r.Header.Get("Retry-After") == "" {
@@ -178,8 +179,8 @@ func TestASendThatFollowsTheYesOfTheAppReachesTheConnection(t *testing.T) {
 func TestManyHandshakesWaitForTheAppAtOnce(t *testing.T) {
 	t.Parallel()
 	const many, limit = 300, 250
-	release := make(chan struct{})
-	b := startBouncer(t, func(w http.ResponseWriter, e event) { <-release })
+	released, release := context.WithCancel(t.Context())
+	b := startBouncer(t, func(w http.ResponseWriter, e event) { <-released.Done() })
 	g := b.guarded(t, "--max-pending-authorizations", fmt.Sprint(limit), "--callback-timeout", "10m", "--handshake-timeout", "10m", "--callback-concurrency", "8")
 	var dialing sync.WaitGroup
 	var statuses watched
@@ -201,7 +202,7 @@ func TestManyHandshakesWaitForTheAppAtOnce(t *testing.T) {
 		})
 	}
 	statuses.Await(harness.Patience, func() bool { return count[503] == many-limit })
-	close(release)
+	release()
 	dialing.Wait()
 	if count[101] != limit || count[503] != many-limit {
 		t.Errorf("answers: %v", count)

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"os"
@@ -148,7 +149,8 @@ func TestAReplayThatIsInterruptedGoesOnWhereItWas(t *testing.T) {
 	const conns, events = 40, 10
 	app, file := startApp(t), letterFile(t, conns, events)
 	for range 3 {
-		reached, interrupted := make(chan struct{}), make(chan struct{})
+		reached := make(chan struct{})
+		interrupted, interrupt := context.WithCancel(t.Context())
 		seen := 0
 		var mu sync.Mutex
 		app.respond(func(*call) reply { // from the sixtieth event on it waits for the interrupt
@@ -159,7 +161,7 @@ func TestAReplayThatIsInterruptedGoesOnWhereItWas(t *testing.T) {
 			wait := seen >= 60
 			mu.Unlock()
 			if wait {
-				<-interrupted
+				<-interrupted.Done()
 			}
 			return reply{}
 		})
@@ -169,7 +171,7 @@ func TestAReplayThatIsInterruptedGoesOnWhereItWas(t *testing.T) {
 			g.Signal(syscall.SIGINT)
 		case <-g.Exited: // there was less left
 		}
-		close(interrupted)
+		interrupt()
 		code := g.Wait(harness.Patience)
 		if stderr := g.Log.Tail(100); code != 1 && code != 0 || code == 1 && !strings.Contains(stderr, "replay ended early: interrupted") {
 			t.Errorf("exit code %d: %s", code, stderr)

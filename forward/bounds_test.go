@@ -50,8 +50,14 @@ func TestPressureStopsReadingBeforeItStopsConnections(t *testing.T) {
 	cfg := Config{Memory: limit, Pressure: func(l Level) { calls <- l }}
 	bubble(t, cfg, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
 		for range 3 {
-			release := make(chan struct{})
-			a.serve = func(post, http.ResponseWriter, *http.Request) { <-release }
+			one := make(chan struct{})
+			all, release := context.WithCancel(t.Context())
+			a.serve = func(post, http.ResponseWriter, *http.Request) {
+				select {
+				case <-one:
+				case <-all.Done():
+				}
+			}
 			n := 0
 			until := func(level Level, mark int64, event func(n int)) {
 				t.Helper()
@@ -72,7 +78,7 @@ func TestPressureStopsReadingBeforeItStopsConnections(t *testing.T) {
 				t.Helper()
 				for f.Stats().Bytes > mark {
 					equal(t, "calls", len(calls), 0)
-					release <- struct{}{}
+					one <- struct{}{}
 					synctest.Wait()
 				}
 				equal(t, "told", take(t, calls), level)
@@ -80,7 +86,7 @@ func TestPressureStopsReadingBeforeItStopsConnections(t *testing.T) {
 			down(Stopped, limit-limit/16)
 			down(Relaxed, limit-3*limit/16)
 			equal(t, "pressure", f.Stats().Pressure, false)
-			close(release)
+			release()
 			synctest.Wait()
 			equal(t, "bytes in the end", f.Stats().Bytes, 0)
 			equal(t, "calls in the end", len(calls), 0)
@@ -94,8 +100,8 @@ func TestPressureIsToldBeforeTheEventThatMakesItHasBeenTaken(t *testing.T) {
 	var level atomic.Uint32
 	cfg := Config{Memory: limit, Concurrency: 1, Pressure: func(l Level) { level.Store(uint32(l)) }}
 	bubble(t, cfg, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
-		release := make(chan struct{})
-		a.serve = func(post, http.ResponseWriter, *http.Request) { <-release }
+		released, release := context.WithCancel(t.Context())
+		a.serve = func(post, http.ResponseWriter, *http.Request) { <-released.Done() }
 		for n := range limit / 700 {
 			f.Message(source(n, 0), make([]byte, 700), true)
 			held := f.pressure.held.Load()
@@ -108,7 +114,7 @@ func TestPressureIsToldBeforeTheEventThatMakesItHasBeenTaken(t *testing.T) {
 			}
 		}
 		equal(t, "level in the end", Level(level.Load()), Full)
-		close(release)
+		release()
 	})
 	equal(t, "level of what has ended", Level(level.Load()), Relaxed)
 }
@@ -223,14 +229,14 @@ func TestWhoIsOverItsShareIsReadAgainWhenOthersHaveLeftRoom(t *testing.T) {
 	drained := make(chan uint64, 100)
 	cfg := Config{Memory: 256 << 10, RetryFor: time.Hour, QueueBytes: 128 << 10, Drained: func(key uint64) { drained <- key }}
 	bubble(t, cfg, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
-		release := make(chan struct{})
+		released, release := context.WithCancel(t.Context())
 		a.serve = func(p post, w http.ResponseWriter, _ *http.Request) {
 			if p.id == "c1-0" || p.id == "c1-1" {
 				w.Header().Set("Retry-After", "1000")
 				w.WriteHeader(503) // nothing of this connection goes out
 				return
 			}
-			<-release
+			<-released.Done()
 		}
 		for n := 2; n < 6; n++ {
 			f.Message(source(n, 0), make([]byte, 20_000), true)
@@ -247,7 +253,7 @@ func TestWhoIsOverItsShareIsReadAgainWhenOthersHaveLeftRoom(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		equal(t, "drained", len(drained), 0)
-		close(release)
+		release()
 		time.Sleep(2 * time.Second)
 		mine := 0
 		for len(drained) > 0 {

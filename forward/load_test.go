@@ -15,11 +15,11 @@ import (
 
 func TestSixtyHangingCallsLeaveFourWorkersForEverybodyElse(t *testing.T) {
 	var hanging atomic.Int64
-	release := make(chan struct{})
+	released, release := context.WithCancel(t.Context())
 	url := answeringApp(t, func(c net.Conn, id string) {
 		if strings.HasPrefix(id, "c7000") {
 			hanging.Add(1)
-			<-release
+			<-released.Done()
 		}
 		_, _ = c.Write([]byte("HTTP/1.1 204 No Content\r\n\r\n"))
 	})
@@ -44,7 +44,7 @@ func TestSixtyHangingCallsLeaveFourWorkersForEverybodyElse(t *testing.T) {
 	t.Logf("2,000 other connections were served in %v", time.Since(start))
 	equal(t, "still hanging", hanging.Load(), 60)
 	equal(t, "in flight", f.Stats().InFlight, 60)
-	close(release)
+	release()
 	equal(t, "left over", f.Drain(within(t, longWait)), Leftover{})
 }
 
@@ -171,9 +171,9 @@ func TestMemoryStaysUnderItsBoundAsMeasured(t *testing.T) {
 	const limit = 24 << 20
 	for _, batch := range []int{1, 100} {
 		pressed := make(chan bool, 10)
-		release := make(chan struct{})
+		released, release := context.WithCancel(t.Context())
 		url := answeringApp(t, func(c net.Conn, _ string) {
-			<-release
+			<-released.Done()
 			_, _ = c.Write([]byte("HTTP/1.1 204 No Content\r\n\r\n"))
 		})
 		f, err := New(Config{URL: url, Batch: batch, Linger: 5 * time.Millisecond, Memory: limit, Pressure: func(l Level) { pressed <- l >= Stopped }})
@@ -196,7 +196,7 @@ func TestMemoryStaysUnderItsBoundAsMeasured(t *testing.T) {
 		if held > limit*5/4 {
 			t.Errorf("batch %d: %d bytes are held, the bound is %d", batch, held, limit)
 		}
-		close(release)
+		release()
 		f.Drain(within(t, longWait))
 		equal(t, "bytes in the end", f.Stats().Bytes, 0)
 	}

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -154,11 +155,12 @@ func pipelined(t *testing.T, events int, timeout time.Duration, answers func(con
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	busy, waiting := make(chan struct{}), make(chan struct{})
+	busy := make(chan struct{})
+	complete, all := context.WithCancel(t.Context())
 	a := &pipelineApp{t: t, answers: func(conn int, ids []string) (string, bool) {
 		if ids[0] == "c0-0/1" {
 			close(busy)
-			<-waiting
+			<-complete.Done()
 			return accepted, true
 		}
 		return answers(conn, ids)
@@ -174,7 +176,7 @@ func pipelined(t *testing.T, events int, timeout time.Duration, answers func(con
 	for key := range events {
 		f.Message(source(key+1, 0), []byte(`1`), false)
 	}
-	close(waiting)
+	all()
 	equal(t, "left over", f.Drain(within(t, longWait)), Leftover{})
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -225,11 +227,9 @@ func TestWhatStandsBehindAnAnswerThatEndsTheConnectionIsSentAgainOneByOne(t *tes
 }
 
 func TestAHangingCallFailsAloneInItsPipeline(t *testing.T) {
-	hung := make(chan struct{})
-	defer close(hung)
 	bursts, s := pipelined(t, 3, time.Second, func(_ int, ids []string) (string, bool) {
 		if len(ids) > 1 {
-			<-hung
+			<-t.Context().Done()
 			return "", false
 		}
 		return accepted, true
@@ -244,10 +244,10 @@ func TestAHangingCallFailsAloneInItsPipeline(t *testing.T) {
 
 func TestAPipelineThatCannotBeSentWaitsForTheAppLikeAnyEvent(t *testing.T) {
 	bubble(t, Config{Concurrency: 1, Pipeline: 4}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
-		release := make(chan struct{})
+		released, release := context.WithCancel(t.Context())
 		a.serve = func(p post, w http.ResponseWriter, _ *http.Request) {
 			if p.id == "c0-0" {
-				<-release
+				<-released.Done()
 				w.Header().Set("Connection", "close")
 			}
 		}
@@ -256,7 +256,7 @@ func TestAPipelineThatCannotBeSentWaitsForTheAppLikeAnyEvent(t *testing.T) {
 		}
 		synctest.Wait()
 		a.setDown(true)
-		close(release)
+		release()
 		time.Sleep(time.Second)
 		equal(t, "outages", f.Stats().Outages, 1)
 		a.setDown(false)

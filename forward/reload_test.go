@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net/http"
@@ -159,10 +160,14 @@ func TestWhatWaitsIsSentByTheNewConfiguration(t *testing.T) {
 func TestAnotherCertificateTakesEffectWithTheNextConnectionAndIdleOnesAreClosed(t *testing.T) {
 	bubble(t, Config{}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
 		// Of two events the second finds the first one's connection still in use.
-		hold := make(chan struct{})
+		one := make(chan struct{})
+		all, release := context.WithCancel(t.Context())
 		a.serve = func(p post, w http.ResponseWriter, r *http.Request) {
 			if strings.HasPrefix(p.id, "c2-") {
-				<-hold
+				select {
+				case <-one:
+				case <-all.Done():
+				}
 			}
 		}
 		f.Message(source(2, 0), []byte("1"), false) // is under way
@@ -178,7 +183,7 @@ func TestAnotherCertificateTakesEffectWithTheNextConnectionAndIdleOnesAreClosed(
 		reload(t, f, func(cfg *Config) { cfg.TLS = new(tls.Config) })
 		synctest.Wait()
 		equal(t, "idle connections", connected(), 0)
-		hold <- struct{}{}
+		one <- struct{}{}
 		synctest.Wait()
 		equal(t, "idle connections", connected(), 0)
 		equal(t, "delivered", f.Stats().Delivered[actionMessage], 2)
@@ -186,7 +191,7 @@ func TestAnotherCertificateTakesEffectWithTheNextConnectionAndIdleOnesAreClosed(
 		synctest.Wait()
 		f.Message(source(1, 1), []byte("1"), false)
 		synctest.Wait()
-		close(hold)
+		release()
 		synctest.Wait()
 		equal(t, "delivered", f.Stats().Delivered[actionMessage], 4)
 		equal(t, "connections made", len(a.dials), 4)

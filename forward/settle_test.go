@@ -39,6 +39,7 @@ func answeringAt(t *testing.T, address string, respond func(c net.Conn, id strin
 			}
 			serving.Go(func() {
 				defer c.Close()
+				context.AfterFunc(t.Context(), func() { c.Close() }) // of a forwarder that a failed test leaves
 				r := bufio.NewReader(c)
 				for {
 					head, length := rawapp.ReadHead(r)
@@ -118,27 +119,29 @@ func heededFirst(t *testing.T, answer func(seq int, id string) string, config fu
 }
 
 func TestSettleWaitsForNoAnswerThatHasNotArrived(t *testing.T) {
-	arrived, part, rest := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	arrived := make(chan struct{})
+	part, sendPart := context.WithCancel(t.Context())
+	rest, sendRest := context.WithCancel(t.Context())
 	url := answeringApp(t, func(c net.Conn, id string) {
 		arrived <- struct{}{}
-		<-part
+		<-part.Done()
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Le")
 		arrived <- struct{}{}
-		<-rest
+		<-rest.Done()
 		_, _ = io.WriteString(c, "ngth: 2\r\n\r\nok")
 		arrived <- struct{}{}
 	})
 	replies := make(chan string, 1)
-	release := make(chan struct{})
+	released, release := context.WithCancel(t.Context())
 	f, err := New(Config{URL: url, Reply: func(_ uint64, r Reply) {
-		<-release
+		<-released.Done()
 		replies <- string(r.Body)
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.Start()
-	defer f.Drain(context.Background())
+	t.Cleanup(func() { f.Drain(context.Background()) }) // deferred, it would wait for a reply that a failed test does not release
 	ctx := within(t, longWait)
 	settle := func(keys ...uint64) time.Duration {
 		start := time.Now()
@@ -149,11 +152,11 @@ func TestSettleWaitsForNoAnswerThatHasNotArrived(t *testing.T) {
 	f.Message(source(1, 0), []byte("1"), false)
 	<-arrived
 	settle()
-	close(part)
+	sendPart()
 	<-arrived
 	settle()
 	equal(t, "replies", len(replies), 0)
-	close(rest)
+	sendRest()
 	<-arrived
 	if d := settle(2); d >= settleLimit {
 		t.Errorf("waited %v for another connection", d)
@@ -165,7 +168,7 @@ func TestSettleWaitsForNoAnswerThatHasNotArrived(t *testing.T) {
 	if d := settle(); d < settleLimit || ctx.Err() != nil { // the reply is stuck
 		t.Errorf("waited %v for a reply that hangs", d)
 	}
-	close(release)
+	release()
 	settle(1)
 	equal(t, "reply", take(t, replies), "ok")
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -242,18 +243,15 @@ func TestSendsMissNobodyWhileOthersJoinLeaveAndClose(t *testing.T) {
 	g.join(Targets{All: true}, "a")
 	g.join(Targets{Users: []string{"user1", "user2"}}, "b")
 	g.join(Targets{Conns: staying[:50]}, "c")
-	over := make(chan struct{})
+	going, stop := context.WithCancel(t.Context())
 	var movers sync.WaitGroup
+	defer movers.Wait()
+	defer stop()
 	for mover := range 3 {
 		mine := moving[mover*20 : mover*20+20]
 		movers.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(mover), 5))
-			for closed := 0; ; {
-				select {
-				case <-over:
-					return
-				default:
-				}
+			for closed := 0; going.Err() == nil; {
 				one := mine[random.IntN(len(mine))]
 				switch random.IntN(20) {
 				default:
@@ -275,7 +273,7 @@ func TestSendsMissNobodyWhileOthersJoinLeaveAndClose(t *testing.T) {
 	for n := range sends {
 		g.tell(Targets{Groups: []string{"a", "c", "b"}[:1+2*(n%2)]}, strconv.Itoa(n))
 	}
-	close(over)
+	stop()
 	movers.Wait()
 	g.tell(Targets{All: true}, "end")
 	for _, c := range all {

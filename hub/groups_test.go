@@ -416,13 +416,13 @@ func TestACallThatNobodyWaitsForJoinsNobody(t *testing.T) {
 	c := g.dial("alice")
 	ended, end := context.WithCancel(t.Context())
 	end()
-	release := make(chan struct{})
+	released, release := context.WithCancel(t.Context())
 	entered := make(chan struct{})
 	id, _ := g.parse(c.id)
-	g.server.Loops()[id.Loop()].Post(func(*netpoll.Loop) bool { close(entered); <-release; return false })
+	g.server.Loops()[id.Loop()].Post(func(*netpoll.Loop) bool { close(entered); <-released.Done(); return false })
 	<-entered
 	_, err := g.Join(ended, Targets{All: true}, []string{"a"})
-	close(release)
+	release()
 	if !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}

@@ -280,8 +280,9 @@ func TestAfterTheLoopsEndedNothingHangs(t *testing.T) {
 func TestAWaitEndsWithItsContext(t *testing.T) {
 	g := start(t, Config{}, netpoll.Config{Loops: 1})
 	g.dial("a")
-	held, release := make(chan struct{}), make(chan struct{})
-	g.server.Loops()[0].Post(func(*netpoll.Loop) bool { close(held); <-release; return false })
+	held := make(chan struct{})
+	released, release := context.WithCancel(t.Context())
+	g.server.Loops()[0].Post(func(*netpoll.Loop) bool { close(held); <-released.Done(); return false })
 	<-held
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -294,22 +295,23 @@ func TestAWaitEndsWithItsContext(t *testing.T) {
 	if err := g.Drain(ctx, 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("drain: %v", err)
 	}
-	close(release)
+	release()
 	g.app.count(t, "close", 1) // what was ordered happens all the same
 }
 
 // A loop that does nothing, with as much in its mailbox as there may be.
 func (g *gateway) stopLoop(t *testing.T) (release func()) {
 	t.Helper()
-	held, over := make(chan struct{}), make(chan struct{})
+	held := make(chan struct{})
+	released, release := context.WithCancel(t.Context())
 	loop := g.server.Loops()[0]
-	loop.Post(func(*netpoll.Loop) bool { close(held); <-over; return false })
+	loop.Post(func(*netpoll.Loop) bool { close(held); <-released.Done(); return false })
 	<-held
 	full, cancel := context.WithCancel(t.Context())
 	cancel()
 	for loop.PostContext(full, func(*netpoll.Loop) bool { return false }) == nil {
 	}
-	return sync.OnceFunc(func() { close(over) })
+	return release
 }
 
 func TestAWaitForAFullMailboxEndsWithItsContext(t *testing.T) {

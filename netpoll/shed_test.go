@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -60,8 +61,9 @@ func TestOneHandshakeTooManyEndsTheOldest(t *testing.T) {
 // loop is kept busy until all of them have come.
 func TestNobodyIsDroppedWhoseHeadHasArrived(t *testing.T) {
 	s, addr := startServer(t, Config{Handler: newRecorder(), Loops: 1, MaxHandshaking: 2})
-	busy, release := make(chan struct{}), make(chan struct{})
-	s.Loops()[0].Post(func(*Loop) bool { close(busy); <-release; return false })
+	busy := make(chan struct{})
+	released, release := context.WithCancel(t.Context())
+	s.Loops()[0].Post(func(*Loop) bool { close(busy); <-released.Done(); return false })
 	<-busy
 	var crowd []net.Conn
 	for range 50 {
@@ -74,7 +76,7 @@ func TestNobodyIsDroppedWhoseHeadHasArrived(t *testing.T) {
 		io.WriteString(c, testHandshake)
 		crowd = append(crowd, c)
 	}
-	close(release)
+	release()
 	for _, c := range crowd {
 		upgrades(t, c, "")
 	}

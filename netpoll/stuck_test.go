@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,15 +13,16 @@ import (
 // stuckLoop holds the loop of s until release, with a full mailbox.
 func stuckLoop(t *testing.T, s *Server) (release func()) {
 	t.Helper()
-	held, over := make(chan struct{}), make(chan struct{})
+	held := make(chan struct{})
+	released, release := context.WithCancel(t.Context())
 	l := s.Loops()[0]
-	if err := l.Post(func(*Loop) bool { close(held); <-over; return false }); err != nil {
+	if err := l.Post(func(*Loop) bool { close(held); <-released.Done(); return false }); err != nil {
 		t.Fatal(err)
 	}
 	<-held
 	for l.PostContext(atOnce, noTask) == nil {
 	}
-	return sync.OnceFunc(func() { close(over) })
+	return release
 }
 
 func TestAFullMailboxIsWaitedForAsLongAsTheContextLasts(t *testing.T) {

@@ -39,6 +39,7 @@ type Config struct {
 
 	// Wait holds back the answer to a wrong token; it returns early at shutdown.
 	Wait func(time.Duration)
+	Now  func() time.Time // nil: time.Now
 	Log  zerolog.Logger
 }
 
@@ -56,6 +57,9 @@ type token [sha256.Size]byte
 // New returns the rules that cfg asks for.
 func New(cfg Config) (*Rules, error) {
 	r := &Rules{own: cfg.OwnAddress, guesses: newGuesses(cfg.Log, cfg.Wait)}
+	if cfg.Now != nil {
+		r.guesses.now = cfg.Now
+	}
 	apply, err := r.Reload(cfg.UserHeader, cfg.Token)
 	if err != nil {
 		return nil, err

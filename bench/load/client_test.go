@@ -234,18 +234,18 @@ func TestMessagesOfOneWayTrafficNeedNoReplies(t *testing.T) {
 // message only when it has seen 200, at 1,000 a second, is late by that time.
 func TestTheOpenLoopCountsLatencyFromTheDueTime(t *testing.T) {
 	const held = 200
-	begun := make(chan struct{})
+	begun, begin := context.WithCancel(t.Context())
 	target := rawServer(t, func(c net.Conn, in *bufio.Reader) {
 		first := make([]byte, held*(2+4+64))
 		if _, err := io.ReadFull(in, first); err == nil {
-			<-begun
+			<-begun.Done()
 			echoRaw(c, bufio.NewReader(io.MultiReader(bytes.NewReader(first), in)))
 		}
 	})
 	c := connect(t, Config{Target: target}, 1)
 	x := c.Start(Traffic{Message: bare(t, 64), Rate: 1000})
 	x.Begin()
-	close(begun)
+	begin()
 	until(t, c, 2*held)
 	r := x.End()
 	if r.Failures != 0 {
@@ -349,16 +349,16 @@ func TestCheckFindsConnectionsThatEndedOrSpoke(t *testing.T) {
 		"spoke": {"\x81\x02hi", "an idle connection got"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			said := make(chan struct{})
+			spoken, speak := context.WithCancel(t.Context())
 			target := rawServer(t, func(conn net.Conn, in *bufio.Reader) {
-				<-said
+				<-spoken.Done()
 				io.WriteString(conn, c.say)
 			})
 			client := connect(t, Config{Target: target}, 1)
 			if err := client.Check(t.Context()); err != nil {
 				t.Fatalf("silent and open: %v", err)
 			}
-			close(said)
+			speak()
 			var err error
 			wait(t, func() bool { err = client.Check(t.Context()); return err != nil })
 			if !strings.Contains(err.Error(), c.want) {

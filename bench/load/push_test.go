@@ -1,6 +1,7 @@
 package load
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -162,14 +163,15 @@ func TestAPushWithoutLimitGoesOnUntilItsEnd(t *testing.T) {
 func TestACallOfTheOpenLoopIsTimedFromItsDueTime(t *testing.T) {
 	const held = 50
 	var mu sync.Mutex
-	begun, gate := make(chan struct{}), make(chan struct{})
+	begun := make(chan struct{})
+	released, release := context.WithCancel(t.Context())
 	first := true
 	s := servePush(t, accepted, func(send func(string, []byte), to, all []string, payload []byte) {
 		mu.Lock()
 		if first {
 			first = false
 			close(begun)
-			<-gate
+			<-released.Done()
 		}
 		mu.Unlock()
 		rightly(send, to, all, payload)
@@ -180,7 +182,7 @@ func TestACallOfTheOpenLoopIsTimedFromItsDueTime(t *testing.T) {
 	w := client.workers[0]
 	// The last of the calls has come due while the first is held.
 	wait(t, func() bool { return w.now()-p.push.start > 2*held*1e6 })
-	close(gate)
+	release()
 	<-p.Done()
 	r := p.End()
 	// The second call was due 1 ms after the first, and made 2*held ms after it at the earliest.

@@ -325,9 +325,10 @@ func TestAnInterruptedClientStaysInterrupted(t *testing.T) {
 func TestNothingIsSentOnAConnectionOnWhichSomethingHasCome(t *testing.T) {
 	for name, unasked := range map[string]string{"bytes": "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "the end": ""} {
 		for _, size := range []int{0, 2 * maxJoined} {
-			answered, spoken, seen := make(chan struct{}), make(chan struct{}), make(chan int64, 1)
+			spoken, seen := make(chan struct{}), make(chan int64, 1)
+			answered, goOn := context.WithCancel(t.Context())
 			url := serve(t, true, func(_ int, c net.Conn) {
-				<-answered
+				<-answered.Done()
 				_, _ = io.WriteString(c, unasked)
 				if unasked == "" {
 					_ = c.(*net.TCPConn).CloseWrite()
@@ -337,7 +338,7 @@ func TestNothingIsSentOnAConnectionOnWhichSomethingHasCome(t *testing.T) {
 				seen <- n
 			})
 			c := clientOf(t, true, url)
-			close(answered)
+			goOn()
 			<-spoken
 			for !c.unasked.has() { // it is on its way through the kernel
 			}

@@ -102,7 +102,10 @@ func TestAnAnswerInPartsIsReadToItsEnd(t *testing.T) {
 			_, _ = io.CopyN(io.Discard, r, int64(length))
 			for _, part := range parts {
 				_, _ = io.WriteString(c, part)
-				<-took
+				select {
+				case <-took:
+				case <-t.Context().Done():
+				}
 			}
 		}
 	})
@@ -172,7 +175,10 @@ func TestAnExchangeIsAwaitedForAsLongAsTheProcessRuns(t *testing.T) {
 		rawapp.ReadHead(bufio.NewReader(c))
 		_ = ours.SetDeadline(time.Unix(1, 0))
 		for range 2 { // when the exchange begins, and after the deadline has passed
-			<-asked
+			select {
+			case <-asked:
+			case <-t.Context().Done():
+			}
 		}
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	})

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -302,18 +303,15 @@ func TestAListUnderChurn(t *testing.T) {
 			want[public(dir.enter(loop, 2*slot, user))] = user
 		}
 	}
-	stop := make(chan struct{})
+	going, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
 	for loop := range loops {
 		wg.Go(func() {
 			random := rand.New(rand.NewPCG(11, uint64(loop)))
 			ids := map[uint32]netpoll.ID{}
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			for going.Err() == nil {
 				slot := 2*random.Uint32N(churn) + 1
 				if id, ok := ids[slot]; ok {
 					dir.leave(id)
@@ -335,7 +333,7 @@ func TestAListUnderChurn(t *testing.T) {
 			checkStayed(t, dir.list(t, some, limit).ids, want, some)
 		}
 	}
-	close(stop)
+	stop()
 	wg.Wait()
 	dir.noWalks(t)
 }

@@ -4,6 +4,7 @@ package rawapp
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"net/http"
 	"strings"
@@ -28,6 +29,7 @@ func Serve(t *testing.T, serve func(n int, c net.Conn)) (url string) {
 				return
 			}
 			_ = c.SetDeadline(time.Now().Add(10 * time.Minute))
+			context.AfterFunc(t.Context(), func() { _ = c.Close() }) // serve may wait for it
 			serve(n, c)
 			_ = c.Close()
 		}
