@@ -15,6 +15,7 @@ PEERS       := bench/peers
 BROWSER     := e2e/browser
 RACE        := bin/ws-gateway-race
 CLIENT      := client
+GENERATED   := e2e/clients
 LINT        := .ci/lint
 FUZZTIME    ?= 1m
 
@@ -174,6 +175,13 @@ check-metrics: build ## Check metrics and alerts with promtool
 check-memory: ## Attack the memory of the gateway as the examples in deploy/ run it, at full size (a minute or two)
 	WS_GATEWAY_FULL_ATTACKS=1 go test -count 1 -run OfAnyExample ./e2e
 
+.PHONY: check-descriptions
+check-descriptions: export WS_GATEWAY_BINARY = $(CURDIR)/bin/ws-gateway
+check-descriptions: build $(GENERATED)/node_modules/.installed ## Generate clients from docs/openapi.yaml, in Go and TypeScript, and use them (a minute; longer for the first time)
+	cd $(GENERATED) && mkdir -p api && go tool oapi-codegen -config oapi-codegen.yaml ../../docs/openapi.yaml
+	cd $(GENERATED) && go mod tidy -diff && go vet ./... && go test -count 1 ./...
+	cd $(GENERATED) && node_modules/.bin/openapi-typescript ../../docs/openapi.yaml -o api.d.ts && node_modules/.bin/tsc && node --test build/client.test.js
+
 .PHONY: check-deploy
 check-deploy: ## Check the Kubernetes examples against the API's types
 	cd deploy/tools && go vet ./... && go test ./...
@@ -251,7 +259,7 @@ endef
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf bin dist $(BROWSER)/node_modules $(CLIENT)/node_modules $(LINT)/node_modules
+	rm -rf bin dist $(BROWSER)/node_modules $(CLIENT)/node_modules $(LINT)/node_modules $(GENERATED)/node_modules $(GENERATED)/api $(GENERATED)/api.d.ts $(GENERATED)/build
 
 .PHONY: help
 help: ## This list
