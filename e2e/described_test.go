@@ -69,7 +69,9 @@ func TestTheDescribedPingsAreAnsweredWithTheDescribedPong(t *testing.T) {
 	t.Parallel()
 	var description struct {
 		Components struct {
-			Messages map[string]struct{ Examples []struct{ Payload yaml.RawMessage } }
+			Messages map[string]struct {
+				Examples []struct{ Payload yaml.RawMessage }
+			}
 		}
 	}
 	if err := yaml.Unmarshal(docs.AsyncAPI, &description); err != nil {

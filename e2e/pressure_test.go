@@ -336,7 +336,7 @@ func TestAClientThatReadsSlowlyButSteadilyIsNoSlowConsumer(t *testing.T) {
 
 func TestAClientThatReadsLateGetsEverything(t *testing.T) {
 	t.Parallel()
-	g := startPushOnly(t, "--max-pending-bytes", "64MiB")
+	g := startPushOnly(t, "--max-pending-bytes", "64MiB", "--write-timeout", "10m")
 	c := g.Dial(t, "slow")
 	for n := range 20 {
 		g.send(fmt.Sprintf(`{"payload":{"n":%d,"fill":"%s"},"users":["slow"]}`, n, strings.Repeat("x", 1<<20)))

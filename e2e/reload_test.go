@@ -20,22 +20,23 @@ import (
 // steered is a gateway whose configuration file the test changes.
 type steered struct {
 	*gateway
-	file   string
-	seen   int // lines of the log that earlier reloads have ended with
-	always string
+	file      string
+	seen      int // lines of the log that earlier reloads have ended with
+	always    string
+	unhurried bool // without a ping timeout of the test's own it is long
 }
 
 // steer starts a gateway with a configuration file that has these lines, besides
 // what it needs to start.
 func steer(t testing.TB, a *app, lines ...string) *steered {
 	t.Helper()
-	s := &steered{always: "listen: 127.0.0.1:0\ndrain-period: 0s\n"}
+	s := &steered{always: "listen: 127.0.0.1:0\ndrain-period: 0s\n", unhurried: true}
 	if a != nil {
 		s.always += "callback-url: " + a.url() + "\n"
 	} else {
 		s.always += "no-callback: true\n"
 	}
-	s.file = harness.WriteFile(t, "gateway.yaml", s.always+strings.Join(lines, "\n"))
+	s.file = harness.WriteFile(t, "gateway.yaml", s.content(lines))
 	s.gateway = launch{args: []string{"--config", s.file}}.run(t)
 	ready, ok := s.Log.Await(harness.Patience, func(l logLine) bool { return l.Text("message") == "ready" })
 	if !ok {
@@ -48,7 +49,17 @@ func steer(t testing.TB, a *app, lines ...string) *steered {
 // put puts another configuration file in the place of the one before.
 func (s *steered) put(lines ...string) {
 	s.T.Helper()
-	replaceFile(s.T, s.file, s.always+strings.Join(lines, "\n"))
+	replaceFile(s.T, s.file, s.content(lines))
+}
+
+// content is a file with these lines. A client whose test did not get a processor for a
+// while must not be taken for dead.
+func (s *steered) content(lines []string) string {
+	all := s.always + strings.Join(lines, "\n")
+	if s.unhurried && !strings.Contains(all, "ping-timeout:") {
+		all = "ping-timeout: 10m\n" + all
+	}
+	return all
 }
 
 // replaceFile does so at once: nobody reads half of it.

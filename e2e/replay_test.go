@@ -32,16 +32,16 @@ func letterFile(t *testing.T, conns, events int) (path string) {
 	t.Helper()
 	var b strings.Builder
 	for seq := 1; seq <= events; seq++ {
-		action := "message"
+		action, more := "message", ""
 		switch seq {
 		case 1:
-			action = "open"
+			action, more = "open", `,"request":{"uri":"/ws","remote_addr":"192.0.2.1:1","user_agent":"","origin":""}`
 		case events:
-			action = "close"
+			action, more = "close", `,"code":1000,"reason":"","initiator":"client"`
 		}
 		for conn := range conns {
 			fmt.Fprintf(&b, `{"time":"2026-01-02T03:04:05Z","request_id":"c%d-%d","action":"%s","attempts":3,"error":"app unreachable","cookie":"id=%s%d",`+
-				`"event":{"data":{},"action":"%[3]s","user_name":"u%[1]d","conn_id":"c%[1]d"}}`+"\n", conn, seq, action, secret, conn)
+				`"event":{"data":{},"action":"%[3]s","user_name":"u%[1]d","conn_id":"c%[1]d"%[6]s}}`+"\n", conn, seq, action, secret, conn, more)
 		}
 	}
 	return harness.WriteFile(t, "dead.jsonl", b.String())

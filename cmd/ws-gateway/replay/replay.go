@@ -16,6 +16,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -39,6 +40,7 @@ type replay struct {
 	size  int64              // of the file
 
 	events  *forward.Forwarder
+	attempt time.Duration // how long one may take
 	changed chan struct{} // has one place: an event has been dealt with, or replay is to end
 
 	mu                       sync.Mutex           // guards the following
@@ -75,7 +77,7 @@ func Run(p *program.Process, c *config.Config, log zerolog.Logger) error {
 	}
 	defer done.close()
 	r := &replay{
-		p: p, log: log, path: path, lines: newLetterReader(file), done: done, size: info.Size(),
+		p: p, log: log, path: path, lines: newLetterReader(file), done: done, size: info.Size(), attempt: c.CallbackTimeout,
 		changed: make(chan struct{}, 1), waiting: make(map[string][]*letter), sent: make(map[uint64]*letter),
 	}
 	if c.Replay.DryRun {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"ws-gateway/cmd/ws-gateway/internal/signals"
 	"ws-gateway/forward"
 )
 
@@ -16,9 +17,6 @@ const (
 	// one of its connection does not hold up the others.
 	maxEvents = 1024
 	maxBytes  = 32 << 20
-
-	// grace is the time for attempts under way if replay ends early.
-	grace = 3 * time.Second
 )
 
 // errInterrupted means that a signal has ended replay.
@@ -194,19 +192,38 @@ func (r *replay) signal() {
 	}
 }
 
-// finish ends the forwarder. If replay ends early, attempts under way get some time for
-// their answers, unless the app cannot be reached.
+// finish ends the forwarder. If replay ends early, attempts under way get their time for
+// an answer, or the same events would be sent twice; unless the app cannot be reached, or
+// somebody who is tired of waiting sends another signal.
 func (r *replay) finish(failure error) {
 	if failure != nil {
 		r.fail(failure)
 	}
-	left := grace
+	left := r.attempt
 	if nobody, ok := errors.AsType[*notTaken](failure); ok && nobody.outcome == forward.Unreachable {
 		left = 0
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), left)
 	defer cancel()
-	r.events.Drain(ctx)
+	var asked signals.Judge
+	if errors.Is(failure, errInterrupted) {
+		asked.Take(time.Now())
+	}
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		r.events.Drain(ctx)
+	}()
+	for ended := false; !ended; {
+		select {
+		case <-drained:
+			ended = true
+		case <-r.p.Signals:
+			if asked.Take(time.Now()) == signals.StopNow {
+				cancel()
+			}
+		}
+	}
 	if r.refusals != nil {
 		if err := r.refusals.Close(); err != nil {
 			r.fail(err)
