@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"ws-gateway/cluster"
 	"ws-gateway/forward"
 	"ws-gateway/hub"
 	"ws-gateway/netpoll"
@@ -19,6 +20,8 @@ type Config struct {
 	Cluster   Connections          // those of all instances; nil: Hub's are all that there are
 	Sockets   func() netpoll.Stats // required
 	Callbacks func() forward.Stats // nil: push-only, there are no callbacks to report
+
+	ClusterStats func() cluster.Stats // nil: there is no cluster to report
 
 	// Health is what is known about the app; nil: push-only.
 	Health func() forward.Health

@@ -37,7 +37,8 @@ func newRegistry(s *Server) *prometheus.Registry {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		metrics.NewCollector(metrics.Sources{
 			Sockets: s.cfg.Sockets, Hub: s.cfg.Hub.Stats, Callbacks: s.cfg.Callbacks,
-			API: s.memory.stats, LogLost: s.cfg.LogLost, Ready: s.cfg.Ready, Version: s.cfg.Version,
+			Cluster: s.cfg.ClusterStats,
+			API:     s.memory.stats, LogLost: s.cfg.LogLost, Ready: s.cfg.Ready, Version: s.cfg.Version,
 		}),
 		apiCollector{s},
 		s.times,

@@ -25,6 +25,7 @@ import (
 // Local is what the cluster needs of this instance's hub.
 type Local interface {
 	SendThen(ctx context.Context, t hub.Targets, frame *netpoll.Frame, wait bool, done hub.Releaser) (hub.Report, error)
+	Post(ctx context.Context, t hub.Targets, frame *netpoll.Frame, done hub.Releaser) (reported func(context.Context) (hub.Report, error), err error)
 	Close(ctx context.Context, t hub.Targets, code ws.StatusCode, reason string) (hub.Report, error)
 	Join(ctx context.Context, t hub.Targets, groups []string) (matched int, err error)
 	Leave(ctx context.Context, t hub.Targets, groups []string) (matched int, err error)
@@ -109,6 +110,7 @@ type Cluster struct {
 	hub     Local
 	key     interest.Key
 	mailbox *mailbox
+	started bool
 	ctx     context.Context // of what executors do; ends with Stop
 	cancel  context.CancelFunc
 	ending  chan struct{}  // closed by Stop
@@ -148,7 +150,13 @@ func New(cfg Config) (*Cluster, error) {
 }
 
 // Start begins to look for other instances.
-func (c *Cluster) Start() { go c.run() }
+func (c *Cluster) Start() {
+	c.started = true
+	go c.run()
+}
+
+// Up reports whether the link to the others is up.
+func (c *Cluster) Up() bool { return c.view.Load().up }
 
 // longestBye is how long Stop waits for the others to have what was sent to them.
 const longestBye = time.Second
@@ -156,7 +164,9 @@ const longestBye = time.Second
 // Stop tells the others that this instance ends, and ends. Calls must have ended.
 func (c *Cluster) Stop() {
 	close(c.ending)
-	<-c.ended
+	if c.started {
+		<-c.ended
+	}
 	c.cancel()
 	c.work.Wait()
 	c.cfg.Bus.Close()

@@ -94,8 +94,13 @@ func (c *Cluster) executeSend(p *peer, m *stream.Message, todo *call.Call) {
 		c.hub.SendThen(c.ctx, todo.Targets, frame, false, done) // fails only if the loops have ended
 		return
 	}
+	reported, err := c.hub.Post(c.ctx, todo.Targets, frame, done)
+	if err != nil {
+		c.answer(p, m, call.Result{Err: err})
+		return
+	}
 	c.begin(p, m, func(ctx context.Context) call.Result {
-		r, err := c.hub.SendThen(ctx, todo.Targets, frame, true, done)
+		r, err := reported(ctx)
 		return call.Result{Err: err, Matched: r.Matched, Queued: r.Queued, Slow: r.Slow}
 	})
 }

@@ -25,13 +25,32 @@ type Releaser interface{ Release() }
 // SendThen is a Send that releases done once, on any goroutine, when the last loop
 // is through with frame: from then on only outboxes hold it.
 func (h *Hub) SendThen(ctx context.Context, t Targets, frame *netpoll.Frame, wait bool, done Releaser) (Report, error) {
+	if !wait {
+		return Report{}, h.send(ctx, t, frame, nil, done)
+	}
+	reported, err := h.Post(ctx, t, frame, done)
+	if err != nil {
+		return Report{}, err
+	}
+	return reported(ctx)
+}
+
+// Post is a SendThen with wait in two steps: when it returns the loops have the frame,
+// and reported waits for what has become of it, if that matters.
+func (h *Hub) Post(ctx context.Context, t Targets, frame *netpoll.Frame, done Releaser) (reported func(context.Context) (Report, error), err error) {
+	s := new(tally)
+	return s.wait, h.send(ctx, t, frame, s, done)
+}
+
+// send gives frame to the loops. They report to s, which may be nil.
+func (h *Hub) send(ctx context.Context, t Targets, frame *netpoll.Frame, s *tally, done Releaser) error {
 	sends := &h.stats.sends[t.kind()]
 	sends.calls.Add(1)
 	h.awaitReplies(ctx, t)
 	h.compress(frame)
 	targets := h.resolve(t)
 	frame.For(h.size(&targets))
-	cmd := &command{
+	return h.dispatch(ctx, &command{
 		aim:  targets,
 		cost: sendCost,
 		do: func(ls *loopState, c *netpoll.Conn, r *Report) {
@@ -48,16 +67,10 @@ func (h *Hub) SendThen(ctx context.Context, t Targets, frame *netpoll.Frame, wai
 				r.Slow++
 			}
 		},
-		each: sends.add,
-		done: done,
-	}
-	if wait {
-		cmd.tally = new(tally)
-	}
-	if err := h.dispatch(ctx, cmd); err != nil || !wait {
-		return Report{}, err
-	}
-	return cmd.tally.wait(ctx)
+		each:  sends.add,
+		tally: s,
+		done:  done,
+	})
 }
 
 // kind says which of Stats.Sends counts a send to t.

@@ -2,9 +2,11 @@ package metrics
 
 import (
 	"runtime"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ws-gateway/cluster"
 	"ws-gateway/forward"
 	"ws-gateway/hub"
 	"ws-gateway/netpoll"
@@ -15,6 +17,7 @@ type Sources struct {
 	Sockets   func() netpoll.Stats
 	Hub       func() hub.Stats
 	Callbacks func() forward.Stats         // nil: push-only, its metrics are absent
+	Cluster   func() cluster.Stats         // nil: the gateway is alone, its metrics are absent
 	API       func() netpoll.BudgetStats   // the memory of management requests
 	LogLost   func() uint64                // lines; nil: none
 	Ready     func() (ok bool, why string) // are new clients taken?
@@ -31,6 +34,7 @@ type snapshot struct {
 	sockets   netpoll.Stats
 	hub       hub.Stats
 	callbacks forward.Stats
+	cluster   cluster.Stats
 	api       netpoll.BudgetStats
 	pushOnly  bool
 	logLost   uint64
@@ -40,7 +44,7 @@ type snapshot struct {
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	out <- buildInfo
 	out <- readiness
-	for _, f := range metricTable {
+	for _, f := range slices.Concat(metricTable, clusterTable) {
 		out <- f.desc
 	}
 	for _, h := range socketHistograms {
@@ -61,7 +65,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	if c.from.LogLost != nil {
 		now.logLost = c.from.LogLost()
 	}
-	collectFamilies(&now, out)
+	collectFamilies(metricTable, &now, out)
+	if c.from.Cluster != nil {
+		now.cluster = c.from.Cluster()
+		collectFamilies(clusterTable, &now, out)
+	}
 	collectCloses(&now.hub.Closes, out)
 	collectHistograms(&now.sockets, out)
 }

@@ -18,11 +18,11 @@ type family struct {
 	values   func(s *snapshot, to []float64) []float64
 }
 
-// collectFamilies sends all of a snapshot's metrics.
-func collectFamilies(now *snapshot, out chan<- prometheus.Metric) {
+// collectFamilies sends a table's metrics of a snapshot.
+func collectFamilies(table []family, now *snapshot, out chan<- prometheus.Metric) {
 	var values []float64
-	for i := range metricTable {
-		f := &metricTable[i]
+	for i := range table {
+		f := &table[i]
 		if f.callback && now.pushOnly {
 			continue
 		}

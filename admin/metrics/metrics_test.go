@@ -49,7 +49,7 @@ func fill(v reflect.Value, name string, next *int64, all map[string]int64) {
 func TestEveryStatisticIsAMetric(t *testing.T) {
 	var now snapshot
 	next, all := int64(1_000_000), map[string]int64{}
-	for name, stats := range map[string]any{"sockets": &now.sockets, "hub": &now.hub, "callbacks": &now.callbacks} {
+	for name, stats := range map[string]any{"sockets": &now.sockets, "hub": &now.hub, "callbacks": &now.callbacks, "cluster": &now.cluster} {
 		fill(reflect.ValueOf(stats).Elem(), name, &next, all)
 	}
 	delete(all, "sockets.Refused")                         // the sum of what the hub counts by reason
@@ -57,7 +57,8 @@ func TestEveryStatisticIsAMetric(t *testing.T) {
 		return strings.HasPrefix(name, "sockets.Handshakes.") || strings.HasPrefix(name, "sockets.TurnTimes.")
 	})
 	out := make(chan prometheus.Metric, 1000)
-	collectFamilies(&now, out)
+	collectFamilies(metricTable, &now, out)
+	collectFamilies(clusterTable, &now, out)
 	collectCloses(&now.hub.Closes, out)
 	close(out)
 	text := exposed(t, out)
@@ -66,7 +67,7 @@ func TestEveryStatisticIsAMetric(t *testing.T) {
 			t.Errorf("%s is not among the metrics", name)
 		}
 	}
-	for _, on := range []string{"ws_gateway_callback_pressure 1\n", "ws_gateway_app_down 1\n"} {
+	for _, on := range []string{"ws_gateway_callback_pressure 1\n", "ws_gateway_app_down 1\n", "ws_gateway_cluster_link_up 1\n"} {
 		if !strings.Contains(text, on) {
 			t.Errorf("no %q", on)
 		}

@@ -25,10 +25,10 @@ const (
 type Bus struct {
 	// Static.
 	cfg     Config
-	prefix  string // of all subjects
-	self    string // Config.Instance in hexadecimal
-	mine    string // of the subjects of what is for this instance
-	conn    *nats.Conn
+	prefix  string                    // of all subjects
+	self    string                    // Config.Instance in hexadecimal
+	mine    string                    // of the subjects of what is for this instance
+	conn    atomic.Pointer[nats.Conn] // nil until the first attempt to connect is over
 	queue   *bus.Queue
 	arrived chan *nats.Msg
 	out     *outbox
@@ -64,19 +64,26 @@ func New(cfg Config) (*Bus, error) {
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { b.unreachable(err) }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { b.complained(err) }),
 	)
-	defer close(b.ready)
-	if b.conn, err = nats.Connect(strings.Join(cfg.Servers, ","), options...); err != nil {
-		return nil, err
-	}
-	for _, subject := range []string{b.prefix + "hb", b.mine + ">"} {
-		if _, err := b.conn.ChanSubscribe(subject, b.arrived); err != nil {
-			b.conn.Close()
-			return nil, err
-		}
-	}
+	b.work.Go(func() { b.connect(options) })
 	b.work.Go(b.publish)
 	b.work.Go(b.sort)
 	return b, nil
+}
+
+// connect makes the client, which takes as long as its first attempt to connect.
+func (b *Bus) connect(options []nats.Option) {
+	defer close(b.ready)
+	conn, err := nats.Connect(strings.Join(b.cfg.Servers, ","), options...)
+	if err != nil {
+		b.cfg.Log.Error().Str("error", oneLine(err.Error())).Msg("NATS cannot be used: calls are about the connections of this gateway alone")
+		return
+	}
+	b.conn.Store(conn)
+	for _, subject := range []string{b.prefix + "hb", b.mine + ">"} {
+		if _, err := conn.ChanSubscribe(subject, b.arrived); err != nil {
+			b.cfg.Log.Error().Str("error", oneLine(err.Error())).Str("subject", subject).Msg("NATS cannot be used: a subscription fails")
+		}
+	}
 }
 
 // Publish is bus.Bus's.
@@ -96,8 +103,8 @@ func (b *Bus) Take(dst []bus.Event) []bus.Event { return b.queue.Take(dst) }
 
 // MaxPacket is bus.Bus's.
 func (b *Bus) MaxPacket() int {
-	if most := b.conn.MaxPayload(); most > 0 {
-		return int(min(most, maxPacket))
+	if conn := b.conn.Load(); conn != nil && conn.MaxPayload() > 0 {
+		return int(min(conn.MaxPayload(), maxPacket))
 	}
 	return maxPacket
 }
@@ -116,13 +123,17 @@ func (b *Bus) Stats() bus.Stats {
 // Close is bus.Bus's.
 func (b *Bus) Close() {
 	b.out.close()
-	late := time.AfterFunc(closeTimeout, b.conn.Close) // or a server that hangs would hold us up for longer
-	<-b.sent
-	if b.conn.IsConnected() {
-		b.conn.FlushTimeout(closeTimeout) // best effort: nobody is told that this failed
+	<-b.ready
+	conn := b.conn.Load()
+	if conn != nil {
+		late := time.AfterFunc(closeTimeout, conn.Close) // or a server that hangs would hold us up for longer
+		<-b.sent
+		if conn.IsConnected() {
+			conn.FlushTimeout(closeTimeout) // best effort: nobody is told that this failed
+		}
+		late.Stop()
+		conn.Close()
 	}
-	late.Stop()
-	b.conn.Close()
 	close(b.done)
 	b.work.Wait()
 }
@@ -169,12 +180,13 @@ func (b *Bus) publish() {
 }
 
 func (b *Bus) publishOne(o outgoing) {
+	conn := b.conn.Load() // is there, because the link was up
 	var err error
 	if o.to == ([8]byte{}) {
-		err = b.conn.Publish(b.prefix+"hb", o.packet)
+		err = conn.Publish(b.prefix+"hb", o.packet)
 	} else {
 		to := hex.EncodeToString(o.to[:])
-		err = b.conn.PublishRequest(b.prefix+"to."+to+"."+b.self, b.mine+to, o.packet)
+		err = conn.PublishRequest(b.prefix+"to."+to+"."+b.self, b.mine+to, o.packet)
 	}
 	switch {
 	case err == nil:

@@ -22,21 +22,22 @@ const mostWrong = 16
 // subscriptions, too.
 func (b *Bus) up() {
 	<-b.ready
-	b.conn.FlushTimeout(dialTimeout)
-	if !b.conn.IsConnected() {
+	conn := b.conn.Load()
+	conn.FlushTimeout(dialTimeout)
+	if !conn.IsConnected() {
 		return // it is called again
 	}
 	b.links.Add(1)
 	b.away, b.wrong = false, nil
 	b.out.setUp(true)
 	b.queue.Put(bus.Event{Kind: bus.Up})
-	b.cfg.Log.Info().Str("server", b.conn.ConnectedUrlRedacted()).Str("app", b.cfg.App).Msg("connected to NATS")
+	b.cfg.Log.Info().Str("server", conn.ConnectedUrlRedacted()).Str("app", b.cfg.App).Msg("connected to NATS")
 }
 
 func (b *Bus) down(err error) {
 	b.refused.Add(uint64(b.out.setUp(false)))
 	b.queue.Put(bus.Event{Kind: bus.Down})
-	if !b.conn.IsClosed() {
+	if conn := b.conn.Load(); conn == nil || !conn.IsClosed() {
 		b.tellAway(err)
 	}
 }

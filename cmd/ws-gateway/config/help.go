@@ -35,6 +35,7 @@ var groups = []kong.Group{
 	{Key: "limits", Title: "Limits:"},
 	{Key: "callbacks", Title: "Callbacks to the app:", Description: "--callback-url wins over --manifest, which wins over WS_PORT and WS_URL."},
 	{Key: "management", Title: "Management API:"},
+	{Key: "cluster", Title: "Several gateways as one:", Description: "NATS carries what they tell each other."},
 	{Key: "process", Title: "Process:"},
 	{Key: "demo", Title: "Demo:"},
 	{Key: "actions", Title: "Other:"},

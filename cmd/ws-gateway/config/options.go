@@ -86,6 +86,21 @@ type Options struct {
 	MaxAPIBody         settings.Size `group:"management" reload:"yes" name:"max-api-body" default:"16MiB" min:"1KiB" max:"1GiB" help:"Largest body of a management request; 413 above it."`
 	APIMemory          settings.Size `group:"management" reload:"yes" name:"api-memory" default:"128MiB" min:"64KiB" max:"1TiB" help:"Bytes of request bodies, of what is made of them until the connections have it, and of lists that are being written, of all requests together; lists may have a quarter, commands the rest; 503 above it. One of each always has room."`
 	Profiles           bool          `group:"management" reload:"yes" name:"pprof" help:"Serve profiles of the process at /debug/pprof/, for go tool pprof: heap, goroutine, profile?seconds=10 (of the processor) and others."`
+	Cluster            []string      `group:"cluster" secret:"true" placeholder:"URL" help:"NATS servers, such as nats://10.0.0.7:4222, over which the gateways of an app meet: calls of the management API are then about the connections of all of them. Default: the gateway is alone. Repeatable."`
+	ClusterApp         string        `group:"cluster" placeholder:"NAME" help:"Name of the app, in the NATS subjects wsg.NAME.>: gateways with the same name meet. A to Z, a to z, 0 to 9, _ and -, at most 32."`
+	ClusterName        string        `group:"cluster" placeholder:"NAME" help:"Name of this gateway, unlike that of any other, for answers, logs and metrics. Default: the host's name."`
+	ClusterCreds       string        `group:"cluster" placeholder:"FILE" help:"File with the NATS user's credentials (JWT and key), as nsc writes it."`
+	ClusterNKey        string        `group:"cluster" name:"cluster-nkey" placeholder:"FILE" help:"File with the NATS user's key (its line begins with SU)."`
+	ClusterTokenFile   string        `group:"cluster" placeholder:"FILE" help:"File with the token for NATS."`
+	ClusterCA          string        `group:"cluster" name:"cluster-ca" placeholder:"FILE" help:"Certificates (PEM) of the authorities that NATS servers are trusted for, instead of the system's."`
+	ClusterCert        string        `group:"cluster" placeholder:"FILE" help:"Client certificate (PEM) to show to NATS; with --cluster-key."`
+	ClusterKey         string        `group:"cluster" placeholder:"FILE" help:"Key (PEM) of --cluster-cert."`
+	ClusterTimeout     time.Duration `group:"cluster" default:"2s" min:"10ms" max:"1m" help:"Time for other gateways to answer a call."`
+	ClusterHold        time.Duration `group:"cluster" default:"2s" min:"10ms" max:"1m" help:"Time for which what is sent to a gateway is held until it has arrived; what is older is given up, and counted."`
+	ClusterBuffer      settings.Size `group:"cluster" default:"16MiB" min:"64KiB" max:"1TiB" help:"Bytes of all that is held so, and of each other bound on what is under way between gateways; --max-api-body at the least."`
+	ClusterDeadAfter   time.Duration `group:"cluster" default:"15s" min:"4s" max:"1h" help:"Time without a word after which a gateway counts as gone."`
+	ClusterWhenCut     string        `group:"cluster" default:"serve" oneof:"serve,refuse" help:"A call that changes something while gateways are not reached is done where it can be, and its answer names those (serve), or not done at all (refuse)."`
+	ClusterRequired    bool          `group:"cluster" help:"Answer 503 at /readyz while NATS is not reached."`
 	DrainDelay         time.Duration `group:"process" reload:"yes" default:"0s" min:"0s" help:"On SIGTERM, time from refusing upgrades to closing the first connection."`
 	DrainPeriod        time.Duration `group:"process" reload:"yes" default:"5s" min:"0s" help:"Time over which the closing of connections is spread."`
 	ShutdownTimeout    time.Duration `group:"process" reload:"yes" default:"30s" min:"100ms" help:"Time for the whole shutdown, the two above and undelivered events included."`

@@ -20,13 +20,14 @@ func (c *Config) finish() error {
 	c.AllowedOrigins = withoutEmpty(c.AllowedOrigins)
 	c.Subprotocols = withoutEmpty(c.Subprotocols)
 	c.TrustedProxies = withoutEmpty(c.TrustedProxies)
+	c.Cluster = withoutEmpty(c.Cluster)
 	if c.Demo() {
 		c.settleDemo()
 	}
 	errs := []error{
 		c.CheckTags(),
 		c.checkBindings(c.parser.Env["LISTEN_FDS"] != "" || c.Command == "health"),
-		c.checkPaths(), c.checkClients(), c.checkToken(), c.checkTogether(), c.checkCallbacks(), c.Health.check(),
+		c.checkPaths(), c.checkClients(), c.checkToken(), c.checkTogether(), c.checkCallbacks(), c.checkCluster(), c.Health.check(),
 	}
 	if c.Demo() || c.Command == "health" {
 		return errors.Join(errs...)

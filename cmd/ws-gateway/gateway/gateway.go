@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"ws-gateway/admin"
+	"ws-gateway/cluster"
 	"ws-gateway/cmd/ws-gateway/config"
 	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/awake"
@@ -33,6 +34,7 @@ type Gateway struct {
 	hub        *hub.Hub
 	events     *forward.Forwarder // nil: push only
 	recovery   *recovery          // nil: no journal
+	cluster    *cluster.Cluster   // nil: alone
 	admin      *admin.Server
 	address    net.Addr     // of the clients
 	management net.Listener // the clients' own, or the one of --admin-listen
@@ -107,6 +109,11 @@ func (g *Gateway) build() (err error) {
 		return err
 	}
 	g.hub.Attach(g.sockets)
+	if g.cfg.Clustered() {
+		if err = g.join(); err != nil {
+			return err
+		}
+	}
 	g.admin, err = admin.New(g.adminConfig(g.cfg))
 	return err
 }
@@ -136,6 +143,9 @@ func (g *Gateway) start() error {
 	}
 	if err := g.sockets.Start(); err != nil {
 		return err
+	}
+	if g.cluster != nil {
+		g.cluster.Start()
 	}
 	g.serving.Go(func() { g.notifier.KeepWatchdog(g.beside, g.sockets.Turns, g.status) })
 	if g.cfg.Callback != "" {

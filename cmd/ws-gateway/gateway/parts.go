@@ -66,6 +66,10 @@ func (g *Gateway) adminConfig(c *config.Config) admin.Config {
 	ac.Configuration = func() string { return g.config().Text() }
 	ac.LogLost, ac.LastReload = g.process.LogLost, g.lastReload
 	ac.Collectors = slices.Clip(g.collectors)
+	ac.Ready = func() (bool, string) { return g.ready(c) }
+	if g.cluster != nil {
+		ac.Cluster, ac.ClusterStats = g.cluster, g.cluster.Stats
+	}
 	if g.events != nil {
 		ac.Callbacks, ac.Collectors = g.callbackStats, append(ac.Collectors, g.events.Collectors()...)
 		ac.Health = g.events.Health

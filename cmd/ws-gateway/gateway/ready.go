@@ -25,6 +25,9 @@ func (g *Gateway) logReady() {
 	if c.Callback != "" {
 		e = e.Str("callback", c.ShownCallback())
 	}
+	if c.Clustered() {
+		e = e.Str("cluster_app", c.ClusterApp).Str("cluster_name", c.InstanceName())
+	}
 	e = e.Int("max_connections", g.connectionLimit(c)).
 		Stringer("max_message_size", c.MaxMessageSize).
 		Stringer("ping_timeout", c.PingTimeout).

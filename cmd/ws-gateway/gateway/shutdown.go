@@ -55,6 +55,9 @@ func (g *Gateway) shutdown(now time.Time) {
 	g.admin.RefuseMutations()
 	g.cut("waiting for clients to answer the close frame", g.before(end-margin, g.sockets.Stop))
 	g.cut("finishing management requests", g.before(end, g.admin.Shutdown))
+	if g.cluster != nil {
+		g.cluster.Stop()
+	}
 	g.endBeside()
 	g.serving.Wait()
 	if g.recovery != nil {
@@ -113,6 +116,9 @@ func (g *Gateway) Discard() {
 		if ln != nil {
 			ln.Close() // and its socket file
 		}
+	}
+	if g.cluster != nil {
+		g.cluster.Stop()
 	}
 	if g.events != nil {
 		g.events.Drain(over)

@@ -62,7 +62,7 @@ func ValuesFor(t *testing.T, v settings.Value) TwoValues {
 	case settings.Size:
 		return TwoValues{[2]string{"2MiB", "3145728"}, [2]any{settings.Size(2 << 20), settings.Size(3 << 20)}}
 	case time.Duration:
-		if v.Name == "shutdown-timeout" {
+		if v.Name == "shutdown-timeout" || v.Name == "cluster-dead-after" {
 			return TwoValues{[2]string{"20s", "25s"}, [2]any{20 * time.Second, 25 * time.Second}}
 		}
 		return TwoValues{[2]string{"2s", "2500ms"}, [2]any{2 * time.Second, 2500 * time.Millisecond}}
@@ -70,6 +70,9 @@ func ValuesFor(t *testing.T, v settings.Value) TwoValues {
 		if v.Name == "allowed-origins" {
 			return TwoValues{[2]string{"https://a.example,https://b.example", "https://c.example"},
 				[2]any{[]string{"https://a.example", "https://b.example"}, []string{"https://c.example"}}}
+		}
+		if v.Name == "cluster" {
+			return TwoValues{[2]string{"nats://a,tls://b:1", "nats://c"}, [2]any{[]string{"nats://a", "tls://b:1"}, []string{"nats://c"}}}
 		}
 		if v.Name == "trusted-proxies" {
 			return TwoValues{[2]string{"10.0.0.0/8,::1", "192.0.2.1"}, [2]any{[]string{"10.0.0.0/8", "::1"}, []string{"192.0.2.1"}}}
@@ -136,6 +139,8 @@ func Environment(t *testing.T, option string) []string {
 	switch option {
 	case "no-callback", "callback-url", "manifest", "callback-open", "journal":
 		return []string{"WS_PORT=1", "WS_URL=/x"}
+	case "cluster":
+		return []string{"WS_GATEWAY_NO_CALLBACK=1", "WS_GATEWAY_CLUSTER_APP=chat"}
 	case "callback-key":
 		return []string{"WS_GATEWAY_NO_CALLBACK=1", "WS_GATEWAY_CALLBACK_CERT=" + certificate(t)}
 	}

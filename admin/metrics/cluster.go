@@ -1,0 +1,54 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ws-gateway/cluster/stream"
+)
+
+// clusterTable has the metrics of a gateway that is one of several.
+var clusterTable = []family{
+	gauge("cluster_link_up", "1 while NATS is reached.", func(s *snapshot) int64 { return int64(oneIf(s.cluster.Bus.Up)) }),
+	counter("cluster_links_total", "Times that NATS was reached anew.", func(s *snapshot) uint64 { return s.cluster.Bus.Links }),
+	gauge("cluster_instances", "Other gateways of the cluster that are known.", func(s *snapshot) int64 { return s.cluster.Members }),
+	gauge("cluster_instances_silent", "Of these, those that are not heard: answers name them as missing.", func(s *snapshot) int64 { return s.cluster.Silent }),
+	gauge("cluster_calls_waiting", "Calls that wait for other gateways' answers.", func(s *snapshot) int64 { return s.cluster.Waiting }),
+	counter("cluster_calls_done_total", "Calls of other gateways that were done here.", func(s *snapshot) uint64 { return s.cluster.Executed }),
+	counter("cluster_calls_unanswered_total", "Of these, those whose answer could not be sent.", func(s *snapshot) uint64 { return s.cluster.Unanswered }),
+	counter("cluster_messages_sent_total", "Messages to other gateways: calls, answers and what they tell each other.", func(s *snapshot) uint64 { return s.cluster.Sent }),
+	counter("cluster_messages_delivered_total", "Messages of other gateways that have arrived.", func(s *snapshot) uint64 { return s.cluster.Delivered }),
+	{
+		desc: NewDesc("cluster_messages_given_up_total", "Messages that were not held any longer for a gateway that had not confirmed them: too old (--cluster-hold), or their memory was needed (--cluster-buffer).", "reason"), kind: prometheus.CounterValue,
+		labels: reasons(),
+		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.cluster.GivenUp[:]...) },
+	},
+	counter("cluster_messages_lost_total", "Messages of other gateways that never arrived.", func(s *snapshot) uint64 { return s.cluster.Lost }),
+	counter("cluster_messages_in_doubt_total", "Messages to gateways that have gone since, which may or may not have had them.", func(s *snapshot) uint64 { return s.cluster.Doubt }),
+	counter("cluster_messages_too_long_total", "Messages that were not sent because they are larger than what can be held.", func(s *snapshot) uint64 { return s.cluster.Unsent }),
+	gauge("cluster_held_messages", "Messages that are held until other gateways have confirmed them.", func(s *snapshot) int64 { return s.cluster.HeldMessages }),
+	gauge("cluster_held_bytes", "Bytes of these.", func(s *snapshot) int64 { return s.cluster.HeldBytes }),
+	gauge("cluster_held_bytes_limit", "How many there may be.", func(s *snapshot) int64 { return s.cluster.HoldLimit }),
+	counter("cluster_packets_published_total", "Packets given to NATS.", func(s *snapshot) uint64 { return s.cluster.Bus.Published }),
+	counter("cluster_published_bytes_total", "Bytes of these.", func(s *snapshot) uint64 { return s.cluster.Bus.PublishedBytes }),
+	counter("cluster_packets_received_total", "Packets that NATS has delivered.", func(s *snapshot) uint64 { return s.cluster.Bus.Received }),
+	counter("cluster_received_bytes_total", "Bytes of these.", func(s *snapshot) uint64 { return s.cluster.Bus.ReceivedBytes }),
+	counter("cluster_packets_repeated_total", "Packets that were sent again.", func(s *snapshot) uint64 { return s.cluster.Retransmitted }),
+	gauge("cluster_publishing_bytes", "Bytes that wait to be given to NATS.", func(s *snapshot) int64 { return s.cluster.Bus.Waiting }),
+	gauge("cluster_unread_bytes", "Bytes that have arrived and were not looked at yet.", func(s *snapshot) int64 { return s.cluster.Bus.Unread }),
+	{
+		desc: NewDesc("cluster_packets_ignored_total", "Packets that were not published, or not taken: NATS was not reached or too much waited for it (link), too much had arrived (unread), calls of their gateway wait (busy), they came too late (late), of a gateway that is not known (stranger), for another one (astray), or no packets at all (malformed).", "reason"), kind: prometheus.CounterValue,
+		labels: []string{"link", "unread", "busy", "late", "stranger", "astray", "malformed"},
+		values: func(s *snapshot, to []float64) []float64 {
+			c := &s.cluster
+			return appendCounts(to, c.Bus.Refused, c.Bus.Dropped, c.Full, c.Late, c.Strangers, c.Astray, c.Malformed)
+		},
+	},
+}
+
+func reasons() []string {
+	names := make([]string, stream.Reasons)
+	for i := range names {
+		names[i] = stream.Reason(i).String()
+	}
+	return names
+}

@@ -1,0 +1,169 @@
+package cluster
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"ws-gateway/cluster/bus/localbus"
+	"ws-gateway/hub"
+	"ws-gateway/netpoll"
+)
+
+// lost fails unless err says that these instances are missing.
+func lost(t *testing.T, err error, late bool, want ...string) {
+	t.Helper()
+	var m *MissingError
+	if !errors.As(err, &m) || strings.Join(m.Names, " ") != strings.Join(want, " ") || m.Late != late {
+		t.Errorf("%v, want that %q are missing, late: %v", err, want, late)
+	}
+}
+
+func TestWhileTheLinkIsDownCallsAreAboutWhatIsHereAndNameTheOthers(t *testing.T) {
+	_, all := together(t, 3)
+	a, b := all[0], all[1]
+	here, there := a.dial("alice"), b.dial("alice")
+	a.bus.SetUp(false)
+	a.await("the link to be down", func() bool { return !a.Up() })
+	lost(t, a.send(hub.Targets{All: true}, "1"), false, "b", "c")
+	here.expect("1")
+	r, err := a.SendThen(t.Context(), hub.Targets{Users: []string{"alice"}}, netpoll.NewFrame(ws.OpText, []byte("2")), true, nil)
+	if lost(t, err, false, "b", "c"); r.Matched != 1 {
+		t.Errorf("%+v", r)
+	}
+	here.expect("2")
+	if err := a.send(hub.Targets{Conn: here.id}, "3"); err != nil {
+		t.Errorf("to a connection that is here: %v", err)
+	}
+	lost(t, a.send(hub.Targets{Conn: there.id}, "3b"), false, "b")
+	here.expect("3")
+	pages, err := a.listed(all, nil, hub.Query{})
+	if lost(t, err, false, "b", "c"); pages[0] != "alice@a" {
+		t.Errorf("%q", pages)
+	}
+	conns, users, err := a.CountMembers(t.Context(), nil)
+	if lost(t, err, false, "b", "c"); conns != 1 || users != 1 {
+		t.Error(conns, users)
+	}
+	_, _, _, err = a.Describe(t.Context(), there.id)
+	lost(t, err, false, "b")
+	n, err := a.Join(t.Context(), hub.Targets{Users: []string{"alice"}}, []string{"g"})
+	if lost(t, err, false, "b", "c"); n != 1 {
+		t.Error(n)
+	}
+	a.bus.SetUp(true)
+	there.expect("1", "2", "3b") // what was held
+	a.await("the others", func() bool { return len(a.view.Load().live) == 2 })
+	if conns, users, err := a.CountMembers(t.Context(), nil); conns != 2 || users != 1 || err != nil {
+		t.Error(conns, users, err)
+	}
+}
+
+func TestWithRefuseACallThatCannotReachEverybodyDoesNothing(t *testing.T) {
+	_, all := together(t, 2, func(cfg *Config) { cfg.Refuse = true })
+	a := all[0]
+	alice := a.dial("alice")
+	a.bus.SetUp(false)
+	a.await("the link to be down", func() bool { return !a.Up() })
+	lost(t, a.send(hub.Targets{All: true}, "1"), false, "b")
+	_, err := a.Close(t.Context(), hub.Targets{All: true}, 4000, "")
+	lost(t, err, false, "b")
+	_, err = a.Join(t.Context(), hub.Targets{All: true}, []string{"g"})
+	lost(t, err, false, "b")
+	if err := a.send(hub.Targets{Conn: alice.id}, "2"); err != nil {
+		t.Errorf("to a connection that is here: %v", err)
+	}
+	alice.expect("2")
+}
+
+func TestAnInstanceThatNeverMetTheBusSaysThatOthersAreNotKnown(t *testing.T) {
+	x, _ := together(t, 1)
+	a := begin(t, x, "a2", func(*Config) {})
+	a.bus.SetUp(false)
+	a.await("the link to be down", func() bool { return !a.Up() && len(a.view.Load().missing) > 0 })
+	if err := a.send(hub.Targets{All: true}, "1"); !errors.As(err, new(*MissingError)) {
+		t.Error(err)
+	}
+}
+
+func TestAnInstanceThatDoesNotAnswerInTimeIsMissing(t *testing.T) {
+	x, all := together(t, 2, func(cfg *Config) { cfg.Timeout = 50 * time.Millisecond })
+	a, b := all[0], all[1]
+	b.dial("bob")
+	x.SetFate(func(from, _ [8]byte, packet []byte) localbus.Fate {
+		if from == b.hub.Instance() && packet[4] != 1 { // what is no heartbeat
+			return localbus.IsLost
+		}
+		return localbus.Arrives
+	})
+	r, err := a.Close(t.Context(), hub.Targets{All: true}, 4000, "")
+	if lost(t, err, true, "b"); r.Matched != 0 {
+		t.Errorf("%+v", r)
+	}
+	b.await("the close", func() bool { return len(b.ids("bob")) == 0 })
+}
+
+func TestAnInstanceThatHasLeftIsNotMissing(t *testing.T) {
+	x, all := together(t, 1)
+	a := all[0]
+	t.Run("the other", func(t *testing.T) {
+		b := begin(t, x, "b")
+		a.await("the other", func() bool { return len(a.view.Load().live) == 1 })
+		bob := b.dial("bob")
+		if err := a.send(hub.Targets{All: true}, "last"); err != nil {
+			t.Error(err)
+		}
+		bob.expect("last")
+	})
+	a.await("its end", func() bool { return len(a.view.Load().live) == 0 })
+	if err := a.send(hub.Targets{All: true}, "1"); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := a.CountMembers(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	if s := a.Stats(); s.Doubt != 0 || s.Lost != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestWhatIsLostOnTheWayIsSentAgainInOrder(t *testing.T) {
+	x, all := together(t, 2)
+	a, b := all[0], all[1]
+	bob := b.dial("bob")
+	random := rand.New(rand.NewPCG(1, 2)) // asked with the exchange's lock held
+	x.SetFate(func(_, _ [8]byte, packet []byte) localbus.Fate {
+		switch n := random.IntN(10); {
+		case packet[4] == 1: // a heartbeat
+			return localbus.Arrives
+		case n < 2:
+			return localbus.IsLost
+		case n == 2:
+			return localbus.ComesTwice
+		}
+		return localbus.Arrives
+	})
+	for i := range 200 {
+		a.mustSend(hub.Targets{All: true}, string(rune('0'+i%10)))
+	}
+	for i := range 200 {
+		bob.expect(string(rune('0' + i%10)))
+	}
+}
+
+func TestWhatIsNoPacketOfTheClusterIsIgnoredAndCounted(t *testing.T) {
+	x, all := together(t, 2)
+	stranger := x.Join([8]byte{9})
+	for _, packet := range []string{"", "x", "wsg\x01", "wsg\x07 and more", strings.Repeat("wsg\x01", 100)} {
+		stranger.Publish([8]byte{}, []byte(packet))
+	}
+	a := all[0]
+	a.await("the packets", func() bool { return a.Stats().Malformed == 5 })
+	if err := a.send(hub.Targets{All: true}, "1"); err != nil {
+		t.Error(err)
+	}
+}

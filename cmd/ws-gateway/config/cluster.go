@@ -1,0 +1,71 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"ws-gateway/cluster"
+	"ws-gateway/cluster/bus/natsbus"
+	"ws-gateway/cluster/members"
+	"ws-gateway/cmd/ws-gateway/program"
+	"ws-gateway/cmd/ws-gateway/settings"
+)
+
+// checkCluster checks the options of --cluster, without its files, which the start reads.
+func (c *Config) checkCluster() error {
+	if len(c.Cluster) == 0 {
+		return nil
+	}
+	var errs []error
+	for _, server := range c.Cluster {
+		if err := natsbus.CheckServer(server); err != nil {
+			errs = append(errs, settings.Invalid("cluster", natsbus.Redacted(server), c.From("cluster"), "the URL of a NATS server such as nats://10.0.0.7:4222: "+err.Error()))
+		}
+	}
+	if err := natsbus.CheckApp(c.ClusterApp); err != nil {
+		errs = append(errs, c.Reject("cluster-app", "the app's name, at most 32 of the characters A-Z, a-z, 0-9, _ and -"))
+	}
+	if c.ClusterName != "" && members.CheckName(c.ClusterName) != nil {
+		errs = append(errs, c.Reject("cluster-name", fmt.Sprintf("at most %d bytes of UTF-8 that can be printed", members.MaxName)))
+	}
+	if (c.ClusterCert == "") != (c.ClusterKey == "") {
+		errs = append(errs, errors.New("--cluster-cert and --cluster-key: one of them is missing"))
+	}
+	if c.ClusterHold >= c.ClusterDeadAfter && c.Certain("cluster-hold", "cluster-dead-after") {
+		errs = append(errs, c.Reject("cluster-hold", fmt.Sprintf("shorter than --cluster-dead-after, which is %v", c.ClusterDeadAfter)))
+	}
+	return errors.Join(errs...)
+}
+
+// Clustered reports whether the gateway is one of several.
+func (c *Config) Clustered() bool { return len(c.Cluster) > 0 }
+
+// InstanceName is --cluster-name, or the host's name.
+func (c *Config) InstanceName() string {
+	if c.ClusterName != "" {
+		return c.ClusterName
+	}
+	if host, err := os.Hostname(); err == nil && members.CheckName(host) == nil {
+		return host
+	}
+	return "gateway"
+}
+
+// NATS is the configuration of package natsbus.
+func (c *Config) NATS() natsbus.Config {
+	return natsbus.Config{
+		Servers: c.Cluster, App: c.ClusterApp, Name: c.InstanceName(),
+		Creds: c.ClusterCreds, NKey: c.ClusterNKey, TokenFile: c.ClusterTokenFile,
+		CA: c.ClusterCA, Cert: c.ClusterCert, Key: c.ClusterKey,
+	}
+}
+
+// ClusterConfig is the configuration of package cluster.
+func (c *Config) ClusterConfig() cluster.Config {
+	return cluster.Config{
+		App: c.ClusterApp, Name: c.InstanceName(), Version: program.Version(),
+		Timeout: c.ClusterTimeout, Hold: c.ClusterHold, Buffer: int(c.ClusterBuffer), DeadAfter: c.ClusterDeadAfter,
+		MaxCall: int(c.MaxAPIBody), Refuse: c.ClusterWhenCut == "refuse",
+	}
+}

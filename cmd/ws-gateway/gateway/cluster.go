@@ -1,0 +1,37 @@
+package gateway
+
+import (
+	"time"
+
+	"ws-gateway/cluster"
+	"ws-gateway/cluster/bus/natsbus"
+	"ws-gateway/cluster/packet"
+	"ws-gateway/cmd/ws-gateway/config"
+)
+
+// join makes the gateway one of several. It does not wait for NATS.
+func (g *Gateway) join() error {
+	nc := g.cfg.NATS()
+	nc.Instance, nc.Log = g.hub.Instance(), g.log
+	bus, err := natsbus.New(nc)
+	if err != nil {
+		return err
+	}
+	cc := g.cfg.ClusterConfig()
+	cc.Hub, cc.Bus, cc.Instance, cc.Log = g.hub, bus, packet.Instance(nc.Instance), g.log
+	cc.Loops = func() (n int, lag time.Duration) {
+		return len(g.sockets.Loops()), time.Duration(g.hub.Stats().WheelLag) * time.Second
+	}
+	if g.cluster, err = cluster.New(cc); err != nil {
+		bus.Close()
+	}
+	return err
+}
+
+// ready is admin.Config.Ready.
+func (g *Gateway) ready(c *config.Config) (ok bool, why string) {
+	if ok, why = g.hub.Ready(); ok && c.ClusterRequired && g.cluster != nil && !g.cluster.Up() {
+		return false, "NATS is not reached"
+	}
+	return ok, why
+}
