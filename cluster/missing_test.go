@@ -94,6 +94,10 @@ func TestAnInstanceThatDoesNotAnswerInTimeIsMissing(t *testing.T) {
 	x, all := together(t, 2, func(cfg *Config) { cfg.Timeout = 50 * time.Millisecond })
 	a, b := all[0], all[1]
 	b.dial("bob")
+	a.await("the streams", func() bool { // without an answer nothing is sent to begin with
+		_, _, err := a.CountMembers(t.Context(), nil)
+		return err == nil
+	})
 	x.SetFate(func(from, _ [8]byte, packet []byte) localbus.Fate {
 		if from == b.hub.Instance() && packet[4] != 1 { // what is no heartbeat
 			return localbus.IsLost

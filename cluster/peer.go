@@ -103,9 +103,10 @@ func (e *executor) take(before []stream.Message) (messages []stream.Message, ok 
 type flight struct {
 	limit int // bytes
 
-	mu    sync.Mutex // guards following
-	bytes int
-	room  chan struct{} // closed when some have got there
+	mu     sync.Mutex // guards following
+	bytes  int
+	waited bool          // somebody waits for room
+	room   chan struct{} // closed then, when some have got there
 }
 
 // flying is a message on its way, until it is released.
@@ -124,6 +125,7 @@ func (f *flight) begin(ctx context.Context, bytes int) (*flying, error) {
 			return &flying{f, bytes}, nil
 		}
 		room := f.room
+		f.waited = true
 		f.mu.Unlock()
 		select {
 		case <-room:
@@ -138,6 +140,8 @@ func (f *flying) Release() {
 	f.flight.mu.Lock()
 	defer f.flight.mu.Unlock()
 	f.flight.bytes -= f.bytes
-	close(f.flight.room)
-	f.flight.room = make(chan struct{})
+	if f.flight.waited {
+		close(f.flight.room)
+		f.flight.room, f.flight.waited = make(chan struct{}), false
+	}
 }

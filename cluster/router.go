@@ -223,6 +223,7 @@ func (c *Cluster) tick(now time.Duration) (due time.Duration) {
 		c.changed(c.members.Tick(now))
 		c.askNames(now)
 		c.recents.expire(now - c.cfg.Hold)
+		c.count()
 		c.lookAt = now + lookEvery
 	}
 	if now >= c.beatAt && c.byeBy == 0 {
@@ -236,7 +237,6 @@ func (c *Cluster) tick(now time.Duration) (due time.Duration) {
 		}
 		due = min(due, p.stream.Due())
 	}
-	c.count()
 	if c.byeBy > 0 {
 		return min(due, c.byeBy)
 	}
