@@ -19,6 +19,7 @@ func (g *Gateway) join() error {
 	}
 	cc := g.cfg.ClusterConfig()
 	cc.Hub, cc.Bus, cc.Instance, cc.Log = g.hub, bus, packet.Instance(nc.Instance), g.log
+	cc.Names = g.names
 	cc.Loops = func() (n int, lag time.Duration) {
 		return len(g.sockets.Loops()), time.Duration(g.hub.Stats().WheelLag) * time.Second
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,7 @@ type Gateway struct {
 	events     *forward.Forwarder // nil: push only
 	recovery   *recovery          // nil: no journal
 	cluster    *cluster.Cluster   // nil: alone
+	names      *cluster.Names     // who is here, for the others; nil: alone
 	admin      *admin.Server
 	address    net.Addr     // of the clients
 	management net.Listener // the clients' own, or the one of --admin-listen
@@ -101,6 +103,9 @@ func (g *Gateway) build() (err error) {
 		if g.events, err = forward.New(g.forwardConfig(g.cfg)); err != nil {
 			return err
 		}
+	}
+	if g.cfg.Clustered() {
+		g.names = cluster.NewNames(g.cfg.ClusterApp, rand.Uint64())
 	}
 	if g.hub, err = hub.New(g.hubConfig(g.cfg)); err != nil {
 		return err

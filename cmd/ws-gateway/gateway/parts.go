@@ -34,6 +34,9 @@ func (g *Gateway) forwardConfig(c *config.Config) forward.Config {
 func (g *Gateway) hubConfig(c *config.Config) hub.Config {
 	hc := c.Hub(g.connectionLimit(c))
 	hc.Log = g.log
+	if g.names != nil {
+		hc.Names = g.names
+	}
 	if g.events == nil {
 		return hc
 	}
