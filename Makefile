@@ -77,6 +77,10 @@ abuse: build ## Measure what hostile clients do to good ones (2 minutes; ARGS=".
 chaos: ## Prove that nothing is lost, reordered or invented while the app misbehaves (3 minutes; ARGS="..." goes to ws-bench chaos)
 	go run ./cmd/ws-bench chaos $(ARGS)
 
+.PHONY: chaos-cluster
+chaos-cluster: ## Prove that three gateways as one lose, double and reorder nothing while the network and NATS fail (3 minutes; ARGS="..." goes to ws-bench chaos-cluster)
+	go run ./cmd/ws-bench chaos-cluster $(ARGS)
+
 ##@ Check
 
 # What has not changed is not tested again. The slowest begin first.

@@ -31,12 +31,14 @@ const (
 // Client is what is known of one connection from the client's side.
 type Client struct {
 	User    string
-	Opened  time.Time
+	Opened  time.Time // when it began to connect
+	There   time.Time // when its handshake was answered
 	End     End
 	Sent    int // messages, numbered from 0
 	Code    int // of the close frame, the client's or the app's
 	Replies []Reply
-	Trouble string // of a Broken one: what happened
+	Heard   []Heard // of senders, in the order in which they came
+	Trouble string  // of a Broken one: what happened
 }
 
 // Reply is what a client has been sent: the answer to an attempt at an event.
@@ -54,7 +56,8 @@ type visitor struct {
 	Client
 	conn   *net.TCPConn
 	random *rand.Rand
-	close  func(user string, code int) error
+	cfg    *CrowdConfig
+	shared bool // other connections may have its user
 
 	read     chan struct{} // closed when nothing more comes
 	seen     int           // once read is closed: the code of the gateway's close frame, 0 for none
@@ -63,9 +66,9 @@ type visitor struct {
 
 // visit opens a connection, sends numbered messages and ends it, in one of the ways
 // there are. Once ctx is done it sends no more.
-func visit(ctx context.Context, cfg CrowdConfig, user string, random *rand.Rand) Client {
-	v := &visitor{Client: Client{User: user, Opened: time.Now()}, random: random, close: cfg.Close, read: make(chan struct{})}
-	in, err := v.dial(cfg)
+func visit(ctx context.Context, cfg *CrowdConfig, user string, shared bool, random *rand.Rand) Client {
+	v := &visitor{Client: Client{User: user, Opened: time.Now()}, random: random, cfg: cfg, shared: shared, read: make(chan struct{})}
+	in, err := v.dial()
 	if refused := ws.StatusError(0); errors.As(err, &refused) && refused == http.StatusServiceUnavailable {
 		return v.Client
 	}
@@ -73,8 +76,15 @@ func visit(ctx context.Context, cfg CrowdConfig, user string, random *rand.Rand)
 		return v.broken("handshake", err)
 	}
 	defer v.conn.Close()
+	v.There = time.Now()
 	go v.listen(in)
-	if err := v.talk(ctx); err != nil {
+	cfg.Present.came(user)
+	err = v.talk(ctx)
+	if err == nil {
+		v.stay(ctx)
+	}
+	cfg.Present.left(user)
+	if err != nil {
 		v.giveUp("sending", err)
 	} else {
 		v.part()
@@ -94,11 +104,11 @@ func (v *visitor) giveUp(doing string, err error) {
 	v.broken(doing, err)
 }
 
-func (v *visitor) dial(cfg CrowdConfig) (in io.Reader, err error) {
+func (v *visitor) dial() (in io.Reader, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	d := ws.Dialer{Header: ws.HandshakeHeaderHTTP(http.Header{"X-Bfl-User": {v.User}, "Cookie": {"of=" + v.User}})}
-	conn, buffered, _, err := d.Dial(ctx, "ws://"+cfg.Gateway.String()+"/ws")
+	conn, buffered, _, err := d.Dial(ctx, "ws://"+v.cfg.Gateway.String()+"/ws")
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +137,15 @@ func (v *visitor) listen(in io.Reader) {
 			}
 			return
 		case ws.OpText, ws.OpBinary:
+			if v.cfg.Present != nil {
+				h, err := hear(payload)
+				if err != nil {
+					v.readFail = err
+					return
+				}
+				v.Heard = append(v.Heard, h)
+				continue
+			}
 			var r Reply
 			if json.Unmarshal(payload, &r) != nil {
 				r.Event = fmt.Sprintf("%.40q", payload) // the audit knows no such event
@@ -158,7 +177,7 @@ func (v *visitor) talk(ctx context.Context) error {
 		if pace > 0 {
 			pass(ctx, between(v.random, 0, 2*pace))
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || v.cfg.settled() {
 			return nil
 		}
 		pad := v.random.IntN(200)
@@ -173,6 +192,24 @@ func (v *visitor) talk(ctx context.Context) error {
 	return nil
 }
 
+// stay keeps the connection for a while, and once the crowd has settled until ctx is done.
+func (v *visitor) stay(ctx context.Context) {
+	if v.cfg.Stay == 0 {
+		return
+	}
+	timer := time.NewTimer(between(v.random, 0, v.cfg.Stay))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-v.read: // sooner than anybody wanted; parting finds out
+	case <-v.cfg.Settle:
+		select {
+		case <-v.read:
+		case <-ctx.Done():
+		}
+	}
+}
+
 func (v *visitor) write(f ws.Frame) error {
 	if err := v.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
 		return err
@@ -182,7 +219,11 @@ func (v *visitor) write(f ws.Frame) error {
 
 // part ends the connection.
 func (v *visitor) part() {
-	switch v.random.IntN(8) {
+	way := v.random.IntN(8)
+	if v.shared && way < 4 {
+		way = 7 // a call that closes it would close others too
+	}
+	switch way {
 	case 0:
 		v.End = Reset
 		_ = v.conn.SetLinger(0) // fails if the connection is gone
@@ -194,7 +235,7 @@ func (v *visitor) part() {
 		<-v.read
 	case 2, 3:
 		v.End, v.Code = ByApp, 4001
-		if err := v.close(v.User, v.Code); err != nil {
+		if err := v.cfg.Close(v.User, v.Code); err != nil {
 			v.giveUp("the close call", err)
 			return
 		}

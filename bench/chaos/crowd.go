@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // CrowdConfig says who comes.
@@ -16,6 +17,29 @@ type CrowdConfig struct {
 
 	// Close is the app's call of the close API.
 	Close func(user string, code int) error
+
+	// Of clients to whom Senders send.
+	Present *Present                                     // nil: nobody sends; what comes are replies
+	Stay    time.Duration                                // how long a client stays after its messages, at the most
+	Settle  <-chan struct{}                              // once it is closed nobody comes or goes any more until the crowd ends
+	Name    func(seat, n int) (user string, shared bool) // of the n-th client on a seat; shared: others have it too
+}
+
+// settled reports whether nobody comes or goes any more.
+func (cfg *CrowdConfig) settled() bool {
+	select {
+	case <-cfg.Settle:
+		return true
+	default:
+		return false
+	}
+}
+
+func (cfg *CrowdConfig) name(seat, n int) (user string, shared bool) {
+	if cfg.Name != nil {
+		return cfg.Name(seat, n)
+	}
+	return fmt.Sprintf("seat%d-%d", seat, n), false
 }
 
 // Crowd has clients come and go until ctx is done, one after the other on each
@@ -27,8 +51,9 @@ func Crowd(ctx context.Context, cfg CrowdConfig) []Client {
 	for seat := range cfg.Seats {
 		seats.Go(func() {
 			random := rand.New(rand.NewPCG(cfg.Seed, uint64(seat)))
-			for n := 0; ctx.Err() == nil; n++ {
-				c := visit(ctx, cfg, fmt.Sprintf("seat%d-%d", seat, n), random)
+			for n := 0; ctx.Err() == nil && !cfg.settled(); n++ {
+				user, shared := cfg.name(seat, n)
+				c := visit(ctx, &cfg, user, shared, random)
 				mu.Lock()
 				all = append(all, c)
 				mu.Unlock()

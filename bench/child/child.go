@@ -68,7 +68,7 @@ func Start(ctx context.Context, s Spec) (*Process, error) {
 	case <-p.done:
 		return nil, p.Alive()
 	case <-ctx.Done():
-		p.kill()
+		p.Kill()
 		return nil, fmt.Errorf("%s did not get ready: %w; it printed:\n%s", s.Name, ctx.Err(), p.printed())
 	}
 }
@@ -151,11 +151,12 @@ func (p *Process) Stop(grace time.Duration) {
 	select {
 	case <-p.done:
 	case <-patience.C:
-		p.kill()
+		p.Kill()
 	}
 }
 
-func (p *Process) kill() {
+// Kill ends the process with SIGKILL. It returns when the process is gone.
+func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // fails only when it has ended
 	<-p.done
 }

@@ -2,8 +2,6 @@ package scenario
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"ws-gateway/bench/chaos"
@@ -65,13 +63,5 @@ func (u *chaosRun) exit() {
 	if code := u.server.ExitCode(); code != 0 {
 		u.broken.say("the gateway ended with exit code %d", code)
 	}
-	reports, _ := filepath.Glob(filepath.Join(u.dir, "race.*")) // fails only for a malformed pattern
-	for _, name := range reports {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			text = []byte(err.Error())
-		}
-		const most = 8 << 10
-		u.broken.say("the race detector: %s", strings.TrimSpace(string(text[:min(most, len(text))])))
-	}
+	races(u.dir, &u.broken)
 }

@@ -33,6 +33,8 @@ var goals = []struct {
 	{"fanout", `users, 64 B`, `^10,000 targets: to the last, median$`, 150},
 	{"fanout", ``, `pong later than that$`, 5}, // than the machine makes an idle server's echo
 
+	{"chaos-cluster", ``, `^until all knew the same`, 5},
+
 	{"hub", ``, `^resident, each$`, 300},
 	{"hub", `^1,000,000 `, `^wheel tick, median$`, 1},
 	{"hub", `^1,000,000 `, `^wheel tick, worst$`, 10},

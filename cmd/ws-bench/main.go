@@ -19,27 +19,29 @@ import (
 type streams struct{ out, err io.Writer }
 
 type commandLine struct {
-	Idle       measured[scenario.Idle]      `cmd:"" help:"Open connections and hold them: memory and descriptors for each, handshakes."`
-	Echo       measured[scenario.Echo]      `cmd:"" help:"Messages through the echo server on netpoll: rate, server CPU, latency."`
-	Stuck      measured[scenario.Stuck]     `cmd:"" help:"Round trips while some callbacks hang in the app: what the others notice."`
-	Roundtrip  measured[scenario.RoundTrip] `cmd:"" help:"Client → gateway → callback → app → send API → gateway → client: rate, gateway CPU, latency."`
-	Ingest     measured[scenario.Ingest]    `cmd:"" help:"Client → gateway → one POST each, or batches → an app that only takes them: rate, gateway CPU, also against a bare client's."`
-	Push       measured[scenario.Push]      `cmd:"" help:"Management API → gateway → one connection, one user, several users: calls a second, gateway CPU, latency."`
-	Fanout     measured[scenario.Fanout]    `cmd:"" help:"One call to 10 to 15,000 connections: time to the last, gateway CPU, delay of others meanwhile."`
-	Abuse      inRows[scenario.Abuse]       `cmd:"" set:"rounds=1" help:"Good clients keep a steady rate while phases of abuse go by: what they notice, what the gateway does, what it leaves behind."`
-	Chaos      chaosCommand                 `cmd:"" set:"rounds=1" help:"An app that misbehaves in every way, clients that come and go: proof that no event is lost, reordered or invented."`
-	Hub        measured[scenario.Hub]       `cmd:"" help:"The hub in process, with 100,000 to 10 million simulated sessions without sockets: memory, wheel, collections, sends, lists."`
-	Group      measured[scenario.Group]     `cmd:"" help:"Groups: memory, joins and collections with a million simulated memberships; calls to a large group and to many small ones."`
-	Report     reportCommand                `cmd:"" help:"Tables and charts of runs that were written with --json; two commits are compared."`
-	Check      checkCommand                 `cmd:"" set:"rounds=3" help:"Count system calls, sleeps and allocations for each message, bytes and descriptors for each connection, and fail where a promise is broken (under a minute)."`
-	Compare    comparisons                  `cmd:"" help:"Ours and its peers, in turn: ratios."`
-	Storm      measured[scenario.Storm]     `cmd:"" help:"All connections drop and come back at once: time until they are back, CPU, memory, what others notice, what the app is told."`
-	Soak       measured[scenario.Soak]      `cmd:"" set:"rounds=1" help:"Mixed work for long: drift of memory, descriptors and goroutines at an equal number of connections."`
-	EchoServer echoServerCommand            `cmd:"" help:"Serve an echo on netpoll alone, for conformance suites and comparisons."`
-	Sink       sinkCommand                  `cmd:"" help:"Serve the app of roundtrip: answer each message callback through the send API."`
-	Counter    counterCommand               `cmd:"" hidden:"" help:"Serve the app of ingest, which counts events and finds what is lost or out of order."`
-	Poster     posterCommand                `cmd:"" hidden:"" help:"POST events with a bare client; ingest compares the gateway with it."`
-	Attacker   attackerCommand              `cmd:"" hidden:"" help:"Do one kind of harm; abuse runs these."`
+	Idle         measured[scenario.Idle]      `cmd:"" help:"Open connections and hold them: memory and descriptors for each, handshakes."`
+	Echo         measured[scenario.Echo]      `cmd:"" help:"Messages through the echo server on netpoll: rate, server CPU, latency."`
+	Stuck        measured[scenario.Stuck]     `cmd:"" help:"Round trips while some callbacks hang in the app: what the others notice."`
+	Roundtrip    measured[scenario.RoundTrip] `cmd:"" help:"Client → gateway → callback → app → send API → gateway → client: rate, gateway CPU, latency."`
+	Ingest       measured[scenario.Ingest]    `cmd:"" help:"Client → gateway → one POST each, or batches → an app that only takes them: rate, gateway CPU, also against a bare client's."`
+	Push         measured[scenario.Push]      `cmd:"" help:"Management API → gateway → one connection, one user, several users: calls a second, gateway CPU, latency."`
+	Fanout       measured[scenario.Fanout]    `cmd:"" help:"One call to 10 to 15,000 connections: time to the last, gateway CPU, delay of others meanwhile."`
+	Abuse        inRows[scenario.Abuse]       `cmd:"" set:"rounds=1" help:"Good clients keep a steady rate while phases of abuse go by: what they notice, what the gateway does, what it leaves behind."`
+	Chaos        chaosCommand                 `cmd:"" set:"rounds=1" help:"An app that misbehaves in every way, clients that come and go: proof that no event is lost, reordered or invented."`
+	ChaosCluster chaosClusterCommand          `cmd:"" set:"rounds=1" help:"Three gateways as one, with a network and a NATS server that fail in every way: proof that no message is lost without being counted, doubled or out of order."`
+	Hub          measured[scenario.Hub]       `cmd:"" help:"The hub in process, with 100,000 to 10 million simulated sessions without sockets: memory, wheel, collections, sends, lists."`
+	Group        measured[scenario.Group]     `cmd:"" help:"Groups: memory, joins and collections with a million simulated memberships; calls to a large group and to many small ones."`
+	Report       reportCommand                `cmd:"" help:"Tables and charts of runs that were written with --json; two commits are compared."`
+	Check        checkCommand                 `cmd:"" set:"rounds=3" help:"Count system calls, sleeps and allocations for each message, bytes and descriptors for each connection, and fail where a promise is broken (under a minute)."`
+	Compare      comparisons                  `cmd:"" help:"Ours and its peers, in turn: ratios."`
+	Storm        measured[scenario.Storm]     `cmd:"" help:"All connections drop and come back at once: time until they are back, CPU, memory, what others notice, what the app is told."`
+	Soak         measured[scenario.Soak]      `cmd:"" set:"rounds=1" help:"Mixed work for long: drift of memory, descriptors and goroutines at an equal number of connections."`
+	EchoServer   echoServerCommand            `cmd:"" help:"Serve an echo on netpoll alone, for conformance suites and comparisons."`
+	Sink         sinkCommand                  `cmd:"" help:"Serve the app of roundtrip: answer each message callback through the send API."`
+	Counter      counterCommand               `cmd:"" hidden:"" help:"Serve the app of ingest, which counts events and finds what is lost or out of order."`
+	Poster       posterCommand                `cmd:"" hidden:"" help:"POST events with a bare client; ingest compares the gateway with it."`
+	NATSServer   natsServerCommand            `cmd:"" name:"nats-server" hidden:"" help:"Serve NATS; scenarios of clusters run it."`
+	Attacker     attackerCommand              `cmd:"" hidden:"" help:"Do one kind of harm; abuse runs these."`
 
 	HubSimulation hubSimulationCommand `cmd:"" hidden:"" help:"Simulate one size of hub; hub runs these."`
 

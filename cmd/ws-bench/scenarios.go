@@ -151,8 +151,24 @@ type chaosCommand struct{ inRows[scenario.Chaos] }
 
 // Run measures chaos.
 func (c *chaosCommand) Run(ctx context.Context, io *streams) error {
-	if c.Scenario.Seed == 0 {
-		c.Scenario.Seed = rand.Uint64N(1_000_000) + 1
+	return c.raced(ctx, io, &c.Scenario.Seed)
+}
+
+// chaosClusterCommand does the same.
+type chaosClusterCommand struct {
+	inRows[scenario.ChaosCluster]
+}
+
+// Run measures chaos-cluster.
+func (c *chaosClusterCommand) Run(ctx context.Context, io *streams) error {
+	return c.raced(ctx, io, &c.Scenario.Seed)
+}
+
+// raced measures with a seed, a random one if it is 0, and with a gateway that is built
+// with the race detector if none is named.
+func (c *inRows[S]) raced(ctx context.Context, io *streams, seed *uint64) error {
+	if *seed == 0 {
+		*seed = rand.Uint64N(1_000_000) + 1
 	}
 	if _, err := c.cases(); err != nil {
 		return err
@@ -166,5 +182,5 @@ func (c *chaosCommand) Run(ctx context.Context, io *streams) error {
 		defer remove()
 		c.Gateway = path
 	}
-	return c.inRows.Run(ctx, io)
+	return c.Run(ctx, io)
 }
