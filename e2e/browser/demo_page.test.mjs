@@ -1,5 +1,5 @@
 // The demo's page in a real browser: two tabs talk through gateway, callback, app
-// and send call.
+// and send call; three talk through three gateways, of which one is cut off.
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -149,4 +149,67 @@ test("two tabs of the demo talk, and the page shows the callbacks", { timeout },
 
   assert.deepEqual(ada.complaints, []);
   assert.deepEqual(bela.complaints, []);
+});
+
+test("three tabs at three instances talk, and one instance is cut off and comes back", { timeout }, async (t) => {
+  const addresses = ["--listen", "127.0.0.1:0", "--app-listen", "127.0.0.1:0"];
+  const unhurried = ["--cluster-timeout", "1m", "--cluster-hold", "1m", "--cluster-dead-after", "10m", "--drain-period", "0s"];
+  const demo = await start(["demo", "--instances", "3", ...addresses, ...unhurried], ["demo", "gateway", "demo-1"], ["demo", "gateway", "demo-2"], ["demo", "gateway", "demo-3"]);
+  t.after(() => demo.stop());
+  const browser = await startBrowser(t);
+  const tabs = [];
+  for (const [n, name] of ["Ada", "Bela", "Chen"].entries()) {
+    tabs.push(await tab(browser, `http://${demo.lines[`demo demo-${n + 1}`].app}`, name, n === 1 ? "dark" : "light"));
+  }
+  const [ada, bela, chen] = tabs;
+  const messages = (who) => who.page.locator("#messages");
+  const say = async (who, text) => {
+    await who.page.getByLabel("Message", { exact: true }).fill(text);
+    await who.page.keyboard.press("Enter");
+  };
+  const place = (who, name, state, user) => who.page.locator(`#places li[data-state=${state}]`).filter({ hasText: name }).filter({ hasText: user });
+
+  // Who is where, and all hear each other.
+  await place(ada, "demo-1", "here", "Ada").waitFor();
+  await place(ada, "demo-2", "connected", "Bela").waitFor();
+  await place(ada, "demo-3", "connected", "Chen").waitFor();
+  await place(bela, "demo-2", "here", "Bela").waitFor();
+  assert.equal(await ada.page.getByRole("link", { name: "demo-2" }).getAttribute("href"), `http://localhost:${new URL(bela.page.url()).port}`);
+  await say(bela, "Hello from the second");
+  for (const who of tabs) await messages(who).getByText("Hello from the second").waitFor();
+  await bela.page.locator("#answer").getByText('{"code":0,"message":"success"}').waitFor();
+  await picture(ada.page, "instances");
+
+  // One is cut off: the others do not reach it, and a send says so.
+  await ada.page.getByRole("button", { name: "Cut demo-2 off" }).click();
+  await place(ada, "demo-2", "missing", "nobody that is known of").waitFor();
+  await place(bela, "demo-1", "missing", "nobody that is known of").waitFor();
+  await bela.page.getByText("this page, cut off").waitFor();
+  await say(ada, "Bela cannot hear this");
+  await messages(chen).getByText("Bela cannot hear this").waitFor();
+  await ada.page.locator("#answer").getByText(/"code":502.*"missing":\["demo-2"/).waitFor();
+  assert.equal(await messages(bela).getByText("Bela cannot hear this").count(), 0);
+  await picture(ada.page, "cut");
+  await picture(bela.page, "cut-off");
+  await ada.page.setViewportSize({ width: 390, height: 844 });
+  await picture(ada.page, "instances-narrow");
+
+  // It comes back, and hears what was held for it.
+  await ada.page.getByRole("button", { name: "Join demo-2 again" }).click();
+  await place(ada, "demo-2", "connected", "Bela").waitFor();
+  await messages(bela).getByText("Bela cannot hear this").waitFor();
+  await say(bela, "Back again");
+  for (const who of tabs) await messages(who).getByText("Back again").waitFor();
+
+  for (const who of tabs) assert.deepEqual(who.complaints, []);
+});
+
+test("a demo that is alone shows no instances", { timeout }, async (t) => {
+  const demo = await start(["demo", "--listen", "127.0.0.1:0", "--app-listen", "127.0.0.1:0", "--drain-period", "0s"], "demo");
+  t.after(() => demo.stop());
+  const page = await (await startBrowser(t)).newPage();
+  const looked = page.waitForResponse(/instances$/);
+  await page.goto(`http://${demo.lines.demo.app}`);
+  assert.deepEqual(await (await looked).json(), []);
+  assert.equal(await page.locator("#instances").isVisible(), false);
 });

@@ -8,8 +8,9 @@ import { createInterface } from "node:readline";
 const binary = process.env.WS_GATEWAY_BINARY;
 if (!binary) throw new Error("WS_GATEWAY_BINARY must name the binary to test: run make test-node");
 
-// start runs the binary and resolves when a line of its log has one of these
-// messages: { lines: {message: fields}, stop(signal) }.
+// start runs the binary and resolves when its log has a line with each of these
+// messages: { lines: {message: fields}, stop(signal) }. A message may be [message, field,
+// value] instead: a line whose field has that value, as lines["message value"].
 export async function start(args, ...messages) {
   // The race detector would hold up each exit for a second.
   const env = { ...process.env, GORACE: "atexit_sleep_ms=20" };
@@ -23,10 +24,11 @@ export async function start(args, ...messages) {
       try {
         const fields = JSON.parse(line);
         lines[fields.message] ??= fields;
+        for (const m of messages) if (Array.isArray(m) && m[0] === fields.message && fields[m[1]] === m[2]) lines[`${m[0]} ${m[2]}`] = fields;
       } catch {
         return; // not a line of the log
       }
-      if (messages.every((m) => m in lines)) resolve();
+      if (messages.every((m) => (Array.isArray(m) ? `${m[0]} ${m[2]}` : m) in lines)) resolve();
     });
     exited.then(([code]) => reject(new Error(`exited with ${code}:\n${log.join("\n")}`)));
   });

@@ -105,6 +105,7 @@ type Answer struct {
 	Message string          `json:"message"`
 	Data    json.RawMessage `json:"data"`
 	Cursor  string          `json:"cursor"`
+	Missing []string        `json:"missing"` // instances of the cluster that were not reached
 
 	Raw []byte `json:"-"` // all of it
 }
@@ -137,7 +138,7 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values,
 		return nil, fmt.Errorf("%s answers something that is not a gateway's", c.at)
 	}
 	if *a.Code != 0 {
-		return nil, &Refusal{At: c.at, Status: http.StatusOK, Code: *a.Code, Message: a.Message}
+		return nil, &Refusal{At: c.at, Status: http.StatusOK, Code: *a.Code, Message: a.Message, Answer: a}
 	}
 	return a, nil
 }

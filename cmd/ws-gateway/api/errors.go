@@ -23,6 +23,7 @@ type Refusal struct {
 	Status  int // of HTTP; 200 if Code says more
 	Code    int // of the answer; 0 if there is none
 	Message string
+	Answer  *Answer // all of it, if it is a gateway's
 }
 
 func (e *Refusal) Error() string {

@@ -113,6 +113,7 @@ type Options struct {
 // DemoOptions are those that only the demo has.
 type DemoOptions struct {
 	AppListen string `group:"demo" default:"127.0.0.1:8080" help:"Loopback address of the demo's app and its page."`
+	Instances int    `group:"demo" default:"1" min:"1" max:"9" help:"Gateways that answer as one, each with an app beside it; the second has the next ports of --listen and --app-listen, and so on."`
 }
 
 // ReplayOptions are what only replay has.

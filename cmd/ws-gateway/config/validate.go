@@ -29,6 +29,9 @@ func (c *Config) finish() error {
 		c.checkBindings(c.parser.Env["LISTEN_FDS"] != "" || c.Command == "health"),
 		c.checkPaths(), c.checkClients(), c.checkToken(), c.checkTogether(), c.checkCallbacks(), c.checkCluster(), c.Health.check(),
 	}
+	if c.Demo() {
+		errs = append(errs, c.checkInstances())
+	}
 	if c.Demo() || c.Command == "health" {
 		return errors.Join(errs...)
 	}

@@ -28,6 +28,10 @@ type app struct {
 	feed    *feed
 	log     zerolog.Logger
 
+	// With several instances.
+	self      *instance
+	instances *instances // nil: this gateway is alone
+
 	// Set by serve.
 	addr   net.Addr
 	server *http.Server
@@ -66,11 +70,11 @@ func (a *app) end() error {
 
 // greet writes to out what can be done with the demo. If nobody reads, it stops waiting
 // after a second.
-func (a *app) greet(out io.Writer) {
+func greet(out io.Writer, welcome string) {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		fmt.Fprint(out, a.welcome())
+		fmt.Fprint(out, welcome)
 	}()
 	select {
 	case <-written:
@@ -80,19 +84,8 @@ func (a *app) greet(out io.Writer) {
 
 // welcome says what can be done with the demo.
 func (a *app) welcome() string {
-	g, at := a.gateway, a.gateway.api
-	curl := "curl "
-	if g.token != "" {
-		curl += `-H "Authorization: Bearer $TOKEN" `
-	}
-	if socket, unix := strings.CutPrefix(at, "unix:"); unix {
-		curl += "--unix-socket " + socket + " "
-		at = "http://localhost"
-	}
-	page := "http://" + a.addr.String()
-	if tcp, ok := a.addr.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
-		page = fmt.Sprintf("http://localhost:%d", tcp.Port)
-	}
+	g := a.gateway
+	curl, at := g.curl()
 	return fmt.Sprintf(`
   Open %s in two tabs and let them talk.
 
@@ -107,5 +100,26 @@ func (a *app) welcome() string {
 
   Ctrl-C ends it.
 
-`, page, g.clients, g.path, g.callback, curl, at, curl, at)
+`, a.page(), g.clients, g.path, g.callback, curl, at, curl, at)
+}
+
+// page is where a browser finds the app.
+func (a *app) page() string {
+	if tcp, ok := a.addr.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		return fmt.Sprintf("http://localhost:%d", tcp.Port)
+	}
+	return "http://" + a.addr.String()
+}
+
+// curl is how curl calls the gateway's API: its arguments, and where it is.
+func (g *place) curl() (curl, at string) {
+	curl, at = "curl ", g.api
+	if g.token != "" {
+		curl += `-H "Authorization: Bearer $TOKEN" `
+	}
+	if socket, unix := strings.CutPrefix(at, "unix:"); unix {
+		curl += "--unix-socket " + socket + " "
+		at = "http://localhost"
+	}
+	return curl, at
 }

@@ -101,7 +101,11 @@ func (a *app) say(ctx context.Context, e event, s said) error {
 	case s.Data.To != "":
 		command.All, command.Users = false, []string{s.Data.To, e.UserName}
 	}
-	return a.send(ctx, command)
+	answer, err := a.sent(ctx, command)
+	if a.instances != nil && answer != nil {
+		a.feed.publish(feedEntry{Time: time.Now().UnixMilli(), Answer: answer.Raw})
+	}
+	return err
 }
 
 // changeRoom puts a connection into a room or takes it out of one. A room is a group of
@@ -180,6 +184,16 @@ func (a *app) handleClose(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *app) send(ctx context.Context, command *api.SendCommand) error {
-	_, err := a.api.Send(ctx, command)
+	_, err := a.sent(ctx, command)
 	return err
+}
+
+// sent sends a message. That instances are missing is no error of the chat: the others
+// have got it.
+func (a *app) sent(ctx context.Context, command *api.SendCommand) (*api.Answer, error) {
+	answer, err := a.api.Send(ctx, command)
+	if partly, ok := errors.AsType[*api.Refusal](err); ok && partly.Answer != nil && len(partly.Answer.Missing) > 0 {
+		return partly.Answer, nil
+	}
+	return answer, err
 }

@@ -5,7 +5,11 @@
 //
 //	page ──▶ ingress ──▶ gateway ──▶ handleEvent ──▶ the gateway's API ──▶ page
 //
-// It may import gateway, config, program and api.
+// With --instances there are several of both, which answer as one over a bus in the process
+// (instances.go), and the page shows which tab is where (where.go).
+//
+// It may import gateway, config, program and api; of the cluster the bus in the process, and
+// of hub what says whose id it is.
 package demo
 
 import (
@@ -24,6 +28,9 @@ import (
 // over the loopback interface, as they would in a pod.
 func Run(p *program.Process, c *config.Config, log zerolog.Logger) error {
 	p.CatchStops()
+	if c.Instances > 1 {
+		return runInstances(p, c, log)
+	}
 	listener, err := net.Listen("tcp", c.AppListen)
 	if err != nil {
 		return gateway.ListenError("app-listen", c.AppListen, err)
@@ -42,7 +49,7 @@ func Run(p *program.Process, c *config.Config, log zerolog.Logger) error {
 	app.serve(listener)
 	err = g.Serve(func() {
 		log.Info().Stringer("app", listener.Addr()).Msg("demo")
-		app.greet(p.Stdout)
+		greet(p.Stdout, app.welcome())
 	})
 	return errors.Join(err, app.end())
 }

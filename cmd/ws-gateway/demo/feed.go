@@ -14,16 +14,18 @@ const (
 	feedWaiting = 64  // entries that may wait for a page
 )
 
-// feedEntry is one callback as the page shows it.
+// feedEntry is one callback as the page shows it, or what a send that it has led to was
+// answered.
 type feedEntry struct {
 	Number    uint64          `json:"number"`
 	Time      int64           `json:"time"` // milliseconds since 1970
 	RequestID string          `json:"request_id"`
 	Attempt   string          `json:"attempt"`
-	Body      json.RawMessage `json:"body"`
+	Body      json.RawMessage `json:"body,omitempty"`
+	Answer    json.RawMessage `json:"answer,omitempty"`
 }
 
-// feed passes the callbacks to the pages as they arrive. A page that does not keep up is
+// feed passes callbacks and answers to the pages as they arrive. A page that does not keep up is
 // cut off; its browser connects again and gets what it has missed.
 type feed struct {
 	mu      sync.Mutex // guards following

@@ -27,6 +27,8 @@ func (a *app) handler() http.Handler {
 	mux.Handle("GET /events", a.feed)
 	mux.HandleFunc("GET /online", a.handleOnline)
 	mux.HandleFunc("POST /close", a.handleClose)
+	mux.HandleFunc("GET /instances", a.handleInstances)
+	mux.HandleFunc("POST /cut", a.handleCut)
 	mux.Handle("GET /", http.FileServerFS(page))
 	return http.NewCrossOriginProtection().Handler(withPolicy(mux))
 }

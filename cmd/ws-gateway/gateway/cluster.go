@@ -4,27 +4,37 @@ import (
 	"time"
 
 	"ws-gateway/cluster"
+	"ws-gateway/cluster/bus"
 	"ws-gateway/cluster/bus/natsbus"
 	"ws-gateway/cluster/packet"
 	"ws-gateway/cmd/ws-gateway/config"
 )
 
-// join makes the gateway one of several. It does not wait for NATS.
-func (g *Gateway) join() error {
+// overNATS is the bus of --cluster. Nobody waits until NATS is reached.
+func (g *Gateway) overNATS(instance [8]byte) (bus.Bus, error) {
 	nc := g.cfg.NATS()
-	nc.Instance, nc.Log = g.hub.Instance(), g.log
-	bus, err := natsbus.New(nc)
+	nc.Instance, nc.Log = instance, g.log
+	b, err := natsbus.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// join makes the gateway one of several.
+func (g *Gateway) join() error {
+	b, err := g.reach(g.hub.Instance())
 	if err != nil {
 		return err
 	}
 	cc := g.cfg.ClusterConfig()
-	cc.Hub, cc.Bus, cc.Instance, cc.Log = g.hub, bus, packet.Instance(nc.Instance), g.log
+	cc.Hub, cc.Bus, cc.Instance, cc.Log = g.hub, b, packet.Instance(g.hub.Instance()), g.log
 	cc.Names = g.names
 	cc.Loops = func() (n int, lag time.Duration) {
 		return len(g.sockets.Loops()), time.Duration(g.hub.Stats().WheelLag) * time.Second
 	}
 	if g.cluster, err = cluster.New(cc); err != nil {
-		bus.Close()
+		b.Close()
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 
 	"ws-gateway/admin"
 	"ws-gateway/cluster"
+	"ws-gateway/cluster/bus"
 	"ws-gateway/cmd/ws-gateway/config"
 	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/awake"
@@ -33,10 +34,11 @@ type Gateway struct {
 	log        zerolog.Logger
 	sockets    *netpoll.Server
 	hub        *hub.Hub
-	events     *forward.Forwarder // nil: push only
-	recovery   *recovery          // nil: no journal
-	cluster    *cluster.Cluster   // nil: alone
-	names      *cluster.Names     // who is here, for the others; nil: alone
+	events     *forward.Forwarder                      // nil: push only
+	recovery   *recovery                               // nil: no journal
+	reach      func(instance [8]byte) (bus.Bus, error) // the other instances; nil: there are none
+	cluster    *cluster.Cluster                        // likewise
+	names      *cluster.Names                          // who is here, for them; likewise
 	admin      *admin.Server
 	address    net.Addr     // of the clients
 	management net.Listener // the clients' own, or the one of --admin-listen
@@ -59,7 +61,16 @@ type Gateway struct {
 // New builds a gateway for p and binds its addresses; nothing runs before Serve. After an
 // error nothing is left behind.
 func New(p *program.Process, c *config.Config, log zerolog.Logger) (*Gateway, error) {
+	return NewIn(p, c, log, nil)
+}
+
+// NewIn is New for one of several gateways in this process, which answer as one. reach
+// returns the bus of an instance, by its number.
+func NewIn(p *program.Process, c *config.Config, log zerolog.Logger, reach func(instance [8]byte) (bus.Bus, error)) (*Gateway, error) {
 	g := emptyGateway(p, c, log)
+	if reach != nil {
+		g.reach = reach
+	}
 	for _, step := range []func() error{g.limitConnections, g.build, g.listen} {
 		if err := step(); err != nil {
 			g.Discard()
@@ -75,6 +86,9 @@ func emptyGateway(p *program.Process, c *config.Config, log zerolog.Logger) *Gat
 		process: p, cfg: c, log: log,
 		clock: awake.New(), notifier: systemd.NewNotifier(log), record: reload.NewRecord(time.Now()),
 		failed: make(chan error, 1),
+	}
+	if c.Clustered() {
+		g.reach = g.overNATS
 	}
 	g.collectors = []prometheus.Collector{g.record}
 	g.inForce.Store(c)
@@ -104,7 +118,7 @@ func (g *Gateway) build() (err error) {
 			return err
 		}
 	}
-	if g.cfg.Clustered() {
+	if g.reach != nil {
 		g.names = cluster.NewNames(g.cfg.ClusterApp, rand.Uint64())
 	}
 	if g.hub, err = hub.New(g.hubConfig(g.cfg)); err != nil {
@@ -114,7 +128,7 @@ func (g *Gateway) build() (err error) {
 		return err
 	}
 	g.hub.Attach(g.sockets)
-	if g.cfg.Clustered() {
+	if g.reach != nil {
 		if err = g.join(); err != nil {
 			return err
 		}

@@ -51,6 +51,30 @@ func This(env map[string]string) *Process {
 	}
 }
 
+// Beside returns a process for one of several gateways in p: it has all of p but signals
+// of its own, which Stop and HangUp give it.
+func (p *Process) Beside() *Process {
+	one := *p
+	one.Signals, one.HangUps = make(chan os.Signal, 4), make(chan os.Signal, 1)
+	return &one
+}
+
+// Stop passes on a signal that asks to stop, unless several wait already.
+func (p *Process) Stop(s os.Signal) {
+	select {
+	case p.Signals <- s:
+	default:
+	}
+}
+
+// HangUp passes on a SIGHUP, unless one waits already.
+func (p *Process) HangUp(s os.Signal) {
+	select {
+	case p.HangUps <- s:
+	default:
+	}
+}
+
 // Complain writes each line of an error, if there is one, to standard error.
 func (p *Process) Complain(err error) {
 	if err == nil {

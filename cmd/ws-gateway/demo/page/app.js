@@ -251,6 +251,42 @@ function onlineItem(conn) {
   return item;
 }
 
+// --- instances --------------------------------------------------------------
+
+const lookEvery = 1_000;
+const states = { here: "this page", connected: "connected", missing: "missing: not reached", gone: "not reached: counts as gone" };
+let places = ""; // what is shown
+
+// lookAround shows the instances, and goes on doing so if there are several.
+async function lookAround() {
+  const response = await ask("instances");
+  const found = response?.ok ? await response.text() : places;
+  if (found !== places) showPlaces(JSON.parse(found));
+  places = found;
+  if (!$("instances").hidden || !response?.ok) setTimeout(lookAround, lookEvery);
+}
+
+function showPlaces(all) {
+  $("instances").hidden = all.length === 0;
+  $("places").replaceChildren(...all.map(placeItem));
+  if (all.length) refreshOnline();
+}
+
+function placeItem(place) {
+  const item = element("li", "");
+  item.dataset.state = place.state;
+  item.dataset.cut = place.cut;
+  const name = element(place.here ? "b" : "a", "", place.name);
+  if (!place.here) Object.assign(name, { href: place.page, target: "_blank", rel: "noopener" });
+  const button = element("button", "", place.cut ? "Join again" : "Cut off");
+  button.type = "button";
+  button.setAttribute("aria-label", place.cut ? `Join ${place.name} again` : `Cut ${place.name} off`);
+  button.addEventListener("click", () => ask("cut", { method: "POST", body: new URLSearchParams({ instance: place.name, cut: !place.cut }) }));
+  const how = states[place.state] + (place.here && place.cut ? ", cut off" : "");
+  item.append(name, element("span", "how", how), button, element("span", "who", place.users.join(", ") || "nobody that is known of"));
+  return item;
+}
+
 // --- the callbacks ----------------------------------------------------------
 
 function showCallback(entry) {
@@ -276,6 +312,10 @@ $("clear").addEventListener("click", () => $("callbacks").replaceChildren(elemen
 const events = new EventSource("events");
 events.onmessage = (e) => {
   const entry = JSON.parse(e.data);
+  if (entry.answer) {
+    $("answer").textContent = JSON.stringify(entry.answer);
+    return;
+  }
   showCallback(entry);
   if (entry.body.action !== "message") refreshOnline();
 };
@@ -284,3 +324,4 @@ const names = ["Ada", "Bela", "Chen", "Dora", "Emre", "Fay", "Goro", "Hana", "Iv
 $("name").value = sessionStorage.getItem("name") ?? names[Math.floor(Math.random() * names.length)];
 $("name").select();
 refreshOnline();
+lookAround();
