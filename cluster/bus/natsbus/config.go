@@ -77,6 +77,12 @@ const (
 	closeTimeout  = time.Second
 )
 
+// CheckFiles reads the files, and says what is wrong with one.
+func (cfg *Config) CheckFiles() error {
+	_, err := cfg.fromFiles()
+	return err
+}
+
 // options are those of the client. They read the files, so that a mistake is known at
 // the start.
 func (cfg *Config) options() ([]nats.Option, error) {

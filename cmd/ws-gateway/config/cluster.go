@@ -8,11 +8,13 @@ import (
 	"ws-gateway/cluster"
 	"ws-gateway/cluster/bus/natsbus"
 	"ws-gateway/cluster/members"
+	"ws-gateway/cmd/ws-gateway/internal/textfile"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/cmd/ws-gateway/settings"
 )
 
-// checkCluster checks the options of --cluster, without its files, which the start reads.
+// checkCluster checks the options of --cluster. Servers may hold passwords, so errors do
+// not show them.
 func (c *Config) checkCluster() error {
 	if len(c.Cluster) == 0 {
 		return nil
@@ -34,6 +36,37 @@ func (c *Config) checkCluster() error {
 	}
 	if c.ClusterHold >= c.ClusterDeadAfter && c.Certain("cluster-hold", "cluster-dead-after") {
 		errs = append(errs, c.Reject("cluster-hold", fmt.Sprintf("shorter than --cluster-dead-after, which is %v", c.ClusterDeadAfter)))
+	}
+	return errors.Join(append(errs, c.checkClusterFiles())...)
+}
+
+// checkClusterFiles reads the files with which the gateway shows NATS who it is.
+func (c *Config) checkClusterFiles() error {
+	var errs []error
+	for _, file := range []struct{ option, path string }{
+		{"cluster-creds", c.ClusterCreds}, {"cluster-nkey", c.ClusterNKey}, {"cluster-token-file", c.ClusterTokenFile},
+		{"cluster-ca", c.ClusterCA}, {"cluster-cert", c.ClusterCert}, {"cluster-key", c.ClusterKey},
+	} {
+		if file.path == "" {
+			continue
+		}
+		if _, err := textfile.Read(file.path); err != nil {
+			errs = append(errs, c.Reject(file.option, "a file that can be read: "+textfile.WithoutPath(err).Error()))
+		}
+	}
+	ways := 0
+	for _, path := range []string{c.ClusterCreds, c.ClusterNKey, c.ClusterTokenFile} {
+		if path != "" {
+			ways++
+		}
+	}
+	if ways > 1 {
+		errs = append(errs, errors.New("--cluster-creds, --cluster-nkey and --cluster-token-file: only one of them can be used"))
+	}
+	if nats := c.NATS(); len(errs) == 0 && (c.ClusterCert == "") == (c.ClusterKey == "") {
+		if err := nats.CheckFiles(); err != nil {
+			errs = append(errs, fmt.Errorf("--cluster: %w", err))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -81,10 +81,10 @@ func (c *Config) Outputs() Outputs {
 // Sockets returns the listeners that systemd has passed.
 func (c *Config) Sockets() systemd.Sockets { return c.inherited }
 
-// WithoutOutputs returns a copy that writes no files.
+// WithoutOutputs returns a copy that writes no files and connects to nobody.
 func (c *Config) WithoutOutputs() *Config {
 	without, options := *c, *c.Options
 	without.Options = &options
-	without.DeadLetter, without.Journal = "", ""
+	without.DeadLetter, without.Journal, without.Cluster = "", "", nil
 	return &without
 }

@@ -43,6 +43,10 @@ func (c *Config) secretFiles() (files []exposure.File) {
 	add("admin-token-file", c.AdminTokenFile, "the admin token")
 	add("callback-secret-file", c.CallbackSecretFile, "the secrets of signatures")
 	add("callback-key", c.CallbackKey, "a private key")
+	add("cluster-creds", c.ClusterCreds, "a key for NATS")
+	add("cluster-nkey", c.ClusterNKey, "a key for NATS")
+	add("cluster-token-file", c.ClusterTokenFile, "a token for NATS")
+	add("cluster-key", c.ClusterKey, "a private key")
 	if c.CallbackKey == "" {
 		add("callback-cert", c.CallbackCert, "a private key")
 	}
