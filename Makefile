@@ -187,8 +187,8 @@ check-descriptions: build $(GENERATED)/node_modules/.installed ## Generate clien
 	cd $(GENERATED) && node_modules/.bin/openapi-typescript ../../docs/openapi.yaml -o api.d.ts && node_modules/.bin/tsc && node --test build/client.test.js
 
 .PHONY: check-deploy
-check-deploy: ## Check the Kubernetes examples against the API's types
-	cd deploy/tools && go vet ./... && go test ./...
+check-deploy: ## Check the Kubernetes and Compose examples against the types and the schema of their APIs
+	cd deploy/tools && go vet ./... && go test -count 1 ./...
 
 # nginx and the others are in /usr/sbin, which is not in everybody's PATH.
 .PHONY: check-proxies
