@@ -169,7 +169,8 @@ func (c *Cluster) post(ctx context.Context, to *route, kind packet.Kind, todo *c
 	l := letter{to: to.instance, kind: kind, content: stream.NewContent(fields, payload), bytes: len(fields) + len(payload)}
 	if answers {
 		l.call = newPending()
-	} else if kind == call.Send {
+	}
+	if l.changes() {
 		l.hashes, l.at = c.hashes(&todo.Targets), c.cfg.clock()
 		l.bytes += 8 * len(l.hashes)
 	}

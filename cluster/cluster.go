@@ -145,7 +145,7 @@ func New(cfg Config) (*Cluster, error) {
 		arrivals: stream.NewBuffer(2 * cfg.Buffer),
 		table:    interest.NewTable(rand.Uint64(), mostNames),
 	}
-	c.view.Store(&view{})
+	c.view.Store(&view{missing: []string{Unknown}})
 	return c, nil
 }
 

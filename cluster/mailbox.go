@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"ws-gateway/cluster/call"
 	"ws-gateway/cluster/interest"
 	"ws-gateway/cluster/packet"
 	"ws-gateway/cluster/stream"
@@ -17,10 +18,15 @@ type letter struct {
 	request uint64 // of an Answer
 	content *stream.Content
 	bytes   int             // of content
-	hashes  []interest.Hash // of the names that it is for; nil: it goes to all members
+	hashes  []interest.Hash // of the names that it is for; nil: it may be for anybody
 	at      time.Duration   // with hashes: when the call was made, or later, and never before
 	call    *pending        // nil: nobody waits for answers
 	forget  *pending        // instead of all else: it waits no more
+}
+
+// changes reports whether it is a call that does something to connections.
+func (l *letter) changes() bool {
+	return l.kind == call.Send || l.kind == call.Close || l.kind == call.Join || l.kind == call.Leave
 }
 
 // mostLetters is how many wait at most.

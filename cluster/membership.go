@@ -12,6 +12,10 @@ const (
 	beatEvery = time.Second            // between heartbeats
 	beatSoon  = 100 * time.Millisecond // and at the least, if somebody is new
 	lookEvery = 250 * time.Millisecond // between looks at who is silent
+
+	// knowAfter is how long an instance that hears nobody does not claim to be alone once
+	// it has a link: others are heard in that time, as they answer its own heartbeat.
+	knowAfter = 500 * time.Millisecond
 )
 
 // beat tells everybody that this instance is alive.
@@ -62,6 +66,9 @@ func (c *Cluster) linked(up bool, now time.Duration) {
 		p.stream.Suspend()
 	}
 	if up {
+		if c.members.Len() == 0 {
+			c.knowAt = now + knowAfter
+		}
 		c.changed(c.members.LinkUp(now))
 		c.beatAt = now
 	} else {
@@ -129,7 +136,7 @@ func (c *Cluster) show() {
 			v.live = append(v.live, member{m.ID, m.Name})
 		}
 	}
-	if !c.up && c.members.Len() == 0 {
+	if (!c.up || c.knowAt > 0) && c.members.Len() == 0 {
 		v.missing = []string{Unknown}
 	}
 	slices.SortFunc(v.live, func(a, b member) int { return slices.Compare(a.id[:], b.id[:]) })

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -25,6 +27,7 @@ type recentSend struct {
 	at      time.Duration // not before it was called: a connection that was open then must not seem too young
 	content *stream.Content
 	skipped interest.Set // who was not sent it
+	name    uint64       // the number of the first of its names
 	names   int
 	bytes   int
 }
@@ -43,14 +46,14 @@ func (r *recents) add(hashes []interest.Hash, content *stream.Content, bytes int
 	if r.last == nil {
 		r.last, r.begin = map[interest.Hash]uint64{}, 1
 	}
-	send := r.first + uint64(len(r.sends))
+	send, name := r.first+uint64(len(r.sends)), r.begin+uint64(len(r.names))
 	for _, h := range hashes {
 		n := r.begin + uint64(len(r.names))
 		r.names = append(r.names, recentName{h, send, r.last[h]})
 		r.last[h] = n
 	}
 	bytes = bytesOf(hashes, bytes)
-	r.sends = append(r.sends, recentSend{at, content, skipped, len(hashes), bytes})
+	r.sends = append(r.sends, recentSend{at, content, skipped, name, len(hashes), bytes})
 	r.bytes += bytes
 }
 
@@ -75,25 +78,60 @@ func (r *recents) expire(before time.Duration) {
 }
 
 // of returns the numbers of the messages to these names that an instance was not sent,
-// in the order of sending.
-func (r *recents) of(index uint8, hashes interest.Hashes) (sends []uint64) {
+// in the order of sending, with those that must come before them: earlier ones that
+// have a name in common with one of them.
+func (r *recents) of(index uint8, hashes iter.Seq[interest.Hash]) (sends []uint64) {
 	if len(r.sends) == 0 {
 		return nil
 	}
-	for h := range hashes.All {
-		for n := r.last[h]; n >= r.begin && n > 0; n = r.names[n-r.begin].before {
-			if send := r.names[n-r.begin].send; r.sends[send-r.first].skipped.Has(index) {
-				sends = append(sends, send)
+	var chains []uint64 // names, each to be followed by those before it with the same hash
+	for h := range hashes {
+		chains = append(chains, r.last[h])
+	}
+	found := map[uint64]struct{}{}
+	for len(chains) > 0 {
+		n := chains[len(chains)-1]
+		for chains = chains[:len(chains)-1]; n >= r.begin && n > 0; n = r.names[n-r.begin].before {
+			send := r.names[n-r.begin].send
+			s := &r.sends[send-r.first]
+			if _, known := found[send]; known || !s.skipped.Has(index) {
+				continue
+			}
+			found[send] = struct{}{}
+			for name := s.name; name < s.name+uint64(s.names); name++ {
+				chains = append(chains, r.names[name-r.begin].before)
 			}
 		}
 	}
-	slices.Sort(sends)
-	return slices.Compact(sends)
+	return slices.Sorted(maps.Keys(found))
+}
+
+// passed reports whether an instance was not sent the last message to one of these names.
+// If it was sent that, it was sent all before it, too.
+func (r *recents) passed(index uint8, hashes []interest.Hash) bool {
+	return len(r.sends) > 0 && slices.ContainsFunc(hashes, func(h interest.Hash) bool {
+		n := r.last[h]
+		return n >= r.begin && n > 0 && r.sends[r.names[n-r.begin].send-r.first].skipped.Has(index)
+	})
+}
+
+// repairBefore sends to a peer what must come before a message: who is there may have
+// connected when the peer had been passed over, and it has not told of them yet.
+func (c *Cluster) repairBefore(l *letter, p *peer, now time.Duration) {
+	switch {
+	case !l.changes():
+	case len(l.hashes) == 0:
+		c.repairAll(p, now)
+	case c.recents.passed(p.index, l.hashes):
+		for _, send := range c.recents.of(p.index, slices.Values(l.hashes)) {
+			c.repairOne(p, send, now)
+		}
+	}
 }
 
 // repair sends to a peer what it was not sent and has targets for, as it turns out.
 func (c *Cluster) repair(p *peer, m *interest.Message, now time.Duration) {
-	for _, send := range c.recents.of(p.index, m.Come) {
+	for _, send := range c.recents.of(p.index, m.Come.All) {
 		c.repairOne(p, send, now)
 	}
 }
@@ -122,8 +160,8 @@ func (c *Cluster) repairOne(p *peer, send uint64, now time.Duration) {
 }
 
 // skips returns the members to which a message need not go: of all of them everything
-// is known, and nothing that it is for. It notes them for repair; if there is no room
-// for that, nobody is skipped.
+// is known, and nothing that it is for. If there is no room to note them for repair, nobody
+// is skipped.
 func (c *Cluster) skips(l *letter, now time.Duration) (skipped interest.Set) {
 	if l.kind != call.Send || l.call != nil || len(l.hashes) == 0 {
 		return skipped
@@ -141,10 +179,6 @@ func (c *Cluster) skips(l *letter, now time.Duration) (skipped interest.Set) {
 		if !wanted.Has(m.Index) {
 			skipped.Add(m.Index)
 		}
-	}
-	if !skipped.Empty() {
-		c.recents.add(l.hashes, l.content, l.bytes, skipped, l.at)
-		c.stats.skipped.Add(uint64(skipped.Len()))
 	}
 	return skipped
 }

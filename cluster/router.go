@@ -27,6 +27,7 @@ type router struct {
 
 	beatAt, beatenAt time.Duration // heartbeats: the next, and the last
 	lookAt           time.Duration // when to look who is silent
+	knowAt           time.Duration // from when on it is known that nobody else is there; 0: it is known, or there was no link yet
 	byeBy            time.Duration // when the end must not be put off any more; 0: this instance does not end
 
 	events  []bus.Event
@@ -190,19 +191,23 @@ func (c *Cluster) ask(l *letter, now time.Duration) {
 			c.askOne(l, m, now)
 		}
 	}
+	if !skipped.Empty() { // only now: what was sent to the others looked for what was before it
+		c.recents.add(l.hashes, l.content, l.bytes, skipped, l.at)
+		c.stats.skipped.Add(uint64(skipped.Len()))
+	}
 	if l.call != nil {
 		l.call.sent()
 	}
 }
 
 func (c *Cluster) askOne(l *letter, m *members.Member, now time.Duration) {
-	reads := l.kind == call.List || l.kind == call.Count || l.kind == call.Describe || l.kind == call.Groups
 	if m.Silent && l.call != nil {
 		l.call.miss(m.Name)
 	}
-	if m.Silent && reads {
+	if m.Silent && !l.changes() {
 		return
 	}
+	c.repairBefore(l, c.peers[m.ID], now)
 	switch sent := c.peers[m.ID].stream.Send(l.kind, l.request, l.content, now); {
 	case !sent:
 		c.stats.unsent.Add(1)
@@ -228,6 +233,10 @@ func (c *Cluster) tick(now time.Duration) (due time.Duration) {
 	}
 	if now >= c.beatAt && c.byeBy == 0 {
 		c.beat(now)
+	}
+	if c.knowAt > 0 && now >= c.knowAt {
+		c.knowAt = 0
+		c.show()
 	}
 	due = c.tellNames(now, false)
 	for _, p := range c.peers {
