@@ -58,8 +58,7 @@ func (c *Cluster) run() {
 			ending = nil
 			c.sayBye(c.cfg.clock())
 		}
-		now := c.cfg.clock()
-		c.takeEvents(now)
+		now := c.takeEvents()
 		c.takeLetters(now)
 		due := c.tick(now)
 		if c.byeBy > 0 && (now >= c.byeBy || c.allTaken()) {
@@ -70,10 +69,13 @@ func (c *Cluster) run() {
 	}
 }
 
-// takeEvents takes what the bus has.
-func (c *Cluster) takeEvents(now time.Duration) {
+// takeEvents takes what the bus has, and returns the time. It is read when everything has
+// been taken: a packet that seems to have come before it was sent would make all later
+// ones seem to have been under way for long.
+func (c *Cluster) takeEvents() (now time.Duration) {
 	clear(c.events)
 	c.events = c.cfg.Bus.Take(c.events[:0])
+	now = c.cfg.clock()
 	for i := range c.events {
 		e := &c.events[i]
 		switch e.Kind {
@@ -88,6 +90,7 @@ func (c *Cluster) takeEvents(now time.Duration) {
 	if cap(c.events) > 4096 {
 		c.events = nil
 	}
+	return now
 }
 
 func (c *Cluster) packet(data []byte, now time.Duration) {

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"testing"
+
+	"ws-gateway/bench/report"
+)
+
+func TestChaosBetweenGatewaysLosesNothingThatIsNotCounted(t *testing.T) {
+	path, remove, err := serverOptions{}.gateway(t.Context(), report.Progress{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer remove()
+	all, figures := summaries(t, "chaos-cluster", "--gateway", path, "--duration", "8s", "--conns", "30", "--only", "links and server;kills")
+	if len(all) != 2 {
+		t.Fatalf("%d variants", len(all))
+	}
+	for i, f := range figures {
+		above(t, f, "connections", "events", "sends", "messages received", "of these, messages sent at other instances")
+		if f["received twice"] != 0 || f["received before one that was sent before"] != 0 {
+			t.Errorf("%s: %v", all[i].Case, f)
+		}
+	}
+}
