@@ -9,12 +9,16 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"ws-gateway/cluster"
 	"ws-gateway/forward"
 	"ws-gateway/netpoll"
 )
 
 func TestMetricsAreNamedAsPrometheusAsks(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.Callbacks = func() forward.Stats { return forward.Stats{} } })
+	r := newRig(t, func(c *Config) {
+		c.Callbacks = func() forward.Stats { return forward.Stats{} }
+		c.ClusterStats = func() cluster.Stats { return cluster.Stats{} }
+	})
 	families, err := r.admin.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -252,7 +252,7 @@ func TestAServerThatWasStoppedAndGoesOnLosesNothingWithinTheHold(t *testing.T) {
 
 func TestALongMessageGoesInPiecesAndSurvivesACut(t *testing.T) {
 	t.Parallel()
-	c := startTogether(t, 2, "--max-api-body", "16MiB")
+	c := startTogether(t, 2, "--max-api-body", "16MiB", "--write-timeout", "10m", "--max-pending-bytes", "64MiB")
 	alice := c.gateways[1].Dial(t, "alice")
 	alice.WS.SetReadLimit(16 << 20)
 	long := strings.Repeat("x", 10<<20)

@@ -232,7 +232,7 @@ func TestGroupsAreListedCountedAndClosed(t *testing.T) {
 		groupsPath + "?conn_id=":               "conn_id is missing",
 		groupsPath + "?conn_id=x&user=a":       "conn_id and user select groups differently: give one of them",
 		groupsPath + "?conn_id=x&conn_id=y":    "query parameter conn_id is there twice: give it once",
-		groupsPath + "?group=r":                "unknown query parameter group: this route takes conn_id, user, limit and cursor",
+		groupsPath + "?group=r":                "unknown query parameter group: this route takes conn_id, user, limit, cursor and scope",
 		listPath + "?group=":                   `"" cannot be the name of a group: it is empty`,
 		countPath + "?group=r&group=%0a":       `"\n" cannot be the name of a group: it contains a control character`,
 		countPath + "?group=%ff":               `"\xff" cannot be the name of a group: it is not UTF-8`,
