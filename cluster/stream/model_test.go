@@ -33,7 +33,6 @@ type network struct {
 
 type flight struct {
 	at    time.Duration
-	order int
 	to    int
 	bytes []byte
 }

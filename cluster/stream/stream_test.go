@@ -9,20 +9,6 @@ import (
 	"ws-gateway/cluster/packet"
 )
 
-// wire is what one end of a network has transmitted, undelivered.
-func (n *network) wire(from int) (packets []packet.Packet) {
-	for _, f := range n.flying {
-		if f.to == 1-from {
-			p, err := packet.Parse(f.bytes)
-			if err != nil {
-				n.t.Fatal(err)
-			}
-			packets = append(packets, p)
-		}
-	}
-	return packets
-}
-
 func TestAMessageOnAWholeLinkIsOnePacketAndNoneIsRepeated(t *testing.T) {
 	n := newNetwork(t, 1)
 	n.run(100 * time.Millisecond)

@@ -40,7 +40,6 @@ type talker struct {
 
 	mu     sync.Mutex // guards following
 	stream *stream.Stream
-	up     bool
 	got    []uint64
 }
 
