@@ -17,7 +17,7 @@ import (
 // Config of a Server. Zero values mean the defaults named beside them.
 type Config struct {
 	Hub       *hub.Hub             // required
-	Cluster   Connections          // those of all instances; nil: Hub's are all that there are
+	Cluster   cluster.Connections  // those of all instances; nil: Hub's are all that there are
 	Sockets   func() netpoll.Stats // required
 	Callbacks func() forward.Stats // nil: push-only, there are no callbacks to report
 

@@ -19,7 +19,7 @@
 // the hub's answers into bytes. Its handlers may block; loops never wait for them.
 //
 // With a cluster calls are about the connections of all its instances, unless they say
-// otherwise ([Connections]).
+// otherwise ([cluster.Connections]).
 //
 // It imports cluster, hub, hub/groups, forward, netpoll, netpoll/wire and the packages below it.
 package admin

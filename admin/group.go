@@ -8,22 +8,23 @@ import (
 
 	"ws-gateway/admin/budget"
 	"ws-gateway/admin/command"
+	"ws-gateway/cluster"
 	"ws-gateway/hub"
 	"ws-gateway/hub/groups"
 )
 
 // join makes connections members of groups, and answers when every loop has done it.
 func (s *Server) join(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reservation) outcome {
-	return s.regroup(ctx, body, mem, Connections.Join)
+	return s.regroup(ctx, body, mem, cluster.Connections.Join)
 }
 
 // leave takes connections out of groups.
 func (s *Server) leave(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reservation) outcome {
-	return s.regroup(ctx, body, mem, Connections.Leave)
+	return s.regroup(ctx, body, mem, cluster.Connections.Leave)
 }
 
 func (s *Server) regroup(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reservation,
-	do func(Connections, context.Context, hub.Targets, []string) (matched int, err error),
+	do func(cluster.Connections, context.Context, hub.Targets, []string) (matched int, err error),
 ) outcome {
 	defer mem.Release()
 	cmd, err := command.ParseMembership(body, mem, s.settings.Load().maxBodyBytes)

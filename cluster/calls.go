@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -35,10 +36,10 @@ func (c *Cluster) SendThen(ctx context.Context, t hub.Targets, frame *netpoll.Fr
 	}
 	report, err := c.hub.SendThen(ctx, t, frame, wait, done)
 	if !wait {
-		return report, either(err, missing(to.missing, false))
+		return report, cmp.Or(err, missing(to.missing, false))
 	}
 	all, lost := c.collect(ctx, &to, p)
-	return hub.Report{Matched: report.Matched + all.Matched, Queued: report.Queued + all.Queued, Slow: report.Slow + all.Slow}, either(err, lost)
+	return hub.Report{Matched: report.Matched + all.Matched, Queued: report.Queued + all.Queued, Slow: report.Slow + all.Slow}, cmp.Or(err, lost)
 }
 
 // Close is hub.Hub.Close for the connections of all instances.
@@ -53,7 +54,7 @@ func (c *Cluster) Close(ctx context.Context, t hub.Targets, code ws.StatusCode, 
 	}
 	report, err := c.hub.Close(ctx, t, code, reason)
 	all, lost := c.collect(ctx, &to, p)
-	return hub.Report{Matched: report.Matched + all.Matched}, either(err, lost)
+	return hub.Report{Matched: report.Matched + all.Matched}, cmp.Or(err, lost)
 }
 
 // Join is hub.Hub.Join for the connections of all instances. Each instance does it for
@@ -200,21 +201,11 @@ func (c *Cluster) collect(ctx context.Context, to *route, p *pending) (sum call.
 		sum.Connections += a.Connections
 		sum.Payload, sum.Cursor = a.Payload, a.Cursor
 	}
-	return sum, either(err, lost.err())
+	return sum, cmp.Or(err, lost.err())
 }
 
 // refused reports whether an instance has refused a call, and would again. Otherwise it
 // could not do it, or not in time.
 func refused(err error) bool {
 	return errors.Is(err, hub.ErrGroupMemory) || errors.Is(err, hub.ErrCursor) || errors.As(err, new(*hub.GroupLimitError))
-}
-
-// either is the first error of those that there are.
-func either(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -22,20 +22,30 @@ import (
 	"ws-gateway/netpoll"
 )
 
-// Local is what the cluster needs of this instance's hub.
-type Local interface {
+// Connections are those of one gateway, which its hub knows, or of all instances, which a
+// Cluster knows: what a call may be about. Package hub says what each method does.
+type Connections interface {
 	SendThen(ctx context.Context, t hub.Targets, frame *netpoll.Frame, wait bool, done hub.Releaser) (hub.Report, error)
-	Post(ctx context.Context, t hub.Targets, frame *netpoll.Frame, done hub.Releaser) (reported func(context.Context) (hub.Report, error), err error)
 	Close(ctx context.Context, t hub.Targets, code ws.StatusCode, reason string) (hub.Report, error)
 	Join(ctx context.Context, t hub.Targets, groups []string) (matched int, err error)
 	Leave(ctx context.Context, t hub.Targets, groups []string) (matched int, err error)
+
 	ListMembers(ctx context.Context, groups []string, q hub.Query, yield func(user string, conns []hub.Info) error) (next string, err error)
 	CountMembers(ctx context.Context, groups []string) (connections, users int, err error)
 	ListGroups(ctx context.Context, q hub.GroupQuery, yield func([]hub.Group) error) (next string, err error)
 	Describe(ctx context.Context, id string) (info hub.Info, groups []string, ok bool, err error)
 }
 
-var _ Local = (*hub.Hub)(nil)
+// Local is what the cluster needs of this instance's hub.
+type Local interface {
+	Connections
+	Post(ctx context.Context, t hub.Targets, frame *netpoll.Frame, done hub.Releaser) (reported func(context.Context) (hub.Report, error), err error)
+}
+
+var (
+	_ Local       = (*hub.Hub)(nil)
+	_ Connections = (*Cluster)(nil)
+)
 
 // Config of a Cluster. Zero values mean the defaults named beside them.
 type Config struct {

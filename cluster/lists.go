@@ -38,7 +38,7 @@ func (c *Cluster) ListMembers(ctx context.Context, groups []string, q hub.Query,
 			inner = ""
 		}
 		if l.full() {
-			return l.cursor(m.id, ""), lost.err()
+			return newCursor(m.id, l.check, ""), lost.err()
 		}
 		from, err := l.one(ctx, m, inner)
 		switch late := new(MissingError); {
@@ -47,7 +47,7 @@ func (c *Cluster) ListMembers(ctx context.Context, groups []string, q hub.Query,
 		case err != nil:
 			return "", err
 		case from != "":
-			return l.cursor(m.id, from), lost.err()
+			return newCursor(m.id, l.check, from), lost.err()
 		}
 	}
 	return "", lost.err()
@@ -136,8 +136,8 @@ const cursorHead = 8 + 4
 
 var cursorEncoding = base64.RawURLEncoding.Strict()
 
-func (l *lister) cursor(at packet.Instance, inner string) string {
-	raw := binary.BigEndian.AppendUint32(at[:], l.check)
+func newCursor(at packet.Instance, check uint32, inner string) string {
+	raw := binary.BigEndian.AppendUint32(at[:], check)
 	return cursorEncoding.EncodeToString(append(raw, inner...))
 }
 
@@ -194,15 +194,20 @@ func addNames(names map[interest.Hash]struct{}, payload []byte) {
 	}
 }
 
+// askAt asks one instance.
+func (c *Cluster) askAt(ctx context.Context, m member, kind packet.Kind, todo *call.Call) (call.Result, error) {
+	to := route{others: true, instance: &m.id}
+	p, err := c.post(ctx, &to, kind, todo, nil, true)
+	if err != nil {
+		return call.Result{}, err
+	}
+	return c.collect(ctx, &to, p)
+}
+
 // countAt counts the connections of an instance, and adds its users to names.
 func (c *Cluster) countAt(ctx context.Context, m member, todo call.Call, names map[interest.Hash]struct{}) (connections int, err error) {
-	to := route{others: true, instance: &m.id}
 	for {
-		p, err := c.post(ctx, &to, call.Count, &todo, nil, true)
-		if err != nil {
-			return connections, err
-		}
-		r, err := c.collect(ctx, &to, p)
+		r, err := c.askAt(ctx, m, call.Count, &todo)
 		if err != nil {
 			return connections, err
 		}
@@ -239,7 +244,7 @@ func (c *Cluster) ListGroups(ctx context.Context, q hub.GroupQuery, yield func([
 	}
 	if q.Limit > 0 && len(names) > q.Limit {
 		names = names[:q.Limit]
-		next = (&lister{check: check}).cursor(packet.Instance{}, names[len(names)-1])
+		next = newCursor(packet.Instance{}, check, names[len(names)-1])
 	}
 	for some := range slices.Chunk(names, 256) {
 		page := make([]hub.Group, len(some))
@@ -286,13 +291,8 @@ func (c *Cluster) groupSizes(ctx context.Context, q hub.GroupQuery) (map[string]
 
 // groupsAt gives the groups of an instance.
 func (c *Cluster) groupsAt(ctx context.Context, m member, q hub.GroupQuery, add func([]hub.Group) error) error {
-	to := route{others: true, instance: &m.id}
 	for {
-		p, err := c.post(ctx, &to, call.Groups, &call.Call{Groups: q}, nil, true)
-		if err != nil {
-			return err
-		}
-		r, err := c.collect(ctx, &to, p)
+		r, err := c.askAt(ctx, m, call.Groups, &call.Call{Groups: q})
 		if err != nil {
 			return err
 		}
