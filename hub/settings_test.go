@@ -28,7 +28,7 @@ func (g *gateway) reload(cfg Config) {
 }
 
 func TestEveryFieldOfTheConfigurationIsReloadedOrSaidToBeStatic(t *testing.T) {
-	static := []string{"Forwarder", "Settle", "Authorize", "Log"}
+	static := []string{"Forwarder", "Settle", "Authorize", "Names", "Log"}
 	fields := reflect.TypeFor[Config]()
 	for i := range fields.NumField() {
 		name := fields.Field(i).Name
@@ -81,6 +81,9 @@ func another(t *testing.T, name string, v any) any {
 	case zerolog.Logger:
 		return zerolog.Nop()
 	case nil: // an interface
+		if name == "Names" {
+			return newRegister()
+		}
 		return newApp()
 	}
 	t.Fatalf("a field of a new kind: %s", name)
