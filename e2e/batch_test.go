@@ -61,7 +61,7 @@ func TestOneClientsMessageCostsNobodyElseAnEvent(t *testing.T) {
 				}
 				return reply{}
 			})
-			g := app.gateway(t, "--callback-batch=200", "--callback-linger=100ms", "--callback-retry-for=2s", "--callback-timeout=500ms", "--dead-letter", file)
+			g := app.gateway(t, "--callback-batch=200", "--callback-linger=100ms", "--callback-retry-for=30s", "--callback-timeout=2s", "--dead-letter", file)
 			for n := range clients {
 				c := g.Dial(t, fmt.Sprint("user", n))
 				for i := range messages {

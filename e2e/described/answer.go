@@ -101,7 +101,7 @@ func (d *document) checkHeaders(response object, at string, header http.Header) 
 func (d *document) below(pointer string, path ...string) (object, string) {
 	var names []string
 	for name := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
-		names = append(names, strings.NewReplacer("~1", "/", "~0", "~").Replace(name))
+		names = append(names, unescape.Replace(name))
 	}
 	return d.at(append(names, path...)...)
 }

@@ -91,6 +91,12 @@ func seal(node any) {
 	}
 }
 
+// escape and unescape are what a name within a JSON pointer needs (RFC 6901).
+var (
+	escape   = strings.NewReplacer("~", "~0", "/", "~1")
+	unescape = strings.NewReplacer("~1", "/", "~0", "~")
+)
+
 // at walks down the document, and follows references. It returns where it has got to.
 func (d *document) at(path ...string) (node object, pointer string) {
 	node = d.root
@@ -99,7 +105,7 @@ func (d *document) at(path ...string) (node object, pointer string) {
 		if !ok {
 			return nil, ""
 		}
-		pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+		pointer += "/" + escape.Replace(name)
 		if to, ok := next["$ref"].(string); ok {
 			pointer = strings.TrimPrefix(to, "#")
 			next = d.pointed(pointer)
@@ -113,7 +119,7 @@ func (d *document) at(path ...string) (node object, pointer string) {
 func (d *document) pointed(pointer string) object {
 	node := d.root
 	for name := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
-		node, _ = node[strings.NewReplacer("~1", "/", "~0", "~").Replace(name)].(object)
+		node, _ = node[unescape.Replace(name)].(object)
 	}
 	return node
 }
