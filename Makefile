@@ -130,6 +130,8 @@ check: $(LINT)/node_modules/.installed ## Format, vet and static checks of Go, s
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go vet -tags proxies ./deploy/proxies && go run $(STATICCHECK) -tags proxies ./deploy/proxies
+	go vet -tags examples ./examples && go run $(STATICCHECK) -tags examples ./examples
+	cd examples/go && go mod tidy -diff && go vet ./... && go run $(STATICCHECK) ./...
 	cd $(PEERS) && go mod tidy -diff && go vet ./... && go run $(STATICCHECK) ./...
 	$(SHELL_SCRIPTS) | xargs shellcheck -o check-unassigned-uppercase
 	$(LINT)/node_modules/.bin/biome lint --error-on-warnings
@@ -197,6 +199,11 @@ check-proxies: ## Run the configurations of docs/proxies.md in front of the gate
 	@for tool in nginx:nginx-light haproxy:haproxy caddy:caddy apache2:apache2; do $(call need,$${tool%%:*},$${tool##*:}); done
 	go test -race -tags proxies -count 1 -timeout 15m ./deploy/proxies
 
+.PHONY: examples
+examples: export WS_GATEWAY_BINARY = $(CURDIR)/$(RACE)
+examples: npm examples/express/node_modules/.installed $(RACE) ## Run the examples of apps, each behind the real gateway (a minute; longer for the first time)
+	go test -tags examples -count 1 ./examples
+
 .PHONY: format
 format: ## Format the Go code
 	gofmt -w $$(git ls-files '*.go')
@@ -263,7 +270,7 @@ endef
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf bin dist $(BROWSER)/node_modules $(CLIENT)/node_modules $(LINT)/node_modules $(GENERATED)/node_modules $(GENERATED)/api $(GENERATED)/api.d.ts $(GENERATED)/build
+	rm -rf bin dist examples/*/node_modules $(BROWSER)/node_modules $(CLIENT)/node_modules $(LINT)/node_modules $(GENERATED)/node_modules $(GENERATED)/api $(GENERATED)/api.d.ts $(GENERATED)/build
 
 .PHONY: help
 help: ## This list

@@ -22,7 +22,13 @@ func documents(t *testing.T) []string {
 // allDocuments are also those that people read elsewhere in the project.
 func allDocuments(t *testing.T) []string {
 	t.Helper()
-	return append(documents(t), "../README.md", "../ARCHITECTURE.md", "../CONTRIBUTING.md", "../CHANGELOG.md", "../client/README.md")
+	examples, err := filepath.Glob("../examples/*/README.md")
+	if err != nil || len(examples) == 0 {
+		t.Fatalf("%d examples are found: %v", len(examples), err)
+	}
+	return slices.Concat(documents(t), examples, []string{
+		"../README.md", "../ARCHITECTURE.md", "../CONTRIBUTING.md", "../CHANGELOG.md", "../client/README.md", "../examples/README.md",
+	})
 }
 
 // texts are the project's files with an extension.

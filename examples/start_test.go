@@ -1,0 +1,157 @@
+//go:build examples
+
+package examples
+
+import (
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"ws-gateway/e2e/harness"
+)
+
+// example is one way to run an app: a block of commands in its folder's README.
+type example struct {
+	folder string
+	block  string // the comments around it
+}
+
+// started is an example that runs behind a gateway.
+type started struct {
+	example
+	site    string // where it serves its page
+	relay   *relay
+	faults  *faults
+	gateway *harness.Gateway
+}
+
+// start runs a copy of the example that has a port of its own, and a gateway as the README
+// starts it.
+func start(t *testing.T, e example) *started {
+	t.Helper()
+	port := harness.FreePort(t)
+	s := &started{example: e, site: "http://127.0.0.1:" + port}
+	s.relay = startRelay(t, "127.0.0.1:"+port)
+	s.faults = startFaults(t)
+	root := copied(t, strings.NewReplacer("8888", port, "127.0.0.1:40010", s.faults.addr()))
+	s.gateway = harness.Launch{Args: append([]string{
+		"--config", filepath.Join(root, "gateway.yaml"),
+		"--callback-url", "http://" + s.relay.addr() + "/ws/message", "--callback-retry-for", harness.Patience.String(),
+	}, gatewayFlags(t, e.folder)...)}.Start(t)
+	s.faults.passTo(s.gateway.Addr)
+	run(t, filepath.Join(root, e.folder), block(t, e.folder, e.block), s.site)
+	return s
+}
+
+// block is what an example's README has between two comments.
+func block(t *testing.T, folder, name string) string {
+	t.Helper()
+	readme, err := os.ReadFile(filepath.Join(folder, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile("(?s)<!-- " + regexp.QuoteMeta(name) + " -->\n```sh\n(.*?)```\n").FindSubmatch(readme)
+	if m == nil {
+		t.Fatalf("the README of %s has no block %s", folder, name)
+	}
+	return string(m[1])
+}
+
+// gatewayFlags are those that an example needs besides the common configuration.
+func gatewayFlags(t *testing.T, folder string) []string {
+	t.Helper()
+	command := strings.TrimSpace(block(t, folder, "gateway"))
+	rest, ok := strings.CutPrefix(command, "../../bin/ws-gateway --config ../gateway.yaml")
+	if !ok {
+		t.Fatalf("the README of %s starts the gateway with %s", folder, command)
+	}
+	return strings.Fields(rest)
+}
+
+// copied is a copy of this folder, so that nothing that examples write stays here.
+func copied(t *testing.T, change *strings.Replacer) (root string) {
+	t.Helper()
+	here, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root = t.TempDir()
+	err = filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		to := filepath.Join(root, path)
+		switch {
+		case err != nil:
+			return err
+		case entry.Name() == "node_modules":
+			if err := os.Symlink(filepath.Join(here, path), to); err != nil {
+				return err
+			}
+			return fs.SkipDir
+		case entry.IsDir():
+			return os.MkdirAll(to, 0o755)
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(to, []byte(change.Replace(string(content))), 0o644)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// run runs commands until the test ends, and returns once the page is served.
+func run(t *testing.T, folder, commands, site string) {
+	t.Helper()
+	shell := exec.Command("sh", "-ec", commands)
+	shell.Dir = folder
+	shell.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin", "PYTHONDONTWRITEBYTECODE=1")
+	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	said, err := os.Create(filepath.Join(t.TempDir(), "said"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer said.Close()
+	shell.Stdout, shell.Stderr = said, said
+	if err := shell.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		_ = shell.Wait() // what it said says more
+		close(exited)
+	}()
+	stop := sync.OnceFunc(func() {
+		_ = syscall.Kill(-shell.Process.Pid, syscall.SIGTERM)
+		<-exited
+		_ = syscall.Kill(-shell.Process.Pid, syscall.SIGKILL) // what it has left behind
+	})
+	t.Cleanup(func() {
+		stop()
+		if text, err := os.ReadFile(said.Name()); t.Failed() && err == nil {
+			t.Logf("the example said:\n%s", text)
+		}
+	})
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	harness.Poll(t, "the example serves its page", func() bool {
+		select {
+		case <-exited:
+			t.Fatal("the example has ended")
+		default:
+		}
+		answer, err := client.Get(site + "/")
+		if err != nil {
+			return false
+		}
+		answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
+	})
+}
