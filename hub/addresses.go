@@ -2,6 +2,7 @@ package hub
 
 import (
 	"hash/maphash"
+	"math"
 	"net/netip"
 	"sync"
 )
@@ -67,6 +68,9 @@ func (a *addressCounts) join(addr netip.Addr, limit int) bool {
 	st.most = max(st.most, len(st.counts))
 	return true
 }
+
+// pass counts a connection in, whatever the limit.
+func (a *addressCounts) pass(addr netip.Addr) { a.join(addr, math.MaxInt) }
 
 // leave undoes join.
 func (a *addressCounts) leave(addr netip.Addr) {

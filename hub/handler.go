@@ -109,7 +109,7 @@ func (h *Hub) Tick(l *netpoll.Loop, now uint32) (more bool) {
 func (h *Hub) timeOut(ls *loopState, slot uint32) {
 	c := ls.loop.At(slot)
 	switch {
-	case c == nil:
+	case c == nil || c.Away():
 	case ls.now < ls.grace:
 		ls.deadlines.Set(slot, ls.grace)
 	case c.Paused():

@@ -118,9 +118,13 @@ func field(r *wire.Request, name string) string {
 }
 
 // selectSubprotocol picks the first offered subprotocol that is allowed; if allowed
-// is empty, any is. It returns "" if there is none.
+// is empty, any is. It returns "" if there is none. Those that are about resumable
+// sessions are netpoll's.
 func selectSubprotocol(r *wire.Request, allowed []string) (selected string) {
 	r.EachSubprotocol(func(offer []byte) (stop bool) {
+		if wire.IsResumeName(offer) {
+			return false
+		}
 		if len(allowed) == 0 {
 			selected = string(offer)
 		} else if i := slices.Index(allowed, string(offer)); i >= 0 {

@@ -169,7 +169,7 @@ func (t *sweep) run(l *netpoll.Loop) (more bool) {
 		ls.counted = max(ls.counted, t.slot)
 		if c := l.At(slot); c != nil {
 			if a := ls.settings.addresses; a != nil && !counted {
-				a.join(ls.sessions.At(slot).Addr(), math.MaxInt)
+				a.pass(ls.sessions.At(slot).Addr())
 			}
 			t.settle(c, slot)
 		}

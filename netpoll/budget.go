@@ -25,6 +25,7 @@ const (
 	HeaderBudget  Budget = iota // request heads larger than UsualHead, incomplete or kept: Config.HeaderMemory
 	OutboxBudget                // what waits for clients: Config.OutboxMemory
 	MessageBudget               // messages that have arrived in part: Config.MaxAssemblyMemory
+	ResumeBudget                // messages that are kept for sending again: Config.ResumeMemory
 	SocketBudget                // what the kernel holds for clients, as last looked at: Config.SocketMemory
 	budgets
 )
@@ -38,7 +39,7 @@ const Budgets = int(budgets)
 
 // String returns the budget's name in metrics.
 func (b Budget) String() string {
-	return [budgets]string{"headers", "outboxes", "messages", "sockets"}[b]
+	return [budgets]string{"headers", "outboxes", "messages", "resume", "sockets"}[b]
 }
 
 // BudgetStats says how far a budget is used, and how often it was exceeded.

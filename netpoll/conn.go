@@ -22,12 +22,14 @@ type Conn struct {
 	gen      uint32  // generation of the slot; never used twice
 	fd       int32
 	deadline deadlineLinks
+	resume   uint32 // index of its record in Loop.resumables; 0: it cannot be resumed
 
 	state     connState
 	deflate   wire.DeflateParams // agreed on in the handshake
 	pause     PauseReason        // why it is not read: a set of bits
 	interest  interest           // what epoll watches for
 	thenClose bool               // close the socket as soon as the kernel has all output
+	transport uint8              // changes with each transport, so that events of one before are told apart
 }
 
 type connState uint8
@@ -39,6 +41,7 @@ const (
 	stateOpen
 	stateClosing   // our close frame is queued, the peer's has not come
 	stateLingering // the last output drains; input is thrown away
+	stateAway      // open, but without a transport: see resume.go
 )
 
 // PauseReason is why a connection is not read. It is read again when no reason is
@@ -72,32 +75,36 @@ const (
 // ID names the connection.
 func (c *Conn) ID() ID { return MakeID(c.loop.index, c.slot, c.gen) }
 
+// eventID is the connection's id as the data of its epoll events: instead of the loop,
+// which is always the same, it has the number of the transport.
+func (c *Conn) eventID() ID { return MakeID(int(c.transport), c.slot, c.gen) }
+
 // Loop is the loop that owns the connection.
 func (c *Conn) Loop() *Loop { return c.loop }
 
 // Send queues a frame, which is written at the end of the loop's turn at the
 // latest. It returns false if the connection is no longer open, or if more than
 // MaxPendingBytes would wait for it: then it has been closed as a SlowConsumer. If
-// nothing waits, Send takes a frame of any size.
+// nothing waits, Send takes a frame of any size. For a connection that is away a message
+// is kept; if that would be more than Config.ResumeBuffer, the connection has ended.
 func (c *Conn) Send(f *Frame) bool {
+	if c.resume != 0 {
+		return c.sendKept(f)
+	}
 	return c.state == stateOpen && c.put(f.wire.BytesFor(c.deflate), f) == nil
 }
 
 // Reply is Send for a message to this connection alone; payload is copied.
 func (c *Conn) Reply(op ws.OpCode, payload []byte) bool {
+	if c.resume != 0 && !op.IsControl() {
+		return c.replyKept(op, payload)
+	}
 	if c.state != stateOpen {
 		return false
 	}
 	l := c.loop
-	if c.deflate.Agreed() && !op.IsControl() && len(payload) >= l.cfg.CompressionThreshold {
-		scratch := l.scratch[:0:min(cap(l.scratch), cap(l.cork))] // so that a larger frame gets memory of its own
-		if b, ok := wire.AppendCompressedFrame(scratch, &l.srv.deflater, c.deflate, op, payload); ok {
-			var own *Frame
-			if len(b) > cap(l.cork) { // a large frame is kept, not copied
-				own = &Frame{wire: wire.FrameOf(b)}
-			}
-			return c.put(b, own) == nil
-		}
+	if put, err := c.putCompressed(op, payload); put {
+		return err == nil
 	}
 	if len(payload)+wire.MaxServerHeader > cap(l.cork) {
 		return c.Send(NewFrame(op, payload))
@@ -106,15 +113,41 @@ func (c *Conn) Reply(op ws.OpCode, payload []byte) bool {
 	return c.put(l.scratch, nil) == nil
 }
 
+// putCompressed sends a message compressed, if that was agreed on and makes it shorter;
+// otherwise put is false.
+func (c *Conn) putCompressed(op ws.OpCode, payload []byte) (put bool, err error) {
+	l := c.loop
+	if !c.deflate.Agreed() || op.IsControl() || len(payload) < l.cfg.CompressionThreshold {
+		return false, nil
+	}
+	scratch := l.scratch[:0:min(cap(l.scratch), cap(l.cork))] // so that a larger frame gets memory of its own
+	b, ok := wire.AppendCompressedFrame(scratch, &l.srv.deflater, c.deflate, op, payload)
+	if !ok {
+		return false, nil
+	}
+	var own *Frame
+	if len(b) > cap(l.cork) { // a large frame is kept, not copied
+		own = &Frame{wire: wire.FrameOf(b)}
+	}
+	return true, c.put(b, own)
+}
+
 // Close ends the connection. It calls the Handler's Closed, sends the close frame
 // and begins the close handshake, whose end it does not wait for. Reason is cut at
 // a rune boundary to 123 bytes. If the connection is no longer open, Close does
-// nothing.
+// nothing. A PingTimeout makes a connection that can be resumed go away instead.
 func (c *Conn) Close(cause Cause, code ws.StatusCode, reason string) {
-	if c.state != stateOpen {
+	reason = wire.CutReason(reason)
+	switch {
+	case c.state == stateAway:
+		c.endAway(End{Cause: cause, Code: code, Reason: reason})
+		return
+	case c.state != stateOpen:
+		return
+	case cause == PingTimeout && c.mayGoAway():
+		c.leave(code, reason)
 		return
 	}
-	reason = wire.CutReason(reason)
 	next := stateClosing
 	switch cause {
 	case ProtocolError, InvalidUTF8, MessageTooBig, OverCapacity:
@@ -133,8 +166,9 @@ func (c *Conn) Close(cause Cause, code ws.StatusCode, reason string) {
 func (c *Conn) end(next connState, end End) {
 	l := c.loop
 	c.state = next
-	if c.deflate.Agreed() {
-		l.srv.deflating[c.deflate.WindowBits].Add(-1)
+	c.uncountDeflate()
+	if c.resume != 0 {
+		c.ceaseResumable()
 	}
 	l.stats.Open--
 	l.stats.Closing++
@@ -188,12 +222,19 @@ func (c *Conn) stopReading(why PauseReason) {
 	if c.pause == 0 {
 		c.loop.stats.Pauses++
 		c.loop.stats.Paused++
+		if c.resume != 0 {
+			c.loop.resumables.unread.stopped(c)
+		}
 	}
 	c.pause |= why
 	c.watch()
 }
 
 func (c *Conn) goOnReading(why PauseReason) {
+	if c.state == stateAway {
+		c.pause &^= why
+		return
+	}
 	if c.state != stateOpen || c.pause&why == 0 {
 		return
 	}
@@ -221,7 +262,7 @@ func (c *Conn) unpause() {
 
 // watch asks epoll for the events that the connection waits for.
 func (c *Conn) watch() {
-	if c.state == stateFree {
+	if c.state == stateFree || c.state == stateAway {
 		return
 	}
 	want := c.interest & transient
@@ -242,7 +283,7 @@ func (c *Conn) watch() {
 		op = unix.EPOLL_CTL_ADD
 	}
 	c.interest = want
-	if errno := c.loop.poll.control(want.set(), op, int(c.fd), want.events(), c.ID()); errno != 0 {
+	if errno := c.loop.poll.control(want.set(), op, int(c.fd), want.events(), c.eventID()); errno != 0 {
 		c.broken()
 	}
 }
@@ -271,7 +312,7 @@ func (w interest) events() (e uint32) {
 // broken transport would otherwise be reported over and over.
 func (c *Conn) detach() {
 	if c.interest&detached == 0 {
-		c.loop.poll.control(c.interest.set(), unix.EPOLL_CTL_DEL, int(c.fd), 0, c.ID())
+		c.loop.poll.control(c.interest.set(), unix.EPOLL_CTL_DEL, int(c.fd), 0, c.eventID())
 		c.interest = c.interest&transient | detached
 	}
 }
@@ -289,8 +330,27 @@ func (c *Conn) establish() {
 	c.interest = detached
 }
 
-// broken ends a connection whose transport has ended.
+// agree notes which compression was agreed on.
+func (c *Conn) agree(deflate wire.DeflateParams) {
+	c.deflate = deflate
+	if deflate.Agreed() {
+		c.loop.srv.deflating[deflate.WindowBits].Add(1)
+	}
+}
+
+// uncountDeflate undoes agree, except that the peer may still send compressed frames.
+func (c *Conn) uncountDeflate() {
+	if c.deflate.Agreed() {
+		c.loop.srv.deflating[c.deflate.WindowBits].Add(-1)
+	}
+}
+
+// broken ends a connection whose transport has ended, unless its client may come back.
 func (c *Conn) broken() {
+	if c.mayGoAway() {
+		c.goAway()
+		return
+	}
 	if c.state == stateOpen {
 		c.end(stateLingering, End{Cause: Disconnected, Code: statusAbnormal})
 	}
@@ -304,11 +364,14 @@ func (c *Conn) destroy(reset bool) {
 	if c.state == stateFree {
 		return
 	}
-	closeSocket(c.fd, reset)
+	if c.fd >= 0 {
+		closeSocket(c.fd, reset)
+	}
 	c.release()
 }
 
-// release frees the slot of a connection whose descriptor is closed or handed off.
+// release frees the slot of a connection whose descriptor is closed, handed off or, then
+// fd is -1, counted no longer.
 func (c *Conn) release() {
 	l := c.loop
 	switch c.state {
@@ -317,7 +380,9 @@ func (c *Conn) release() {
 	case stateClosing, stateLingering:
 		l.stats.Closing--
 	}
-	l.stats.Descriptors--
+	if c.fd >= 0 {
+		l.stats.Descriptors--
+	}
 	l.unawait(c)
 	c.unpause()
 	c.dropKept()

@@ -13,6 +13,7 @@ const (
 	handshakeDeadline              // the request head is not complete
 	writeDeadline                  // output waits and none of it leaves
 	closeDeadline                  // the close handshake, or a refusal, is under way
+	awayDeadline                   // the connection has lost its transport, and its client may come back
 	deadlineKinds
 )
 
@@ -100,5 +101,8 @@ func (l *Loop) expired(c *Conn, kind deadlineKind) {
 	case closeDeadline:
 		l.stats.CloseExpiry++
 		c.destroy(true)
+	case awayDeadline:
+		l.stats.AwayExpiry++
+		c.endAway(End{Cause: Disconnected, Code: statusAbnormal})
 	}
 }

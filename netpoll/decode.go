@@ -106,6 +106,9 @@ func (c *Conn) admit(h *ws.Header) bool {
 	if c.in != nil && c.in.op != 0 {
 		underway, size = true, int64(len(c.in.msg))
 	}
+	if c.resume != 0 {
+		limit++ // for an escape
+	}
 	if h.Rsv1() || underway && c.in.packed {
 		limit += limit>>8 + 64 // DEFLATE may add so much to a message that it cannot shorten
 	}
@@ -120,6 +123,7 @@ func (c *Conn) admit(h *ws.Header) bool {
 		c.tooBig()
 		return false
 	}
+	c.proveTransport()
 	c.loop.handler.Frame(c, h.OpCode)
 	return c.state == stateOpen || c.state == stateClosing // behind this frame the peer's close frame will come
 }
@@ -206,6 +210,9 @@ func (c *Conn) complete(in *inbox) {
 }
 
 func (c *Conn) deliver(op ws.OpCode, payload []byte) {
+	if c.resume != 0 && !c.take(op, &payload) {
+		return
+	}
 	c.loop.stats.MessagesIn++
 	c.loop.handler.Message(c, op, payload)
 }
@@ -213,7 +220,11 @@ func (c *Conn) deliver(op ws.OpCode, payload []byte) {
 // deliverPacked delivers a compressed message (RFC 7692, 7.2.2).
 func (c *Conn) deliverPacked(op ws.OpCode, payload []byte) {
 	l := c.loop
-	out, err := l.inflater.Append(l.inflated[:0], payload, l.cfg.MaxMessageSize)
+	limit := l.cfg.MaxMessageSize
+	if c.resume != 0 {
+		limit++ // for an escape
+	}
+	out, err := l.inflater.Append(l.inflated[:0], payload, limit)
 	if l.inflated = out; cap(out) > maxPooledData {
 		l.inflated = nil
 	}
@@ -239,6 +250,7 @@ func (c *Conn) control(op ws.OpCode, payload []byte) {
 		return
 	}
 	c.loop.stats.FramesIn++
+	c.proveTransport()
 	if op == ws.OpPing && !c.Reply(ws.OpPong, payload) {
 		return
 	}

@@ -17,6 +17,8 @@ type Frame struct {
 	// waiting is how many outboxes hold it. A frame that is written at once never
 	// touches it.
 	waiting atomic.Int32
+
+	keepers atomic.Int32 // how many connections keep it for sending again
 }
 
 // NewFrame builds an unfragmented frame and copies payload. A control frame's

@@ -37,6 +37,7 @@ func (g *ledger) configure(cfg *Config) {
 	for i, limit := range [budgets]int64{
 		HeaderBudget:  cfg.HeaderMemory,
 		OutboxBudget:  cfg.OutboxMemory,
+		ResumeBudget:  cfg.ResumeMemory,
 		SocketBudget:  cfg.SocketMemory,
 		MessageBudget: max(cfg.MaxAssemblyMemory, cfg.MaxMessageSize),
 	} {
@@ -98,10 +99,11 @@ var (
 	errParkedNoMemory = &wire.HandshakeError{Status: http.StatusServiceUnavailable, Text: noHeaderMemory, Header: []string{"Retry-After", "5"}}
 )
 
-// giveWay ends a connection, so that it releases what it holds of a budget.
+// giveWay ends a connection, so that it releases what it holds of a budget. Of
+// ResumeBudget an open one releases it without ending.
 func (l *Loop) giveWay(b Budget, c *Conn) {
 	switch c.state {
-	case stateHandshake, stateParked, stateOpen:
+	case stateHandshake, stateParked, stateOpen, stateAway:
 		l.holders[b].gaveWay.Add(1)
 	}
 	switch c.state {
@@ -113,12 +115,14 @@ func (l *Loop) giveWay(b Budget, c *Conn) {
 		l.response = errParkedNoMemory.AppendTo(l.response[:0], nil)
 		l.sendRefusal(c, l.response, true)
 		c.dropHead()
-	case stateOpen:
+	case stateOpen, stateAway:
 		switch b {
 		case HeaderBudget:
 			c.Close(HeadTooLarge, statusPolicy, "request head too large")
 		case OutboxBudget:
 			c.Close(SlowConsumer, statusPolicy, "slow consumer")
+		case ResumeBudget:
+			c.overrun()
 		case MessageBudget:
 			c.Close(OverCapacity, statusTryAgain, "try again later")
 		}
@@ -141,13 +145,24 @@ func (c *Conn) Keep(bytes int) bool {
 		p.gaveWay.Add(1)
 		return false
 	}
+	c.KeepInstead(bytes)
+	return true
+}
+
+// KeepInstead is Keep for a connection that has returned with another request head. If
+// HeaderBudget has no room, the connections that keep the most give way.
+func (c *Conn) KeepInstead(bytes int) {
+	l := c.loop
+	c.dropKept()
+	if bytes <= UsualHead {
+		return
+	}
 	h := new(holder)
 	if l.kept == nil {
 		l.kept = make(map[uint32]*holder)
 	}
 	l.kept[c.slot] = h
 	l.charge(HeaderBudget, h, c, bytes)
-	return true
 }
 
 // dropKept undoes Keep.

@@ -75,6 +75,11 @@ func (l *Loop) answerHead(c *Conn, head, rest []byte) {
 		l.reject(c, e, r.Method, moreInput)
 		return
 	}
+	if l.cfg.resumes() {
+		if o := r.ResumeOffer(); o.Token != nil && l.resume(c, &o, deflate, extensions, head, rest) {
+			return
+		}
+	}
 	v := l.handler.Upgrade(c, r)
 	if v.Pending {
 		l.park(c, head, rest)
@@ -111,6 +116,12 @@ func (l *Loop) carryOut(c *Conn, v Verdict, deflate wire.DeflateParams, extensio
 		l.sendRefusal(c, l.response, len(rest) > 0)
 		return
 	}
+	if l.cfg.resumes() && l.request.ResumeOffer().Asked {
+		c.becomeResumable()
+		response := l.upgrader.Accept(&l.request, wire.ResumeProtocol, extensions)
+		l.open(c, deflate, l.greet(c, response, false, v.Subprotocol), rest)
+		return
+	}
 	l.open(c, deflate, l.upgrader.Accept(&l.request, v.Subprotocol, extensions), rest)
 }
 
@@ -122,10 +133,7 @@ func (l *Loop) open(c *Conn, deflate wire.DeflateParams, response, rest []byte) 
 	l.stats.Upgraded++
 	l.stats.Handshakes.observe(time.Since(c.in.since))
 	l.unawait(c)
-	c.deflate = deflate
-	if deflate.Agreed() {
-		l.srv.deflating[deflate.WindowBits].Add(1)
-	}
+	c.agree(deflate)
 	in := c.in
 	c.in = nil
 	c.establish()

@@ -3,6 +3,7 @@ package netpoll
 import (
 	"context"
 	"fmt"
+	"hash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,27 +51,32 @@ type Loop struct {
 	arrivals   arrivals
 	transients bool // their epoll has events
 
-	rbuf        []byte
-	cork        []byte // output that has been gathered for corked
-	corked      *Conn
-	scratch     []byte
-	response    []byte // refuses a request; reused
-	upgrader    *wire.Upgrader
-	request     wire.Request
-	inboxes     []*inbox
-	outboxes    []*outbox
-	holders     [countedBudgets]holders
-	kernel      kernelWatch
-	kernelShown int64              // what of kernel.held the budget contains
-	kept        map[uint32]*holder // by slot: large request heads that the Handler keeps; see Conn.Keep
-	inflater    wire.Inflater
-	inflated    []byte // a decompressed message
-	stats       Stats
-	turns       int
-	began       time.Time // when this turn began
+	rbuf         []byte
+	cork         []byte // output that has been gathered for corked
+	corked       *Conn
+	scratch      []byte
+	response     []byte // refuses a request; reused
+	upgrader     *wire.Upgrader
+	request      wire.Request
+	inboxes      []*inbox
+	outboxes     []*outbox
+	holders      [countedBudgets]holders
+	kernel       kernelWatch
+	kernelShown  int64              // what of kernel.held the budget contains
+	kept         map[uint32]*holder // by slot: large request heads that the Handler keeps; see Conn.Keep
+	inflater     wire.Inflater
+	inflated     []byte // a decompressed message
+	resumables   resumables
+	farewells    farewells
+	sendingAgain bool      // messages are sent again, whatever waits already
+	mac          hash.Hash // of tokens; made when it is needed
+	stats        Stats
+	turns        int
+	began        time.Time // when this turn began
 
 	abandoned atomic.Bool  // set by Stop: the loop ends, whatever connections are left
 	arriving  atomic.Int64 // connections that the acceptor has given to the loop and that are not adopted
+	moving    atomic.Int64 // handshakes that another loop has given to it and that are not taken over
 
 	shown struct {
 		sync.Mutex
@@ -150,7 +156,7 @@ func (l *Loop) At(slot uint32) *Conn {
 	if slot >= l.slots {
 		return nil
 	}
-	if c := l.conns.At(slot); c.state == stateOpen {
+	if c := l.conns.At(slot); c.state == stateOpen || c.state == stateAway {
 		return c
 	}
 	return nil
@@ -212,8 +218,8 @@ func (l *Loop) dispatchAll(events []unix.EpollEvent) {
 	}
 }
 
-// dispatch serves one event. If its connection went away earlier in the same batch,
-// the generations differ.
+// dispatch serves one event. If its connection, or that transport of it, went away
+// earlier in the same batch, the generations or the transports differ.
 func (l *Loop) dispatch(ev *unix.EpollEvent) {
 	id := eventID(ev)
 	switch id {
@@ -230,7 +236,7 @@ func (l *Loop) dispatch(ev *unix.EpollEvent) {
 		return
 	}
 	c := l.conns.At(id.Slot())
-	if c.gen != id.Generation() || c.state == stateFree {
+	if c.gen != id.Generation() || c.state == stateFree || int(c.transport) != id.Loop() {
 		return
 	}
 	const ended = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
@@ -308,6 +314,8 @@ func (l *Loop) tick() {
 	if len(l.pressed) > 0 && !l.srv.pressure.Load() {
 		more = l.relieve() || more // the mailbox had no room for SetPressure's task
 	}
+	more = l.giveSigns() || more
+	l.farewells.expire(l.now)
 	l.ticking = l.expire(expiryBudget) || more
 }
 
@@ -333,7 +341,7 @@ func (l *Loop) shut(slot *uint32) (more bool) {
 		switch c := l.conns.At(*slot); c.state {
 		case stateHandshake, stateParked:
 			c.destroy(true)
-		case stateOpen:
+		case stateOpen, stateAway:
 			c.Close(GoingAway, statusGoingAway, "going away")
 		}
 		*slot++

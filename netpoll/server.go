@@ -3,6 +3,7 @@ package netpoll
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -46,6 +47,13 @@ type Config struct {
 	// 403. It runs on a loop and must not block. nil answers 404 to all.
 	HandOff func(peer netip.AddrPort, path []byte) bool
 
+	// Resumer, if not nil, lets clients resume sessions whose transport was lost, if
+	// ResumeFor is above 0.
+	Resumer      Resumer
+	ResumeFor    time.Duration // for which a connection without a transport waits for its client; 0: connections cannot be resumed
+	ResumeBuffer int           // bytes of messages that are kept for one connection until its client has them; default 256 KiB
+	ResumeMemory int64         // ResumeBudget; default 64 MiB
+
 	// Received, if not nil, is told how many bytes have been read of an open
 	// connection, frame headers included, after their messages have been delivered.
 	// It may do what a Handler method may. Bytes that come in one packet with the
@@ -60,6 +68,9 @@ type Config struct {
 	Log zerolog.Logger
 }
 
+// MaxResumeFor is the longest Config.ResumeFor.
+const MaxResumeFor = 24 * time.Hour
+
 // Server owns the listeners and the loops.
 type Server struct {
 	cfg       Config                 // as New was given it
@@ -70,6 +81,8 @@ type Server struct {
 	pressure  atomic.Bool
 	deflater  wire.Deflater
 	ledger    ledger
+	made      time.Time
+	resumeKey [32]byte                             // signs tokens
 	deflating [wire.MaxWindowBits + 1]atomic.Int64 // how many open connections agreed on compression, by the window's bits
 
 	running sync.WaitGroup // the loops' goroutines
@@ -81,7 +94,8 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, handedOff: newHandOffListener()}
+	s := &Server{cfg: cfg, handedOff: newHandOffListener(), made: time.Now()}
+	rand.Read(s.resumeKey[:]) // never fails: it ends the process instead
 	s.inForce.Store(&s.cfg)
 	s.ledger.init(s)
 	var err error
@@ -112,6 +126,8 @@ func (cfg *Config) complete() error {
 	cfg.HeaderMemory = cmp.Or(cfg.HeaderMemory, 128<<20)
 	cfg.OutboxMemory = cmp.Or(cfg.OutboxMemory, 256<<20)
 	cfg.MaxPendingBytes = cmp.Or(cfg.MaxPendingBytes, 1<<20)
+	cfg.ResumeBuffer = cmp.Or(cfg.ResumeBuffer, 256<<10)
+	cfg.ResumeMemory = cmp.Or(cfg.ResumeMemory, 64<<20)
 	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, 30*time.Second)
 	cfg.CloseTimeout = cmp.Or(cfg.CloseTimeout, 5*time.Second)
 	if cfg.Failed == nil {
@@ -131,6 +147,10 @@ func (cfg *Config) complete() error {
 		return errors.New("netpoll: an accept rate below 0")
 	case cfg.MaxHandshaking < 0:
 		return errors.New("netpoll: a limit of handshakes below 0")
+	case cfg.ResumeFor < 0 || cfg.ResumeBuffer < 0 || cfg.ResumeMemory < 0:
+		return errors.New("netpoll: a bound of resumable sessions below 0")
+	case cfg.ResumeFor > MaxResumeFor:
+		return fmt.Errorf("netpoll: sessions can be resumed for up to %v", MaxResumeFor)
 	case cfg.HandshakeTimeout < 0 || cfg.WriteTimeout < 0 || cfg.CloseTimeout < 0:
 		return errors.New("netpoll: a timeout below 0")
 	}

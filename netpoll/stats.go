@@ -22,9 +22,17 @@ type Stats struct {
 	Pauses                         uint64
 	PausedSeconds                  uint64 // for which reading was stopped, of all connections together
 	Turns                          uint64 // of the loops
+	Resumed                        uint64 // connections that got another transport
+	ResumesMissed                  [Misses]uint64
+	WentAway                       uint64 // how often one has lost its transport and was kept
+	AwayExpiry                     uint64 // connections that ended since Config.ResumeFor was over
+	ResumeOverruns                 uint64 // how often what was kept was given up as too much; a connection that is away has ended then
+	SentAgain                      uint64 // messages sent again
+	Farewells                      uint64 // clients that came back to a session that the app had closed
 	Descriptors, Open, Handshaking int64  // gauges: connection descriptors; open; head not complete
 	Closing, Paused                int64  // gauges: close handshake under way; reading stopped
 	Parked                         int64  // gauge: handshakes whose decision is postponed
+	Away, Resumable                int64  // gauges: of Open, those without a transport, and all that asked to be resumable
 	PendingBytes, AssemblyBytes    int64  // gauges: in outboxes; in messages that are not complete
 	Tasks                          int64  // gauge: in mailboxes
 	Arriving                       int64  // gauge: accepted, and not yet looked at by their loop
@@ -48,6 +56,8 @@ func (s *Stats) add(t *Stats) {
 		{&s.FramesIn, t.FramesIn}, {&s.MessagesIn, t.MessagesIn}, {&s.BytesIn, t.BytesIn}, {&s.ReadsIn, t.ReadsIn},
 		{&s.BytesUnread, t.BytesUnread},
 		{&s.FramesOut, t.FramesOut}, {&s.WritesOut, t.WritesOut}, {&s.BytesOut, t.BytesOut},
+		{&s.Resumed, t.Resumed}, {&s.WentAway, t.WentAway}, {&s.AwayExpiry, t.AwayExpiry},
+		{&s.ResumeOverruns, t.ResumeOverruns}, {&s.SentAgain, t.SentAgain}, {&s.Farewells, t.Farewells},
 		{&s.Pauses, t.Pauses}, {&s.Turns, t.Turns}, {&s.PausedSeconds, t.PausedSeconds},
 	} {
 		*p.to += p.from
@@ -59,12 +69,15 @@ func (s *Stats) add(t *Stats) {
 		{&s.Descriptors, t.Descriptors}, {&s.Open, t.Open}, {&s.Handshaking, t.Handshaking},
 		{&s.Closing, t.Closing}, {&s.Paused, t.Paused}, {&s.PendingBytes, t.PendingBytes},
 		{&s.AssemblyBytes, t.AssemblyBytes}, {&s.Parked, t.Parked}, {&s.Tasks, t.Tasks},
-		{&s.Arriving, t.Arriving},
+		{&s.Arriving, t.Arriving}, {&s.Away, t.Away}, {&s.Resumable, t.Resumable},
 	} {
 		*p.to += p.from
 	}
 	for i, n := range t.Closed {
 		s.Closed[i] += n
+	}
+	for i, n := range t.ResumesMissed {
+		s.ResumesMissed[i] += n
 	}
 	s.Handshakes.add(&t.Handshakes)
 	s.TurnTimes.add(&t.TurnTimes)

@@ -77,6 +77,23 @@ func (l *Loop) turnAway() {
 // by now, so it is read before anything is asked of the epoll.
 func (l *Loop) adopt(fd int32, peer netip.AddrPort) {
 	l.makeRoom()
+	c := l.newConn(fd)
+	if c == nil {
+		return
+	}
+	l.stats.Accepted++
+	in := l.inboxOf(c)
+	in.peer, in.since = peer, time.Now()
+	l.await(c, handshakeDeadline)
+	l.readable(c)
+	if c.state == stateHandshake {
+		c.watch()
+	}
+}
+
+// newConn gives a descriptor a slot. If there is none, or the loop is about to end, it
+// closes the descriptor and returns nil.
+func (l *Loop) newConn(fd int32) *Conn {
 	var slot uint32
 	if n := len(l.free); n > 0 {
 		slot = l.free[n-1]
@@ -87,7 +104,7 @@ func (l *Loop) adopt(fd int32, peer netip.AddrPort) {
 		l.slots++
 	} else {
 		closeSocket(fd, true)
-		return
+		return nil
 	}
 	c := l.conns.At(slot)
 	gen := c.gen + 1
@@ -95,18 +112,11 @@ func (l *Loop) adopt(fd int32, peer netip.AddrPort) {
 		gen = 1
 	}
 	*c = Conn{loop: l, slot: slot, gen: gen, fd: fd, state: stateHandshake, interest: detached | transient}
-	l.stats.Accepted++
 	l.stats.Descriptors++
 	l.stats.Handshaking++
 	if l.stopping {
 		c.destroy(true)
-		return
+		return nil
 	}
-	in := l.inboxOf(c)
-	in.peer, in.since = peer, time.Now()
-	l.await(c, handshakeDeadline)
-	l.readable(c)
-	if c.state == stateHandshake {
-		c.watch()
-	}
+	return c
 }

@@ -96,18 +96,31 @@ var metricTable = []family{
 		desc: NewDesc("sockets", "Client sockets by state: accepted, and not yet looked at; head not complete; open; close handshake under way.", "state"), kind: prometheus.GaugeValue,
 		labels: []string{"arriving", "handshaking", "open", "closing"},
 		values: func(s *snapshot, to []float64) []float64 {
-			return appendCounts(to, s.sockets.Arriving, s.sockets.Handshaking, s.sockets.Open, s.sockets.Closing)
+			return appendCounts(to, s.sockets.Arriving, s.sockets.Handshaking, s.sockets.Open-s.sockets.Away, s.sockets.Closing)
 		},
 	},
+	gauge("connections_resumable", "Open connections whose client has asked that it can resume its session.", func(s *snapshot) int64 { return s.sockets.Resumable }),
+	gauge("connections_away", "Open connections that have lost their transport and wait for their client.", func(s *snapshot) int64 { return s.sockets.Away }),
+	counter("connections_went_away_total", "Times that a connection lost its transport and was kept for its client.", func(s *snapshot) uint64 { return s.sockets.WentAway }),
+	counter("resumed_total", "Times that a client came back and went on with its session.", func(s *snapshot) uint64 { return s.sockets.Resumed }),
+	{
+		desc: NewDesc("resume_missed_total", "Clients that wanted to go on with a session and got a new one, by reason: the token is not one of this gateway and this user; the session has ended, or a newer token of it is in use; the client would not have got all messages.", "reason"), kind: prometheus.CounterValue,
+		labels: missReasons(),
+		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.sockets.ResumesMissed[:]...) },
+	},
+	counter("resume_expired_total", "Connections that ended since --resume-for was over and their client had not come back.", func(s *snapshot) uint64 { return s.sockets.AwayExpiry }),
+	counter("resume_overruns_total", "Times that more messages waited for the acknowledgement of a client than --resume-buffer or --resume-memory allows: it could not resume its session until it had all of them; one that was away has ended.", func(s *snapshot) uint64 { return s.sockets.ResumeOverruns }),
+	counter("resume_repeated_messages_total", "Messages sent again to clients that came back.", func(s *snapshot) uint64 { return s.sockets.SentAgain }),
+	counter("resume_farewells_total", "Clients that came back to a session that the app had closed meanwhile, and were told its code.", func(s *snapshot) uint64 { return s.sockets.Farewells }),
 	gauge("socket_descriptors", "File descriptors held by client sockets.", func(s *snapshot) int64 { return s.sockets.Descriptors }),
 	gauge("parked_handshakes", "Handshakes that wait for a verdict.", func(s *snapshot) int64 { return s.sockets.Parked }),
 	gauge("paused_connections", "Connections that are not read at the moment.", func(s *snapshot) int64 { return s.sockets.Paused }),
 	gauge("pending_bytes", "Bytes that wait for clients to take them.", func(s *snapshot) int64 { return s.sockets.PendingBytes }),
 	gauge("assembly_bytes", "Bytes of messages that have arrived in part.", func(s *snapshot) int64 { return s.sockets.AssemblyBytes }),
 	gauge("kept_head_bytes", "Bytes of request heads that are kept with connections: user, cookie, forwarded headers, User-Agent.", func(s *snapshot) int64 { return s.hub.HeadBytes }),
-	byBudget("memory_used_bytes", "Bytes held of each budget: request heads over 4 KiB, what waits for clients, messages that have arrived in part, what the kernel holds for clients (looked at only where it may be much), management requests, groups.", prometheus.GaugeValue, func(b *netpoll.BudgetStats) float64 { return float64(b.Used) }),
-	byBudget("memory_limit_bytes", "The budgets: --header-memory, --outbox-memory, --message-memory, --socket-memory, --api-memory, --group-memory; 0: none.", prometheus.GaugeValue, func(b *netpoll.BudgetStats) float64 { return float64(b.Limit) }),
-	byBudget("memory_gave_way_total", "Connections that were closed, or not opened, because a budget was used up and they held the most of it; management requests refused; joins of groups that were not done.", prometheus.CounterValue, func(b *netpoll.BudgetStats) float64 { return float64(b.GaveWay) }),
+	byBudget("memory_used_bytes", "Bytes held of each budget: request heads over 4 KiB, what waits for clients, messages that have arrived in part, messages kept so that sessions can be resumed, what the kernel holds for clients (looked at only where it may be much), management requests, groups.", prometheus.GaugeValue, func(b *netpoll.BudgetStats) float64 { return float64(b.Used) }),
+	byBudget("memory_limit_bytes", "The budgets: --header-memory, --outbox-memory, --message-memory, --resume-memory, --socket-memory, --api-memory, --group-memory; 0: none.", prometheus.GaugeValue, func(b *netpoll.BudgetStats) float64 { return float64(b.Limit) }),
+	byBudget("memory_gave_way_total", "Connections that were closed, or not opened, or cannot be resumed, because a budget was used up and they held the most of it; management requests refused; joins of groups that were not done.", prometheus.CounterValue, func(b *netpoll.BudgetStats) float64 { return float64(b.GaveWay) }),
 	gauge("mailbox_tasks", "Tasks that wait for an event loop.", func(s *snapshot) int64 { return s.sockets.Tasks }),
 	bySendKind("sends_total", "Messages that the app sent, by whom they were for: connections named one by one, some users, everybody, groups.", func(s *hub.Sends) uint64 { return s.Calls }),
 	bySendKind("send_targets_total", "Connections that messages of the app were for.", func(s *hub.Sends) uint64 { return s.Matched }),
@@ -257,6 +270,14 @@ func outcomesOfCallbacks() []string {
 	names := make([]string, forward.Outcomes)
 	for i := range names {
 		names[i] = forward.Outcome(i).Label()
+	}
+	return names
+}
+
+func missReasons() []string {
+	names := make([]string, netpoll.Misses)
+	for i := range names {
+		names[i] = netpoll.Missed(i).String()
 	}
 	return names
 }

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"hash/maphash"
+	"net/netip"
 	"sync/atomic"
 
 	"ws-gateway/netpoll"
@@ -83,7 +84,7 @@ func (d *Directory) Join(id netpoll.ID, s *Session, name string, limit int, now 
 		name = d.at(st.entries[i].head).User
 	}
 	st.clock = now
-	s.User, s.connected = name, now
+	s.User, s.connected, s.away = name, now, false
 	st.append(d, i, s, refOf(id))
 	s.listed.Store(uint64(makeListing(id.Generation(), at)))
 	if first && d.watcher != nil {
@@ -112,6 +113,25 @@ func (d *Directory) Leave(id netpoll.ID, s *Session) {
 	if last && d.watcher != nil {
 		d.watcher.UserGone(s.User)
 	}
+}
+
+// SetAway notes whether the client of a listed session is away. Only the session's loop
+// may call it.
+func (d *Directory) SetAway(s *Session, away bool) {
+	st := &d.stripes[s.listing().stripe()]
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	s.away = away
+}
+
+// Renew replaces what a listed session keeps of the handshake, but for user and
+// User-Agent, as its client is back. Only the session's loop may call it.
+func (d *Directory) Renew(s *Session, headers string, remote netip.AddrPort) {
+	st := &d.stripes[s.listing().stripe()]
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	s.Headers, s.away = headers, false
+	s.SetRemote(remote)
 }
 
 // Users returns how many users have a session.

@@ -17,6 +17,7 @@ type Info struct {
 	UserAgent   string
 	RemoteAddr  string
 	ConnectedAt time.Time
+	Away        bool // it has no transport; its client may come back
 }
 
 // Query says which sessions a list has, and where a page of it begins and ends. A
@@ -85,10 +86,11 @@ type row struct {
 	connected int64
 	addr      [16]byte
 	port      uint16
+	away      bool
 }
 
 func rowOf(r ref, s *Session) row {
-	return row{r.id(s.listing().generation()), s.User, s.Agent, s.connected, s.addr, s.port}
+	return row{r.id(s.listing().generation()), s.User, s.Agent, s.connected, s.addr, s.port, s.away}
 }
 
 // List calls yield with the sessions grouped by user: consecutive calls may name
@@ -246,7 +248,7 @@ func (d *Directory) infos(rows []row, dst []Info) []Info {
 		r, to := &rows[i], ends[i]
 		dst = append(dst, Info{
 			ID: id[from.id:to.id], User: r.user, UserAgent: r.agent.Value(),
-			RemoteAddr: addr[from.addr:to.addr], ConnectedAt: time.Unix(0, r.connected),
+			RemoteAddr: addr[from.addr:to.addr], ConnectedAt: time.Unix(0, r.connected), Away: r.away,
 		})
 		from = to
 	}

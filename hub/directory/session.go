@@ -12,7 +12,8 @@ import (
 // connection's slot, so nothing maps connections to sessions. There may be a
 // million of them, and each byte counts.
 type Session struct {
-	// Immutable while listed. The loop reads them as it likes; other goroutines only
+	// Immutable while listed, except that the loop changes Headers, the address and away
+	// with the stripe's lock held: see Renew and SetAway. The loop reads them as it likes; other goroutines only
 	// while they hold the lock of the session's stripe and have found it listed.
 	User      string                // set by Join; one string for all sessions of a user
 	Headers   string                // of the handshake, packed: what goes with the connection's events
@@ -20,6 +21,7 @@ type Session struct {
 	connected int64                 // Unix nanoseconds, strictly increasing within a stripe
 	addr      [16]byte
 	port      uint16
+	away      bool // its client has lost its transport and may come back
 
 	// Owned by the loop. The directory does not look at it.
 	Seq uint32 // number of the last event

@@ -65,7 +65,7 @@ func TestEveryBudgetHasAMetric(t *testing.T) {
 		t.Fatal(err)
 	}
 	for option, series := range map[string]string{
-		"header-memory": "headers", "outbox-memory": "outboxes", "message-memory": "messages", "socket-memory": "sockets", "api-memory": "api", "group-memory": "groups",
+		"header-memory": "headers", "outbox-memory": "outboxes", "message-memory": "messages", "socket-memory": "sockets", "api-memory": "api", "group-memory": "groups", "resume-memory": "resume",
 	} {
 		line := regexp.MustCompile("(?m)^. `ws_gateway_memory_used_bytes`.*$").FindString(string(text))
 		if !strings.Contains(line, series) {
@@ -75,7 +75,7 @@ func TestEveryBudgetHasAMetric(t *testing.T) {
 	if !strings.Contains(string(text), "`ws_gateway_callback_queue_bytes`") {
 		t.Error("--callback-memory has no metric")
 	}
-	if len(sizing.Budgets) != 7 {
+	if len(sizing.Budgets) != 8 {
 		t.Errorf("%d budgets: is each of them here?", len(sizing.Budgets))
 	}
 }

@@ -98,6 +98,9 @@ func (c *Config) Netpoll(handshakes int) netpoll.Config {
 		CloseTimeout:         c.CloseTimeout,
 		Compression:          c.Compression,
 		CompressionThreshold: int(c.CompressThreshold),
+		ResumeFor:            c.ResumeFor,
+		ResumeBuffer:         int(c.ResumeBuffer),
+		ResumeMemory:         int64(c.ResumeMemory),
 	}
 }
 

@@ -37,6 +37,8 @@ func (c *Config) least(option string) int64 {
 		return int64(c.MaxMessageSize)
 	case "callback-memory":
 		return int64(c.CallbackQueueBytes)
+	case "resume-memory":
+		return int64(c.ResumeBuffer)
 	}
 	return 0
 }
@@ -73,6 +75,8 @@ func (c *Config) budget(option string) *settings.Size {
 		return &c.SocketMemory
 	case "group-memory":
 		return &c.GroupMemory
+	case "resume-memory":
+		return &c.ResumeMemory
 	case "max-api-body":
 		return &c.MaxAPIBody
 	case "socket-buffer":
@@ -99,9 +103,10 @@ func (c *Config) Plan(connections int) *sizing.Plan {
 	p := &sizing.Plan{Connections: connections, Values: map[string]int64{}}
 	for i := range sizing.Budgets {
 		option := sizing.Budgets[i].Option
-		if option != "callback-memory" || c.Callback != "" {
-			p.Values[option] = int64(*c.budget(option))
+		if option == "callback-memory" && c.Callback == "" || option == "resume-memory" && c.ResumeFor == 0 {
+			continue
 		}
+		p.Values[option] = int64(*c.budget(option))
 	}
 	p.Values["api-memory"] = sizing.APIMemory(p.Values["api-memory"], int64(c.MaxAPIBody))
 	if c.Callback == "" {

@@ -147,6 +147,7 @@ func (c *Config) checkTogether() error {
 	}
 	check(c.MaxMessageSize > c.MessageMemory, "max-message-size", "at most --message-memory, which is %v", c.MessageMemory, "message-memory")
 	check(c.MaxHeaderBytes > c.HeaderMemory, "max-header-bytes", "at most --header-memory, which is %v", c.HeaderMemory, "header-memory")
+	check(c.ResumeBuffer > c.ResumeMemory, "resume-buffer", "at most --resume-memory, which is %v", c.ResumeMemory, "resume-memory")
 	check(c.CallbackQueueBytes > c.CallbackMemory, "callback-queue-bytes", "at most --callback-memory, which is %v", c.CallbackMemory, "callback-memory")
 	check(c.MessageBurst > 0 && c.MessageBurst < c.MessageRate, "message-burst", "at least --message-rate, which is %d", c.MessageRate, "message-rate")
 	check(c.ByteBurst > 0 && c.ByteBurst < c.ByteRate, "byte-burst", "at least --byte-rate, which is %v", c.ByteRate, "byte-rate")

@@ -53,7 +53,7 @@ func (g *Gateway) hubConfig(c *config.Config) hub.Config {
 func (g *Gateway) netpollConfig(c *config.Config) netpoll.Config {
 	nc := c.Netpoll(g.limits.Handshakes(c.Demand()))
 	nc.Loops = g.limits.Processors.Use(c.Loops).Loops
-	nc.Handler, nc.Failed, nc.Log = g.hub, g.fail, g.log
+	nc.Handler, nc.Resumer, nc.Failed, nc.Log = g.hub, g.hub, g.fail, g.log
 	if c.ByteRate > 0 {
 		nc.Received = g.hub.Received
 	}

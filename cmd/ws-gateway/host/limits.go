@@ -53,7 +53,7 @@ func LookAround(memoryShare int) (Limits, error) {
 // asks for none, as many as the descriptor limit and the memory limit leave room for.
 func (l *Limits) Connections(d *Demand) int {
 	limit := connectionLimit(l.Descriptors, d.MaxConnections, d.CallbackConcurrency)
-	if fit := sizing.Connections(l.Memory.Limit, d.Plan(0).Fixed); d.MaxConnections == 0 && fit > 0 {
+	if fit := sizing.Connections(l.Memory.Limit, d.Plan(0).Beside()); d.MaxConnections == 0 && fit > 0 {
 		limit = min(limit, fit)
 	}
 	return limit

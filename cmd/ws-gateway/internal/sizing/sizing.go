@@ -25,6 +25,7 @@ type Budget struct {
 	most   int64 // and never more than this, which is the default without a limit; 0: no bound without a limit
 	least  int64
 	kernel bool // the kernel holds it
+	asked  bool // it exists only if another option asks for it
 }
 
 // Budgets are all budgets.
@@ -35,6 +36,7 @@ var Budgets = []Budget{
 	{Option: "callback-memory", share: 8, most: 256 * mebibyte, least: mebibyte},
 	{Option: "api-memory", share: 16, most: 128 * mebibyte, least: mebibyte},
 	{Option: "group-memory", share: 64, most: 256 * mebibyte, least: mebibyte},
+	{Option: "resume-memory", share: 32, most: 64 * mebibyte, least: mebibyte, asked: true},
 	{Option: "socket-memory", share: 8, least: mebibyte, kernel: true},
 }
 
@@ -81,14 +83,16 @@ func bounded(limit, share, least, most int64) int64 {
 }
 
 // Connections is how many connections fit into limit, beside the default budgets and
-// fixed bytes; 0 if there is no limit.
-func Connections(limit, fixed int64) int {
+// what else there is, which is Plan.Beside; 0 if there is no limit.
+func Connections(limit, beside int64) int {
 	if limit == 0 {
 		return 0
 	}
-	room := limit - Process - fixed
+	room := limit - Process - beside
 	for i := range Budgets {
-		room -= Budgets[i].Default(limit)
+		if b := &Budgets[i]; !b.asked {
+			room -= b.Default(limit)
+		}
 	}
 	return int(max(room/(Connection+usualHead), 64))
 }
@@ -98,6 +102,17 @@ type Plan struct {
 	Connections int
 	Values      map[string]int64 // of the budgets, by option; a missing one counts as 0
 	Fixed       int64            // bounds that no option sets
+}
+
+// Beside is what all may hold together beside the budgets that are always there.
+func (p *Plan) Beside() int64 {
+	sum := p.Fixed
+	for i := range Budgets {
+		if b := &Budgets[i]; b.asked {
+			sum += p.Values[b.Option]
+		}
+	}
+	return sum
 }
 
 // Idle is the memory of the process with idle connections.

@@ -10,7 +10,7 @@ import (
 func TestTheDefaultsFitEveryMemoryLimit(t *testing.T) {
 	for limit := int64(96 * mebibyte); limit < 1<<40; limit += limit / 7 {
 		fixed := limit / 100 * (limit % 7)
-		p := Plan{Connections: Connections(limit, fixed), Values: map[string]int64{}, Fixed: fixed}
+		p := Plan{Values: map[string]int64{}, Fixed: fixed}
 		for i := range Budgets {
 			value := Budgets[i].Default(limit)
 			if value < mebibyte || Budgets[i].most > 0 && value > Budgets[i].most {
@@ -18,6 +18,7 @@ func TestTheDefaultsFitEveryMemoryLimit(t *testing.T) {
 			}
 			p.Values[Budgets[i].Option] = value
 		}
+		p.Connections = Connections(limit, p.Beside())
 		if sum := p.Idle() + p.Held(); sum > limit {
 			t.Errorf("under %d MiB the defaults add up to %d MiB, %d connections among them", limit/mebibyte, sum/mebibyte, p.Connections)
 		}

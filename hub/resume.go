@@ -1,0 +1,71 @@
+package hub
+
+import (
+	"time"
+
+	"ws-gateway/netpoll"
+	"ws-gateway/netpoll/wire"
+)
+
+// A connection whose client has asked to resume it may be away (netpoll.Resumer). Its
+// session stays as it is: listed, counted, in its groups. The app sees neither a close nor
+// an open.
+
+var _ netpoll.Resumer = (*Hub)(nil)
+
+// AppendID implements netpoll.Resumer.
+func (h *Hub) AppendID(dst []byte, id netpoll.ID) []byte { return h.instance.appendID(dst, id) }
+
+// ParseID implements netpoll.Resumer.
+func (h *Hub) ParseID(name []byte) (id netpoll.ID, ok bool) { return h.instance.parseID(string(name)) }
+
+// Identity implements netpoll.Resumer: it is the user whom the header names, whatever
+// name the app has given.
+func (h *Hub) Identity(l *netpoll.Loop, r *wire.Request) []byte {
+	name, _ := r.Get(h.loops[l.Index()].settings.userHeader)
+	return name
+}
+
+// Admit implements netpoll.Resumer.
+func (h *Hub) Admit(l *netpoll.Loop, r *wire.Request) netpoll.Verdict {
+	_, refusal := h.identify(h.loops[l.Index()].settings, r)
+	return refusal
+}
+
+// Away implements netpoll.Resumer. Nothing is expected of the client meanwhile.
+func (h *Hub) Away(c *netpoll.Conn) {
+	id := c.ID()
+	ls := h.loops[id.Loop()]
+	slot := id.Slot()
+	ls.deadlines.Clear(slot)
+	ls.pings.Clear(slot)
+	h.directory.SetAway(ls.sessions.At(slot), true)
+}
+
+// Returned implements netpoll.Resumer. Cookie, forwarded headers and address are those of
+// the new handshake from now on.
+func (h *Hub) Returned(c *netpoll.Conn, r *wire.Request, away time.Duration) {
+	id := c.ID()
+	ls := h.loops[id.Loop()]
+	slot, s := id.Slot(), ls.sessions.At(id.Slot())
+	kept, addr := s.Kept(), s.Addr()
+	h.directory.Renew(s, ls.settings.eventHeaders(r), ls.settings.proxies.client(r))
+	ls.heads.Add(int64(s.Kept() - kept))
+	c.KeepInstead(s.Kept())
+	if ls.counts(slot) {
+		ls.settings.addresses.leave(addr)
+		ls.settings.addresses.pass(s.Addr())
+	}
+	ls.deadlines.Set(slot, ls.deadline())
+	if ls.settings.serverPing > 0 {
+		ls.pings.Set(slot, ls.firstPing(slot))
+	}
+}
+
+// Acknowledged implements netpoll.Resumer. It counts as a message for the rate, and as a
+// ping.
+func (h *Hub) Acknowledged(c *netpoll.Conn) {
+	if !h.spendMessage(c) {
+		h.heard(c)
+	}
+}

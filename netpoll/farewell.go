@@ -1,0 +1,79 @@
+package netpoll
+
+import (
+	"github.com/gobwas/ws"
+
+	"ws-gateway/netpoll/wire"
+)
+
+// If the app closes a connection that is away, the client learns the code when it comes
+// back. What is kept for that is bounded by Config.ResumeFor and maxFarewells; past it the
+// oldest is forgotten, and its client gets a new session.
+const maxFarewells = 1024 // of each loop
+
+// farewell is how a connection was closed that was away.
+type farewell struct {
+	turn, proven uint32 // those of its record
+	code         ws.StatusCode
+	reason       string
+	due          uint32 // tick after which it is forgotten
+}
+
+// knows reports whether a token of this turn was valid.
+func (f *farewell) knows(turn uint32) bool { return turn-f.proven <= f.turn-f.proven }
+
+type farewells struct {
+	byID  map[ID]*farewell
+	queue []ID // oldest first; it may name some that are forgotten
+}
+
+func (s *farewells) find(id ID) *farewell { return s.byID[id] }
+
+// add notes how c, which is about to end, was closed.
+func (s *farewells) add(c *Conn, end End) {
+	l, r := c.loop, c.record()
+	if s.byID == nil {
+		s.byID = make(map[ID]*farewell)
+	}
+	if len(s.queue) >= maxFarewells {
+		s.forgetOldest()
+	}
+	s.byID[c.ID()] = &farewell{turn: r.turn, proven: r.proven, code: end.Code, reason: end.Reason, due: l.now + l.deadlines[awayDeadline].after}
+	s.queue = append(s.queue, c.ID())
+}
+
+// expire forgets those that are due. A shorter Config.ResumeFor counts for new ones.
+func (s *farewells) expire(now uint32) {
+	for len(s.queue) > 0 {
+		if f := s.byID[s.queue[0]]; f != nil && f.due > now {
+			return
+		}
+		s.forgetOldest()
+	}
+	s.queue, s.byID = nil, nil
+}
+
+func (s *farewells) forgetOldest() {
+	delete(s.byID, s.queue[0])
+	s.queue = s.queue[1:]
+}
+
+// sayFarewell accepts a handshake, which is l.request, and closes it as its session was
+// closed. The Handler is not told: its connection has ended long ago.
+func (l *Loop) sayFarewell(c *Conn, f *farewell, rest []byte) {
+	l.stats.Farewells++
+	response := l.upgrader.Accept(&l.request, wire.ResumeProtocol, "")
+	l.leaveHandshake(c)
+	c.dropKept()
+	l.stats.Closing++
+	c.state = stateClosing
+	l.await(c, closeDeadline)
+	in := c.in
+	c.in = nil
+	c.establish()
+	if c.put(response, nil) == nil && c.put(newCloseFrame(f.code, f.reason).wire.Bytes(), nil) == nil {
+		c.decode(rest)
+		c.watch()
+	}
+	l.reclaim(in)
+}

@@ -1,0 +1,154 @@
+package netpoll
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"ws-gateway/netpoll/wire"
+)
+
+// Missed is why a client that wanted to resume a session got a new one.
+type Missed uint8
+
+const (
+	MissedToken Missed = iota // not a token of this server and this user
+	MissedGone                // the session has ended, or a newer token of it is in use
+	MissedGap                 // the client would not get all messages
+	misses
+)
+
+// Misses is how many there are.
+const Misses = int(misses)
+
+// String returns the name in metrics.
+func (m Missed) String() string { return [misses]string{"token", "gone", "gap"}[m] }
+
+// resumes reports whether connections can be resumed.
+func (cfg *Config) resumes() bool { return cfg.ResumeFor > 0 && cfg.Resumer != nil }
+
+// seal is the MAC of a token.
+func (l *Loop) seal(id []byte, turn uint32, user []byte) (mac [wire.MACBytes]byte) {
+	if l.mac == nil {
+		l.mac = hmac.New(sha256.New, l.srv.resumeKey[:])
+	}
+	l.mac.Reset()
+	l.mac.Write(id) // always of the same length
+	l.mac.Write(binary.BigEndian.AppendUint32(nil, turn))
+	l.mac.Write(user)
+	copy(mac[:], l.mac.Sum(nil))
+	return mac
+}
+
+// greet appends the first message of a transport to the response to its handshake, which
+// is l.request.
+func (l *Loop) greet(c *Conn, response []byte, resumed bool, protocol string) []byte {
+	r, resumer := c.record(), l.cfg.Resumer
+	id := resumer.AppendID(nil, c.ID())
+	token := wire.ResumeToken{ID: id, Turn: r.turn, MAC: l.seal(id, r.turn, resumer.Identity(l, &l.request))}
+	g := wire.Greeting{
+		Resumed: resumed, ID: id, Token: token.AppendTo(nil), Protocol: protocol, Received: r.received,
+		Seconds: max(1, int64(l.cfg.ResumeFor/time.Second)),
+	}
+	payload := g.AppendTo(nil)
+	return append(wire.AppendFrameHeader(response, ws.OpText, len(payload)), payload...)
+}
+
+// resume answers a handshake, which is l.request, that brings the token of a session. It
+// returns false if the client is to get a new session.
+func (l *Loop) resume(c *Conn, o *wire.ResumeOffer, deflate wire.DeflateParams, extensions string, head, rest []byte) (answered bool) {
+	resumer := l.cfg.Resumer
+	token, ok := wire.ParseResumeToken(o.Token)
+	if !ok {
+		return l.missed(MissedToken)
+	}
+	id, ok := resumer.ParseID(token.ID)
+	mac := l.seal(token.ID, token.Turn, resumer.Identity(l, &l.request))
+	if !ok || id.Loop() >= len(l.srv.loops) || !hmac.Equal(mac[:], token.MAC[:]) {
+		return l.missed(MissedToken)
+	}
+	if id.Loop() != l.index {
+		l.moveTo(l.srv.loops[id.Loop()], c, head, rest)
+		return true
+	}
+	if v := resumer.Admit(l, &l.request); v.Status != 0 {
+		l.carryOut(c, v, deflate, extensions, rest)
+		return true
+	}
+	if f := l.farewells.find(id); f != nil && f.knows(token.Turn) {
+		l.sayFarewell(c, f, rest)
+		return true
+	}
+	session := l.Lookup(id)
+	if session == nil || session.resume == 0 || !session.record().knows(token.Turn) {
+		return l.missed(MissedGone)
+	}
+	if r := session.record(); !r.whole() || o.Received < r.acked || o.Received > r.sent {
+		session.abandoned()
+		return l.missed(MissedGap)
+	}
+	l.attach(session, c, o.Received, deflate, extensions, rest)
+	return true
+}
+
+func (l *Loop) missed(why Missed) (answered bool) {
+	l.stats.ResumesMissed[why]++
+	return false
+}
+
+// abandoned ends a connection whose client has come back and cannot resume it.
+func (c *Conn) abandoned() {
+	if c.state == stateAway {
+		c.endAway(End{Cause: Disconnected, Code: statusAbnormal})
+		return
+	}
+	c.end(stateLingering, End{Cause: Disconnected, Code: statusAbnormal})
+	c.destroy(false)
+}
+
+// maxMoving is how many handshakes may be on their way to a loop.
+const maxMoving = 1024
+
+// moveTo gives a handshake to the loop of the session that it wants to resume, which
+// answers it. head and rest are all that has been read.
+func (l *Loop) moveTo(to *Loop, c *Conn, head, rest []byte) {
+	read := make([]byte, 0, len(head)+len(rest))
+	read = append(append(read, head...), rest...)
+	peer, since, end := c.in.peer, c.in.since, len(head)
+	c.detach()
+	fd := c.fd
+	c.release()
+	if to.moving.Add(1) <= maxMoving {
+		err := to.PostContext(atOnce, func(l *Loop) bool {
+			l.moving.Add(-1)
+			l.takeOver(fd, peer, since, read, end)
+			return false
+		})
+		if err == nil {
+			return
+		}
+	}
+	to.moving.Add(-1)
+	l.stats.Refused++
+	writeRaw(fd, wire.AppendRefusal(nil, http.StatusServiceUnavailable, "too many sessions are being resumed", "Retry-After", "1"))
+	closeSocket(fd, false)
+}
+
+// takeOver answers a handshake that another loop has read.
+func (l *Loop) takeOver(fd int32, peer netip.AddrPort, since time.Time, read []byte, end int) {
+	c := l.newConn(fd)
+	if c == nil {
+		return
+	}
+	in := l.inboxOf(c)
+	in.peer, in.since, in.head = peer, since, read
+	c.chargeHead()
+	l.await(c, handshakeDeadline)
+	l.request.Remote = peer
+	l.answerHead(c, read[:end], read[end:])
+}

@@ -1,0 +1,302 @@
+package netpoll
+
+import (
+	"github.com/gobwas/ws"
+
+	"ws-gateway/netpoll/wire"
+)
+
+// kept are the messages that the client has not acknowledged, oldest first, as references
+// to frames that are not compressed: compression may differ after a resume. A connection
+// has one only while there are such messages.
+type kept struct {
+	frames []*Frame
+	head   int    // index of the oldest
+	bytes  int    // of these frames
+	weight int64  // bytes of memory that this connection answers for
+	held   holder // of weight
+}
+
+func (k *kept) len() int {
+	if k == nil {
+		return 0
+	}
+	return len(k.frames) - k.head
+}
+
+// frameOverhead is what a kept frame takes beside its bytes: the Frame and the reference.
+const frameOverhead = 96
+
+func (f *Frame) keptBytes() int { return f.Len() + frameOverhead }
+
+// keep counts f's memory in b if no other connection keeps f. letGo undoes it.
+func (f *Frame) keep(b *budget) {
+	if f.keepers.Add(1) == 1 {
+		b.add(int64(f.wire.Memory() + frameOverhead))
+	}
+}
+
+func (f *Frame) letGo(b *budget) {
+	if f.keepers.Add(-1) == 0 {
+		b.add(-int64(f.wire.Memory() + frameOverhead))
+	}
+}
+
+// sendKept is Send for a connection that can be resumed.
+func (c *Conn) sendKept(f *Frame) bool {
+	op, payload := f.Payload()
+	if op.IsControl() {
+		return c.state == stateOpen && c.put(f.wire.Bytes(), f) == nil
+	}
+	if needsEscape(op, payload) {
+		f = NewFrame(op, escaped(payload))
+	}
+	if !c.count(f) {
+		return false
+	}
+	if c.state == stateOpen {
+		c.put(f.wire.BytesFor(c.deflate), f)
+	}
+	return c.state == stateOpen || c.state == stateAway
+}
+
+// replyKept is Reply for a connection that can be resumed.
+func (c *Conn) replyKept(op ws.OpCode, payload []byte) bool {
+	if needsEscape(op, payload) {
+		payload = escaped(payload)
+	}
+	f := NewFrame(op, payload)
+	if !c.count(f) {
+		return false
+	}
+	if c.state == stateOpen {
+		if put, _ := c.putCompressed(op, payload); !put {
+			c.put(f.wire.Bytes(), f)
+		}
+	}
+	return c.state == stateOpen || c.state == stateAway
+}
+
+func needsEscape(op ws.OpCode, payload []byte) bool {
+	return op == ws.OpText && len(payload) > 0 && payload[0] == wire.RecordSeparator
+}
+
+func escaped(payload []byte) []byte {
+	return append(append(make([]byte, 0, 1+len(payload)), wire.RecordSeparator), payload...)
+}
+
+// count counts a message to the client, and keeps it until the client has it. It returns
+// false if the connection is not there, or has ended because it is away and more would be
+// kept than may be.
+func (c *Conn) count(f *Frame) bool {
+	if c.state != stateOpen && c.state != stateAway {
+		return false
+	}
+	l, r := c.loop, c.record()
+	r.sent++
+	if r.kept == nil {
+		r.kept = l.resumables.getKept()
+	}
+	k := r.kept
+	if k.bytes+f.keptBytes() > l.cfg.ResumeBuffer {
+		c.overrun()
+		return c.state == stateOpen
+	}
+	f.keep(l.holders[ResumeBudget].budget)
+	k.frames = append(k.frames, f)
+	k.bytes += f.keptBytes()
+	k.weight += int64(f.keptBytes()) / f.targets()
+	l.rankKept(c, k)
+	return true
+}
+
+// overrun gives up what is kept, as that is too much. An open connection goes on; unless
+// the client acknowledges all that it was sent, it cannot be resumed. One that is away ends.
+func (c *Conn) overrun() {
+	c.loop.stats.ResumeOverruns++
+	c.dropKeptMessages(c.record())
+	if c.state == stateAway {
+		c.endAway(End{Cause: Disconnected, Code: statusAbnormal})
+	}
+}
+
+// acknowledge notes that the client has n messages.
+func (c *Conn) acknowledge(r *resumable, n uint64) {
+	if n <= r.acked {
+		return
+	}
+	r.acked = n
+	k, kept := r.kept, r.sent-n
+	if k == nil {
+		return
+	}
+	budget := c.loop.holders[ResumeBudget].budget
+	for uint64(k.len()) > kept {
+		f := k.frames[k.head]
+		k.frames[k.head] = nil
+		k.head++
+		k.bytes -= f.keptBytes()
+		k.weight -= int64(f.keptBytes()) / f.targets()
+		f.letGo(budget)
+	}
+	if k.len() == 0 {
+		c.loop.putKept(c, r)
+		return
+	}
+	if k.head > 64 && k.head*2 > len(k.frames) { // or the slice would grow without end
+		n := copy(k.frames, k.frames[k.head:])
+		clear(k.frames[n:])
+		k.frames, k.head = k.frames[:n], 0
+	}
+	c.loop.rankKept(c, k)
+}
+
+// dropKeptMessages forgets all kept messages.
+func (c *Conn) dropKeptMessages(r *resumable) {
+	k := r.kept
+	if k == nil {
+		return
+	}
+	budget := c.loop.holders[ResumeBudget].budget
+	for _, f := range k.frames[k.head:] {
+		f.letGo(budget)
+	}
+	clear(k.frames)
+	c.loop.putKept(c, r)
+}
+
+// rankKept updates what the connection holds of ResumeBudget.
+func (l *Loop) rankKept(c *Conn, k *kept) {
+	l.holders[ResumeBudget].set(&k.held, c.slot, k.weight, l.now)
+}
+
+func (t *resumables) getKept() *kept {
+	if n := len(t.pool); n > 0 {
+		k := t.pool[n-1]
+		t.pool = t.pool[:n-1]
+		return k
+	}
+	return new(kept)
+}
+
+// putKept takes back what held the connection's messages.
+func (l *Loop) putKept(c *Conn, r *resumable) {
+	k := r.kept
+	r.kept = nil
+	k.frames, k.head, k.bytes, k.weight = k.frames[:0], 0, 0, 0
+	l.rankKept(c, k)
+	if len(l.resumables.pool) < maxPooled && cap(k.frames) <= 64 {
+		l.resumables.pool = append(l.resumables.pool, k)
+	}
+}
+
+// sendAgain sends the messages that the client does not have. What waits for a client may
+// exceed MaxPendingBytes because of it. It returns false if the transport is lost again.
+func (c *Conn) sendAgain(r *resumable) bool {
+	k, l := r.kept, c.loop
+	if k == nil {
+		return true
+	}
+	l.sendingAgain = true
+	defer func() { l.sendingAgain = false }()
+	for _, f := range k.frames[k.head:] {
+		l.stats.SentAgain++
+		if c.put(f.wire.BytesFor(c.deflate), f) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// take counts a message of the client, and takes off its escape. It returns false if the
+// message was not for the Handler.
+func (c *Conn) take(op ws.OpCode, payload *[]byte) bool {
+	r, p := c.record(), *payload
+	if op == ws.OpText && len(p) > 0 && p[0] == wire.RecordSeparator {
+		if len(p) == 1 || p[1] != wire.RecordSeparator {
+			c.acknowledged(r, p)
+			return false
+		}
+		*payload = p[1:]
+	}
+	if int64(len(*payload)) > c.loop.cfg.MaxMessageSize { // admit lets through one byte more, for the escape
+		c.tooBig()
+		return false
+	}
+	r.received++
+	return true
+}
+
+// acknowledged takes an acknowledgement, and answers it.
+func (c *Conn) acknowledged(r *resumable, payload []byte) {
+	n, ok := wire.ParseAck(payload)
+	switch {
+	case !ok:
+		c.Close(ProtocolError, ws.StatusProtocolError, "a message that begins with U+001E is neither an acknowledgement nor escaped")
+		return
+	case n > r.sent:
+		c.Close(ProtocolError, ws.StatusProtocolError, "more messages acknowledged than were sent")
+		return
+	}
+	c.acknowledge(r, n)
+	c.loop.cfg.Resumer.Acknowledged(c)
+	c.sendAck()
+}
+
+// sendAck tells the client how many of its messages the gateway has.
+func (c *Conn) sendAck() {
+	if c.state != stateOpen {
+		return
+	}
+	l := c.loop
+	var ack [24]byte
+	payload := wire.AppendAck(ack[:0], c.record().received)
+	l.scratch = append(wire.AppendFrameHeader(l.scratch[:0], ws.OpText, len(payload)), payload...)
+	c.put(l.scratch, nil)
+}
+
+// signEvery is after how many ticks a connection that is not read gets another
+// acknowledgement: a sign of life, as its pings are not answered.
+const signEvery = 5
+
+// signs are the connections that can be resumed and are not read, or were not.
+type signs struct {
+	ids  []ID
+	next int    // index of the one to look at
+	due  uint32 // tick
+}
+
+// stopped notes that the connection is not read.
+func (s *signs) stopped(c *Conn) {
+	if r := c.record(); !r.unread {
+		r.unread = true
+		s.ids = append(s.ids, c.ID())
+	}
+}
+
+// giveSigns acknowledges to clients that are not read, some in each call.
+func (l *Loop) giveSigns() (more bool) {
+	s := &l.resumables.unread
+	if len(s.ids) == 0 || l.now < s.due {
+		return false
+	}
+	for n := 0; n < expiryBudget && s.next < len(s.ids); n++ {
+		c := l.Lookup(s.ids[s.next])
+		if c != nil && c.resume != 0 && c.Paused() {
+			s.next++
+			c.sendAck()
+			continue
+		}
+		if c != nil && c.resume != 0 {
+			c.record().unread = false
+		}
+		last := len(s.ids) - 1
+		s.ids[s.next] = s.ids[last]
+		s.ids = s.ids[:last]
+	}
+	if s.next < len(s.ids) {
+		return true
+	}
+	s.next, s.due = 0, l.now+signEvery
+	return false
+}
