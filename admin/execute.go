@@ -104,6 +104,9 @@ func appendReport(r hub.Report) []byte {
 	body = strconv.AppendInt(body, int64(r.Queued), 10)
 	body = append(body, `,"slow":`...)
 	body = strconv.AppendInt(body, int64(r.Slow), 10)
+	if r.Away > 0 {
+		body = strconv.AppendInt(append(body, `,"away":`...), int64(r.Away), 10)
+	}
 	return append(body, '}')
 }
 

@@ -199,6 +199,9 @@ func appendConn(dst []byte, c *hub.Info, withName bool) []byte {
 	dst = c.ConnectedAt.UTC().AppendFormat(dst, timeLayout)
 	dst = append(dst, `","remoteAddr":`...)
 	dst = appendString(dst, c.RemoteAddr)
+	if c.Away {
+		dst = append(dst, `,"away":true`...)
+	}
 	return append(dst, '}')
 }
 

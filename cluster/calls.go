@@ -39,7 +39,7 @@ func (c *Cluster) SendThen(ctx context.Context, t hub.Targets, frame *netpoll.Fr
 		return report, cmp.Or(err, missing(to.missing, false))
 	}
 	all, lost := c.collect(ctx, &to, p)
-	return hub.Report{Matched: report.Matched + all.Matched, Queued: report.Queued + all.Queued, Slow: report.Slow + all.Slow}, cmp.Or(err, lost)
+	return hub.Report{Matched: report.Matched + all.Matched, Queued: report.Queued + all.Queued, Slow: report.Slow + all.Slow, Away: report.Away + all.Away}, cmp.Or(err, lost)
 }
 
 // Close is hub.Hub.Close for the connections of all instances.
@@ -198,6 +198,7 @@ func (c *Cluster) collect(ctx context.Context, to *route, p *pending) (sum call.
 		sum.Matched += a.Matched
 		sum.Queued += a.Queued
 		sum.Slow += a.Slow
+		sum.Away += a.Away
 		sum.Connections += a.Connections
 		sum.Payload, sum.Cursor = a.Payload, a.Cursor
 	}

@@ -101,7 +101,7 @@ func (c *Cluster) executeSend(p *peer, m *stream.Message, todo *call.Call) {
 	}
 	c.begin(p, m, func(ctx context.Context) call.Result {
 		r, err := reported(ctx)
-		return call.Result{Err: err, Matched: r.Matched, Queued: r.Queued, Slow: r.Slow}
+		return call.Result{Err: err, Matched: r.Matched, Queued: r.Queued, Slow: r.Slow, Away: r.Away}
 	})
 }
 

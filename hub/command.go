@@ -14,6 +14,7 @@ type Report struct {
 	Matched int // connections that were targets
 	Queued  int // of these, how many took the frame
 	Slow    int // of these, how many were closed because too much waited for them
+	Away    int // of Queued, how many have it kept for them, as they have no transport
 }
 
 // ErrStopped is returned once the loops have ended.
@@ -44,6 +45,7 @@ type command struct {
 type tally struct {
 	loops                 atomic.Int32 // still to report
 	matched, queued, slow atomic.Int64
+	away                  atomic.Int64
 	done                  chan struct{} // closed with the last report
 }
 
@@ -85,6 +87,7 @@ func (s *tally) wait(ctx context.Context) (Report, error) {
 	case <-s.done:
 		return Report{
 			Matched: int(s.matched.Load()), Queued: int(s.queued.Load()), Slow: int(s.slow.Load()),
+			Away: int(s.away.Load()),
 		}, nil
 	case <-ctx.Done():
 		return Report{}, ctx.Err()
@@ -165,6 +168,7 @@ func (t *loopTask) finish() {
 	s.matched.Add(int64(t.report.Matched))
 	s.queued.Add(int64(t.report.Queued))
 	s.slow.Add(int64(t.report.Slow))
+	s.away.Add(int64(t.report.Away))
 	if s.loops.Add(-1) == 0 {
 		close(s.done)
 	}

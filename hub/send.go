@@ -59,6 +59,9 @@ func (h *Hub) send(ctx context.Context, t Targets, frame *netpoll.Frame, s *tall
 			switch {
 			case c.Send(frame):
 				r.Queued++
+				if c.Away() {
+					r.Away++
+				}
 				if h.tapped() {
 					op, payload := frame.Payload()
 					h.show(ls, c.ID(), TapEvent{Action: TapSend, Size: len(payload), Binary: op == ws.OpBinary}, payload)

@@ -14,6 +14,7 @@ type Result struct {
 	Err error // what went wrong, nil for nothing
 
 	Matched, Queued, Slow int    // of Send, Close, Join and Leave
+	Away                  int    // of Send
 	Connections           int    // of Count
 	Cursor                string // of List, Count and Groups: where the next page begins; "": there is none
 
@@ -46,6 +47,7 @@ func (r *Result) Append(f packet.Fields) packet.Fields {
 	f = appendNumber(f, tagMatched, r.Matched)
 	f = appendNumber(f, tagQueued, r.Queued)
 	f = appendNumber(f, tagSlow, r.Slow)
+	f = appendNumber(f, tagAway, r.Away)
 	f = appendNumber(f, tagConnections, r.Connections)
 	return appendString(f, tagCursor, r.Cursor)
 }
@@ -89,6 +91,8 @@ func ReadResult(f packet.Fields, payload []byte) (r Result, err error) {
 			to = &r.Queued
 		case tagSlow:
 			to = &r.Slow
+		case tagAway:
+			to = &r.Away
 		case tagConnections:
 			to = &r.Connections
 		case tagGroupCount:

@@ -55,6 +55,7 @@ const (
 	tagGroupLimit
 
 	tagAge
+	tagAway
 )
 
 // Call is what is asked for. Which members count depends on its kind.

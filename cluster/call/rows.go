@@ -9,7 +9,7 @@ import (
 )
 
 // A row is the id, user, agent and address of a connection, each with its length before
-// it, and when it connected, in nanoseconds since 1970. A group is its name and how
+// it, when it connected, in nanoseconds since 1970, and 1 if it is away, otherwise 0. A group is its name and how
 // many connections are in it. Numbers are varints.
 
 // AppendRow appends a connection to a payload.
@@ -17,7 +17,11 @@ func AppendRow(dst []byte, c *hub.Info) []byte {
 	for _, s := range [...]string{c.ID, c.User, c.UserAgent, c.RemoteAddr} {
 		dst = AppendName(dst, s)
 	}
-	return binary.AppendVarint(dst, c.ConnectedAt.UnixNano())
+	dst = binary.AppendVarint(dst, c.ConnectedAt.UnixNano())
+	if c.Away {
+		return append(dst, 1)
+	}
+	return append(dst, 0)
 }
 
 // AppendName appends a name.
@@ -68,12 +72,12 @@ func (r *Reader) Name() string {
 func (r *Reader) Row() (c hub.Info) {
 	c.ID, c.User, c.UserAgent, c.RemoteAddr = r.Name(), r.Name(), r.Name(), r.Name()
 	at, size := binary.Varint(r.rest)
-	if size <= 0 {
+	if size <= 0 || size == len(r.rest) || r.rest[size] > 1 {
 		r.fail()
 		return hub.Info{}
 	}
-	r.rest = r.rest[size:]
-	c.ConnectedAt = time.Unix(0, at)
+	c.ConnectedAt, c.Away = time.Unix(0, at), r.rest[size] == 1
+	r.rest = r.rest[size+1:]
 	return c
 }
 
