@@ -93,10 +93,10 @@ var metricTable = []family{
 		},
 	},
 	{
-		desc: NewDesc("sockets", "Client sockets by state: accepted, and not yet looked at; head not complete; open; close handshake under way.", "state"), kind: prometheus.GaugeValue,
+		desc: NewDesc("sockets", "Client sockets by state: accepted, and not yet looked at; head not complete; open, which those are too that are away and have no socket; close handshake under way.", "state"), kind: prometheus.GaugeValue,
 		labels: []string{"arriving", "handshaking", "open", "closing"},
 		values: func(s *snapshot, to []float64) []float64 {
-			return appendCounts(to, s.sockets.Arriving, s.sockets.Handshaking, s.sockets.Open-s.sockets.Away, s.sockets.Closing)
+			return appendCounts(to, s.sockets.Arriving, s.sockets.Handshaking, s.sockets.Open, s.sockets.Closing)
 		},
 	},
 	gauge("connections_resumable", "Open connections whose client has asked that it can resume its session.", func(s *snapshot) int64 { return s.sockets.Resumable }),
