@@ -189,6 +189,9 @@ func (g *Gateway) Descriptors() int {
 // RunToEnd runs a gateway that is expected to end by itself.
 func (l Launch) RunToEnd(t testing.TB) (code int, stdout, stderr string) {
 	t.Helper()
+	if l.Binary == "" {
+		l.Binary = Plain(t)
+	}
 	g := l.Run(t)
 	code = g.Wait(Patience)
 	return code, g.Out.String(), g.Log.Tail(1000)

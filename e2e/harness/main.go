@@ -70,8 +70,9 @@ func Binary(t testing.TB) string {
 	return must(t, binary)
 }
 
-// Plain is the gateway as it is shipped: the race detector would take most of the memory
-// itself.
+// Plain is the gateway as it is shipped: for what is measured, where the race detector
+// would take most of the memory itself, and for commands that come and go, as most of what
+// they would take is its start.
 func Plain(t testing.TB) string {
 	t.Helper()
 	return must(t, plain)
@@ -86,7 +87,7 @@ func must(t testing.TB, find func() (string, error)) string {
 	return path
 }
 
-var plain = sync.OnceValues(func() (string, error) { return build("ws-gateway-plain") })
+var plain = sync.OnceValues(func() (string, error) { return build(filepath.Join("plain", "ws-gateway")) })
 
 // It is found within a test, not before all: only then go test notes what was looked at,
 // and does not take an earlier result for this one's if that has changed.
@@ -135,6 +136,9 @@ func dependOnSources() error {
 // build builds the gateway into the scratch folder.
 func build(name string, flags ...string) (path string, err error) {
 	path = filepath.Join(scratch, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", err
+	}
 	out, err := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, product)...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building the gateway: %w\n%s", err, out)
