@@ -16,7 +16,8 @@
 //   - or every client of the last ten seconds was refused, and there were ten.
 //
 // If events of one connection fail while those of others are taken, that is no trouble;
-// a line of its own says that they were given up.
+// a line of its own says that they were given up. Once nothing waits, and nothing
+// else has failed, it is no news that the successes before are ten seconds old.
 //
 // It is over if hardly anything has failed for a second and something has succeeded. If
 // the app is in trouble again within a minute it has to be well for ten seconds, then for
@@ -305,12 +306,13 @@ func (m *Machine) sum(now time.Duration, n int64) (all bucket) {
 func (m *Machine) judge(s *Sample) Kind {
 	past := m.sum(s.Now, seconds)
 	well := past.delivered + past.refused
+	fresh := m.kind != None || s.Waiting > 0 || s.Failed.sum() > 0
 	switch {
 	case s.Down:
 		return Unreachable
 	case s.InFlight > 0 && s.Now-m.progress >= m.Patience:
 		return Silent
-	case past.failed >= fewest && (well == 0 || past.many && 4*past.failed >= past.failed+well):
+	case fresh && past.failed >= fewest && (well == 0 || past.many && 4*past.failed >= past.failed+well):
 		return Failing
 	case m.row.Many && s.Now-m.rowSince >= shortCalm && m.row.sum() >= inARow:
 		return Failing

@@ -223,12 +223,28 @@ func TestReportsComeEveryTenSecondsThoughItIsLookedAtOnceASecond(t *testing.T) {
 	}
 }
 
+func TestFailuresThatAreOverDoNotBecomeTroubleByAge(t *testing.T) {
+	m := Machine{Patience: 5 * time.Second}
+	for at := time.Duration(0); at < time.Minute; at += time.Second {
+		s := Sample{Now: at}
+		switch {
+		case at == 0:
+			s.Delivered = 1
+		case at < 6*time.Second:
+			s.Failed.Add("400", 1)
+		}
+		if r, tell := m.Look(&s); tell {
+			t.Errorf("after %v: %+v", at, r)
+		}
+	}
+}
+
 // It is trouble once what succeeded is long enough ago, and then no attempt need
-// have failed just now.
+// have failed just now if an event still waits for its next one.
 func TestABeginningSaysWhatFailed(t *testing.T) {
 	m := Machine{Patience: 5 * time.Second}
 	for at := time.Duration(0); ; at += time.Second {
-		s := Sample{Now: at}
+		s := Sample{Now: at, Waiting: 1}
 		switch {
 		case at == 0:
 			s.Delivered = 1
