@@ -202,6 +202,10 @@ func appendConn(dst []byte, c *hub.Info, withName bool) []byte {
 	if c.Away {
 		dst = append(dst, `,"away":true`...)
 	}
+	if c.Meta != "" {
+		dst = append(dst, `,"meta":`...)
+		dst = append(dst, c.Meta...)
+	}
 	return append(dst, '}')
 }
 

@@ -49,6 +49,7 @@ var routes = numbered(
 	&route{name: "get", path: "/tapr/ws/conn/get", answer: (*Server).get, query: &parameters{{"conn_id", false}, {"scope", false}}},
 	&route{name: "join", path: "/tapr/ws/group/join", command: (*Server).join},
 	&route{name: "leave", path: "/tapr/ws/group/leave", command: (*Server).leave},
+	&route{name: "meta", path: "/tapr/ws/conn/meta", command: (*Server).meta},
 	&route{name: "groups", path: "/tapr/ws/group/list", answer: (*Server).groups,
 		query: &parameters{{"conn_id", false}, {"user", true}, {"limit", false}, {"cursor", false}, {"scope", false}}},
 	&route{name: "events", path: "/tapr/ws/conn/events", answer: (*Server).events,

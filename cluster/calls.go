@@ -12,6 +12,7 @@ import (
 	"ws-gateway/cluster/packet"
 	"ws-gateway/cluster/stream"
 	"ws-gateway/hub"
+	"ws-gateway/hub/meta"
 	"ws-gateway/netpoll"
 )
 
@@ -68,16 +69,29 @@ func (c *Cluster) Leave(ctx context.Context, t hub.Targets, groups []string) (ma
 	return c.regroup(ctx, call.Leave, t, groups, c.hub.Leave)
 }
 
+// SetMeta is hub.Hub.SetMeta for the connections of all instances. Each instance does it
+// for all of its targets or for none: after an error some may have done it.
+func (c *Cluster) SetMeta(ctx context.Context, t hub.Targets, v *meta.Value) (matched int, err error) {
+	return c.change(ctx, call.SetMeta, t, call.Call{Meta: v.JSON()},
+		func() (int, error) { return c.hub.SetMeta(ctx, t, v) })
+}
+
 func (c *Cluster) regroup(ctx context.Context, kind packet.Kind, t hub.Targets, groups []string,
 	here func(context.Context, hub.Targets, []string) (int, error),
 ) (matched int, err error) {
+	return c.change(ctx, kind, t, call.Call{Names: groups},
+		func() (int, error) { return here(ctx, t, groups) })
+}
+
+// change does something here and, unless that is refused, at the others.
+func (c *Cluster) change(ctx context.Context, kind packet.Kind, t hub.Targets, todo call.Call, here func() (int, error)) (matched int, err error) {
 	to := c.route(&t)
 	if err := c.refusal(&to); err != nil {
 		return 0, err
 	}
-	todo := call.Call{Targets: t, Names: groups}
+	todo.Targets = t
 	todo.Targets.Users = slices.Clone(t.Users) // the hub changes their order
-	if matched, err = here(ctx, t, groups); err != nil {
+	if matched, err = here(); err != nil {
 		return 0, err // most likely the others would refuse it, too
 	}
 	p, err := c.post(ctx, &to, kind, &todo, nil, true)
@@ -208,5 +222,6 @@ func (c *Cluster) collect(ctx context.Context, to *route, p *pending) (sum call.
 // refused reports whether an instance has refused a call, and would again. Otherwise it
 // could not do it, or not in time.
 func refused(err error) bool {
-	return errors.Is(err, hub.ErrGroupMemory) || errors.Is(err, hub.ErrCursor) || errors.As(err, new(*hub.GroupLimitError))
+	return errors.Is(err, hub.ErrGroupMemory) || errors.Is(err, hub.ErrCursor) || errors.As(err, new(*hub.GroupLimitError)) ||
+		errors.Is(err, hub.ErrNoMeta) || errors.Is(err, hub.ErrMetaMemory) || errors.As(err, new(*hub.MetaLimitError))
 }

@@ -19,6 +19,7 @@ import (
 	"ws-gateway/cluster/packet"
 	"ws-gateway/cluster/stream"
 	"ws-gateway/hub"
+	"ws-gateway/hub/meta"
 	"ws-gateway/netpoll"
 )
 
@@ -29,6 +30,7 @@ type Connections interface {
 	Close(ctx context.Context, t hub.Targets, code ws.StatusCode, reason string) (hub.Report, error)
 	Join(ctx context.Context, t hub.Targets, groups []string) (matched int, err error)
 	Leave(ctx context.Context, t hub.Targets, groups []string) (matched int, err error)
+	SetMeta(ctx context.Context, t hub.Targets, v *meta.Value) (matched int, err error)
 
 	ListMembers(ctx context.Context, groups []string, q hub.Query, yield func(user string, conns []hub.Info) error) (next string, err error)
 	CountMembers(ctx context.Context, groups []string) (connections, users int, err error)
@@ -39,6 +41,7 @@ type Connections interface {
 // Local is what the cluster needs of this instance's hub.
 type Local interface {
 	Connections
+	ParseMeta(json string) (*meta.Value, error)
 	Post(ctx context.Context, t hub.Targets, frame *netpoll.Frame, done hub.Releaser) (reported func(context.Context) (hub.Report, error), err error)
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 
@@ -39,7 +40,7 @@ func (c *Cluster) execute(p *peer) {
 }
 
 func (c *Cluster) executeOne(p *peer, m *stream.Message) {
-	if m.Kind < call.Send || m.Kind > call.Groups {
+	if (m.Kind < call.Send || m.Kind > call.Groups) && m.Kind != call.SetMeta {
 		c.answer(p, m, call.Result{Err: call.ErrUnknown})
 		return
 	}
@@ -125,6 +126,8 @@ func (c *Cluster) do(ctx context.Context, kind packet.Kind, todo *call.Call) (r 
 		r.Matched, r.Err = c.hub.Join(ctx, todo.Targets, todo.Names)
 	case call.Leave:
 		r.Matched, r.Err = c.hub.Leave(ctx, todo.Targets, todo.Names)
+	case call.SetMeta:
+		r.Matched, r.Err = c.setMetaHere(ctx, todo)
 	case call.List:
 		todo.Query.Limit = page(todo.Query.Limit, mostRows)
 		r.Cursor, r.Err = c.hub.ListMembers(ctx, todo.Names, todo.Query, func(_ string, conns []hub.Info) error {
@@ -148,6 +151,15 @@ func (c *Cluster) do(ctx context.Context, kind packet.Kind, todo *call.Call) (r 
 		r = c.describeHere(ctx, todo.Targets.Conn)
 	}
 	return r
+}
+
+// setMetaHere reads the metadata again: what is too long here need not be so elsewhere.
+func (c *Cluster) setMetaHere(ctx context.Context, todo *call.Call) (matched int, err error) {
+	value, err := c.hub.ParseMeta(cmp.Or(todo.Meta, "null"))
+	if err != nil {
+		return 0, err
+	}
+	return c.hub.SetMeta(ctx, todo.Targets, value)
 }
 
 // page is how long a page is of which so much was asked for.

@@ -26,7 +26,11 @@ type letter struct {
 
 // changes reports whether it is a call that does something to connections.
 func (l *letter) changes() bool {
-	return l.kind == call.Send || l.kind == call.Close || l.kind == call.Join || l.kind == call.Leave
+	switch l.kind {
+	case call.Send, call.Close, call.Join, call.Leave, call.SetMeta:
+		return true
+	}
+	return false
 }
 
 // mostLetters is how many wait at most.

@@ -73,6 +73,7 @@ type event struct {
 	Code      int             `json:"code"`
 	Reason    string          `json:"reason"`
 	Initiator string          `json:"initiator"`
+	Meta      json.RawMessage `json:"meta"`
 	Request   *struct {
 		URI        string `json:"uri"`
 		RemoteAddr string `json:"remote_addr"`

@@ -29,7 +29,7 @@ type authorization struct {
 
 // Authorize delivers a connection's open event and calls done with the answer, exactly
 // once: within Config.AuthorizeFor, or as soon after that as the attempt under way has
-// been cut off. It tries again only if no answer came, because there was no connection or
+// been cut off. Config.Meta then has what a 2xx answer says about metadata. It tries again only if no answer came, because there was no connection or
 // it broke. A 2xx status means that the app has taken the event. Whatever the answer, the
 // event is not delivered again, logged as failed or written to the dead-letter file.
 //
@@ -85,14 +85,14 @@ func (w *worker) authorize(r *report) {
 	case r.outcome == SignatureRefused:
 		a.Status = 0 // it does not answer the question
 	case err == nil:
-		w.read(&a, e)
+		w.read(&a, l.key, e)
 	}
 	f.end(l, e, ending{answer: &a})
 	w.client.Forget()
 }
 
 // read takes from the last answer what its caller wants to know.
-func (w *worker) read(a *Answer, e *event) {
+func (w *worker) read(a *Answer, key uint64, e *event) {
 	user, found := w.client.Field("X-Ws-User")
 	a.User, a.HasUser = string(user), found
 	contentType, _ := w.client.Field("Content-Type")
@@ -100,6 +100,9 @@ func (w *worker) read(a *Answer, e *event) {
 	a.Body = w.client.Excerpt()
 	if a.Err == Delivered && w.f.cfg.Regroup != nil {
 		a.Join, a.Leave = w.f.regroups.read(&w.client, e.requestID())
+	}
+	if a.Err == Delivered && w.f.notes.store != nil {
+		w.f.notes.take(&w.client, key, e)
 	}
 	if a.Err == Delivered && w.f.cfg.Reply != nil {
 		a.Reply, _ = w.f.replies.read(&w.client, e.requestID())

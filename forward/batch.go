@@ -60,6 +60,7 @@ func (t *table) form(chain *lane, limit int) *batch {
 			if s.count == s.waits || len(b.events) == limit {
 				continue
 			}
+			t.equip(s.lane.key, s.cursor)
 			if size += s.cursor.elementSize(); size > maxBatchBytes && len(b.events) >= len(b.lanes) {
 				return b
 			}
@@ -96,13 +97,19 @@ func (b *batch) appendBody(dst []byte) []byte {
 const elementText = len(`,"request_id":"","cookie":"","headers":{}},`)
 
 // elementSize is about how many bytes the event takes in the body of a batch.
-func (e *event) elementSize() int { return len(e.buf) + len(e.cookie) + len(e.headers) + elementText }
+func (e *event) elementSize() int {
+	return len(e.buf) + len(e.cookie) + len(e.headers) + len(e.meta.JSON()) + elementText
+}
 
 // appendElement appends the event as an element of a batch. It includes what would be
 // header fields if the event had a POST to itself.
 func (e *event) appendElement(dst []byte) []byte {
 	body := e.bodyBytes()
 	dst = append(dst, body[:len(body)-len(`}`)]...)
+	if e.meta != nil {
+		member := e.meta.Member()
+		dst = append(dst, member[:len(member)-len(`}`)]...)
+	}
 	dst = append(dst, `,"request_id":`...)
 	dst = quote.Append(dst, e.requestID())
 	if e.cookie != "" {

@@ -11,6 +11,7 @@ import (
 
 	"ws-gateway/forward/callback"
 	"ws-gateway/forward/headers"
+	"ws-gateway/hub/meta"
 	"ws-gateway/jsoncheck"
 )
 
@@ -73,11 +74,17 @@ type Config struct {
 	// called on a worker, which waits for it. Nil: answers are not looked at.
 	Regroup func(key uint64, join, leave []string)
 
+	// Meta has the metadata of connections, which events carry. The header field X-Ws-Meta
+	// of a 2xx answer changes it, at the same point as Reply and before it, unless there
+	// are batches or pipelines. What a connection has is dropped after its close event. Nil: answers are not
+	// looked at.
+	Meta *meta.Store
+
 	// ReplyMax is the largest body, in bytes, that is a reply; default 64 KiB. Each worker
 	// holds as much while it reads one.
 	ReplyMax int
 
-	// Settles makes Settle work; Reply and Regroup imply it.
+	// Settles makes Settle work; Reply and Regroup imply it, and Meta if answers can change it.
 	Settles bool
 
 	// Drained is called with the key of a lane for which Message has returned full and
@@ -161,7 +168,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.Memory, 256<<20)
 	setDefault(&c.DeadLetterMaxSize, 100<<20)
 	setDefault(&c.DeadLetterKeep, 5)
-	c.Settles = c.Settles || c.Reply != nil || c.Regroup != nil
+	c.Settles = c.Settles || c.Reply != nil || c.Regroup != nil || c.answersMeta()
 	if c.Drained == nil {
 		c.Drained = func(uint64) {}
 	}
@@ -170,6 +177,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	return c, nil
 }
+
+// answersMeta reports whether answers change metadata: whether each is about one event.
+func (c *Config) answersMeta() bool { return c.Meta != nil && c.Batch == 1 && c.Pipeline == 1 }
 
 func setDefault[T comparable](field *T, value T) {
 	var zero T

@@ -33,20 +33,28 @@ func (f *Forwarder) end(l *lane, e *event, how ending) (more *lane) {
 		if how.outcome != CutOff {
 			f.failures.report(e, how.outcome, how.status)
 		}
+		f.lanes.equip(l.key, e) // it may not have been attempted
 		kept := f.letters.Write(e.letter(how), time.Now())
 		if how.outcome == CutOff {
 			f.leftover.add(kept)
 		}
 		f.report(l.key, e, how, kept)
 	}
+	if e.action == actionClose && l != nil {
+		f.cfg.Meta.Drop(l.key)
+	}
 	return f.release(l, e)
 }
 
 // letter is e as a dead letter.
 func (e *event) letter(how ending) *deadletter.Event {
+	body, tail := e.parts()
+	if tail != "" {
+		body = append(append(make([]byte, 0, len(body)+len(tail)), body...), tail...)
+	}
 	return &deadletter.Event{
 		RequestID: e.requestID(), Action: e.action.String(), Attempts: e.attempts, Status: how.status, Error: how.outcome.String(),
-		Cookie: e.cookie, Headers: e.headers, Body: e.bodyBytes(),
+		Cookie: e.cookie, Headers: e.headers, Body: body,
 	}
 }
 
@@ -93,11 +101,11 @@ func (f *Forwarder) release(l *lane, e *event) (more *lane) {
 		f.events.put(e)
 		return nil
 	}
-	key, r := l.key, removed{cost: e.cost() + l.cost}
+	key, r, held := l.key, removed{cost: e.cost() + l.cost}, e.metaCost()
 	if l.auth == nil {
 		r = f.lanes.remove(l)
 	}
-	f.discount(r.cost)
+	f.discount(r.cost + held)
 	f.events.put(e)
 	if r.drained {
 		f.cfg.Drained(key)

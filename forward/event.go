@@ -9,6 +9,7 @@ import (
 
 	"ws-gateway/forward/callback"
 	"ws-gateway/forward/headers"
+	"ws-gateway/hub/meta"
 )
 
 // action is what an event tells the app.
@@ -32,17 +33,19 @@ type event struct {
 
 	cookie  string // part of the session's own string, shared
 	headers string // likewise
-	buf     []byte // the body, then the request id, which begins with the connection's
+	buf     []byte // the body, without metadata, then the request id, which begins with the connection's
 	body    int    // length of the body in buf
 
 	queued time.Duration // when it was appended
 	window time.Duration // when retrying ends; 0 until it was first attempted or parked
 
 	attempts int
-	conn     uint32 // length of the connection's id in the request id
+	meta     *meta.Value // the connection's metadata when e was first attempted; see equip
+	conn     uint32      // length of the connection's id in the request id
 	action   action
 	redialed bool    // has had its one retry without back-off
 	outcome  Outcome // in a batch, what became of it; see share.done
+	equipped bool    // meta is set
 	lost     bool    // the close of a connection whose gateway died, which has a place in Forwarder.lost
 }
 
@@ -52,7 +55,18 @@ func (e *event) connID() []byte    { return e.buf[e.body:][:e.conn] }
 
 // request is the POST of e by itself.
 func (e *event) request() callback.Request {
-	return callback.Request{ID: e.requestID(), Attempt: e.attempts, Cookie: e.cookie, Headers: e.headers, Body: e.bodyBytes()}
+	p := callback.Request{ID: e.requestID(), Attempt: e.attempts, Cookie: e.cookie, Headers: e.headers}
+	p.Body, p.Tail = e.parts()
+	return p
+}
+
+// parts are the body as it is POSTed, the tail being all that metadata makes of its end.
+func (e *event) parts() (body []byte, tail string) {
+	body = e.bodyBytes()
+	if e.meta == nil {
+		return body, ""
+	}
+	return body[:len(body)-len(`}`)], e.meta.Member()
 }
 
 // cost is the memory that the event holds, in bytes. Its cookie and headers count as

@@ -29,6 +29,7 @@ type Forwarder struct {
 	heads     heads
 	replies   replies
 	regroups  regroups
+	notes     notes
 	partials  partials
 	divisions divisions
 	letters   *deadletter.File
@@ -80,7 +81,7 @@ func New(cfg Config) (*Forwarder, error) {
 	f.lanes.batches = cfg.Batch > 1
 	f.pool = newPool(f.policy, cfg.RetryFor, cfg.Concurrency, f.now, f.outage)
 	f.pool.sched.batching = newBatching(cfg.Batch, cfg.Linger, f.lanes.available.Load)
-	f.pool.sched.pipeline(cfg.Pipeline)
+	f.pool.sched.pipeline(cfg.Pipeline, cfg.Meta.Limit())
 	f.pool.expire = f.expire
 	f.pressure = newPressure(cfg.Memory, cfg.Pressure)
 	f.lanes.memory = f.pressure
@@ -88,7 +89,12 @@ func New(cfg Config) (*Forwarder, error) {
 	f.failures = newFailures(cfg.Log, f.now)
 	f.failures.summedUp = f.observer.active.Load
 	f.partials.log, f.divisions.log = cfg.Log, cfg.Log
-	f.heads.log, f.replies.log, f.regroups.log = cfg.Log, cfg.Log, cfg.Log
+	f.heads.log, f.replies.log, f.regroups.log, f.notes.log = cfg.Log, cfg.Log, cfg.Log, cfg.Log
+	if cfg.answersMeta() {
+		f.notes.store = cfg.Meta
+	}
+	f.lanes.meta = cfg.Meta
+	cfg.Meta.SetDepth(cfg.JSONDepth - wrapping)
 	f.replies.limit.Store(int64(cfg.ReplyMax))
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f, nil

@@ -7,6 +7,8 @@ import (
 	"iter"
 	"math"
 	"time"
+
+	"ws-gateway/hub/meta"
 )
 
 // Journal remembers for the next start which connections the app has been told about and
@@ -15,6 +17,10 @@ type Journal interface {
 	// Opened records a connection and what CloseLost needs to know about it, and then
 	// calls recorded, soon and on any goroutine. It copies the slices and does not block.
 	Opened(id, state []byte, recorded func())
+	// Meta records the metadata of a connection that was opened, JSON; empty: none. Of
+	// those of a connection the one with the highest number counts. It copies the slices
+	// and does not block.
+	Meta(id []byte, number uint64, value []byte)
 	// Closed records that the connection's close event has been dealt with. It copies id
 	// and does not block.
 	Closed(id []byte)
@@ -75,17 +81,22 @@ func parseState(state []byte) (user, packed string, err error) {
 	return string(rest[:length]), string(rest[length:]), nil
 }
 
-// CloseLost sends the close events of connections that an earlier process has told the
-// app about and that ended with it. lost yields their ids and what its Journal has
-// recorded with them. CloseLost returns when all have been delivered or have failed for
+// Lost is a connection that an earlier process has told the app about and that ended with
+// it: what its Journal has recorded.
+type Lost struct {
+	ID          string
+	State, Meta []byte
+}
+
+// CloseLost sends the close events of lost connections. CloseLost returns when all have been delivered or have failed for
 // good, or when ctx is done. It needs Config.Journal, and may be called once, after Start.
-func (f *Forwarder) CloseLost(ctx context.Context, lost iter.Seq2[string, []byte]) error {
+func (f *Forwarder) CloseLost(ctx context.Context, lost iter.Seq[Lost]) error {
 	var errs []error
 	n := uint64(0)
-	for id, state := range lost {
-		user, packed, err := parseState(state)
+	for c := range lost {
+		user, packed, err := parseState(c.State)
 		if err != nil {
-			f.cfg.Journal.Closed([]byte(id)) // the next start could not read it either
+			f.cfg.Journal.Closed([]byte(c.ID)) // the next start could not read it either
 			errs = append(errs, err)
 			continue
 		}
@@ -95,9 +106,9 @@ func (f *Forwarder) CloseLost(ctx context.Context, lost iter.Seq2[string, []byte
 			return ctx.Err()
 		}
 		n++
-		src := Source{Key: n << 32, Seq: lostSeq, ConnID: []byte(id), User: user, Headers: packed}
+		src := Source{Key: n << 32, Seq: lostSeq, ConnID: []byte(c.ID), User: user, Headers: packed}
 		e := f.events.close(&src, &lostEnd)
-		e.lost = true
+		e.lost, e.equipped, e.meta = true, true, meta.Recorded(string(c.Meta))
 		f.append(&src, e)
 	}
 	for range lostWindow { // until no event has a place

@@ -25,6 +25,7 @@ import (
 type memoryJournal struct {
 	mu     sync.Mutex
 	states map[string][]byte
+	metas  map[string][]byte
 	closed []string
 	slow   chan struct{}
 }
@@ -46,6 +47,15 @@ func (j *memoryJournal) Opened(id, state []byte, recorded func()) {
 	recorded()
 }
 
+func (j *memoryJournal) Meta(id []byte, _ uint64, value []byte) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.metas == nil {
+		j.metas = make(map[string][]byte)
+	}
+	j.metas[string(id)] = slices.Clone(value)
+}
+
 func (j *memoryJournal) Closed(id []byte) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -60,10 +70,14 @@ func (j *memoryJournal) open() []string {
 }
 
 // lost yields the connections that are open.
-func (j *memoryJournal) lost() iter.Seq2[string, []byte] {
+func (j *memoryJournal) lost() iter.Seq[Lost] {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return maps.All(maps.Clone(j.states))
+	var lost []Lost
+	for id, state := range j.states {
+		lost = append(lost, Lost{ID: id, State: state, Meta: j.metas[id]})
+	}
+	return slices.Values(lost)
 }
 
 func TestNothingIsToldOfAConnectionBeforeTheJournalHasIt(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"ws-gateway/hub/meta"
 )
 
 // lane is the queue of one connection's events. It exists while it has any.
@@ -54,6 +56,7 @@ type table struct {
 	newer   atomic.Pointer[bounds] // set by rebound
 	pool    sync.Pool              // of *lane
 	memory  *pressure              // nil: no lane has a share
+	meta    *meta.Store            // Config.Meta
 	batches bool                   // lanes are taken in batches, which need available
 	stripes [1 << stripeBits]stripe
 

@@ -22,9 +22,10 @@ const (
 	aloneFor     = 256      // events that are sent one by one after a pipeline has broken
 )
 
-// pipeline allows for jobs of up to so many lanes.
-func (s *scheduler) pipeline(lanes int) {
-	s.pipelined = lanes
+// pipeline allows for jobs of up to so many lanes, whose events have up to so many bytes of
+// metadata.
+func (s *scheduler) pipeline(lanes, meta int) {
+	s.pipelined, s.meta = lanes, meta
 	s.breaker.full *= lanes
 	s.breaker.limit = s.breaker.full
 }
@@ -35,10 +36,10 @@ func (s *scheduler) chain(j job) {
 	if s.pipelined == 1 || j.kind != jobAttempt || j.lane.auth != nil {
 		return
 	}
-	last, size := j.lane, j.lane.head.pipelineSize()
+	last, size := j.lane, j.lane.head.pipelineSize()+s.meta
 	share := min(s.pipelined-1, s.ready.len()*s.pipelined/s.breaker.full, s.breaker.limit-s.inFlight)
 	for range share {
-		if size += s.ready.first().head.pipelineSize(); size > maxPipelined {
+		if size += s.ready.first().head.pipelineSize() + s.meta; size > maxPipelined {
 			break
 		}
 		last.next = s.ready.pop()

@@ -24,7 +24,7 @@ func (j job) lanes() (keys []uint64) {
 
 func pipelineScheduler(workers, most int, lanes []*lane) *scheduler {
 	s := testScheduler(workers)
-	s.pipeline(most)
+	s.pipeline(most, 0)
 	for _, l := range lanes {
 		s.add(l, 0)
 	}

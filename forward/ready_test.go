@@ -65,7 +65,7 @@ func TestABatchAndAPipelineTakeBothKindsInTurn(t *testing.T) {
 	flood(s, 20, 2)
 	equal(t, "a batch", fmt.Sprint(take(s)), "[0 1 0 1 0 0]")
 	s = testScheduler(1)
-	s.pipeline(5)
+	s.pipeline(5, 0)
 	flood(s, 20, 2)
 	equal(t, "a pipeline", fmt.Sprint(take(s)), "[0 1 0 1 0]")
 }

@@ -199,7 +199,7 @@ func TestTheCloseEventsOfLostConnectionsChangeNoGroups(t *testing.T) {
 	cfg.Journal = &memoryJournal{}
 	bubble(t, cfg, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
 		a.serve = func(_ post, w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Ws-Join", "a") }
-		lost := func(yield func(string, []byte) bool) { yield("c1", appendState(nil, &Source{User: "alice"})) }
+		lost := slices.Values([]Lost{{ID: "c1", State: appendState(nil, &Source{User: "alice"})}})
 		if err := f.CloseLost(t.Context(), lost); err != nil {
 			t.Error(err)
 		}

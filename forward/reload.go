@@ -80,6 +80,7 @@ func (f *Forwarder) Reload(cfg Config) (apply func(), err error) {
 		f.lanes.rebound(bounds{events: cfg.QueueEvents, bytes: cfg.QueueBytes})
 		f.pressure.move(cfg.Memory)
 		f.events.newer.Store(int64(cfg.JSONDepth))
+		f.cfg.Meta.SetDepth(cfg.JSONDepth - wrapping)
 		f.replies.limit.Store(int64(cfg.ReplyMax))
 		f.letters.Resize(cfg.DeadLetterMaxSize, cfg.DeadLetterKeep)
 		f.pool.renew(cfg.RetryFor, cfg.Linger, t.route != old.route)

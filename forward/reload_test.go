@@ -79,7 +79,7 @@ func lettersKept(f *Forwarder) any {
 func TestEveryFieldOfTheConfigurationIsReloadedOrSaidToBeStatic(t *testing.T) {
 	static := []string{
 		"Concurrency", "DeadLetter", "Epoch", "Journal", "Done", "Batch", "Pipeline",
-		"Clock", "Reply", "Regroup", "Settles", "Drained", "Pressure", "Log",
+		"Clock", "Reply", "Regroup", "Meta", "Settles", "Drained", "Pressure", "Log",
 	}
 	fields := reflect.TypeFor[Config]()
 	for i := range fields.NumField() {

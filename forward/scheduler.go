@@ -37,6 +37,7 @@ type scheduler struct {
 	events    bool     // events are served next, even if authorizations wait
 	ready     ready    // to be attempted
 	pipelined int      // most lanes in one job
+	meta      int      // most bytes of metadata in an event
 	batching
 	waiting laneHeap // to be attempted when due
 	parked  laneHeap // app down: by the end of their first event's window

@@ -10,12 +10,12 @@ import (
 const settleLimit = time.Second
 
 // Settle returns once every answer of the app that has arrived has been dealt with, that
-// is, Config.Regroup and Config.Reply, or the done function of Authorize, have returned. Call it before doing
+// is, Config.Meta has changed, and Config.Regroup and Config.Reply, or the done function of Authorize, have returned. Call it before doing
 // what the app asks for: if the app asked after it had answered an event, that comes
 // after what its answer says. Keys limits it to these connections. It does not wait for
 // answers that have not arrived, nor longer than a second, nor after ctx is done.
 //
-// Unless Config has Reply, Regroup or Settles it does nothing.
+// Unless Config has Reply, Regroup, Meta or Settles it does nothing.
 func (f *Forwarder) Settle(ctx context.Context, keys ...uint64) {
 	if !f.cfg.Settles {
 		return

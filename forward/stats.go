@@ -47,6 +47,10 @@ type Stats struct {
 	// and answers of which no header field could be read.
 	RegroupsUnreadable uint64
 
+	// With Config.Meta: header fields that could not be read, and answers of which no header
+	// field could be; and metadata for which there was no memory.
+	MetaUnreadable, MetaOverMemory uint64
+
 	// With Config.Batch.
 	Divided           uint64 // times that a batch was divided, to find the event that the app does not take
 	Partial           uint64 // answers that said that the app has taken part of a batch
@@ -95,6 +99,9 @@ func (f *Forwarder) Stats() Stats {
 		RepliesBadClose: f.replies.misspelt.Load(),
 
 		RegroupsUnreadable: f.regroups.unreadable.Load(),
+
+		MetaUnreadable: f.notes.unreadable.Load(),
+		MetaOverMemory: f.notes.refused.Load(),
 
 		Divided:           f.divisions.count.Load(),
 		Partial:           f.partials.count.Load(),

@@ -135,6 +135,9 @@ func (w *worker) deliver(r *report) {
 func (w *worker) begin(r *report) {
 	e := r.job.lane.head
 	r.began = w.f.now()
+	if l := r.job.lane; l.batch == nil {
+		w.f.lanes.equip(l.key, l.head)
+	}
 	for _, each := range w.events(r.job.lane) { // in a batch no event fails before its own window has ended
 		if each.window == 0 {
 			each.window = r.began + w.terms.retryFor
@@ -180,6 +183,9 @@ func (w *worker) heed(key uint64, e *event) {
 		if join, leave := f.regroups.read(&w.client, e.requestID()); len(join)+len(leave) > 0 {
 			f.cfg.Regroup(key, join, leave)
 		}
+	}
+	if f.notes.store != nil && e.action != actionClose { // behind which there is nothing that could carry it
+		f.notes.take(&w.client, key, e)
 	}
 	if f.cfg.Reply != nil {
 		if reply, ok := f.replies.read(&w.client, e.requestID()); ok {
@@ -252,7 +258,7 @@ func (w *worker) count(events []*event) (most int) {
 func (w *worker) once(l *lane, attempt int, probe bool) (status int, retryAfter time.Duration, err error) {
 	deadline := time.Now().Add(w.timeout(l))
 	p := w.events(l)[0].request()
-	p.Attempt, p.Batch, p.Fields = attempt, l.batch != nil, w.f.cfg.Regroup != nil
+	p.Attempt, p.Batch, p.Fields = attempt, l.batch != nil, w.f.cfg.Regroup != nil || w.f.notes.store != nil
 	if p.Batch {
 		p.Cookie, p.Headers, p.Body = "", "", w.body
 		held := int64(cap(w.body))

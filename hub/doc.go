@@ -17,7 +17,7 @@
 // connections by address: all are striped, and a lock is held for a bounded piece of
 // map work only.
 //
-// hub/directory, hub/groups and hub/wheel are the parts that know no connection. Of
+// hub/directory, hub/groups, hub/meta and hub/wheel are the parts that know no connection. Of
 // our other packages hub imports netpoll, netpoll/wire, forward, forward/headers,
 // httptoken, jsoncheck and tokenbucket.
 package hub

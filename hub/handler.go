@@ -81,7 +81,9 @@ func (h *Hub) Closed(c *netpoll.Conn, end netpoll.End) {
 	ls.closes.count(told)
 	if f := h.cfg.Forwarder; f != nil {
 		f.Close(src, told)
+		return
 	}
+	h.cfg.Meta.Drop(uint64(id))
 }
 
 // Tick implements netpoll.Handler.

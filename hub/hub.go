@@ -16,6 +16,7 @@ import (
 	"ws-gateway/forward"
 	"ws-gateway/hub/directory"
 	"ws-gateway/hub/groups"
+	"ws-gateway/hub/meta"
 	"ws-gateway/hub/wheel"
 	"ws-gateway/netpoll"
 )
@@ -49,7 +50,7 @@ type Config struct {
 	MaxConnectionsPerAddress int            // 0: no limit; an IPv6 address is its first 64 bits
 	MaxConnectionsPerUser    int            // 0: no limit; the empty user name is one user
 	MaxGroupsPerConnection   int            // default 100
-	GroupMemory              int64          // bytes that groups may take, those of all loops together; default 256 MiB
+	GroupMemory              int64          // bytes that groups and metadata may take, those of all loops together; default 256 MiB
 	Rates                    Rates
 
 	// Authorize has the app decide about each upgrade that the rules above let
@@ -57,6 +58,10 @@ type Config struct {
 	// these are accepted.
 	Authorize                func(src forward.Source, req forward.Request, done func(forward.Answer))
 	MaxPendingAuthorizations int // handshakes that wait for that; default 10,000
+
+	// Meta has the metadata of connections, nil: they have none. It is the Forwarder's, too,
+	// if there is one, which drops what a connection has after its close event.
+	Meta *meta.Store
 
 	// Names, if there is one, is told which users have connections here, and which
 	// groups members.
@@ -173,6 +178,7 @@ func New(cfg Config) (*Hub, error) {
 	in := newInstance()
 	users, dir := directory.New(in.appendID), groups.NewDirectory()
 	dir.SetLimit(cfg.GroupMemory)
+	cfg.Meta.Use(dir)
 	if cfg.Names != nil {
 		users.Watch(cfg.Names)
 		dir.Watch(cfg.Names)

@@ -15,7 +15,7 @@ var ErrCursor = directory.ErrCursor
 // returns the cursor of the next page, or "". See directory.Directory.List, whose
 // sessions are the connections.
 func (h *Hub) List(q Query, yield func(user string, conns []Info) error) (next string, err error) {
-	return h.directory.List(q, yield)
+	return h.directory.List(q, h.withMeta(yield))
 }
 
 // Get describes one connection.
@@ -24,7 +24,9 @@ func (h *Hub) Get(id string) (Info, bool) {
 	if !ok {
 		return Info{}, false
 	}
-	return h.directory.Get(nid)
+	info, ok := h.directory.Get(nid)
+	info.Meta = h.cfg.Meta.Get(uint64(nid)).JSON()
+	return info, ok
 }
 
 // Count returns how many connections and users with a connection there are.

@@ -16,6 +16,9 @@ import (
 // search for members, not the list.
 func (h *Hub) ListMembers(ctx context.Context, groups []string, q Query, yield func(user string, conns []Info) error) (next string, err error) {
 	if groups == nil {
+		if h.cfg.Meta != nil {
+			h.awaitReplies(ctx, Targets{All: true})
+		}
 		return h.List(q, yield)
 	}
 	names := slices.Clone(groups)

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"ws-gateway/forward"
+	"ws-gateway/hub/meta"
 	"ws-gateway/netpoll"
 )
 
@@ -28,7 +29,7 @@ func (g *gateway) reload(cfg Config) {
 }
 
 func TestEveryFieldOfTheConfigurationIsReloadedOrSaidToBeStatic(t *testing.T) {
-	static := []string{"Forwarder", "Settle", "Authorize", "Names", "Log"}
+	static := []string{"Forwarder", "Settle", "Authorize", "Meta", "Names", "Log"}
 	fields := reflect.TypeFor[Config]()
 	for i := range fields.NumField() {
 		name := fields.Field(i).Name
@@ -78,6 +79,8 @@ func another(t *testing.T, name string, v any) any {
 		return func(context.Context, ...uint64) {}
 	case func(forward.Source, forward.Request, func(forward.Answer)):
 		return func(forward.Source, forward.Request, func(forward.Answer)) {}
+	case *meta.Store:
+		return meta.New(1)
 	case zerolog.Logger:
 		return zerolog.Nop()
 	case nil: // an interface

@@ -1,6 +1,10 @@
 package hub
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"ws-gateway/hub/meta"
+)
 
 // Stats are counters since the start, unless marked as a gauge.
 type Stats struct {
@@ -20,12 +24,14 @@ type Stats struct {
 	LateReplies         uint64 // replies of the app that found their connection gone, or full
 
 	Groups, Memberships int64                // gauges
-	GroupBytes          int64                // gauge: memory that groups take
+	GroupBytes          int64                // gauge: memory that groups and metadata take
 	GroupMemory         int64                // gauge: Config.GroupMemory
 	Joins               [ByClose]uint64      // memberships that began, by a call or an answer
 	Leaves              [GroupOrigins]uint64 // memberships that ended
 	GroupsOverLimit     uint64               // joins over MaxGroupsPerConnection: calls, and memberships in answers
 	GroupsOverMemory    uint64               // joins over GroupMemory: likewise
+	Meta                meta.Stats           // gauges
+	MetaOverMemory      uint64               // calls that give connections metadata for which there was no memory
 	LateRegroups        uint64               // answers that change the groups of a connection that is gone
 
 	Sends  [SendKinds]Sends
@@ -77,6 +83,7 @@ type counters struct {
 	sends                                                      [sendKinds]sends
 	lateReplies                                                atomic.Uint64
 	groupsOverLimit, groupsOverMemory, lateRegroups            atomic.Uint64
+	metaOverMemory                                             atomic.Uint64
 }
 
 // Stats returns a snapshot.
@@ -103,6 +110,9 @@ func (h *Hub) Stats() Stats {
 		GroupsOverLimit:  c.groupsOverLimit.Load(),
 		GroupsOverMemory: c.groupsOverMemory.Load(),
 		LateRegroups:     c.lateRegroups.Load(),
+
+		Meta:           h.cfg.Meta.Stats(),
+		MetaOverMemory: c.metaOverMemory.Load(),
 	}
 	s.TapEvents, s.TapDropped, s.TapsRefused = h.taps.events.Load(), h.taps.dropped.Load(), h.taps.refused.Load()
 	if list := h.taps.list.Load(); list != nil {

@@ -3,6 +3,7 @@
 //
 //	command.go  send and close
 //	group.go    join and leave
+//	meta.go     metadata
 //	whom.go     whom a command is for
 //	json.go     members, strings, and how many names a body may have
 //

@@ -34,10 +34,7 @@ func ParseMembership(body []byte, mem *budget.Reservation, limit int) (Membershi
 		case "groups": // not whom it is for, as elsewhere
 			cmd.Groups, err = names.ofGroups(v)
 		case "conn_id":
-			var id string
-			if id, err = stringOf(name, v); id != "" {
-				err = errConnID
-			}
+			err = refuseConnID(v)
 		default:
 			err = cmd.read(&names, name, v)
 		}

@@ -93,6 +93,10 @@ function row(c) {
       button("Watch", () => actions.watch(c.id)),
       button("Groups", () => actions.groups(c.id)),
       button("Close", () => confirmClose({ conns: [c.id] }, `${name}, ${c.id}`, () => remove(tr))))));
+  if (c.meta !== undefined) {
+    const meta = JSON.stringify(c.meta);
+    tr.children[1].append(element("div", { className: "hint", textContent: `Metadata: ${meta}`, title: meta }));
+  }
   return tr;
 }
 

@@ -118,7 +118,7 @@ var metricTable = []family{
 	gauge("pending_bytes", "Bytes that wait for clients to take them.", func(s *snapshot) int64 { return s.sockets.PendingBytes }),
 	gauge("assembly_bytes", "Bytes of messages that have arrived in part.", func(s *snapshot) int64 { return s.sockets.AssemblyBytes }),
 	gauge("kept_head_bytes", "Bytes of request heads that are kept with connections: user, cookie, forwarded headers, User-Agent.", func(s *snapshot) int64 { return s.hub.HeadBytes }),
-	byBudget("memory_used_bytes", "Bytes held of each budget: request heads over 4 KiB, what waits for clients, messages that have arrived in part, messages kept so that sessions can be resumed, what the kernel holds for clients (looked at only where it may be much), management requests, groups.", prometheus.GaugeValue, func(b *netpoll.BudgetStats) float64 { return float64(b.Used) }),
+	byBudget("memory_used_bytes", "Bytes held of each budget: request heads over 4 KiB, what waits for clients, messages that have arrived in part, messages kept so that sessions can be resumed, what the kernel holds for clients (looked at only where it may be much), management requests, groups with metadata.", prometheus.GaugeValue, func(b *netpoll.BudgetStats) float64 { return float64(b.Used) }),
 	byBudget("memory_limit_bytes", "The budgets: --header-memory, --outbox-memory, --message-memory, --resume-memory, --socket-memory, --api-memory, --group-memory; 0: none.", prometheus.GaugeValue, func(b *netpoll.BudgetStats) float64 { return float64(b.Limit) }),
 	byBudget("memory_gave_way_total", "Connections that were closed, or not opened, or cannot be resumed, because a budget was used up and they held the most of it; management requests refused; joins of groups that were not done.", prometheus.CounterValue, func(b *netpoll.BudgetStats) float64 { return float64(b.GaveWay) }),
 	gauge("mailbox_tasks", "Tasks that wait for an event loop.", func(s *snapshot) int64 { return s.sockets.Tasks }),
@@ -133,6 +133,16 @@ var metricTable = []family{
 	counter("group_joins_over_limit_total", "Joins not done because a connection would have been in more than --max-groups-per-connection groups: calls, and groups in answers of the app.", func(s *snapshot) uint64 { return s.hub.GroupsOverLimit }),
 	counter("group_changes_late_total", "Answers of the app that join or leave groups and found their connection gone.", func(s *snapshot) uint64 { return s.hub.LateRegroups }),
 	ofCallbacks(counter("group_changes_unreadable_total", "X-Ws-Join and X-Ws-Leave in answers of the app that could not be read, each with all its names, and so changed nothing; answers of whose head nothing but the status could be read.", func(s *snapshot) uint64 { return s.callbacks.RegroupsUnreadable })),
+	gauge("meta_connections", "Connections that the app keeps metadata with.", func(s *snapshot) int64 { return s.hub.Meta.Connections }),
+	gauge("meta_bytes", "Bytes that metadata takes; they count in the budget of groups.", func(s *snapshot) int64 { return s.hub.Meta.Bytes }),
+	{
+		desc: NewDesc("meta_over_memory_total", "Metadata that was not taken, because --group-memory had no room for it, by origin: a call, an answer of the app.", "origin"), kind: prometheus.CounterValue,
+		labels: []string{hub.ByCall.String(), hub.ByAnswer.String()},
+		values: func(s *snapshot, to []float64) []float64 {
+			return appendCounts(to, s.hub.MetaOverMemory, s.callbacks.MetaOverMemory)
+		},
+	},
+	ofCallbacks(counter("meta_unreadable_total", "X-Ws-Meta in answers of the app that could not be metadata, and so changed nothing; answers of whose head nothing but the status could be read.", func(s *snapshot) uint64 { return s.callbacks.MetaUnreadable })),
 	counter("log_lines_lost_total", "Log lines that were not written, because whoever reads standard error did not take them or there was no room for them.", func(s *snapshot) uint64 { return s.logLost }),
 	gauge("wheel_lag_seconds", "Seconds by which the slowest loop is behind with ping deadlines.", func(s *snapshot) int64 { return s.hub.WheelLag }),
 	byAction("callbacks_delivered_total", "Events that the app took, by action.", func(s *snapshot) []uint64 { return s.callbacks.Delivered[:] }),

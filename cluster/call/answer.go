@@ -13,7 +13,7 @@ import (
 type Result struct {
 	Err error // what went wrong, nil for nothing
 
-	Matched, Queued, Slow int    // of Send, Close, Join and Leave
+	Matched, Queued, Slow int    // of Send, Close, Join, Leave and SetMeta
 	Away                  int    // of Send
 	Connections           int    // of Count
 	Cursor                string // of List, Count and Groups: where the next page begins; "": there is none
@@ -31,6 +31,9 @@ const (
 	badCursor
 	unknown
 	otherwise
+	noMeta
+	overMeta
+	overMetaMemory
 )
 
 // Errors that are not of package hub.
@@ -55,6 +58,7 @@ func (r *Result) Append(f packet.Fields) packet.Fields {
 func appendError(f packet.Fields, err error) packet.Fields {
 	failure := otherwise
 	var limit *hub.GroupLimitError
+	var long *hub.MetaLimitError
 	switch {
 	case errors.Is(err, hub.ErrStopped), errors.Is(err, context.Canceled):
 		failure = stopped
@@ -66,6 +70,14 @@ func appendError(f packet.Fields, err error) packet.Fields {
 		failure = badCursor
 	case errors.Is(err, ErrUnknown):
 		failure = unknown
+	case errors.Is(err, hub.ErrNoMeta):
+		failure = noMeta
+	case errors.Is(err, hub.ErrMetaMemory):
+		failure = overMetaMemory
+	case errors.As(err, &long):
+		failure = overMeta
+		f = appendNumber(f, tagGroupCount, long.Bytes)
+		f = appendNumber(f, tagGroupLimit, long.Limit)
 	case errors.As(err, &limit):
 		failure = overGroups
 		f = appendString(f, tagConn, limit.Conn)
@@ -134,6 +146,12 @@ func errorOf(failure int, limit *hub.GroupLimitError) error {
 		return hub.ErrCursor
 	case unknown:
 		return ErrUnknown
+	case noMeta:
+		return hub.ErrNoMeta
+	case overMeta:
+		return &hub.MetaLimitError{Bytes: limit.Groups, Limit: limit.Limit}
+	case overMetaMemory:
+		return hub.ErrMetaMemory
 	}
 	return ErrFailed
 }

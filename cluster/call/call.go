@@ -26,6 +26,7 @@ const (
 	Answer
 	Bye // the sender ends
 	Ask // for everything of package interest
+	SetMeta
 )
 
 // The tags of calls and answers. What may come several times is a list.
@@ -56,16 +57,19 @@ const (
 
 	tagAge
 	tagAway
+	tagMeta
 )
 
 // Call is what is asked for. Which members count depends on its kind.
 type Call struct {
-	Targets hub.Targets // of Send, Close, Join and Leave; Conn is the one of Describe
+	Targets hub.Targets // of Send, Close, Join, Leave and SetMeta; Conn is the one of Describe
 
 	Binary bool // of Send: the message is binary
 
 	Code   ws.StatusCode // of Close
 	Reason string
+
+	Meta string // of SetMeta: JSON; "": none
 
 	Names []string // groups of Join and Leave, and those whose members List and Count are about
 
@@ -79,7 +83,7 @@ var ErrMalformed = errors.New("cluster/call: fields that are no call")
 // Append appends the fields of a call of a kind.
 func (c *Call) Append(f packet.Fields, kind packet.Kind) packet.Fields {
 	switch kind {
-	case Send, Close, Join, Leave:
+	case Send, Close, Join, Leave, SetMeta:
 		f = appendTargets(f, &c.Targets)
 	case Describe:
 		return packet.AppendField(f, tagConn, c.Targets.Conn)
@@ -92,6 +96,8 @@ func (c *Call) Append(f packet.Fields, kind packet.Kind) packet.Fields {
 		f = packet.AppendField(f, tagReason, c.Reason)
 	case Join, Leave:
 		f = appendStrings(f, tagPrefix, c.Names)
+	case SetMeta:
+		f = appendString(f, tagMeta, c.Meta)
 	case List, Count:
 		f = appendStrings(f, tagGroup, c.Names)
 		f = appendQuery(f, &c.Query)
@@ -211,6 +217,8 @@ func (c *Call) read(kind packet.Kind, tag packet.Tag, value []byte) (err error) 
 		c.Reason = string(value)
 	case tagPrefix:
 		c.Names = append(c.Names, string(value))
+	case tagMeta:
+		c.Meta = string(value)
 	}
 	return err
 }

@@ -20,6 +20,7 @@ var calls = map[packet.Kind]Call{
 	List:     {Names: []string{"g"}, Query: hub.Query{Users: []string{""}, UserPrefix: "p", Remote: netip.MustParsePrefix("10.0.0.0/8"), RemotePort: 80, Limit: 500, Cursor: "c"}},
 	Count:    {Query: hub.Query{Limit: 1}},
 	Describe: {Targets: hub.Targets{Conn: "a"}},
+	SetMeta:  {Targets: hub.Targets{All: true}, Meta: `{"a":1}`},
 	Groups:   {Groups: hub.GroupQuery{Conn: "a", Users: []string{"u", ""}, Limit: 7, Cursor: "c"}},
 }
 
@@ -46,6 +47,9 @@ func TestAnAnswerIsReadAsItWasWritten(t *testing.T) {
 		{Err: context.DeadlineExceeded},
 		{Err: hub.ErrGroupMemory},
 		{Err: hub.ErrCursor},
+		{Err: hub.ErrNoMeta},
+		{Err: hub.ErrMetaMemory},
+		{Err: &hub.MetaLimitError{Bytes: 2000, Limit: 1024}},
 		{Err: ErrUnknown},
 		{Err: &hub.GroupLimitError{Conn: "a", Groups: 101, Limit: 100}},
 	} {
@@ -61,7 +65,7 @@ func TestAnAnswerIsReadAsItWasWritten(t *testing.T) {
 }
 
 func TestRowsAndGroupsAreReadAsTheyWereWritten(t *testing.T) {
-	row := hub.Info{ID: "i", User: "", UserAgent: "agent", RemoteAddr: "10.0.0.1:5", ConnectedAt: time.Unix(0, 1_700_000_000_123_456_789)}
+	row := hub.Info{ID: "i", User: "", UserAgent: "agent", RemoteAddr: "10.0.0.1:5", Meta: "{}", ConnectedAt: time.Unix(0, 1_700_000_000_123_456_789)}
 	group := hub.Group{Name: "g", Connections: 12}
 	payload := AppendGroup(AppendRow(nil, &row), &group)
 	r := NewReader(payload)

@@ -8,13 +8,13 @@ import (
 	"ws-gateway/hub"
 )
 
-// A row is the id, user, agent and address of a connection, each with its length before
+// A row is the id, user, agent, address and metadata of a connection, each with its length before
 // it, when it connected, in nanoseconds since 1970, and 1 if it is away, otherwise 0. A group is its name and how
 // many connections are in it. Numbers are varints.
 
 // AppendRow appends a connection to a payload.
 func AppendRow(dst []byte, c *hub.Info) []byte {
-	for _, s := range [...]string{c.ID, c.User, c.UserAgent, c.RemoteAddr} {
+	for _, s := range [...]string{c.ID, c.User, c.UserAgent, c.RemoteAddr, c.Meta} {
 		dst = AppendName(dst, s)
 	}
 	dst = binary.AppendVarint(dst, c.ConnectedAt.UnixNano())
@@ -70,7 +70,7 @@ func (r *Reader) Name() string {
 
 // Row reads a connection.
 func (r *Reader) Row() (c hub.Info) {
-	c.ID, c.User, c.UserAgent, c.RemoteAddr = r.Name(), r.Name(), r.Name(), r.Name()
+	c.ID, c.User, c.UserAgent, c.RemoteAddr, c.Meta = r.Name(), r.Name(), r.Name(), r.Name(), r.Name()
 	at, size := binary.Varint(r.rest)
 	if size <= 0 || size == len(r.rest) || r.rest[size] > 1 {
 		r.fail()

@@ -387,6 +387,20 @@ test("groups are shown with their sizes and members, sent to, watched and closed
   assert.deepEqual(complaints, []);
 });
 
+test("a connection's metadata is shown, as text", { timeout }, async (t) => {
+  const address = await startGateway(t, undefined, "--max-meta", "1KiB");
+  await dial(t, address, "ada");
+  const { page, complaints } = await open(`http://${address}/console/`);
+  await page.getByText("1 connection, page 1").waitFor();
+  assert.equal(await page.getByText("Metadata:").count(), 0);
+  const body = JSON.stringify({ users: ["ada"], meta: { room: "<b>tea</b>" } });
+  assert.equal((await (await fetch(`http://${address}/tapr/ws/conn/meta`, { method: "POST", body })).json()).code, 0);
+  await page.locator("#reload").click();
+  await page.getByText('Metadata: {"room":"<b>tea</b>"}').waitFor();
+  assert.equal(await page.locator("#list b").count(), 0);
+  assert.deepEqual(complaints, []);
+});
+
 test("pages of groups follow one another, and fit a small screen", { timeout }, async (t) => {
   const address = await startGateway(t, undefined);
   await dial(t, address, "ada");

@@ -46,7 +46,7 @@ type Client struct {
 	behind  int // how many answers follow the one that is read
 	bare    bareHead
 	out     []byte
-	vectors [2][]byte
+	vectors [3][]byte
 	start   []byte // of the last answer's body, if it was wanted and is excessive
 
 	until   time.Time // deadline of the exchange

@@ -34,7 +34,7 @@ func (c *Client) Post(p *Request, deadline time.Time) (status int, retryAfter ti
 // the other (RFC 9112, section 9.3.2).
 func (c *Client) Queue(p *Request) {
 	c.put(p)
-	c.out = append(c.out, p.Body...)
+	c.out = append(append(c.out, p.Body...), p.Tail...)
 }
 
 // Flush sends what has been queued.
@@ -105,10 +105,12 @@ func (c *Client) write(p *Request) error {
 		return ErrUnasked
 	}
 	c.put(p)
-	c.vectors = [2][]byte{c.out, p.Body}
+	head := len(c.out)
+	c.out = append(c.out, p.Tail...)
+	c.vectors = [3][]byte{c.out[:head], p.Body, c.out[head:]}
 	vectors := net.Buffers(c.vectors[:])
 	_, err := vectors.WriteTo(c.conn)
-	c.vectors, c.out = [2][]byte{}, c.out[:0]
+	c.vectors, c.out = [3][]byte{}, c.out[:0]
 	return err
 }
 
@@ -140,9 +142,9 @@ func (c *Client) put(p *Request) {
 	out = append(out, "X-Attempt: "...)
 	out = strconv.AppendInt(out, int64(p.Attempt), 10)
 	out = append(out, '\r', '\n')
-	out = c.Signer.appendField(out, p.Body, time.Now())
+	out = c.Signer.appendField(out, p.Body, p.Tail, time.Now())
 	out = append(out, "Content-Length: "...)
-	out = strconv.AppendInt(out, int64(len(p.Body)), 10)
+	out = strconv.AppendInt(out, int64(len(p.Body)+len(p.Tail)), 10)
 	c.out = append(out, "\r\n\r\n"...)
 }
 

@@ -7,7 +7,8 @@ type Request struct {
 	Cookie  string // "" for none
 	Headers string // further header lines, complete
 	Body    []byte
-	Wanted  int  // how many bytes of the answer's body the caller wants at most; 0: none
-	Fields  bool // the caller wants the fields of the answer's head, and waits for them
-	Batch   bool // Body is a batch: the answer may say that the app has taken part of it
+	Tail    string // the rest of the body
+	Wanted  int    // how many bytes of the answer's body the caller wants at most; 0: none
+	Fields  bool   // the caller wants the fields of the answer's head, and waits for them
+	Batch   bool   // Body is a batch: the answer may say that the app has taken part of it
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
+	"io"
 	"strconv"
 	"time"
 )
@@ -34,9 +35,9 @@ func NewSigner(secrets []string) *Signer {
 	return s
 }
 
-// appendField appends the header line for body, sent at that time:
+// appendField appends the header line for body and its tail, sent at that time:
 // t=<Unix seconds>, then v1=<hex HMAC-SHA256 of "t.body"> for each secret.
-func (s *Signer) appendField(dst, body []byte, at time.Time) []byte {
+func (s *Signer) appendField(dst, body []byte, tail string, at time.Time) []byte {
 	if s == nil {
 		return dst
 	}
@@ -48,6 +49,9 @@ func (s *Signer) appendField(dst, body []byte, at time.Time) []byte {
 		mac.Reset()
 		mac.Write(s.text) // never fails
 		mac.Write(body)
+		if tail != "" {
+			io.WriteString(mac, tail)
+		}
 		dst = append(dst, ",v1="...)
 		dst = hex.AppendEncode(dst, mac.Sum(s.sum[:0]))
 	}

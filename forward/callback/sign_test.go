@@ -11,22 +11,22 @@ func TestASignatureIsTheKnownOne(t *testing.T) {
 	at := time.Unix(1_700_000_000, 999)
 	s := NewSigner([]string{"s3cret", "older"})
 	for range 2 { // nothing is left from the first
-		equal(t, "header", string(s.appendField(nil, []byte(`{"a":1}`), at)), want)
+		equal(t, "header", string(s.appendField(nil, []byte(`{"a":1}`), "", at)), want)
 	}
-	equal(t, "without secrets", string(NewSigner(nil).appendField([]byte("x"), nil, at)), "x")
+	equal(t, "without secrets", string(NewSigner(nil).appendField([]byte("x"), nil, "", at)), "x")
 }
 
 func TestSigningAllocatesNothing(t *testing.T) {
 	s, body, dst := NewSigner([]string{"a", "b"}), make([]byte, 200), make([]byte, 0, 1000)
 	at := time.Now()
-	s.appendField(dst, body, at)
-	equal(t, "allocations", testing.AllocsPerRun(100, func() { s.appendField(dst, body, at) }), 0)
+	s.appendField(dst, body, "", at)
+	equal(t, "allocations", testing.AllocsPerRun(100, func() { s.appendField(dst, body, "", at) }), 0)
 }
 
 func BenchmarkSigning(b *testing.B) {
 	s, body, dst := NewSigner([]string{"a"}), make([]byte, 200), make([]byte, 0, 1000)
 	for b.Loop() {
-		s.appendField(dst, body, time.Time{})
+		s.appendField(dst, body, "", time.Time{})
 	}
 }
 

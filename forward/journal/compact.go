@@ -20,13 +20,14 @@ const (
 // compaction copies the open connections out of the segments that are older than itself
 // and then removes these. It reads them twice: first to learn what was closed, then to
 // copy the rest. It does not copy connections that are closed meanwhile, so that the
-// record that says so stays the last one.
+// record that says so stays the last one, nor metadata that is not the last.
 type compaction struct {
 	first, cut int // the segments that go: from first up to cut, which stays
 	next       int // the segment to be read
 	copying    bool
 	closed     map[string]struct{}
-	before     int64 // the journal's size when it began
+	metas      map[string]uint64 // the highest number of each connection's metadata
+	before     int64             // the journal's size when it began
 
 	segment *wal.Reader // being read; nil between segments
 
@@ -73,7 +74,7 @@ func (w *writer) beginCompaction() error {
 	}
 	w.compaction = &compaction{
 		first: first, cut: cut, next: first,
-		closed: make(map[string]struct{}), before: w.j.bytes.Load(),
+		closed: make(map[string]struct{}), metas: make(map[string]uint64), before: w.j.bytes.Load(),
 	}
 	return nil
 }
@@ -137,24 +138,44 @@ func (w *writer) sift(c *compaction, record []byte) {
 	kind, id, state, err := parseRecord(record)
 	switch {
 	case err != nil: // written by ourselves: has been checked
-	case !c.copying && kind == kindClosed:
-		c.closed[string(id)] = struct{}{}
-	case c.copying && kind == kindOpened:
+	case !c.copying:
+		c.note(kind, id, state)
+	case kind == kindOpened, kind == kindMeta && c.isLast(id, state):
 		if _, gone := c.closed[string(id)]; !gone {
-			w.batch.add(kindOpened, id, state)
+			w.batch.add(kind, id, state)
 		}
 	}
 }
 
-// noteClosed tells the compaction under way what has been closed meanwhile.
-func (w *writer) noteClosed(b *batch) {
+// note learns from a record what need not be copied.
+func (c *compaction) note(kind byte, id, state []byte) {
+	switch kind {
+	case kindClosed:
+		c.closed[string(id)] = struct{}{}
+		delete(c.metas, string(id))
+	case kindMeta:
+		if number, _ := splitMeta(state); number > c.metas[string(id)] {
+			c.metas[string(id)] = number
+		}
+	}
+}
+
+// isLast reports whether a record of metadata is the last of its connection, and not that
+// it has none any more.
+func (c *compaction) isLast(id, state []byte) bool {
+	number, value := splitMeta(state)
+	return number == c.metas[string(id)] && len(value) > 0
+}
+
+// noteNew tells the compaction under way what has been recorded meanwhile.
+func (w *writer) noteNew(b *batch) {
 	if w.compaction == nil {
 		return
 	}
 	start := 0
 	for _, end := range b.ends {
-		if kind, id, _, err := parseRecord(b.buf[start:end]); err == nil && kind == kindClosed {
-			w.compaction.closed[string(id)] = struct{}{}
+		if kind, id, state, err := parseRecord(b.buf[start:end]); err == nil {
+			w.compaction.note(kind, id, state)
 		}
 		start = end
 	}

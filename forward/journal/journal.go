@@ -109,6 +109,12 @@ func (j *Journal) Opened(id, state []byte, recorded func()) {
 	j.queue.put(kindOpened, id, state, recorded)
 }
 
+// Meta records the metadata of a connection that was opened; empty: none. Of a connection's
+// the one with the highest number counts. It copies the slices and never blocks.
+func (j *Journal) Meta(id []byte, number uint64, value []byte) {
+	j.queue.put(kindMeta, id, appendMeta(nil, number, value), nil)
+}
+
 // Closed records that the app knows of the connection's end. It copies id and
 // never blocks.
 func (j *Journal) Closed(id []byte) { j.queue.put(kindClosed, id, nil, nil) }

@@ -392,6 +392,57 @@ func TestCompactionBoundsTheSizeAndLosesNothing(t *testing.T) {
 	}
 }
 
+func TestMetadataIsLostWithItsConnectionAndTheLastOfItCounts(t *testing.T) {
+	dir := t.TempDir()
+	j, _ := journal(t, dir)
+	var due compactions
+	due.await(t, j)
+	for _, id := range []string{"with", "without", "cleared", "closed"} {
+		j.opened(id)
+		if id != "without" {
+			j.Meta([]byte(id), 1, []byte("1"))
+		}
+	}
+	j.Meta([]byte("cleared"), 2, nil)
+	j.Closed([]byte("closed"))
+	j.Meta([]byte("closed"), 2, []byte("2"))
+	value := bytes.Repeat([]byte("v"), 1000)
+	for i := range 20_000 { // 20 MiB in all, as of an app that counts
+		number := uint64(i + 2)
+		if i%2 == 1 {
+			number -= 2 // and one that was overtaken on the way to the journal
+		}
+		j.Meta([]byte("with"), number, append(value, fmt.Sprint(number)...))
+		if i%1000 == 999 {
+			j.opened("passing")
+			j.Closed([]byte("passing"))
+			due.await(t, j)
+		}
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s := j.Stats(); s.Compactions < 2 || s.Bytes > 3*minCompaction || s.Dropped != 0 {
+		t.Errorf("%+v", s)
+	}
+	want := map[string]string{"with": string(value) + "20000", "without": "", "cleared": ""}
+	for range 2 { // and once more from what the first start has carried over
+		j, _ := journal(t, dir)
+		lost := j.Lost()
+		for _, e := range lost {
+			if meta, ok := want[e.ID]; !ok || string(e.Meta) != meta {
+				t.Errorf("%s has %.20q…%.10q", e.ID, e.Meta, e.Meta[max(len(e.Meta)-10, 0):])
+			}
+		}
+		if len(lost) != len(want) {
+			t.Errorf("%d are lost", len(lost))
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestManyGoroutinesRecordAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	j, _ := journal(t, dir)

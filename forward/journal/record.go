@@ -6,10 +6,12 @@ import (
 )
 
 // A record is its kind, the length of the connection's id, the id and, if the connection
-// was opened, what the close event needs to know about it.
+// was opened, what the close event needs to know about it; or its metadata, behind a number
+// of 8 bytes: the highest is the last.
 const (
 	kindOpened = 'o'
 	kindClosed = 'c'
+	kindMeta   = 'm'
 )
 
 var errRecord = errors.New("a record that this version does not know")
@@ -23,7 +25,7 @@ func appendRecord(dst []byte, kind byte, id, state []byte) []byte {
 
 // parseRecord takes a record apart without copying.
 func parseRecord(r []byte) (kind byte, id, state []byte, err error) {
-	if len(r) == 0 || r[0] != kindOpened && r[0] != kindClosed {
+	if len(r) == 0 || r[0] != kindOpened && r[0] != kindClosed && r[0] != kindMeta {
 		return 0, nil, nil, errRecord
 	}
 	length, n := binary.Uvarint(r[1:])
@@ -32,5 +34,20 @@ func parseRecord(r []byte) (kind byte, id, state []byte, err error) {
 		return 0, nil, nil, errRecord
 	}
 	rest = rest[n:]
+	if r[0] == kindMeta && uint64(len(rest)) < length+numberBytes {
+		return 0, nil, nil, errRecord
+	}
 	return r[0], rest[:length], rest[length:], nil
+}
+
+const numberBytes = 8
+
+// appendMeta appends the state of a record of metadata.
+func appendMeta(dst []byte, number uint64, value []byte) []byte {
+	return append(binary.BigEndian.AppendUint64(dst, number), value...)
+}
+
+// splitMeta takes it apart.
+func splitMeta(state []byte) (number uint64, value []byte) {
+	return binary.BigEndian.Uint64(state), state[numberBytes:]
 }

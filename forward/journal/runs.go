@@ -27,6 +27,9 @@ const (
 type Entry struct {
 	ID    string
 	State []byte
+	Meta  []byte // empty: none
+
+	number uint64 // of Meta
 }
 
 // lock makes sure that nobody else uses the folder.
@@ -94,11 +97,17 @@ func runPath(dir string, number int) string {
 type set struct {
 	states map[string][]byte
 	closed map[string]struct{}
+	metas  map[string]numbered
 	order  []string
 }
 
+type numbered struct {
+	number uint64
+	value  []byte
+}
+
 func newSet() *set {
-	return &set{states: make(map[string][]byte), closed: make(map[string]struct{})}
+	return &set{states: make(map[string][]byte), closed: make(map[string]struct{}), metas: make(map[string]numbered)}
 }
 
 // apply adds a record.
@@ -113,6 +122,13 @@ func (s *set) apply(record []byte) error {
 	if kind == kindClosed {
 		s.closed[string(id)] = struct{}{}
 		delete(s.states, string(id))
+		delete(s.metas, string(id))
+		return nil
+	}
+	if kind == kindMeta {
+		if number, value := splitMeta(state); number >= s.metas[string(id)].number {
+			s.metas[string(id)] = numbered{number, slices.Clone(value)}
+		}
 		return nil
 	}
 	if _, known := s.states[string(id)]; !known {
@@ -125,7 +141,8 @@ func (s *set) apply(record []byte) error {
 func (s *set) entries() (entries []Entry) {
 	for _, id := range s.order {
 		if state, ok := s.states[id]; ok {
-			entries = append(entries, Entry{ID: id, State: state})
+			m := s.metas[id]
+			entries = append(entries, Entry{ID: id, State: state, Meta: m.value, number: m.number})
 		}
 	}
 	return entries

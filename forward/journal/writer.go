@@ -36,6 +36,9 @@ type writer struct {
 func (w *writer) carryOver(entries []Entry) error {
 	for _, e := range entries {
 		w.batch.add(kindOpened, []byte(e.ID), e.State)
+		if len(e.Meta) > 0 {
+			w.batch.add(kindMeta, []byte(e.ID), appendMeta(nil, e.number, e.Meta))
+		}
 		if len(w.batch.buf) >= 64<<10 {
 			if err := w.log(); err != nil {
 				return err
@@ -109,7 +112,7 @@ func (w *writer) flush(end bool) {
 		w.postpone()
 		return
 	}
-	w.noteClosed(&w.batch)
+	w.noteNew(&w.batch)
 }
 
 // write appends the batch's records to the log.
@@ -155,7 +158,7 @@ func (w *writer) recover() {
 		w.torn = true
 		return
 	}
-	w.noteClosed(&w.backlog)
+	w.noteNew(&w.backlog)
 	w.backlog = batch{}
 	w.failing = false
 	w.j.log.Info().Uint64("dropped", w.j.Stats().Dropped).Msg("journal: can be written again")

@@ -17,7 +17,8 @@ type Info struct {
 	UserAgent   string
 	RemoteAddr  string
 	ConnectedAt time.Time
-	Away        bool // it has no transport; its client may come back
+	Away        bool   // it has no transport; its client may come back
+	Meta        string // its metadata, JSON; the directory leaves it empty
 }
 
 // Query says which sessions a list has, and where a page of it begins and ends. A

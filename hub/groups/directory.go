@@ -23,7 +23,7 @@ type Directory struct {
 	groups  atomic.Int64
 
 	limit    atomic.Int64 // bytes; see Reserve
-	used     atomic.Int64 // bytes: its own and those of all tables
+	used     atomic.Int64 // bytes: its own, those of all tables, and what Charge has counted
 	reserved atomic.Int64 // bytes
 }
 
@@ -75,7 +75,8 @@ func (d *Directory) Names(texts []string) []Name {
 // Groups returns how many groups there are.
 func (d *Directory) Groups() int { return int(d.groups.Load()) }
 
-// Bytes returns the memory that groups take: tables, names and directory.
+// Bytes returns the memory that counts towards the limit: tables, names, directory, and
+// what Charge has counted.
 func (d *Directory) Bytes() int64 { return d.used.Load() }
 
 // SetLimit bounds the memory that Reserve gives away.
@@ -97,6 +98,10 @@ func (d *Directory) Reserve(bytes int64) bool {
 
 // Release gives back what Reserve has put aside.
 func (d *Directory) Release(bytes int64) { d.reserved.Add(-bytes) }
+
+// Charge counts bytes of somebody else, who keeps to the same limit; what is negative is no
+// longer used.
+func (d *Directory) Charge(bytes int64) { d.used.Add(bytes) }
 
 // Loops calls visit with each loop that has members of the group.
 func (d *Directory) Loops(n Name, visit func(loop int)) { d.LoopsOf(n.hash, visit) }

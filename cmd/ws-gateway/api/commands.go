@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 )
@@ -13,6 +14,7 @@ const (
 	pathList   = "/tapr/ws/conn/list"
 	pathCount  = "/tapr/ws/conn/count"
 	pathEvents = "/tapr/ws/conn/events"
+	pathMeta   = "/tapr/ws/conn/meta"
 
 	pathJoin   = "/tapr/ws/group/join"
 	pathLeave  = "/tapr/ws/group/leave"
@@ -61,6 +63,22 @@ type GroupCommand struct {
 	Conns  []string `json:"conns,omitempty"`
 	Users  []string `json:"users,omitempty"`
 	All    bool     `json:"all,omitempty"`
+}
+
+// MetaCommand is the body of a call that gives connections metadata, or takes it from them
+// if Meta is null.
+type MetaCommand struct {
+	Conns   []string        `json:"conns,omitempty"`
+	Users   []string        `json:"users,omitempty"`
+	Groups  []string        `json:"groups,omitempty"`
+	All     bool            `json:"all,omitempty"`
+	Exclude []string        `json:"exclude,omitempty"`
+	Meta    json.RawMessage `json:"meta"`
+}
+
+// SetMeta gives connections metadata.
+func (c *Client) SetMeta(ctx context.Context, command *MetaCommand) (*Answer, error) {
+	return c.ask(ctx, http.MethodPost, pathMeta, nil, command)
 }
 
 // List returns a page of the connections by user. The query selects them; nil: all.

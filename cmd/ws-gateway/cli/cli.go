@@ -1,5 +1,5 @@
 // Package cli is the client for people: commands that ask a running gateway (send, close,
-// list, count, tail, join, leave, groups, health), one that connects to it as a client
+// list, count, tail, join, leave, groups, meta, health), one that connects to it as a client
 // does (connect), and the completion of command lines in shells.
 //
 //	Run ──▶ parse ──▶ command.run ──▶ api ──▶ the gateway
@@ -37,6 +37,7 @@ type Commands struct {
 	Join       joinOptions       `cmd:"" help:"Put connections into groups. A send that follows reaches them."`
 	Leave      leaveOptions      `cmd:"" help:"Take connections out of groups."`
 	Groups     groupsOptions     `cmd:"" help:"List groups and how many connections are in each: a table on a terminal, tab-separated fields elsewhere."`
+	Meta       metaOptions       `cmd:"" help:"Keep metadata with connections, which comes back with their events; see --max-meta."`
 	Connect    connectOptions    `cmd:"" help:"Be a client: send the lines of standard input, print what comes. Pings by itself."`
 	Completion completionOptions `cmd:"" help:"Print a script that makes a shell complete commands and options."`
 }

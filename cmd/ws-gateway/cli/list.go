@@ -30,6 +30,8 @@ type connection struct {
 	UserAgent   string    `json:"userAgent"`
 	ConnectedAt time.Time `json:"connectedAt"`
 	RemoteAddr  string    `json:"remoteAddr"`
+
+	Meta json.RawMessage `json:"meta,omitempty"`
 }
 
 // user is a user in the gateway's list.

@@ -22,6 +22,7 @@ import (
 	"ws-gateway/cmd/ws-gateway/systemd"
 	"ws-gateway/forward"
 	"ws-gateway/hub"
+	"ws-gateway/hub/meta"
 	"ws-gateway/netpoll"
 )
 
@@ -36,6 +37,7 @@ type Gateway struct {
 	hub        *hub.Hub
 	events     *forward.Forwarder                      // nil: push only
 	recovery   *recovery                               // nil: no journal
+	meta       *meta.Store                             // nil: connections have none
 	reach      func(instance [8]byte) (bus.Bus, error) // the other instances; nil: there are none
 	cluster    *cluster.Cluster                        // likewise
 	names      *cluster.Names                          // who is here, for them; likewise
@@ -113,6 +115,7 @@ func (g *Gateway) build() (err error) {
 			return err
 		}
 	}
+	g.keepMeta()
 	if g.cfg.Callback != "" {
 		if g.events, err = forward.New(g.forwardConfig(g.cfg)); err != nil {
 			return err

@@ -19,6 +19,7 @@ func (g *Gateway) forwardConfig(c *config.Config) forward.Config {
 		g.hub.SetOverloaded(l == forward.Full)
 		g.sockets.SetPressure(l >= forward.Stopped)
 	}
+	fc.Meta = g.meta
 	if g.recovery != nil {
 		fc.Journal = g.recovery.journal
 	}
@@ -33,7 +34,7 @@ func (g *Gateway) forwardConfig(c *config.Config) forward.Config {
 
 func (g *Gateway) hubConfig(c *config.Config) hub.Config {
 	hc := c.Hub(g.connectionLimit(c))
-	hc.Log = g.log
+	hc.Log, hc.Meta = g.log, g.meta
 	if g.names != nil {
 		hc.Names = g.names
 	}
@@ -44,7 +45,7 @@ func (g *Gateway) hubConfig(c *config.Config) hub.Config {
 	if c.Authorizes() {
 		hc.Authorize = g.events.Authorize
 	}
-	if c.CallbackReply || c.CallbackGroups || c.Authorizes() {
+	if c.CallbackReply || c.CallbackGroups || c.Authorizes() || g.meta != nil {
 		hc.Settle = g.events.Settle
 	}
 	return hc

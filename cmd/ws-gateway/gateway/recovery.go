@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"ws-gateway/forward"
 	"ws-gateway/forward/journal"
 )
 
@@ -64,13 +65,13 @@ func (r *recovery) run() {
 }
 
 // takeLost yields the connections that were lost, and releases each.
-func (r *recovery) takeLost() iter.Seq2[string, []byte] {
+func (r *recovery) takeLost() iter.Seq[forward.Lost] {
 	lost := r.lost
 	r.lost = nil
-	return func(yield func(string, []byte) bool) {
+	return func(yield func(forward.Lost) bool) {
 		for i, e := range lost {
 			lost[i] = journal.Entry{}
-			if !yield(e.ID, e.State) {
+			if !yield(forward.Lost{ID: e.ID, State: e.State, Meta: e.Meta}) {
 				return
 			}
 		}

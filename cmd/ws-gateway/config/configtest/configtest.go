@@ -60,6 +60,9 @@ func ValuesFor(t *testing.T, v settings.Value) TwoValues {
 	case int:
 		return TwoValues{[2]string{"3", "4"}, [2]any{3, 4}}
 	case settings.Size:
+		if v.Name == "max-meta" {
+			return TwoValues{[2]string{"1KiB", "512"}, [2]any{settings.Size(1 << 10), settings.Size(512)}}
+		}
 		return TwoValues{[2]string{"2MiB", "3145728"}, [2]any{settings.Size(2 << 20), settings.Size(3 << 20)}}
 	case time.Duration:
 		if v.Name == "shutdown-timeout" || v.Name == "cluster-dead-after" {
