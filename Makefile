@@ -199,9 +199,14 @@ check-proxies: ## Run the configurations of docs/proxies.md in front of the gate
 	@for tool in nginx:nginx-light haproxy:haproxy caddy:caddy apache2:apache2; do $(call need,$${tool%%:*},$${tool##*:}); done
 	go test -race -tags proxies -count 1 -timeout 15m ./deploy/proxies
 
+# What the frameworks of the examples are in, besides npm and Go.
+EXAMPLES := python3-fastapi python3-uvicorn python3-httpx python3-itsdangerous python3-multipart python3-flask python3-django gunicorn \
+  php-cli php-fpm php-apcu nginx-light ruby-sinatra puma
+
 .PHONY: examples
 examples: export WS_GATEWAY_BINARY = $(CURDIR)/$(RACE)
-examples: npm examples/express/node_modules/.installed $(RACE) ## Run the examples of apps, each behind the real gateway (a minute; longer for the first time)
+examples: examples/express/node_modules/.installed examples/fastify/node_modules/.installed $(RACE) ## Run the examples of apps, each behind the real gateway (two minutes; longer for the first time)
+	@if ! dpkg -s $(EXAMPLES) >/dev/null 2>&1; then $(call install,a framework,$(EXAMPLES)); fi
 	go test -tags examples -count 1 ./examples
 
 .PHONY: format
@@ -254,7 +259,10 @@ browser-tools: tools $(BROWSER)/node_modules/.installed $(CLIENT)/node_modules/.
 POLICY := /usr/sbin/policy-rc.d
 
 define need
-if ! command -v $(1) >/dev/null; then \
+if ! command -v $(1) >/dev/null; then $(call install,$(1),$(2)); fi
+endef
+
+define install
   if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
     echo "installing $(2)"; \
     apt-get update -qq; \
@@ -264,8 +272,7 @@ if ! command -v $(1) >/dev/null; then \
     [ "$$installed" = 0 ] || exit "$$installed"; \
   else \
     echo "$(1) is missing: install the package $(2), which the tests need" >&2; exit 1; \
-  fi; \
-fi
+  fi
 endef
 
 .PHONY: clean

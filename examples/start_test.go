@@ -40,13 +40,14 @@ func start(t *testing.T, e example) *started {
 	s := &started{example: e, site: "http://127.0.0.1:" + port}
 	s.relay = startRelay(t, "127.0.0.1:"+port)
 	s.faults = startFaults(t)
-	root := copied(t, strings.NewReplacer("8888", port, "127.0.0.1:40010", s.faults.addr()))
+	root := copied(t, strings.NewReplacer("8888", port, "127.0.0.1:40010", s.faults.addr(), "127.0.0.1:9000", "127.0.0.1:"+harness.FreePort(t)))
 	s.gateway = harness.Launch{Args: append([]string{
 		"--config", filepath.Join(root, "gateway.yaml"),
 		"--callback-url", "http://" + s.relay.addr() + "/ws/message", "--callback-retry-for", harness.Patience.String(),
 	}, gatewayFlags(t, e.folder)...)}.Start(t)
 	s.faults.passTo(s.gateway.Addr)
-	run(t, filepath.Join(root, e.folder), block(t, e.folder, e.block), s.site)
+	folder := filepath.Join(root, e.folder)
+	run(t, folder, block(t, folder, e.block), s.site)
 	return s
 }
 
@@ -83,6 +84,10 @@ func copied(t *testing.T, change *strings.Replacer) (root string) {
 		t.Fatal(err)
 	}
 	root = t.TempDir()
+	// php-fpm's workers are of another user than root.
+	if err := os.Chmod(filepath.Dir(root), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	err = filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		to := filepath.Join(root, path)
 		switch {
@@ -113,7 +118,8 @@ func run(t *testing.T, folder, commands, site string) {
 	t.Helper()
 	shell := exec.Command("sh", "-ec", commands)
 	shell.Dir = folder
-	shell.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin", "PYTHONDONTWRITEBYTECODE=1")
+	// Debian's own first: what the examples import is there.
+	shell.Env = append(os.Environ(), "PATH=/usr/bin:/usr/sbin:"+os.Getenv("PATH"), "PYTHONDONTWRITEBYTECODE=1")
 	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	said, err := os.Create(filepath.Join(t.TempDir(), "said"))
 	if err != nil {

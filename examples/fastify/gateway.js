@@ -1,0 +1,1 @@
+../express/gateway.js
