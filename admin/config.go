@@ -22,6 +22,7 @@ type Config struct {
 	Callbacks func() forward.Stats // nil: push-only, there are no callbacks to report
 
 	ClusterStats func() cluster.Stats // nil: there is no cluster to report
+	Instances    *cluster.Cluster     // whose instances can be listed, and asked one by one; nil: there is no cluster
 
 	// Health is what is known about the app; nil: push-only.
 	Health func() forward.Health

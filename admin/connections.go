@@ -2,6 +2,7 @@ package admin
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/valyala/fasthttp"
 
@@ -17,9 +18,32 @@ func (s *Server) connections(local bool) cluster.Connections {
 	return s.cfg.Cluster
 }
 
-// scopeIn reads the scope of a query.
-func scopeIn(args *fasthttp.Args) (local bool, err error) {
-	return command.ParseScope(string(args.Peek("scope")))
+// scope is which gateways a query is about.
+type scope struct {
+	local bool
+	part  *cluster.Part // one of them; nil: all, unless local
+}
+
+// scopeIn reads the scope of a query. It may name an instance.
+func (s *Server) scopeIn(args *fasthttp.Args) (scope, error) {
+	name := string(args.Peek("scope"))
+	local, err := command.ParseScope(name)
+	if err == nil || s.cfg.Instances == nil {
+		return scope{local: local}, err
+	}
+	part, err := s.cfg.Instances.At(name)
+	if err != nil {
+		err = fmt.Errorf("scope must be \"local\", \"cluster\", or the name of an instance as %s lists them: %w", statusPath, err)
+	}
+	return scope{part: part}, err
+}
+
+// readable are the connections that a query is about.
+func (s *Server) readable(in scope) cluster.Readable {
+	if in.part != nil {
+		return in.part
+	}
+	return s.connections(in.local)
 }
 
 // missing returns the error of a call that has not reached every instance, nil if err is
@@ -46,14 +70,14 @@ func answerMissing(ctx *fasthttp.RequestCtx, code int, m *cluster.MissingError, 
 		body = append(body, data[len(succeeded):]...)
 	}
 	setHead(ctx, jsonType)
-	ctx.Response.SetBodyRaw(append(appendNames(body, m), '}'))
+	ctx.Response.SetBodyRaw(append(appendMissing(append(body, ','), m.Names), '}'))
 	return invalid
 }
 
-// appendNames appends who is missing to an answer.
-func appendNames(dst []byte, m *cluster.MissingError) []byte {
-	dst = append(dst, `,"missing":[`...)
-	for i, name := range m.Names {
+// appendMissing appends who is missing, as a member of an object.
+func appendMissing(dst []byte, names []string) []byte {
+	dst = append(dst, `"missing":[`...)
+	for i, name := range names {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -65,7 +89,7 @@ func appendNames(dst []byte, m *cluster.MissingError) []byte {
 // answerKnown answers with data that may lack what instances that are missing have.
 func answerKnown(ctx *fasthttp.RequestCtx, begun []byte, m *cluster.MissingError) outcome {
 	if m != nil {
-		begun = appendNames(begun, m)
+		begun = appendMissing(append(begun, ','), m.Names)
 	}
 	return answerData(ctx, begun)
 }

@@ -21,6 +21,7 @@ const (
 //	{"time":"…","action":"message","user_name":"alice","conn_id":"…","size":17}
 //	{"time":"…","action":"close","user_name":"alice","conn_id":"…","code":1001,"reason":"","initiator":"client"}
 //	{"dropped":120}
+//	{"missing":["gateway-b"]}
 //	{"time":"…","action":"heartbeat"}
 //
 // The actions are open, message, ping (the client's ping message; only if it is asked
@@ -31,8 +32,11 @@ const (
 // above it, and those that the reader is too slow for, are left out and counted. The
 // stream begins with a heartbeat, and has another one after 10 s without a line. It ends
 // with the reader, with the gateway, and when the reader takes nothing for 10 s.
+//
+// Of several gateways it has the events of all, unless ?scope= says otherwise, each with
+// the name of its instance. Those whose events are missing are named whenever they change.
 func (s *Server) events(ctx *fasthttp.RequestCtx, t target) outcome {
-	q, err := parseEventQuery(t.query)
+	q, err := s.parseEventQuery(t.query)
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
@@ -47,23 +51,24 @@ func (s *Server) events(ctx *fasthttp.RequestCtx, t target) outcome {
 	if no.Status != 0 {
 		return answerRefusal(ctx, no, false)
 	}
-	tap, err := s.cfg.Hub.Tap(q.filter)
-	if err != nil {
+	stream := &eventStream{server: s, route: t.route, conn: ctx.Conn(), rate: q.rate, revoked: revoked}
+	if err := stream.open(&q); err != nil {
 		return answerRefusal(ctx, refusal{fasthttp.StatusServiceUnavailable, "too many streams of events are open, " + strconv.Itoa(hub.MaxTaps) + " at most: end another one"}, false)
 	}
 	setHead(ctx, linesType)
-	ctx.Response.SetBodyStream(&eventStream{server: s, route: t.route, tap: tap, conn: ctx.Conn(), rate: q.rate, revoked: revoked}, -1)
+	ctx.Response.SetBodyStream(stream, -1)
 	return streamed
 }
 
 type eventQuery struct {
 	filter hub.TapFilter
+	in     scope
 	rate   int
 }
 
 var errEventRate = errors.New("rate must be a number of events a second from 1 to " + strconv.Itoa(highestEventRate))
 
-func parseEventQuery(query []byte) (eventQuery, error) {
+func (s *Server) parseEventQuery(query []byte) (eventQuery, error) {
 	args := fasthttp.AcquireArgs()
 	defer fasthttp.ReleaseArgs(args)
 	args.ParseBytes(query)
@@ -88,7 +93,7 @@ func parseEventQuery(query []byte) (eventQuery, error) {
 		}
 		q.filter.Actions = append(q.filter.Actions, a)
 	}
-	if _, err = scopeIn(args); err != nil { // events are always those of this gateway
+	if q.in, err = s.scopeIn(args); err != nil {
 		return eventQuery{}, err
 	}
 	if args.Has("payload") {

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
+	"ws-gateway/cluster"
 	"ws-gateway/forward"
 	"ws-gateway/hub"
 )
@@ -19,14 +21,23 @@ const (
 	usualHeartbeats = 10 * time.Second       // without a line
 
 	longestEventWrite = 10 * time.Second // for the reader to take what is written at a time
+	longestBegin      = 2 * time.Second  // for other instances to begin, before the first line says that they have
 )
+
+// tap is a hub.Tap, or a cluster.Tap.
+type tap interface {
+	Allow(n, limit int)
+	Take(dst []hub.TapEvent) (events []hub.TapEvent, dropped uint64)
+	Close()
+}
 
 // eventStream is a response body that is written until the reader or the gateway ends. It
 // owns its tap.
 type eventStream struct {
 	server *Server
 	route  *route
-	tap    *hub.Tap
+	tap    tap
+	all    *cluster.Tap // tap, if it is one of several instances
 	conn   net.Conn
 	rate   int
 
@@ -38,6 +49,23 @@ type eventStream struct {
 	dropped uint64        // events that no line has reported yet
 	written time.Time     // when the last line was
 	said    time.Time     // when a line reported dropped events
+	missing []string      // as the last line said
+}
+
+// open opens the tap. The error is nil or hub.ErrTaps.
+func (e *eventStream) open(q *eventQuery) (err error) {
+	s := e.server
+	switch {
+	case q.in.part != nil:
+		e.all, err = q.in.part.Tap(q.filter)
+	case s.cfg.Instances != nil && !q.in.local:
+		e.all, err = s.cfg.Instances.Tap(q.filter)
+	default:
+		e.tap, err = s.cfg.Hub.Tap(q.filter)
+		return err
+	}
+	e.tap = e.all
+	return err
 }
 
 var _ fasthttp.BodyWriterTo = (*eventStream)(nil)
@@ -68,12 +96,18 @@ func (e *eventStream) WriteTo(w io.Writer) (n int64, err error) {
 	defer release()
 	ticker := time.NewTicker(eventTurn)
 	defer ticker.Stop()
-	last := time.Now()
+	began := time.Now()
+	last, begun := began, false
 	e.tap.Allow(e.rate, e.rate)
-	e.lines = appendHeartbeat(e.lines[:0], last)
 	for {
-		if err := e.flush(w, &n); err != nil {
-			return n, err
+		if !begun && (e.all == nil || e.all.Ready() || last.Sub(began) >= longestBegin) {
+			begun = true
+			e.lines = append(appendHeartbeat(nil, last), e.lines...)
+		}
+		if begun {
+			if err := e.flush(w, &n); err != nil {
+				return n, err
+			}
 		}
 		select {
 		case <-gone:
@@ -132,9 +166,25 @@ func (e *eventStream) collect(now time.Time, last bool) {
 		e.lines = append(e.lines, "}\n"...)
 		e.dropped, e.said = 0, now
 	}
+	e.tellMissing()
 	if len(e.lines) == 0 && now.Sub(e.written) >= e.server.cfg.heartbeats {
 		e.lines = appendHeartbeat(e.lines, now)
 	}
+}
+
+// tellMissing makes a line of the instances whose events are missing, if others are than
+// before.
+func (e *eventStream) tellMissing() {
+	if e.all == nil {
+		return
+	}
+	missing := e.all.Missing()
+	if slices.Equal(missing, e.missing) {
+		return
+	}
+	e.missing = missing
+	e.lines = append(e.lines, '{')
+	e.lines = append(appendMissing(e.lines, missing), "}\n"...)
 }
 
 func (e *eventStream) flush(w io.Writer, n *int64) error {
@@ -167,6 +217,10 @@ func appendEvent(b []byte, e *hub.TapEvent, levels int) []byte {
 	b = appendString(b, e.User)
 	b = append(b, `,"conn_id":`...)
 	b = appendString(b, e.ConnID)
+	if e.Instance != "" {
+		b = append(b, `,"instance":`...)
+		b = appendString(b, e.Instance)
+	}
 	switch e.Action {
 	case hub.TapOpen:
 		b = append(b, `,"remote_addr":`...)

@@ -50,7 +50,7 @@ func (s *Server) regroup(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Rese
 
 // groups streams the groups and how many connections are in each.
 func (s *Server) groups(ctx *fasthttp.RequestCtx, t target) outcome {
-	q, local, err := parseGroupQuery(t.query)
+	q, in, err := s.parseGroupQuery(t.query)
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
@@ -70,7 +70,7 @@ func (s *Server) groups(ctx *fasthttp.RequestCtx, t target) outcome {
 	return s.stream(ctx, t, mem, q.Limit > 0, func(out *listWriter) (string, error) {
 		wait := s.hubWait()
 		defer wait.release()
-		return s.connections(local).ListGroups(wait, q, func(page []hub.Group) error {
+		return s.readable(in).ListGroups(wait, q, func(page []hub.Group) error {
 			err := out.groups(page)
 			wait.renew() // the reader may have taken its time
 			return err
@@ -83,7 +83,7 @@ var (
 	errConnAndUser = errors.New("conn_id and user select groups differently: give one of them")
 )
 
-func parseGroupQuery(query []byte) (q hub.GroupQuery, local bool, err error) {
+func (s *Server) parseGroupQuery(query []byte) (q hub.GroupQuery, in scope, err error) {
 	args := fasthttp.AcquireArgs()
 	defer fasthttp.ReleaseArgs(args)
 	args.ParseBytes(query)
@@ -92,17 +92,17 @@ func parseGroupQuery(query []byte) (q hub.GroupQuery, local bool, err error) {
 		q.Users = append(q.Users, string(user))
 	}
 	if args.Has("conn_id") && q.Conn == "" {
-		return q, false, errNoConn
+		return q, in, errNoConn
 	}
 	if q.Conn != "" && q.Users != nil {
-		return q, false, errConnAndUser
+		return q, in, errConnAndUser
 	}
 	q.Cursor = string(args.Peek("cursor"))
 	if q.Limit, err = limitIn(args); err != nil {
-		return q, false, err
+		return q, in, err
 	}
-	local, err = scopeIn(args)
-	return q, local, err
+	in, err = s.scopeIn(args)
+	return q, in, err
 }
 
 // groupsIn returns the groups that a query names, nil if it names none.

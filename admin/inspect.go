@@ -13,9 +13,9 @@ func (s *Server) count(ctx *fasthttp.RequestCtx, t target) outcome {
 	defer fasthttp.ReleaseArgs(args)
 	args.ParseBytes(t.query)
 	groups, err := groupsIn(args)
-	var local bool
+	var in scope
 	if err == nil {
-		local, err = scopeIn(args)
+		in, err = s.scopeIn(args)
 	}
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
@@ -29,7 +29,7 @@ func (s *Server) count(ctx *fasthttp.RequestCtx, t target) outcome {
 			return s.answerUnread(ctx, err)
 		}
 	}
-	connections, users, err := s.connections(local).CountMembers(wait, groups)
+	connections, users, err := s.readable(in).CountMembers(wait, groups)
 	lost := missing(err)
 	if err != nil && lost == nil {
 		return s.answerUnread(ctx, err)
@@ -55,13 +55,13 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, t target) outcome {
 	if id == "" {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, errNoConn.Error())
 	}
-	local, err := scopeIn(args)
+	in, err := s.scopeIn(args)
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
 	wait := s.hubWait()
 	defer wait.release()
-	info, groups, ok, err := s.connections(local).Describe(wait, id)
+	info, groups, ok, err := s.readable(in).Describe(wait, id)
 	switch lost := missing(err); {
 	case lost != nil: // it may be there
 		return answerMissing(ctx, fasthttp.StatusGatewayTimeout, lost, nil)

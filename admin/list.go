@@ -19,7 +19,7 @@ const maxLimit = 100_000
 
 // list streams the connections, grouped by user.
 func (s *Server) list(ctx *fasthttp.RequestCtx, t target) outcome {
-	q, groups, local, err := parseQuery(t.query)
+	q, groups, in, err := s.parseQuery(t.query)
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
@@ -35,7 +35,7 @@ func (s *Server) list(ctx *fasthttp.RequestCtx, t target) outcome {
 	return s.stream(ctx, t, mem, q.Limit > 0, func(out *listWriter) (string, error) {
 		wait := s.hubWait()
 		defer wait.release()
-		return s.connections(local).ListMembers(wait, groups, q, out.conns)
+		return s.readable(in).ListMembers(wait, groups, q, out.conns)
 	})
 }
 
@@ -114,7 +114,7 @@ var (
 
 // parseQuery reads which connections a list is to have. If there are groups only those
 // count that are in one of them.
-func parseQuery(query []byte) (q hub.Query, groups []string, local bool, err error) {
+func (s *Server) parseQuery(query []byte) (q hub.Query, groups []string, in scope, err error) {
 	args := fasthttp.AcquireArgs()
 	defer fasthttp.ReleaseArgs(args)
 	args.ParseBytes(query)
@@ -122,21 +122,21 @@ func parseQuery(query []byte) (q hub.Query, groups []string, local bool, err err
 		q.Users = append(q.Users, string(user))
 	}
 	if q.Limit, err = limitIn(args); err != nil {
-		return hub.Query{}, nil, false, err
+		return hub.Query{}, nil, scope{}, err
 	}
 	q.UserPrefix = string(args.Peek("user_prefix"))
 	if args.Has("remote") {
 		var ok bool
 		if q.Remote, q.RemotePort, ok = parseRemote(string(args.Peek("remote"))); !ok {
-			return hub.Query{}, nil, false, errRemote
+			return hub.Query{}, nil, scope{}, errRemote
 		}
 	}
 	q.Cursor = string(args.Peek("cursor"))
 	if groups, err = groupsIn(args); err != nil {
-		return hub.Query{}, nil, false, err
+		return hub.Query{}, nil, scope{}, err
 	}
-	local, err = scopeIn(args)
-	return q, groups, local, err
+	in, err = s.scopeIn(args)
+	return q, groups, in, err
 }
 
 // limitIn reads how much a page may have; 0: no page is asked for.

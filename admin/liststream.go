@@ -171,7 +171,7 @@ func (o *listWriter) end(next string, lost *cluster.MissingError) error {
 		o.buf = appendString(o.buf, next)
 	}
 	if lost != nil {
-		o.buf = appendNames(o.buf, lost)
+		o.buf = appendMissing(append(o.buf, ','), lost.Names)
 	}
 	o.buf = append(o.buf, '}')
 	return o.flush()

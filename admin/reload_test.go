@@ -26,7 +26,7 @@ func (r *rig) reload(token string, change ...func(*Config)) error {
 func TestEveryFieldOfTheConfigurationIsReloadedOrSaidToBeStatic(t *testing.T) {
 	reloaded := map[string]any{"Token": "a-token", "UserHeader": "X-Who", "MaxBodyBytes": 7, "Memory": int64(7), "JSONDepth": 7, "Profiles": true}
 	static := []string{
-		"Hub", "Cluster", "ClusterStats", "Sockets", "Callbacks", "Health", "Configuration", "LastReload", "LogLost", "Collectors", "Ready", "ClientPath", "OwnAddress", "Version", "Clock", "Log",
+		"Hub", "Cluster", "ClusterStats", "Instances", "Sockets", "Callbacks", "Health", "Configuration", "LastReload", "LogLost", "Collectors", "Ready", "ClientPath", "OwnAddress", "Version", "Clock", "Log",
 	}
 	r := newRig(t)
 	fields := reflect.TypeFor[Config]()

@@ -39,6 +39,8 @@ type handler func(s *Server, ctx *fasthttp.RequestCtx, t target) outcome
 // unknown is the route of all other paths.
 var unknown = &route{name: "unknown", who: access.Nobody}
 
+const statusPath = "/tapr/ws/status"
+
 var routes = numbered(
 	unknown,
 	&route{name: "send", path: "/tapr/ws/conn/send", command: (*Server).send},
@@ -54,7 +56,7 @@ var routes = numbered(
 		query: &parameters{{"conn_id", false}, {"user", true}, {"limit", false}, {"cursor", false}, {"scope", false}}},
 	&route{name: "events", path: "/tapr/ws/conn/events", answer: (*Server).events,
 		query: &parameters{{"user", true}, {"conn_id", true}, {"group", true}, {"action", true}, {"payload", false}, {"rate", false}, {"scope", false}}},
-	&route{name: "status", path: "/tapr/ws/status", answer: (*Server).status, query: &parameters{}},
+	&route{name: "status", path: statusPath, answer: (*Server).status, query: &parameters{}},
 	&route{name: "config", path: "/tapr/ws/config", answer: (*Server).config, query: &parameters{}},
 	&route{name: "healthz", path: "/healthz", answer: (*Server).healthy, probe: (*Server).healthy, who: access.Everybody, text: true},
 	&route{name: "readyz", path: "/readyz", answer: (*Server).ready, probe: (*Server).ready, who: access.Everybody, text: true},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"ws-gateway/cluster"
 	"ws-gateway/forward"
 )
 
@@ -31,6 +32,10 @@ func (s *Server) status(ctx *fasthttp.RequestCtx, _ target) outcome {
 	b = strconv.AppendInt(b, int64(connections), 10)
 	b = append(b, `,"users":`...)
 	b = strconv.AppendInt(b, int64(users), 10)
+	if c := s.cfg.Instances; c != nil {
+		b = append(b, `,"cluster":`...)
+		b = appendCluster(b, c)
+	}
 	if s.cfg.LastReload != nil {
 		if r, ok := s.cfg.LastReload(); ok {
 			b = append(b, `,"reload":`...)
@@ -43,6 +48,43 @@ func (s *Server) status(ctx *fasthttp.RequestCtx, _ target) outcome {
 		b = appendHealth(b, &h)
 	}
 	return answerData(ctx, append(b, '}'))
+}
+
+// appendCluster appends the instances of a cluster. "linked" says whether they are
+// reached; lag is in milliseconds.
+func appendCluster(b []byte, c *cluster.Cluster) []byte {
+	b = append(b, `{"app":`...)
+	b = appendString(b, c.App())
+	b = append(b, `,"linked":`...)
+	b = strconv.AppendBool(b, c.Up())
+	b = append(b, `,"instances":[`...)
+	for n, i := range c.Instances() {
+		if n > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"id":`...)
+		b = appendString(b, i.ID.String())
+		b = append(b, `,"name":`...)
+		b = appendString(b, i.Name)
+		b = append(b, `,"version":`...)
+		b = appendString(b, i.Version)
+		b = append(b, `,"self":`...)
+		b = strconv.AppendBool(b, i.Self)
+		b = append(b, `,"silent":`...)
+		b = strconv.AppendBool(b, i.Silent)
+		b = append(b, `,"started":`...)
+		b = appendTime(b, i.Started)
+		b = append(b, `,"connections":`...)
+		b = strconv.AppendUint(b, i.Connections, 10)
+		b = append(b, `,"users":`...)
+		b = strconv.AppendUint(b, i.Users, 10)
+		b = append(b, `,"loops":`...)
+		b = strconv.AppendInt(b, int64(i.Loops), 10)
+		b = append(b, `,"lag_ms":`...)
+		b = strconv.AppendInt(b, i.Lag.Milliseconds(), 10)
+		b = append(b, '}')
+	}
+	return append(b, "]}"...)
 }
 
 func appendHealth(b []byte, h *forward.Health) []byte {

@@ -124,7 +124,7 @@ func (c *Cluster) Describe(ctx context.Context, id string) (info hub.Info, group
 	if err != nil || r.Matched == 0 {
 		return hub.Info{}, nil, false, err
 	}
-	read := call.NewReader(r.Payload)
+	read := call.NewRows(r.Payload)
 	info = read.Row()
 	for read.More() {
 		groups = append(groups, read.Name())

@@ -32,6 +32,11 @@ type Connections interface {
 	Leave(ctx context.Context, t hub.Targets, groups []string) (matched int, err error)
 	SetMeta(ctx context.Context, t hub.Targets, v *meta.Value) (matched int, err error)
 
+	Readable
+}
+
+// Readable are connections that can be listed.
+type Readable interface {
 	ListMembers(ctx context.Context, groups []string, q hub.Query, yield func(user string, conns []hub.Info) error) (next string, err error)
 	CountMembers(ctx context.Context, groups []string) (connections, users int, err error)
 	ListGroups(ctx context.Context, q hub.GroupQuery, yield func([]hub.Group) error) (next string, err error)
@@ -43,11 +48,13 @@ type Local interface {
 	Connections
 	ParseMeta(json string) (*meta.Value, error)
 	Post(ctx context.Context, t hub.Targets, frame *netpoll.Frame, done hub.Releaser) (reported func(context.Context) (hub.Report, error), err error)
+	Tap(f hub.TapFilter) (*hub.Tap, error)
 }
 
 var (
 	_ Local       = (*hub.Hub)(nil)
 	_ Connections = (*Cluster)(nil)
+	_ Readable    = (*Part)(nil)
 )
 
 // Config of a Cluster. Zero values mean the defaults named beside them.
@@ -124,6 +131,7 @@ type Cluster struct {
 	key     interest.Key
 	mailbox *mailbox
 	started bool
+	made    time.Time
 	ctx     context.Context // of what executors do; ends with Stop
 	cancel  context.CancelFunc
 	ending  chan struct{}  // closed by Stop
@@ -131,8 +139,11 @@ type Cluster struct {
 	work    sync.WaitGroup // executors and what they have begun
 	slots   chan struct{}  // one for each call of another instance that is being done
 
-	view  atomic.Pointer[view]
-	stats counters
+	view      atomic.Pointer[view]
+	instances atomic.Pointer[[]Instance] // the others
+	stats     counters
+	watches   watches
+	watched   atomic.Uint64 // Taps that there have been
 
 	router // for the router alone
 }
@@ -146,7 +157,7 @@ func New(cfg Config) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{
-		cfg: cfg, hub: cfg.Hub, key: interest.NewKey(cfg.App), mailbox: newMailbox(cfg.Buffer),
+		cfg: cfg, hub: cfg.Hub, made: time.Now(), key: interest.NewKey(cfg.App), mailbox: newMailbox(cfg.Buffer),
 		ending: make(chan struct{}), ended: make(chan struct{}), slots: make(chan struct{}, mostRemote),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -159,6 +170,7 @@ func New(cfg Config) (*Cluster, error) {
 		table:    interest.NewTable(rand.Uint64(), mostNames),
 	}
 	c.view.Store(&view{missing: []string{Unknown}})
+	c.instances.Store(new([]Instance))
 	return c, nil
 }
 
@@ -182,5 +194,6 @@ func (c *Cluster) Stop() {
 	}
 	c.cancel()
 	c.work.Wait()
+	c.watches.end(func(watchKey, *watch) bool { return true })
 	c.cfg.Bus.Close()
 }

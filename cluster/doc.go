@@ -23,6 +23,9 @@
 //	pending.go   a call that waits for the others' answers
 //	calls.go     send, close, join, leave, describe
 //	lists.go     lists and counts
+//	instances.go which instances there are, and calls about one of them
+//	tap.go       what happens at all instances, for readers here
+//	watch.go     what happens here, for readers elsewhere
 //	missing.go   who could not be asked
 //	names.go     who is here, for the others; who is at the others
 //	recent.go    messages that some were not sent, until it is certain that they need not be

@@ -40,6 +40,10 @@ func (c *Cluster) execute(p *peer) {
 }
 
 func (c *Cluster) executeOne(p *peer, m *stream.Message) {
+	if m.Kind == call.Watch || m.Kind == call.Unwatch {
+		c.watchFor(p, m)
+		return
+	}
 	if (m.Kind < call.Send || m.Kind > call.Groups) && m.Kind != call.SetMeta {
 		c.answer(p, m, call.Result{Err: call.ErrUnknown})
 		return

@@ -20,15 +20,23 @@ import (
 // after the other in the order of their ids: a user with connections at several of them
 // comes once for each. A page may be empty and have a next one.
 func (c *Cluster) ListMembers(ctx context.Context, groups []string, q hub.Query, yield func(user string, conns []hub.Info) error) (next string, err error) {
+	return c.everywhere().ListMembers(ctx, groups, q, yield)
+}
+
+// ListMembers is Cluster.ListMembers for these instances.
+func (p *Part) ListMembers(ctx context.Context, groups []string, q hub.Query, yield func(user string, conns []hub.Info) error) (next string, err error) {
+	c := p.c
 	l := lister{c: c, groups: groups, q: q, yield: yield}
-	l.check = checkOf(call.List, &call.Call{Names: groups, Query: q})
+	l.check = p.checkOf(call.List, &call.Call{Names: groups, Query: q})
 	at, inner, err := readCursor(q.Cursor, l.check)
 	if err != nil {
 		return "", err
 	}
-	v := c.view.Load()
-	lost := &losses{names: slices.Clone(v.missing)}
-	instances := append([]member{{c.cfg.Instance, c.cfg.Name}}, v.live...)
+	lost := &losses{names: slices.Clone(p.missing)}
+	instances := slices.Clone(p.live)
+	if p.here {
+		instances = append(instances, member{c.cfg.Instance, c.cfg.Name})
+	}
 	slices.SortFunc(instances, byID)
 	for _, m := range instances {
 		switch order := slices.Compare(m.id[:], at[:]); {
@@ -103,7 +111,7 @@ func (l *lister) one(ctx context.Context, m member, from string) (next string, e
 // rows gives the connections of a page, with one call for each run of a user.
 func (l *lister) rows(payload []byte) error {
 	var run []hub.Info
-	for r := call.NewReader(payload); ; {
+	for r := call.NewRows(payload); ; {
 		more := r.More()
 		var row hub.Info
 		if more {
@@ -153,29 +161,35 @@ func readCursor(cursor string, check uint32) (at packet.Instance, inner string, 
 }
 
 // checkOf tells a query from others, so that a cursor is refused with another one.
-func checkOf(kind packet.Kind, of *call.Call) uint32 {
+func (p *Part) checkOf(kind packet.Kind, of *call.Call) uint32 {
 	of.Query.Cursor, of.Query.Limit, of.Groups.Cursor, of.Groups.Limit = "", 0, "", 0
-	return crc32.ChecksumIEEE(of.Append(nil, kind))
+	return crc32.ChecksumIEEE(append(of.Append(nil, kind), p.only[:]...))
 }
 
 // CountMembers is hub.Hub.CountMembers for the connections of all instances. A user with
 // connections at several of them counts once.
 func (c *Cluster) CountMembers(ctx context.Context, groups []string) (connections, users int, err error) {
-	v := c.view.Load()
-	lost := &losses{names: slices.Clone(v.missing)}
-	if len(v.live) == 0 {
+	return c.everywhere().CountMembers(ctx, groups)
+}
+
+// CountMembers is Cluster.CountMembers for these instances.
+func (p *Part) CountMembers(ctx context.Context, groups []string) (connections, users int, err error) {
+	c, lost := p.c, &losses{names: slices.Clone(p.missing)}
+	if p.here && len(p.live) == 0 {
 		connections, users, err = c.hub.CountMembers(ctx, groups)
 		return connections, users, cmp.Or(err, lost.err())
 	}
 	todo := call.Call{Names: groups}
-	here := c.usersHere(ctx, &todo)
-	if here.Err != nil {
-		return 0, 0, here.Err
-	}
-	connections = here.Connections
 	names := map[interest.Hash]struct{}{}
-	addNames(names, here.Payload)
-	for _, m := range v.live {
+	if p.here {
+		here := c.usersHere(ctx, &todo)
+		if here.Err != nil {
+			return 0, 0, here.Err
+		}
+		connections = here.Connections
+		addNames(names, here.Payload)
+	}
+	for _, m := range p.live {
 		n, err := c.countAt(ctx, m, todo, names)
 		connections += n
 		switch {
@@ -189,7 +203,7 @@ func (c *Cluster) CountMembers(ctx context.Context, groups []string) (connection
 }
 
 func addNames(names map[interest.Hash]struct{}, payload []byte) {
-	for r := call.NewReader(payload); r.More(); {
+	for r := call.NewRows(payload); r.More(); {
 		names[interest.Hash(r.Word())] = struct{}{}
 	}
 }
@@ -228,12 +242,17 @@ var ErrTooMany = errors.New("cluster: there are too many groups for a list of al
 // ListGroups is hub.Hub.ListGroups for the groups of all instances, sorted by name. It
 // keeps the names of all of them in memory, however long the page is.
 func (c *Cluster) ListGroups(ctx context.Context, q hub.GroupQuery, yield func([]hub.Group) error) (next string, err error) {
-	check := checkOf(call.Groups, &call.Call{Groups: q})
+	return c.everywhere().ListGroups(ctx, q, yield)
+}
+
+// ListGroups is Cluster.ListGroups for these instances.
+func (p *Part) ListGroups(ctx context.Context, q hub.GroupQuery, yield func([]hub.Group) error) (next string, err error) {
+	check := p.checkOf(call.Groups, &call.Call{Groups: q})
 	_, after, err := readCursor(q.Cursor, check)
 	if err != nil {
 		return "", err
 	}
-	sizes, err := c.groupSizes(ctx, q)
+	sizes, err := p.groupSizes(ctx, q)
 	if sizes == nil {
 		return "", err
 	}
@@ -260,7 +279,7 @@ func (c *Cluster) ListGroups(ctx context.Context, q hub.GroupQuery, yield func([
 
 // groupSizes returns all groups that q selects and how many connections are in each; nil
 // if there is an error other than a *MissingError.
-func (c *Cluster) groupSizes(ctx context.Context, q hub.GroupQuery) (map[string]int, error) {
+func (p *Part) groupSizes(ctx context.Context, q hub.GroupQuery) (map[string]int, error) {
 	q.Cursor, q.Limit = "", 0
 	sizes := map[string]int{}
 	add := func(page []hub.Group) error {
@@ -272,13 +291,14 @@ func (c *Cluster) groupSizes(ctx context.Context, q hub.GroupQuery) (map[string]
 		}
 		return nil
 	}
-	if _, err := c.hub.ListGroups(ctx, q, add); err != nil {
-		return nil, err
+	if p.here {
+		if _, err := p.c.hub.ListGroups(ctx, q, add); err != nil {
+			return nil, err
+		}
 	}
-	v := c.view.Load()
-	lost := &losses{names: slices.Clone(v.missing)}
-	for _, m := range v.live {
-		err := c.groupsAt(ctx, m, q, add)
+	lost := &losses{names: slices.Clone(p.missing)}
+	for _, m := range p.live {
+		err := p.c.groupsAt(ctx, m, q, add)
 		switch {
 		case errors.As(err, new(*MissingError)):
 			lost.add(m.name)
@@ -296,7 +316,7 @@ func (c *Cluster) groupsAt(ctx context.Context, m member, q hub.GroupQuery, add 
 		if err != nil {
 			return err
 		}
-		for read := call.NewReader(r.Payload); read.More(); {
+		for read := call.NewRows(r.Payload); read.More(); {
 			g := read.Group()
 			if err := read.Err(); err != nil {
 				return err

@@ -98,6 +98,7 @@ func (c *Cluster) changed(events []members.Event) {
 			c.lost(m.ID)
 			c.end(c.peers[m.ID])
 			delete(c.peers, m.ID)
+			c.watches.end(func(k watchKey, _ *watch) bool { return k.by == m.ID })
 			c.table.Forget(m.Index)
 			c.recents.leaves(m.Index)
 			if e.Why == members.Left {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"sync"
+	"time"
 
 	"ws-gateway/cluster/members"
 	"ws-gateway/cluster/packet"
@@ -13,14 +14,15 @@ import (
 type peer struct {
 	id       packet.Instance
 	name     string
-	index    uint8 // see members.Member
+	started  time.Time // about
+	index    uint8     // see members.Member
 	telling  telling
 	stream   *stream.Stream
 	executor *executor
 }
 
 func (c *Cluster) newPeer(m *members.Member) *peer {
-	p := &peer{id: m.ID, name: m.Name, index: m.Index, executor: newExecutor(c.cfg.Buffer)}
+	p := &peer{id: m.ID, name: m.Name, started: time.Now().Add(-m.Up), index: m.Index, executor: newExecutor(c.cfg.Buffer)}
 	p.stream = stream.New(stream.Config{
 		Self: c.cfg.Instance, Peer: m.ID, Hold: c.cfg.Hold,
 		MaxBody: c.cfg.Bus.MaxPacket() - packet.Overhead, MaxMessage: c.cfg.MaxCall + callOverhead,

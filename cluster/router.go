@@ -231,6 +231,7 @@ func (c *Cluster) tick(now time.Duration) (due time.Duration) {
 		c.changed(c.members.Tick(now))
 		c.askNames(now)
 		c.recents.expire(now - c.cfg.Hold)
+		c.watches.end(func(_ watchKey, w *watch) bool { return now > w.until })
 		c.count()
 		c.lookAt = now + lookEvery
 	}

@@ -34,6 +34,8 @@ type Stats struct {
 	Crowded  uint64 // messages that went to all since too many recent ones are kept for repair
 	Resyncs  uint64 // how often something that an instance told of its names was missed
 
+	Watches int64 // gauge: streams of events of readers at others
+
 	Executed   uint64 // calls of others that were done here
 	Unanswered uint64 // of these, those whose asker was gone
 	Full       uint64 // packets that were put off because a peer's calls wait
@@ -72,7 +74,9 @@ func (s *sums) add(one stream.Stats) {
 func (c *Cluster) count() {
 	all := c.gone
 	s := &Stats{Waiting: int64(len(c.pending)), HeldBytes: int64(c.holds.Used()), Names: int64(c.table.Entries())}
+	others := make([]Instance, 0, c.members.Len())
 	for m := range c.members.All() {
+		others = append(others, c.instanceOf(m))
 		s.Members++
 		if m.Silent {
 			s.Silent++
@@ -92,6 +96,7 @@ func (c *Cluster) count() {
 	s.Sent, s.Delivered, s.Lost, s.Late, s.Retransmitted = all.Sent, all.Delivered, all.Lost, all.Late, all.Retransmitted
 	s.GivenUp, s.Doubt = all.GivenUp, all.doubt
 	c.stats.streams.Store(s)
+	c.instances.Store(&others)
 }
 
 // Stats returns a snapshot.
@@ -100,7 +105,7 @@ func (c *Cluster) Stats() Stats {
 	if seen := c.stats.streams.Load(); seen != nil {
 		s = *seen
 	}
-	s.Bus, s.HoldLimit = c.cfg.Bus.Stats(), int64(c.cfg.Buffer)
+	s.Bus, s.HoldLimit, s.Watches = c.cfg.Bus.Stats(), int64(c.cfg.Buffer), c.watches.len()
 	s.Unsent, s.Executed, s.Unanswered = c.stats.unsent.Load(), c.stats.executed.Load(), c.stats.unanswered.Load()
 	s.Skipped, s.Repaired, s.Crowded, s.Resyncs = c.stats.skipped.Load(), c.stats.repaired.Load(), c.stats.crowded.Load(), c.stats.resyncs.Load()
 	s.Full, s.Strangers = c.stats.full.Load(), c.stats.strangers.Load()

@@ -66,6 +66,8 @@ type TapEvent struct {
 	Truncated bool   // Data is not all of it
 
 	End forward.End // of TapClose
+
+	Instance string // the name of the gateway, where there are several; never set by Tap
 }
 
 // TapFilter selects events. The zero value selects all except pings, without their

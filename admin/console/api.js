@@ -1,5 +1,7 @@
 // The parts of the management API that the page uses.
 
+import { scope } from "./instances.js";
+
 const tokenKey = "ws-gateway admin token"; // in sessionStorage, which ends with the tab
 
 export const hasToken = () => sessionStorage.getItem(tokenKey) !== null;
@@ -44,6 +46,14 @@ export const metrics = async (signal) => (await request("/metrics", { signal }))
 export const status = async (signal) => (await call("/tapr/ws/status", undefined, signal)).data;
 export const config = async () => (await call("/tapr/ws/config")).data;
 
+// within adds to a query which gateways it is about.
+export function within(query) {
+  if (scope()) query.set("scope", scope());
+}
+
+// without says which gateways are missing from a list.
+export const without = (missing) => (missing?.length ? `; without ${missing.join(", ")}, not reached` : "");
+
 // page returns up to limit connections as a flat list, and the next page's cursor.
 export async function page({ user, group, prefix, remote, cursor, limit }) {
   const query = new URLSearchParams({ limit });
@@ -52,9 +62,10 @@ export async function page({ user, group, prefix, remote, cursor, limit }) {
   if (prefix !== undefined) query.set("user_prefix", prefix);
   if (remote !== undefined) query.set("remote", remote);
   if (cursor) query.set("cursor", cursor);
+  within(query);
   const answer = await call(`/tapr/ws/conn/list?${query}`);
   const conns = answer.data.flatMap(({ name, conns }) => conns.map((c) => ({ ...c, name })));
-  return { conns, cursor: answer.cursor };
+  return { conns, cursor: answer.cursor, missing: answer.missing };
 }
 
 // groups returns up to limit groups, of one user or connection if it is named, and the next
@@ -64,8 +75,9 @@ export async function groups({ user, conn, cursor, limit }) {
   if (user !== undefined) query.set("user", user);
   if (conn !== undefined) query.set("conn_id", conn);
   if (cursor) query.set("cursor", cursor);
+  within(query);
   const answer = await call(`/tapr/ws/group/list?${query}`);
-  return { groups: answer.data, cursor: answer.cursor };
+  return { groups: answer.data, cursor: answer.cursor, missing: answer.missing };
 }
 
 // get returns one connection, or undefined.

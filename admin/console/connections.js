@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { $, ask, element, say } from "./dom.js";
 import { clock, date, number } from "./format.js";
+import { clustered } from "./instances.js";
 import { pager } from "./pager.js";
 import { keys, rove } from "./rove.js";
 
@@ -70,13 +71,13 @@ async function find(cursor) {
   return { conns: conn ? [conn] : [], before };
 }
 
-function show({ conns, cursor, before }, page) {
+function show({ conns, cursor, before, missing }, page) {
   $("list").replaceChildren(...conns.map(row));
   if (conns.length === 0) $("list").append(nobody());
   rove($("list"));
   const which = query.user !== undefined ? ` of ${query.user || "the empty user name"}` : query.group !== undefined ? ` in ${query.group}` : "";
-  say($("list-status"), `${number(conns.length)} ${conns.length === 1 ? "connection" : "connections"}${which}, page ${page}${cursor ? "; there are more" : ""}, as of ${clock(Date.now())}`);
-  taken = before;
+  say($("list-status"), `${number(conns.length)} ${conns.length === 1 ? "connection" : "connections"}${which}, page ${page}${cursor ? "; there are more" : ""}${api.without(missing)}, as of ${clock(Date.now())}`);
+  taken = clustered() ? undefined : before; // the figures are of one gateway alone
   age(before);
 }
 

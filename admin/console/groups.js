@@ -51,12 +51,12 @@ function read() {
   }
 }
 
-function show({ groups, cursor }, page) {
+function show({ groups, cursor, missing }, page) {
   $("group-list").replaceChildren(...groups.map(row));
   if (groups.length === 0) $("group-list").append(element("tr", {}, element("td", { colSpan: 3, className: "empty", textContent: "No group" })));
   rove($("group-list"));
   const whose = query.user !== undefined ? ` of ${query.user || "the empty user name"}` : query.conn !== undefined ? " of this connection" : "";
-  say($("groups-status"), `${number(groups.length)} ${groups.length === 1 ? "group" : "groups"}${whose}, page ${page}${cursor ? "; there are more" : ""}, as of ${clock(Date.now())}`);
+  say($("groups-status"), `${number(groups.length)} ${groups.length === 1 ? "group" : "groups"}${whose}, page ${page}${cursor ? "; there are more" : ""}${api.without(missing)}, as of ${clock(Date.now())}`);
 }
 
 function row({ name, connections }) {

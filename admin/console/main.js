@@ -5,6 +5,7 @@ import * as connections from "./connections.js";
 import { $, say, setText } from "./dom.js";
 import { clock } from "./format.js";
 import * as groups from "./groups.js";
+import * as instances from "./instances.js";
 import * as overview from "./overview.js";
 import * as send from "./send.js";
 import * as tail from "./tail.js";
@@ -28,7 +29,8 @@ async function update() {
   if (busy || document.hidden) return;
   busy = true;
   try {
-    const { ready, why, app } = await overview.refresh();
+    const { ready, why, app, status } = await overview.refresh();
+    instances.refresh(status);
     failures = 0;
     answered = Date.now();
     $("console").classList.remove("stale");
@@ -90,6 +92,11 @@ document.addEventListener("keydown", (event) => {
 overview.build();
 send.build();
 tail.build();
+instances.build(() => {
+  connections.refresh();
+  groups.refresh();
+  tail.again();
+});
 connections.build({ choose: send.choose, watch: tail.watch, groups: groups.of, turn: overview.turnover });
 groups.build({ members: connections.members, choose: send.chooseGroup, watch: tail.watchGroup });
 update();

@@ -94,7 +94,7 @@ function showStatus(s) {
   setText(tiles.App, app.word);
   tiles.App.dataset.state = app.state;
   showApp(app);
-  return { ready: s.ready, why: s.why, app };
+  return { ready: s.ready, why: s.why, app, status: s };
 }
 
 export { period };

@@ -59,7 +59,8 @@ function read() {
 }
 
 async function confirmAll(message) {
-  const { connections } = await api.status();
+  const { connections: here, cluster } = await api.status();
+  const connections = cluster ? cluster.instances.reduce((sum, i) => sum + i.connections, 0) : here;
   $("all-what").textContent = `This goes to all connections, ${number(connections)} now.`;
   ask($("all-dialog"), () => deliver(message), (e) => {
     $("all-dialog").close();

@@ -30,6 +30,13 @@ export const watch = (id) => watchOnly("tail-conn", id);
 // watchGroup follows whoever is in a group.
 export const watchGroup = (name) => watchOnly("tail-group", name);
 
+// again follows anew if a stream is open: another scope was chosen.
+export function again() {
+  if (!stop) return;
+  stop();
+  follow();
+}
+
 function watchOnly(field, value) {
   if (stop) stop();
   for (const id of ["tail-user", "tail-conn", "tail-group"]) $(id).value = id === field ? value : "";
@@ -46,6 +53,7 @@ function query() {
   for (const box of $("tail-form").querySelectorAll("[name=action]:checked")) q.append("action", box.value);
   if (!q.has("action")) throw new Error("Choose at least one kind of event.");
   if ($("tail-payload").checked) q.set("payload", "1");
+  api.within(q);
   return q;
 }
 
@@ -101,7 +109,7 @@ function show(events) {
   const items = [];
   for (const e of events) {
     if (e.dropped) dropped += e.dropped;
-    else if (e.action !== "heartbeat") seen++;
+    else if (e.conn_id) seen++;
     if (e.action !== "heartbeat") items.unshift(item(e));
   }
   $("tail").prepend(...items);
@@ -111,11 +119,12 @@ function show(events) {
 
 function item(e) {
   if (e.dropped) return element("li", { className: "dropped", textContent: `${number(e.dropped)} left out` });
+  if (e.missing) return element("li", { className: "dropped", textContent: e.missing.length ? `not reached: ${e.missing.join(", ")}` : "all gateways are reached again" });
   const what = {
     open: () => `from ${e.remote_addr}`,
     close: () => `${e.code} ${e.reason} by ${e.initiator}`,
   }[e.action] ?? (() => `${number(e.size)} B`);
-  const li = element("li", {}, `${clock(e.time)} `, element("b", { className: e.action, textContent: e.action }), ` ${e.user_name || "(none)"} ${e.conn_id} ${what()}`);
+  const li = element("li", {}, `${clock(e.time)} `, element("b", { className: e.action, textContent: e.action }), ` ${e.user_name || "(none)"} ${e.conn_id}${e.instance ? ` at ${e.instance}` : ""} ${what()}`);
   if ("data" in e) {
     li.append(element("code", { textContent: e.data + (e.truncated ? " …" : "") + (e.encoding === "base64" ? " (base64)" : "") }));
   }

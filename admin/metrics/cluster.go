@@ -21,6 +21,7 @@ var clusterTable = []family{
 	counter("cluster_messages_unskipped_total", "Messages that went to all gateways, as there was no memory (--cluster-buffer) to send them later to those that need them.", func(s *snapshot) uint64 { return s.cluster.Crowded }),
 	gauge("cluster_calls_waiting", "Calls that wait for other gateways' answers.", func(s *snapshot) int64 { return s.cluster.Waiting }),
 	counter("cluster_calls_done_total", "Calls of other gateways that were done here.", func(s *snapshot) uint64 { return s.cluster.Executed }),
+	gauge("cluster_watches", "Streams of live events of readers at other gateways, which ask for what happens here.", func(s *snapshot) int64 { return s.cluster.Watches }),
 	counter("cluster_calls_unanswered_total", "Of these, those whose answer could not be sent.", func(s *snapshot) uint64 { return s.cluster.Unanswered }),
 	counter("cluster_messages_sent_total", "Messages to other gateways: calls, answers and what they tell each other.", func(s *snapshot) uint64 { return s.cluster.Sent }),
 	counter("cluster_messages_delivered_total", "Messages of other gateways that have arrived.", func(s *snapshot) uint64 { return s.cluster.Delivered }),

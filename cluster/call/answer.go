@@ -16,9 +16,10 @@ type Result struct {
 	Matched, Queued, Slow int    // of Send, Close, Join, Leave and SetMeta
 	Away                  int    // of Send
 	Connections           int    // of Count
+	Dropped               int    // of Watch: events that there was no room for
 	Cursor                string // of List, Count and Groups: where the next page begins; "": there is none
 
-	Payload []byte // rows, groups or hashes; of Describe a row and the names of groups
+	Payload []byte // rows, groups, hashes or events; of Describe a row and the names of groups
 }
 
 // What can go wrong at another instance.
@@ -34,6 +35,7 @@ const (
 	noMeta
 	overMeta
 	overMetaMemory
+	overTaps
 )
 
 // Errors that are not of package hub.
@@ -52,6 +54,7 @@ func (r *Result) Append(f packet.Fields) packet.Fields {
 	f = appendNumber(f, tagSlow, r.Slow)
 	f = appendNumber(f, tagAway, r.Away)
 	f = appendNumber(f, tagConnections, r.Connections)
+	f = appendNumber(f, tagDropped, r.Dropped)
 	return appendString(f, tagCursor, r.Cursor)
 }
 
@@ -78,6 +81,8 @@ func appendError(f packet.Fields, err error) packet.Fields {
 		failure = overMeta
 		f = appendNumber(f, tagGroupCount, long.Bytes)
 		f = appendNumber(f, tagGroupLimit, long.Limit)
+	case errors.Is(err, hub.ErrTaps):
+		failure = overTaps
 	case errors.As(err, &limit):
 		failure = overGroups
 		f = appendString(f, tagConn, limit.Conn)
@@ -107,6 +112,8 @@ func ReadResult(f packet.Fields, payload []byte) (r Result, err error) {
 			to = &r.Away
 		case tagConnections:
 			to = &r.Connections
+		case tagDropped:
+			to = &r.Dropped
 		case tagGroupCount:
 			to = &limit.Groups
 		case tagGroupLimit:
@@ -152,6 +159,8 @@ func errorOf(failure int, limit *hub.GroupLimitError) error {
 		return &hub.MetaLimitError{Bytes: limit.Groups, Limit: limit.Limit}
 	case overMetaMemory:
 		return hub.ErrMetaMemory
+	case overTaps:
+		return hub.ErrTaps
 	}
 	return ErrFailed
 }

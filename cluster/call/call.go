@@ -27,6 +27,8 @@ const (
 	Bye // the sender ends
 	Ask // for everything of package interest
 	SetMeta
+	Watch   // events that have come since the last time
+	Unwatch // no more of them
 )
 
 // The tags of calls and answers. What may come several times is a list.
@@ -58,6 +60,11 @@ const (
 	tagAge
 	tagAway
 	tagMeta
+
+	tagWatch
+	tagAction
+	tagPayload
+	tagDropped
 )
 
 // Call is what is asked for. Which members count depends on its kind.
@@ -75,6 +82,16 @@ type Call struct {
 
 	Query  hub.Query      // of List and Count, without Among
 	Groups hub.GroupQuery // of Groups
+
+	Watch Reader // of Watch and Unwatch
+}
+
+// Reader is who reads events. It says all that there is to know each time, so that an
+// instance which has forgotten it goes on.
+type Reader struct {
+	ID    uint64 // no other reader at the asking instance has it
+	Allow int    // events until it asks again
+	hub.TapFilter
 }
 
 // ErrMalformed is returned for fields that are no call, or no answer.
@@ -106,8 +123,22 @@ func (c *Call) Append(f packet.Fields, kind packet.Kind) packet.Fields {
 		f = appendString(f, tagConn, c.Groups.Conn)
 		f = appendNumber(f, tagLimit, c.Groups.Limit)
 		f = appendString(f, tagCursor, c.Groups.Cursor)
+	case Watch, Unwatch:
+		f = appendReader(f, &c.Watch)
 	}
 	return f
+}
+
+func appendReader(f packet.Fields, r *Reader) packet.Fields {
+	f = packet.AppendNumber(f, tagWatch, r.ID)
+	f = appendNumber(f, tagLimit, r.Allow)
+	f = appendStrings(f, tagUser, r.Users)
+	f = appendStrings(f, tagConn, r.Conns)
+	f = appendStrings(f, tagGroup, r.Groups)
+	for _, a := range r.Actions {
+		f = packet.AppendField(f, tagAction, a.String())
+	}
+	return appendFlag(f, tagPayload, r.Payload)
 }
 
 func appendTargets(f packet.Fields, t *hub.Targets) packet.Fields {
@@ -184,6 +215,8 @@ func (c *Call) read(kind packet.Kind, tag packet.Tag, value []byte) (err error) 
 		return c.readQuery(tag, value)
 	case Groups:
 		return c.readGroups(tag, value)
+	case Watch, Unwatch:
+		return c.Watch.read(tag, value)
 	}
 	t := &c.Targets
 	switch tag {
@@ -259,6 +292,31 @@ func (c *Call) readGroups(tag packet.Tag, value []byte) (err error) {
 		q.Limit, err = number(value, math.MaxInt32)
 	case tagCursor:
 		q.Cursor = string(value)
+	}
+	return err
+}
+
+func (r *Reader) read(tag packet.Tag, value []byte) (err error) {
+	switch tag {
+	case tagWatch:
+		var ok bool
+		if r.ID, ok = packet.Number(value); !ok {
+			err = ErrMalformed
+		}
+	case tagLimit:
+		r.Allow, err = number(value, math.MaxInt32)
+	case tagUser:
+		r.Users = append(r.Users, string(value))
+	case tagConn:
+		r.Conns = append(r.Conns, string(value))
+	case tagGroup:
+		r.Groups = append(r.Groups, string(value))
+	case tagAction:
+		if a, ok := hub.ParseTapAction(string(value)); ok { // others are of a later version
+			r.Actions = append(r.Actions, a)
+		}
+	case tagPayload:
+		r.Payload, err = flag(value)
 	}
 	return err
 }

@@ -22,6 +22,10 @@ var calls = map[packet.Kind]Call{
 	Describe: {Targets: hub.Targets{Conn: "a"}},
 	SetMeta:  {Targets: hub.Targets{All: true}, Meta: `{"a":1}`},
 	Groups:   {Groups: hub.GroupQuery{Conn: "a", Users: []string{"u", ""}, Limit: 7, Cursor: "c"}},
+	Watch: {Watch: Reader{ID: 1 << 50, Allow: 100, TapFilter: hub.TapFilter{
+		Users: []string{"u", ""}, Conns: []string{"c"}, Groups: []string{"g"}, Actions: []hub.TapAction{hub.TapOpen, hub.TapClose}, Payload: true,
+	}}},
+	Unwatch: {Watch: Reader{ID: 3}},
 }
 
 func TestACallIsReadAsItWasWritten(t *testing.T) {
@@ -51,6 +55,7 @@ func TestAnAnswerIsReadAsItWasWritten(t *testing.T) {
 		{Err: hub.ErrMetaMemory},
 		{Err: &hub.MetaLimitError{Bytes: 2000, Limit: 1024}},
 		{Err: ErrUnknown},
+		{Dropped: 17, Err: hub.ErrTaps},
 		{Err: &hub.GroupLimitError{Conn: "a", Groups: 101, Limit: 100}},
 	} {
 		got, err := ReadResult(want.Append(nil), want.Payload)
@@ -68,7 +73,7 @@ func TestRowsAndGroupsAreReadAsTheyWereWritten(t *testing.T) {
 	row := hub.Info{ID: "i", User: "", UserAgent: "agent", RemoteAddr: "10.0.0.1:5", Meta: "{}", ConnectedAt: time.Unix(0, 1_700_000_000_123_456_789)}
 	group := hub.Group{Name: "g", Connections: 12}
 	payload := AppendGroup(AppendRow(nil, &row), &group)
-	r := NewReader(payload)
+	r := NewRows(payload)
 	if got := r.Row(); got != row {
 		t.Errorf("%+v", got)
 	}
@@ -76,12 +81,52 @@ func TestRowsAndGroupsAreReadAsTheyWereWritten(t *testing.T) {
 		t.Errorf("%+v %v", got, r.Err())
 	}
 	for cut := range payload {
-		r := NewReader(payload[:cut])
+		r := NewRows(payload[:cut])
 		r.Row()
 		r.Group()
 		if r.Err() == nil || r.More() || r.Word() != 0 {
 			t.Errorf("%d of %d bytes are read without an error", cut, len(payload))
 		}
+	}
+}
+
+func TestEventsAreReadAsTheyWereWritten(t *testing.T) {
+	at := time.Unix(0, 1_700_000_000_123_456_789)
+	closed := hub.TapEvent{Time: at, Action: hub.TapClose, ConnID: "c", User: "u"}
+	closed.End.Code, closed.End.Reason, closed.End.Initiator = 4001, "bye", "client"
+	want := []hub.TapEvent{
+		{Time: at, Action: hub.TapOpen, ConnID: "c", User: "", RemoteAddr: "10.0.0.1:5"},
+		{Time: at, Action: hub.TapMessage, ConnID: "c", User: "u", Size: 1 << 33, Binary: true, Data: []byte{0, 1}, Truncated: true},
+		{Time: at, Action: hub.TapSend, ConnID: "c", User: "u", Data: []byte{}},
+		{Time: at, Action: hub.TapPing, ConnID: "c", User: "u", Size: 12},
+		closed,
+	}
+	var payload []byte
+	for i := range want {
+		payload = AppendEvent(payload, &want[i])
+	}
+	r := NewRows(payload)
+	for i := range want {
+		if got, known := r.Event(); !known || !reflect.DeepEqual(got, want[i]) {
+			t.Errorf("%+v, want %+v", got, want[i])
+		}
+	}
+	if r.More() || r.Err() != nil {
+		t.Errorf("something is left: %v", r.Err())
+	}
+	one := AppendEvent(nil, &want[1])
+	for cut := range one {
+		if _, known := NewRows(one[:cut]).Event(); known {
+			t.Errorf("%d of %d bytes are an event", cut, len(one))
+		}
+	}
+	later := append(AppendName(nil, "yodel"), one[len(AppendName(nil, "message")):]...)
+	r = NewRows(append(later, one...))
+	if _, known := r.Event(); known {
+		t.Error("an action of a later version is known")
+	}
+	if got, known := r.Event(); !known || got.Action != hub.TapMessage {
+		t.Errorf("what comes behind an unknown action: %+v", got)
 	}
 }
 
@@ -103,9 +148,10 @@ func FuzzRead(f *testing.F) {
 		if r, err := ReadResult(fields, payload); err == nil && (r.Matched < 0 || r.Connections < 0) {
 			t.Fatalf("%+v", r)
 		}
-		for r := NewReader(b); r.More(); {
+		for r := NewRows(b); r.More(); {
 			r.Row()
 			r.Group()
+			r.Event()
 		}
 	})
 }

@@ -34,30 +34,30 @@ func AppendGroup(dst []byte, g *hub.Group) []byte {
 	return binary.AppendUvarint(AppendName(dst, g.Name), uint64(g.Connections))
 }
 
-// Reader takes a payload apart. After the first error it returns zeros.
-type Reader struct {
+// Rows takes a payload apart. After the first error it returns zeros.
+type Rows struct {
 	rest   []byte
 	failed bool
 }
 
-// NewReader reads a payload.
-func NewReader(payload []byte) *Reader { return &Reader{rest: payload} }
+// NewRows reads a payload.
+func NewRows(payload []byte) *Rows { return &Rows{rest: payload} }
 
 // More reports whether there is something left, which is not after an error.
-func (r *Reader) More() bool { return len(r.rest) > 0 }
+func (r *Rows) More() bool { return len(r.rest) > 0 }
 
 // Err returns nil, or ErrMalformed.
-func (r *Reader) Err() error {
+func (r *Rows) Err() error {
 	if r.failed {
 		return ErrMalformed
 	}
 	return nil
 }
 
-func (r *Reader) fail() { r.rest, r.failed = nil, true }
+func (r *Rows) fail() { r.rest, r.failed = nil, true }
 
 // Name reads a name, which is copied.
-func (r *Reader) Name() string {
+func (r *Rows) Name() string {
 	n, size := binary.Uvarint(r.rest)
 	if size <= 0 || n > uint64(len(r.rest)-size) {
 		r.fail()
@@ -68,34 +68,51 @@ func (r *Reader) Name() string {
 	return name
 }
 
-// Row reads a connection.
-func (r *Reader) Row() (c hub.Info) {
-	c.ID, c.User, c.UserAgent, c.RemoteAddr, c.Meta = r.Name(), r.Name(), r.Name(), r.Name(), r.Name()
-	at, size := binary.Varint(r.rest)
-	if size <= 0 || size == len(r.rest) || r.rest[size] > 1 {
+// signed reads a number that may be below 0.
+func (r *Rows) signed() int64 {
+	n, size := binary.Varint(r.rest)
+	if size <= 0 {
 		r.fail()
+		return 0
+	}
+	r.rest = r.rest[size:]
+	return n
+}
+
+// number reads a number up to most.
+func (r *Rows) number(most uint64) uint64 {
+	n, size := binary.Uvarint(r.rest)
+	if size <= 0 || n > most {
+		r.fail()
+		return 0
+	}
+	r.rest = r.rest[size:]
+	return n
+}
+
+// Row reads a connection.
+func (r *Rows) Row() (c hub.Info) {
+	c.ID, c.User, c.UserAgent, c.RemoteAddr, c.Meta = r.Name(), r.Name(), r.Name(), r.Name(), r.Name()
+	c.ConnectedAt = time.Unix(0, r.signed())
+	c.Away = r.number(1) == 1
+	if r.failed {
 		return hub.Info{}
 	}
-	c.ConnectedAt, c.Away = time.Unix(0, at), r.rest[size] == 1
-	r.rest = r.rest[size+1:]
 	return c
 }
 
 // Group reads a group.
-func (r *Reader) Group() (g hub.Group) {
+func (r *Rows) Group() (g hub.Group) {
 	g.Name = r.Name()
-	n, size := binary.Uvarint(r.rest)
-	if size <= 0 || n > math.MaxInt64/(2*maxInstances) {
-		r.fail()
+	g.Connections = int(r.number(math.MaxInt64 / (2 * maxInstances)))
+	if r.failed {
 		return hub.Group{}
 	}
-	r.rest = r.rest[size:]
-	g.Connections = int(n)
 	return g
 }
 
 // Word reads 8 bytes.
-func (r *Reader) Word() uint64 {
+func (r *Rows) Word() uint64 {
 	if len(r.rest) < 8 {
 		r.fail()
 		return 0

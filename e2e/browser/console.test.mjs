@@ -503,3 +503,56 @@ test("the page says that the gateway is gone, and goes on when it is back", { ti
   await page.locator("#console:not(.stale)").waitFor();
   await page.getByText("The gateway was started anew since").waitFor();
 });
+
+test("the console shows the gateways of a cluster, and lists and events of all or one", { timeout }, async (t) => {
+  const demo = await start(["demo", "--instances", "2", "--listen", "127.0.0.1:0", "--app-listen", "127.0.0.1:0", "--cluster-timeout", "1m", "--cluster-dead-after", "10m", "--drain-period", "0s"],
+    ["ready", "gateway", "demo-1"], ["ready", "gateway", "demo-2"]);
+  t.after(() => demo.stop());
+  const [one, two] = ["demo-1", "demo-2"].map((name) => demo.lines[`ready ${name}`].listen);
+  const { page, complaints } = await open(`http://${one}/console/`);
+  const row = (name) => page.locator("#instance-list tr", { hasText: name });
+  await row("demo-1").getByText("asked by this page").waitFor();
+  await row("demo-2").getByText("heard", { exact: true }).waitFor();
+  await page.getByText("2 of demo", { exact: true }).waitFor();
+
+  // All: the lists name whoever is at either.
+  await dial(t, one, "ada");
+  const bela = await dial(t, two, "bela");
+  await row("demo-2").locator("td[data-label=Connections]", { hasText: "1" }).waitFor();
+  await page.getByRole("button", { name: "Search" }).click();
+  await page.getByText("2 connections, page 1").waitFor();
+  await page.getByLabel("At most a second").fill("100");
+  await page.locator("#tail-toggle").click();
+  await page.locator("#tail-status", { hasText: "Watching" }).waitFor();
+  const says = async (text) => { // the stream begins some time after the click
+    for (;;) {
+      bela.send(text);
+      if (await page.locator("#tail li", { hasText: "message" }).count() > 0) return;
+      await page.waitForTimeout(50);
+    }
+  };
+  await says('"hello"');
+  await page.locator("#tail li", { hasText: "message bela" }).getByText(/ at demo-2 7 B$/).first().waitFor();
+
+  // One of them: its connections alone, and its events.
+  await page.getByRole("button", { name: "Show demo-2" }).click();
+  assert.equal(await page.getByLabel("Lists and events of").locator("option:checked").innerText(), "demo-2");
+  await page.getByText("1 connection, page 1").waitFor();
+  await page.locator("#list").getByRole("cell", { name: "bela", exact: true }).waitFor();
+  await picture(page, "console-cluster");
+  await page.getByLabel("Lists and events of").selectOption("demo-1");
+  await page.locator("#list").getByRole("cell", { name: "ada", exact: true }).waitFor();
+
+  // A message to everybody is for both gateways' clients.
+  await page.getByRole("radio", { name: "everybody" }).check();
+  await page.locator("#send-form button").click();
+  await page.getByText("all connections, 2 now").waitFor();
+  const received = message(bela);
+  await page.getByRole("dialog").getByRole("button", { name: "Send" }).click();
+  assert.match(await received, /Hello/);
+  await page.getByText("Sent to 2 of 2 connections").waitFor();
+  await page.setViewportSize({ width: 360, height: 740 });
+  await picture(page, "console-cluster-narrow");
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth), false);
+  assert.deepEqual(complaints, []);
+});

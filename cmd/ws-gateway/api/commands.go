@@ -32,6 +32,7 @@ type SendCommand struct {
 	Report   bool     `json:"report,omitempty"`
 	Encoding string   `json:"encoding,omitempty"`
 	Payload  any      `json:"payload"`
+	Scope    string   `json:"scope,omitempty"`
 }
 
 // Send sends a message to clients.
@@ -49,6 +50,7 @@ type CloseCommand struct {
 	Code    int      `json:"code"`
 	Reason  string   `json:"reason,omitempty"`
 	Report  bool     `json:"report,omitempty"`
+	Scope   string   `json:"scope,omitempty"`
 }
 
 // CloseConnections closes connections of clients.
@@ -63,6 +65,7 @@ type GroupCommand struct {
 	Conns  []string `json:"conns,omitempty"`
 	Users  []string `json:"users,omitempty"`
 	All    bool     `json:"all,omitempty"`
+	Scope  string   `json:"scope,omitempty"`
 }
 
 // MetaCommand is the body of a call that gives connections metadata, or takes it from them

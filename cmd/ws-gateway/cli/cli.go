@@ -92,7 +92,8 @@ type surroundings struct {
 	color       bool
 	width       int // of the terminal, in columns; 0 if there is none
 
-	notesTerminal bool // somebody reads the notes
+	notesTerminal bool   // somebody reads the notes
+	missing       string // the gateways that were last noted as missing
 }
 
 // Run runs the client command whose name is the first argument, and returns the exit

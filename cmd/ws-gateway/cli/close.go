@@ -17,6 +17,7 @@ type closeOptions struct {
 	Reason  string   `placeholder:"TEXT" help:"Reason, at most 123 bytes."`
 	Report  bool     `help:"Say how many connections were meant."`
 	nobodyOptions
+	changeScope
 	JSON bool `name:"json" help:"Print the gateway's answer as it is."`
 	gatewayOptions
 }
@@ -29,7 +30,7 @@ func (o *closeOptions) run(ctx context.Context, s *surroundings) error {
 	if err != nil {
 		return err
 	}
-	request := api.CloseCommand{Conns: o.Conn, Users: o.User, Groups: o.Group, All: o.All, Exclude: o.Exclude, Code: o.Code, Reason: o.Reason, Report: o.wantsReport(s, o.Report, o.JSON)}
+	request := api.CloseCommand{Conns: o.Conn, Users: o.User, Groups: o.Group, All: o.All, Exclude: o.Exclude, Code: o.Code, Reason: o.Reason, Report: o.wantsReport(s, o.Report, o.JSON), Scope: o.scope()}
 	a, err := g.answer(g.CloseConnections(ctx, &request))
 	if err != nil {
 		return err

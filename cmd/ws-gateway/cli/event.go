@@ -24,6 +24,8 @@ type event struct {
 	Reason     string          `json:"reason"`
 	Initiator  string          `json:"initiator"`
 	Dropped    uint64          `json:"dropped"`
+	Instance   string          `json:"instance"` // of a cluster
+	Missing    []string        `json:"missing"`
 }
 
 var actionColors = map[string]string{"open": green, "message": cyan, "send": blue, "close": yellow, "ping": dim}
@@ -46,7 +48,11 @@ func (s *surroundings) describe(e *event) string {
 	if s.width > 0 && s.width < eventColumns {
 		return head + s.below(shownUser(e.User)) + s.below(terminal.Printable(e.Conn)) + s.below(e.detail())
 	}
-	return fmt.Sprintf("%s %s %s %s", head, terminal.Pad(shownUser(e.User), 12), s.paint(dim, terminal.Printable(e.Conn)), e.detail())
+	where := terminal.Printable(e.Conn)
+	if e.Instance != "" {
+		where += " at " + terminal.Printable(e.Instance)
+	}
+	return fmt.Sprintf("%s %s %s %s", head, terminal.Pad(shownUser(e.User), 12), s.paint(dim, where), e.detail())
 }
 
 // eventColumns is what an event takes in one line, without its payload. On narrower

@@ -34,6 +34,7 @@ type memberOptions struct {
 	All    bool     `help:"Every connection that is there now."`
 	Report bool     `help:"Say how many connections were meant."`
 	nobodyOptions
+	changeScope
 	JSON bool `name:"json" help:"Print the gateway's answer as it is."`
 	gatewayOptions
 }
@@ -51,7 +52,7 @@ func (o *memberOptions) change(ctx context.Context, s *surroundings,
 	if err != nil {
 		return err
 	}
-	a, err := g.answer(call(g.Client, ctx, &api.GroupCommand{Groups: o.Group, Conns: o.Conn, Users: o.User, All: o.All}))
+	a, err := g.answer(call(g.Client, ctx, &api.GroupCommand{Groups: o.Group, Conns: o.Conn, Users: o.User, All: o.All, Scope: o.scope()}))
 	if err != nil {
 		return err
 	}
@@ -64,6 +65,7 @@ type groupsOptions struct {
 	User  []string `xor:"whose" sep:"none" placeholder:"NAME" help:"Only groups that a connection of this user is in. Repeatable."`
 	Limit int      `default:"0" min:"0" help:"So many groups at most. 0: all."`
 	JSON  bool     `name:"json" help:"Print each group as a line of JSON."`
+	readScope
 	gatewayOptions
 }
 
@@ -82,13 +84,13 @@ func (o *groupsOptions) run(ctx context.Context, s *surroundings) error {
 	}
 	list := listing[group]{
 		limit: o.Limit, asJSON: o.JSON, none: "no groups", columns: groupColumns, fields: writeGroups, rows: groupRows,
-		page: func(limit int, cursor string) ([]group, string, error) { return o.page(ctx, g, limit, cursor) },
+		page: func(limit int, cursor string) ([]group, string, error) { return o.page(ctx, s, g, limit, cursor) },
 	}
 	return list.print(s)
 }
 
 // page asks for so many groups after cursor.
-func (o *groupsOptions) page(ctx context.Context, g *gateway, limit int, cursor string) (groups []group, next string, err error) {
+func (o *groupsOptions) page(ctx context.Context, s *surroundings, g *gateway, limit int, cursor string) (groups []group, next string, err error) {
 	query := url.Values{"limit": {strconv.Itoa(limit)}}
 	if o.Conn != "" {
 		query.Set("conn_id", o.Conn)
@@ -99,10 +101,12 @@ func (o *groupsOptions) page(ctx context.Context, g *gateway, limit int, cursor 
 	if cursor != "" {
 		query.Set("cursor", cursor)
 	}
+	o.addTo(query)
 	a, err := g.answer(g.Groups(ctx, query))
 	if err != nil {
 		return nil, "", err
 	}
+	s.noteMissing(a.Missing)
 	if err := json.Unmarshal(a.Data, &groups); err != nil {
 		return nil, "", fmt.Errorf("the gateway's groups cannot be read: %w", err)
 	}

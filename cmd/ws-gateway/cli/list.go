@@ -20,6 +20,7 @@ type listOptions struct {
 	Remote string   `placeholder:"ADDRESS" help:"Only connections from this address, or this range such as 192.0.2.0/24."`
 	Limit  int      `default:"0" min:"0" help:"So many connections at most. 0: all."`
 	JSON   bool     `name:"json" help:"Print each connection as a line of JSON."`
+	readScope
 	gatewayOptions
 }
 
@@ -49,13 +50,13 @@ func (o *listOptions) run(ctx context.Context, s *surroundings) error {
 	list := listing[connection]{
 		limit: o.Limit, asJSON: o.JSON, none: "no connections", columns: connColumns, fields: writePlain,
 		rows: func(conns []connection) [][]string { return connRows(conns, now) },
-		page: func(limit int, cursor string) ([]connection, string, error) { return o.page(ctx, g, limit, cursor) },
+		page: func(limit int, cursor string) ([]connection, string, error) { return o.page(ctx, s, g, limit, cursor) },
 	}
 	return list.print(s)
 }
 
 // page asks for so many connections after cursor.
-func (o *listOptions) page(ctx context.Context, g *gateway, limit int, cursor string) (conns []connection, next string, err error) {
+func (o *listOptions) page(ctx context.Context, s *surroundings, g *gateway, limit int, cursor string) (conns []connection, next string, err error) {
 	query := url.Values{"limit": {strconv.Itoa(limit)}}
 	if len(o.User) > 0 {
 		query["user"] = o.User
@@ -72,10 +73,12 @@ func (o *listOptions) page(ctx context.Context, g *gateway, limit int, cursor st
 	if cursor != "" {
 		query.Set("cursor", cursor)
 	}
+	o.addTo(query)
 	a, err := g.answer(g.List(ctx, query))
 	if err != nil {
 		return nil, "", err
 	}
+	s.noteMissing(a.Missing)
 	var users []user
 	if err := json.Unmarshal(a.Data, &users); err != nil {
 		return nil, "", fmt.Errorf("the gateway's list cannot be read: %w", err)
@@ -104,6 +107,7 @@ func writePlain(out io.Writer, conns []connection) error {
 type countOptions struct {
 	Group []string `sep:"none" placeholder:"NAME" help:"Only connections in this group. Repeatable."`
 	JSON  bool     `name:"json" help:"Print the numbers as JSON."`
+	readScope
 	gatewayOptions
 }
 
@@ -112,14 +116,16 @@ func (o *countOptions) run(ctx context.Context, s *surroundings) error {
 	if err != nil {
 		return err
 	}
-	var query url.Values
+	query := url.Values{}
 	if len(o.Group) > 0 {
-		query = url.Values{"group": o.Group}
+		query["group"] = o.Group
 	}
+	o.addTo(query)
 	a, err := g.answer(g.Count(ctx, query))
 	if err != nil {
 		return err
 	}
+	s.noteMissing(a.Missing)
 	if o.JSON {
 		_, err := fmt.Fprintln(s.out, terminal.PrintableJSON(a.Data))
 		return err

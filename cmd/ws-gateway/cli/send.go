@@ -34,6 +34,7 @@ type sendOptions struct {
 	Binary  bool     `xor:"kind" help:"Send a binary message."`
 	Report  bool     `help:"Say how many connections were meant, how many took it, and how many were closed because too much waited for them."`
 	nobodyOptions
+	changeScope
 	JSON bool `name:"json" help:"Print the gateway's answer as it is."`
 	gatewayOptions
 }
@@ -51,7 +52,7 @@ func (o *sendOptions) run(ctx context.Context, s *surroundings) error {
 		return err
 	}
 	request := api.SendCommand{
-		Users: o.User, Groups: o.Group, All: o.All, Exclude: o.Exclude, Report: o.wantsReport(s, o.Report, o.JSON),
+		Users: o.User, Groups: o.Group, All: o.All, Exclude: o.Exclude, Report: o.wantsReport(s, o.Report, o.JSON), Scope: o.scope(),
 		Encoding: "text", Payload: string(message),
 	}
 	if request.Conns = o.Conn; len(o.Conn) == 1 {

@@ -36,6 +36,7 @@ type tailOptions struct {
 	Payload bool     `help:"Show what is in the messages, cut at 1 KiB."`
 	Rate    int      `default:"100" min:"1" max:"1000" help:"Events a second, at most; of what is left out the number is shown."`
 	JSON    bool     `name:"json" help:"Print each event as a line of JSON, as the gateway sends it."`
+	readScope
 	gatewayOptions
 }
 
@@ -51,6 +52,7 @@ func (o *tailOptions) query() url.Values {
 	if o.Payload {
 		query.Set("payload", "1")
 	}
+	o.addTo(query)
 	return query
 }
 
@@ -158,9 +160,12 @@ func (t *tail) print(line []byte) error {
 	if json.Unmarshal(line, &e) != nil {
 		return nil
 	}
-	known := e.Dropped > 0 || e.Conn != ""
+	known := e.Dropped > 0 || e.Conn != "" || e.Missing != nil
 	switch {
 	case !known:
+		return nil
+	case e.Missing != nil && !t.asJSON:
+		t.s.noteMissing(e.Missing)
 		return nil
 	case t.asJSON:
 		_, err := fmt.Fprintln(t.s.out, terminal.PrintableJSON(line))

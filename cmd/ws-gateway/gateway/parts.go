@@ -72,7 +72,7 @@ func (g *Gateway) adminConfig(c *config.Config) admin.Config {
 	ac.Collectors = slices.Clip(g.collectors)
 	ac.Ready = func() (bool, string) { return g.ready(c) }
 	if g.cluster != nil {
-		ac.Cluster, ac.ClusterStats = g.cluster, g.cluster.Stats
+		ac.Cluster, ac.ClusterStats, ac.Instances = g.cluster, g.cluster.Stats, g.cluster
 	}
 	if g.events != nil {
 		ac.Callbacks, ac.Collectors = g.callbackStats, append(ac.Collectors, g.events.Collectors()...)
