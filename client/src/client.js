@@ -5,11 +5,13 @@ import { Alarm } from "./alarm.js";
 import { address, complete, longestTimer } from "./options.js";
 import { Outbox, sizeOf } from "./outbox.js";
 import { parseRetryAfter, usual, wait } from "./retry.js";
+import { chosen, isMarked, offer, read, resumable, Session, wire } from "./session.js";
 import { onWake } from "./wake.js";
 
 const ping = '{"event":"ping","data":{}}';
 const pong = '{"event":"pong"}'; // the gateway's answer, byte for byte
 const lookEvery = 5_000; // how soon an awakening is noticed where no event tells of it
+const acknowledgeAfter = 1_000;
 const maxDrift = 5_000; // a timer that misses its moment by more was asleep
 const maxReasonBytes = 123; // RFC 6455, 5.5
 const isOpen = 1; // WebSocket.OPEN
@@ -32,6 +34,12 @@ export class Client extends EventTarget {
   #socket = null;
   #turn = 0; // counts attempts and ends: what an earlier turn began is void
   #alarm = new Alarm(); // the one timer, whatever the state waits for
+
+  // With the option resume.
+  #session = null; // null before the first, and where the gateway cannot resume
+  #abandoned = null; // a socket that was given up, but not closed
+  #acknowledgeDue = 0; // 0: there is nothing to acknowledge
+  #goodbye = null; // code and reason, until what was sent before is acknowledged
 
   // Of the connection, while open.
   #openedAt = 0;
@@ -75,19 +83,24 @@ export class Client extends EventTarget {
   }
 
   get bufferedAmount() {
-    return this.#outbox.bytes + (this.#socket?.bufferedAmount ?? 0);
+    return this.#outbox.bytes + (this.#session ? 0 : (this.#socket?.bufferedAmount ?? 0));
   }
 
   get protocol() {
-    return this.#socket?.protocol ?? "";
+    return this.#session?.protocol ?? chosen(this.#socket?.protocol ?? "");
   }
 
   send(data) {
     const { maxMessageBytes, maxBufferedBytes } = this.#options;
-    const size = sizeOf(data);
+    const size = sizeOf(data) + (this.#options.resume && isMarked(data) ? 1 : 0);
     if (size > maxMessageBytes) throw new RangeError(`a message of ${size} bytes is larger than maxMessageBytes (${maxMessageBytes})`);
     if (this.#state === "closing" || this.#state === "closed") return false;
     if (!this.#canSend()) return this.#outbox.push(data, size);
+    if (this.#session) {
+      const taken = this.#outbox.pass(data, size);
+      if (taken) this.#outbox.handNext(this.#transmit);
+      return taken;
+    }
     const waiting = this.#socket.bufferedAmount;
     if (waiting > 0 && waiting + size > maxBufferedBytes) return false;
     this.#socket.send(data);
@@ -114,12 +127,19 @@ export class Client extends EventTarget {
       this.#finish({ code, reason, wasClean: false });
       return;
     }
+    this.#goodbye = [code, reason];
+    this.#sayGoodbye();
     this.#alarm.set(this.#options.closeTimeout, () => {
       this.#drop();
       this.#finish({ code: 1006, reason: "the other side did not answer the close", wasClean: false });
     });
-    this.#socket.close(code, reason);
     this.#setState("closing");
+  }
+
+  // In a session the gateway is asked first what it has got: after a close it could not say.
+  #sayGoodbye() {
+    if (this.#outbox.handed > 0 && this.#canSend()) this.#acknowledge();
+    else this.#socket.close(...this.#goodbye);
   }
 
   // --- connecting
@@ -150,9 +170,9 @@ export class Client extends EventTarget {
   }
 
   #dial(url, turn) {
-    const { WebSocket, protocols, socketOptions, binaryType } = this.#options;
+    const { WebSocket, protocols, socketOptions, binaryType, resume } = this.#options;
     const more = socketOptions === undefined ? [] : [socketOptions];
-    const socket = new WebSocket(address(url), protocols, ...more);
+    const socket = new WebSocket(address(url), resume ? offer(protocols, this.#session) : protocols, ...more);
     this.#socket = socket;
     socket.binaryType = binaryType;
     const current = (handle) => (event) => {
@@ -175,19 +195,50 @@ export class Client extends EventTarget {
   }
 
   #opened() {
+    this.#releaseAbandoned(); // from here on the gateway does not listen to it
+    if (this.#options.resume && this.#socket.protocol === resumable) return; // until the gateway's greeting
+    this.#begin(null);
+  }
+
+  // greeted is told whether the session goes on, or another one has begun.
+  #greeted(greeting) {
+    if (!greeting.resumed) {
+      const { maxBufferedMessages, maxBufferedBytes } = this.#options;
+      this.#begin(new Session(greeting, maxBufferedMessages, maxBufferedBytes));
+    } else if (this.#session?.token && this.#outbox.rewind(greeting.received)) {
+      this.#session.goOn(greeting);
+      this.#establish(true);
+    } else {
+      this.#violated("it resumes what was not there");
+    }
+  }
+
+  // begin begins a new session, or none. What was handed to the one before is given back,
+  // as it may have arrived or not; what waits is sent after what listeners send at once.
+  #begin(session) {
+    const before = this.#session;
+    const unsent = this.#outbox.renew();
+    this.#session = session;
+    this.#establish(false);
+    if (before) this.dispatchEvent(new ClientEvent("lost", { unsent, uncertain: unsent.length }));
+    if (session) this.#outbox.hand(this.#transmit);
+    else this.#outbox.drain(this.#transmit);
+  }
+
+  // establish makes the connection an open one. In a session that goes on what waits is
+  // sent before anything that a listener sends.
+  #establish(resumed) {
     const now = Date.now();
     this.#openedAt = now;
     this.#pongDue = 0;
+    this.#acknowledgeDue = 0;
     this.#pingDue = now + this.#options.pingInterval;
-    this.#armLook();
     const failures = this.#failures;
-    this.#setState("open");
-    if (this.#state === "open") this.dispatchEvent(new ClientEvent("open", { failures }));
-    this.#outbox.drain((data) => {
-      if (!this.#canSend()) return false;
-      this.#socket.send(data);
-      return true;
-    });
+    this.#state = "open";
+    this.#armLook();
+    if (resumed) this.#outbox.hand(this.#transmit);
+    this.#tellState();
+    if (this.#state === "open") this.dispatchEvent(new ClientEvent("open", { failures, resumed }));
   }
 
   // --- open
@@ -197,15 +248,86 @@ export class Client extends EventTarget {
     return this.#state === "open" && this.#socket.readyState === isOpen;
   }
 
+  // transmit hands a message to the socket, or says false.
+  #transmit = (data, size) => {
+    if (!this.#canSend()) return false;
+    this.#socket.send(this.#session ? wire(data) : data);
+    if (this.#session) this.#passed(size);
+    return true;
+  };
+
   #received(data) {
     this.#pongDue = 0; // whatever comes shows that the connection lives
     this.#rechecked = false;
+    if (this.#options.resume && this.#socket.protocol === resumable) this.#receivedInSession(data);
+    else this.#deliver(data);
+  }
+
+  #deliver(data) {
     if (data !== pong) this.dispatchEvent(new ClientEvent("message", { data }));
   }
 
+  // A message is counted before it is delivered, whatever its listeners do.
+  #receivedInSession(received) {
+    let message;
+    try {
+      message = read(received);
+    } catch (error) {
+      this.#violated(error.message);
+      return;
+    }
+    const { data, greeting, acknowledged } = message;
+    if (this.#state === "connecting") {
+      if (greeting) this.#greeted(greeting);
+      else this.#violated("it does not greet");
+    } else if (greeting) this.#violated("it greets twice");
+    else if (acknowledged !== undefined) this.#acknowledged(acknowledged);
+    else if (data !== undefined) {
+      this.#session.received++;
+      this.#passed(typeof data === "string" ? data.length : (data.byteLength ?? data.size));
+      this.#deliver(data);
+    }
+  }
+
+  // --- acknowledgements
+
+  // passed is about a message of either side.
+  #passed(bytes) {
+    if (this.#session.passed(bytes)) {
+      this.#acknowledge();
+    } else if (!this.#acknowledgeDue && this.#state === "open") {
+      this.#acknowledgeDue = Date.now() + acknowledgeAfter;
+      this.#armLook();
+    }
+  }
+
+  // acknowledge says what has come. The gateway answers with what it has got: an answer
+  // is awaited if that is anything of ours.
+  #acknowledge() {
+    this.#acknowledgeDue = 0;
+    if (!this.#canSend()) return;
+    this.#socket.send(this.#session.acknowledgement());
+    if (this.#outbox.handed > 0 && !this.#pongDue) this.#awaitAnswer(this.#options.pongTimeout);
+    this.#armLook();
+  }
+
+  #acknowledged(n) {
+    if (!this.#outbox.acknowledge(n)) this.#violated("it acknowledges what was not sent");
+    else if (this.#state === "closing" && this.#outbox.handed === 0) this.#socket.close(...this.#goodbye);
+  }
+
+  // violated ends the connection, and the session with it: to go on could lose or double
+  // messages in silence.
+  #violated(how) {
+    this.#session?.giveUp();
+    this.#lost(`the gateway breaks the rules of ${resumable}: ${how}`);
+  }
+
+  // --- watching
+
   #armLook() {
     const now = Date.now();
-    const due = this.#pongDue ? Math.min(this.#pingDue, this.#pongDue) : this.#pingDue;
+    const due = Math.min(this.#pingDue, this.#pongDue || Infinity, this.#acknowledgeDue || Infinity);
     this.#alarm.set(Math.max(0, Math.min(due - now, lookEvery)), (drift) => this.#look(drift));
   }
 
@@ -220,6 +342,7 @@ export class Client extends EventTarget {
       return;
     }
     if (now >= this.#pingDue) this.#ping(this.#options.pongTimeout);
+    else if (this.#acknowledgeDue && now >= this.#acknowledgeDue) this.#acknowledge();
     this.#armLook();
   }
 
@@ -251,11 +374,17 @@ export class Client extends EventTarget {
     this.#armLook();
   }
 
+  // In a session an acknowledgement takes the place of the ping: it is answered too.
   #ping(timeout) {
-    const now = Date.now();
-    this.#pingDue = now + this.#options.pingInterval;
-    if (!this.#pongDue || this.#pongDue > now + timeout) this.#pongDue = now + timeout;
-    if (this.#canSend()) this.#socket.send(ping);
+    this.#pingDue = Date.now() + this.#options.pingInterval;
+    this.#acknowledgeDue = 0;
+    if (this.#canSend()) this.#socket.send(this.#session?.acknowledgement() ?? ping);
+    this.#awaitAnswer(timeout);
+  }
+
+  #awaitAnswer(timeout) {
+    const due = Date.now() + timeout;
+    if (!this.#pongDue || this.#pongDue > due) this.#pongDue = due;
     this.#backlog = this.#socket.bufferedAmount;
   }
 
@@ -266,14 +395,22 @@ export class Client extends EventTarget {
     this.#ended({ code: 1006, reason, wasClean: false, ...answer });
   }
 
-  // drop lets go of a socket without waiting for the other side.
+  // drop lets go of a socket without waiting for the other side. A browser's says good-bye
+  // when it is closed, and a good-bye ends the session if it arrives after all: until the
+  // gateway has another connection the socket is left as it is.
   #drop() {
     this.#turn++;
     const socket = this.#socket;
     this.#socket = null;
     if (!socket) return;
     if (typeof socket.terminate === "function") socket.terminate();
+    else if (this.#session?.token && socket.readyState === isOpen) this.#abandoned = socket;
     else socket.close();
+  }
+
+  #releaseAbandoned() {
+    this.#abandoned?.close();
+    this.#abandoned = null;
   }
 
   #ended(how) {
@@ -336,14 +473,20 @@ export class Client extends EventTarget {
   #finish(how) {
     this.#alarm.clear();
     this.#stopListening();
+    this.#releaseAbandoned();
+    const uncertain = this.#outbox.handed;
     const unsent = this.#outbox.empty();
     this.#setState("closed");
-    this.dispatchEvent(new ClientEvent("close", { ...how, unsent }));
+    this.dispatchEvent(new ClientEvent("close", { ...how, unsent, uncertain }));
   }
 
   #setState(state) {
     if (state === this.#state) return;
     this.#state = state;
-    this.dispatchEvent(new ClientEvent("state", { state }));
+    this.#tellState();
+  }
+
+  #tellState() {
+    this.dispatchEvent(new ClientEvent("state", { state: this.#state }));
   }
 }

@@ -30,6 +30,8 @@ export interface OpenEvent extends Event {
   readonly type: "open";
   /** How many ends and failed attempts came before; 0 on the first connection that opens at once. */
   readonly failures: number;
+  /** Whether this goes on with the session before: nothing was lost, and the app has seen no end of it. Needs `resume`. */
+  readonly resumed: boolean;
 }
 
 export interface DataEvent extends Event {
@@ -51,8 +53,19 @@ export interface ClosedEvent extends Event {
   readonly wasClean: boolean;
   /** See {@link End}. */
   readonly status?: number;
-  /** What still waited in the buffer, oldest first. It was never handed to a socket. */
+  /** What was not delivered, oldest first. */
   readonly unsent: Data[];
+  /** How many of them, from the first on, may have arrived all the same. Without `resume` 0: what was handed to a socket is not kept. */
+  readonly uncertain: number;
+}
+
+/** A session could not be resumed; another connection is open. What the app has sent in between is lost. */
+export interface LostEvent extends Event {
+  readonly type: "lost";
+  /** What the gateway has not acknowledged, oldest first. What has not been handed to a socket is not among it, and is sent by itself. */
+  readonly unsent: Data[];
+  /** How many of them, from the first on, may have arrived all the same: here all. */
+  readonly uncertain: number;
 }
 
 export interface StateEvent extends Event {
@@ -64,6 +77,7 @@ export interface ClientEventMap {
   open: OpenEvent;
   message: DataEvent;
   reconnecting: ReconnectingEvent;
+  lost: LostEvent;
   close: ClosedEvent;
   state: StateEvent;
 }
@@ -73,6 +87,11 @@ export type WebSocketConstructor = new (url: string, protocols: any, options?: a
 
 /** Times are milliseconds, sizes bytes. */
 export interface Options {
+  /**
+   * Goes on with the same session after a loss of the connection, where the gateway can (`--resume-for`): each message
+   * arrives once and in order, both ways, and the app sees neither close nor open. Default: false.
+   */
+  resume?: boolean;
   /** Subprotocols to offer. */
   protocols?: string | string[];
   /** What binary messages become. Default: `arraybuffer`. */
@@ -112,9 +131,9 @@ export interface Options {
   retryAfterMax?: number;
   /** Life of a connection after which failures are counted anew. Default: 10,000. */
   stableAfter?: number;
-  /** Messages that wait for a connection. Default: 1,000; 0 buffers none. */
+  /** Messages that wait for a connection, or with `resume` for an acknowledgement. Default: 1,000; 0 buffers none. */
   maxBufferedMessages?: number;
-  /** Bytes that wait for a connection, or in an open socket. Default: 1 MiB. */
+  /** Bytes that wait for a connection, in an open socket, or with `resume` for an acknowledgement. Default: 1 MiB. */
   maxBufferedBytes?: number;
   /** Largest message that is sent; the gateway's `--max-message-size`. Default: 1 MiB. */
   maxMessageBytes?: number;
@@ -150,7 +169,7 @@ export class Client extends EventTarget {
 
   readonly state: State;
 
-  /** Messages in the buffer, those in the socket not counted. */
+  /** Messages in the buffer, with those in a session that are not acknowledged. Others in the socket are not counted. */
   readonly bufferedMessages: number;
 
   /** Bytes in the buffer and in the socket. */
@@ -160,7 +179,7 @@ export class Client extends EventTarget {
   readonly protocol: string;
 
   /**
-   * Hands a message to the socket, or to the buffer while there is none.
+   * Hands a message to the socket, or to the buffer while there is none. With `resume` it stays in the buffer until the gateway has it.
    *
    * @returns false if it was not taken: the buffer or the open socket is full, or the client is closed.
    * @throws TypeError for data of another type, RangeError for more than `maxMessageBytes`.
@@ -174,7 +193,7 @@ export class Client extends EventTarget {
   check(): void;
 
   /**
-   * Closes for good. A message that was handed to the socket leaves first; what waits in the buffer does not.
+   * Closes for good, and ends the session. A message that was handed to the socket leaves first; what waits in the buffer does not.
    *
    * @param code 1000 (the default) or 3000 to 4999
    * @param reason at most 123 bytes

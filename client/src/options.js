@@ -18,11 +18,11 @@ export const defaults = Object.freeze({
 
 const mustBePositive = new Set(["pingInterval", "pongTimeout", "checkTimeout", "connectTimeout"]);
 export const longestTimer = 2 ** 31 - 1; // setTimeout takes a longer time for 1 ms
-const others = new Set(["protocols", "binaryType", "WebSocket", "socketOptions", "signal", "retry", "random"]);
+const others = new Set(["resume", "protocols", "binaryType", "WebSocket", "socketOptions", "signal", "retry", "random"]);
 
 // complete checks what was given, and adds the defaults.
 export function complete(given) {
-  const options = { protocols: [], binaryType: "arraybuffer", random: Math.random, ...defaults };
+  const options = { resume: false, protocols: [], binaryType: "arraybuffer", random: Math.random, ...defaults };
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue;
     options[name] = value;
@@ -33,6 +33,8 @@ export function complete(given) {
       throw new TypeError(`option ${name} must be a number from ${least} to ${longestTimer}, not ${String(value)}`);
     }
   }
+  if (typeof options.resume !== "boolean") throw new TypeError(`option resume must be true or false, not ${String(options.resume)}`);
+  if (options.resume && options.maxBufferedMessages < 1) throw new TypeError("option resume needs a buffer: maxBufferedMessages must be at least 1");
   options.WebSocket ??= globalThis.WebSocket;
   if (typeof options.WebSocket !== "function") {
     throw new TypeError("there is no WebSocket here: give option WebSocket, for example that of the package ws (Node has its own from 22 on)");

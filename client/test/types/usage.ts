@@ -12,11 +12,14 @@ const client = new Client("wss://example.org/ws", {
 });
 new Client(async () => new URL("https://example.org/ws"));
 new Client("/ws", { retry: () => {} });
+new Client("/ws", { resume: true });
 
 client.addEventListener("open", (event) => event.failures.toFixed());
 client.addEventListener("message", (event) => JSON.parse(event.data));
 client.addEventListener("reconnecting", ({ code, status, delay, opened }) => [code, status?.toFixed(), delay, !opened]);
-client.addEventListener("close", ({ code, unsent }) => unsent.map((data: Data) => [code, data]));
+client.addEventListener("open", (event) => event.resumed || client.sendEvent("join"));
+client.addEventListener("lost", ({ unsent, uncertain }) => unsent.slice(uncertain).map((data: Data) => client.send(data)));
+client.addEventListener("close", ({ code, unsent, uncertain }) => unsent.map((data: Data, n) => [code, data, n < uncertain]));
 client.addEventListener("state", (event) => {
   const state: State = event.state;
   return state;
@@ -32,6 +35,8 @@ client.close(4000, "enough");
 client.send({ event: "hello" });
 // @ts-expect-error: no such option
 new Client("/ws", { pingIntervall: 1 });
+// @ts-expect-error: yes or no
+new Client("/ws", { resume: "always" });
 // @ts-expect-error: times are numbers
 new Client("/ws", { pingInterval: "30s" });
 // @ts-expect-error: read only

@@ -30,7 +30,8 @@ export function given(t, { url = "ws://gateway.test/ws", random = 1, ...options 
       this.readyState = 2;
       this.closedWith = how;
     }
-    accept() {
+    accept(protocol = "") {
+      this.protocol = protocol;
       this.readyState = 1;
       this.dispatchEvent(new Event("open"));
     }
@@ -45,7 +46,7 @@ export function given(t, { url = "ws://gateway.test/ws", random = 1, ...options 
   const world = { broken: "" }; // a reason makes the next socket's constructor throw
   const client = new Client(url, { WebSocket: FakeSocket, random: () => random, ...options });
   const events = [];
-  for (const type of ["open", "message", "reconnecting", "close", "state"]) client.addEventListener(type, (e) => events.push(e));
+  for (const type of ["open", "message", "reconnecting", "lost", "close", "state"]) client.addEventListener(type, (e) => events.push(e));
   t.after(() => client.close());
   return {
     set broken(reason) { world.broken = reason; },
