@@ -11,6 +11,7 @@ LDFLAGS := -s -w -X $(PROGRAM).version=$(VERSION) -X $(PROGRAM).commit=$(COMMIT)
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 CHROMIUM    ?= /usr/bin/chromium
+FIREFOX     ?= /usr/bin/firefox-esr
 PEERS       := bench/peers
 BROWSER     := e2e/browser
 RACE        := bin/ws-gateway-race
@@ -104,9 +105,16 @@ test-go: tools $(RACE) ## Go tests with the race detector
 .PHONY: test-node
 test-node: export WS_GATEWAY_BINARY = $(CURDIR)/$(RACE)
 test-node: export CHROMIUM := $(CHROMIUM)
-test-node: browser-tools $(RACE) ## The real binary with the npm package ws, the JavaScript client and headless Chromium
+test-node: chromium-tools $(RACE) ## The real binary with the npm package ws, the JavaScript client and headless Chromium
 	cd $(BROWSER) && node --test --test-concurrency=3
 	cd $(CLIENT) && npm test --silent
+
+# A run of its own: what is tested is the client, which test-node has tested in Chromium.
+.PHONY: test-firefox
+test-firefox: export WS_GATEWAY_BINARY = $(CURDIR)/$(RACE)
+test-firefox: export FIREFOX := $(FIREFOX)
+test-firefox: browser-tools $(RACE) ## The JavaScript client in headless Firefox (half a minute)
+	cd $(CLIENT) && BROWSERS=firefox node --test test/gateway/browser.test.mjs
 
 # The binary under test, with the race detector. go build knows what has changed.
 .PHONY: $(RACE)
@@ -248,7 +256,11 @@ npm:
 	@for tool in node:nodejs npm:npm; do $(call need,$${tool%%:*},$${tool##*:}); done
 
 .PHONY: browser-tools
-browser-tools: tools $(BROWSER)/node_modules/.installed $(CLIENT)/node_modules/.installed
+browser-tools: chromium-tools
+	@$(call need,$(FIREFOX),firefox-esr)
+
+.PHONY: chromium-tools
+chromium-tools: tools $(BROWSER)/node_modules/.installed $(CLIENT)/node_modules/.installed
 	@$(call need,$(CHROMIUM),chromium)
 
 %/node_modules/.installed: %/package-lock.json | npm

@@ -47,7 +47,7 @@ export async function world(t, ...options) {
       const client = new Client(url, { ...quick, ...settings });
       clients.push(client);
       const events = queue();
-      for (const type of ["open", "message", "reconnecting", "close"]) client.addEventListener(type, (event) => events.push(event));
+      for (const type of ["open", "message", "reconnecting", "lost", "close"]) client.addEventListener(type, (event) => events.push(event));
       return { client, next: (type) => nextOf(events, (event) => event.type === type) };
     },
   };
@@ -56,10 +56,12 @@ export async function world(t, ...options) {
 // startApp records the callbacks: next(action) is the next of that action.
 async function startApp() {
   const events = queue();
+  let held = Promise.resolve();
   const server = http.createServer(async (request, response) => {
     let body = "";
     for await (const chunk of request) body += chunk;
     events.push(JSON.parse(body));
+    await held;
     response.end();
   });
   server.listen(0, "127.0.0.1");
@@ -67,6 +69,12 @@ async function startApp() {
   return {
     url: `http://127.0.0.1:${server.address().port}/ws`,
     next: (action) => nextOf(events, (event) => event.action === action),
+    // hold keeps back all answers until its result is released.
+    hold() {
+      let release;
+      held = new Promise((resolve) => { release = resolve; });
+      return { release };
+    },
     stop() {
       server.closeAllConnections();
       server.close();

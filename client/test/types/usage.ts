@@ -1,6 +1,7 @@
 // Compiled, never run: what must be accepted, and behind each @ts-expect-error what must not.
 
 import { Client, defaults, type Data, type End, type State } from "ws-gateway-client";
+import { useClient } from "ws-gateway-client/react";
 
 const stop = new AbortController();
 const client = new Client("wss://example.org/ws", {
@@ -31,6 +32,14 @@ client.check();
 client.close();
 client.close(4000, "enough");
 
+const hook = useClient("/ws", { resume: true }, { message: (event) => JSON.parse(event.data), lost: ({ uncertain }) => uncertain.toFixed() });
+const sent: boolean | undefined = hook.client?.send(hook.state);
+useClient(client.state);
+
+// @ts-expect-error: there is none before the component is mounted
+hook.client.close();
+// @ts-expect-error: no such event
+useClient("/ws", {}, { closed: () => sent });
 // @ts-expect-error: an object must be made JSON first
 client.send({ event: "hello" });
 // @ts-expect-error: no such option
