@@ -63,7 +63,6 @@ func TestWhateverIsTypedWronglyIsExitCode78(t *testing.T) {
 func TestTheUnitAndTheDocumentsSayTheExitCodeOfAWrongConfiguration(t *testing.T) {
 	for path, want := range map[string]string{
 		"../deploy/systemd/ws-gateway.service": `(?m)^RestartPreventExitStatus=78$`,
-		"../README.md":                         `78: wrong configuration`,
 		"../docs/configuration.md":             `exit code 78`,
 		"../docs/operations.md":                `78, the configuration is wrong`,
 		"../CHANGELOG.md":                      `exit code 78`,
