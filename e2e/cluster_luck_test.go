@@ -20,7 +20,7 @@ import (
 // together are gateways of one app, each of which reaches NATS through a proxy of its own.
 type together struct {
 	nats     *natstest.Server
-	proxies  []*natstest.Proxy
+	proxies  []natstest.Proxy
 	gateways []*gateway
 }
 

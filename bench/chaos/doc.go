@@ -12,7 +12,7 @@
 //	Sender ──send API──▶ gateways ══WebSocket══▶ Crowd (clients)
 //	   │ what it sent       │ ▲                     │ what each heard
 //	   ▼                    ▼ │                     ▼
-//	AuditSends ◀──────    Link, and NATS     ────▶ AuditSends
+//	AuditSends ◀──────    badlink, NATS    ────▶ AuditSends
 //
 // The App speaks HTTP/1.1 on raw sockets, because it does what net/http's server
 // can't: it answers in half lines, with lengths that are wrong, byte by byte, or

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -97,7 +98,7 @@ func TestAMessageIsKnownToItsLastByte(t *testing.T) {
 
 func TestWhoIsPresentIsPickedAndWhoHasLeftIsNot(t *testing.T) {
 	var p Present
-	random := newRandom()
+	random := rand.New(rand.NewPCG(1, 2))
 	count := map[string]int{}
 	for i := range 10_000 {
 		user := fmt.Sprint("user-", random.IntN(20))

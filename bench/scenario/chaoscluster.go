@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"ws-gateway/badlink"
 	"ws-gateway/bench/chaos"
 	"ws-gateway/bench/child"
 )
@@ -18,7 +19,7 @@ import (
 // ChaosCluster has the network between three gateways of an app and their NATS server
 // fail in every way while clients come and go, and audits every byte that these are sent.
 //
-//	chaos.Sender (this process) ──▶ child: gateway ──chaos.Link──▶ child: NATS server
+//	chaos.Sender (this process) ──▶ child: gateway ──badlink.Link──▶ child: NATS server
 //	chaos.Crowd  (this process) ──▶        │
 //	chaos.App    (this process) ◀──────────┘   three of each
 type ChaosCluster struct {
@@ -92,7 +93,7 @@ type clusterRun struct {
 	cfg     ChaosCluster
 	dir     string // of what the race detector says
 	server  *natsServer
-	links   [together]*chaos.Link
+	links   [together]*badlink.Link
 	lives   []*life
 	senders []*chaos.Sender
 	present chaos.Present
@@ -100,8 +101,8 @@ type clusterRun struct {
 	settled context.Context // once it is done nobody comes or goes any more
 
 	mu   sync.Mutex
-	seat [together]*life         // guarded by mu: the gateways that run
-	did  map[chaos.LinkFault]int // guarded by mu
+	seat [together]*life       // guarded by mu: the gateways that run
+	did  map[badlink.Fault]int // guarded by mu
 }
 
 // hold goes through one variant and looks at what it has left.
@@ -146,11 +147,11 @@ func (u *clusterRun) hold(each time.Duration) {
 
 // build starts everything.
 func (u *clusterRun) build() {
-	u.did = map[chaos.LinkFault]int{}
+	u.did = map[badlink.Fault]int{}
 	u.server = &natsServer{stage: u.stage}
 	u.server.begin()
 	for i := range together {
-		u.links[i] = must(chaos.NewLink(u.server.addr()))
+		u.links[i] = must(badlink.New(u.server.addr()))
 		u.cleanup(u.links[i].Close)
 	}
 	u.server.links = u.links[:]
@@ -276,7 +277,7 @@ func (u *clusterRun) killAll(ctx context.Context, random *rand.Rand) {
 }
 
 // clusterTemper has faults that --cluster-hold bridges, and some that it does not.
-var clusterTemper = chaos.LinkTemper{Well: 3 * time.Second, Fault: 1200 * time.Millisecond, Longest: 5 * time.Second}
+var clusterTemper = badlink.Temper{Well: 3 * time.Second, Fault: 1200 * time.Millisecond, Longest: 5 * time.Second}
 
 // equal waits until every gateway knows of the others what they have, and returns how long
 // that took once nobody came or went.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"ws-gateway/badlink"
 	"ws-gateway/bench/chaos"
 	"ws-gateway/bench/report"
 )
@@ -74,7 +75,7 @@ func (u *clusterRun) figures(d *chaos.Deliveries, conns, events, wrong, counted 
 // said is what failed, and what the gateways say that they did.
 func (u *clusterRun) said() string {
 	var what []string
-	for _, f := range chaos.LinkFaults() {
+	for _, f := range badlink.Faults() {
 		if n := u.did[f]; n > 0 {
 			what = append(what, fmt.Sprintf("%d %s", n, f))
 		}

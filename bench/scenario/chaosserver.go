@@ -10,14 +10,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ws-gateway/bench/chaos"
+	"ws-gateway/badlink"
 	"ws-gateway/bench/child"
 )
 
 // natsServer is the server of a cluster, which ends and comes back.
 type natsServer struct {
 	*stage
-	links []*chaos.Link // that lead to it
+	links []*badlink.Link // that lead to it
 
 	restarts, stops int
 
@@ -73,7 +73,7 @@ func (n *natsServer) kill() {
 
 // misbehave kills the server and starts another, or stops it for a while, again and
 // again until ctx is done. Then it is well.
-func (n *natsServer) misbehave(ctx context.Context, temper chaos.LinkTemper, random *rand.Rand) error {
+func (n *natsServer) misbehave(ctx context.Context, temper badlink.Temper, random *rand.Rand) error {
 	for {
 		pause(ctx, between(random, temper.Well/4, temper.Well), nil)
 		if ctx.Err() != nil {

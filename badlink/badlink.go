@@ -1,4 +1,6 @@
-package chaos
+// Package badlink is a TCP proxy that misbehaves as a network does. Tests and benches put
+// it between what is to survive that.
+package badlink
 
 import (
 	"context"
@@ -34,8 +36,8 @@ const (
 	down                  // from it
 )
 
-// NewLink returns a Link to target. The caller must call Close.
-func NewLink(target netip.AddrPort) (*Link, error) {
+// New returns a Link to target. The caller must call Close.
+func New(target netip.AddrPort) (*Link, error) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("a port for a link: %w", err)
@@ -153,50 +155,50 @@ func (l *Link) pass(piece []byte, d direction) (ok bool) {
 	return !l.ended
 }
 
-// LinkFault is a way of a Link to misbehave.
-type LinkFault uint8
+// Fault is a way of a Link to misbehave.
+type Fault uint8
 
-// The faults of a Link.
+// The faults.
 const (
-	LinkCut     LinkFault = iota // all connections are reset, others may come at once
-	LinkRefuse                   // the same, and those that come for a while
-	LinkStall                    // nothing goes on for a while, in either direction
-	LinkDeaf                     // nothing comes from the target for a while
-	LinkMute                     // nothing goes to the target for a while
-	LinkCorrupt                  // bytes are changed
-	linkFaults
+	Cut     Fault = iota // all connections are reset, others may come at once
+	Refuse               // the same, and those that come for a while
+	Stall                // nothing goes on for a while, in either direction
+	Deaf                 // nothing comes from the target for a while
+	Mute                 // nothing goes to the target for a while
+	Corrupt              // bytes are changed
+	faults
 )
 
-var linkFaultNames = [linkFaults]string{"cuts", "refusals", "stalls", "stalls down", "stalls up", "changed bytes"}
+var faultNames = [faults]string{"cuts", "refusals", "stalls", "stalls down", "stalls up", "changed bytes"}
 
 // String returns the fault's name in the plural, as a table says it.
-func (f LinkFault) String() string { return linkFaultNames[f] }
+func (f Fault) String() string { return faultNames[f] }
 
-// LinkFaults are all of them.
-func LinkFaults() (all []LinkFault) {
-	for f := range linkFaults {
+// Faults are all of them.
+func Faults() (all []Fault) {
+	for f := range faults {
 		all = append(all, f)
 	}
 	return all
 }
 
-// LinkTemper is how long a Link is well between two faults, and how long a fault lasts:
+// Temper is how long a Link is well between two faults, and how long a fault lasts:
 // at the most, one in eight of them up to Longest.
-type LinkTemper struct{ Well, Fault, Longest time.Duration }
+type Temper struct{ Well, Fault, Longest time.Duration }
 
 // Misbehave has one fault follow the other until ctx is done, and leaves the Link well.
 // It returns how often each was.
-func (l *Link) Misbehave(ctx context.Context, temper LinkTemper, random *rand.Rand) map[LinkFault]int {
-	did := map[LinkFault]int{}
-	for pass(ctx, between(random, temper.Well/4, temper.Well)); ctx.Err() == nil; pass(ctx, between(random, temper.Well/4, temper.Well)) {
-		f, longest := LinkFault(random.IntN(int(linkFaults))), temper.Fault
+func (l *Link) Misbehave(ctx context.Context, temper Temper, random *rand.Rand) map[Fault]int {
+	did := map[Fault]int{}
+	for rest(ctx, between(random, temper.Well/4, temper.Well)); ctx.Err() == nil; rest(ctx, between(random, temper.Well/4, temper.Well)) {
+		f, longest := Fault(random.IntN(int(faults))), temper.Fault
 		if random.IntN(8) == 0 {
 			longest = temper.Longest
 		}
 		l.begin(f, 1+random.IntN(4))
 		did[f]++
-		if f != LinkCut && f != LinkCorrupt {
-			pass(ctx, between(random, 0, longest))
+		if f != Cut && f != Corrupt {
+			rest(ctx, between(random, 0, longest))
 		}
 		l.heal()
 	}
@@ -204,24 +206,52 @@ func (l *Link) Misbehave(ctx context.Context, temper LinkTemper, random *rand.Ra
 	return did
 }
 
-func (l *Link) begin(f LinkFault, bytes int) {
+func (l *Link) begin(f Fault, bytes int) {
 	l.change(func() {
 		switch f {
-		case LinkCut:
+		case Cut:
 			l.cut()
-		case LinkRefuse:
+		case Refuse:
 			l.refuses = true
 			l.cut()
-		case LinkStall:
+		case Stall:
 			l.stalls = [2]bool{true, true}
-		case LinkDeaf:
+		case Deaf:
 			l.stalls[down] = true
-		case LinkMute:
+		case Mute:
 			l.stalls[up] = true
-		case LinkCorrupt:
+		case Corrupt:
 			l.damage[up], l.damage[down] = bytes, bytes
 		}
 	})
 }
 
+// Cut cuts all connections, and those that come until it is called with false.
+func (l *Link) Cut(cut bool) {
+	l.change(func() {
+		if l.refuses = cut; cut {
+			l.cut()
+		}
+	})
+}
+
+// Stall holds up everything in both directions, or lets it go on: it arrives later.
+func (l *Link) Stall(stall bool) {
+	l.change(func() { l.stalls = [2]bool{stall, stall} })
+}
+
 func (l *Link) heal() { l.change(func() { l.refuses, l.stalls = false, [2]bool{} }) }
+
+func between(random *rand.Rand, low, high time.Duration) time.Duration {
+	return low + time.Duration(random.Int64N(int64(high-low)))
+}
+
+// rest lets time pass.
+func rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

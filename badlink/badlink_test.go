@@ -1,4 +1,4 @@
-package chaos
+package badlink
 
 import (
 	"context"
@@ -7,9 +7,11 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
-func newRandom() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // linked is a Link to a server that echoes, and dials through it.
 func linked(t *testing.T) (l *Link, dial func() net.Conn) {
@@ -31,7 +33,7 @@ func linked(t *testing.T) (l *Link, dial func() net.Conn) {
 			}()
 		}
 	}()
-	l, err = NewLink(server.Addr().(*net.TCPAddr).AddrPort())
+	l, err = New(server.Addr().(*net.TCPAddr).AddrPort())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,11 +66,11 @@ func TestALinkCarriesWhatItIsGivenOnceItIsWell(t *testing.T) {
 	if got := echoed(c, "hello"); got != "hello" {
 		t.Fatalf("%q came back", got)
 	}
-	l.begin(LinkCut, 0)
+	l.begin(Cut, 0)
 	if got := echoed(c, "hello"); got != "" {
 		t.Errorf("%q came back through a link that was cut", got)
 	}
-	l.begin(LinkRefuse, 0)
+	l.begin(Refuse, 0)
 	if got := echoed(dial(), "hello"); got != "" {
 		t.Errorf("%q came back through a link that refuses", got)
 	}
@@ -77,14 +79,14 @@ func TestALinkCarriesWhatItIsGivenOnceItIsWell(t *testing.T) {
 	if got := echoed(c, "hello"); got != "hello" {
 		t.Errorf("%q came back", got)
 	}
-	l.begin(LinkCorrupt, 1)
+	l.begin(Corrupt, 1)
 	if got := echoed(c, "hello"); got != "hElLo" {
 		t.Errorf("%q came back through a link that changes bytes", got)
 	}
 }
 
 func TestALinkThatStallsDeliversLater(t *testing.T) {
-	for _, f := range []LinkFault{LinkStall, LinkDeaf, LinkMute} {
+	for _, f := range []Fault{Stall, Deaf, Mute} {
 		l, dial := linked(t)
 		c := dial()
 		if got := echoed(c, "hello"); got != "hello" {
@@ -108,9 +110,9 @@ func TestALinkThatStallsDeliversLater(t *testing.T) {
 func TestALinkIsWellWhenItHasMisbehaved(t *testing.T) {
 	l, dial := linked(t)
 	ctx, stop := context.WithCancel(t.Context())
-	did := make(chan map[LinkFault]int)
-	temper := LinkTemper{Well: time.Millisecond, Fault: time.Millisecond, Longest: 2 * time.Millisecond}
-	go func() { did <- l.Misbehave(ctx, temper, newRandom()) }()
+	did := make(chan map[Fault]int)
+	temper := Temper{Well: time.Millisecond, Fault: time.Millisecond, Longest: 2 * time.Millisecond}
+	go func() { did <- l.Misbehave(ctx, temper, rand.New(rand.NewPCG(1, 2))) }()
 	for range 100 {
 		c, err := net.Dial("tcp", l.Addr())
 		if err != nil {
