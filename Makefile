@@ -191,7 +191,7 @@ check-memory: ## Attack the memory of the gateway as the examples in deploy/ run
 
 .PHONY: check-descriptions
 check-descriptions: export WS_GATEWAY_BINARY = $(CURDIR)/bin/ws-gateway
-check-descriptions: build $(GENERATED)/node_modules/.installed ## Generate clients from docs/openapi.yaml, in Go and TypeScript, and use them (a minute; longer for the first time)
+check-descriptions: build $(GENERATED)/node_modules/.installed ## Generate clients from docs/openapi.yaml, in Go and TypeScript, and use them; OpenTelemetry as the app (a minute; longer for the first time)
 	cd $(GENERATED) && mkdir -p api && go tool oapi-codegen -config oapi-codegen.yaml ../../docs/openapi.yaml
 	cd $(GENERATED) && go mod tidy -diff && go vet ./... && go test -count 1 ./...
 	cd $(GENERATED) && node_modules/.bin/openapi-typescript ../../docs/openapi.yaml -o api.d.ts && node_modules/.bin/tsc && node --test build/client.test.js

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/valyala/fasthttp"
 
 	"ws-gateway/admin/access"
@@ -109,13 +110,13 @@ func (s *Server) handleMalformed(ctx *fasthttp.RequestCtx, err error) {
 
 // panicked answers a request whose handler panicked with p.
 func (s *Server) panicked(ctx *fasthttp.RequestCtx, r *route, p any, text bool) {
-	s.logPanic(r, p)
+	logPanic(s.logOf(ctx), r, p)
 	ctx.ResetBody()
 	s.requests[r.nth][answerRefusal(ctx, refusal{fasthttp.StatusInternalServerError, "internal error"}, text)].Add(1)
 }
 
 // logPanic is called when a panic was recovered: one request has failed, and nothing
 // else.
-func (s *Server) logPanic(r *route, p any) {
-	s.cfg.Log.Error().Stringer("route", r).Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("a management request failed")
+func logPanic(log *zerolog.Logger, r *route, p any) {
+	log.Error().Stringer("route", r).Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("a management request failed")
 }

@@ -236,6 +236,10 @@ func appendEvent(b []byte, e *hub.TapEvent, levels int) []byte {
 		b = append(b, `,"size":`...)
 		b = strconv.AppendInt(b, int64(e.Size), 10)
 		b = appendPayload(b, e, levels)
+		if e.Trace != "" {
+			b = append(b, `,"traceparent":`...)
+			b = appendString(b, e.Trace)
+		}
 	}
 	return append(b, "}\n"...)
 }

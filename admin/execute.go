@@ -40,8 +40,16 @@ func (s *Server) send(ctx *fasthttp.RequestCtx, body []byte, mem *budget.Reserva
 	mem.Keep(int64(frame.Len()))
 	wait := s.hubWait()
 	defer wait.release()
-	report, err := s.connections(cmd.Local).SendThen(wait, cmd.Targets, frame, cmd.Report, mem)
+	trace := traceOf(ctx)
+	report, err := s.connections(cmd.Local).SendThen(traced(wait, trace), cmd.Targets, frame, cmd.Report, mem)
 	lost := missing(err)
+	if trace != "" {
+		line := s.cfg.Log.Debug().Str("traceparent", trace).Int("bytes", len(cmd.Payload)).Err(err)
+		if cmd.Report {
+			line = line.Int("matched", report.Matched).Int("queued", report.Queued)
+		}
+		line.Msg("a send of the app")
+	}
 	switch {
 	case lost != nil && !cmd.Report:
 		return answerPartly(ctx, lost, nil)
@@ -123,6 +131,6 @@ func (s *Server) answerFault(ctx *fasthttp.RequestCtx, err error, late string) o
 	case errors.Is(err, context.DeadlineExceeded):
 		return answerInvalid(ctx, fasthttp.StatusGatewayTimeout, late)
 	}
-	s.cfg.Log.Error().Err(err).Msg("the hub refused a command")
+	s.logOf(ctx).Error().Err(err).Msg("the hub refused a command")
 	return answerRefusal(ctx, refusal{fasthttp.StatusInternalServerError, "internal error"}, false)
 }

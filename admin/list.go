@@ -55,7 +55,7 @@ func (s *Server) stream(ctx *fasthttp.RequestCtx, t target, mem *budget.Reservat
 				s.cfg.Log.Debug().Err(err).Msg("a list was cut short")
 			}
 		},
-		panicked: func(p any) { s.logPanic(t.route, p) },
+		panicked: func(p any) { logPanic(&s.cfg.Log, t.route, p) },
 		paged:    paged,
 		mem:      mem,
 	}

@@ -14,6 +14,7 @@ import (
 	"ws-gateway/hub"
 	"ws-gateway/hub/meta"
 	"ws-gateway/netpoll"
+	"ws-gateway/tracecontext"
 )
 
 // SendThen is hub.Hub.SendThen for the connections of all instances. Without wait it
@@ -27,7 +28,7 @@ func (c *Cluster) SendThen(ctx context.Context, t hub.Targets, frame *netpoll.Fr
 		return hub.Report{}, err
 	}
 	op, payload := frame.Payload()
-	todo := call.Call{Targets: t, Binary: op == ws.OpBinary}
+	todo := call.Call{Targets: t, Binary: op == ws.OpBinary, Trace: tracecontext.From(ctx)}
 	p, err := c.post(ctx, &to, call.Send, &todo, payload, wait)
 	if err != nil {
 		if done != nil {

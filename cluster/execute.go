@@ -12,6 +12,7 @@ import (
 	"ws-gateway/cluster/stream"
 	"ws-gateway/hub"
 	"ws-gateway/netpoll"
+	"ws-gateway/tracecontext"
 )
 
 // The largest pages of answers.
@@ -95,11 +96,15 @@ func (c *Cluster) executeSend(p *peer, m *stream.Message, todo *call.Call) {
 	if err != nil {
 		return
 	}
+	ctx := c.ctx
+	if tracecontext.ValidParent(todo.Trace) {
+		ctx = tracecontext.With(ctx, todo.Trace)
+	}
 	if m.Request == 0 {
-		c.hub.SendThen(c.ctx, todo.Targets, frame, false, done) // fails only if the loops have ended
+		c.hub.SendThen(ctx, todo.Targets, frame, false, done) // fails only if the loops have ended
 		return
 	}
-	reported, err := c.hub.Post(c.ctx, todo.Targets, frame, done)
+	reported, err := c.hub.Post(ctx, todo.Targets, frame, done)
 	if err != nil {
 		c.answer(p, m, call.Result{Err: err})
 		return

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"ws-gateway/forward/quote"
+	"ws-gateway/tracecontext"
 )
 
 // maxBatchBytes is how large the body of a batch gets, unless its only event is larger.
@@ -118,7 +119,7 @@ func (e *event) appendElement(dst []byte) []byte {
 	}
 	if e.headers != "" {
 		dst = append(dst, `,"headers":{`...)
-		dst = appendMembers(dst, e.headers)
+		dst = appendMembers(dst, tracecontext.Filled(e.headers, e.requestID()))
 		dst = append(dst, '}')
 	}
 	return append(dst, '}')

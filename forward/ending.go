@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"ws-gateway/forward/deadletter"
+	"ws-gateway/tracecontext"
 )
 
 // ending is what became of an event.
@@ -54,7 +55,7 @@ func (e *event) letter(how ending) *deadletter.Event {
 	}
 	return &deadletter.Event{
 		RequestID: e.requestID(), Action: e.action.String(), Attempts: e.attempts, Status: how.status, Error: how.outcome.String(),
-		Cookie: e.cookie, Headers: e.headers, Body: body,
+		Cookie: e.cookie, Headers: tracecontext.Filled(e.headers, e.requestID()), Body: body,
 	}
 }
 

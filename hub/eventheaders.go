@@ -7,19 +7,23 @@ import (
 
 	"ws-gateway/forward/headers"
 	"ws-gateway/netpoll/wire"
+	"ws-gateway/tracecontext"
 )
 
 // eventHeaders packs the headers of a handshake that go with each event of the
 // connection: the cookies, or those that Config.ForwardHeaders names. It leaves out
 // a header that is not there, and joins one that is there several times (RFC 9110,
-// 5.3).
+// 5.3). The handshake's trace comes first, if it has one.
 func (s *settings) eventHeaders(r *wire.Request) string {
+	fields := traceOf(r)
 	if len(s.forwardHeaders) == 0 {
-		return headers.Pack(cookies(r), nil)
+		return headers.Pack(cookies(r), fields)
 	}
 	cookie := ""
-	var fields []headers.Field
 	for _, name := range s.forwardHeaders {
+		if tracecontext.IsField(name) {
+			continue // it comes along without being named, with the event's own span
+		}
 		if strings.EqualFold(name, "Cookie") {
 			cookie = cookies(r)
 			continue
@@ -35,6 +39,27 @@ func (s *settings) eventHeaders(r *wire.Request) string {
 		}
 	}
 	return headers.Pack(cookie, fields)
+}
+
+// traceOf returns the fields of W3C Trace Context that go with each event of a connection
+// whose handshake has them. A traceparent that is not valid, or there twice, counts for
+// nothing, and neither does tracestate then.
+func traceOf(r *wire.Request) []headers.Field {
+	parent, count := r.Get(tracecontext.Parent)
+	if count != 1 || !tracecontext.ValidParent(parent) {
+		return nil
+	}
+	fields := []headers.Field{{Name: tracecontext.Parent, Value: tracecontext.Kept(string(parent))}}
+	var states []string
+	for _, f := range r.Fields {
+		if bytes.EqualFold(f.Name, []byte(tracecontext.State)) {
+			states = append(states, string(f.Value))
+		}
+	}
+	if state := tracecontext.JoinState(states); state != "" {
+		fields = append(fields, headers.Field{Name: tracecontext.State, Value: state})
+	}
+	return fields
 }
 
 // cookies copies the Cookie header verbatim. A proxy may have split it into several

@@ -6,11 +6,13 @@ import (
 	"github.com/gobwas/ws"
 
 	"ws-gateway/netpoll"
+	"ws-gateway/tracecontext"
 )
 
 // Send gives frame, which must not have been sent before, to the targets' loops
 // and returns. If a second Send begins after the first has returned, their frames
-// reach each connection in that order. With wait, Send returns when every loop has
+// reach each connection in that order. Live events show the trace that ctx has
+// (tracecontext.With). With wait, Send returns when every loop has
 // taken the frame, with counts, or with ctx's error. An id that is unknown, of
 // another gateway or of a connection that is gone matches nothing, which is no
 // error. Send holds 8 bytes of memory for each target until its loop is through
@@ -48,7 +50,7 @@ func (h *Hub) send(ctx context.Context, t Targets, frame *netpoll.Frame, s *tall
 	sends.calls.Add(1)
 	h.awaitReplies(ctx, t)
 	h.compress(frame)
-	targets := h.resolve(t)
+	targets, trace := h.resolve(t), tracecontext.From(ctx)
 	frame.For(h.size(&targets))
 	return h.dispatch(ctx, &command{
 		aim:  targets,
@@ -64,7 +66,7 @@ func (h *Hub) send(ctx context.Context, t Targets, frame *netpoll.Frame, s *tall
 				}
 				if h.tapped() {
 					op, payload := frame.Payload()
-					h.show(ls, c.ID(), TapEvent{Action: TapSend, Size: len(payload), Binary: op == ws.OpBinary}, payload)
+					h.show(ls, c.ID(), TapEvent{Action: TapSend, Size: len(payload), Binary: op == ws.OpBinary, Trace: trace}, payload)
 				}
 			case ls.slow != slow:
 				r.Slow++

@@ -64,6 +64,7 @@ type TapEvent struct {
 	Binary    bool   // not text
 	Data      []byte // with TapFilter.Payload: the payload, or its beginning; text is not cut within a rune
 	Truncated bool   // Data is not all of it
+	Trace     string // of TapSend: the traceparent of the call; "": it had none
 
 	End forward.End // of TapClose
 

@@ -60,6 +60,7 @@ const (
 	tagAge
 	tagAway
 	tagMeta
+	tagTrace
 
 	tagWatch
 	tagAction
@@ -71,7 +72,8 @@ const (
 type Call struct {
 	Targets hub.Targets // of Send, Close, Join, Leave and SetMeta; Conn is the one of Describe
 
-	Binary bool // of Send: the message is binary
+	Binary bool   // of Send: the message is binary
+	Trace  string // the traceparent of the request, "": it had none
 
 	Code   ws.StatusCode // of Close
 	Reason string
@@ -108,6 +110,7 @@ func (c *Call) Append(f packet.Fields, kind packet.Kind) packet.Fields {
 	switch kind {
 	case Send:
 		f = appendFlag(f, tagBinary, c.Binary)
+		f = appendString(f, tagTrace, c.Trace)
 	case Close:
 		f = packet.AppendNumber(f, tagCode, uint64(c.Code))
 		f = packet.AppendField(f, tagReason, c.Reason)
@@ -252,6 +255,8 @@ func (c *Call) read(kind packet.Kind, tag packet.Tag, value []byte) (err error) 
 		c.Names = append(c.Names, string(value))
 	case tagMeta:
 		c.Meta = string(value)
+	case tagTrace:
+		c.Trace = string(value)
 	}
 	return err
 }

@@ -13,7 +13,7 @@ import (
 )
 
 var calls = map[packet.Kind]Call{
-	Send:     {Targets: hub.Targets{Conns: []string{"a", "b"}, Users: []string{"", "u"}, Owned: true, OpenFor: 1500 * time.Microsecond, Exclude: []string{"x"}}, Binary: true},
+	Send:     {Targets: hub.Targets{Conns: []string{"a", "b"}, Users: []string{"", "u"}, Owned: true, OpenFor: 1500 * time.Microsecond, Exclude: []string{"x"}}, Binary: true, Trace: "00-a-b-01"},
 	Close:    {Targets: hub.Targets{All: true}, Code: 4001, Reason: "enough"},
 	Join:     {Targets: hub.Targets{Groups: []string{"g"}}, Names: []string{"h", "i"}},
 	Leave:    {Targets: hub.Targets{Users: []string{"u"}}, Names: []string{"h"}},
@@ -97,7 +97,7 @@ func TestEventsAreReadAsTheyWereWritten(t *testing.T) {
 	want := []hub.TapEvent{
 		{Time: at, Action: hub.TapOpen, ConnID: "c", User: "", RemoteAddr: "10.0.0.1:5"},
 		{Time: at, Action: hub.TapMessage, ConnID: "c", User: "u", Size: 1 << 33, Binary: true, Data: []byte{0, 1}, Truncated: true},
-		{Time: at, Action: hub.TapSend, ConnID: "c", User: "u", Data: []byte{}},
+		{Time: at, Action: hub.TapSend, Trace: "00-a-b-01", ConnID: "c", User: "u", Data: []byte{}},
 		{Time: at, Action: hub.TapPing, ConnID: "c", User: "u", Size: 12},
 		closed,
 	}

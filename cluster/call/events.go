@@ -8,7 +8,7 @@ import (
 	"ws-gateway/hub"
 )
 
-// An event is its action, id, user, address, close reason, initiator and data, each with
+// An event is its action, id, user, address, close reason, initiator, trace and data, each with
 // its length before it, then the time in nanoseconds since 1970, the size, the close code
 // and flags. Numbers are varints.
 
@@ -21,7 +21,7 @@ const (
 
 // AppendEvent appends an event to a payload.
 func AppendEvent(dst []byte, e *hub.TapEvent) []byte {
-	for _, s := range [...]string{e.Action.String(), e.ConnID, e.User, e.RemoteAddr, e.End.Reason, e.End.Initiator} {
+	for _, s := range [...]string{e.Action.String(), e.ConnID, e.User, e.RemoteAddr, e.End.Reason, e.End.Initiator, e.Trace} {
 		dst = AppendName(dst, s)
 	}
 	dst = append(binary.AppendUvarint(dst, uint64(len(e.Data))), e.Data...)
@@ -40,7 +40,7 @@ func AppendEvent(dst []byte, e *hub.TapEvent) []byte {
 // Event reads an event. known is false if its action is one of a later version.
 func (r *Rows) Event() (e hub.TapEvent, known bool) {
 	e.Action, known = hub.ParseTapAction(r.Name())
-	e.ConnID, e.User, e.RemoteAddr, e.End.Reason, e.End.Initiator = r.Name(), r.Name(), r.Name(), r.Name(), r.Name()
+	e.ConnID, e.User, e.RemoteAddr, e.End.Reason, e.End.Initiator, e.Trace = r.Name(), r.Name(), r.Name(), r.Name(), r.Name(), r.Name()
 	data := r.Name()
 	e.Time = time.Unix(0, r.signed())
 	e.Size = int(r.number(math.MaxInt64))

@@ -1,6 +1,7 @@
 // Package clients_test uses a client that oapi-codegen has made of docs/openapi.yaml with
-// the real binary. It is a module of its own, because the generator's libraries are many.
-// That this compiles is half of the test.
+// the real binary; that this compiles is half of the test. And it has an app with
+// OpenTelemetry's SDK take the gateway's callbacks. It is a module of its own, because the
+// libraries of both are many.
 package clients_test
 
 import (
@@ -22,13 +23,13 @@ import (
 const patience = 5 * time.Minute
 
 // start runs a gateway and returns its address.
-func start(t *testing.T) string {
+func start(t *testing.T, args ...string) string {
 	t.Helper()
 	binary := os.Getenv("WS_GATEWAY_BINARY")
 	if binary == "" {
 		t.Fatal("WS_GATEWAY_BINARY must name the binary to test")
 	}
-	cmd := exec.Command(binary, "--no-callback", "--listen", "127.0.0.1:0", "--drain-period", "0s")
+	cmd := exec.Command(binary, append(args, "--listen", "127.0.0.1:0", "--drain-period", "0s")...)
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +63,7 @@ func start(t *testing.T) string {
 func TestAGeneratedClientJoinsSendsListsAndCloses(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	address := start(t)
+	address := start(t, "--no-callback")
 	client, err := api.NewClientWithResponses("http://" + address)
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"ws-gateway/tracecontext"
 )
 
 // maxJoined is up to which size a body leaves in one write together with the head.
@@ -137,7 +139,11 @@ func (c *Client) put(p *Request) {
 	if p.Cookie != "" {
 		out = appendField(out, "Cookie: ", p.Cookie)
 	}
+	lines := len(out)
 	out = append(out, p.Headers...)
+	if tracecontext.IsKept(p.Headers) {
+		tracecontext.Fill(out[lines:], p.ID)
+	}
 	out = appendField(out, "X-Request-Id: ", p.ID)
 	out = append(out, "X-Attempt: "...)
 	out = strconv.AppendInt(out, int64(p.Attempt), 10)

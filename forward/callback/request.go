@@ -5,7 +5,7 @@ type Request struct {
 	ID      []byte // X-Request-Id, the same on every attempt
 	Attempt int
 	Cookie  string // "" for none
-	Headers string // further header lines, complete
+	Headers string // further header lines, complete but for the span of package tracecontext
 	Body    []byte
 	Tail    string // the rest of the body
 	Wanted  int    // how many bytes of the answer's body the caller wants at most; 0: none

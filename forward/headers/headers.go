@@ -1,5 +1,5 @@
 // Package headers deals with header fields of a client's handshake that go with each
-// POST to the app, and with their names. Of the project it imports httptoken alone.
+// POST to the app, and with their names. Of the project it imports httptoken and tracecontext alone.
 package headers
 
 import (
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ws-gateway/httptoken"
+	"ws-gateway/tracecontext"
 )
 
 // Field is a header field of a client's request.
@@ -78,5 +79,5 @@ var (
 		"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
 		"te", "trailer", "transfer-encoding", "upgrade", "expect",
 	}
-	ours = []string{"content-length", "content-type", "cookie", "host", "user-agent", "x-attempt", "x-request-id"}
+	ours = []string{"content-length", "content-type", "cookie", "host", "user-agent", "x-attempt", "x-request-id", tracecontext.Parent, tracecontext.State}
 )

@@ -23,6 +23,7 @@ type event struct {
 	Code       int             `json:"code"`
 	Reason     string          `json:"reason"`
 	Initiator  string          `json:"initiator"`
+	Trace      string          `json:"traceparent"`
 	Dropped    uint64          `json:"dropped"`
 	Instance   string          `json:"instance"` // of a cluster
 	Missing    []string        `json:"missing"`
@@ -77,6 +78,9 @@ func (e *event) detail() string {
 		return text
 	}
 	text := fmt.Sprintf("%d B", e.Size)
+	if e.Trace != "" {
+		text += ", " + terminal.Printable(e.Trace)
+	}
 	if e.Data == nil {
 		return text
 	}

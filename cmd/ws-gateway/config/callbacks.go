@@ -9,6 +9,7 @@ import (
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
 	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/forward/headers"
+	"ws-gateway/tracecontext"
 )
 
 // checkCallbacks checks the options of callbacks but for the URL.
@@ -43,7 +44,7 @@ func (c *Config) checkForwarded() error {
 	c.ForwardHeader = withoutEmpty(c.ForwardHeader)
 	var errs []error
 	for _, name := range c.ForwardHeader {
-		if reason := headers.Check(name); reason != "" && !strings.EqualFold(name, "Cookie") {
+		if reason := headers.Check(name); reason != "" && !strings.EqualFold(name, "Cookie") && !tracecontext.IsField(name) {
 			errs = append(errs, settings.Invalid("forward-header", name, c.From("forward-header"), "the name of another header: "+reason))
 		}
 	}
