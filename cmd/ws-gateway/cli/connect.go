@@ -28,6 +28,9 @@ type connectOptions struct {
 	Ping        time.Duration `default:"30s" min:"0s" help:"How often to send the ping message that keeps the connection; 0s sends none."`
 	Wait        time.Duration `default:"1s" min:"0s" help:"Time to wait for answers after the end of standard input, unless that is a terminal."`
 	Timeout     time.Duration `default:"10s" min:"10ms" help:"Time for the handshake, and for a message to leave."`
+	Resume      bool          `help:"Go on with the same session if the connection is lost, as far as the gateway can (--resume-for): no message is lost or doubled."`
+	Cut         time.Duration `min:"0s" placeholder:"DURATION" help:"To try --resume out: cut the line, without a word, this long after each connection was made."`
+	Away        time.Duration `default:"1s" min:"0s" help:"How long to stay away after a cut."`
 	Verbose     bool          `short:"v" help:"Show the answers to pings and the headers of the handshake's answer."`
 }
 
@@ -42,22 +45,48 @@ func (o *connectOptions) run(ctx context.Context, s *surroundings) error {
 	if err != nil || target.Host == "" || !address.IsPort(target.Port()) || !strings.Contains(" ws wss http https ", " "+target.Scheme+" ") {
 		return usagef("%q is no URL to connect to: write ws://HOST:PORT/ws or wss://HOST/ws", o.URL)
 	}
-	c, response, err := o.dial(ctx, header)
-	if err != nil {
+	if o.Cut > 0 && !o.Resume {
+		return usagef("--cut is for --resume: without it the first cut would be the end")
+	}
+	roam := &roaming{
+		target: target, subprotocols: o.Subprotocol, timeout: o.Timeout, cut: o.Cut, away: o.Away, heard: true,
+		dial: func(ctx context.Context, subprotocols []string) (*websocket.Conn, *http.Response, error) {
+			return o.dial(ctx, header, subprotocols)
+		},
+	}
+	offer := o.Subprotocol
+	if o.Resume {
+		offer = (*session)(nil).offer(offer)
+	}
+	d := roam.connect(ctx, offer)
+	if d.err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return refusedHandshake(target, response, err)
+		return refusedHandshake(target, d.response, d.err)
 	}
 	talk := &talk{
-		s: s, ws: c, kind: websocket.MessageText, timeout: o.Timeout, verbose: o.Verbose,
+		s: s, ws: d.ws, kind: websocket.MessageText, timeout: o.Timeout, verbose: o.Verbose,
 		interactive: isatty.IsTerminal(s.in.Fd()), wait: o.Wait,
 	}
 	if o.Binary {
 		talk.kind = websocket.MessageBinary
 	}
 	if talk.interactive || o.Verbose {
-		talk.greet(target, response)
+		talk.greet(target, d.response)
+	}
+	if o.Resume {
+		resumes, err := roam.start(d)
+		switch {
+		case err != nil:
+			d.ws.CloseNow()
+			return err
+		case resumes:
+			talk.roam = roam
+			s.note("connection %s can be resumed within %v", roam.session.id, roam.session.keptFor)
+		default:
+			s.note("this gateway cannot resume: its --resume-for is 0s, or it is older")
+		}
 	}
 	return talk.run(ctx, o.Ping)
 }
@@ -92,10 +121,10 @@ func isHeaderText(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
 
-func (o *connectOptions) dial(ctx context.Context, header http.Header) (*websocket.Conn, *http.Response, error) {
+func (o *connectOptions) dial(ctx context.Context, header http.Header, subprotocols []string) (*websocket.Conn, *http.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	c, response, err := websocket.Dial(ctx, o.URL, &websocket.DialOptions{HTTPHeader: header, Host: header.Get("Host"), Subprotocols: o.Subprotocol})
+	c, response, err := websocket.Dial(ctx, o.URL, &websocket.DialOptions{HTTPHeader: header, Host: header.Get("Host"), Subprotocols: subprotocols})
 	if err == nil {
 		c.SetReadLimit(maxMessage)
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -29,16 +30,19 @@ const (
 	maxMessage = 64 << 20 // from the server
 )
 
-// talk is a connection, the lines that are sent and the messages that come.
+// talk is a connection, the lines that are sent and the messages that come. With --resume
+// it is a session, of one connection after the other.
 type talk struct {
 	s           *surroundings
-	ws          *websocket.Conn
+	ws          *websocket.Conn       // nil while the session has no connection
+	arrivals    chan arrival          // from ws
 	kind        websocket.MessageType // of what is sent
 	timeout     time.Duration         // for a message to leave
 	wait        time.Duration         // for answers, after the last line
 	verbose     bool
 	interactive bool
-	unanswered  int // of the pings that we have sent
+	unanswered  int      // of the pings that we have sent
+	roam        *roaming // nil: the end of the connection is the end
 }
 
 // arrival is a message, or the end of the connection.
@@ -65,74 +69,161 @@ func (t *talk) greet(target *url.URL, response *http.Response) {
 	}
 }
 
+// errOver ends a talk that has ended well.
+var errOver = errors.New("over")
+
 // run talks until the user or the server ends it.
 func (t *talk) run(ctx context.Context, pingEvery time.Duration) error {
-	arrivals, lines := make(chan arrival), make(chan typed)
-	over := make(chan struct{})
-	defer func() {
-		close(over)
-		t.ws.CloseNow()
-		for range arrivals { // until its goroutine is done
-		}
-	}()
-	go t.read(arrivals, over)
+	lines, over := make(chan typed), make(chan struct{})
+	defer t.hangUp()
+	defer close(over)
 	go readLines(t.s.in, lines, over)
+	t.listen()
 	var pings <-chan time.Time
 	if pingEvery > 0 {
 		ticker := time.NewTicker(pingEvery)
 		defer ticker.Stop()
 		pings = ticker.C
 	}
-	var enough <-chan time.Time
+	var ends end
 	for {
+		var err error
 		select {
-		case a := <-arrivals:
-			if a.err != nil {
-				return t.ended(a.err)
-			}
-			if err := t.show(a); err != nil {
-				return err
-			}
-		case l := <-lines:
+		case a := <-t.arrivals:
+			err = t.arrived(ctx, a)
+		case l := <-t.wanted(lines):
 			switch {
 			case l.err == nil:
-				if err := t.write(t.kind, l.text); err != nil {
-					return t.broken(arrivals, err)
-				}
+				err = t.say(ctx, l.text)
 			case !errors.Is(l.err, io.EOF):
 				return fmt.Errorf("reading standard input: %w", l.err)
 			case t.interactive:
 				return t.leave()
 			default:
-				lines, enough = nil, time.After(t.wait)
+				lines, ends.due = nil, time.After(t.wait)
 			}
 		case <-pings:
-			t.unanswered++
-			if err := t.write(websocket.MessageText, []byte(clientPing)); err != nil {
-				return t.broken(arrivals, err)
+			err = t.ping(ctx)
+		case <-t.timers().ackDue:
+			err = t.acknowledge(ctx)
+		case <-t.timers().cutDue:
+			t.s.note("cut; back in %v", t.roam.away)
+			t.goAway(ctx, t.roam.away)
+		case d := <-t.timers().returns:
+			if err = t.returned(ctx, d); err == nil && ends.waits {
+				ends = end{due: time.After(t.wait)}
 			}
-		case <-enough:
-			return t.leave()
+		case <-ends.due:
+			if t.ws != nil {
+				return t.leave()
+			}
+			ends = end{waits: true}
 		case <-ctx.Done():
 			return t.leave()
+		}
+		if errors.Is(err, errOver) {
+			return nil
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
 
-// read passes on what comes, the end too, and then closes the channel.
-func (t *talk) read(arrivals chan<- arrival, over <-chan struct{}) {
-	defer close(arrivals)
-	for {
-		kind, data, err := t.ws.Read(context.Background())
-		select {
-		case arrivals <- arrival{kind, data, err}:
-		case <-over:
-			return
-		}
-		if err != nil {
-			return
-		}
+// end is the end after the last line.
+type end struct {
+	due   <-chan time.Time
+	waits bool // for a connection
+}
+
+// timers are those of a session; without one they never fire.
+func (t *talk) timers() *roaming {
+	if t.roam == nil {
+		return new(roaming)
 	}
+	return t.roam
+}
+
+// wanted is lines, unless too much waits to be sent already.
+func (t *talk) wanted(lines <-chan typed) <-chan typed {
+	if t.roam != nil && t.roam.session.full() {
+		return nil
+	}
+	return lines
+}
+
+// listen passes on what comes on the connection, the end too, and then closes the channel.
+func (t *talk) listen() {
+	t.arrivals = make(chan arrival)
+	go func(ws *websocket.Conn, arrivals chan<- arrival) {
+		defer close(arrivals)
+		for {
+			kind, data, err := ws.Read(context.Background())
+			arrivals <- arrival{kind, data, err}
+			if err != nil {
+				return
+			}
+		}
+	}(t.ws, t.arrivals)
+}
+
+// hangUp ends the connection, and what goes on in goroutines. What has come and was not
+// taken is dropped.
+func (t *talk) hangUp() {
+	if t.ws != nil {
+		t.ws.CloseNow()
+		for range t.arrivals { // until its goroutine is done
+		}
+		t.ws, t.arrivals = nil, nil
+	}
+	if t.roam != nil {
+		t.roam.stay()
+	}
+}
+
+// arrived takes a message, or the end of the connection.
+func (t *talk) arrived(ctx context.Context, a arrival) error {
+	if a.err != nil {
+		if t.roam == nil {
+			return t.ended(a.err)
+		}
+		return t.lose(ctx, a.err)
+	}
+	if t.roam == nil {
+		return t.show(a)
+	}
+	t.roam.heard = true
+	isMessage, err := t.roam.session.take(&a)
+	if err != nil || !isMessage {
+		return err
+	}
+	if err := t.passed(ctx, len(a.data)); err != nil {
+		return err
+	}
+	return t.show(a)
+}
+
+// say sends a line.
+func (t *talk) say(ctx context.Context, line []byte) error {
+	if t.roam != nil {
+		t.roam.session.keep(message{t.kind, line})
+		return t.sendKept(ctx)
+	}
+	if err := t.write(t.kind, line); err != nil {
+		return t.broken(err)
+	}
+	return nil
+}
+
+func (t *talk) ping(ctx context.Context) error {
+	if t.roam != nil {
+		return t.pingSession(ctx)
+	}
+	t.unanswered++
+	if err := t.write(websocket.MessageText, []byte(clientPing)); err != nil {
+		return t.broken(err)
+	}
+	return nil
 }
 
 func (t *talk) write(kind websocket.MessageType, data []byte) error {
@@ -143,9 +234,9 @@ func (t *talk) write(kind websocket.MessageType, data []byte) error {
 
 // broken is for a message that could not be sent: what the server has said last explains
 // more than the error.
-func (t *talk) broken(arrivals <-chan arrival, failure error) error {
+func (t *talk) broken(failure error) error {
 	t.ws.CloseNow()
-	for a := range arrivals {
+	for a := range t.arrivals {
 		if a.err == nil {
 			if err := t.show(a); err != nil {
 				return err
@@ -159,14 +250,21 @@ func (t *talk) broken(arrivals <-chan arrival, failure error) error {
 
 // leave closes the connection because the user is done.
 func (t *talk) leave() error {
-	err := t.ws.Close(websocket.StatusNormalClosure, "")
-	if t.verbose && err == nil {
+	err := net.ErrClosed
+	if t.ws != nil {
+		err = t.ws.Close(websocket.StatusNormalClosure, "") // after all that was sent
+	}
+	switch {
+	case err == nil && t.verbose:
 		t.s.note("closed")
+	case err != nil && t.roam != nil && len(t.roam.session.kept) > 0:
+		t.s.note("%d messages may not have arrived", len(t.roam.session.kept))
 	}
 	return nil // even if the server has not answered
 }
 
-// ended says how the server, or the network, has ended the connection.
+// ended says how the server, or the network, has ended the connection. It is errOver if it
+// has ended well.
 func (t *talk) ended(err error) error {
 	closed, told := errors.AsType[websocket.CloseError](err)
 	switch {
@@ -181,7 +279,7 @@ func (t *talk) ended(err error) error {
 	}
 	if closed.Code == websocket.StatusNormalClosure {
 		t.s.note("%s", text)
-		return nil
+		return errOver
 	}
 	return &refusedError{text: text}
 }

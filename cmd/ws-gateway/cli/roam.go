@@ -1,0 +1,290 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"ws-gateway/cmd/ws-gateway/api"
+)
+
+// patience is for how long a way back is looked for, even if the session waits less.
+const patience = 30 * time.Second
+
+// roaming is how a talk comes back after its connection is lost.
+type roaming struct {
+	target       *url.URL
+	subprotocols []string // the user's
+	dial         func(ctx context.Context, subprotocols []string) (*websocket.Conn, *http.Response, error)
+	timeout      time.Duration // for a greeting
+	cut          time.Duration // after which to cut each connection; 0: never
+	away         time.Duration // how long to stay away then
+
+	session session
+	ackDue  <-chan time.Time // nil: there is nothing to acknowledge
+	cutDue  <-chan time.Time
+	heard   bool // something has come since the last ping
+
+	// While there is no connection.
+	lost    time.Time
+	giveUp  context.CancelFunc
+	returns chan dialed // gets one, from the goroutine that looks for a way back
+}
+
+// dialed is a connection, or why there is none.
+type dialed struct {
+	ws       *websocket.Conn
+	response *http.Response
+	greeting *greeting // nil: the gateway does not resume
+	err      error
+}
+
+// connect makes a connection and reads its greeting.
+func (r *roaming) connect(ctx context.Context, offer []string) (d dialed) {
+	if d.ws, d.response, d.err = r.dial(ctx, offer); d.err != nil || d.ws.Subprotocol() != resumable {
+		return d
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	kind, data, err := d.ws.Read(ctx)
+	var g greeting
+	if err == nil {
+		g, err = parseGreeting(kind, data)
+	}
+	if err != nil {
+		d.ws.CloseNow()
+		return dialed{err: err}
+	}
+	d.greeting = &g
+	return d
+}
+
+// start takes the greeting of the first connection. It returns false if the gateway does
+// not resume.
+func (r *roaming) start(d dialed) (resumes bool, err error) {
+	if d.greeting == nil {
+		return false, nil
+	}
+	_, err = r.session.begin(*d.greeting)
+	r.armCut()
+	return true, err
+}
+
+func (r *roaming) armCut() {
+	if r.cut > 0 {
+		r.cutDue = time.After(r.cut)
+	}
+}
+
+// leave begins to look for a way back, after a delay.
+func (r *roaming) leave(ctx context.Context, delay time.Duration) {
+	ctx, r.giveUp = context.WithCancel(ctx)
+	r.lost, r.ackDue, r.cutDue = time.Now(), nil, nil
+	r.returns = make(chan dialed, 1)
+	offer := r.session.offer(r.subprotocols)
+	deadline := r.lost.Add(delay + max(patience, r.session.keptFor))
+	go func(returns chan<- dialed) {
+		window := 100 * time.Millisecond
+		for {
+			select {
+			case <-time.After(delay):
+			case <-ctx.Done():
+			}
+			d := r.connect(ctx, offer)
+			if d.err == nil || ctx.Err() != nil || isFinal(d) || time.Now().After(deadline) {
+				returns <- d
+				return
+			}
+			delay = rand.N(window)
+			window = min(2*window, 5*time.Second)
+		}
+	}(r.returns)
+}
+
+// stay undoes leave.
+func (r *roaming) stay() {
+	if r.returns == nil {
+		return
+	}
+	r.giveUp()
+	if d := <-r.returns; d.ws != nil {
+		d.ws.CloseNow()
+	}
+	r.returns = nil
+}
+
+// isFinal reports whether another attempt would end in the same way.
+func isFinal(d dialed) bool {
+	if isFinalClose(d.err) {
+		return true
+	}
+	if d.response == nil || d.response.StatusCode == http.StatusSwitchingProtocols {
+		return false
+	}
+	switch status := d.response.StatusCode; status {
+	case http.StatusNotFound, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return false
+	default:
+		return status < 500
+	}
+}
+
+// isFinalClose reports whether a close frame ends the session: its code is the app's, or
+// this client would be closed again.
+func isFinalClose(err error) bool {
+	closed, told := errors.AsType[websocket.CloseError](err)
+	if !told {
+		return false
+	}
+	switch closed.Code {
+	case websocket.StatusNormalClosure, websocket.StatusProtocolError, websocket.StatusUnsupportedData,
+		websocket.StatusInvalidFramePayloadData, websocket.StatusMessageTooBig, websocket.StatusMandatoryExtension:
+		return true
+	default:
+		return closed.Code >= 3000
+	}
+}
+
+// why says in a few words how a connection was lost.
+func why(err error) string {
+	if closed, told := errors.AsType[websocket.CloseError](err); told {
+		return fmt.Sprintf("closed by the server: %d %s", closed.Code, closed.Reason)
+	}
+	if errors.Is(err, io.EOF) {
+		return "the server has gone without a word"
+	}
+	return api.Root(err).Error()
+}
+
+// --- what a talk does in a session
+
+// passed is about a message of either side.
+func (t *talk) passed(ctx context.Context, bytes int) error {
+	if t.roam.session.passed(bytes) {
+		return t.acknowledge(ctx)
+	}
+	if t.roam.ackDue == nil {
+		t.roam.ackDue = time.After(ackAfter)
+	}
+	return nil
+}
+
+func (t *talk) acknowledge(ctx context.Context) error {
+	t.roam.ackDue = nil
+	if t.ws == nil {
+		return nil
+	}
+	if err := t.write(websocket.MessageText, t.roam.session.acknowledgement()); err != nil {
+		return t.lose(ctx, err)
+	}
+	return nil
+}
+
+// pingSession acknowledges, which keeps the connection and is answered.
+func (t *talk) pingSession(ctx context.Context) error {
+	if t.ws == nil {
+		return nil
+	}
+	if !t.roam.heard {
+		return t.lose(ctx, errors.New("no answer"))
+	}
+	t.roam.heard = false
+	return t.acknowledge(ctx)
+}
+
+// sendKept sends what was not sent on this connection.
+func (t *talk) sendKept(ctx context.Context) error {
+	for t.ws != nil {
+		m, more := t.roam.session.next()
+		if !more {
+			return nil
+		}
+		if err := t.write(m.kind, m.data); err != nil {
+			return t.lose(ctx, err)
+		}
+		if err := t.passed(ctx, len(m.data)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lose is for a connection that has failed. If the server has said that it is the end, it is.
+func (t *talk) lose(ctx context.Context, failure error) error {
+	t.ws.CloseNow()
+	for a := range t.arrivals {
+		if _, told := errors.AsType[websocket.CloseError](a.err); told {
+			failure = a.err
+		}
+	}
+	if isFinalClose(failure) {
+		return t.ended(failure)
+	}
+	t.s.note("connection lost: %s", why(failure))
+	t.goAway(ctx, 0)
+	return nil
+}
+
+// goAway drops the connection, and looks for a way back after a delay.
+func (t *talk) goAway(ctx context.Context, delay time.Duration) {
+	t.hangUp()
+	t.roam.leave(ctx, delay)
+}
+
+// returned takes the connection on which the session goes on, or begins anew.
+func (t *talk) returned(ctx context.Context, d dialed) error {
+	r := t.roam
+	r.returns = nil
+	r.giveUp()
+	if ctx.Err() != nil && d.ws == nil {
+		return nil // it was given up
+	}
+	switch _, told := errors.AsType[websocket.CloseError](d.err); {
+	case told:
+		return t.ended(d.err)
+	case d.err != nil:
+		return refusedHandshake(r.target, d.response, d.err)
+	}
+	t.ws = d.ws
+	t.listen()
+	after := time.Since(r.lost).Round(time.Millisecond)
+	if d.greeting == nil {
+		t.s.note("session lost: after %v the gateway cannot resume any more", after)
+		rest := r.session.kept[r.session.handed:]
+		t.told(r.session.kept[:r.session.handed])
+		t.roam = nil
+		for _, m := range rest {
+			if err := t.write(m.kind, m.data); err != nil {
+				return t.broken(err)
+			}
+		}
+		return nil
+	}
+	lost, err := r.session.begin(*d.greeting)
+	if err != nil {
+		return err
+	}
+	if d.greeting.Resumed {
+		t.s.note("resumed after %v; to be sent again: %d", after, len(r.session.kept))
+	} else {
+		t.s.note("session lost: after %v the gateway has it no more; this is connection %s", after, r.session.id)
+		t.told(lost)
+	}
+	r.heard = true
+	r.armCut()
+	return t.sendKept(ctx)
+}
+
+// told tells of messages of a session that is over.
+func (t *talk) told(uncertain []message) {
+	if len(uncertain) > 0 {
+		t.s.note("%d messages may have arrived or not; they are not sent again", len(uncertain))
+	}
+}
