@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"ws-gateway/e2e/described"
 	"ws-gateway/e2e/harness"
 )
 
@@ -105,6 +106,9 @@ func (c *roamer) tryConnect() error {
 	case first != fin|opText || !strings.HasPrefix(payload, recordMark+"{"):
 		return fmt.Errorf("the first frame is %#x %q", first, payload)
 	}
+	if err := described.Session(payload); err != nil {
+		return fmt.Errorf("docs/asyncapi.yaml: %w", err)
+	}
 	was := c.greeting
 	c.greeting = greeting{}
 	if err := json.Unmarshal([]byte(payload[1:]), &c.greeting); err != nil {
@@ -190,6 +194,9 @@ func (c *roamer) step() (acked bool, err error) {
 	switch first {
 	case fin | opText:
 		if rest, ok := strings.CutPrefix(payload, recordMark); ok && !strings.HasPrefix(rest, recordMark) {
+			if err := described.Session(payload); err != nil {
+				return false, fmt.Errorf("docs/asyncapi.yaml: %w", err)
+			}
 			n, err := strconv.ParseUint(rest, 10, 64)
 			if err != nil || n > uint64(len(c.said)) || n < c.has {
 				return false, fmt.Errorf("acknowledgement %q of %d messages, after %d", rest, len(c.said), c.has)

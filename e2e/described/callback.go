@@ -78,3 +78,16 @@ func CallbackAnswer(status int, header http.Header, body []byte) error {
 func Close(code int, reason string) error {
 	return asyncAPI().checkValue("/components/schemas/CloseFrame", object{"code": code, "reason": reason})
 }
+
+// Session says that a text message of the gateway's that begins with U+001E is neither a
+// greeting nor an acknowledgement as docs/asyncapi.yaml describes them.
+func Session(message string) error {
+	payload, marked := strings.CutPrefix(message, "\x1e")
+	if !marked {
+		return fmt.Errorf("%.40q does not begin with U+001E", message)
+	}
+	if strings.HasPrefix(payload, "{") {
+		return asyncAPI().check("/components/schemas/Greeting", []byte(payload))
+	}
+	return asyncAPI().check("/components/schemas/Acknowledgement", []byte(payload))
+}

@@ -97,6 +97,16 @@ func TestACloseFrameThatIsNotDescribedIsFound(t *testing.T) {
 	}
 }
 
+func TestAMessageAboutASessionThatIsNotDescribedIsFound(t *testing.T) {
+	const greeting = `"resumed":true,"id":"c","token":"t-_1","for":60,"received":0`
+	for message, wrong := range map[string]string{
+		"\x1e{" + greeting + "}": "", "\x1e{" + greeting + `,"protocol":"chat"}`: "", "\x1e0": "", "\x1e17": "",
+		"{" + greeting + "}": "U+001E", "\x1e{" + greeting + `,"more":1}`: "more", "\x1e" + `{"resumed":true}`: "token", "\x1e-1": "minimum", "\x1eone": "not JSON", "\x1e": "not JSON",
+	} {
+		checkSaid(t, message, Session(message), wrong)
+	}
+}
+
 func headerOf(lines string) http.Header {
 	header := http.Header{}
 	for line := range strings.Lines(lines) {
