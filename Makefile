@@ -213,9 +213,11 @@ EXAMPLES := python3-fastapi python3-uvicorn python3-httpx python3-itsdangerous p
 
 .PHONY: examples
 examples: export WS_GATEWAY_BINARY = $(CURDIR)/$(RACE)
-examples: examples/express/node_modules/.installed examples/fastify/node_modules/.installed $(RACE) ## Run the examples of apps, each behind the real gateway (two minutes; longer for the first time)
+examples: export CHROMIUM := $(CHROMIUM)
+examples: $(patsubst %,examples/%/node_modules/.installed,express fastify react) $(RACE) ## Run the examples of apps and pages with the real gateway (two minutes; longer for the first time)
+	@$(call need,$(CHROMIUM),chromium)
 	@if ! dpkg -s $(EXAMPLES) >/dev/null 2>&1; then $(call install,a framework,$(EXAMPLES)); fi
-	go test -tags examples -count 1 ./examples
+	go test -tags examples -count 1 -timeout 30m ./examples
 
 .PHONY: format
 format: ## Format the Go code

@@ -63,18 +63,22 @@ func TestEachExampleIsTheSameChat(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := start(t, e)
-			for _, test := range tests {
-				t.Run(test.name, func(t *testing.T) { test.run(t, s) })
-			}
+			chat(t, start(t, e))
 		})
+	}
+}
+
+// chat runs all tests.
+func chat(t *testing.T, s *started) {
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) { test.run(t, s) })
 	}
 }
 
 func strangers(t *testing.T, s *started) {
 	cookies, _ := s.login(t, "ada")
 	for _, cookie := range []string{"", "session=ada", "nonsense", strings.ReplaceAll(cookies, "=", "=x")} {
-		_, answer, err := s.gateway.TryConnect(t, harness.Visitor{User: "ada", Cookie: cookie})
+		_, answer, err := s.door().TryConnect(t, harness.Visitor{User: "ada", Cookie: cookie})
 		if err == nil || answer == nil || answer.StatusCode != http.StatusUnauthorized {
 			t.Errorf("with the cookie %q: %v, %v", cookie, answer, err)
 		}
@@ -87,7 +91,7 @@ func strangers(t *testing.T, s *started) {
 func users(t *testing.T, s *started) {
 	p := s.enter(t, "grace")
 	defer p.leaves()
-	answer, err := s.gateway.HTTP.Get("http://" + s.gateway.Addr + "/tapr/ws/conn/list?user=grace&group=lobby")
+	answer, err := s.gateway.HTTP.Get("http://" + s.faults.addr() + "/tapr/ws/conn/list?user=grace&group=lobby")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,14 +289,14 @@ func forgeries(t *testing.T, s *started) {
 		"no time":       strings.Replace(sign("change me", body, now), fmt.Sprint("t=", now.Unix()), "t=now", 1),
 		"no hex":        fmt.Sprintf("t=%d,v1=xyz,v1=ü,v1", now.Unix()),
 	} {
-		answer := post(t, client, s.site+"/ws/message", body, signature)
+		answer := post(t, client, s.app+"/ws/message", body, signature)
 		if answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("X-Ws-Error") != "signature" {
 			t.Errorf("a signature that is wrong (%s) is answered with %s, %v", what, answer.Status, answer.Header)
 		}
 	}
 	// While a secret is changed there are two.
 	two := sign("the next", "another body", now) + "," + strings.SplitN(sign("change me", body, now), ",", 2)[1]
-	if answer := post(t, client, s.site+"/ws/message", body, two); answer.StatusCode/100 != 2 {
+	if answer := post(t, client, s.app+"/ws/message", body, two); answer.StatusCode/100 != 2 {
 		t.Errorf("one signature of two that is right is answered with %s", answer.Status)
 	}
 	p.hearsEvent("said", map[string]string{"room": "seal", "user": "eve", "text": "psst"}) // once: from the last

@@ -54,6 +54,9 @@ func (s *started) login(t *testing.T, user string) (cookies string, status int) 
 	return strings.Join(pairs, "; "), answer.StatusCode
 }
 
+// door is where clients connect.
+func (s *started) door() *harness.Gateway { return &harness.Gateway{Addr: s.clients} }
+
 // enter logs in and connects.
 func (s *started) enter(t *testing.T, user string) *person {
 	t.Helper()
@@ -62,7 +65,7 @@ func (s *started) enter(t *testing.T, user string) *person {
 		t.Fatalf("the login was answered with %d", status)
 	}
 	// A stranger says to be somebody else, too: no proxy is there to stop it.
-	p := &person{t, user, s.gateway.Connect(t, harness.Visitor{User: "mallory", Cookie: cookies})}
+	p := &person{t, user, s.door().Connect(t, harness.Visitor{User: "mallory", Cookie: cookies})}
 	p.hears(`{"event":"welcome","data":{"user":"` + user + `"}}`)
 	return p
 }

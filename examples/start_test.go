@@ -26,7 +26,12 @@ type example struct {
 // started is an example that runs behind a gateway.
 type started struct {
 	example
-	site    string // where it serves its page
+	root    string // of the copy of this folder
+	app     string // where it listens
+	site    string // where its page is
+	clients string // the address where clients connect
+	vite    string // where the React page would be
+	nginx   string // where nginx would be
 	relay   *relay
 	faults  *faults
 	gateway *harness.Gateway
@@ -36,17 +41,30 @@ type started struct {
 // starts it.
 func start(t *testing.T, e example) *started {
 	t.Helper()
-	port := harness.FreePort(t)
-	s := &started{example: e, site: "http://127.0.0.1:" + port}
-	s.relay = startRelay(t, "127.0.0.1:"+port)
+	return startWith(t, e, func(root string) []string {
+		return append([]string{"--config", filepath.Join(root, "gateway.yaml")}, gatewayFlags(t, e.folder)...)
+	})
+}
+
+// startWith is start with other options for the gateway, from the root of the copy.
+func startWith(t *testing.T, e example, options func(root string) []string) *started {
+	t.Helper()
+	app, gateway, fpm, vite, nginx := harness.FreePort(t), harness.FreePort(t), harness.FreePort(t), harness.FreePort(t), harness.FreePort(t)
+	s := &started{
+		example: e, app: "http://127.0.0.1:" + app, site: "http://127.0.0.1:" + app, clients: "127.0.0.1:" + gateway,
+		vite: "http://localhost:" + vite, nginx: "localhost:" + nginx,
+	}
+	s.relay = startRelay(t, "127.0.0.1:"+app)
 	s.faults = startFaults(t)
-	root := copied(t, strings.NewReplacer("8888", port, "127.0.0.1:40010", s.faults.addr(), "127.0.0.1:9000", "127.0.0.1:"+harness.FreePort(t)))
-	s.gateway = harness.Launch{Args: append([]string{
-		"--config", filepath.Join(root, "gateway.yaml"),
-		"--callback-url", "http://" + s.relay.addr() + "/ws/message", "--callback-retry-for", harness.Patience.String(),
-	}, gatewayFlags(t, e.folder)...)}.Start(t)
-	s.faults.passTo(s.gateway.Addr)
-	folder := filepath.Join(root, e.folder)
+	// Apps call the gateway at 127.0.0.1, pages do at the host that they are from.
+	s.root = copied(t, strings.NewReplacer("127.0.0.1:40010", s.faults.addr(), "127.0.0.1:9000", "127.0.0.1:"+fpm,
+		"app:40010", s.clients, "app:8888", "127.0.0.1:"+app, "8888", app, "40010", gateway, "5173", vite, "8080", nginx))
+	s.gateway = harness.Launch{
+		Args: append(options(s.root), "--listen", s.clients, "--callback-url", "http://"+s.relay.addr()+"/ws/message", "--callback-retry-for", harness.Patience.String()),
+		Env:  []string{"WS_GATEWAY_CALLBACK_SECRET=change me"},
+	}.Start(t)
+	s.faults.passTo(s.clients)
+	folder := filepath.Join(s.root, e.folder)
 	run(t, folder, block(t, folder, e.block), s.site)
 	return s
 }
