@@ -17,6 +17,9 @@ func TestEveryOptionIsTakenFromTheHighestLevelThatHasIt(t *testing.T) {
 		for _, v := range configtest.MustParse(t, []string{command}, "WS_GATEWAY_NO_CALLBACK=true").Values {
 			s := configtest.ValuesFor(t, v)
 			for i, level := range configtest.Levels {
+				if command == "demo" && level != "flag" && level != "default" {
+					continue // the table is the same; these show that the demo reads it
+				}
 				for high := range 2 { // both ways round, so that no default can pass for the value
 					if level == "default" && high == 1 {
 						continue
