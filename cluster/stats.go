@@ -34,6 +34,8 @@ type Stats struct {
 	Crowded  uint64 // messages that went to all since too many recent ones are kept for repair
 	Resyncs  uint64 // how often something that an instance told of its names was missed
 
+	Journal JournalStats // for whoever has one to fill in
+
 	Watches int64 // gauge: streams of events of readers at others
 
 	Executed   uint64 // calls of others that were done here
@@ -42,6 +44,13 @@ type Stats struct {
 	Strangers  uint64 // packets of instances that are no members
 	Astray     uint64 // packets that are not for this instance
 	Malformed  uint64 // packets that are none
+}
+
+// JournalStats are package journal's Stats.
+type JournalStats struct {
+	Records, Failures, Dropped, Compactions uint64
+	Waiting, Held                           int64 // gauges
+	Unheld, Takeovers, Closed               uint64
 }
 
 // counters are those of Stats that the router and executors count.

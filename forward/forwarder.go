@@ -34,6 +34,7 @@ type Forwarder struct {
 	divisions divisions
 	letters   *deadletter.File
 	lost      chan struct{} // holds a value for each lost connection whose close event waits
+	lostKeys  uint64        // of lanes of lost connections; for CloseLost alone
 	counters  counters
 
 	histograms histograms

@@ -44,8 +44,14 @@ const (
 	lostWindow = 1024
 )
 
+// Why a connection is lost.
+const (
+	Restarted = "gateway restarted" // the process has ended, and a new one closes it
+	Gone      = "gateway lost"      // another gateway closes it
+)
+
 // lostEnd is the end of a connection whose gateway has died.
-var lostEnd = End{Code: 1006, Reason: "gateway restarted", Initiator: "gateway"}
+func lostEnd(why string) *End { return &End{Code: 1006, Reason: why, Initiator: "gateway"} }
 
 // ready gives a lane to the pool. If the lane begins with an open event it first waits
 // until the journal has the connection, so that the app is never told about a connection
@@ -89,10 +95,10 @@ type Lost struct {
 }
 
 // CloseLost sends the close events of lost connections. CloseLost returns when all have been delivered or have failed for
-// good, or when ctx is done. It needs Config.Journal, and may be called once, after Start.
-func (f *Forwarder) CloseLost(ctx context.Context, lost iter.Seq[Lost]) error {
+// good, or when ctx is done. It needs Config.Journal, and may be called after Start, once
+// at a time. why is the reason that the events give.
+func (f *Forwarder) CloseLost(ctx context.Context, why string, lost iter.Seq[Lost]) error {
 	var errs []error
-	n := uint64(0)
 	for c := range lost {
 		user, packed, err := parseState(c.State)
 		if err != nil {
@@ -105,13 +111,19 @@ func (f *Forwarder) CloseLost(ctx context.Context, lost iter.Seq[Lost]) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		n++
-		src := Source{Key: n << 32, Seq: lostSeq, ConnID: []byte(c.ID), User: user, Headers: packed}
-		e := f.events.close(&src, &lostEnd)
+		f.lostKeys++
+		src := Source{Key: f.lostKeys << 32, Seq: lostSeq, ConnID: []byte(c.ID), User: user, Headers: packed}
+		e := f.events.close(&src, lostEnd(why))
 		e.lost, e.equipped, e.meta = true, true, meta.Recorded(string(c.Meta))
 		f.append(&src, e)
 	}
-	for range lostWindow { // until no event has a place
+	taken := 0
+	defer func() { // the places are for the next call
+		for range taken {
+			<-f.lost
+		}
+	}()
+	for ; taken < lostWindow; taken++ { // until no event has a place
 		select {
 		case f.lost <- struct{}{}:
 		case <-ctx.Done():

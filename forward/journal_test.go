@@ -158,7 +158,7 @@ func TestLostConnectionsAreClosedAsTheyWere(t *testing.T) {
 			tenants <- r.Header.Get("X-Tenant")
 			time.Sleep(time.Millisecond)
 		}
-		if err := f.CloseLost(t.Context(), before.lost()); err != nil {
+		if err := f.CloseLost(t.Context(), Restarted, before.lost()); err != nil {
 			t.Fatal(err)
 		}
 		posts := a.received()
@@ -180,7 +180,7 @@ func TestClosingLostConnectionsEndsWithItsContextAndLosesNone(t *testing.T) {
 		a.setDown(true)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		if err := f.CloseLost(ctx, j.lost()); err != context.DeadlineExceeded {
+		if err := f.CloseLost(ctx, Restarted, j.lost()); err != context.DeadlineExceeded {
 			t.Error(err)
 		}
 		f.Drain(ended())

@@ -239,7 +239,7 @@ func TestTheCloseEventOfALostConnectionHasTheMetadataThatWasRecorded(t *testing.
 	store = meta.New(100)
 	bubble(t, Config{Journal: &memoryJournal{}, Meta: store}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
 		counting(a)
-		if err := f.CloseLost(t.Context(), before.lost()); err != nil {
+		if err := f.CloseLost(t.Context(), Restarted, before.lost()); err != nil {
 			t.Error(err)
 		}
 		wantMetas(t, a, `{"last":"c1-1"}`)

@@ -200,7 +200,7 @@ func TestTheCloseEventsOfLostConnectionsChangeNoGroups(t *testing.T) {
 	bubble(t, cfg, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
 		a.serve = func(_ post, w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Ws-Join", "a") }
 		lost := slices.Values([]Lost{{ID: "c1", State: appendState(nil, &Source{User: "alice"})}})
-		if err := f.CloseLost(t.Context(), lost); err != nil {
+		if err := f.CloseLost(t.Context(), Restarted, lost); err != nil {
 			t.Error(err)
 		}
 		synctest.Wait()

@@ -118,6 +118,16 @@ func (cfg *Config) options() ([]nats.Option, error) {
 	return append(options, files...), err
 }
 
+// Dial connects to a server for what is not the bus's, with further options. It returns as
+// soon as it has tried to, and goes on trying then.
+func (cfg *Config) Dial(further ...nats.Option) (*nats.Conn, error) {
+	options, err := cfg.options()
+	if err != nil {
+		return nil, err
+	}
+	return nats.Connect(strings.Join(cfg.Servers, ","), append(options, further...)...)
+}
+
 func (cfg *Config) fromFiles() (options []nats.Option, err error) {
 	if cfg.Creds != "" {
 		text, err := os.ReadFile(cfg.Creds)

@@ -91,6 +91,9 @@ func (c *Config) checkNoCallback() error {
 	if c.Journal != "" {
 		c.Warnings = append(c.Warnings, fmt.Sprintf("--journal (from %s) does nothing with --no-callback: there is no app to tell", c.From("journal")))
 	}
+	if c.ClusterJournal {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("--cluster-journal (from %s) does nothing with --no-callback: there is no app to tell", c.From("cluster-journal")))
+	}
 	return errors.Join(errs...)
 }
 

@@ -37,6 +37,9 @@ func (c *Config) checkCluster() error {
 	if c.ClusterHold >= c.ClusterDeadAfter && c.Certain("cluster-hold", "cluster-dead-after") {
 		errs = append(errs, c.Reject("cluster-hold", fmt.Sprintf("shorter than --cluster-dead-after, which is %v", c.ClusterDeadAfter)))
 	}
+	if c.ClusterJournal && c.Journal != "" {
+		errs = append(errs, errors.New("--cluster-journal and --journal: only one of them can be used"))
+	}
 	return errors.Join(append(errs, c.checkClusterFiles())...)
 }
 

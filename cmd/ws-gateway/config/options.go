@@ -104,6 +104,7 @@ type Options struct {
 	ClusterBuffer      settings.Size `group:"cluster" default:"16MiB" min:"64KiB" max:"1TiB" help:"Bytes of all that is held so, and of each other bound on what is under way between gateways; --max-api-body at the least."`
 	ClusterDeadAfter   time.Duration `group:"cluster" default:"15s" min:"4s" max:"1h" help:"Time without a word after which a gateway counts as gone."`
 	ClusterWhenCut     string        `group:"cluster" default:"serve" oneof:"serve,refuse" help:"A call that changes something while gateways are not reached is done where it can be, and its answer names those (serve), or not done at all (refuse)."`
+	ClusterJournal     bool          `group:"cluster" help:"Record in JetStream, which the NATS servers must have, which connections are open: if a gateway is gone for --cluster-dead-after, another one sends their close events. Instead of --journal."`
 	ClusterRequired    bool          `group:"cluster" help:"Answer 503 at /readyz while NATS is not reached."`
 	DrainDelay         time.Duration `group:"process" reload:"yes" default:"0s" min:"0s" help:"On SIGTERM, time from refusing upgrades to closing the first connection."`
 	DrainPeriod        time.Duration `group:"process" reload:"yes" default:"5s" min:"0s" help:"Time over which the closing of connections is spread."`

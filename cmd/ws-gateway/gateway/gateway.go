@@ -14,6 +14,8 @@ import (
 	"ws-gateway/admin"
 	"ws-gateway/cluster"
 	"ws-gateway/cluster/bus"
+	clusterjournal "ws-gateway/cluster/journal"
+	"ws-gateway/cluster/packet"
 	"ws-gateway/cmd/ws-gateway/config"
 	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/awake"
@@ -40,6 +42,7 @@ type Gateway struct {
 	meta       *meta.Store                             // nil: connections have none
 	reach      func(instance [8]byte) (bus.Bus, error) // the other instances; nil: there are none
 	cluster    *cluster.Cluster                        // likewise
+	takeover   *clusterjournal.Journal                 // of --cluster-journal; nil: none
 	names      *cluster.Names                          // who is here, for them; likewise
 	admin      *admin.Server
 	address    net.Addr     // of the clients
@@ -115,6 +118,9 @@ func (g *Gateway) build() (err error) {
 			return err
 		}
 	}
+	if g.cfg.ClusterJournal && g.cfg.Clustered() && g.cfg.Callback != "" {
+		g.takeover = newTakeover(g)
+	}
 	g.keepMeta()
 	if g.cfg.Callback != "" {
 		if g.events, err = forward.New(g.forwardConfig(g.cfg)); err != nil {
@@ -162,6 +168,9 @@ func (g *Gateway) start() error {
 				g.fail(err)
 			}
 		})
+	}
+	if g.takeover != nil {
+		g.takeover.Start(packet.Instance(g.hub.Instance()))
 	}
 	if err := g.sockets.Start(); err != nil {
 		return err

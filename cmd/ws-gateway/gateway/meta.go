@@ -12,5 +12,7 @@ func (g *Gateway) keepMeta() {
 	if g.recovery != nil {
 		j := g.recovery.journal
 		g.meta.Changed = func(id []byte, number uint64, v *meta.Value) { j.Meta(id, number, []byte(v.JSON())) }
+	} else if g.takeover != nil {
+		g.meta.Changed = func(id []byte, number uint64, v *meta.Value) { g.takeover.Meta(id, number, []byte(v.JSON())) }
 	}
 }

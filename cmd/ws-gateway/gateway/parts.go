@@ -22,6 +22,8 @@ func (g *Gateway) forwardConfig(c *config.Config) forward.Config {
 	fc.Meta = g.meta
 	if g.recovery != nil {
 		fc.Journal = g.recovery.journal
+	} else if g.takeover != nil {
+		fc.Journal = g.takeover
 	}
 	if c.CallbackReply {
 		fc.Reply = func(key uint64, r forward.Reply) { g.hub.Reply(key, r) }
@@ -41,7 +43,9 @@ func (g *Gateway) hubConfig(c *config.Config) hub.Config {
 	if g.events == nil {
 		return hc
 	}
-	hc.Forwarder = g.events
+	if hc.Forwarder = g.events; g.takeover != nil {
+		hc.Forwarder = held{g.events, g.takeover}
+	}
 	if c.Authorizes() {
 		hc.Authorize = g.events.Authorize
 	}
@@ -72,7 +76,7 @@ func (g *Gateway) adminConfig(c *config.Config) admin.Config {
 	ac.Collectors = slices.Clip(g.collectors)
 	ac.Ready = func() (bool, string) { return g.ready(c) }
 	if g.cluster != nil {
-		ac.Cluster, ac.ClusterStats, ac.Instances = g.cluster, g.cluster.Stats, g.cluster
+		ac.Cluster, ac.ClusterStats, ac.Instances = g.cluster, g.clusterStats, g.cluster
 	}
 	if g.events != nil {
 		ac.Callbacks, ac.Collectors = g.callbackStats, append(ac.Collectors, g.events.Collectors()...)

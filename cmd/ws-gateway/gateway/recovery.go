@@ -51,7 +51,7 @@ func (r *recovery) start() {
 func (r *recovery) run() {
 	began := time.Now()
 	limit := time.AfterFunc(r.g.cfg.CallbackRetryFor+r.g.cfg.CallbackTimeout, r.letIn)
-	err := r.g.events.CloseLost(r.ctx, r.takeLost())
+	err := r.g.events.CloseLost(r.ctx, forward.Restarted, r.takeLost())
 	limit.Stop()
 	if r.ctx.Err() != nil {
 		return // what is left is sent at the next start

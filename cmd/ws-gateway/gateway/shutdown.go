@@ -34,6 +34,9 @@ func (g *Gateway) shutdown(now time.Time) {
 	if g.recovery != nil {
 		g.recovery.stop()
 	}
+	if g.takeover != nil {
+		g.takeover.Retire()
+	}
 	g.before(end-4*margin, func(ctx context.Context) error {
 		return wait(ctx, c.DrainDelay)
 	})
@@ -55,6 +58,9 @@ func (g *Gateway) shutdown(now time.Time) {
 	g.admin.RefuseMutations()
 	g.cut("waiting for clients to answer the close frame", g.before(end-margin, g.sockets.Stop))
 	g.cut("finishing management requests", g.before(end, g.admin.Shutdown))
+	if g.takeover != nil {
+		g.takeover.Stop(left.Events == 0 && g.sockets.Stats().Open == 0)
+	}
 	if g.cluster != nil {
 		g.cluster.Stop()
 	}

@@ -1,0 +1,33 @@
+// Package journal remembers in JetStream which connections of an instance the app has been
+// told about and has not seen closed, so that another instance can send their close events
+// when this one is gone.
+//
+//	Opened, Meta, Closed ──▶ writer ──append if nobody else has──▶ the instance's subject
+//	keeper ──which subjects are there, and do they grow?──▶ append a fence ──▶ CloseLost
+//
+// Each instance has a subject of one stream, wsg.<app>.journal.<instance>, and is the only
+// one that appends to it: every append names the sequence number of the last one, and the
+// server refuses it if there is another. While nothing happens it appends an empty batch
+// now and then. An instance that a keeper does not hear, and whose subject has not grown
+// for Config.DeadAfter by the keeper's own clock, is dead: the keeper appends a fence,
+// which only one can do, and the subject is the keeper's from then on. It sends the close
+// events of the connections that are open there, notes each, and empties the subject. If
+// it dies in the meantime, its own fence is what others see not growing.
+//
+// An instance that comes back finds that its append is refused, and ends: Config.Fenced.
+// Until it knows, it sends no close events of its own. Since nobody can have fenced it
+// before DeadAfter has passed since its last append, it holds them back from a little
+// earlier on, until it knows more (HoldBack).
+//
+// What is recorded is a set, as in package forward/journal: records may be there twice and
+// in any order, but that a connection was closed must not be forgotten before that it was
+// opened. Compaction appends what is open again and purges what was before.
+//
+//	journal.go  start, end, what is recorded
+//	writer.go   batches on their way to a subject
+//	ledger.go   a subject: append, read, purge
+//	record.go   records, and the set that they make
+//	keeper.go   who is dead, and taking over
+//
+// Of our packages it imports cluster/packet.
+package journal

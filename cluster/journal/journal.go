@@ -1,0 +1,288 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"ws-gateway/cluster/packet"
+)
+
+// Config of a Journal. All of it is required.
+type Config struct {
+	// Connect connects to NATS; it may take as long as an attempt to connect.
+	Connect func() (*nats.Conn, error)
+
+	App       string
+	DeadAfter time.Duration // without a sign of life, until others take over
+
+	// Heard are the instances that are heard: nobody has to look after them.
+	Heard func() map[packet.Instance]bool
+
+	// Lost sends the close events of connections of an instance that is gone, and returns
+	// when all have been delivered or have failed for good, or when ctx is done. It calls
+	// Closed for each. There is one call at a time.
+	Lost func(ctx context.Context, lost iter.Seq[Entry]) error
+
+	// Fenced is called if others have taken over this instance's connections, because they
+	// have not heard of it for DeadAfter: it must end them without events.
+	Fenced func()
+
+	// Owner is the instance that a connection's id is of.
+	Owner func(id string) (packet.Instance, bool)
+
+	Log zerolog.Logger
+}
+
+// Journal records an instance's connections, and takes over those of others. Make it with
+// New.
+type Journal struct {
+	cfg     Config
+	self    packet.Instance // set by Start
+	ctx     context.Context // ends with Stop
+	cancel  context.CancelFunc
+	keeping context.Context // ends with Retire
+	retire  context.CancelFunc
+	own     *writer
+	running chan struct{} // closed when the writer runs
+	started bool
+	work    sync.WaitGroup
+
+	records, failures, dropped, compactions, unheld, takeovers, closed atomic.Uint64
+
+	mu     sync.Mutex // guards following
+	lease  time.Time  // until when nobody can have taken over
+	held   []func()   // close events that wait until that is known
+	taken  map[packet.Instance]*writer
+	away   bool // told that JetStream cannot be used
+	isOver bool // others have taken over
+}
+
+// Stats are counters since the start, unless marked as a gauge.
+type Stats struct {
+	Records     uint64
+	Failures    uint64 // batches that could not be written at once
+	Dropped     uint64 // records for which there was no room
+	Compactions uint64
+	Waiting     int64  // gauge: bytes of records that wait
+	Held        int64  // gauge: close events that are held back
+	Unheld      uint64 // close events for which there was no room to hold them back
+	Takeovers   uint64 // instances whose connections were taken over
+	Closed      uint64 // connections of these
+}
+
+// mostHeld is how many close events are held back.
+const mostHeld = 1 << 16
+
+// New makes a Journal; Start begins.
+func New(cfg Config) *Journal {
+	j := &Journal{cfg: cfg, running: make(chan struct{}), taken: map[packet.Instance]*writer{}}
+	j.ctx, j.cancel = context.WithCancel(context.Background())
+	j.keeping, j.retire = context.WithCancel(j.ctx)
+	j.own = newWriter(j, nil, true)
+	return j
+}
+
+func (j *Journal) ledger(of packet.Instance, s *streams) *ledger {
+	return &ledger{streams: s, subject: s.subject(of), writer: j.self}
+}
+
+// Start begins to write what is recorded of an instance, this one, and to look after
+// others. Nothing may be recorded before.
+func (j *Journal) Start(self packet.Instance) {
+	j.started, j.self = true, self
+	j.work.Go(func() {
+		conn, err := j.cfg.Connect()
+		if err != nil {
+			j.cfg.Log.Error().Err(err).Msg("the cluster's journal cannot be used: close events of this gateway's connections are not sent by others")
+			return
+		}
+		defer conn.Close()
+		js, err := jetstream.New(conn)
+		if err != nil {
+			j.cfg.Log.Error().Err(err).Msg("the cluster's journal cannot be used: close events of this gateway's connections are not sent by others")
+			return
+		}
+		j.own.ledger = j.ledger(self, &streams{js: js, app: j.cfg.App})
+		close(j.running)
+		var parts sync.WaitGroup
+		parts.Go(j.own.run)
+		parts.Go(j.hurry)
+		parts.Go(func() { j.keep(&streams{js: js, app: j.cfg.App}) })
+		parts.Wait()
+	})
+}
+
+// Retire ends the looking after others. What is under way is recorded until Stop.
+func (j *Journal) Retire() { j.retire() }
+
+// Stop writes what waits, for a second at most. If all of this instance's connections are
+// closed there is nothing left for others to do, which clean says.
+func (j *Journal) Stop(clean bool) {
+	if !j.started {
+		return
+	}
+	j.retire()
+	j.mu.Lock()
+	taken := slices.Collect(maps.Values(j.taken))
+	j.mu.Unlock()
+	for _, w := range taken {
+		w.finish()
+	}
+	j.own.once.Do(func() { close(j.own.stop) })
+	select {
+	case <-j.running:
+		<-j.own.ended
+		if clean && j.own.bytes() == 0 && !j.over() && j.own.ledger.last > 0 {
+			if err := j.own.ledger.purge(context.Background(), 0); err != nil {
+				j.failed(err)
+			}
+		}
+	default: // NATS was never reached
+	}
+	j.cancel()
+	j.work.Wait()
+}
+
+// Opened is forward.Journal's: it records a connection.
+func (j *Journal) Opened(id, state []byte, recorded func()) {
+	j.own.put(kindOpened, id, state, recorded)
+}
+
+// Meta is forward.Journal's: it records a connection's metadata.
+func (j *Journal) Meta(id []byte, number uint64, value []byte) {
+	j.own.put(kindMeta, id, metaState(number, value), nil)
+}
+
+// Closed is forward.Journal's: it records that the close event of a connection has been
+// dealt with, be it of this instance or one that was taken over.
+func (j *Journal) Closed(id []byte) {
+	w := j.own
+	if owner, ok := j.cfg.Owner(string(id)); ok && owner != j.self {
+		j.mu.Lock()
+		w = j.taken[owner]
+		j.mu.Unlock()
+		if w == nil {
+			return // another one has taken it over in turn
+		}
+		j.closed.Add(1)
+	}
+	w.put(kindClosed, id, nil, nil)
+}
+
+// Sure reports whether nobody can have sent close events of this instance's connections.
+func (j *Journal) Sure() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.sure()
+}
+
+// sure must be called with mu held. Before the first record there is nothing to take over.
+func (j *Journal) sure() bool {
+	return !j.isOver && len(j.held) == 0 && (j.lease.IsZero() || time.Now().Before(j.lease))
+}
+
+// HoldBack holds a close event back if others may have sent it, and calls send once it is
+// known that none has. If others have, it is never called. It returns false if the event
+// can be sent now.
+func (j *Journal) HoldBack(send func()) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case j.isOver:
+		return true
+	case j.sure():
+		return false
+	case len(j.held) >= mostHeld:
+		j.unheld.Add(1)
+		return false
+	}
+	j.held = append(j.held, send)
+	return true
+}
+
+// confirmed notes that nobody had taken over when an append began.
+func (j *Journal) confirmed(began time.Time) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lease = began.Add(j.cfg.DeadAfter - j.beatEvery())
+	if j.away {
+		j.away = false
+		j.cfg.Log.Info().Msg("the cluster's journal is written again")
+	}
+	for _, send := range j.held {
+		send()
+	}
+	j.held = nil
+}
+
+// beatEvery is how often an instance that has nothing to record shows that it lives.
+func (j *Journal) beatEvery() time.Duration { return j.cfg.DeadAfter / 5 }
+
+// failed logs the first failure, and counts.
+func (j *Journal) failed(err error) {
+	j.failures.Add(1)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.away && j.ctx.Err() == nil {
+		j.away = true
+		j.cfg.Log.Warn().Err(err).Msg("the cluster's journal cannot be written: is JetStream there, and may this gateway's user use it? Connections that open meanwhile may be missing from it; it is tried on and on")
+	}
+}
+
+// fenced is called by a writer whose ledger somebody else has taken over.
+func (j *Journal) fenced(w *writer) {
+	j.mu.Lock()
+	if w.own {
+		j.isOver, j.held = true, nil
+	}
+	j.mu.Unlock()
+	if w.own {
+		j.cfg.Fenced()
+	}
+}
+
+func (j *Journal) over() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.isOver
+}
+
+// hurry lets connections go on whose record takes too long.
+func (j *Journal) hurry() {
+	ticker := time.NewTicker(patience / 4)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			j.own.hurry()
+		case <-j.ctx.Done():
+			return
+		}
+	}
+}
+
+// Stats returns a snapshot.
+func (j *Journal) Stats() Stats {
+	j.mu.Lock()
+	held := int64(len(j.held))
+	j.mu.Unlock()
+	return Stats{
+		Records: j.records.Load(), Failures: j.failures.Load(), Dropped: j.dropped.Load(), Compactions: j.compactions.Load(),
+		Waiting: int64(j.own.bytes()), Held: held, Unheld: j.unheld.Load(), Takeovers: j.takeovers.Load(), Closed: j.closed.Load(),
+	}
+}
+
+var errUnreadable = errors.New("the journal of an instance that is gone cannot be read")
+
+func unreadable(err error) error { return fmt.Errorf("%w: %w", errUnreadable, err) }

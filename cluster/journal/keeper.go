@@ -1,0 +1,169 @@
+package journal
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ws-gateway/cluster/packet"
+)
+
+// suspect is an instance that is not heard.
+type suspect struct {
+	last  uint64    // the sequence number of its subject
+	since time.Time // when it was first seen
+}
+
+// keep looks for instances that are gone, and takes over what they have left, one after
+// the other.
+func (j *Journal) keep(s *streams) {
+	suspects := map[packet.Instance]suspect{}
+	timer := time.NewTimer(j.beatEvery())
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-j.keeping.Done():
+			return
+		}
+		dead, err := j.look(s, suspects)
+		if err != nil && j.keeping.Err() == nil {
+			j.failed(err)
+		}
+		for _, id := range dead {
+			if err := j.takeOver(s, id, suspects[id].last); err != nil && j.keeping.Err() == nil {
+				j.cfg.Log.Warn().Err(err).Stringer("id", id).Msg("the connections of a gateway that is gone are not all closed: it is tried again")
+			}
+			delete(suspects, id)
+		}
+		timer.Reset(j.beatEvery())
+	}
+}
+
+// look returns the instances whose subject has not grown for long enough.
+func (j *Journal) look(s *streams, suspects map[packet.Instance]suspect) (dead []packet.Instance, err error) {
+	ctx, cancel := context.WithTimeout(j.ctx, callTimeout)
+	defer cancel()
+	if err := s.open(ctx); err != nil {
+		return nil, err
+	}
+	prefix := "wsg." + s.app + ".journal."
+	info, err := s.stream.Info(ctx, jetstream.WithSubjectFilter(prefix+"*"))
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		s.stream = nil // it is made again
+	}
+	if err != nil {
+		return nil, err
+	}
+	heard := j.cfg.Heard()
+	there := map[packet.Instance]bool{}
+	for subject := range info.State.Subjects {
+		var id packet.Instance
+		if n, err := hex.Decode(id[:], []byte(strings.TrimPrefix(subject, prefix)[:min(2*len(id), len(subject)-len(prefix))])); err != nil || n != len(id) {
+			continue
+		}
+		if id != j.self && !heard[id] {
+			there[id] = true
+		}
+	}
+	for id := range suspects {
+		if !there[id] {
+			delete(suspects, id)
+		}
+	}
+	now := time.Now()
+	for id := range there {
+		m, err := s.stream.GetLastMsgForSubject(ctx, s.subject(id))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return dead, err
+		}
+		known, ok := suspects[id]
+		if !ok || known.last != m.Sequence {
+			suspects[id] = suspect{m.Sequence, now}
+			continue
+		}
+		if now.Sub(known.since) >= j.cfg.DeadAfter {
+			dead = append(dead, id)
+		}
+	}
+	slices.SortFunc(dead, func(a, b packet.Instance) int { return slices.Compare(a[:], b[:]) })
+	return dead, nil
+}
+
+// takeOver fences an instance, and sends the close events of its connections. It returns
+// nil if somebody else does.
+func (j *Journal) takeOver(s *streams, id packet.Instance, last uint64) error {
+	l := j.ledger(id, s)
+	l.last = last
+	switch err := l.append(j.ctx, []byte{batchVersion}); {
+	case errors.Is(err, ErrFenced):
+		return nil
+	case err != nil:
+		return err
+	}
+	found := newSet()
+	if _, err := l.read(j.ctx, l.last, func(batch []byte) error { return readBatch(batch, found.add) }); err != nil {
+		return unreadable(err)
+	}
+	lost := found.entries()
+	j.takeovers.Add(1)
+	j.cfg.Log.Warn().Stringer("id", id).Int("connections", len(lost)).
+		Msg("a gateway is gone: sending the close events of its connections")
+	began := time.Now()
+	if err := j.closeLost(l, id, lost); err != nil {
+		return err
+	}
+	j.cfg.Log.Info().Stringer("id", id).Dur("took_ms", time.Since(began)).Msg("the connections of the gateway that is gone are closed")
+	return nil
+}
+
+// closeLost sends the close events, and notes each. The ledger is a writer's meanwhile,
+// which shows others that this goes on.
+func (j *Journal) closeLost(l *ledger, id packet.Instance, lost []Entry) error {
+	w := newWriter(j, l, false)
+	j.mu.Lock()
+	j.taken[id] = w
+	j.mu.Unlock()
+	go w.run()
+	ctx, cancel := context.WithCancel(j.keeping)
+	defer cancel()
+	watched := make(chan struct{})
+	go func() { // a writer that has been fenced itself: others go on with it
+		defer close(watched)
+		select {
+		case <-w.ended:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err := j.cfg.Lost(ctx, slices.Values(lost))
+	if err == nil {
+		err = ctx.Err()
+	}
+	cancel()
+	<-watched
+	if j.keeping.Err() != nil {
+		return err // what is under way is still recorded; others do the rest
+	}
+	j.mu.Lock()
+	delete(j.taken, id)
+	j.mu.Unlock()
+	w.finish()
+	if err != nil {
+		return err
+	}
+	return l.purge(j.ctx, 0)
+}
+
+func metaState(number uint64, value []byte) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, number), value...)
+}

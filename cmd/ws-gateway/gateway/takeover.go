@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"iter"
+
+	"github.com/nats-io/nats.go"
+
+	"ws-gateway/cluster"
+	clusterjournal "ws-gateway/cluster/journal"
+	"ws-gateway/cluster/packet"
+	"ws-gateway/cmd/ws-gateway/program"
+	"ws-gateway/forward"
+	"ws-gateway/hub"
+)
+
+// newTakeover makes the journal of the cluster: others send the close events of this
+// gateway's connections if it is gone, and it sends theirs.
+func newTakeover(g *Gateway) *clusterjournal.Journal {
+	c := g.cfg
+	return clusterjournal.New(clusterjournal.Config{
+		App: c.ClusterApp, DeadAfter: c.ClusterDeadAfter, Log: g.log,
+		Connect: func() (*nats.Conn, error) {
+			nc := c.NATS()
+			nc.Instance, nc.Log = g.hub.Instance(), g.log
+			return nc.Dial(nats.CustomInboxPrefix("wsg." + c.ClusterApp + ".inbox"))
+		},
+		Heard:  g.heard,
+		Lost:   g.closeOthers,
+		Fenced: g.fenced,
+		Owner: func(id string) (packet.Instance, bool) {
+			owner, ok := hub.InstanceOf(id)
+			return owner, ok
+		},
+	})
+}
+
+// heard are the other instances that are heard.
+func (g *Gateway) heard() map[packet.Instance]bool {
+	heard := map[packet.Instance]bool{}
+	for _, i := range g.cluster.Instances() {
+		heard[i.ID] = !i.Silent
+	}
+	return heard
+}
+
+// closeOthers sends the close events of another gateway's connections.
+func (g *Gateway) closeOthers(ctx context.Context, lost iter.Seq[clusterjournal.Entry]) error {
+	return g.events.CloseLost(ctx, forward.Gone, func(yield func(forward.Lost) bool) {
+		for e := range lost {
+			if !yield(forward.Lost{ID: e.ID, State: e.State, Meta: e.Meta}) {
+				return
+			}
+		}
+	})
+}
+
+// fenced ends the process: others have sent the close events of its connections, and the
+// app must hear nothing more of them.
+func (g *Gateway) fenced() {
+	g.log.Error().Msg("other gateways have not heard of this one for --cluster-dead-after, and have sent the close events of its connections: exiting at once, without further events")
+	g.process.FlushLog()
+	g.process.Exit(program.ExitFailure)
+}
+
+// held is a hub.Forwarder that holds close events back while others may be sending them.
+type held struct {
+	*forward.Forwarder
+	journal *clusterjournal.Journal
+}
+
+// Close is hub.Forwarder's.
+func (h held) Close(src forward.Source, end forward.End) {
+	if !h.journal.Sure() {
+		src.ConnID = bytes.Clone(src.ConnID) // the caller's
+		if h.journal.HoldBack(func() { h.Forwarder.Close(src, end) }) {
+			return
+		}
+	}
+	h.Forwarder.Close(src, end)
+}
+
+// clusterStats are those of the cluster and its journal.
+func (g *Gateway) clusterStats() cluster.Stats {
+	s := g.cluster.Stats()
+	if g.takeover != nil {
+		s.Journal = cluster.JournalStats(g.takeover.Stats())
+	}
+	return s
+}
