@@ -36,14 +36,18 @@ func (l *life) violations(conn string, killed bool) (wrong []string) {
 			fmt.Sprintf(format, args...))
 	}
 	var previous *call
+	cookie := ""
 	for _, c := range l.calls {
+		if previous == nil || c.event.Action == "resumed" { // with the new handshake's
+			cookie = c.header.Get("Cookie")
+		}
 		switch {
 		case c.requestID != fmt.Sprintf("%s-%d", conn, c.seq):
 			complain(c, "X-Request-Id is not <conn_id>-<seq>")
 		case c.event.User != l.user:
 			complain(c, "user_name is %q", c.event.User)
-		case c.header.Get("Cookie") != l.calls[0].header.Get("Cookie"):
-			complain(c, "Cookie is %q, it was %q", c.header.Get("Cookie"), l.calls[0].header.Get("Cookie"))
+		case c.header.Get("Cookie") != cookie:
+			complain(c, "Cookie is %q, it was %q", c.header.Get("Cookie"), cookie)
 		case c.header.Get("Content-Type") != "application/json":
 			complain(c, "Content-Type is %q", c.header.Get("Content-Type"))
 		case previous == nil:

@@ -214,6 +214,7 @@ func (c *roamer) step() (acked bool, err error) {
 		return false, io.EOF
 	case fin | opPing:
 		_, err = io.WriteString(c.raw, frame(fin|opPong, payload))
+	case fin | opPong:
 	default:
 		return false, fmt.Errorf("frame %#x %.100q", first, payload)
 	}
@@ -272,4 +273,28 @@ func (c *roamer) ended() (string, error) {
 			return c.farewell, nil
 		}
 	}
+}
+
+// awaitAway waits until so many connections are away.
+func (g *gateway) awaitAway(t *testing.T, n float64) {
+	t.Helper()
+	g.awaitMetric(t, "ws_gateway_connections_away", n)
+}
+
+// refusesSoon requires the client's attempts to resume to be refused in the end.
+func (g *gateway) refusesSoon(t *testing.T, c *roamer, want string) {
+	t.Helper()
+	harness.Poll(t, want, func() bool {
+		err := c.tryConnect()
+		if err == nil {
+			c.cut()
+		}
+		return err != nil && strings.HasPrefix(err.Error(), want)
+	})
+}
+
+// data is the "data" of an answer.
+func (a answer) data(t *testing.T) string {
+	t.Helper()
+	return string(a.parse(t).Data)
 }

@@ -49,7 +49,7 @@ func TestABatchIsAnArrayOfEventsWithTheirIDsAndCookies(t *testing.T) {
 		equal(t, "body", posts[0].body, `[{"data":{},"action":"open","user_name":"alice","conn_id":"c1","request":{"uri":"/ws","remote_addr":"","user_agent":"","origin":""},"request_id":"c1-0","cookie":"sid=\"1\""},`+
 			`{"data":"hé","action":"message","user_name":"alice","conn_id":"c2","encoding":"text","request_id":"c2-7"},`+
 			`{"data":{"a": 1},"action":"message","user_name":"alice","conn_id":"c1","request_id":"c1-1","headers":{"X-Tenant":"blue","X-B":"\"c\""}}]`)
-		equal(t, "delivered", f.Stats().Delivered, [3]uint64{1, 2, 0})
+		equal(t, "delivered", f.Stats().Delivered, [Actions]uint64{1, 2, 0})
 	})
 }
 

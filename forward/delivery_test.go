@@ -40,7 +40,7 @@ func TestOneConnectionsEventsArriveInOrderOneAtATime(t *testing.T) {
 		}
 		equal(t, "events", seq, 22)
 		s := f.Stats()
-		equal(t, "delivered", s.Delivered, [3]uint64{1, 21, 1})
+		equal(t, "delivered", s.Delivered, [Actions]uint64{1, 21, 1})
 		equal(t, "attempts", s.Attempts, 23)
 		equal(t, "lanes, events, bytes", [3]int64{s.Lanes, s.Events, s.Bytes}, [3]int64{})
 	})
@@ -73,7 +73,7 @@ func TestAnEventIsRetriedWithBackoffForItsWindow(t *testing.T) {
 				t.Errorf("%d attempts in 20 s", n)
 			}
 			s := f.Stats()
-			equal(t, "failed", s.Failed, [3]uint64{0, 1, 0})
+			equal(t, "failed", s.Failed, [Actions]uint64{0, 1, 0})
 			equal(t, "outcomes", s.Outcomes[Unavailable], uint64(len(posts)-1))
 			equal(t, "log lines", log.count("\n"), 3) // it begins, goes on for 10 s and is over: the next event was taken
 			for _, part := range []string{`"given_up":1`, `"last_request_id":"c1-0"`, `"last_action":"message"`, `"last_attempts":` + strconv.Itoa(len(posts)-1)} {
@@ -98,7 +98,7 @@ func TestAnyOtherStatusFailsTheEventAtOnce(t *testing.T) {
 			f.Message(source(1, 1), []byte("2"), false)
 			equal(t, "left over", f.Drain(context.Background()), Leftover{})
 			equal(t, "received", fmt.Sprint(a.ids()), "[c1-0 c1-1]")
-			equal(t, "failed", f.Stats().Failed, [3]uint64{1, 0, 0})
+			equal(t, "failed", f.Stats().Failed, [Actions]uint64{1, 0, 0})
 		})
 	}
 }

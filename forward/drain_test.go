@@ -56,7 +56,7 @@ func TestDrainCutsOffAtItsDeadlineAndKeepsWhatIsLeft(t *testing.T) {
 			t.Error("full after Drain: nobody would call Drained")
 		}
 		s := f.Stats()
-		equal(t, "failed", s.Failed, [3]uint64{1, 3, 1})
+		equal(t, "failed", s.Failed, [Actions]uint64{1, 3, 1})
 		equal(t, "lanes, events, bytes", [3]int64{s.Lanes, s.Events, s.Bytes}, [3]int64{})
 
 		raw, err := os.ReadFile(file)

@@ -3,6 +3,7 @@ package forward
 import (
 	"encoding/base64"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"ws-gateway/forward/quote"
@@ -20,6 +21,10 @@ type Source struct {
 	// Headers is what headers.Pack has made of the client's request. If that is just a
 	// cookie it is the Cookie header verbatim; "" for none.
 	Headers string
+
+	// Fresh says that Headers are not those of the connection's last event, so that they
+	// take memory of their own while this event waits.
+	Fresh bool
 }
 
 // Request is what the open event says about the opening handshake.
@@ -93,6 +98,7 @@ func appendData(dst, data []byte, f form) []byte {
 const (
 	commonText  = len(`{"data":{},"action":"message","user_name":,"conn_id":,"encoding":"base64"}-4294967295`)
 	requestText = len(`,"request":{"uri":,"remote_addr":,"user_agent":,"origin":}`)
+	resumedText = len(`,"away_ms":-9223372036854775808`)
 	endText     = len(`,"code":-9223372036854775808,"reason":,"initiator":`)
 )
 
@@ -113,7 +119,7 @@ func closeSize(src *Source, end *End) int {
 	return sourceSize(src) + endText + quote.Len(end.Reason) + quote.Len(end.Initiator)
 }
 
-// appendOpen, appendMessage and appendClose append the body of an event as it is
+// appendOpen, appendMessage, appendClose and appendResumed append the body of an event as it is
 // POSTed.
 
 func appendOpen(dst []byte, src *Source, req *Request) []byte {
@@ -153,6 +159,14 @@ func appendClose(dst []byte, src *Source, end *End) []byte {
 	dst = quote.Append(dst, end.Reason)
 	dst = append(dst, `,"initiator":`...)
 	dst = quote.Append(dst, end.Initiator)
+	return append(dst, '}')
+}
+
+func appendResumed(dst []byte, src *Source, away time.Duration) []byte {
+	dst = append(dst, `{"data":{},"action":"resumed"`...)
+	dst = appendSource(dst, src)
+	dst = append(dst, `,"away_ms":`...)
+	dst = strconv.AppendInt(dst, away.Milliseconds(), 10)
 	return append(dst, '}')
 }
 

@@ -19,12 +19,17 @@ const (
 	actionOpen action = iota
 	actionMessage
 	actionClose
+	actionResumed
 	actions
 )
 
-var actionNames = [actions]string{"open", "message", "close"}
+var actionNames = [actions]string{"open", "message", "close", "resumed"}
 
 func (a action) String() string { return actionNames[a] }
+
+// bounded reports whether events of this kind count for the bounds of their lane: a client
+// can make any number of them, and can be asked to stop.
+func (a action) bounded() bool { return a == actionMessage || a == actionResumed }
 
 // event is one thing to tell the app. Until it is in a lane it belongs to whoever made
 // it; then its lane guards it.
@@ -43,6 +48,7 @@ type event struct {
 	meta     *meta.Value // the connection's metadata when e was first attempted; see equip
 	conn     uint32      // length of the connection's id in the request id
 	action   action
+	fresh    bool    // has headers of its own, which count
 	redialed bool    // has had its one retry without back-off
 	outcome  Outcome // in a batch, what became of it; see share.done
 	equipped bool    // meta is set
@@ -70,8 +76,14 @@ func (e *event) parts() (body []byte, tail string) {
 }
 
 // cost is the memory that the event holds, in bytes. Its cookie and headers count as
-// the lane's.
-func (e *event) cost() int64 { return int64(unsafe.Sizeof(*e)) + int64(cap(e.buf)) }
+// the lane's, unless they are fresh.
+func (e *event) cost() int64 {
+	cost := int64(unsafe.Sizeof(*e)) + int64(cap(e.buf))
+	if e.fresh {
+		cost += int64(len(e.cookie) + len(e.headers))
+	}
+	return cost
+}
 
 const (
 	minClass   = 8  // the smallest pooled buffer has 1<<8 bytes
@@ -136,10 +148,16 @@ func (p *eventPool) close(src *Source, end *End) *event {
 	return e.complete(src, actionClose)
 }
 
+func (p *eventPool) resumed(src *Source, away time.Duration) *event {
+	e := p.get(sourceSize(src) + resumedText)
+	e.buf = appendResumed(e.buf, src, away)
+	return e.complete(src, actionResumed)
+}
+
 func (e *event) complete(src *Source, a action) *event {
 	e.body, e.conn = len(e.buf), uint32(len(src.ConnID))
 	e.buf = appendRequestID(e.buf, src)
-	e.action = a
+	e.action, e.fresh = a, src.Fresh
 	e.cookie, e.headers = headers.Unpack(src.Headers)
 	return e
 }

@@ -138,6 +138,12 @@ func (f *Forwarder) Message(src Source, data []byte, binary bool) (full bool) {
 	return f.append(&src, f.events.message(&src, data, binary))
 }
 
+// Resumed tells the app that the client is back, whose connection had no transport for so
+// long. It returns full as Message does.
+func (f *Forwarder) Resumed(src Source, away time.Duration) (full bool) {
+	return f.append(&src, f.events.resumed(&src, away))
+}
+
 // Close appends the connection's last event.
 func (f *Forwarder) Close(src Source, end End) {
 	f.append(&src, f.events.close(&src, &end))

@@ -123,7 +123,7 @@ func (t *table) add(key uint64, e *event) (a added) {
 	l.bytes += len(e.buf)
 	l.held += e.cost()
 	// Only a sender of messages can be asked to stop; opens and closes pass.
-	if e.action == actionMessage && !l.full {
+	if e.action.bounded() && !l.full {
 		limit := t.limits()
 		l.full = l.events >= limit.events || l.bytes >= limit.bytes
 		if !l.full && l.held >= t.memory.share() {

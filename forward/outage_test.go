@@ -71,7 +71,7 @@ func TestAnAppThatIsDownIsNotHammeredAndLosesNothing(t *testing.T) {
 		a.setDown(false)
 		equal(t, "left over", f.Drain(context.Background()), Leftover{})
 		s := f.Stats()
-		equal(t, "delivered", s.Delivered, [3]uint64{lanes, lanes, 0})
+		equal(t, "delivered", s.Delivered, [Actions]uint64{lanes, lanes, 0})
 		equal(t, "down", s.AppDown, false)
 		equal(t, "reachable lines", log.count("app reachable again after 5"), 1)
 		if lines := log.count("\n"); lines < 1+4+1 || lines > 1+5+2 {

@@ -193,7 +193,7 @@ func TestAPipelineIsOneBurstAndItsAnswersAreTakenInTurn(t *testing.T) {
 	if want := []string{"c1-0/1 c2-0/1 c3-0/1 c4-0/1"}; !slices.Equal(bursts, want) {
 		t.Errorf("the app saw %q, want %q", bursts, want)
 	}
-	equal(t, "delivered", s.Delivered, [3]uint64{0, 5, 0})
+	equal(t, "delivered", s.Delivered, [Actions]uint64{0, 5, 0})
 	equal(t, "attempts", s.Attempts, 5)
 	equal(t, "pipelined", s.Pipelined, 3)
 }

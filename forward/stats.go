@@ -18,10 +18,16 @@ type counters struct {
 	authorizing         atomic.Int64
 }
 
+// Actions is how many kinds of events there are.
+const Actions = int(actions)
+
+// ActionNames are their names.
+func ActionNames() []string { return actionNames[:] }
+
 // Stats are counters since the start, unless marked as a gauge.
 type Stats struct {
-	Delivered [3]uint64 // by action: open, message, close
-	Failed    [3]uint64 // for good, by action, including those that came after Drain
+	Delivered [Actions]uint64 // by action, in the order of ActionNames
+	Failed    [Actions]uint64 // for good, by action, including those that came after Drain
 	Attempts  uint64
 	Retries   uint64           // attempts that were not their event's first
 	Outcomes  [Outcomes]uint64 // attempts, by Outcome; one repeated at once on a new connection counts once

@@ -43,7 +43,7 @@ func (h *Hub) enter(ls *loopState, id netpoll.ID, f handshakeFields) admission {
 	}
 	ls.sessions.Grow(slot)
 	s := ls.sessions.At(slot)
-	s.Headers, s.Agent, s.Seq = f.headers, unique.Make(f.agent), 0
+	s.Headers, s.Agent, s.Seq, s.Fresh = f.headers, unique.Make(f.agent), 0, false
 	s.SetRemote(f.remote)
 	if ls.opened != nil {
 		ls.opened.Grow(slot)
@@ -122,9 +122,11 @@ func (ls *loopState) deadline() uint32 { return ls.now + ls.settings.pingTimeout
 func (ls *loopState) source(h *Hub, id netpoll.ID) forward.Source {
 	s := ls.sessions.At(id.Slot())
 	s.Seq++
+	fresh := s.Fresh
+	s.Fresh = false
 	return forward.Source{
 		Key: uint64(id), Seq: s.Seq,
 		ConnID: h.instance.appendID(ls.connID[:0], id),
-		User:   s.User, Headers: s.Headers,
+		User:   s.User, Headers: s.Headers, Fresh: fresh,
 	}
 }

@@ -60,6 +60,8 @@ func (a *app) Message(src forward.Source, data []byte, binary bool) bool {
 	return a.full != nil && a.full(data)
 }
 
+func (a *app) Resumed(src forward.Source, away time.Duration) (full bool) { return false }
+
 func (a *app) Close(src forward.Source, end forward.End) {
 	a.note(event{action: "close", src: src, end: end})
 }

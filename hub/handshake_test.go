@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -211,6 +212,7 @@ func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {
 // openHook is a Forwarder that hands out the id of each open event.
 type openHook struct{ opened func(id string) }
 
+func (o openHook) Resumed(forward.Source, time.Duration) bool { return false }
 func (o openHook) Open(src forward.Source, _ forward.Request) { o.opened(string(src.ConnID)) }
 func (openHook) Message(forward.Source, []byte, bool) bool    { return false }
 func (openHook) Close(forward.Source, forward.End)            {}

@@ -26,6 +26,7 @@ type Forwarder interface {
 	Open(src forward.Source, req forward.Request)
 	Message(src forward.Source, data []byte, binary bool) (full bool)
 	Close(src forward.Source, end forward.End)
+	Resumed(src forward.Source, away time.Duration) (full bool)
 }
 
 // Config of a Hub. Zero values mean the defaults named beside them.
@@ -62,6 +63,9 @@ type Config struct {
 	// Meta has the metadata of connections, nil: they have none. It is the Forwarder's, too,
 	// if there is one, which drops what a connection has after its close event.
 	Meta *meta.Store
+
+	// ResumeEvents has the app told of each client that resumes its session.
+	ResumeEvents bool
 
 	// Names, if there is one, is told which users have connections here, and which
 	// groups members.

@@ -363,6 +363,7 @@ func TestWithoutAForwarderMessagesAreCountedAndDropped(t *testing.T) {
 // quiet is a Forwarder that does nothing.
 type quiet struct{}
 
+func (quiet) Resumed(forward.Source, time.Duration) bool       { return false }
 func (quiet) Open(forward.Source, forward.Request)             {}
 func (quiet) Message(forward.Source, []byte, bool) (full bool) { return false }
 func (quiet) Close(forward.Source, forward.End)                {}

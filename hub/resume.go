@@ -48,8 +48,11 @@ func (h *Hub) Returned(c *netpoll.Conn, r *wire.Request, away time.Duration) {
 	id := c.ID()
 	ls := h.loops[id.Loop()]
 	slot, s := id.Slot(), ls.sessions.At(id.Slot())
-	kept, addr := s.Kept(), s.Addr()
-	h.directory.Renew(s, ls.settings.eventHeaders(r), ls.settings.proxies.client(r))
+	kept, addr, headers := s.Kept(), s.Addr(), s.Headers
+	if fields := ls.settings.eventHeaders(r); fields != headers { // otherwise the string stays, which events may share
+		headers, s.Fresh = fields, true
+	}
+	h.directory.Renew(s, headers, ls.settings.proxies.client(r))
 	ls.heads.Add(int64(s.Kept() - kept))
 	c.KeepInstead(s.Kept())
 	if ls.counts(slot) {
@@ -59,6 +62,21 @@ func (h *Hub) Returned(c *netpoll.Conn, r *wire.Request, away time.Duration) {
 	ls.deadlines.Set(slot, ls.deadline())
 	if ls.settings.serverPing > 0 {
 		ls.pings.Set(slot, ls.firstPing(slot))
+	}
+	if h.cfg.ResumeEvents && h.cfg.Forwarder != nil {
+		h.tellOfResume(ls, c, away)
+	}
+}
+
+// tellOfResume tells the app that a client is back, unless as many events wait already as
+// may: otherwise a client that comes and goes could add any number.
+func (h *Hub) tellOfResume(ls *loopState, c *netpoll.Conn, away time.Duration) {
+	if c.PausedFor(netpoll.BackPressure) {
+		h.stats.resumesUntold.Add(1)
+		return
+	}
+	if h.cfg.Forwarder.Resumed(ls.source(h, c.ID()), away) {
+		c.Pause(netpoll.BackPressure)
 	}
 }
 

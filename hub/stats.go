@@ -23,6 +23,8 @@ type Stats struct {
 	RefusedHead         uint64 // no memory for what the connection would keep: see netpoll.Conn.Keep
 	LateReplies         uint64 // replies of the app that found their connection gone, or full
 
+	ResumesUntold uint64 // ResumeEvents that were left out, as too much waited for the app
+
 	Groups, Memberships int64                // gauges
 	GroupBytes          int64                // gauge: memory that groups and metadata take
 	GroupMemory         int64                // gauge: Config.GroupMemory
@@ -81,7 +83,7 @@ type counters struct {
 	refusedAddressLimit, refusedOverload, refusedDraining      atomic.Uint64
 	refusedPending, refusedHead                                atomic.Uint64
 	sends                                                      [sendKinds]sends
-	lateReplies                                                atomic.Uint64
+	lateReplies, resumesUntold                                 atomic.Uint64
 	groupsOverLimit, groupsOverMemory, lateRegroups            atomic.Uint64
 	metaOverMemory                                             atomic.Uint64
 }
@@ -102,6 +104,7 @@ func (h *Hub) Stats() Stats {
 		RefusedDraining:     c.refusedDraining.Load(),
 		RefusedPending:      c.refusedPending.Load(),
 		RefusedHead:         c.refusedHead.Load(),
+		ResumesUntold:       c.resumesUntold.Load(),
 		LateReplies:         c.lateReplies.Load(),
 
 		Groups:           int64(h.groups.Groups()),

@@ -46,8 +46,8 @@ type Resumer interface {
 
 	// Returned reports that c, which was away for so long, has another transport; r is its
 	// handshake. If it has replaced a transport that seemed to be alive, away is 0, and
-	// there was no call of Away. As in Upgrade, c must not be sent to, paused or closed
-	// before the method has returned.
+	// there was no call of Away. c must not be sent to or closed before the method has
+	// returned.
 	Returned(c *Conn, r *wire.Request, away time.Duration)
 
 	// Acknowledged reports that the client has acknowledged messages. That shows that

@@ -37,9 +37,6 @@ func collectFamilies(table []family, now *snapshot, out chan<- prometheus.Metric
 	}
 }
 
-// actions are forward's events, in the order in which it counts them.
-var actions = []string{"open", "message", "close"}
-
 // metricTable has all metrics that come from a snapshot. netpoll.Stats.Refused is not
 // among them: the hub counts the same by reason.
 var metricTable = []family{
@@ -111,6 +108,7 @@ var metricTable = []family{
 	counter("resume_expired_total", "Connections that ended since --resume-for was over and their client had not come back.", func(s *snapshot) uint64 { return s.sockets.AwayExpiry }),
 	counter("resume_overruns_total", "Times that more messages waited for the acknowledgement of a client than --resume-buffer or --resume-memory allows: it could not resume its session until it had all of them; one that was away has ended.", func(s *snapshot) uint64 { return s.sockets.ResumeOverruns }),
 	counter("resume_repeated_messages_total", "Messages sent again to clients that came back.", func(s *snapshot) uint64 { return s.sockets.SentAgain }),
+	counter("resume_events_left_out_total", "Events of --resume-event that the app was not sent, since as many of the connection waited as may.", func(s *snapshot) uint64 { return s.hub.ResumesUntold }),
 	counter("resume_farewells_total", "Clients that came back to a session that the app had closed meanwhile, and were told its code.", func(s *snapshot) uint64 { return s.sockets.Farewells }),
 	gauge("socket_descriptors", "File descriptors held by client sockets.", func(s *snapshot) int64 { return s.sockets.Descriptors }),
 	gauge("parked_handshakes", "Handshakes that wait for a verdict.", func(s *snapshot) int64 { return s.sockets.Parked }),
@@ -217,7 +215,7 @@ func single[N number](name, help string, kind prometheus.ValueType, value func(*
 }
 
 func byAction(name, help string, counts func(*snapshot) []uint64) family {
-	return family{desc: NewDesc(name, help, "action"), kind: prometheus.CounterValue, labels: actions, callback: true,
+	return family{desc: NewDesc(name, help, "action"), kind: prometheus.CounterValue, labels: forward.ActionNames(), callback: true,
 		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, counts(s)...) }}
 }
 

@@ -161,7 +161,7 @@ func isPrintable(s string) bool {
 }
 
 // actions are the kinds of events.
-var actions = [...]string{"open", "message", "close"}
+var actions = [...]string{"open", "message", "close", "resumed"}
 
 // parseFields reads header lines in the form in which they are sent.
 func parseFields(lines string) (fields []headers.Field, err error) {

@@ -24,7 +24,8 @@ type Session struct {
 	away      bool // its client has lost its transport and may come back
 
 	// Owned by the loop. The directory does not look at it.
-	Seq uint32 // number of the last event
+	Fresh bool   // Headers have changed since the last event
+	Seq   uint32 // number of the last event
 
 	// listed says that the session is in the directory, and in which stripe. It is
 	// written under the stripe's lock and may be read without.

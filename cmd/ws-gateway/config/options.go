@@ -81,6 +81,7 @@ type Options struct {
 	CallbackReply      bool          `group:"callbacks" help:"Send the body of a 2xx answer to the connection that caused the event; X-Ws-Close: 4001 reason closes it after that."`
 	CallbackReplyMax   settings.Size `group:"callbacks" reload:"yes" default:"64KiB" min:"1" max:"64MiB" help:"Bytes of such a body. A longer one is not sent; the log says so once. Up to --callback-concurrency of them are in memory at a time."`
 	CallbackGroups     bool          `group:"callbacks" help:"Let a 2xx answer put the connection that caused the event into groups, and take it out of them: X-Ws-Join: room-1, room%2C2 and X-Ws-Leave: room-3."`
+	ResumeEvent        bool          `group:"callbacks" help:"Tell the app of each client that has lost its connection and resumes its session (--resume-for): an event with action resumed and away_ms, in its place among the connection's events."`
 	CallbackSecret     []string      `group:"callbacks" reload:"yes" secret:"true" sep:"\n" placeholder:"SECRET" help:"Sign callbacks with this secret (X-Ws-Signature). Repeatable, for rotation: each secret gives a signature."`
 	CallbackSecretFile string        `group:"callbacks" reload:"yes" placeholder:"FILE" help:"File with such secrets, one a line."`
 	AdminListen        string        `group:"management" placeholder:"ADDR" help:"Address of its own for the management API: host:port or unix:/path."`

@@ -59,6 +59,7 @@ func (c *Config) Hub(connections int) hub.Config {
 		MaxConnectionsPerAddress: c.MaxPerIP,
 		MaxGroupsPerConnection:   c.MaxGroups,
 		GroupMemory:              int64(c.GroupMemory),
+		ResumeEvents:             c.ResumeEvent,
 		Rates: hub.Rates{
 			Messages:     c.MessageRate,
 			MessageBurst: c.MessageBurst,
