@@ -298,6 +298,21 @@ func TestAClientThatHasMoreThanWasSentGetsANewSession(t *testing.T) {
 	}
 }
 
+func TestAClientThatHasLessThanItHasAcknowledgedGetsANewSession(t *testing.T) {
+	t.Parallel()
+	g := startPushOnly(t, "--resume-for", "1m")
+	c := g.roam(t, "ann")
+	g.send(`{"users":["ann"],"payload":1}`)
+	c.expectGot("text 1")
+	c.settled()
+	c.cut()
+	c.got = nil // as after a page has been loaded again with an old token
+	c.begin()
+	if n := g.metric(t, `ws_gateway_resume_missed_total{reason="gap"}`); n != 1 {
+		t.Errorf("%v would not have got everything", n)
+	}
+}
+
 func TestAClientThatIsClosedWhileAwayLearnsTheCode(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)

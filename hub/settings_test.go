@@ -29,7 +29,7 @@ func (g *gateway) reload(cfg Config) {
 }
 
 func TestEveryFieldOfTheConfigurationIsReloadedOrSaidToBeStatic(t *testing.T) {
-	static := []string{"Forwarder", "Settle", "Authorize", "Meta", "Names", "Log"}
+	static := []string{"Forwarder", "Settle", "Authorize", "Meta", "Names", "Log", "ResumeEvents"}
 	fields := reflect.TypeFor[Config]()
 	for i := range fields.NumField() {
 		name := fields.Field(i).Name
