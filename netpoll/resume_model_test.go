@@ -42,14 +42,13 @@ type roams struct {
 
 // session is what the app knows.
 type session struct {
-	client   int
-	conn     *Conn
-	sent     []string // and taken
-	got      []string
-	away     bool
-	closed   int
-	end      End
-	overruns int
+	client int
+	conn   *Conn
+	sent   []string // and taken
+	got    []string
+	away   bool
+	closed int
+	end    End
 }
 
 // roam is a client.
@@ -62,6 +61,8 @@ type roam struct {
 	in      []byte // got, and not understood yet
 	greeted bool
 	closing bool // it has got a close frame
+	cutUp   int  // it loses its connection when it has written, or read, so many bytes more; 0: it does not
+	cutDown int
 
 	id, token string
 	of        *session
@@ -175,6 +176,158 @@ func TestAConnectionThatIsAwayEndsByTheTickOfResumeFor(t *testing.T) {
 	}
 }
 
+func TestAClientThatIsNotReadGetsSignsOfLife(t *testing.T) {
+	w := newRoams(t)
+	c := w.clients[0]
+	c.connect(0)
+	w.turn()
+	c.read(1 << 20)
+	c.say(0, 0)
+	c.write(len(c.stream))
+	w.turn()
+	for _, why := range []PauseReason{BackPressure, RateLimit} {
+		c.of.conn.Pause(why)
+	}
+	for i := range 3 {
+		w.tick(signEvery)
+		w.turn()
+		c.has = 0
+		if c.read(1 << 20); c.has != 1 {
+			t.Fatalf("no sign of life after %d seconds", signEvery*(i+1))
+		}
+	}
+	w.tick(signEvery - 1)
+	w.turn()
+	c.has = 0
+	if c.read(1 << 20); c.has != 0 {
+		t.Error("a sign of life before it is time")
+	}
+	for _, why := range []PauseReason{BackPressure, RateLimit} {
+		c.of.conn.Resume(why)
+	}
+	w.tick(3 * signEvery)
+	w.turn()
+	if c.read(1 << 20); c.has != 0 {
+		t.Error("a sign of life though it is read")
+	}
+}
+
+// Thousands who are away share a frame, and their memory has a bound.
+func TestThousandsWhoAreAwayHoldNoMoreThanTheBudget(t *testing.T) {
+	const many = 5000
+	w := newRoams(t)
+	crowd := make([]*roam, many)
+	for i := range crowd {
+		c := &roam{w: w, number: i, fd: -1}
+		crowd[i] = c
+		c.connect(15 * i) // at both loops
+		w.work()
+		c.read(1 << 20)
+		c.cut()
+	}
+	w.turn()
+	ended := func() (n int) {
+		for _, c := range crowd {
+			n += c.of.closed
+		}
+		return n
+	}
+	w.broadcast(2000)
+	w.turn()
+	if n := ended(); n != 0 {
+		t.Fatalf("a frame that all share has ended %d sessions", n)
+	}
+	for i, c := range crowd {
+		w.send(c.of, i, 100)
+		w.work()
+	}
+	w.turn()
+	alive := many - ended()
+	if alive < modelMemory/(2*(100+20+frameOverhead)) || alive > modelMemory/100 {
+		t.Errorf("%d sessions are left", alive)
+	}
+	if gaveWay := w.srv.Stats().Budgets[ResumeBudget].GaveWay; int(gaveWay) != many-alive {
+		t.Errorf("%d gave way, %d have ended", gaveWay, many-alive)
+	}
+	for _, c := range crowd {
+		if c.of.closed > 0 {
+			continue
+		}
+		was := c.of
+		c.connect(0)
+		w.work()
+		if c.read(1 << 20); c.of != was || c.got != len(was.sent) {
+			t.Fatalf("%d of %d messages", c.got, len(was.sent))
+		}
+		c.cut()
+	}
+	w.turn()
+}
+
+// A conversation of 50 messages each way, from the handshake on.
+func TestAConversationIsCutAtEveryByte(t *testing.T) {
+	w := newRoams(t)
+	for _, up := range []bool{true, false} {
+		offset := 1
+		for w.converse(up, offset) > 1 && !t.Failed() {
+			offset++
+		}
+		if offset < 800 {
+			t.Errorf("up %v: it was over after %d bytes", up, offset)
+		}
+	}
+}
+
+// converse cuts the first connection of a conversation at an offset, and returns how many
+// connections that took.
+func (w *roams) converse(up bool, offset int) (connections int) {
+	const messages = 50
+	c := &roam{w: w, fd: -1}
+	w.clients[0] = c
+	if up {
+		c.cutUp = offset
+	} else {
+		c.cutDown = offset
+	}
+	for rounds := 0; c.of == nil || c.has < messages || c.got < messages; rounds++ {
+		if rounds > 1000 || w.t.Failed() {
+			w.t.Fatalf("cut at %d, up %v: %d connections; it has %d messages, the gateway %d", offset, up, connections, c.got, c.has)
+		}
+		if c.fd < 0 {
+			connections++
+			c.connect(0)
+		}
+		for range 5 {
+			if c.greeted && len(c.said) < messages {
+				c.say(rounds, 0)
+			}
+			if c.of != nil && len(c.of.sent) < messages {
+				w.send(c.of, rounds, 0)
+			}
+		}
+		if c.of != nil && c.got == messages {
+			c.acknowledge()
+		}
+		c.write(len(c.stream))
+		w.turn()
+		c.read(1 << 20)
+	}
+	w.turn()
+	if s := c.of; len(s.got) != messages || fmt.Sprint(s.got) != fmt.Sprint(c.said) {
+		w.t.Errorf("cut at %d, up %v: the app has got %q", offset, up, s.got)
+	}
+	for id, s := range w.sessions { // the first may have been cut before its greeting
+		w.close(s, AppClosed)
+		if s.closed != 1 {
+			w.t.Errorf("cut at %d: session %x ended %d times", offset, uint64(id), s.closed)
+		}
+	}
+	clear(w.sessions)
+	c.cut()
+	w.turn()
+	return connections
+}
+
 func (w *roams) play(s schedule) {
 	for range modelSteps {
 		if len(s) == 0 || w.t.Failed() {
@@ -186,8 +339,13 @@ func (w *roams) play(s schedule) {
 	w.settle()
 }
 
-// turn lets both loops work, until nothing is left to do.
+// turn lets both loops work, until nothing is left to do, and checks their books.
 func (w *roams) turn() {
+	w.work()
+	w.audit()
+}
+
+func (w *roams) work() {
 	for range 4 {
 		for _, l := range w.srv.loops {
 			events, err := l.poll.wait(false)
@@ -197,7 +355,6 @@ func (w *roams) turn() {
 			l.turn(events)
 		}
 	}
-	w.audit()
 }
 
 // audit checks the books of the loops.
@@ -529,9 +686,16 @@ func (c *roam) write(n int) {
 	if n = min(n, len(c.stream)); n == 0 || c.fd < 0 {
 		return
 	}
+	if c.cutUp > 0 {
+		n = min(n, c.cutUp)
+	}
 	switch n, err := unix.SendmsgN(c.fd, c.stream[:n], nil, nil, unix.MSG_NOSIGNAL); {
 	case err == nil:
 		c.stream = c.stream[n:]
+		if c.cutUp -= n; c.cutUp == 0 {
+			c.cut()
+		}
+		c.cutUp = max(c.cutUp, 0)
 	case err != unix.EAGAIN:
 		c.stream = nil
 	}
@@ -539,7 +703,11 @@ func (c *roam) write(n int) {
 
 func (c *roam) read(n int) {
 	for buf := make([]byte, 4<<10); n > 0 && c.fd >= 0; {
-		got, err := unix.Read(c.fd, buf[:min(n, len(buf))])
+		want := min(n, len(buf))
+		if c.cutDown > 0 {
+			want = min(want, c.cutDown)
+		}
+		got, err := unix.Read(c.fd, buf[:want])
 		if err == unix.EAGAIN {
 			return
 		}
@@ -550,6 +718,10 @@ func (c *roam) read(n int) {
 		n -= got
 		c.in = append(c.in, buf[:got]...)
 		c.understand()
+		if c.cutDown -= got; c.cutDown == 0 {
+			c.cut()
+		}
+		c.cutDown = max(c.cutDown, 0)
 	}
 }
 
