@@ -38,8 +38,8 @@ func (p partial) ListMembers(ctx context.Context, groups []string, q hub.Query, 
 	return next, firstOf(err, p.err)
 }
 
-func (p partial) CountMembers(ctx context.Context, groups []string) (int, int, error) {
-	conns, users, err := p.Hub.CountMembers(ctx, groups)
+func (p partial) CountMembers(ctx context.Context, groups []string, q hub.Query) (int, int, error) {
+	conns, users, err := p.Hub.CountMembers(ctx, groups, q)
 	return conns, users, firstOf(err, p.err)
 }
 

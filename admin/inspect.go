@@ -6,17 +6,10 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// count answers with the numbers of connections and of connected users: all, or those in
-// groups.
+// count answers with the numbers of connections and of connected users: all, or those that a
+// list with the same query would have.
 func (s *Server) count(ctx *fasthttp.RequestCtx, t target) outcome {
-	args := fasthttp.AcquireArgs()
-	defer fasthttp.ReleaseArgs(args)
-	args.ParseBytes(t.query)
-	groups, err := groupsIn(args)
-	var in scope
-	if err == nil {
-		in, err = s.scopeIn(args)
-	}
+	q, groups, in, err := s.parseQuery(t.query)
 	if err != nil {
 		return answerInvalid(ctx, fasthttp.StatusBadRequest, err.Error())
 	}
@@ -29,7 +22,7 @@ func (s *Server) count(ctx *fasthttp.RequestCtx, t target) outcome {
 			return s.answerUnread(ctx, err)
 		}
 	}
-	connections, users, err := s.readable(in).CountMembers(wait, groups)
+	connections, users, err := s.readable(in).CountMembers(wait, groups, q)
 	lost := missing(err)
 	if err != nil && lost == nil {
 		return s.answerUnread(ctx, err)

@@ -3,14 +3,13 @@ package admin
 import (
 	"bytes"
 	"errors"
-	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"ws-gateway/admin/budget"
+	"ws-gateway/admin/command"
 	"ws-gateway/hub"
 )
 
@@ -108,11 +107,11 @@ func (k *keptList) Close() error {
 }
 
 var (
-	errLimit  = errors.New("limit must be a number from 1 to 100000")
-	errRemote = errors.New("remote must be an address, with or without its port, or a range such as 192.0.2.0/24")
+	errLimit     = errors.New("limit must be a number from 1 to 100000")
+	errOlderThan = errors.New("older-than must be a time such as 90s, 15m or 1h30m")
 )
 
-// parseQuery reads which connections a list is to have. If there are groups only those
+// parseQuery reads which connections a list is to have, or a count to be about. If there are groups only those
 // count that are in one of them.
 func (s *Server) parseQuery(query []byte) (q hub.Query, groups []string, in scope, err error) {
 	args := fasthttp.AcquireArgs()
@@ -126,9 +125,13 @@ func (s *Server) parseQuery(query []byte) (q hub.Query, groups []string, in scop
 	}
 	q.UserPrefix = string(args.Peek("user_prefix"))
 	if args.Has("remote") {
-		var ok bool
-		if q.Remote, q.RemotePort, ok = parseRemote(string(args.Peek("remote"))); !ok {
-			return hub.Query{}, nil, scope{}, errRemote
+		if q.Remote, q.RemotePort, err = command.ParseRemote(string(args.Peek("remote"))); err != nil {
+			return hub.Query{}, nil, scope{}, err
+		}
+	}
+	if args.Has("older-than") {
+		if q.OlderThan, err = time.ParseDuration(string(args.Peek("older-than"))); err != nil || q.OlderThan < 0 {
+			return hub.Query{}, nil, scope{}, errOlderThan
 		}
 	}
 	q.Cursor = string(args.Peek("cursor"))
@@ -149,24 +152,4 @@ func limitIn(args *fasthttp.Args) (int, error) {
 		return 0, errLimit
 	}
 	return int(n), nil
-}
-
-// parseRemote reads an address, an address with a port as a list shows it, or a range.
-func parseRemote(text string) (within netip.Prefix, port uint16, ok bool) {
-	if p, err := netip.ParsePrefix(text); err == nil {
-		if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
-			p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
-		}
-		return p, 0, true
-	}
-	addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
-	if err != nil {
-		with, err := netip.ParseAddrPort(text)
-		if err != nil {
-			return netip.Prefix{}, 0, false
-		}
-		addr, port = with.Addr(), with.Port()
-	}
-	addr = addr.Unmap().WithZone("")
-	return netip.PrefixFrom(addr, addr.BitLen()), port, true
 }

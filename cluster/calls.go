@@ -144,7 +144,7 @@ type route struct {
 // that are named are at those that have made their ids.
 func (c *Cluster) route(t *hub.Targets) route {
 	v := c.view.Load()
-	if t.All || len(t.Groups) > 0 || len(t.Users) > 0 && !(t.Owned && (t.Conn != "" || len(t.Conns) > 0)) {
+	if t.All || t.Remote.IsValid() || len(t.Groups) > 0 || len(t.Users) > 0 && !(t.Owned && (t.Conn != "" || len(t.Conns) > 0)) {
 		return route{others: len(v.live)+len(v.silent) > 0, missing: v.missing}
 	}
 	var r route

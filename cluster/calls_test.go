@@ -53,7 +53,7 @@ func TestAReportIsAboutAllInstances(t *testing.T) {
 	if want := (hub.Report{Matched: 3}); r != want || err != nil {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if conns, users, err := all[2].CountMembers(t.Context(), nil); conns != 1 || users != 1 || err != nil {
+	if conns, users, err := all[2].CountMembers(t.Context(), nil, hub.Query{}); conns != 1 || users != 1 || err != nil {
 		t.Errorf("%d connections of %d users are left, %v", conns, users, err)
 	}
 }
@@ -72,7 +72,7 @@ func TestListsAndCountsAreAboutAllInstances(t *testing.T) {
 		if pages, err := i.listed(all, nil, hub.Query{Users: []string{"alice"}}); err != nil || pages[0] != "alice@a alice@b alice@c" {
 			t.Errorf("%s: %q, %v", i.cfg.Name, pages, err)
 		}
-		if conns, users, err := i.CountMembers(t.Context(), nil); conns != 6 || users != 4 || err != nil {
+		if conns, users, err := i.CountMembers(t.Context(), nil, hub.Query{}); conns != 6 || users != 4 || err != nil {
 			t.Errorf("%s: %d connections of %d users, %v", i.cfg.Name, conns, users, err)
 		}
 		for limit := range 7 {
@@ -133,7 +133,7 @@ func TestGroupsAreAboutAllInstances(t *testing.T) {
 	if pages, err := a.listed(all, []string{"more", "one"}, hub.Query{}); err != nil || pages[0] != "bob@b" {
 		t.Errorf("%q, %v", pages, err)
 	}
-	if conns, users, err := a.CountMembers(t.Context(), []string{"all"}); conns != 3 || users != 3 || err != nil {
+	if conns, users, err := a.CountMembers(t.Context(), []string{"all"}, hub.Query{}); conns != 3 || users != 3 || err != nil {
 		t.Error(conns, users, err)
 	}
 	info, groups, ok, err := a.Describe(t.Context(), bob.id)

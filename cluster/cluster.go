@@ -38,7 +38,7 @@ type Connections interface {
 // Readable are connections that can be listed.
 type Readable interface {
 	ListMembers(ctx context.Context, groups []string, q hub.Query, yield func(user string, conns []hub.Info) error) (next string, err error)
-	CountMembers(ctx context.Context, groups []string) (connections, users int, err error)
+	CountMembers(ctx context.Context, groups []string, q hub.Query) (connections, users int, err error)
 	ListGroups(ctx context.Context, q hub.GroupQuery, yield func([]hub.Group) error) (next string, err error)
 	Describe(ctx context.Context, id string) (info hub.Info, groups []string, ok bool, err error)
 }

@@ -38,7 +38,7 @@ func (c *Cluster) instanceOf(m *members.Member) Instance {
 // Instances returns this instance and all others that are known, sorted by name.
 func (c *Cluster) Instances() []Instance {
 	self := Instance{ID: c.cfg.Instance, Name: c.cfg.Name, Version: c.cfg.Version, Self: true, Started: c.made}
-	connections, users, _ := c.hub.CountMembers(c.ctx, nil)
+	connections, users, _ := c.hub.CountMembers(c.ctx, nil, hub.Query{})
 	self.Connections, self.Users = uint64(connections), uint64(users)
 	if c.cfg.Loops != nil {
 		self.Loops, self.Lag = c.cfg.Loops()

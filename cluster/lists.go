@@ -168,18 +168,19 @@ func (p *Part) checkOf(kind packet.Kind, of *call.Call) uint32 {
 
 // CountMembers is hub.Hub.CountMembers for the connections of all instances. A user with
 // connections at several of them counts once.
-func (c *Cluster) CountMembers(ctx context.Context, groups []string) (connections, users int, err error) {
-	return c.everywhere().CountMembers(ctx, groups)
+func (c *Cluster) CountMembers(ctx context.Context, groups []string, q hub.Query) (connections, users int, err error) {
+	return c.everywhere().CountMembers(ctx, groups, q)
 }
 
 // CountMembers is Cluster.CountMembers for these instances.
-func (p *Part) CountMembers(ctx context.Context, groups []string) (connections, users int, err error) {
+func (p *Part) CountMembers(ctx context.Context, groups []string, q hub.Query) (connections, users int, err error) {
 	c, lost := p.c, &losses{names: slices.Clone(p.missing)}
 	if p.here && len(p.live) == 0 {
-		connections, users, err = c.hub.CountMembers(ctx, groups)
+		connections, users, err = c.hub.CountMembers(ctx, groups, q)
 		return connections, users, cmp.Or(err, lost.err())
 	}
-	todo := call.Call{Names: groups}
+	q.Limit, q.Cursor = 0, ""
+	todo := call.Call{Names: groups, Query: q}
 	names := map[interest.Hash]struct{}{}
 	if p.here {
 		here := c.usersHere(ctx, &todo)

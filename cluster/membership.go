@@ -6,6 +6,7 @@ import (
 
 	"ws-gateway/cluster/members"
 	"ws-gateway/cluster/packet"
+	"ws-gateway/hub"
 )
 
 const (
@@ -21,7 +22,7 @@ const (
 // beat tells everybody that this instance is alive.
 func (c *Cluster) beat(now time.Duration) {
 	c.beatAt, c.beatenAt = now+beatEvery, now
-	connections, users, _ := c.hub.CountMembers(c.ctx, nil)
+	connections, users, _ := c.hub.CountMembers(c.ctx, nil, hub.Query{})
 	h := members.Heartbeat{
 		Name: c.cfg.Name, Program: c.cfg.Version, Wire: packet.Version, State: members.Serving, Up: now,
 		Connections: uint64(connections), Users: uint64(users),

@@ -45,7 +45,7 @@ func TestWhileTheLinkIsDownCallsAreAboutWhatIsHereAndNameTheOthers(t *testing.T)
 	if lost(t, err, false, "b", "c"); pages[0] != "alice@a" {
 		t.Errorf("%q", pages)
 	}
-	conns, users, err := a.CountMembers(t.Context(), nil)
+	conns, users, err := a.CountMembers(t.Context(), nil, hub.Query{})
 	if lost(t, err, false, "b", "c"); conns != 1 || users != 1 {
 		t.Error(conns, users)
 	}
@@ -58,7 +58,7 @@ func TestWhileTheLinkIsDownCallsAreAboutWhatIsHereAndNameTheOthers(t *testing.T)
 	a.bus.SetUp(true)
 	there.expect("1", "2", "3b") // what was held
 	a.await("the others", func() bool { return len(a.view.Load().live) == 2 })
-	if conns, users, err := a.CountMembers(t.Context(), nil); conns != 2 || users != 1 || err != nil {
+	if conns, users, err := a.CountMembers(t.Context(), nil, hub.Query{}); conns != 2 || users != 1 || err != nil {
 		t.Error(conns, users, err)
 	}
 }
@@ -95,7 +95,7 @@ func TestAnInstanceThatDoesNotAnswerInTimeIsMissing(t *testing.T) {
 	a, b := all[0], all[1]
 	b.dial("bob")
 	a.await("the streams", func() bool { // without an answer nothing is sent to begin with
-		_, _, err := a.CountMembers(t.Context(), nil)
+		_, _, err := a.CountMembers(t.Context(), nil, hub.Query{})
 		return err == nil
 	})
 	x.SetFate(func(from, _ [8]byte, packet []byte) localbus.Fate {
@@ -127,7 +127,7 @@ func TestAnInstanceThatHasLeftIsNotMissing(t *testing.T) {
 	if err := a.send(hub.Targets{All: true}, "1"); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := a.CountMembers(t.Context(), nil); err != nil {
+	if _, _, err := a.CountMembers(t.Context(), nil, hub.Query{}); err != nil {
 		t.Error(err)
 	}
 	if s := a.Stats(); s.Doubt != 0 || s.Lost != 0 {

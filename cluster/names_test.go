@@ -30,7 +30,7 @@ func informed(t *testing.T, all []*instance) {
 // settled returns when the router has done what was posted before.
 func (i *instance) settled() {
 	i.t.Helper()
-	if _, _, err := i.CountMembers(i.t.Context(), nil); err != nil {
+	if _, _, err := i.CountMembers(i.t.Context(), nil, hub.Query{}); err != nil {
 		i.t.Fatal(err)
 	}
 }

@@ -202,7 +202,7 @@ func TestAPartOfTheInstancesIsListedAndCountedAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if conns, users, err := part.CountMembers(t.Context(), nil); conns != 2 || users != 2 || err != nil {
+	if conns, users, err := part.CountMembers(t.Context(), nil, hub.Query{}); conns != 2 || users != 2 || err != nil {
 		t.Error(conns, users, err)
 	}
 	var users []string
@@ -243,10 +243,10 @@ func TestAPartOfTheInstancesIsListedAndCountedAlone(t *testing.T) {
 	a.bus.SetUp(false)
 	a.await("the link to be down", func() bool { return !a.Up() })
 	part, _ = a.At("b")
-	_, _, err = part.CountMembers(t.Context(), nil)
+	_, _, err = part.CountMembers(t.Context(), nil, hub.Query{})
 	lost(t, err, false, "b")
 	mine, _ := a.At("a")
-	if conns, _, err := mine.CountMembers(t.Context(), nil); conns != 1 || err != nil {
+	if conns, _, err := mine.CountMembers(t.Context(), nil, hub.Query{}); conns != 1 || err != nil {
 		t.Error(conns, err)
 	}
 }

@@ -119,7 +119,7 @@ func (t *loopTask) run(l *netpoll.Loop) (more bool) {
 			t.finish()
 			return spent > lightWork
 		}
-		if c != nil && !t.tooYoung(t.ls, c.ID().Slot()) {
+		if c != nil && !t.tooYoung(t.ls, c.ID().Slot()) && !t.elsewhere(t.ls, c.ID().Slot()) {
 			spent += int(t.cost)
 			t.do(t.ls, c, &t.report)
 		}

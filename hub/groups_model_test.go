@@ -202,7 +202,7 @@ func (m *groupModel) compare() {
 			users[c.user] = true
 		}
 	}
-	if c, u, err := m.CountMembers(m.t.Context(), names); c != conns || u != len(users) || err != nil {
+	if c, u, err := m.CountMembers(m.t.Context(), names, Query{}); c != conns || u != len(users) || err != nil {
 		m.t.Fatalf("%d connections of %d users are in %q, want %d of %d (%v)", c, u, names, conns, len(users), err)
 	}
 }

@@ -319,10 +319,10 @@ func TestMembersAreListedAndCountedByUser(t *testing.T) {
 	g.dial("stranger")
 	g.join(Targets{Users: []string{"user0", "user1"}}, "a")
 	g.join(Targets{Users: []string{"user1", "user2"}}, "b")
-	if conns, users, err := g.CountMembers(t.Context(), []string{"a", "b", "none"}); conns != 9 || users != 3 || err != nil {
+	if conns, users, err := g.CountMembers(t.Context(), []string{"a", "b", "none"}, Query{}); conns != 9 || users != 3 || err != nil {
 		t.Error(conns, users, err)
 	}
-	if conns, users, err := g.CountMembers(t.Context(), []string{"a"}); conns != 6 || users != 2 || err != nil {
+	if conns, users, err := g.CountMembers(t.Context(), []string{"a"}, Query{}); conns != 6 || users != 2 || err != nil {
 		t.Error(conns, users, err)
 	}
 	for names, want := range map[string]int{"a": 6, "b": 6, "a b": 12, "a none a": 6, "none": 0} {
@@ -335,7 +335,7 @@ func TestMembersAreListedAndCountedByUser(t *testing.T) {
 			t.Errorf("memberships of %s: %d, %v", users, n, err)
 		}
 	}
-	if conns, users, err := g.CountMembers(t.Context(), []string{}); conns != 0 || users != 0 || err != nil {
+	if conns, users, err := g.CountMembers(t.Context(), []string{}, Query{}); conns != 0 || users != 0 || err != nil {
 		t.Error(conns, users, err)
 	}
 	for _, limit := range []int{0, 1, 2, 4} {

@@ -32,10 +32,14 @@ func (h *Hub) ListMembers(ctx context.Context, groups []string, q Query, yield f
 	return h.List(q, yield)
 }
 
-// CountMembers is Count for the connections that are in any of the groups; nil stands for
-// all connections.
-func (h *Hub) CountMembers(ctx context.Context, groups []string) (connections, users int, err error) {
-	if groups == nil {
+// CountMembers is Count for the connections that are in any of the groups, nil standing for
+// all connections, and that q selects, whose Limit and Cursor mean nothing.
+func (h *Hub) CountMembers(ctx context.Context, groups []string, q Query) (connections, users int, err error) {
+	q.Limit, q.Cursor = 0, ""
+	switch {
+	case q.Selective():
+		return h.countListed(ctx, groups, q)
+	case groups == nil:
 		connections, users = h.Count()
 		return connections, users, nil
 	}
@@ -51,6 +55,20 @@ func (h *Hub) CountMembers(ctx context.Context, groups []string) (connections, u
 		}
 	}
 	return connections, len(names), nil
+}
+
+// countListed counts what ListMembers lists.
+func (h *Hub) countListed(ctx context.Context, groups []string, q Query) (connections, users int, err error) {
+	last := ""
+	_, err = h.ListMembers(ctx, groups, q, func(user string, conns []Info) error {
+		if connections == 0 || user != last { // a user that the list has left does not come again
+			users++
+		}
+		connections += len(conns)
+		last = user
+		return ctx.Err()
+	})
+	return connections, users, err
 }
 
 // GroupSizes returns how many connections the groups have, added up: at least as many

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -17,6 +18,11 @@ type Targets struct {
 	Owned   bool     // of the connections, only those that belong to one of Users; otherwise both are selected
 	Exclude []string // ids of connections that are left out
 	Groups  []string // instead of all above but Exclude: connections in any of these groups
+
+	// Remote is instead of all above but Exclude: connections from addresses within, IPv4
+	// unmapped, and, unless RemotePort is 0, this port.
+	Remote     netip.Prefix
+	RemotePort uint16
 
 	// OpenFor leaves out, of the above, connections that have not been open for so
 	// long. It needs Config.Names.
@@ -42,12 +48,24 @@ type aim struct {
 
 	groups *groupAim // nil if the targets are not groups
 
+	remote     netip.Prefix // with all: only from there; the zero Prefix: from anywhere
+	remotePort uint16
+
 	openBy time.Duration // by Hub.clock: who has opened later is left out; 0: nobody
 }
 
 // tooYoung reports whether the connection in a slot has opened too late to be a target.
 func (a *aim) tooYoung(ls *loopState, slot uint32) bool {
 	return a.openBy != 0 && ls.opened != nil && *ls.opened.At(slot) > a.openBy
+}
+
+// elsewhere reports whether the connection in a slot comes from an address that is not meant.
+func (a *aim) elsewhere(ls *loopState, slot uint32) bool {
+	if !a.remote.IsValid() {
+		return false
+	}
+	from := ls.sessions.At(slot).Remote()
+	return !a.remote.Contains(from.Addr()) || a.remotePort != 0 && a.remotePort != from.Port()
 }
 
 // concerns reports whether a loop has a target.
@@ -76,6 +94,10 @@ func (h *Hub) resolve(t Targets) aim {
 	slices.Sort(a.exclude)
 	if len(t.Groups) > 0 {
 		a.all, a.groups = false, h.locate(t.Groups)
+		return a
+	}
+	if t.Remote.IsValid() {
+		a.all, a.remote, a.remotePort = true, t.Remote, t.RemotePort
 		return a
 	}
 	if t.All {

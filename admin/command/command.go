@@ -124,7 +124,8 @@ func ParseClose(body []byte, mem *budget.Reservation, limit int) (Close, error) 
 		names  = newNames(mem, limit)
 		cmd    Close
 		code   gjson.Result
-		beside bool // there is a conn_id, which a close ignores
+		beside bool   // there is a conn_id, which a close ignores
+		remote string // instead of other targets
 	)
 	err := eachMember(body, func(name string, v gjson.Result) (err error) {
 		switch name {
@@ -134,6 +135,8 @@ func ParseClose(body []byte, mem *budget.Reservation, limit int) (Close, error) 
 			cmd.Reason, err = stringOf(name, v)
 		case "conn_id":
 			beside = v.Type != gjson.Null && v.Raw != `""`
+		case "remote":
+			remote, err = stringOf(name, v)
 		default:
 			err = cmd.read(&names, name, v)
 		}
@@ -142,7 +145,12 @@ func ParseClose(body []byte, mem *budget.Reservation, limit int) (Close, error) 
 	if err != nil {
 		return Close{}, err
 	}
-	if err := cmd.complete(errCloseNobody); err != nil {
+	if remote != "" {
+		err = cmd.completeRemote(remote, beside)
+	} else {
+		err = cmd.complete(errCloseNobody)
+	}
+	if err != nil {
 		return Close{}, err
 	}
 	if beside && len(cmd.Targets.Groups) > 0 { // who means one connection must not close a whole group

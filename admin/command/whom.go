@@ -2,6 +2,8 @@ package command
 
 import (
 	"errors"
+	"net/netip"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -31,6 +33,9 @@ func ParseScope(scope string) (local bool, err error) {
 // errBeside refuses a command for groups that names connections or users too: it does
 // not say whether it means all of them or only those that are in both.
 var errBeside = errors.New("groups cannot be combined with conn_id, conns, users or all: use a call for each")
+
+// errRemoteBeside refuses a command for an address that names others too.
+var errRemoteBeside = errors.New("remote cannot be combined with conn_id, conns, users, groups or all: use a call for each")
 
 // read reads a member if it belongs to this part.
 func (w *Whom) read(names *names, name string, v gjson.Result) (err error) {
@@ -73,6 +78,40 @@ func (w *Whom) complete(nobody error) error {
 		return nobody
 	}
 	return nil
+}
+
+// completeRemote is complete for a body that names an address.
+func (w *Whom) completeRemote(remote string, beside bool) (err error) {
+	t := &w.Targets
+	if beside || t.All || len(withoutEmpty(t.Conns))+len(t.Users)+len(t.Groups) > 0 {
+		return errRemoteBeside
+	}
+	*t = hub.Targets{Exclude: t.Exclude}
+	t.Remote, t.RemotePort, err = ParseRemote(remote)
+	return err
+}
+
+// ErrRemote is returned for what is no address.
+var ErrRemote = errors.New("remote must be an address, with or without its port, or a range such as 192.0.2.0/24")
+
+// ParseRemote reads an address, an address with a port as a list shows it, or a range.
+func ParseRemote(text string) (within netip.Prefix, port uint16, err error) {
+	if p, err := netip.ParsePrefix(text); err == nil {
+		if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
+			p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
+		}
+		return p, 0, nil
+	}
+	addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	if err != nil {
+		with, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return netip.Prefix{}, 0, ErrRemote
+		}
+		addr, port = with.Addr(), with.Port()
+	}
+	addr = addr.Unmap().WithZone("")
+	return netip.PrefixFrom(addr, addr.BitLen()), port, nil
 }
 
 func withoutEmpty(ids []string) []string {

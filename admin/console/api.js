@@ -55,12 +55,13 @@ export function within(query) {
 export const without = (missing) => (missing?.length ? `; without ${missing.join(", ")}, not reached` : "");
 
 // page returns up to limit connections as a flat list, and the next page's cursor.
-export async function page({ user, group, prefix, remote, cursor, limit }) {
+export async function page({ user, group, prefix, remote, older, cursor, limit }) {
   const query = new URLSearchParams({ limit });
   if (user !== undefined) query.set("user", user);
   if (group !== undefined) query.set("group", group);
   if (prefix !== undefined) query.set("user_prefix", prefix);
   if (remote !== undefined) query.set("remote", remote);
+  if (older !== undefined) query.set("older-than", older);
   if (cursor) query.set("cursor", cursor);
   within(query);
   const answer = await call(`/tapr/ws/conn/list?${query}`);

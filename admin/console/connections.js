@@ -26,6 +26,7 @@ export function build({ choose, watch, groups, turn }) {
     begin();
   };
   $("close-user").onclick = () => confirmClose({ users: [query.user] }, `All connections of ${query.user}`, begin);
+  $("close-remote").onclick = () => confirmClose({ remote: query.remote }, `All connections from ${query.remote}`, begin);
   $("close-group").onclick = () => confirmClose({ groups: [query.group] }, `All connections in ${query.group}`, begin);
   keys($("list"));
 }
@@ -59,12 +60,13 @@ function read() {
   const text = $("search-text").value;
   const by = $("search-by").value;
   if (text === "") return {};
-  return { [by]: by === "id" || by === "remote" ? text.trim() : text };
+  return { [by]: by === "id" || by === "remote" || by === "older" ? text.trim() : text };
 }
 
 async function find(cursor) {
   $("close-user").hidden = query.user === undefined;
   $("close-group").hidden = query.group === undefined;
+  $("close-remote").hidden = query.remote === undefined;
   const before = await turnover();
   if (query.id === undefined) return { ...(await api.page({ ...query, cursor, limit })), before };
   const conn = await api.get(query.id);

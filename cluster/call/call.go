@@ -61,6 +61,7 @@ const (
 	tagAway
 	tagMeta
 	tagTrace
+	tagOlder
 
 	tagWatch
 	tagAction
@@ -150,6 +151,7 @@ func appendTargets(f packet.Fields, t *hub.Targets) packet.Fields {
 	f = appendStrings(f, tagUser, t.Users)
 	f = appendStrings(f, tagGroup, t.Groups)
 	f = appendStrings(f, tagExclude, t.Exclude)
+	f = appendRemote(f, t.Remote, t.RemotePort)
 	if t.OpenFor > 0 {
 		f = AppendAge(f, t.OpenFor)
 	}
@@ -166,12 +168,35 @@ func AppendAge(f packet.Fields, age time.Duration) packet.Fields {
 func appendQuery(f packet.Fields, q *hub.Query) packet.Fields {
 	f = appendStrings(f, tagUser, q.Users)
 	f = appendString(f, tagPrefix, q.UserPrefix)
-	if q.Remote.IsValid() {
-		f = packet.AppendField(f, tagRemote, q.Remote.String())
-	}
-	f = appendNumber(f, tagPort, int(q.RemotePort))
+	f = appendRemote(f, q.Remote, q.RemotePort)
+	f = appendNumber(f, tagOlder, int(q.OlderThan/time.Microsecond))
 	f = appendNumber(f, tagLimit, q.Limit)
 	return appendString(f, tagCursor, q.Cursor)
+}
+
+func appendRemote(f packet.Fields, within netip.Prefix, port uint16) packet.Fields {
+	if within.IsValid() {
+		f = packet.AppendField(f, tagRemote, within.String())
+	}
+	return appendNumber(f, tagPort, int(port))
+}
+
+func readRemote(value []byte) (netip.Prefix, error) {
+	within, err := netip.ParsePrefix(string(value))
+	if err != nil {
+		return netip.Prefix{}, ErrMalformed
+	}
+	return within, nil
+}
+
+func readPort(value []byte) (uint16, error) {
+	port, err := number(value, math.MaxUint16)
+	return uint16(port), err
+}
+
+func readMicroseconds(value []byte) (time.Duration, error) {
+	n, err := number(value, math.MaxInt64/1000)
+	return time.Duration(n) * time.Microsecond, err
 }
 
 func appendString(f packet.Fields, tag packet.Tag, s string) packet.Fields {
@@ -240,9 +265,11 @@ func (c *Call) read(kind packet.Kind, tag packet.Tag, value []byte) (err error) 
 	case tagOwned:
 		t.Owned, err = flag(value)
 	case tagAge:
-		var age int
-		age, err = number(value, math.MaxInt64/1000)
-		t.OpenFor = time.Duration(age) * time.Microsecond
+		t.OpenFor, err = readMicroseconds(value)
+	case tagRemote:
+		t.Remote, err = readRemote(value)
+	case tagPort:
+		t.RemotePort, err = readPort(value)
 	case tagBinary:
 		c.Binary, err = flag(value)
 	case tagCode:
@@ -271,13 +298,11 @@ func (c *Call) readQuery(tag packet.Tag, value []byte) (err error) {
 	case tagPrefix:
 		q.UserPrefix = string(value)
 	case tagRemote:
-		if q.Remote, err = netip.ParsePrefix(string(value)); err != nil {
-			err = ErrMalformed
-		}
+		q.Remote, err = readRemote(value)
 	case tagPort:
-		var port int
-		port, err = number(value, math.MaxUint16)
-		q.RemotePort = uint16(port)
+		q.RemotePort, err = readPort(value)
+	case tagOlder:
+		q.OlderThan, err = readMicroseconds(value)
 	case tagLimit:
 		q.Limit, err = number(value, math.MaxInt32)
 	case tagCursor:

@@ -14,10 +14,10 @@ import (
 
 var calls = map[packet.Kind]Call{
 	Send:     {Targets: hub.Targets{Conns: []string{"a", "b"}, Users: []string{"", "u"}, Owned: true, OpenFor: 1500 * time.Microsecond, Exclude: []string{"x"}}, Binary: true, Trace: "00-a-b-01"},
-	Close:    {Targets: hub.Targets{All: true}, Code: 4001, Reason: "enough"},
+	Close:    {Targets: hub.Targets{Remote: netip.MustParsePrefix("10.0.0.0/8"), RemotePort: 80, Exclude: []string{"x"}}, Code: 4001, Reason: "enough"},
 	Join:     {Targets: hub.Targets{Groups: []string{"g"}}, Names: []string{"h", "i"}},
 	Leave:    {Targets: hub.Targets{Users: []string{"u"}}, Names: []string{"h"}},
-	List:     {Names: []string{"g"}, Query: hub.Query{Users: []string{""}, UserPrefix: "p", Remote: netip.MustParsePrefix("10.0.0.0/8"), RemotePort: 80, Limit: 500, Cursor: "c"}},
+	List:     {Names: []string{"g"}, Query: hub.Query{Users: []string{""}, UserPrefix: "p", Remote: netip.MustParsePrefix("10.0.0.0/8"), RemotePort: 80, OlderThan: 90 * time.Second, Limit: 500, Cursor: "c"}},
 	Count:    {Query: hub.Query{Limit: 1}},
 	Describe: {Targets: hub.Targets{Conn: "a"}},
 	SetMeta:  {Targets: hub.Targets{All: true}, Meta: `{"a":1}`},

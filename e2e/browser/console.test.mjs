@@ -258,6 +258,9 @@ test("a list says that it is no longer up to date, and the focus is never lost",
   await search("address or range", "127.0.0.0/8", /^5 connections/);
   await search("address or range", "192.0.2.1", /^0 connections/);
   await search("address or range", "elsewhere", /^remote must be an address/);
+  await search("age", "1h", /^0 connections/);
+  await search("age", "1ms", /^5 connections/);
+  await search("age", "old", /^older-than must be a time/);
   await search("user name, its beginning", "red-", /^3 connections/);
 
   // One Tab stop; arrow keys go on from there, and closing leaves the focus in the list.
@@ -384,6 +387,23 @@ test("groups are shown with their sizes and members, sent to, watched and closed
   await page.locator("#tail li", { hasText: "1000" }).nth(1).waitFor();
   await page.locator("#send-form button").click();
   await page.getByText("Nobody there: no such connection, user or group").waitFor();
+  assert.deepEqual(complaints, []);
+});
+
+test("all connections from an address are closed", { timeout }, async (t) => {
+  const address = await startGateway(t, undefined);
+  for (const name of ["ada", "bela"]) await dial(t, address, name);
+  const { page, complaints } = await open(`http://${address}/console/`);
+  await page.getByText("2 connections, page 1").waitFor();
+  const all = page.getByRole("button", { name: "Close all from this address" });
+  assert.equal(await all.count(), 0);
+  await page.getByLabel("Search by").selectOption("address or range");
+  await page.getByLabel("Search for").fill("127.0.0.0/8");
+  await page.keyboard.press("Enter");
+  await all.click();
+  await page.getByRole("dialog").getByText("All connections from 127.0.0.0/8").waitFor();
+  await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
+  await page.getByRole("cell", { name: "No connection" }).waitFor();
   assert.deepEqual(complaints, []);
 });
 

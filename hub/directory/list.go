@@ -24,26 +24,32 @@ type Info struct {
 // Query says which sessions a list has, and where a page of it begins and ends. A
 // session must satisfy all of the conditions.
 type Query struct {
-	Users      []string     // only these; nil: all
-	UserPrefix string       // only users whose name begins so
-	Remote     netip.Prefix // only addresses within, IPv4 unmapped; the zero Prefix: all
-	RemotePort uint16       // only this port; 0: all
-	Among      *Among       // only these; nil: all
-	Limit      int          // sessions at most; 0: all
-	Cursor     string       // where the page before ended
+	Users      []string      // only these; nil: all
+	UserPrefix string        // only users whose name begins so
+	Remote     netip.Prefix  // only addresses within, IPv4 unmapped; the zero Prefix: all
+	RemotePort uint16        // only this port; 0: all
+	OlderThan  time.Duration // only those that were connected for longer when the list began; 0: all
+	Among      *Among        // only these; nil: all
+	Limit      int           // sessions at most; 0: all
+	Cursor     string        // where the page before ended
+
+	before int64 // of OlderThan, Unix nanoseconds
 }
 
 // filtered reports whether there are conditions beside the users.
 func (q *Query) filtered() bool {
-	return q.UserPrefix != "" || q.Remote.IsValid() || q.RemotePort != 0 || q.Among != nil
+	return q.UserPrefix != "" || q.Remote.IsValid() || q.RemotePort != 0 || q.OlderThan != 0 || q.Among != nil
 }
+
+// Selective reports whether q leaves anybody out.
+func (q *Query) Selective() bool { return q.Users != nil || q.filtered() }
 
 // selects reports whether a session satisfies the conditions beside the users.
 func (q *Query) selects(r ref, s *Session) bool {
 	if q.Among != nil && !q.Among.has(r.id(s.listing().generation())) {
 		return false
 	}
-	if !strings.HasPrefix(s.User, q.UserPrefix) || q.RemotePort != 0 && s.port != q.RemotePort {
+	if !strings.HasPrefix(s.User, q.UserPrefix) || q.RemotePort != 0 && s.port != q.RemotePort || q.OlderThan != 0 && s.connected >= q.before {
 		return false
 	}
 	return !q.Remote.IsValid() || q.Remote.Contains(remote(s.addr, s.port).Addr())
@@ -67,6 +73,7 @@ func (q *Query) hash(seed maphash.Seed, names []string) uint64 {
 		m.WriteByte(0xff)
 		maphash.WriteComparable(&m, q.Remote)
 		maphash.WriteComparable(&m, q.RemotePort)
+		maphash.WriteComparable(&m, q.OlderThan)
 	}
 	if q.Among != nil {
 		m.WriteByte(0xfd)
@@ -103,6 +110,9 @@ func rowOf(r ref, s *Session) row {
 // The next page's query must have the same conditions, with the Users in the same
 // order; otherwise its cursor is refused with ErrCursor.
 func (d *Directory) List(q Query, yield func(user string, sessions []Info) error) (next string, err error) {
+	if q.OlderThan != 0 {
+		q.before = time.Now().Add(-q.OlderThan).UnixNano()
+	}
 	l := lister{d: d, q: q, yield: yield, names: unrepeated(q.Users)}
 	l.named = q.Users != nil
 	l.hash = q.hash(d.seed, l.names)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unsafe"
 
 	"ws-gateway/netpoll"
@@ -364,5 +365,40 @@ func TestAListStreamsInBoundedMemory(t *testing.T) {
 	}
 	if longest > step {
 		t.Errorf("%d connections in one call", longest)
+	}
+}
+
+func TestAListSelectsWhoHasBeenThereForLonger(t *testing.T) {
+	dir := newRig(1)
+	ages := []time.Duration{0, 30 * time.Minute, 2 * time.Hour, 3 * time.Hour, 50 * time.Hour}
+	for i, age := range ages {
+		id, s := dir.enterFrom(0, uint32(i), "u", netip.AddrPort{}), dir.session(0, uint32(i))
+		dir.Leave(id, s)
+		dir.Join(id, s, fmt.Sprint("u", i), 0, time.Now().Add(-age).UnixNano())
+	}
+	for than, want := range map[time.Duration]int{0: 5, time.Minute: 4, time.Hour: 3, 2*time.Hour + time.Minute: 2, 100 * time.Hour: 0} {
+		for _, limit := range []int{0, 1} {
+			listed, cursor := 0, ""
+			for pages := 0; pages == 0 || cursor != ""; pages++ {
+				var err error
+				cursor, err = dir.List(Query{OlderThan: than, Limit: limit, Cursor: cursor}, func(_ string, s []Info) error {
+					listed += len(s)
+					return nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if listed != want {
+				t.Errorf("older than %v, pages of %d: %d, want %d", than, limit, listed, want)
+			}
+		}
+	}
+	page, err := dir.List(Query{OlderThan: time.Minute, Limit: 1}, func(string, []Info) error { return nil })
+	if err != nil || page == "" {
+		t.Fatal(page, err)
+	}
+	if _, err := dir.List(Query{OlderThan: time.Hour, Limit: 1, Cursor: page}, func(string, []Info) error { return nil }); !errors.Is(err, ErrCursor) {
+		t.Errorf("the cursor of another age: %v", err)
 	}
 }

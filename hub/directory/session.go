@@ -44,6 +44,9 @@ func (s *Session) SetRemote(a netip.AddrPort) {
 	s.addr, s.port = a.Addr().As16(), a.Port()
 }
 
+// Remote returns the client's address and port, IPv4 unmapped.
+func (s *Session) Remote() netip.AddrPort { return remote(s.addr, s.port) }
+
 // Addr returns the client's address, IPv4 in the form that is mapped to IPv6.
 func (s *Session) Addr() netip.Addr { return netip.AddrFrom16(s.addr) }
 

@@ -45,6 +45,7 @@ type CloseCommand struct {
 	Conns   []string `json:"conns,omitempty"`
 	Users   []string `json:"users,omitempty"`
 	Groups  []string `json:"groups,omitempty"`
+	Remote  string   `json:"remote,omitempty"`
 	All     bool     `json:"all,omitempty"`
 	Exclude []string `json:"exclude,omitempty"`
 	Code    int      `json:"code"`
@@ -77,6 +78,7 @@ type MetaCommand struct {
 	All     bool            `json:"all,omitempty"`
 	Exclude []string        `json:"exclude,omitempty"`
 	Meta    json.RawMessage `json:"meta"`
+	Scope   string          `json:"scope,omitempty"`
 }
 
 // SetMeta gives connections metadata.

@@ -12,14 +12,41 @@ import (
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 )
 
+// selection says which connections are listed or counted.
+type selection struct {
+	User      []string      `sep:"none" placeholder:"NAME" help:"Only connections of this user. Repeatable."`
+	Group     []string      `sep:"none" placeholder:"NAME" help:"Only connections in this group. Repeatable."`
+	Prefix    string        `name:"user-prefix" placeholder:"TEXT" help:"Only users whose name begins so."`
+	Remote    string        `placeholder:"ADDRESS" help:"Only connections from this address, or this range such as 192.0.2.0/24."`
+	OlderThan time.Duration `placeholder:"TIME" min:"0s" help:"Only connections that have been there for longer, such as 90s or 1h30m."`
+}
+
+// query is what the gateway is asked for.
+func (o *selection) query() url.Values {
+	query := url.Values{}
+	if len(o.User) > 0 {
+		query["user"] = o.User
+	}
+	if len(o.Group) > 0 {
+		query["group"] = o.Group
+	}
+	if o.Prefix != "" {
+		query.Set("user_prefix", o.Prefix)
+	}
+	if o.Remote != "" {
+		query.Set("remote", o.Remote)
+	}
+	if o.OlderThan != 0 {
+		query.Set("older-than", o.OlderThan.String())
+	}
+	return query
+}
+
 // listOptions are the options of list.
 type listOptions struct {
-	User   []string `sep:"none" placeholder:"NAME" help:"Only connections of this user. Repeatable."`
-	Group  []string `sep:"none" placeholder:"NAME" help:"Only connections in this group. Repeatable."`
-	Prefix string   `name:"user-prefix" placeholder:"TEXT" help:"Only users whose name begins so."`
-	Remote string   `placeholder:"ADDRESS" help:"Only connections from this address, or this range such as 192.0.2.0/24."`
-	Limit  int      `default:"0" min:"0" help:"So many connections at most. 0: all."`
-	JSON   bool     `name:"json" help:"Print each connection as a line of JSON."`
+	selection
+	Limit int  `default:"0" min:"0" help:"So many connections at most. 0: all."`
+	JSON  bool `name:"json" help:"Print each connection as a line of JSON."`
 	readScope
 	gatewayOptions
 }
@@ -57,19 +84,8 @@ func (o *listOptions) run(ctx context.Context, s *surroundings) error {
 
 // page asks for so many connections after cursor.
 func (o *listOptions) page(ctx context.Context, s *surroundings, g *gateway, limit int, cursor string) (conns []connection, next string, err error) {
-	query := url.Values{"limit": {strconv.Itoa(limit)}}
-	if len(o.User) > 0 {
-		query["user"] = o.User
-	}
-	if len(o.Group) > 0 {
-		query["group"] = o.Group
-	}
-	if o.Prefix != "" {
-		query.Set("user_prefix", o.Prefix)
-	}
-	if o.Remote != "" {
-		query.Set("remote", o.Remote)
-	}
+	query := o.query()
+	query.Set("limit", strconv.Itoa(limit))
 	if cursor != "" {
 		query.Set("cursor", cursor)
 	}
@@ -105,8 +121,8 @@ func writePlain(out io.Writer, conns []connection) error {
 
 // countOptions are the options of count.
 type countOptions struct {
-	Group []string `sep:"none" placeholder:"NAME" help:"Only connections in this group. Repeatable."`
-	JSON  bool     `name:"json" help:"Print the numbers as JSON."`
+	selection
+	JSON bool `name:"json" help:"Print the numbers as JSON."`
 	readScope
 	gatewayOptions
 }
@@ -116,10 +132,7 @@ func (o *countOptions) run(ctx context.Context, s *surroundings) error {
 	if err != nil {
 		return err
 	}
-	query := url.Values{}
-	if len(o.Group) > 0 {
-		query["group"] = o.Group
-	}
+	query := o.query()
 	o.addTo(query)
 	a, err := g.answer(g.Count(ctx, query))
 	if err != nil {

@@ -17,6 +17,7 @@ type metaOptions struct {
 	Exclude []string `sep:"none" placeholder:"ID" help:"But not this connection. Repeatable."`
 	Report  bool     `help:"Say how many connections were meant."`
 	nobodyOptions
+	changeScope
 	JSON bool `name:"json" help:"Print the gateway's answer as it is."`
 	gatewayOptions
 }
@@ -32,7 +33,7 @@ func (o *metaOptions) run(ctx context.Context, s *surroundings) error {
 	if err != nil {
 		return err
 	}
-	request := api.MetaCommand{Conns: o.Conn, Users: o.User, Groups: o.Group, All: o.All, Exclude: o.Exclude, Meta: json.RawMessage(o.Meta)}
+	request := api.MetaCommand{Conns: o.Conn, Users: o.User, Groups: o.Group, All: o.All, Exclude: o.Exclude, Meta: json.RawMessage(o.Meta), Scope: o.scope()}
 	a, err := g.answer(g.SetMeta(ctx, &request))
 	if err != nil {
 		return err
