@@ -115,8 +115,20 @@ test("two tabs of the demo talk, and the page shows the callbacks", { timeout },
   await enter(ada, "tea, green");
   assert.match(body.user_name, /^Béla </);
 
-  // Ping and pong.
-  await ada.page.getByText(/pong after \d+ ms/).waitFor();
+  // A line is cut: nothing is lost, and the app sees neither close nor open.
+  const opens = await callback(bela, "open").count();
+  await ada.page.getByRole("button", { name: "Cut the line" }).click();
+  await ada.page.locator("#state[data-state=waiting]").waitFor();
+  await bela.page.getByLabel("Message", { exact: true }).fill("Are you still there?");
+  await bela.page.keyboard.press("Enter");
+  await ada.page.locator("#online").getByText("Ada (away)").waitFor();
+  await picture(ada.page, "line-cut");
+  await ada.page.locator("#trial[data-result=whole]").waitFor();
+  await ada.page.getByText("Connected as Ada · resumed").waitFor();
+  await messages(ada).getByText("Are you still there?").waitFor();
+  await picture(ada.page, "line-back");
+  assert.deepEqual([await callback(bela, "open").count(), await callback(bela, "close").count()], [opens, 0]);
+  assert.equal(await ada.page.locator("#online").getByText("(away)").count(), 0);
 
   await bela.page.locator("#online li").nth(1).waitFor();
   await picture(ada.page, "light");

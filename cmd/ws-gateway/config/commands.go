@@ -5,16 +5,23 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"ws-gateway/cmd/ws-gateway/internal/address"
 	"ws-gateway/cmd/ws-gateway/settings"
 )
+
+// demoResumeFor is the demo's --resume-for: its page resumes.
+const demoResumeFor = time.Minute
 
 // settleDemo sets the defaults that differ for the demo, and warns of options that do not
 // count with it.
 func (c *Config) settleDemo() {
 	if c.From("listen") == settings.FromDefault && strings.HasPrefix(c.Listen, ":") { // a reload may call this twice
 		c.Listen = "127.0.0.1" + c.Listen // the demo is for this host alone
+	}
+	if c.From("resume-for") == settings.FromDefault {
+		c.ResumeFor = demoResumeFor
 	}
 	for _, option := range []string{"callback-url", "manifest"} {
 		if from := c.From(option); from != settings.FromDefault {

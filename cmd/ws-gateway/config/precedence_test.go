@@ -49,6 +49,8 @@ func checkTaken(t *testing.T, v settings.Value, s configtest.TwoValues, level st
 		want = false
 	case v.Name == "listen" && level == "default" && c.Demo():
 		want = "127.0.0.1" + v.Default
+	case v.Name == "resume-for" && level == "default" && c.Demo():
+		want = time.Minute
 	case level == "default":
 		want = defaultOf(v)
 	}

@@ -26,6 +26,7 @@ type app struct {
 	gateway place
 	api     *api.Client
 	feed    *feed
+	lines   lines
 	log     zerolog.Logger
 
 	// With several instances.
@@ -43,7 +44,7 @@ func newApp(gateway place, log zerolog.Logger) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &app{gateway: gateway, api: client, feed: newFeed(), log: log}, nil
+	return &app{gateway: gateway, api: client, feed: newFeed(), lines: lines{all: map[string]*line{}}, log: log}, nil
 }
 
 // serve starts to serve; end is due.

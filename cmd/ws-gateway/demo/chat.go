@@ -72,6 +72,7 @@ type said struct {
 		Text string `json:"text"` // of chat
 		To   string `json:"to"`   // of chat: one user alone
 		Room string `json:"room"` // of join, leave and chat: its members alone
+		N    int    `json:"n"`    // of number
 	} `json:"data"`
 }
 
@@ -86,8 +87,10 @@ func (a *app) answer(ctx context.Context, e event) error {
 		return a.say(ctx, e, s)
 	case "join", "leave":
 		return a.changeRoom(ctx, e, s)
+	case "number":
+		return a.send(ctx, &api.SendCommand{Conn: e.ConnID, Payload: number("counted", s.Data.N)})
 	}
-	return a.fail(ctx, e, "this app knows the events chat, join and leave")
+	return a.fail(ctx, e, "this app knows the events chat, join, leave and number")
 }
 
 // say passes a chat message on to everybody, to one user and its author, or to a room.
@@ -150,6 +153,7 @@ type onlineUser struct {
 	Conns []struct {
 		ID        string `json:"id"`
 		UserAgent string `json:"userAgent"`
+		Away      bool   `json:"away,omitempty"` // its line is cut, and its session waits
 	} `json:"conns"`
 }
 

@@ -5,10 +5,12 @@
 //
 //	page ──▶ ingress ──▶ gateway ──▶ handleEvent ──▶ the gateway's API ──▶ page
 //
+// The page uses the JavaScript client, and can have its own line cut (lines.go).
+//
 // With --instances there are several of both, which answer as one over a bus in the process
 // (instances.go), and the page shows which tab is where (where.go).
 //
-// It may import gateway, config, program and api; of the cluster the bus in the process, and
+// It may import gateway, config, program, api and client; of the cluster the bus in the process, and
 // of hub what says whose id it is.
 package demo
 

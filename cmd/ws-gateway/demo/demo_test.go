@@ -143,6 +143,46 @@ func TestThePageGetsWhatItMissedAndThenWhatComes(t *testing.T) {
 	}
 }
 
+func TestALineThatIsCutLetsNothingPassUntilItIsMended(t *testing.T) {
+	l := lines{all: map[string]*line{}}
+	first, done, ok := l.pass(t.Context(), "a")
+	if !ok || !l.cut("a") || first.Err() == nil || l.cut("a") || l.cut("b") || l.cut("") {
+		t.Errorf("passes %v, then %v", ok, first.Err())
+	}
+	done()
+	if _, _, ok := l.pass(t.Context(), "a"); ok {
+		t.Error("passes while it is cut")
+	}
+	l.mend("a")
+	second, done, ok := l.pass(t.Context(), "a")
+	third, doneToo, _ := l.pass(t.Context(), "a")
+	if !ok || second.Err() != nil {
+		t.Error("does not pass")
+	}
+	if done(); !l.cut("a") || third.Err() == nil {
+		t.Error("the end of one has hidden the other")
+	}
+	doneToo()
+	l.mend("a")
+	if len(l.all) != 0 {
+		t.Errorf("%d lines are left", len(l.all))
+	}
+}
+
+func TestLinesThatCannotBeRememberedPassAllTheSame(t *testing.T) {
+	l := lines{all: map[string]*line{}}
+	for i := range maxLines + 1 {
+		_, done, ok := l.pass(t.Context(), fmt.Sprint(i))
+		if !ok {
+			t.Fatalf("line %d does not pass", i)
+		}
+		defer done()
+	}
+	if l.cut(fmt.Sprint(maxLines)) || !l.cut("0") {
+		t.Error("what can be cut")
+	}
+}
+
 func TestAPageThatDoesNotKeepUpIsCutOff(t *testing.T) {
 	f := newFeed()
 	_, slow := f.subscribe(0)
@@ -201,13 +241,13 @@ func TestRoomsAreGroupsOfTheGateway(t *testing.T) {
 	t.Cleanup(app.api.CloseIdle)
 	for _, data := range []string{
 		`{"event":"join","data":{"room":"red"}}`, `{"event":"chat","data":{"text":"hi","room":"red"}}`, `{"event":"leave","data":{"room":"red"}}`,
-		`{"event":"join","data":{"room":"refused"}}`, `{"event":"dance"}`, `{"event":"join","data":1}`,
+		`{"event":"join","data":{"room":"refused"}}`, `{"event":"number","data":{"n":7}}`, `{"event":"dance"}`, `{"event":"join","data":1}`,
 	} {
 		if err := app.act(t.Context(), event{Action: "message", UserName: "ada", ConnID: "1", Data: json.RawMessage(data)}); err != nil {
 			t.Errorf("%s: %v", data, err)
 		}
 	}
-	const unknown = `send {"conn_id":"1","payload":{"event":"error","data":"this app knows the events chat, join and leave"}}`
+	const unknown = `send {"conn_id":"1","payload":{"event":"error","data":"this app knows the events chat, join, leave and number"}}`
 	want := []string{
 		`join {"groups":["red"],"conns":["1"]}`,
 		`send {"groups":["red"],"payload":{"event":"joined","data":{"conn_id":"1","room":"red","user":"ada"}}}`,
@@ -217,6 +257,7 @@ func TestRoomsAreGroupsOfTheGateway(t *testing.T) {
 		`send {"groups":["red"],"payload":{"event":"left","data":{"conn_id":"1","room":"red","user":"ada"}}}`,
 		`join {"groups":["refused"],"conns":["1"]}`,
 		`send {"conn_id":"1","payload":{"event":"error","data":"no such name"}}`,
+		`send {"conn_id":"1","payload":{"event":"counted","data":{"n":7}}}`,
 		unknown, unknown,
 	}
 	if got := calls(); !slices.Equal(got, want) {

@@ -11,16 +11,14 @@ import (
 	"unicode"
 
 	"github.com/rs/zerolog"
+
+	"ws-gateway/client"
 )
 
 //go:embed page
 var pageFiles embed.FS
 
 func (a *app) handler() http.Handler {
-	page, err := fs.Sub(pageFiles, "page")
-	if err != nil {
-		panic("BUG: " + err.Error())
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+callbackPath, a.handleEvent)
 	mux.Handle("GET /ws", a.ingress())
@@ -29,8 +27,19 @@ func (a *app) handler() http.Handler {
 	mux.HandleFunc("POST /close", a.handleClose)
 	mux.HandleFunc("GET /instances", a.handleInstances)
 	mux.HandleFunc("POST /cut", a.handleCut)
-	mux.Handle("GET /", http.FileServerFS(page))
+	mux.HandleFunc("POST /cut-line", a.handleCutLine)
+	mux.Handle("GET /client/", http.StripPrefix("/client/", http.FileServerFS(sub(client.Scripts, "src"))))
+	mux.Handle("GET /", http.FileServerFS(sub(pageFiles, "page")))
 	return http.NewCrossOriginProtection().Handler(withPolicy(mux))
+}
+
+// sub is a folder of embedded files.
+func sub(files embed.FS, folder string) fs.FS {
+	inside, err := fs.Sub(files, folder)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return inside
 }
 
 // withPolicy lets the page load nothing from elsewhere.
@@ -48,7 +57,7 @@ func withPolicy(next http.Handler) http.Handler {
 // the name in the URL; a real one asks for a login.
 func (a *app) ingress() http.Handler {
 	target := &url.URL{Scheme: "http", Host: a.gateway.clients}
-	return &httputil.ReverseProxy{
+	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.URL.Path, r.Out.URL.RawPath = a.gateway.path, ""
@@ -61,6 +70,15 @@ func (a *app) ingress() http.Handler {
 		},
 		ErrorLog: quietly(a.log),
 	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, done, ok := a.lines.pass(r.Context(), r.URL.Query().Get("line"))
+		if !ok {
+			http.Error(w, "this line is cut", http.StatusBadGateway)
+			return
+		}
+		defer done()
+		proxy.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
 // userName makes a name that somebody has typed fit for a header and a list.

@@ -1,10 +1,8 @@
 // The demo's page: a WebSocket client as any app's front end has one, and a view
 // of what the gateway tells the app. Text reaches the page by textContent alone.
 
-const pingEvery = 30_000;
-const firstRetry = 500;
-const longestRetry = 15_000;
-const closedByApp = 4001;
+import { Client } from "./client/index.js";
+
 const callbacksShown = 100;
 const messagesShown = 500;
 
@@ -19,44 +17,30 @@ function element(tag, className, text = "") {
 
 // --- the connection ---------------------------------------------------------
 
-let socket = null; // null while nobody has joined
+let client = null; // null while nobody has joined
 let me = "";
 let conn = ""; // the connection's id
+const line = Math.random().toString(36).slice(2); // what the app's ingress calls this tab's connections
 const rooms = new Set(); // that this tab is in
 let others = []; // users who are online, without this one
-let retry = firstRetry;
-let retryTimer, pingTimer, pingSent;
 
 function connect() {
-  clearTimeout(retryTimer);
   showState("waiting", "Connecting …");
   const url = new URL("ws", location.href);
-  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   url.searchParams.set("user", me);
-  const ws = new WebSocket(url);
-  socket = ws;
-  ws.onopen = () => {
-    retry = firstRetry;
-    showState("open", `Connected as ${me}`);
-    ping();
-    pingTimer = setInterval(ping, pingEvery);
-  };
-  ws.onmessage = (e) => receive(e.data);
-  ws.onclose = (e) => {
-    clearInterval(pingTimer);
-    if (socket === ws) closed(e);
-  };
-}
-
-function closed(e) {
-  if (e.code === closedByApp) {
-    leave(`Closed with ${e.code}: ${e.reason}`);
-    return;
-  }
-  const delay = retry * (0.75 + Math.random() / 2);
-  retry = Math.min(retry * 2, longestRetry);
-  showState("waiting", `Connection lost (${e.code}${e.reason ? " " + e.reason : ""}): trying again in ${(delay / 1000).toFixed(1)} s`);
-  retryTimer = setTimeout(connect, delay);
+  url.searchParams.set("line", line);
+  const mine = new Client(url, { resume: true, backoffBase: 500, backoffMax: 2_000, restartSpread: 500 });
+  client = mine;
+  const on = (type, listener) => mine.addEventListener(type, (event) => client === mine && listener(event));
+  on("open", ({ resumed }) => showState("open", `Connected as ${me}${resumed ? " · resumed" : ""}`));
+  on("message", ({ data }) => receive(data));
+  on("reconnecting", ({ code, reason, delay }) =>
+    showState("waiting", `Connection lost (${code}${reason ? " " + reason : ""}): trying again in ${(delay / 1000).toFixed(1)} s`));
+  on("lost", ({ unsent }) => {
+    note(`The session could not be resumed; ${unsent.length} messages of yours may be lost`);
+    endTrial("broken", "The session could not be resumed");
+  });
+  on("close", ({ code, reason }) => leave(`Closed with ${code}: ${reason}`));
 }
 
 function join(name) {
@@ -69,12 +53,12 @@ function join(name) {
 }
 
 function leave(why) {
-  clearTimeout(retryTimer);
-  const ws = socket;
-  socket = null;
+  const ended = client;
+  client = null;
+  endTrial("broken", "The connection was closed");
   rooms.clear();
   showRooms();
-  ws?.close(1000, "left");
+  ended?.close(1000, "left");
   showState("idle", why);
   $("room").hidden = true;
   $("join").hidden = false;
@@ -82,21 +66,10 @@ function leave(why) {
 }
 
 function send(event, data) {
-  if (socket?.readyState !== WebSocket.OPEN) return false;
-  socket.send(JSON.stringify({ event, data }));
-  return true;
-}
-
-function ping() {
-  pingSent = performance.now();
-  send("ping", {});
+  return client?.sendEvent(event, data) ?? false;
 }
 
 function receive(text) {
-  if (text === '{"event":"pong"}') {
-    showState("open", `Connected as ${me} · pong after ${Math.max(1, Math.round(performance.now() - pingSent))} ms`);
-    return;
-  }
   let m;
   try {
     m = JSON.parse(text);
@@ -111,6 +84,8 @@ function receive(text) {
     case "error": note(String(m.data)); break;
     case "online": refreshOnline(); break;
     case "chat": said(m.data); break;
+    case "number": count("down", m.data.n); break;
+    case "counted": count("up", m.data.n); break;
     default: note(text);
   }
 }
@@ -200,6 +175,54 @@ $("rooms").addEventListener("submit", (e) => {
   if (room && send("join", { room })) $("room-name").value = "";
 });
 
+// --- a line that is cut -----------------------------------------------------
+
+const numbers = 20; // that the app sends meanwhile, and this tab
+const numberEvery = 200;
+let trial = null; // the numbers that have come: {down: from the app, up: back from it}
+
+async function cutLine() {
+  if (!client || trial) return;
+  const own = { down: [], up: [] };
+  trial = own;
+  $("cut").disabled = true;
+  showTrial();
+  ask("cut-line", { method: "POST", body: new URLSearchParams({ line, conn_id: conn }) }).then((answer) => {
+    if (trial === own && !answer?.ok) endTrial("broken", "The app could not cut the line");
+  });
+  for (let n = 1; n <= numbers && trial === own; n++) {
+    send("number", { n });
+    if (n === 5) refreshOnline(); // who is away shows there
+    await new Promise((resolve) => setTimeout(resolve, numberEvery));
+  }
+}
+
+function count(way, n) {
+  if (!trial) return;
+  trial[way].push(n);
+  const { down, up } = trial;
+  if ([down, up].some((row) => row.some((n, i) => n !== i + 1))) endTrial("broken", "Something was lost, doubled or out of order");
+  else if (down.length + up.length === 2 * numbers) endTrial("whole", `Nothing was lost: ${numbers} numbers of the app and ${numbers} of yours have arrived, each once and in order`);
+  else showTrial();
+}
+
+function showTrial() {
+  $("trial").dataset.result = "";
+  $("trial").textContent = `Line cut. ${trial.down.length} of ${numbers} numbers of the app and ${trial.up.length} of ${numbers} of yours have arrived so far`;
+}
+
+function endTrial(result, text) {
+  if (!trial) return;
+  const { down, up } = trial;
+  trial = null;
+  refreshOnline();
+  $("cut").disabled = false;
+  $("trial").dataset.result = result;
+  $("trial").textContent = result === "whole" ? text : `${text}. ${down.length} of ${numbers} numbers of the app and ${up.length} of ${numbers} of yours have arrived`;
+}
+
+$("cut").addEventListener("click", cutLine);
+
 // --- who is online ----------------------------------------------------------
 
 // refreshOnline leaves the list as it is while the app cannot be reached: once it
@@ -219,7 +242,7 @@ async function ask(path, init) {
 }
 
 function showOnline(users) {
-  const conns = users.flatMap((u) => u.conns.map((c) => ({ user: u.name, id: c.id, agent: c.userAgent })));
+  const conns = users.flatMap((u) => u.conns.map((c) => ({ user: u.name, id: c.id, agent: c.userAgent, away: c.away })));
   $("online").replaceChildren(...(conns.length ? conns.map(onlineItem) : [element("li", "empty", "Nobody yet")]));
   others = users.map((u) => u.name).filter((name) => name && name !== me);
   showTargets();
@@ -247,7 +270,7 @@ function onlineItem(conn) {
   close.type = "button";
   close.setAttribute("aria-label", `Have the app close the connection of ${conn.user}`);
   close.addEventListener("click", () => ask("close", { method: "POST", body: new URLSearchParams({ conn_id: conn.id }) }));
-  item.append(element("span", conn.user === me ? "user own" : "user", conn.user || "(no name)"), element("code", "", conn.id.slice(-6)), close);
+  item.append(element("span", conn.user === me ? "user own" : "user", (conn.user || "(no name)") + (conn.away ? " (away)" : "")), element("code", "", conn.id.slice(-6)), close);
   return item;
 }
 
