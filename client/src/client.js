@@ -12,6 +12,7 @@ const ping = '{"event":"ping","data":{}}';
 const pong = '{"event":"pong"}'; // the gateway's answer, byte for byte
 const lookEvery = 5_000; // how soon an awakening is noticed where no event tells of it
 const acknowledgeAfter = 1_000;
+const signsWithin = 7_000; // a gateway that does not read us shows in a session every 5 s that it lives
 const maxDrift = 5_000; // a timer that misses its moment by more was asleep
 const maxReasonBytes = 123; // RFC 6455, 5.5
 const isOpen = 1; // WebSocket.OPEN
@@ -368,9 +369,9 @@ export class Client extends EventTarget {
   }
 
   #checkOpen() {
-    const soon = Date.now() + this.#options.checkTimeout;
-    if (this.#pongDue && this.#pongDue <= soon) return; // on its way already
-    this.#ping(this.#options.checkTimeout);
+    const timeout = Math.max(this.#options.checkTimeout, this.#session ? signsWithin : 0);
+    if (this.#pongDue && this.#pongDue <= Date.now() + timeout) return; // on its way already
+    this.#ping(timeout);
     this.#armLook();
   }
 

@@ -115,7 +115,7 @@ export interface Options {
   pingInterval?: number;
   /** In which anything must arrive after a ping; else the connection is dead. Default: 10,000. */
   pongTimeout?: number;
-  /** The same after an awakening. Default: 5,000. */
+  /** The same after an awakening. Default: 5,000; in a session at least 7,000. */
   checkTimeout?: number;
   /** For one attempt, a `url` function included. Default: 20,000. */
   connectTimeout?: number;

@@ -74,7 +74,7 @@ export class Session {
 
   // maxKept and maxKeptBytes bound what waits to be acknowledged by the gateway.
   constructor(greeting, maxKept, maxKeptBytes) {
-    this.protocol = typeof greeting.protocol === "string" ? greeting.protocol : "";
+    this.protocol = typeof greeting.protocol === "string" ? chosen(greeting.protocol) : "";
     this.#limits = { messages: Math.min(maxMessages, Math.ceil(maxKept / 2)), bytes: Math.min(maxBytes, Math.ceil(maxKeptBytes / 2)) };
     this.goOn(greeting);
   }

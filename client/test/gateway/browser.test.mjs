@@ -133,8 +133,8 @@ for (const name of browsers) {
       assert.equal(await page.evaluate(() => window.client.state), "closed");
     });
 
-    test("through cuts at random places every message arrives once and in order", { timeout }, async (t) => {
-      const c = await aGateway(t);
+    test("through cuts at random places every message arrives once and in order, compressed too", { timeout }, async (t) => {
+      const c = await aGateway(t, "--compression", "--compression-threshold", "20");
       const page = await open(t, site.url);
       const converse = async (line) => {
         const result = await page.evaluate(async (url, options, said, count) => {

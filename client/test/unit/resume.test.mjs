@@ -43,6 +43,13 @@ test("a client that does not ask offers, sends and counts nothing of it", (t) =>
   assert.deepEqual([g.socket.sent, messages(g), g.last("open").resumed], [[`${mark}1`], [`${mark}{"resumed":true}`], false]);
 });
 
+test("what is offered where the page offers nothing is none of its subprotocols", (t) => {
+  const g = given(t, { resume: true });
+  g.socket.accept(resumable);
+  g.socket.receive(greeting({ protocol: "ws-gateway.plain.v1" }));
+  assert.equal(g.client.protocol, "");
+});
+
 test("open waits for the greeting, and nothing is sent before", (t) => {
   const g = given(t, { resume: true, protocols: "chat.v2" });
   assert.deepEqual(g.socket.given[1], ["chat.v2", resumable]);
@@ -243,6 +250,20 @@ test("a sign of life keeps a client that sends and gets no acknowledgement", (t)
     g.socket.receive(`${mark}0`);
   }
   assert.deepEqual([g.client.state, g.client.bufferedMessages], ["open", 1]);
+});
+
+test("a check waits for the next sign of life", (t) => {
+  const g = session(t);
+  g.client.check();
+  assert.deepEqual(g.socket.sent, [`${mark}0`]);
+  g.pass(6_900);
+  assert.equal(g.client.state, "open");
+  g.socket.receive(`${mark}0`);
+  g.pass(20_000);
+  assert.equal(g.client.state, "open");
+  g.client.check();
+  g.pass(7_000);
+  assert.equal(g.client.state, "waiting");
 });
 
 test("who has sent finds out within pongTimeout that the line is dead", (t) => {
