@@ -59,9 +59,8 @@ func (r *recents) add(hashes []interest.Hash, content *stream.Content, bytes int
 
 func bytesOf(hashes []interest.Hash, bytes int) int { return bytes + 128 + nameBytes*len(hashes) }
 
-// expire drops the messages that were sent before a time. past is how many instances were
-// not sent one of them, and cannot be any more.
-func (r *recents) expire(before time.Duration) (past int) {
+// expire drops the messages that were sent before a time.
+func (r *recents) expire(before time.Duration) {
 	drop, names := 0, 0
 	for ; drop < len(r.sends) && r.sends[drop].at < before; drop++ {
 		s := &r.sends[drop]
@@ -72,12 +71,10 @@ func (r *recents) expire(before time.Duration) (past int) {
 			names++
 		}
 		r.bytes -= s.bytes
-		past += s.skipped.Len()
 		s.content = nil
 	}
 	r.sends, r.first = r.sends[drop:], r.first+uint64(drop)
 	r.names, r.begin = r.names[names:], r.begin+uint64(names)
-	return past
 }
 
 // of returns the numbers of the messages to these names that an instance was not sent,
@@ -169,7 +166,7 @@ func (c *Cluster) skips(l *letter, now time.Duration) (skipped interest.Set) {
 	if l.kind != call.Send || l.call != nil || len(l.hashes) == 0 {
 		return skipped
 	}
-	c.expire(now)
+	c.recents.expire(now - c.cfg.Hold)
 	if c.recents.bytes+bytesOf(l.hashes, l.bytes) > c.cfg.Buffer {
 		c.stats.crowded.Add(1)
 		return skipped
@@ -184,11 +181,6 @@ func (c *Cluster) skips(l *letter, now time.Duration) (skipped interest.Set) {
 		}
 	}
 	return skipped
-}
-
-// expire drops messages that are too old to be repaired, and counts those that were not sent.
-func (c *Cluster) expire(now time.Duration) {
-	c.stats.expired.Add(uint64(c.recents.expire(now - c.cfg.Hold)))
 }
 
 // leaves forgets of the messages who was skipped, when another may get the same index.

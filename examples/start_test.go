@@ -134,6 +134,11 @@ func copied(t *testing.T, change *strings.Replacer) (root string) {
 // run runs commands until the test ends, and returns once the page is served.
 func run(t *testing.T, folder, commands, site string) {
 	t.Helper()
+	// The last command takes the shell's place, so that it has ended when the shell has.
+	if all := strings.Split(strings.TrimSpace(commands), "\n"); !strings.Contains(strings.Fields(all[len(all)-1])[0], "=") {
+		all[len(all)-1] = "exec " + strings.TrimPrefix(all[len(all)-1], "exec ")
+		commands = strings.Join(all, "\n")
+	}
 	shell := exec.Command("sh", "-ec", commands)
 	shell.Dir = folder
 	// Debian's own first: what the examples import is there.

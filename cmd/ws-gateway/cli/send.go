@@ -69,11 +69,7 @@ func (o *sendOptions) run(ctx context.Context, s *surroundings) error {
 		if !o.Report {
 			return ""
 		}
-		text := fmt.Sprintf("matched %d, queued %d, slow %d", r.Matched, r.Queued, r.Slow)
-		if r.Away > 0 {
-			text += fmt.Sprintf(", away %d", r.Away)
-		}
-		return text
+		return fmt.Sprintf("matched %d, queued %d, slow %d", r.Matched, r.Queued, r.Slow)
 	})
 }
 
