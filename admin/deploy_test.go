@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ws-gateway/cluster"
 	"ws-gateway/forward"
 )
 
@@ -30,7 +31,10 @@ func series(t *testing.T) (names map[string]bool, labels map[string]map[string]b
 			}
 		}
 	}
-	r := newRig(t, func(c *Config) { c.Callbacks = func() forward.Stats { return forward.Stats{} } })
+	r := newRig(t, func(c *Config) {
+		c.Callbacks = func() forward.Stats { return forward.Stats{} }
+		c.ClusterStats = func() cluster.Stats { return cluster.Stats{} }
+	})
 	add(r.admin.registry)
 	for _, c := range f.Collectors() {
 		add(c)
@@ -59,7 +63,7 @@ func series(t *testing.T) (names map[string]bool, labels map[string]map[string]b
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
 			for _, l := range m.GetLabel() {
-				if label := l.GetName(); label == "outcome" || label == "cause" || f.GetName() == "ws_gateway_upgrades_refused_total" {
+				if label := l.GetName(); label == "outcome" || label == "cause" || f.GetName() == "ws_gateway_upgrades_refused_total" || f.GetName() == "ws_gateway_cluster_messages_given_up_total" {
 					know(label, l.GetValue())
 				}
 			}

@@ -59,8 +59,9 @@ func (r *recents) add(hashes []interest.Hash, content *stream.Content, bytes int
 
 func bytesOf(hashes []interest.Hash, bytes int) int { return bytes + 128 + nameBytes*len(hashes) }
 
-// expire drops the messages that were sent before a time.
-func (r *recents) expire(before time.Duration) {
+// expire drops the messages that were sent before a time. past is how many instances were
+// not sent one of them, and cannot be any more.
+func (r *recents) expire(before time.Duration) (past int) {
 	drop, names := 0, 0
 	for ; drop < len(r.sends) && r.sends[drop].at < before; drop++ {
 		s := &r.sends[drop]
@@ -71,10 +72,12 @@ func (r *recents) expire(before time.Duration) {
 			names++
 		}
 		r.bytes -= s.bytes
+		past += s.skipped.Len()
 		s.content = nil
 	}
 	r.sends, r.first = r.sends[drop:], r.first+uint64(drop)
 	r.names, r.begin = r.names[names:], r.begin+uint64(names)
+	return past
 }
 
 // of returns the numbers of the messages to these names that an instance was not sent,
@@ -166,7 +169,7 @@ func (c *Cluster) skips(l *letter, now time.Duration) (skipped interest.Set) {
 	if l.kind != call.Send || l.call != nil || len(l.hashes) == 0 {
 		return skipped
 	}
-	c.recents.expire(now - c.cfg.Hold)
+	c.expire(now)
 	if c.recents.bytes+bytesOf(l.hashes, l.bytes) > c.cfg.Buffer {
 		c.stats.crowded.Add(1)
 		return skipped
@@ -181,6 +184,11 @@ func (c *Cluster) skips(l *letter, now time.Duration) (skipped interest.Set) {
 		}
 	}
 	return skipped
+}
+
+// expire drops messages that are too old to be repaired, and counts those that were not sent.
+func (c *Cluster) expire(now time.Duration) {
+	c.stats.expired.Add(uint64(c.recents.expire(now - c.cfg.Hold)))
 }
 
 // leaves forgets of the messages who was skipped, when another may get the same index.

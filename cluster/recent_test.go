@@ -51,8 +51,16 @@ func TestRecentMessagesAreFoundByTheirNamesUntilTheyExpire(t *testing.T) {
 		model = append(model, s)
 		if random.IntN(10) == 0 {
 			before := now - time.Duration(random.IntN(50))*time.Millisecond
-			r.expire(before)
-			model = slices.DeleteFunc(model, func(s sent) bool { return s.at < before })
+			over := 0
+			model = slices.DeleteFunc(model, func(s sent) bool {
+				if s.at < before {
+					over += s.skipped.Len()
+				}
+				return s.at < before
+			})
+			if past := r.expire(before); past != over {
+				t.Fatalf("turn %d: %d skips are over, want %d", turn, past, over)
+			}
 		}
 		if random.IntN(100) == 0 {
 			r.leaves(3)

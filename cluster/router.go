@@ -230,7 +230,7 @@ func (c *Cluster) tick(now time.Duration) (due time.Duration) {
 	if now >= c.lookAt {
 		c.changed(c.members.Tick(now))
 		c.askNames(now)
-		c.recents.expire(now - c.cfg.Hold)
+		c.expire(now)
 		c.watches.end(func(_ watchKey, w *watch) bool { return now > w.until })
 		c.count()
 		c.lookAt = now + lookEvery

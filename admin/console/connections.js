@@ -90,7 +90,7 @@ function row(c) {
   const button = (text, act) => element("button", { type: "button", textContent: text, onclick: act, "aria-label": `${text} ${name} ${c.id}` });
   const cell = (label, textContent, className = "") => element("td", { textContent, className, title: textContent, "data-label": label });
   const tr = element("tr", {},
-    cell("User", name, "long"), cell("Connection", c.id, "code"), cell("Since", date(c.connectedAt)), cell("Address", c.remoteAddr), cell("User agent", c.userAgent, "long"),
+    cell("User", name, "long"), cell("Connection", c.id, "code"), cell("Since", date(c.connectedAt) + (c.away ? ", away" : "")), cell("Address", c.remoteAddr), cell("User agent", c.userAgent, "long"),
     element("td", {}, element("div", { className: "row" },
       button("Send", () => actions.choose(c.id)),
       button("Watch", () => actions.watch(c.id)),

@@ -17,7 +17,7 @@ const charts = {};
 const scrapes = [];
 
 export function build() {
-  for (const name of ["App", "Connections", "Users", "Groups", "Memberships", "Messages in /s", "Frames out /s", "Callbacks /s", "Callback p95", "Waiting events"]) {
+  for (const name of ["App", "Connections", "Away", "Users", "Groups", "Memberships", "Messages in /s", "Frames out /s", "Callbacks /s", "Callback p95", "Waiting events"]) {
     tiles[name] = element("dd", { textContent: "–" });
     $("tiles").append(element("div", {}, element("dt", { textContent: name }), tiles[name]));
   }
@@ -77,6 +77,7 @@ function plot(now) {
   for (const c of Object.values(charts)) c.draw();
 
   setText(tiles.Connections, number(gauge("connections")));
+  setText(tiles.Away, number(gauge("connections_away")));
   setText(tiles.Users, number(gauge("users")));
   setText(tiles.Groups, number(gauge("groups")));
   setText(tiles.Memberships, number(gauge("group_memberships")));

@@ -18,6 +18,7 @@ var clusterTable = []family{
 	counter("cluster_names_asked_again_total", "Times that something which another gateway told of its users and groups was missed: it is asked for all of them.", func(s *snapshot) uint64 { return s.cluster.Resyncs }),
 	counter("cluster_messages_skipped_total", "Messages that were not sent to a gateway, which has no target.", func(s *snapshot) uint64 { return s.cluster.Skipped }),
 	counter("cluster_messages_repaired_total", "Of these, those that were sent after all: the gateway has told of a target since.", func(s *snapshot) uint64 { return s.cluster.Repaired }),
+	counter("cluster_messages_skips_over_total", "Of these, those that cannot be sent any more: the gateway has told of no target within --cluster-hold.", func(s *snapshot) uint64 { return s.cluster.Expired }),
 	counter("cluster_messages_unskipped_total", "Messages that went to all gateways, as there was no memory (--cluster-buffer) to send them later to those that need them.", func(s *snapshot) uint64 { return s.cluster.Crowded }),
 	gauge("cluster_calls_waiting", "Calls that wait for other gateways' answers.", func(s *snapshot) int64 { return s.cluster.Waiting }),
 	counter("cluster_calls_done_total", "Calls of other gateways that were done here.", func(s *snapshot) uint64 { return s.cluster.Executed }),

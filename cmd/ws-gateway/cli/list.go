@@ -58,6 +58,7 @@ type connection struct {
 	UserAgent   string    `json:"userAgent"`
 	ConnectedAt time.Time `json:"connectedAt"`
 	RemoteAddr  string    `json:"remoteAddr"`
+	Away        bool      `json:"away,omitempty"` // it has lost its transport and may come back
 
 	Meta json.RawMessage `json:"meta,omitempty"`
 }

@@ -69,7 +69,11 @@ func (o *sendOptions) run(ctx context.Context, s *surroundings) error {
 		if !o.Report {
 			return ""
 		}
-		return fmt.Sprintf("matched %d, queued %d, slow %d", r.Matched, r.Queued, r.Slow)
+		text := fmt.Sprintf("matched %d, queued %d, slow %d", r.Matched, r.Queued, r.Slow)
+		if r.Away > 0 {
+			text += fmt.Sprintf(", away %d", r.Away)
+		}
+		return text
 	})
 }
 

@@ -73,9 +73,16 @@ var connColumns = []column{{"USER", 8}, {"ID", 0}, {"SINCE", 0}, {"ADDRESS", 10}
 func connRows(conns []connection, now time.Time) [][]string {
 	rows := make([][]string, 0, len(conns))
 	for _, c := range conns {
-		rows = append(rows, []string{shownUser(c.Name), terminal.Printable(c.ID), since(c.ConnectedAt, now), terminal.Printable(c.RemoteAddr), terminal.Printable(c.UserAgent)})
+		rows = append(rows, []string{shownUser(c.Name), terminal.Printable(c.ID), connectedSince(&c, now), terminal.Printable(c.RemoteAddr), terminal.Printable(c.UserAgent)})
 	}
 	return rows
+}
+
+func connectedSince(c *connection, now time.Time) string {
+	if c.Away {
+		return since(c.ConnectedAt, now) + ", away"
+	}
+	return since(c.ConnectedAt, now)
 }
 
 // pagedTable is a table whose rows come in pages. The first page determines the widths,

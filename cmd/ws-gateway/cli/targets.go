@@ -66,7 +66,7 @@ func (o *nobodyOptions) judge(s *surroundings, matched int, shown bool, nobody e
 }
 
 // report is what the gateway says about the connections that matched.
-type report struct{ Matched, Queued, Slow int }
+type report struct{ Matched, Queued, Slow, Away int }
 
 // matchedIf is for finish: how many connections were meant, if the user has asked.
 func matchedIf(asked bool) func(*report) string {

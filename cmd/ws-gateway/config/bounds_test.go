@@ -75,7 +75,10 @@ func TestEveryBudgetHasAMetric(t *testing.T) {
 	if !strings.Contains(string(text), "`ws_gateway_callback_queue_bytes`") {
 		t.Error("--callback-memory has no metric")
 	}
-	if len(sizing.Budgets) != 8 {
+	if !strings.Contains(string(text), "`ws_gateway_cluster_held_bytes`") {
+		t.Error("--cluster-buffer has no metric")
+	}
+	if len(sizing.Budgets) != 9 {
 		t.Errorf("%d budgets: is each of them here?", len(sizing.Budgets))
 	}
 }

@@ -47,6 +47,8 @@ func TestWhatIsTooSmallIsFoundWithTheCommandThatHelps(t *testing.T) {
 		{"memory", []string{"--max-connections=9000", "--outbox-memory=300MiB"}, func(s *host.Limits) { s.Memory.Limit = 256 << 20 }, finding.Warn, "may hold 451 MiB more", "or --outbox-memory=33MiB"},
 		{"memory", []string{"--max-connections=9000", "--callback-memory=300MiB", "--message-memory=64MiB"}, func(s *host.Limits) { s.Memory.Limit = 256 << 20 }, finding.Warn, "more", "or --callback-memory=32MiB"},
 		{"memory", []string{"--max-connections=9000", "--max-api-body=64MiB"}, func(s *host.Limits) { s.Memory.Limit = 256 << 20 }, finding.Warn, "more", "or --api-memory"},
+		{"memory", []string{"--max-connections=9000", "--resume-memory=64MiB"}, func(s *host.Limits) { s.Memory.Limit = 256 << 20 }, finding.OK, "9000 idle", ""},
+		{"memory", []string{"--max-connections=9000", "--resume-memory=64MiB", "--resume-for=1m"}, func(s *host.Limits) { s.Memory.Limit = 256 << 20 }, finding.Warn, "more", "or --resume-memory=4MiB"},
 		{"memory", []string{"--max-connections=100000"}, func(s *host.Limits) { s.Memory.Limit = 256 << 20 }, finding.Warn, "alone take about 471 MiB", "--max-connections=9155"},
 		{"memory", nil, func(s *host.Limits) { s.MemoryError = errors.New("no such cgroup") }, finding.Warn, "no such cgroup", "GOMEMLIMIT"},
 		{"memory", []string{"--memory-share=0"}, func(s *host.Limits) { s.MemoryError = errors.New("no such cgroup") }, finding.OK, "no limit", ""},

@@ -77,6 +77,8 @@ func (c *Config) budget(option string) *settings.Size {
 		return &c.GroupMemory
 	case "resume-memory":
 		return &c.ResumeMemory
+	case "cluster-buffer":
+		return &c.ClusterBuffer
 	case "max-api-body":
 		return &c.MaxAPIBody
 	case "socket-buffer":
@@ -103,14 +105,22 @@ func (c *Config) Plan(connections int) *sizing.Plan {
 	p := &sizing.Plan{Connections: connections, Values: map[string]int64{}}
 	for i := range sizing.Budgets {
 		option := sizing.Budgets[i].Option
-		if option == "callback-memory" && c.Callback == "" || option == "resume-memory" && c.ResumeFor == 0 {
+		if option == "callback-memory" && c.Callback == "" || option == "resume-memory" && c.ResumeFor == 0 || option == "cluster-buffer" && !c.Clustered() {
 			continue
 		}
 		p.Values[option] = int64(*c.budget(option))
 	}
 	p.Values["api-memory"] = sizing.APIMemory(p.Values["api-memory"], int64(c.MaxAPIBody))
+	if c.Clustered() {
+		buffer := max(int64(c.ClusterBuffer), int64(c.MaxAPIBody))
+		p.Values["cluster-buffer"] = buffer
+		p.Fixed += clusterBounds*buffer + clusterPublishing
+	}
 	if c.Callback == "" {
 		return p
+	}
+	if c.ClusterJournal && c.Clustered() {
+		p.Fixed += journalRecords
 	}
 	if c.CallbackReply {
 		p.Fixed += replies * int64(c.CallbackReplyMax)
@@ -127,5 +137,8 @@ func (c *Config) Plan(connections int) *sizing.Plan {
 const (
 	replies        = 256      // that may be on their way to the loops: hub.Reply, hub.Regroup
 	answerGroups   = 80 << 10 // names of groups in one answer: its head, and a string for every other byte of it
-	journalRecords = 16 << 20 // that wait for the disk: package journal
+	journalRecords = 16 << 20 // that wait for the disk, or for JetStream: the packages journal
+
+	clusterBounds     = 4        // of --cluster-buffer beside what is held: to be repaired, in pieces (twice), calls that wait for the router
+	clusterPublishing = 16 << 20 // that wait for NATS: package natsbus
 )

@@ -37,6 +37,7 @@ var Budgets = []Budget{
 	{Option: "api-memory", share: 16, most: 128 * mebibyte, least: mebibyte},
 	{Option: "group-memory", share: 64, most: 256 * mebibyte, least: mebibyte},
 	{Option: "resume-memory", share: 64, most: 64 * mebibyte, least: mebibyte, asked: true},
+	{Option: "cluster-buffer", share: 64, most: 16 * mebibyte, least: mebibyte, asked: true},
 	{Option: "socket-memory", share: 8, least: mebibyte, kernel: true},
 }
 
