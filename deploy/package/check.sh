@@ -23,7 +23,7 @@ holds() {
 docs=$(cd docs && echo *.md)
 for deb in "$dist"/*.deb; do
   list=$(dpkg-deb --fsys-tarfile "$deb" | tar -t | sed 's|^\./||')
-  holds "$deb" "$list" usr/bin/ws-gateway etc/ws-gateway/gateway.yaml \
+  holds "$deb" "$list" usr/bin/ws-gateway etc/ws-gateway/gateway.yaml usr/share/ws-gateway/gateway.schema.json \
     lib/systemd/system/ws-gateway.service lib/systemd/system/ws-gateway.socket \
     usr/share/man/man8/ws-gateway.8.gz usr/share/doc/ws-gateway/{copyright,changelog.gz,licences.gz,README.md.gz,CHANGELOG.md.gz} \
     usr/share/bash-completion/completions/ws-gateway usr/share/zsh/vendor-completions/_ws-gateway \
@@ -38,7 +38,7 @@ done
 for tarball in "$dist"/*-linux-*.tar.gz; do
   name=$(basename "$tarball" .tar.gz)
   list=$(tar -tzf "$tarball" | sed "s|^$name/||")
-  holds "$tarball" "$list" ws-gateway ws-gateway.service ws-gateway.socket gateway.yaml README.md CHANGELOG.md LICENCES-OF-PARTS man/ws-gateway.8 \
+  holds "$tarball" "$list" ws-gateway ws-gateway.service ws-gateway.socket gateway.yaml gateway.schema.json README.md CHANGELOG.md LICENCES-OF-PARTS man/ws-gateway.8 \
     completions/bash/ws-gateway completions/zsh/_ws-gateway completions/fish/ws-gateway.fish examples/grafana/ws-gateway.json docs/{openapi,asyncapi}.yaml
   for doc in $docs; do holds "$tarball" "$list" "docs/$doc"; done
 done

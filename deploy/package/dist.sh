@@ -59,6 +59,7 @@ stage() {
   install -D -m 755 "dist/linux-$arch/ws-gateway" "$root/usr/bin/ws-gateway"
   install -D -m 644 -t "$root/lib/systemd/system" deploy/systemd/ws-gateway.service deploy/systemd/ws-gateway.socket
   install -D -m 644 deploy/package/gateway.yaml "$root/etc/ws-gateway/gateway.yaml"
+  install -D -m 644 -t "$root/usr/share/ws-gateway" deploy/package/gateway.schema.json
   install -D -m 644 deploy/package/lintian-overrides "$root/usr/share/lintian/overrides/ws-gateway"
   completions "$root/usr/share/bash-completion/completions" "$root/usr/share/zsh/vendor-completions" "$root/usr/share/fish/vendor_completions.d"
   install -d "$doc" "$root/usr/share/man/man8" "$root/DEBIAN"
@@ -79,7 +80,8 @@ stage() {
 tarball() {
   local name=ws-gateway-$VERSION-linux-$1
   mkdir -p "$work/$name"
-  cp "dist/linux-$1/ws-gateway" deploy/systemd/ws-gateway.{service,socket} deploy/package/gateway.yaml "$work/$name"
+  cp "dist/linux-$1/ws-gateway" deploy/systemd/ws-gateway.{service,socket} deploy/package/gateway.schema.json "$work/$name"
+  sed '1s|=/usr/share/ws-gateway/|=|' deploy/package/gateway.yaml >"$work/$name/gateway.yaml" # there the schema lies beside it
   documents "$work/$name"
   completions "$work/$name/completions/bash" "$work/$name/completions/zsh" "$work/$name/completions/fish"
   install -D -m 644 -t "$work/$name/man" deploy/package/ws-gateway.8

@@ -39,6 +39,7 @@ type Commands struct {
 	Groups     groupsOptions     `cmd:"" help:"List groups and how many connections are in each: a table on a terminal, tab-separated fields elsewhere."`
 	Meta       metaOptions       `cmd:"" help:"Keep metadata with connections, which comes back with their events; see --max-meta."`
 	Connect    connectOptions    `cmd:"" help:"Be a client: send the lines of standard input, print what comes. Pings by itself."`
+	Config     configOptions     `cmd:"" help:"Print a JSON Schema of the configuration file, with which editors complete and check it."`
 	Completion completionOptions `cmd:"" help:"Print a script that makes a shell complete commands and options."`
 }
 
@@ -85,7 +86,8 @@ type longRunning interface{ runsUntilSignal() }
 // surroundings is what a command has around it.
 type surroundings struct {
 	env         settings.Environment
-	options     func() []string // the names of the gateway's options
+	model       func() *kong.Application // of the whole command line
+	options     func() []string          // the names of the gateway's options
 	in          *os.File
 	out, notes  io.Writer
 	outTerminal bool
@@ -119,6 +121,7 @@ func newSurroundings(p *program.Process, model func() *kong.Application) *surrou
 	s := &surroundings{
 		env: p.Env, in: os.Stdin, out: p.Stdout, notes: p.Stderr,
 		outTerminal: terminal.Is(p.Stdout), notesTerminal: terminal.Is(p.Stderr),
+		model:   model,
 		options: func() []string { return settings.Names(settings.Options(model().Flags)) },
 	}
 	if s.outTerminal {

@@ -75,7 +75,7 @@ func parse(args []string, env settings.Environment, out io.Writer) (command, err
 	if err != nil {
 		return nil, fmt.Errorf("BUG: %w", err)
 	}
-	if len(args) > 0 && (args[0] == "connect" || args[0] == "completion") {
+	if len(args) > 0 && slices.Contains([]string{"connect", "config", "completion"}, args[0]) {
 		hideConfig(parser.Model.Node) // they ask no gateway: the flag is accepted and has no effect
 	}
 	args = joinValues(parser.Model.Node, args)
