@@ -113,7 +113,7 @@ test-node: chromium-tools $(RACE) ## The real binary with the npm package ws, th
 .PHONY: test-firefox
 test-firefox: export WS_GATEWAY_BINARY = $(CURDIR)/$(RACE)
 test-firefox: export FIREFOX := $(FIREFOX)
-test-firefox: browser-tools $(RACE) ## The JavaScript client in headless Firefox (half a minute)
+test-firefox: browser-tools $(RACE) ## The JavaScript client in headless Firefox (half a minute; two where others keep the machine busy)
 	cd $(CLIENT) && BROWSERS=firefox node --test test/gateway/browser.test.mjs
 
 # The binary under test, with the race detector. go build knows what has changed.
