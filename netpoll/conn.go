@@ -29,6 +29,7 @@ type Conn struct {
 	pause     PauseReason        // why it is not read: a set of bits
 	interest  interest           // what epoll watches for
 	thenClose bool               // close the socket as soon as the kernel has all output
+	unread    bool               // it is in resumables.unread
 	transport uint8              // changes with each transport, so that events of one before are told apart
 }
 

@@ -13,14 +13,11 @@ const maxFarewells = 1024 // of each loop
 
 // farewell is how a connection was closed that was away.
 type farewell struct {
-	turn, proven uint32 // those of its record
-	code         ws.StatusCode
-	reason       string
-	due          uint32 // tick after which it is forgotten
+	tokens // those of its record
+	code   ws.StatusCode
+	reason string
+	due    uint32 // tick after which it is forgotten
 }
-
-// knows reports whether a token of this turn was valid.
-func (f *farewell) knows(turn uint32) bool { return turn-f.proven <= f.turn-f.proven }
 
 type farewells struct {
 	byID  map[ID]*farewell
@@ -38,7 +35,7 @@ func (s *farewells) add(c *Conn, end End) {
 	if len(s.queue) >= maxFarewells {
 		s.forgetOldest()
 	}
-	s.byID[c.ID()] = &farewell{turn: r.turn, proven: r.proven, code: end.Code, reason: end.Reason, due: l.now + l.deadlines[awayDeadline].after}
+	s.byID[c.ID()] = &farewell{tokens: r.tokens, code: end.Code, reason: end.Reason, due: l.now + l.deadlines[awayDeadline].after}
 	s.queue = append(s.queue, c.ID())
 }
 

@@ -122,7 +122,7 @@ func (l *Loop) giveWay(b Budget, c *Conn) {
 		case OutboxBudget:
 			c.Close(SlowConsumer, statusPolicy, "slow consumer")
 		case ResumeBudget:
-			c.overrun()
+			c.overrun(0)
 		case MessageBudget:
 			c.Close(OverCapacity, statusTryAgain, "try again later")
 		}

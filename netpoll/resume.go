@@ -148,7 +148,7 @@ func (l *Loop) attach(c, from *Conn, received uint64, deflate wire.DeflateParams
 	}
 	l.stats.Resumed++
 	l.stats.Handshakes.observe(time.Since(in.since))
-	r.turn++
+	r.next()
 	c.acknowledge(r, received)
 	l.cfg.Resumer.Returned(c, &l.request, away)
 	if c.put(l.greet(c, response, true, ""), nil) == nil && c.sendAgain(r) {
@@ -172,8 +172,7 @@ func (from *Conn) giveTransport(c *Conn) (in *inbox) {
 // and those before it are void.
 func (c *Conn) proveTransport() {
 	if c.resume != 0 {
-		r := c.record()
-		r.proven = r.turn
+		c.record().unproven = 0
 	}
 }
 

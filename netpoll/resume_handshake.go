@@ -88,7 +88,7 @@ func (l *Loop) resume(c *Conn, o *wire.ResumeOffer, deflate wire.DeflateParams, 
 	if session == nil || session.resume == 0 || !session.record().knows(token.Turn) {
 		return l.missed(MissedGone)
 	}
-	if r := session.record(); !r.whole() || o.Received < r.acked || o.Received > r.sent {
+	if r := session.record(); !r.whole() || o.Received < r.acked() || o.Received > r.sent {
 		session.abandoned()
 		return l.missed(MissedGap)
 	}

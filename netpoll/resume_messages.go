@@ -93,15 +93,15 @@ func (c *Conn) count(f *Frame) bool {
 		return false
 	}
 	l, r := c.loop, c.record()
-	r.sent++
 	if r.kept == nil {
 		r.kept = l.resumables.getKept()
 	}
 	k := r.kept
 	if k.bytes+f.keptBytes() > l.cfg.ResumeBuffer {
-		c.overrun()
+		c.overrun(1)
 		return c.state == stateOpen
 	}
+	r.sent++
 	f.keep(l.holders[ResumeBudget].budget)
 	k.frames = append(k.frames, f)
 	k.bytes += f.keptBytes()
@@ -112,9 +112,14 @@ func (c *Conn) count(f *Frame) bool {
 
 // overrun gives up what is kept, as that is too much. An open connection goes on; unless
 // the client acknowledges all that it was sent, it cannot be resumed. One that is away ends.
-func (c *Conn) overrun() {
+// more is how many messages are about to be sent that will not be kept.
+func (c *Conn) overrun(more uint64) {
 	c.loop.stats.ResumeOverruns++
-	c.dropKeptMessages(c.record())
+	r := c.record()
+	acked := r.acked()
+	r.sent += more
+	c.dropKeptMessages(r)
+	r.lack(acked)
 	if c.state == stateAway {
 		c.endAway(End{Cause: Disconnected, Code: statusAbnormal})
 	}
@@ -122,11 +127,13 @@ func (c *Conn) overrun() {
 
 // acknowledge notes that the client has n messages.
 func (c *Conn) acknowledge(r *resumable, n uint64) {
-	if n <= r.acked {
+	if n <= r.acked() {
 		return
 	}
-	r.acked = n
-	k, kept := r.kept, r.sent-n
+	k, kept := r.kept, r.sent-n // so many need to be kept
+	if r.gap > 0 {
+		r.lack(min(n, r.sent-uint64(k.len())))
+	}
 	if k == nil {
 		return
 	}
@@ -268,8 +275,8 @@ type signs struct {
 
 // stopped notes that the connection is not read.
 func (s *signs) stopped(c *Conn) {
-	if r := c.record(); !r.unread {
-		r.unread = true
+	if !c.unread {
+		c.unread = true
 		s.ids = append(s.ids, c.ID())
 	}
 }
@@ -287,8 +294,8 @@ func (l *Loop) giveSigns() (more bool) {
 			c.sendAck()
 			continue
 		}
-		if c != nil && c.resume != 0 {
-			c.record().unread = false
+		if c != nil {
+			c.unread = false
 		}
 		last := len(s.ids) - 1
 		s.ids[s.next] = s.ids[last]

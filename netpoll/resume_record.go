@@ -1,24 +1,45 @@
 package netpoll
 
+import "math"
+
 // resumable is what is kept of a connection that can be resumed, beside Conn. There may be
 // a million of them, and each byte counts.
 type resumable struct {
 	sent     uint64 // data messages to the client
-	acked    uint64 // of these, how many the client has
 	received uint64 // data messages from the client that the Handler has been given
 	kept     *kept  // the last of those sent; nil: none
-	turn     uint32 // of the newest token
-	proven   uint32 // of the token that the client is known to have; those before it are void
+	gap      uint32 // messages before them that the client does not have either
 	left     uint32 // when the transport was lost, by Server.milliseconds
-	unread   bool   // the connection is in resumables.unread
+	tokens
+}
+
+// tokens says which tokens are valid: the newest one, and those before it until the client
+// is known to have it.
+type tokens struct {
+	turn     uint32 // of the newest one
+	unproven uint16 // how many came after the one that the client is known to have
+}
+
+// knows reports whether a token of this turn is valid.
+func (t *tokens) knows(turn uint32) bool { return t.turn-turn <= uint32(t.unproven) }
+
+// next makes a new token. A client that has lost thousands of answers loses its session.
+func (t *tokens) next() {
+	t.turn++
+	t.unproven += min(1, math.MaxUint16-t.unproven)
 }
 
 // whole reports whether all messages that the client does not have are kept. While they
 // are not, the connection cannot be resumed.
-func (r *resumable) whole() bool { return r.sent-r.acked == uint64(r.kept.len()) }
+func (r *resumable) whole() bool { return r.gap == 0 }
 
-// knows reports whether a token of this turn is valid.
-func (r *resumable) knows(turn uint32) bool { return turn-r.proven <= r.turn-r.proven }
+// acked is how many messages the client has.
+func (r *resumable) acked() uint64 { return r.sent - uint64(r.kept.len()) - uint64(r.gap) }
+
+// lack notes that the client has only so many of the messages that are not kept.
+func (r *resumable) lack(acked uint64) {
+	r.gap = uint32(min(r.sent-uint64(r.kept.len())-acked, math.MaxUint32))
+}
 
 // resumables are the records of a loop's connections. A connection has the index of its
 // record; 0 is no record, so connections that did not ask for one cost nothing.
@@ -54,8 +75,7 @@ func (c *Conn) record() *resumable { return c.loop.resumables.at(c.resume) }
 // becomeResumable gives an open connection its record.
 func (c *Conn) becomeResumable() {
 	c.resume = c.loop.resumables.take()
-	r := c.record()
-	r.turn, r.proven = 1, 1
+	c.record().turn = 1
 	c.loop.stats.Resumable++
 }
 

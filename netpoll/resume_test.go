@@ -2,10 +2,19 @@ package netpoll
 
 import (
 	"encoding/binary"
+	"testing"
 	"time"
+	"unsafe"
 
 	"ws-gateway/netpoll/wire"
 )
+
+// Idle connections are what there is most of.
+func TestARecordTakesFortyBytesAndAConnectionNoneForIt(t *testing.T) {
+	if record, conn := unsafe.Sizeof(resumable{}), unsafe.Sizeof(Conn{}); record != 40 || conn != 64 {
+		t.Errorf("a record takes %d bytes, a connection %d", record, conn)
+	}
+}
 
 // returns is the Resumer of tests. The name of a connection is its ID, in hex; the user is
 // in the header X-User.
