@@ -3,7 +3,6 @@ package netpoll
 import (
 	"context"
 	"fmt"
-	"hash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,8 +67,8 @@ type Loop struct {
 	inflated     []byte // a decompressed message
 	resumables   resumables
 	farewells    farewells
-	sendingAgain bool      // messages are sent again, whatever waits already
-	mac          hash.Hash // of tokens; made when it is needed
+	sendingAgain bool // messages are sent again, whatever waits already
+	sealer       sealer
 	stats        Stats
 	turns        int
 	began        time.Time // when this turn began

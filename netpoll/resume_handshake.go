@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"hash"
 	"net/http"
 	"net/netip"
 	"time"
@@ -32,31 +33,45 @@ func (m Missed) String() string { return [misses]string{"token", "gone", "gap"}[
 // resumes reports whether connections can be resumed.
 func (cfg *Config) resumes() bool { return cfg.ResumeFor > 0 && cfg.Resumer != nil }
 
+// sealer makes the MACs of tokens and greetings, in buffers of its own: thousands of clients
+// may come at once.
+type sealer struct {
+	mac       hash.Hash // nil before the first token
+	sum       []byte
+	id, token []byte
+}
+
 // seal is the MAC of a token.
 func (l *Loop) seal(id []byte, turn uint32, user []byte) (mac [wire.MACBytes]byte) {
-	if l.mac == nil {
-		l.mac = hmac.New(sha256.New, l.srv.resumeKey[:])
+	s := &l.sealer
+	if s.mac == nil {
+		s.mac = hmac.New(sha256.New, l.srv.resumeKey[:])
 	}
-	l.mac.Reset()
-	l.mac.Write(id) // always of the same length
-	l.mac.Write(binary.BigEndian.AppendUint32(nil, turn))
-	l.mac.Write(user)
-	copy(mac[:], l.mac.Sum(nil))
+	s.mac.Reset()
+	s.mac.Write(id) // always of the same length
+	s.sum = binary.BigEndian.AppendUint32(s.sum[:0], turn)
+	s.mac.Write(s.sum)
+	s.mac.Write(user)
+	s.sum = s.mac.Sum(s.sum[:0])
+	copy(mac[:], s.sum)
 	return mac
 }
 
-// greet appends the first message of a transport to the response to its handshake, which
-// is l.request.
+// greet is the response to a handshake, which is l.request, with the first message of the
+// transport behind it. It is valid until the next call.
 func (l *Loop) greet(c *Conn, response []byte, resumed bool, protocol string) []byte {
-	r, resumer := c.record(), l.cfg.Resumer
-	id := resumer.AppendID(nil, c.ID())
-	token := wire.ResumeToken{ID: id, Turn: r.turn, MAC: l.seal(id, r.turn, resumer.Identity(l, &l.request))}
+	r, resumer, s := c.record(), l.cfg.Resumer, &l.sealer
+	s.id = resumer.AppendID(s.id[:0], c.ID())
+	token := wire.ResumeToken{ID: s.id, Turn: r.turn, MAC: l.seal(s.id, r.turn, resumer.Identity(l, &l.request))}
+	s.token = token.AppendTo(s.token[:0])
 	g := wire.Greeting{
-		Resumed: resumed, ID: id, Token: token.AppendTo(nil), Protocol: protocol, Received: r.received,
+		Resumed: resumed, ID: s.id, Token: s.token, Protocol: protocol, Received: r.received,
 		Seconds: max(1, int64(l.cfg.ResumeFor/time.Second)),
 	}
-	payload := g.AppendTo(nil)
-	return append(wire.AppendFrameHeader(response, ws.OpText, len(payload)), payload...)
+	l.scratch = g.AppendTo(l.scratch[:0])
+	l.response = wire.AppendFrameHeader(append(l.response[:0], response...), ws.OpText, len(l.scratch))
+	l.response = append(l.response, l.scratch...)
+	return l.response
 }
 
 // resume answers a handshake, which is l.request, that brings the token of a session. It
