@@ -25,7 +25,7 @@ func TestTheParametersOfEachRouteAreThoseThatAreDescribed(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := startPushOnly(t)
-	known := regexp.MustCompile(`this route takes ([a-z_, ]+)`)
+	known := regexp.MustCompile(`this route takes ([a-z_, -]+)`)
 	asked := 0
 	for path, methods := range description.Paths {
 		get, ok := methods["get"]
