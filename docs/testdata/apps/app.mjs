@@ -7,7 +7,7 @@ async function handle(request) {
   const event = await json(request);
   console.log(event.action, event.user_name, event.conn_id);
   if (event.action === "message") { // say it back
-    const body = JSON.stringify({ conn_id: event.conn_id, payload: event.data });
+    const body = JSON.stringify({ conn_id: event.conn_id, payload: event.data, encoding: event.encoding });
     await fetch(`${gateway}/tapr/ws/conn/send`, { method: "POST", body });
   }
 }
