@@ -17,7 +17,7 @@ func TestAClusterIsMeasuredWithAllItsFigures(t *testing.T) {
 		t.Fatalf("%d cases", len(all))
 	}
 	above(t, figures[0], "gateway CPU, a million local calls", "CPU of both, against a local call", "delivery, remote, p99")
-	above(t, figures[1], "memory, a name", "looking for a user", "a restart of all: CPU of each", "heartbeats of all others: bytes")
+	above(t, figures[1], "memory, a name", "looking for a user", "a restart of all: time of each", "heartbeats of all others: bytes")
 	if n := figures[1]["names of others"]; n != 3*2000 {
 		t.Errorf("%v names", n)
 	}
