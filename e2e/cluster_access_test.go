@@ -105,6 +105,31 @@ func TestOverTLSWithAKeyThatMayUseNothingButItsAppAllOfItWorks(t *testing.T) {
 	}
 }
 
+func TestAPermissionThatIsMissingIsNamedInTheLog(t *testing.T) {
+	t.Parallel()
+	s := natstest.Start(t, func(o *server.Options) {
+		o.Users = []*server.User{{Username: "gateway", Password: "secret-word", Permissions: &server.Permissions{
+			Publish:   &server.SubjectPermission{Allow: []string{"wsg.shop.>"}, Deny: []string{"wsg.shop.hb"}},
+			Subscribe: &server.SubjectPermission{Allow: []string{"wsg.shop.>"}},
+		}}}
+	})
+	url := strings.Replace(s.URL(), "nats://", "nats://gateway:secret-word@", 1)
+	g := startMember(t, url, 0)
+	if _, ok := g.Log.Await(harness.Patience, func(l harness.Line) bool {
+		return l.Has("NATS does not let this gateway use a subject", "wsg.shop.hb")
+	}); !ok {
+		t.Error("the log does not name the subject")
+	}
+	for _, line := range g.Log.All() {
+		if line.Has("secret-word") {
+			t.Errorf("the log has the password: %s", line.Raw)
+		}
+	}
+	if got := g.ask(t, "GET", "/tapr/ws/conn/count?scope=local", ""); got != `{"code":0,"message":"success","data":{"connections":0,"users":0}}` {
+		t.Errorf("its own connections: %s", got)
+	}
+}
+
 func TestOfTwoGatewaysOfOneNameBothWorkAndOneIsToldToChangeIt(t *testing.T) {
 	t.Parallel()
 	s := startNATS(t)
