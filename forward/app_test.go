@@ -3,6 +3,7 @@ package forward
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -29,6 +30,7 @@ type post struct {
 
 // fakeApp is an app that lives in memory, so that time can be synctest's.
 type fakeApp struct {
+	t     *testing.T
 	serve func(p post, w http.ResponseWriter, r *http.Request) // default: 200
 	epoch time.Time
 	conns chan net.Conn
@@ -43,7 +45,7 @@ type fakeApp struct {
 }
 
 func newFakeApp(t *testing.T) *fakeApp {
-	a := &fakeApp{epoch: time.Now(), conns: make(chan net.Conn), quit: make(chan struct{})}
+	a := &fakeApp{t: t, epoch: time.Now(), conns: make(chan net.Conn), quit: make(chan struct{})}
 	a.http.Handler = a
 	a.http.ConnState = func(_ net.Conn, s http.ConnState) {
 		a.mu.Lock()
@@ -113,6 +115,9 @@ func (a *fakeApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return
+	}
+	if !json.Valid(body) {
+		a.t.Errorf("a body is no JSON: %s", body)
 	}
 	attempt, _ := strconv.Atoi(r.Header.Get("X-Attempt"))
 	p := post{

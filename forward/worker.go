@@ -260,7 +260,7 @@ func (w *worker) once(l *lane, attempt int, probe bool) (status int, retryAfter 
 	p := w.events(l)[0].request()
 	p.Attempt, p.Batch, p.Fields = attempt, l.batch != nil, w.f.cfg.Regroup != nil || w.f.notes.store != nil
 	if p.Batch {
-		p.Cookie, p.Headers, p.Body = "", "", w.body
+		p.Cookie, p.Headers, p.Body, p.Tail = "", "", w.body, ""
 		held := int64(cap(w.body))
 		w.f.pressure.add(held)
 		defer w.f.pressure.add(-held)
