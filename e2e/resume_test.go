@@ -337,6 +337,36 @@ func TestAClientThatIsClosedWhileAwayLearnsTheCode(t *testing.T) {
 	c.expectEnd()
 }
 
+// The gateway cannot know yet that the transport is dead.
+func TestAClientThatNeverReadTheCloseFrameLearnsTheCodeWhenItComesBack(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	g := startGateway(t, app, "--resume-for", "1m")
+	c := g.roam(t, "ann")
+	app.opened("ann")
+	g.closeConns(`{"users":["ann"],"code":4001,"reason":"signed out"}`)
+	for range 2 { // the farewell may be lost as well
+		if err := c.tryConnect(); err != io.EOF || c.farewell != closePayload(4001, "signed out") {
+			t.Fatalf("%v, close frame %q", err, c.farewell)
+		}
+		c.farewell = ""
+		c.cut()
+	}
+}
+
+func TestAClientThatHasAnsweredTheCloseFrameGetsANewSession(t *testing.T) {
+	t.Parallel()
+	g := startPushOnly(t, "--resume-for", "1m")
+	c := g.roam(t, "ann")
+	g.closeConns(`{"users":["ann"],"code":4001,"reason":"signed out"}`)
+	if _, err := c.step(); err != io.EOF || c.farewell != closePayload(4001, "signed out") {
+		t.Fatalf("%v, close frame %q", err, c.farewell)
+	}
+	c.say(frame(fin|opClose, closePayload(4001, "")))
+	c.expectEnd()
+	c.begin()
+}
+
 func TestRecordSeparatorsTravelBothWays(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)

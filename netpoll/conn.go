@@ -153,6 +153,10 @@ func (c *Conn) Close(cause Cause, code ws.StatusCode, reason string) {
 	switch cause {
 	case ProtocolError, InvalidUTF8, MessageTooBig, OverCapacity:
 		next = stateLingering // the rest of the input cannot be understood, or is not wanted
+	case AppClosed:
+		if c.resume != 0 && c.loop.cfg.resumes() {
+			c.loop.farewells.add(c, End{Cause: cause, Code: code, Reason: reason}) // the transport may be dead already
+		}
 	}
 	c.end(next, End{Cause: cause, Code: code, Reason: reason})
 	if cause == SlowConsumer && c.out != nil {

@@ -261,6 +261,7 @@ func (c *Conn) control(op ws.OpCode, payload []byte) {
 // (RFC 6455, 5.5.1); then our answer repeats its code.
 func (c *Conn) peerCloses(payload []byte) {
 	if c.state == stateClosing {
+		c.loop.farewells.forget(c.ID())
 		c.state, c.thenClose = stateLingering, true
 		if c.out == nil && c.loop.corked != c {
 			c.destroy(false)

@@ -1,17 +1,21 @@
 package netpoll
 
 import (
+	"slices"
+
 	"github.com/gobwas/ws"
 
 	"ws-gateway/netpoll/wire"
 )
 
-// If the app closes a connection that is away, the client learns the code when it comes
-// back. What is kept for that is bounded by Config.ResumeFor and maxFarewells; past it the
+// If the app closes a connection that can be resumed, the client learns the code when it
+// comes back, unless it has answered the close frame. The transport may be dead without
+// anybody knowing yet, so a connection that seems to be there is treated as one that is
+// away. What is kept for that is bounded by Config.ResumeFor and maxFarewells; past it the
 // oldest is forgotten, and its client gets a new session.
 const maxFarewells = 1024 // of each loop
 
-// farewell is how a connection was closed that was away.
+// farewell is how a connection was closed.
 type farewell struct {
 	tokens // those of its record
 	code   ws.StatusCode
@@ -21,7 +25,7 @@ type farewell struct {
 
 type farewells struct {
 	byID  map[ID]*farewell
-	queue []ID // oldest first; it may name some that are forgotten
+	queue []ID // oldest first; up to maxFarewells of them are forgotten already
 }
 
 func (s *farewells) find(id ID) *farewell { return s.byID[id] }
@@ -32,12 +36,18 @@ func (s *farewells) add(c *Conn, end End) {
 	if s.byID == nil {
 		s.byID = make(map[ID]*farewell)
 	}
-	if len(s.queue) >= maxFarewells {
+	for len(s.byID) >= maxFarewells {
 		s.forgetOldest()
+	}
+	if len(s.queue) >= 2*maxFarewells {
+		s.queue = slices.DeleteFunc(s.queue, func(id ID) bool { return s.byID[id] == nil })
 	}
 	s.byID[c.ID()] = &farewell{tokens: r.tokens, code: end.Code, reason: end.Reason, due: l.now + l.deadlines[awayDeadline].after}
 	s.queue = append(s.queue, c.ID())
 }
+
+// forget forgets how a connection was closed, as its client knows.
+func (s *farewells) forget(id ID) { delete(s.byID, id) }
 
 // expire forgets those that are due. A shorter Config.ResumeFor counts for new ones.
 func (s *farewells) expire(now uint32) {
