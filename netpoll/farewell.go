@@ -12,8 +12,8 @@ import (
 // comes back, unless it has answered the close frame. The transport may be dead without
 // anybody knowing yet, so a connection that seems to be there is treated as one that is
 // away. What is kept for that is bounded by Config.ResumeFor and maxFarewells; past it the
-// oldest is forgotten, and its client gets a new session.
-const maxFarewells = 1024 // of each loop
+// oldest is forgotten, counted, and its client gets a new session.
+const maxFarewells = 16 << 10 // of each loop
 
 // farewell is how a connection was closed.
 type farewell struct {
@@ -33,17 +33,27 @@ func (s *farewells) find(id ID) *farewell { return s.byID[id] }
 // add notes how c, which is about to end, was closed.
 func (s *farewells) add(c *Conn, end End) {
 	l, r := c.loop, c.record()
+	f := &farewell{tokens: r.tokens, code: end.Code, reason: end.Reason, due: l.now + l.deadlines[awayDeadline].after}
+	l.stats.FarewellsForgotten += s.put(c.ID(), f)
+}
+
+// put returns how many were forgotten to make room.
+func (s *farewells) put(id ID, f *farewell) (forgotten uint64) {
 	if s.byID == nil {
 		s.byID = make(map[ID]*farewell)
 	}
 	for len(s.byID) >= maxFarewells {
+		if s.byID[s.queue[0]] != nil {
+			forgotten++
+		}
 		s.forgetOldest()
 	}
 	if len(s.queue) >= 2*maxFarewells {
 		s.queue = slices.DeleteFunc(s.queue, func(id ID) bool { return s.byID[id] == nil })
 	}
-	s.byID[c.ID()] = &farewell{tokens: r.tokens, code: end.Code, reason: end.Reason, due: l.now + l.deadlines[awayDeadline].after}
-	s.queue = append(s.queue, c.ID())
+	s.byID[id] = f
+	s.queue = append(s.queue, id)
+	return forgotten
 }
 
 // forget forgets how a connection was closed, as its client knows.

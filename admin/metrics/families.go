@@ -110,6 +110,7 @@ var metricTable = []family{
 	counter("resume_repeated_messages_total", "Messages sent again to clients that came back.", func(s *snapshot) uint64 { return s.sockets.SentAgain }),
 	counter("resume_events_left_out_total", "Events of --resume-event that the app was not sent, since as many of the connection waited as may.", func(s *snapshot) uint64 { return s.hub.ResumesUntold }),
 	counter("resume_farewells_total", "Clients that came back to a session that the app had closed, and were told its code.", func(s *snapshot) uint64 { return s.sockets.Farewells }),
+	counter("resume_farewells_forgotten_total", "Closes of sessions by the app that were forgotten before --resume-for was over, as more than 16,384 of an event loop waited for their clients: such a client gets a new session.", func(s *snapshot) uint64 { return s.sockets.FarewellsForgotten }),
 	gauge("socket_descriptors", "File descriptors held by client sockets.", func(s *snapshot) int64 { return s.sockets.Descriptors }),
 	gauge("parked_handshakes", "Handshakes that wait for a verdict.", func(s *snapshot) int64 { return s.sockets.Parked }),
 	gauge("paused_connections", "Connections that are not read at the moment.", func(s *snapshot) int64 { return s.sockets.Paused }),
