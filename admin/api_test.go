@@ -260,7 +260,7 @@ func TestTheListCanBeFilteredAndPaged(t *testing.T) {
 		"?limit=1&cursor=nonsense": `{"code":400,"message":"cursor is not one that this gateway gave out"}`,
 		"?cursor=%00":              `{"code":400,"message":"cursor is not one that this gateway gave out"}`,
 		"?user=nobody&&user=%&":    `{"code":0,"message":"success","data":[]}`,
-		"?unknown=1&user=nobody":   `{"code":400,"message":"unknown query parameter unknown: this route takes user, user_prefix, remote, older-than, group, limit, cursor and scope"}`,
+		"?unknown=1&user=nobody":   `{"code":400,"message":"unknown query parameter unknown: this route takes user, user_prefix, remote, older_than, group, limit, cursor and scope"}`,
 	} {
 		if got := r.do("GET", listPath+query, ""); got.status != 200 || got.body != want {
 			t.Errorf("list%s answered %d %s, want %s", query, got.status, got.body, want)

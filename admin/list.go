@@ -108,7 +108,7 @@ func (k *keptList) Close() error {
 
 var (
 	errLimit     = errors.New("limit must be a number from 1 to 100000")
-	errOlderThan = errors.New("older-than must be a time such as 90s, 15m or 1h30m")
+	errOlderThan = errors.New("older_than must be a time such as 90s, 15m or 1h30m")
 )
 
 // parseQuery reads which connections a list is to have, or a count to be about. If there are groups only those
@@ -129,8 +129,8 @@ func (s *Server) parseQuery(query []byte) (q hub.Query, groups []string, in scop
 			return hub.Query{}, nil, scope{}, err
 		}
 	}
-	if args.Has("older-than") {
-		if q.OlderThan, err = time.ParseDuration(string(args.Peek("older-than"))); err != nil || q.OlderThan < 0 {
+	if args.Has("older_than") {
+		if q.OlderThan, err = time.ParseDuration(string(args.Peek("older_than"))); err != nil || q.OlderThan < 0 {
 			return hub.Query{}, nil, scope{}, errOlderThan
 		}
 	}

@@ -15,15 +15,15 @@ func TestAQueryMayHaveWhatItsRouteKnows(t *testing.T) {
 		"user=a&user=b&limit=5":       "",
 		"limit=5&":                    "",
 		"%75ser=a":                    "",
-		"usr=al":                      "unknown query parameter usr: this route takes user, user_prefix, remote, older-than, group, limit, cursor and scope",
-		"User=al":                     "unknown query parameter User: this route takes user, user_prefix, remote, older-than, group, limit, cursor and scope",
-		"user%5B%5D=al":               "unknown query parameter user[]: this route takes user, user_prefix, remote, older-than, group, limit, cursor and scope",
+		"usr=al":                      "unknown query parameter usr: this route takes user, user_prefix, remote, older_than, group, limit, cursor and scope",
+		"User=al":                     "unknown query parameter User: this route takes user, user_prefix, remote, older_than, group, limit, cursor and scope",
+		"user%5B%5D=al":               "unknown query parameter user[]: this route takes user, user_prefix, remote, older_than, group, limit, cursor and scope",
 		"user=a;usr=b":                "",
-		"user=a&=b":                   "unknown query parameter without a name: this route takes user, user_prefix, remote, older-than, group, limit, cursor and scope",
+		"user=a&=b":                   "unknown query parameter without a name: this route takes user, user_prefix, remote, older_than, group, limit, cursor and scope",
 		"limit=5&limit=5":             "query parameter limit is there twice: give it once",
 		"cursor=&cursor=":             "query parameter cursor is there twice: give it once",
-		"%ff%00\"=":                   `unknown query parameter \xff\x00\": this route takes user, user_prefix, remote, older-than, group, limit, cursor and scope`,
-		strings.Repeat("x", 50) + "=": "unknown query parameter " + strings.Repeat("x", 40) + "…: this route takes user, user_prefix, remote, older-than, group, limit, cursor and scope",
+		"%ff%00\"=":                   `unknown query parameter \xff\x00\": this route takes user, user_prefix, remote, older_than, group, limit, cursor and scope`,
+		strings.Repeat("x", 50) + "=": "unknown query parameter " + strings.Repeat("x", 40) + "…: this route takes user, user_prefix, remote, older_than, group, limit, cursor and scope",
 	} {
 		got := ""
 		if err := known.check([]byte(query)); err != nil {

@@ -31,13 +31,13 @@ func TestConnectionsAreListedCountedAndClosedByAddressThroughAnyGatewayOfACluste
 	count("?remote=192.0.2.0/24", `{"connections":2,"users":2}`)
 	count("?remote=192.0.2.2", `{"connections":1,"users":1}`)
 	count("?remote=192.0.2.0/24&scope=local", `{"connections":1,"users":1}`)
-	count("?older-than=1h", `{"connections":0,"users":0}`)
-	count("?older-than=1ns&user_prefix=c", `{"connections":1,"users":1}`)
+	count("?older_than=1h", `{"connections":0,"users":0}`)
+	count("?older_than=1ns&user_prefix=c", `{"connections":1,"users":1}`)
 	count("?user=alice&user=carol&remote=198.51.100.7", `{"connections":1,"users":1}`)
-	if got := a.ask(t, "GET", listPath+"?remote=192.0.2.0/24&older-than=1us", ""); strings.Count(got, `"remoteAddr":"192.0.2.`) != 2 || strings.Contains(got, "carol") {
+	if got := a.ask(t, "GET", listPath+"?remote=192.0.2.0/24&older_than=1us", ""); strings.Count(got, `"remoteAddr":"192.0.2.`) != 2 || strings.Contains(got, "carol") {
 		t.Errorf("%s", got)
 	}
-	if got := a.ask(t, "GET", listPath+"?older-than=30m", ""); got != `{"code":0,"message":"success","data":[]}` {
+	if got := a.ask(t, "GET", listPath+"?older_than=30m", ""); got != `{"code":0,"message":"success","data":[]}` {
 		t.Errorf("%s", got)
 	}
 	if got, want := a.ask(t, "POST", closePath, `{"remote":"192.0.2.0/24","code":4003,"reason":"not from there","report":true}`), `{"code":0,"message":"success","data":{"matched":2}}`; got != want {
@@ -59,9 +59,9 @@ func TestConnectionsAreListedCountedAndClosedByAddressThroughAnyGatewayOfACluste
 			t.Errorf("%s: %s", body, got)
 		}
 	}
-	for _, query := range []string{"?older-than=", "?older-than=1", "?older-than=-1s", "?older-than=soon"} {
+	for _, query := range []string{"?older_than=", "?older_than=1", "?older_than=-1s", "?older_than=soon"} {
 		for _, path := range []string{listPath, countPath} {
-			if got := a.ask(t, "GET", path+query, ""); got != `{"code":400,"message":"older-than must be a time such as 90s, 15m or 1h30m"}` {
+			if got := a.ask(t, "GET", path+query, ""); got != `{"code":400,"message":"older_than must be a time such as 90s, 15m or 1h30m"}` {
 				t.Errorf("%s: %s", query, got)
 			}
 		}

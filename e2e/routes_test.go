@@ -45,12 +45,12 @@ func TestAnUnknownQueryParameterIsRefusedSoThatATypoDoesNotMeanEverybody(t *test
 	t.Parallel()
 	g := startPushOnly(t)
 	g.Dial(t, "al")
-	const lists = ": this route takes user, user_prefix, remote, older-than, group, limit, cursor and scope"
+	const lists = ": this route takes user, user_prefix, remote, older_than, group, limit, cursor and scope"
 	for target, why := range map[string]string{
 		listPath + "?usr=al":                           "unknown query parameter usr" + lists,
 		listPath + "?user=al&limt=1":                   "unknown query parameter limt" + lists,
 		listPath + "?limit=1&limit=2":                  "query parameter limit is there twice: give it once",
-		countPath + "?usr=al":                          "unknown query parameter usr: this route takes user, user_prefix, remote, older-than, group and scope",
+		countPath + "?usr=al":                          "unknown query parameter usr: this route takes user, user_prefix, remote, older_than, group and scope",
 		groupsPath + "?group=al":                       "unknown query parameter group: this route takes conn_id, user, limit, cursor and scope",
 		getPath + "?id=x":                              "unknown query parameter id: this route takes conn_id and scope",
 		getPath + "?conn_id=x&conn_id=y":               "query parameter conn_id is there twice: give it once",

@@ -61,7 +61,7 @@ export async function page({ user, group, prefix, remote, older, cursor, limit }
   if (group !== undefined) query.set("group", group);
   if (prefix !== undefined) query.set("user_prefix", prefix);
   if (remote !== undefined) query.set("remote", remote);
-  if (older !== undefined) query.set("older-than", older);
+  if (older !== undefined) query.set("older_than", older);
   if (cursor) query.set("cursor", cursor);
   within(query);
   const answer = await call(`/tapr/ws/conn/list?${query}`);

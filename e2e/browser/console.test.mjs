@@ -260,7 +260,7 @@ test("a list says that it is no longer up to date, and the focus is never lost",
   await search("address or range", "elsewhere", /^remote must be an address/);
   await search("age", "1h", /^0 connections/);
   await search("age", "1ms", /^5 connections/);
-  await search("age", "old", /^older-than must be a time/);
+  await search("age", "old", /^older_than must be a time/);
   await search("user name, its beginning", "red-", /^3 connections/);
 
   // One Tab stop; arrow keys go on from there, and closing leaves the focus in the list.

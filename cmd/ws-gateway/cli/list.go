@@ -37,7 +37,7 @@ func (o *selection) query() url.Values {
 		query.Set("remote", o.Remote)
 	}
 	if o.OlderThan != 0 {
-		query.Set("older-than", o.OlderThan.String())
+		query.Set("older_than", o.OlderThan.String())
 	}
 	return query
 }
