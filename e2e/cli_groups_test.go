@@ -38,6 +38,12 @@ func TestCommandsJoinLeaveAndShowGroups(t *testing.T) {
 		t.Errorf("the members are %q", got)
 	}
 
+	g.cli(t, "", "join", "all but bob", "--all", "--exclude", g.only("bob"), "--report").done(t, "matched 1\n")
+	g.cli(t, "", "leave", "all but bob", "--all", "--exclude", g.only("alice"), "--report").done(t, "matched 1\n")
+	g.cli(t, "", "list", "--group", "all but bob", "--user", "bob").done(t, "")
+	g.cli(t, "", "count", "--group", "all but bob").done(t, "1 connection of 1 user\n")
+	g.cli(t, "", "leave", "all but bob", "--user", "alice").done(t, "")
+
 	g.cli(t, "", "leave", "room,1", "al\u202el", "--user", "alice", "--json").done(t, `{"code":0,"message":"success","data":{"matched":1}}`+"\n")
 	g.cli(t, "", "groups").done(t, "room,1\t1\n")
 	g.cli(t, "", "close", "--group", "room,1", "--code", "4001", "--report").done(t, "matched 1\n")

@@ -62,11 +62,12 @@ func (c *Client) CloseConnections(ctx context.Context, command *CloseCommand) (*
 // GroupCommand is the body of a join and of a leave: which connections, and which groups
 // they come into or out of.
 type GroupCommand struct {
-	Groups []string `json:"groups"`
-	Conns  []string `json:"conns,omitempty"`
-	Users  []string `json:"users,omitempty"`
-	All    bool     `json:"all,omitempty"`
-	Scope  string   `json:"scope,omitempty"`
+	Groups  []string `json:"groups"`
+	Conns   []string `json:"conns,omitempty"`
+	Users   []string `json:"users,omitempty"`
+	All     bool     `json:"all,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
+	Scope   string   `json:"scope,omitempty"`
 }
 
 // MetaCommand is the body of a call that gives connections metadata, or takes it from them

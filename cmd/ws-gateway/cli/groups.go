@@ -28,11 +28,12 @@ func (o *leaveOptions) run(ctx context.Context, s *surroundings) error {
 
 // memberOptions say which connections come into or out of which groups.
 type memberOptions struct {
-	Group  []string `arg:"" placeholder:"GROUP" help:"The groups, one after the other."`
-	Conn   []string `sep:"none" placeholder:"ID" help:"This connection. Repeatable."`
-	User   []string `sep:"none" placeholder:"NAME" help:"All connections that this user has now. Repeatable."`
-	All    bool     `help:"Every connection that is there now."`
-	Report bool     `help:"Say how many connections were meant."`
+	Group   []string `arg:"" placeholder:"GROUP" help:"The groups, one after the other."`
+	Conn    []string `sep:"none" placeholder:"ID" help:"This connection. Repeatable."`
+	User    []string `sep:"none" placeholder:"NAME" help:"All connections that this user has now. Repeatable."`
+	All     bool     `help:"Every connection that is there now."`
+	Exclude []string `sep:"none" placeholder:"ID" help:"But not this connection. Repeatable."`
+	Report  bool     `help:"Say how many connections were meant."`
 	nobodyOptions
 	changeScope
 	JSON bool `name:"json" help:"Print the gateway's answer as it is."`
@@ -52,7 +53,7 @@ func (o *memberOptions) change(ctx context.Context, s *surroundings,
 	if err != nil {
 		return err
 	}
-	a, err := g.answer(call(g.Client, ctx, &api.GroupCommand{Groups: o.Group, Conns: o.Conn, Users: o.User, All: o.All, Scope: o.scope()}))
+	a, err := g.answer(call(g.Client, ctx, &api.GroupCommand{Groups: o.Group, Conns: o.Conn, Users: o.User, All: o.All, Exclude: o.Exclude, Scope: o.scope()}))
 	if err != nil {
 		return err
 	}
