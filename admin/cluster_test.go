@@ -102,7 +102,7 @@ func TestACallWithTheLocalScopeIsAboutThisGatewayAlone(t *testing.T) {
 		{"GET", "/tapr/ws/conn/count?scope=local", "", `{"code":0,"message":"success","data":{"connections":0,"users":0}}`},
 		{"GET", "/tapr/ws/group/list?scope=local", "", `{"code":0,"message":"success","data":[]}`},
 		{"GET", "/tapr/ws/conn/get?conn_id=x&scope=local", "", `{"code":404,"message":"no such connection"}`},
-		{"GET", "/tapr/ws/conn/get?conn_id=x&scope=here", "", `{"code":400,"message":"scope must be \"local\" or \"cluster\""}`},
+		{"GET", "/tapr/ws/conn/get?conn_id=x&scope=here", "", `{"code":400,"message":"this gateway is in no cluster: scope must be \"local\" or \"cluster\""}`},
 		{"POST", "/tapr/ws/conn/send", `{"all":true,"payload":1,"scope":1}`, `{"code":400,"message":"scope must be a string"}`},
 	} {
 		if got := r.do(c.method, c.path, c.body); got.status != http.StatusOK || got.body != c.want {

@@ -28,12 +28,15 @@ type scope struct {
 func (s *Server) scopeIn(args *fasthttp.Args) (scope, error) {
 	name := string(args.Peek("scope"))
 	local, err := command.ParseScope(name)
-	if err == nil || s.cfg.Instances == nil {
-		return scope{local: local}, err
+	switch {
+	case err == nil:
+		return scope{local: local}, nil
+	case s.cfg.Instances == nil:
+		return scope{}, fmt.Errorf("this gateway is in no cluster: %w", err)
 	}
 	part, err := s.cfg.Instances.At(name)
 	if err != nil {
-		err = fmt.Errorf("scope must be \"local\", \"cluster\", or the name of an instance as %s lists them: %w", statusPath, err)
+		err = fmt.Errorf("%w; scope must be \"local\", \"cluster\", or the name of an instance as %s lists them", err, statusPath)
 	}
 	return scope{part: part}, err
 }

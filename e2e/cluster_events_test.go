@@ -80,7 +80,7 @@ func TestLiveEventsComeFromAllGatewaysAndNameThoseThatAreMissing(t *testing.T) {
 	if l := c.gateways[0].ask(t, "GET", "/tapr/ws/conn/count?scope=gateway-2", ""); l != `{"code":0,"message":"success","data":{"connections":1,"users":1}}` {
 		t.Error(l)
 	}
-	if l := c.gateways[0].ask(t, "GET", "/tapr/ws/conn/count?scope=nobody", ""); l != `{"code":400,"message":"scope must be \"local\", \"cluster\", or the name of an instance as /tapr/ws/status lists them: no instance of the cluster has this name"}` {
+	if l := c.gateways[0].ask(t, "GET", "/tapr/ws/conn/count?scope=nobody", ""); l != `{"code":400,"message":"no instance of the cluster has this name; scope must be \"local\", \"cluster\", or the name of an instance as /tapr/ws/status lists them"}` {
 		t.Error(l)
 	}
 
