@@ -111,6 +111,10 @@ func perform(p *program.Process, c *config.Config) int {
 	}
 	log := logger(p, c)
 	if err := command(c)(p, c, log); err != nil {
+		if c.Command == "health" { // its user reads it, as other commands' errors
+			p.Complain(err)
+			return program.ExitFailure
+		}
 		for line := range strings.Lines(err.Error()) {
 			log.Error().Msg(strings.TrimSpace(line))
 		}

@@ -12,7 +12,7 @@ import (
 
 // completionOptions are the options of completion.
 type completionOptions struct {
-	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
+	Shell string `arg:"" enum:"bash,zsh,fish" ask:"which shell? bash, zsh or fish" help:"bash, zsh or fish."`
 }
 
 // Help is shown below the first lines of the command's help.

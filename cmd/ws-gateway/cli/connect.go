@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/coder/websocket"
 	"github.com/mattn/go-isatty"
 
@@ -15,6 +16,7 @@ import (
 	"ws-gateway/cmd/ws-gateway/internal/address"
 	"ws-gateway/cmd/ws-gateway/internal/terminal"
 	"ws-gateway/cmd/ws-gateway/program"
+	"ws-gateway/cmd/ws-gateway/settings"
 	"ws-gateway/httptoken"
 )
 
@@ -35,6 +37,14 @@ type connectOptions struct {
 }
 
 func (*connectOptions) runsUntilSignal() {}
+
+// AfterApply is called by kong when the options have their values.
+func (o *connectOptions) AfterApply(line *kong.Context) error {
+	if o.Cut == 0 && settings.Given(line)["away"] {
+		return usagef("--away is for --cut: without it the line is not cut")
+	}
+	return nil
+}
 
 func (o *connectOptions) run(ctx context.Context, s *surroundings) error {
 	header, err := o.header()

@@ -28,7 +28,7 @@ func (o *leaveOptions) run(ctx context.Context, s *surroundings) error {
 
 // memberOptions say which connections come into or out of which groups.
 type memberOptions struct {
-	Group   []string `arg:"" placeholder:"GROUP" help:"The groups, one after the other."`
+	Group   []string `arg:"" placeholder:"GROUP" ask:"which groups? Name them, one after the other" help:"The groups, one after the other."`
 	Conn    []string `sep:"none" placeholder:"ID" help:"This connection. Repeatable."`
 	User    []string `sep:"none" placeholder:"NAME" help:"All connections that this user has now. Repeatable."`
 	All     bool     `help:"Every connection that is there now."`

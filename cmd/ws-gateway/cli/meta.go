@@ -9,7 +9,7 @@ import (
 
 // metaOptions are the options of meta.
 type metaOptions struct {
-	Meta    string   `arg:"" placeholder:"JSON" help:"The metadata, such as '{\"room\":1}'; null for none."`
+	Meta    string   `arg:"" placeholder:"JSON" ask:"which metadata? JSON such as '{\"room\":1}', or null for none" help:"The metadata, such as '{\"room\":1}'; null for none."`
 	Conn    []string `sep:"none" placeholder:"ID" help:"This connection. Repeatable."`
 	User    []string `sep:"none" placeholder:"NAME" help:"All connections that this user has now. Repeatable."`
 	Group   []string `sep:"none" placeholder:"NAME" help:"All connections in this group. Repeatable."`

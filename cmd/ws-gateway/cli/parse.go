@@ -92,7 +92,7 @@ func parse(args []string, env settings.Environment, out io.Writer) (command, err
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		return nil, errors.Join(set.Mistakes(), err)
+		return nil, errors.Join(set.Mistakes(), settings.Absent(trace, err))
 	}
 	if line.Config != "" && env != nil {
 		env[settings.EnvName("config")] = line.Config // package locate looks there

@@ -46,7 +46,7 @@ func (c *Config) resolveCallback(env settings.Environment) (err error) {
 	case env["WS_PORT"] != "" || env["WS_URL"] != "":
 		c.Callback, err = environmentCallback(env)
 		c.Sources["callback-url"] = "WS_PORT and WS_URL"
-	case c.Certain("callback-url", "manifest", "no-callback"):
+	case c.Certain("callback-url", "manifest", "no-callback") && !c.HasStray(): // else one of these may have been meant
 		return noCallback(c.file, locate.StandardConfig)
 	}
 	return err

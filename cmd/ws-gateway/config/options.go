@@ -124,7 +124,7 @@ type DemoOptions struct {
 
 // ReplayOptions are what only replay has.
 type ReplayOptions struct {
-	File   string `arg:"" placeholder:"FILE" help:"Dead-letter file. What has been dealt with is noted in FILE.done, what the app refuses goes to FILE.refused."`
+	File   string `arg:"" placeholder:"FILE" ask:"which file? Name a dead-letter file" help:"Dead-letter file. What has been dealt with is noted in FILE.done, what the app refuses goes to FILE.refused."`
 	DryRun bool   `group:"actions" help:"Check each line and say what would be sent."`
 }
 

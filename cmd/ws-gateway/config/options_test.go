@@ -134,7 +134,7 @@ func TestEveryBadValueIsOneLineThatNamesOptionValueAndSource(t *testing.T) {
 		{"--subprotocols=a/b", "", `--subprotocols "a/b" (from flag): must be a name`},
 		{"--admin-token-file=/does/not/exist", "", `--admin-token-file "/does/not/exist" (from flag): must be a file that can be read: no such file or directory`},
 		{"--admin-token=a --admin-token-file=b", "", `--admin-token (from flag) and --admin-token-file (from flag): only one of them can be used`},
-		{"", "WS_GATEWAY_LOG_LEVEL=loud", `--log-level "loud" (from WS_GATEWAY_LOG_LEVEL): must be debug or info or warn or error`},
+		{"", "WS_GATEWAY_LOG_LEVEL=loud", `--log-level "loud" (from WS_GATEWAY_LOG_LEVEL): must be one of debug, info, warn, error`},
 		{"", "WS_GATEWAY_WRITE_TIMEOUT=30", `--write-timeout "30" (from WS_GATEWAY_WRITE_TIMEOUT): must be a duration such as`},
 		{"--config=" + file, "", `--ping-timeout "75" (from g.yaml line 2): must be a duration such as`},
 		{"--ping-timeout", "", `--ping-timeout: needs a duration such as`},
@@ -146,6 +146,15 @@ func TestEveryBadValueIsOneLineThatNamesOptionValueAndSource(t *testing.T) {
 		_, err := parse(append([]string{"--no-callback"}, strings.Fields(test.args)...), test.env)
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Count(err.Error(), "\n") != 0 {
 			t.Errorf("%s %s:\n got %v\nwant %s", test.args, test.env, err, test.want)
+		}
+	}
+}
+
+// An option that was not understood may be the one that is missing.
+func TestAnUnknownOptionIsAllThatIsSaid(t *testing.T) {
+	for _, args := range [][]string{{"--hlep"}, {"--config", writeTemp(t, "g.yaml", "hlep: true\n")}} {
+		if _, err := parse(args); err == nil || !strings.Contains(err.Error(), "hlep") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v", args, err)
 		}
 	}
 }

@@ -85,7 +85,7 @@ func (p Parser) parse(args []string) (*Config, error) {
 	}
 	c.fileKeys = resolver.ReadFile(c.file, settings.Names(values))
 	if _, err := parser.Parse(args); err != nil {
-		return c, errors.Join(set.Mistakes(), err)
+		return c, errors.Join(set.Mistakes(), settings.Absent(trace, err))
 	}
 	set.Take(values, given)
 	c.DemoOptions, c.Actions, c.Replay, c.Check, c.Health = cli.Demo, cli.Actions, cli.Replay, cli.Check, cli.Health

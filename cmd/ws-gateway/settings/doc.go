@@ -7,7 +7,7 @@
 // give, and ReadFile reads the file. Beside kong's tags these have a meaning here:
 // min and max bound a number, a size or a duration; oneof lists the only values;
 // secret hides the value; reload marks an option that can be changed while the
-// process runs.
+// process runs; ask is what is said if a command's arguments are missing.
 //
 // Of this module it imports internal/textfile alone.
 package settings

@@ -1,6 +1,10 @@
 package settings
 
-import "github.com/alecthomas/kong"
+import (
+	"errors"
+
+	"github.com/alecthomas/kong"
+)
 
 // Options returns the flags that can have a place in the environment and the file:
 // those in a group, unless it is the group of flags that choose what to do.
@@ -33,6 +37,24 @@ func Given(trace *kong.Context) map[string]bool {
 		}
 	}
 	return given
+}
+
+// Absent returns the error about an argument that the command needs and that the command
+// line does not have: its tag ask. It is err if the command has its arguments.
+func Absent(trace *kong.Context, err error) error {
+	command := trace.Selected()
+	if command == nil || len(command.Positional) == 0 {
+		return err
+	}
+	for _, p := range trace.Path {
+		if p.Positional != nil {
+			return err
+		}
+	}
+	if ask := command.Positional[0].Tag.Get("ask"); ask != "" {
+		return errors.New(ask)
+	}
+	return err
 }
 
 // Command returns the command of that name below root; nil if there is none.

@@ -69,6 +69,9 @@ func (s *Set) Misnamed(err error, name string, known []string) {
 	}
 }
 
+// HasStray reports whether a word, a flag or a key is known to nobody.
+func (s *Set) HasStray() bool { return len(s.misnamed) > 0 }
+
 // Stray notes a word that has no place where it is.
 func (s *Set) Stray(err error) { s.misnamed = append(s.misnamed, err) }
 

@@ -29,13 +29,21 @@ func (s *Set) checkChoice(v Value) error {
 	list, isList := v.Target.Interface().([]string)
 	for _, item := range list {
 		if !slices.Contains(allowed, item) {
-			return Invalid(v.Name, item, s.From(v.Name), strings.Join(allowed, " or "))
+			return Invalid(v.Name, item, s.From(v.Name), wantOneOf(allowed))
 		}
 	}
 	if !isList && !slices.Contains(allowed, v.Target.String()) {
-		return s.Reject(v.Name, strings.Join(allowed, " or "))
+		return s.Reject(v.Name, wantOneOf(allowed))
 	}
 	return nil
+}
+
+// wantOneOf completes "must be …".
+func wantOneOf(allowed []string) string {
+	if len(allowed) == 2 {
+		return allowed[0] + " or " + allowed[1]
+	}
+	return "one of " + strings.Join(allowed, ", ")
 }
 
 func (s *Set) checkBounds(v Value) error {
