@@ -159,6 +159,35 @@ func TestAnUnknownOptionIsAllThatIsSaid(t *testing.T) {
 	}
 }
 
+func TestOptionsOfAFeatureThatIsNotInUseAreWarnedAbout(t *testing.T) {
+	for args, want := range map[string]string{
+		"": "",
+		"--cluster-app=a --cluster-required --cluster-timeout=3s":                               "--cluster-app --cluster-timeout --cluster-required",
+		"--cluster=nats://127.0.0.1:1 --cluster-app=a --cluster-required --cluster-timeout=3s":  "",
+		"--resume-event --resume-buffer=1MiB --resume-memory=65MiB":                             "--resume-buffer --resume-memory --resume-event",
+		"--resume-event --resume-buffer=1MiB --resume-memory=65MiB --resume-for=1m":             "",
+		"--cluster-timeout=2s --cluster-required=false --resume-memory=65536KiB --resume-for=0": "", // the defaults, as --print-config prints them
+		"demo --instances=2 --cluster-timeout=3s --resume-event":                                "",
+		"health --cluster-app=a --resume-event":                                                 "",
+	} {
+		args := strings.Fields(args)
+		if len(args) == 0 || strings.HasPrefix(args[0], "--") {
+			args = append(args, "--no-callback")
+		}
+		c := mustParse(t, args)
+		var got []string
+		for _, w := range c.Warnings {
+			option, _, _ := strings.Cut(w, " ")
+			if got = append(got, option); !strings.HasSuffix(w, " (from flag) does nothing without --cluster") && !strings.HasSuffix(w, " (from flag) does nothing without --resume-for") {
+				t.Errorf("%q: %s", args, w)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q: %q, want %s", args, got, want)
+		}
+	}
+}
+
 func TestABadTokenIsNotShown(t *testing.T) {
 	_, err := parse([]string{"--no-callback", "--admin-token=top secret"})
 	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "--admin-token") {

@@ -29,6 +29,7 @@ func (c *Config) finish() error {
 		c.checkBindings(c.parser.Env["LISTEN_FDS"] != "" || c.Command == "health"),
 		c.checkPaths(), c.checkClients(), c.checkToken(), c.checkTogether(), c.checkCallbacks(), c.checkCluster(), c.Health.check(),
 	}
+	c.warnOfIdle()
 	if c.Demo() {
 		errs = append(errs, c.checkInstances())
 	}
@@ -155,6 +156,25 @@ func (c *Config) checkTogether() error {
 	check(c.DrainDelay+c.DrainPeriod >= c.ShutdownTimeout, "shutdown-timeout", "longer than --drain-delay and --drain-period together, which are %v",
 		c.DrainDelay+c.DrainPeriod, "drain-delay", "drain-period")
 	return errors.Join(errs...)
+}
+
+// warnOfIdle warns of options of a feature that is not in use.
+func (c *Config) warnOfIdle() {
+	if c.Command == "health" { // it uses none, and is asked again and again
+		return
+	}
+	for _, v := range c.Values {
+		var needs string
+		switch {
+		case strings.HasPrefix(v.Name, "cluster-") && !c.Clustered() && c.Instances <= 1:
+			needs = "cluster"
+		case strings.HasPrefix(v.Name, "resume-") && c.ResumeFor == 0:
+			needs = "resume-for"
+		}
+		if needs != "" && v.Name != needs && v.Changed() && c.Certain(v.Name, needs) {
+			c.Warnings = append(c.Warnings, fmt.Sprintf("--%s (from %s) does nothing without --%s", v.Name, c.From(v.Name), needs))
+		}
+	}
 }
 
 // checkPaths refuses one path for both the journal and the dead letters.

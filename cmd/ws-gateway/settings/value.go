@@ -32,6 +32,17 @@ func (v Value) Secret() bool { return v.Tag.Has("secret") && !v.Target.IsZero() 
 // Reloads reports whether the option can be changed while the process runs.
 func (v Value) Reloads() bool { return v.Tag.Has("reload") }
 
+// Changed reports whether the value is another than the default.
+func (v Value) Changed() bool {
+	switch {
+	case v.Default == "":
+		return !v.Target.IsZero()
+	case v.Target.CanInt():
+		return v.Target.Int() != v.bound(v.Default)
+	}
+	return v.Shown() != v.Default
+}
+
 // Shown is the value as text that anybody may see.
 func (v Value) Shown() string {
 	switch {
