@@ -354,6 +354,35 @@ func TestAClientThatNeverReadTheCloseFrameLearnsTheCodeWhenItComesBack(t *testin
 	}
 }
 
+func TestAClientThatIsClosedWhileAwayGetsWhatItHasMissedThenTheCode(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	g := startGateway(t, app, "--resume-for", "1m", "--callback-reply")
+	c := g.roam(t, "ann")
+	answer := make(chan struct{})
+	app.respond(func(c *call) reply {
+		if c.event.Action != "message" {
+			return reply{}
+		}
+		return reply{hold: answer, body: "last words", header: map[string]string{"Content-Type": "text/plain", "X-Ws-Close": "4001 signed out"}}
+	})
+	c.send("hello")
+	c.settled()
+	c.cut()
+	g.awaitAway(t, 1)
+	g.send(`{"users":["ann"],"payload":1}`)
+	close(answer)
+	app.closed("ann")
+	c.resume()
+	c.expectGot("text 1", "text last words")
+	if c.Received != 1 {
+		t.Errorf("the gateway has %d messages", c.Received)
+	}
+	if code, err := c.ended(); err != nil || code != closePayload(4001, "signed out") {
+		t.Errorf("%v, close frame %q", err, code)
+	}
+}
+
 func TestAClientThatHasAnsweredTheCloseFrameGetsANewSession(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t, "--resume-for", "1m")

@@ -8,24 +8,30 @@ import (
 	"ws-gateway/netpoll/wire"
 )
 
-// If the app closes a connection that can be resumed, the client learns the code when it
-// comes back, unless it has answered the close frame. The transport may be dead without
-// anybody knowing yet, so a connection that seems to be there is treated as one that is
-// away. What is kept for that is bounded by Config.ResumeFor and maxFarewells; past it the
-// oldest is forgotten, counted, and its client gets a new session.
+// If the app closes a connection that can be resumed, its client gets what it has missed
+// and learns the code when it comes back, unless it has answered the close frame. The
+// transport may be dead without anybody knowing yet, so a connection that seems to be there
+// is treated as one that is away.
+//
+// Messages count in ResumeBudget as before; if that is exceeded, those of farewells are the
+// first to be given up, the oldest first, and only the code is left. The farewells are
+// bounded by Config.ResumeFor and maxFarewells; past it the oldest is forgotten, counted,
+// and its client gets a new session.
 const maxFarewells = 16 << 10 // of each loop
 
 // farewell is how a connection was closed.
 type farewell struct {
-	tokens // those of its record
-	code   ws.StatusCode
-	reason string
-	due    uint32 // tick after which it is forgotten
+	resumable // its record
+	code      ws.StatusCode
+	reason    string
+	due       uint32 // tick after which it is forgotten
 }
 
 type farewells struct {
-	byID  map[ID]*farewell
-	queue []ID // oldest first; up to maxFarewells of them are forgotten already
+	byID    map[ID]*farewell
+	queue   []ID // oldest first; up to maxFarewells of them are forgotten already
+	emptied int  // how many at the head of queue keep no messages
+	budget  *budget
 }
 
 func (s *farewells) find(id ID) *farewell { return s.byID[id] }
@@ -33,7 +39,11 @@ func (s *farewells) find(id ID) *farewell { return s.byID[id] }
 // add notes how c, which is about to end, was closed.
 func (s *farewells) add(c *Conn, end End) {
 	l, r := c.loop, c.record()
-	f := &farewell{tokens: r.tokens, code: end.Code, reason: end.Reason, due: l.now + l.deadlines[awayDeadline].after}
+	f := &farewell{resumable: *r, code: end.Code, reason: end.Reason, due: l.now + l.deadlines[awayDeadline].after}
+	if f.kept = nil; r.kept != nil && r.whole() {
+		f.kept, r.kept = r.kept, nil
+		l.holders[ResumeBudget].set(&f.kept.held, c.slot, 0, l.now) // the slot will be another's
+	}
 	l.stats.FarewellsForgotten += s.put(c.ID(), f)
 }
 
@@ -50,6 +60,7 @@ func (s *farewells) put(id ID, f *farewell) (forgotten uint64) {
 	}
 	if len(s.queue) >= 2*maxFarewells {
 		s.queue = slices.DeleteFunc(s.queue, func(id ID) bool { return s.byID[id] == nil })
+		s.emptied = 0
 	}
 	s.byID[id] = f
 	s.queue = append(s.queue, id)
@@ -57,7 +68,42 @@ func (s *farewells) put(id ID, f *farewell) (forgotten uint64) {
 }
 
 // forget forgets how a connection was closed, as its client knows.
-func (s *farewells) forget(id ID) { delete(s.byID, id) }
+func (s *farewells) forget(id ID) {
+	if f := s.byID[id]; f != nil {
+		f.keepOnly(0, s.budget)
+		delete(s.byID, id)
+	}
+}
+
+// giveUpOldest lets go of the messages that have been kept for longest. It returns false if
+// there are none.
+func (s *farewells) giveUpOldest() bool {
+	for ; s.emptied < len(s.queue); s.emptied++ {
+		if f := s.byID[s.queue[s.emptied]]; f != nil && f.kept != nil {
+			f.keepOnly(0, s.budget)
+			return true
+		}
+	}
+	return false
+}
+
+// keepOnly lets go of all but the last n messages.
+func (f *farewell) keepOnly(n uint64, b *budget) {
+	if f.kept == nil {
+		return
+	}
+	if f.kept.shrink(n, b); f.kept.len() == 0 {
+		f.kept = nil
+	}
+}
+
+// clear forgets all.
+func (s *farewells) clear() {
+	for len(s.queue) > 0 {
+		s.forgetOldest()
+	}
+	s.queue, s.byID = nil, nil
+}
 
 // expire forgets those that are due. A shorter Config.ResumeFor counts for new ones.
 func (s *farewells) expire(now uint32) {
@@ -67,17 +113,19 @@ func (s *farewells) expire(now uint32) {
 		}
 		s.forgetOldest()
 	}
-	s.queue, s.byID = nil, nil
+	s.clear()
 }
 
 func (s *farewells) forgetOldest() {
-	delete(s.byID, s.queue[0])
+	s.forget(s.queue[0])
 	s.queue = s.queue[1:]
+	s.emptied = max(0, s.emptied-1)
 }
 
-// sayFarewell accepts a handshake, which is l.request, and closes it as its session was
-// closed. The Handler is not told: its connection has ended long ago.
-func (l *Loop) sayFarewell(c *Conn, f *farewell, rest []byte) {
+// sayFarewell accepts a handshake, which is l.request, and closes it as the session id was
+// closed. A client that has received so many messages first gets those that it has missed,
+// if they are all kept. The Handler is not told: its connection has ended long ago.
+func (l *Loop) sayFarewell(c *Conn, id ID, f *farewell, received uint64, rest []byte) {
 	l.stats.Farewells++
 	response := l.upgrader.Accept(&l.request, wire.ResumeProtocol, "")
 	l.leaveHandshake(c)
@@ -88,7 +136,16 @@ func (l *Loop) sayFarewell(c *Conn, f *farewell, rest []byte) {
 	in := c.in
 	c.in = nil
 	c.establish()
-	if c.put(response, nil) == nil && c.put(newCloseFrame(f.code, f.reason).wire.Bytes(), nil) == nil {
+	if f.acked() <= received && received <= f.sent {
+		f.keepOnly(f.sent-received, l.farewells.budget)
+	} else {
+		f.keepOnly(0, l.farewells.budget)
+	}
+	if f.kept != nil {
+		f.next()
+		response = l.greet(id, &f.resumable, response, true, "")
+	}
+	if c.put(response, nil) == nil && c.sendAgain(&f.resumable) && c.put(newCloseFrame(f.code, f.reason).wire.Bytes(), nil) == nil {
 		c.decode(rest)
 		c.watch()
 	}

@@ -57,3 +57,88 @@ func TestThousandsWhoAreAwayAreClosedAndEachLearnsTheCode(t *testing.T) {
 		t.Errorf("%d farewells, %d forgotten", n.Farewells, n.FarewellsForgotten)
 	}
 }
+
+func TestAClientThatWasClosedGetsWhatItHasMissedThenTheCode(t *testing.T) {
+	w := newRoams(t)
+	c := w.clients[0]
+	c.connect(0)
+	w.turn()
+	c.read(1 << 20)
+	for i := range 3 {
+		w.send(c.of, i, 10)
+	}
+	w.turn()
+	c.read(1 << 20)
+	c.acknowledge()
+	c.write(1 << 20)
+	w.turn()
+	c.cut()
+	w.turn()
+	for i := range 4 {
+		w.send(c.of, i, 2000) // more than MaxPendingBytes together
+	}
+	w.close(c.of, AppClosed)
+	was := c.of
+	for range 2 {
+		c.connect(4) // the answer is lost
+		w.turn()
+	}
+	for len(was.sent) > c.got || !c.closing {
+		if c.fd < 0 {
+			c.connect(0)
+		}
+		w.turn()
+		if c.read(1 << 20); t.Failed() || c.of != was {
+			t.Fatal("not told")
+		}
+	}
+	if !c.greeted {
+		t.Error("no greeting")
+	}
+	c.connect(0)
+	w.turn()
+	if c.read(1 << 20); !c.closing || c.greeted || c.got != len(was.sent) {
+		t.Errorf("it has everything, and comes back: greeted %v, %d messages", c.greeted, c.got)
+	}
+	if n := w.srv.Stats().Budgets[ResumeBudget]; n.Used != 0 {
+		t.Errorf("%d bytes are kept, though the client has all", n.Used)
+	}
+}
+
+// Sessions that go on need the memory more.
+func TestMessagesOfFarewellsGiveWayFirstOldestFirst(t *testing.T) {
+	w := newRoams(t)
+	const each = 7000 // three of them fit
+	for i, c := range w.clients {
+		c.connect(0)
+		w.turn()
+		c.read(1 << 20)
+		c.cut()
+		w.turn()
+		for range each / 2000 {
+			w.send(c.of, 0, 2000)
+		}
+		if i < 3 {
+			w.close(c.of, AppClosed)
+		}
+		w.turn()
+	}
+	if w.clients[3].of.closed != 0 {
+		t.Error("the session that goes on gave way")
+	}
+	for i, missed := range []bool{true, false, false, false} {
+		c := w.clients[i]
+		was := c.of
+		c.connect(0)
+		for range 20 { // the socket's buffer is small
+			w.turn()
+			c.read(1 << 20)
+		}
+		if c.of != was || c.closing != (i < 3) || (c.got == 0) != missed {
+			t.Errorf("client %d: closed %v, %d of %d messages", i, c.closing, c.got, len(was.sent))
+		}
+	}
+	if n := w.srv.Stats().Budgets[ResumeBudget].GaveWay; n != 1 {
+		t.Errorf("%d gave way", n)
+	}
+}

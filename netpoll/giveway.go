@@ -70,6 +70,12 @@ func (l *Loop) enforceBudgets() (more bool) {
 func (l *Loop) makeLargestGiveWay(g *ledger) (more bool) {
 	for i := range l.holders {
 		p := &l.holders[i]
+		for n := 0; Budget(i) == ResumeBudget && p.over() && l.farewells.giveUpOldest(); n++ {
+			p.gaveWay.Add(1)
+			if n == expiryBudget {
+				return true
+			}
+		}
 		for n := 0; p.over(); n++ {
 			h, score := p.largest(l.now)
 			p.tops[l.index].Store(score)

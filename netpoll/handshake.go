@@ -119,7 +119,7 @@ func (l *Loop) carryOut(c *Conn, v Verdict, deflate wire.DeflateParams, extensio
 	if l.cfg.resumes() && l.request.ResumeOffer().Asked {
 		c.becomeResumable()
 		response := l.upgrader.Accept(&l.request, wire.ResumeProtocol, extensions)
-		l.open(c, deflate, l.greet(c, response, false, v.Subprotocol), rest)
+		l.open(c, deflate, l.greet(c.ID(), c.record(), response, false, v.Subprotocol), rest)
 		return
 	}
 	l.open(c, deflate, l.upgrader.Accept(&l.request, v.Subprotocol, extensions), rest)

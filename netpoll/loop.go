@@ -104,6 +104,7 @@ func newLoop(s *Server, index int) (*Loop, error) {
 	for i := range l.holders {
 		l.holders[i] = holders{budget: &s.ledger.all[i], loop: index, aged: Budget(i) == MessageBudget}
 	}
+	l.farewells.budget = &s.ledger.all[ResumeBudget]
 	l.configure(&s.cfg)
 	return l, nil
 }
@@ -370,6 +371,7 @@ func (l *Loop) end() {
 		}
 	}
 	l.turnAway()
+	l.farewells.clear()
 	l.publish()
 	l.poll.close()
 }

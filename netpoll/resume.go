@@ -151,7 +151,7 @@ func (l *Loop) attach(c, from *Conn, received uint64, deflate wire.DeflateParams
 	r.next()
 	c.acknowledge(r, received)
 	l.cfg.Resumer.Returned(c, &l.request, away)
-	if c.put(l.greet(c, response, true, ""), nil) == nil && c.sendAgain(r) {
+	if c.put(l.greet(c.ID(), r, response, true, ""), nil) == nil && c.sendAgain(r) {
 		c.decode(rest)
 		c.watch()
 	}

@@ -58,10 +58,10 @@ func (l *Loop) seal(id []byte, turn uint32, user []byte) (mac [wire.MACBytes]byt
 }
 
 // greet is the response to a handshake, which is l.request, with the first message of the
-// transport behind it. It is valid until the next call.
-func (l *Loop) greet(c *Conn, response []byte, resumed bool, protocol string) []byte {
-	r, resumer, s := c.record(), l.cfg.Resumer, &l.sealer
-	s.id = resumer.AppendID(s.id[:0], c.ID())
+// transport behind it. id and r are the session's. It is valid until the next call.
+func (l *Loop) greet(id ID, r *resumable, response []byte, resumed bool, protocol string) []byte {
+	resumer, s := l.cfg.Resumer, &l.sealer
+	s.id = resumer.AppendID(s.id[:0], id)
 	token := wire.ResumeToken{ID: s.id, Turn: r.turn, MAC: l.seal(s.id, r.turn, resumer.Identity(l, &l.request))}
 	s.token = token.AppendTo(s.token[:0])
 	g := wire.Greeting{
@@ -96,7 +96,7 @@ func (l *Loop) resume(c *Conn, o *wire.ResumeOffer, deflate wire.DeflateParams, 
 		return true
 	}
 	if f := l.farewells.find(id); f != nil && f.knows(token.Turn) {
-		l.sayFarewell(c, f, rest)
+		l.sayFarewell(c, id, f, o.Received, rest)
 		return true
 	}
 	session := l.Lookup(id)

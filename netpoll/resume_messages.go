@@ -130,22 +130,14 @@ func (c *Conn) acknowledge(r *resumable, n uint64) {
 	if n <= r.acked() {
 		return
 	}
-	k, kept := r.kept, r.sent-n // so many need to be kept
+	k := r.kept
 	if r.gap > 0 {
 		r.lack(min(n, r.sent-uint64(k.len())))
 	}
 	if k == nil {
 		return
 	}
-	budget := c.loop.holders[ResumeBudget].budget
-	for uint64(k.len()) > kept {
-		f := k.frames[k.head]
-		k.frames[k.head] = nil
-		k.head++
-		k.bytes -= f.keptBytes()
-		k.weight -= int64(f.keptBytes()) / f.targets()
-		f.letGo(budget)
-	}
+	k.shrink(r.sent-n, c.loop.holders[ResumeBudget].budget)
 	if k.len() == 0 {
 		c.loop.putKept(c, r)
 		return
@@ -156,6 +148,18 @@ func (c *Conn) acknowledge(r *resumable, n uint64) {
 		k.frames, k.head = k.frames[:n], 0
 	}
 	c.loop.rankKept(c, k)
+}
+
+// shrink lets go of the oldest, so that no more than n are left.
+func (k *kept) shrink(n uint64, b *budget) {
+	for uint64(k.len()) > n {
+		f := k.frames[k.head]
+		k.frames[k.head] = nil
+		k.head++
+		k.bytes -= f.keptBytes()
+		k.weight -= int64(f.keptBytes()) / f.targets()
+		f.letGo(b)
+	}
 }
 
 // dropKeptMessages forgets all kept messages.

@@ -393,6 +393,15 @@ func (w *roams) audit() {
 			w.t.Errorf("%d are away, %d resumable, counted are %d and %d", l.stats.Away, l.stats.Resumable, away, resumable)
 		}
 	}
+	for _, l := range w.srv.loops {
+		for _, farewell := range l.farewells.byID {
+			if k := farewell.kept; k != nil {
+				for _, f := range k.frames[k.head:] {
+					keepers[f]++
+				}
+			}
+		}
+	}
 	used := int64(0)
 	for f, n := range keepers {
 		if f.keepers.Load() != n {
