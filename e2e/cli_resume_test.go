@@ -80,6 +80,19 @@ func TestConnectWaitsAtTheEndOfItsInputForTheWayBack(t *testing.T) {
 	}
 }
 
+func TestConnectThatIsInterruptedWhileAwayComesBackToEndItsSession(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	g := startGateway(t, app, "--resume-for", "10m")
+	r := startCLI(t, "connect", "ws://"+g.Addr+"/ws", "--user", "alice", "--resume", "--cut", "50ms", "--away", "1h")
+	app.opened("alice")
+	g.awaitMetric(t, "ws_gateway_connections_away", 1)
+	r.interrupted()
+	if closed := app.closed("alice"); closed.event.Code != 1000 {
+		t.Errorf("the close event is %+v", closed.event)
+	}
+}
+
 func TestConnectLooksForAWayBackUntilCtrlC(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t, "--resume-for", "1s")

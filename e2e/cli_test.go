@@ -440,7 +440,7 @@ func TestBashCompletesWithTheScriptThatIsPrinted(t *testing.T) {
 		COMP_WORDS=(%[1]q co) COMP_CWORD=1 && _ws_gateway && echo "${COMPREPLY[*]}"
 		complete -p ws-gateway`, harness.Binary(t))
 	out, err := exec.Command("bash", "-c", script).CombinedOutput()
-	if want := "close\ncount connect completion\ncomplete -F _ws_gateway ws-gateway\n"; err != nil || string(out) != want {
+	if want := "close\ncount connect config completion\ncomplete -F _ws_gateway ws-gateway\n"; err != nil || string(out) != want {
 		t.Errorf("%v, %q, want %q", err, out, want)
 	}
 	for _, shell := range []string{"zsh", "fish"} {

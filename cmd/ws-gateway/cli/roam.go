@@ -120,6 +120,20 @@ func (r *roaming) stay() {
 	r.returns = nil
 }
 
+// lastTry is for how long signOff tries.
+const lastTry = 2 * time.Second
+
+// signOff comes back once more to end the session, which would wait for its time otherwise:
+// app and gateway would take the client for one that comes back.
+func (r *roaming) signOff() {
+	r.stay()
+	ctx, cancel := context.WithTimeout(context.Background(), lastTry)
+	defer cancel()
+	if d := r.connect(ctx, r.session.offer(r.subprotocols)); d.err == nil {
+		d.ws.Close(websocket.StatusNormalClosure, "") // an error has no remedy
+	}
+}
+
 // isFinal reports whether another attempt would end in the same way.
 func isFinal(d dialed) bool {
 	if isFinalClose(d.err) {

@@ -251,8 +251,11 @@ func (t *talk) broken(failure error) error {
 // leave closes the connection because the user is done.
 func (t *talk) leave() error {
 	err := net.ErrClosed
-	if t.ws != nil {
+	switch {
+	case t.ws != nil:
 		err = t.ws.Close(websocket.StatusNormalClosure, "") // after all that was sent
+	case t.roam != nil:
+		t.roam.signOff()
 	}
 	switch {
 	case err == nil && t.verbose:
