@@ -16,6 +16,7 @@ type outbox struct {
 	head     int     // the first segment that is not written in full
 	off      int     // how many bytes of it are written
 	bytes    int     // that wait
+	again    int     // the first of these that are sent again after a resume: MaxPendingBytes does not count them
 	weight   int64   // bytes of memory that this connection answers for: see segment.weight
 	budget   *budget // in which the memory counts; nil: none
 	held     holder  // of weight
@@ -106,6 +107,7 @@ func (o *outbox) next() []byte {
 // wrote removes the first n bytes of next, which have been written.
 func (o *outbox) wrote(n int) {
 	o.bytes -= n
+	o.again = max(0, o.again-n)
 	o.off += n
 	if o.off == len(o.segments[o.head].b) {
 		o.drop(o.head)
@@ -157,7 +159,7 @@ func (o *outbox) reset() {
 		o.segments = nil
 	}
 	o.segments = o.segments[:0]
-	o.head, o.off, o.bytes, o.weight, o.unsent = 0, 0, 0, 0, 0
+	o.head, o.off, o.bytes, o.again, o.weight, o.unsent = 0, 0, 0, 0, 0, 0
 }
 
 // frameStart is the last start of a frame at or before off, and frameEnd the first

@@ -45,7 +45,7 @@ func (c *Conn) put(b []byte, shared *Frame) error {
 // enqueue appends b to the outbox, unless too much would wait.
 func (c *Conn) enqueue(b []byte, shared *Frame) error {
 	l := c.loop
-	if c.state == stateOpen && c.out.bytes+len(b) > l.cfg.MaxPendingBytes && !l.sendingAgain {
+	if c.state == stateOpen && c.out.bytes-c.out.again+len(b) > l.cfg.MaxPendingBytes && !l.sendingAgain {
 		c.Close(SlowConsumer, statusPolicy, "slow consumer")
 		return errSlow
 	}

@@ -201,8 +201,9 @@ func (l *Loop) putKept(c *Conn, r *resumable) {
 	}
 }
 
-// sendAgain sends the messages that the client does not have. What waits for a client may
-// exceed MaxPendingBytes because of it. It returns false if the transport is lost again.
+// sendAgain sends the messages that the client does not have. They do not count in
+// MaxPendingBytes until they are written, or the next message would make the client, which
+// has just come back, a slow consumer. It returns false if the transport is lost again.
 func (c *Conn) sendAgain(r *resumable) bool {
 	k, l := r.kept, c.loop
 	if k == nil {
@@ -215,6 +216,13 @@ func (c *Conn) sendAgain(r *resumable) bool {
 		if c.put(f.wire.BytesFor(c.deflate), f) != nil {
 			return false
 		}
+	}
+	was := c.state
+	if l.uncork(); c.state != was {
+		return false
+	}
+	if c.out != nil {
+		c.out.again = c.out.bytes
 	}
 	return true
 }

@@ -212,6 +212,47 @@ func TestAClientThatIsNotReadGetsSignsOfLife(t *testing.T) {
 	}
 }
 
+// What was kept may be more than MaxPendingBytes, and leave no room for what comes next.
+func TestWhatIsSentAgainDoesNotMakeAClientASlowConsumer(t *testing.T) {
+	w := newRoams(t)
+	c := w.clients[0]
+	c.connect(0)
+	w.turn()
+	c.read(1 << 20)
+	c.cut()
+	w.turn()
+	for range 5 {
+		w.send(c.of, 0, 2000)
+	}
+	c.connect(0)
+	w.turn() // it reads nothing yet
+	was, conn := c.of, c.of.conn
+	if conn.Away() || conn.out == nil || conn.out.bytes <= 4<<10 {
+		t.Fatalf("%d bytes wait", conn.out.bytes)
+	}
+	w.send(was, 0, 1000)
+	if was.closed > 0 {
+		t.Fatalf("closed: %+v", was.end)
+	}
+	for range 40 {
+		w.turn()
+		c.read(1 << 20)
+	}
+	if c.got != len(was.sent) || conn.out != nil {
+		t.Errorf("it has %d of %d messages", c.got, len(was.sent))
+	}
+	c.acknowledge()
+	c.write(1 << 20)
+	w.turn()
+	for range 100 { // what is sent live counts as ever
+		w.send(was, 0, 500)
+		w.turn()
+	}
+	if was.closed != 1 || was.end.Cause != SlowConsumer {
+		t.Errorf("more than MaxPendingBytes waits: %+v", was.end)
+	}
+}
+
 // Thousands who are away share a frame, and their memory has a bound.
 func TestThousandsWhoAreAwayHoldNoMoreThanTheBudget(t *testing.T) {
 	const many = 5000
