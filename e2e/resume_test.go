@@ -448,6 +448,29 @@ func TestAFragmentedMessageThatIsCutIsSentAgain(t *testing.T) {
 	app.inOrder(t, "ann", 2)
 }
 
+// The client sends no more of them than the app sends messages.
+func TestAcknowledgementsOfSomethingNewDoNotCountForTheRate(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	g := startGateway(t, app, "--resume-for", "1m", "--message-rate", "1", "--message-burst", "4", "--rate-policy", "close")
+	c := g.roam(t, "ann")
+	app.opened("ann")
+	for i := range 50 {
+		g.send(`{"users":["ann"],"payload":1}`)
+		c.await(i + 1)
+		c.settled()
+	}
+	for range 20 { // these tell nothing new
+		if c.acknowledge() != nil {
+			break // it is closed already
+		}
+	}
+	if closed := app.closed("ann"); closed.event.Code != 1008 {
+		t.Errorf("the close event is %+v", closed.event)
+	}
+	c.cut()
+}
+
 func TestMoreAcknowledgedThanSentIsAViolation(t *testing.T) {
 	t.Parallel()
 	g := startPushOnly(t, "--resume-for", "1m")

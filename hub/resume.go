@@ -80,10 +80,11 @@ func (h *Hub) tellOfResume(ls *loopState, c *netpoll.Conn, away time.Duration) {
 	}
 }
 
-// Acknowledged implements netpoll.Resumer. It counts as a message for the rate, and as a
-// ping.
-func (h *Hub) Acknowledged(c *netpoll.Conn) {
-	if !h.spendMessage(c) {
+// Acknowledged implements netpoll.Resumer. One that tells nothing new counts for the rate as
+// a ping does. Of the others there can be no more than messages of the app, whose sends must
+// not make its client one that sends too much.
+func (h *Hub) Acknowledged(c *netpoll.Conn, news bool) {
+	if news || !h.spendMessage(c) {
 		h.heard(c)
 	}
 }

@@ -50,9 +50,9 @@ type Resumer interface {
 	// returned.
 	Returned(c *Conn, r *wire.Request, away time.Duration)
 
-	// Acknowledged reports that the client has acknowledged messages. That shows that
-	// the client is there, as a ping would.
-	Acknowledged(c *Conn)
+	// Acknowledged reports an acknowledgement. It shows that the client is there, as a
+	// ping would. If it is not news, all the messages had been acknowledged before.
+	Acknowledged(c *Conn, news bool)
 }
 
 // Away reports whether the connection has no transport and waits for its client.

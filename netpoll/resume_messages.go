@@ -257,8 +257,9 @@ func (c *Conn) acknowledged(r *resumable, payload []byte) {
 		c.Close(ProtocolError, ws.StatusProtocolError, "more messages acknowledged than were sent")
 		return
 	}
+	news := n > r.acked()
 	c.acknowledge(r, n)
-	c.loop.cfg.Resumer.Acknowledged(c)
+	c.loop.cfg.Resumer.Acknowledged(c, news)
 	c.sendAck()
 }
 

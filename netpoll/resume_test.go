@@ -62,4 +62,4 @@ func (r *returns) Returned(_ *Conn, _ *wire.Request, away time.Duration) {
 	r.returned = append(r.returned, away)
 }
 
-func (r *returns) Acknowledged(*Conn) { r.acknowledged++ }
+func (r *returns) Acknowledged(*Conn, bool) { r.acknowledged++ }
