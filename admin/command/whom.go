@@ -105,7 +105,7 @@ func ParseRemote(text string) (within netip.Prefix, port uint16, err error) {
 	addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
 	if err != nil {
 		with, err := netip.ParseAddrPort(text)
-		if err != nil {
+		if err != nil || with.Port() == 0 {
 			return netip.Prefix{}, 0, ErrRemote
 		}
 		addr, port = with.Addr(), with.Port()

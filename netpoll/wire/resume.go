@@ -52,8 +52,7 @@ func (r *Request) ResumeOffer() (o ResumeOffer) {
 // IsResumeName reports whether a subprotocol is about sessions that can be resumed, so
 // that it is never selected for the app.
 func IsResumeName(name []byte) bool {
-	rest, ok := bytes.CutPrefix(name, resumeProtocol)
-	return ok && (len(rest) == 0 || rest[0] == '.')
+	return bytes.HasPrefix(name, resumeProtocol)
 }
 
 var (
