@@ -21,6 +21,8 @@ export function say(event: Event): string {
       return `${event.user_name}: ${JSON.stringify(event.data)} ${event.encoding ?? ""}`;
     case "close":
       return `${event.user_name} has gone: ${event.code} by ${event.initiator}`;
+    case "resumed":
+      return `${event.user_name} was away for ${event.away_ms} ms`;
   }
 }
 
