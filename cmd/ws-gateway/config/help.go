@@ -16,7 +16,7 @@ your app gets their events as HTTP POSTs and sends through an HTTP API.
   ws-gateway check --config gateway.yaml            would it start?
   ws-gateway --config gateway.yaml --print-config   what is in force
   ws-gateway list, count, tail, send, close         ask a running gateway
-  ws-gateway groups, join, leave, meta              the same about groups and metadata
+  ws-gateway groups, join, leave, meta              about groups and metadata
   ws-gateway connect ws://127.0.0.1:40010/ws        be a client
   ws-gateway help send                              help about a command
 
