@@ -98,8 +98,18 @@ func (c Cluster) sends(s *stage, m *load.Message) {
 	s.note("heartbeats, which cost the same however many calls there are, are in the CPU of all")
 }
 
-// simulate fills the table of an instance with the names of all others.
+// simulate is an instance among so many others that only their names and heartbeats are
+// made.
 func (c Cluster) simulate(s *stage) {
+	c.simulateNames(s)
+	c.simulateHeartbeats(s)
+	s.note("times are by the clock: on a machine that others keep busy they are longer than the CPU that was used")
+	s.note("a simulation of the table and of heartbeats; the gateway keeps 8 Mi names of others: of what is more the instance with most is told everything")
+}
+
+// simulateNames fills the table of an instance with the names of all others, and looks for
+// some.
+func (c Cluster) simulateNames(s *stage) {
 	s.show("filling the table")
 	table := interest.NewTable(rand.Uint64(), 1<<30)
 	before := heap()
@@ -158,12 +168,16 @@ func (c Cluster) simulate(s *stage) {
 		table.Find(interest.Hash((n*37%uint64(names)+1)*0x9e3779b97f4a7c15), &found)
 	}
 	s.add("looking for a user", "ns", float64(time.Since(began))/lookups)
+}
 
+// simulateHeartbeats writes and reads those of all other instances.
+func (c Cluster) simulateHeartbeats(s *stage) {
+	others := c.Instances - 1
 	h := members.Heartbeat{Name: "gateway-100", Program: "v1.2.3", Wire: packet.Version, State: members.Serving, Up: time.Hour, Connections: 1e6, Users: 1e6, Loops: 8}
 	known := members.New(members.Config{Self: members.ID{1}, Name: "self"})
 	known.LinkUp(0)
 	const beats = 100_000
-	began = time.Now()
+	began := time.Now()
 	length := 0
 	for n := range beats {
 		p := packet.Packet{Kind: packet.Heartbeat, Sender: packet.Instance{2, byte(n % others)}, Stamp: time.Second, Body: h.AppendFields(nil)}
@@ -179,8 +193,6 @@ func (c Cluster) simulate(s *stage) {
 	each := time.Since(began) / beats
 	s.add("heartbeats of all others: time", "% of one processor", 100*each.Seconds()*float64(others))
 	s.add("heartbeats of all others: bytes", "kB/s", float64(length*others)/1e3)
-	s.note("times are by the clock: on a machine that others keep busy they are longer than the CPU that was used")
-	s.note("a simulation of the table and of heartbeats; the gateway keeps 8 Mi names of others: of what is more the instance with most is told everything")
 }
 
 // namesAtOnce is how many names a message has, as in package cluster.
