@@ -36,8 +36,7 @@ func (e *GroupLimitError) Error() string {
 //
 // It is done for all of them or for none: the error is then a *groups.NameError, a
 // *GroupLimitError, ErrGroupMemory, ErrStopped, or ctx's. If ctx ends while the loops
-// are at work, or they end, some may have done it. If calls overlap, each
-// checks the limits as it finds things: together they may put a connection over its own.
+// are at work, or they end, some may have done it.
 func (h *Hub) Join(ctx context.Context, t Targets, names []string) (matched int, err error) {
 	if err := checkNames(names); err != nil {
 		return 0, err
@@ -52,10 +51,7 @@ func (h *Hub) Join(ctx context.Context, t Targets, names []string) (matched int,
 	if j.targets() == 1 {
 		return j.one(ctx)
 	}
-	if err := j.check(ctx); err != nil {
-		return 0, err
-	}
-	return j.commit(ctx)
+	return j.several(ctx)
 }
 
 // Leave takes the targets out of those of the groups that they are in, and returns
@@ -110,15 +106,30 @@ func (h *Hub) visitThen(ctx context.Context, to aim, cost int, do func(ls *loopS
 	return r.Matched, err
 }
 
-// join is one call of Join. It asks the loops twice: whether everything is within the
-// limits, and then to do it.
+// join is one call of Join. For several connections it asks the loops twice: whether
+// everything is within the limits, and then to do it. No other join comes between.
 type join struct {
 	aim
 	h     *Hub
 	names []groups.Name
 
-	bytes atomic.Int64 // that the memberships will take
-	over  atomic.Pointer[GroupLimitError]
+	share    int64        // of Hub.joining
+	bytes    atomic.Int64 // that the memberships will take
+	reserved int64        // of them
+	over     atomic.Pointer[GroupLimitError]
+}
+
+// Of Hub.joining a change of one connection takes one share, and a join of several takes
+// all of them.
+const allShares = math.MaxInt64
+
+// begin waits for a share of Hub.joining. Release gives it back.
+func (j *join) begin(ctx context.Context, share int64) error {
+	if err := j.h.joining.Acquire(ctx, share); err != nil {
+		return err
+	}
+	j.share = share
+	return nil
 }
 
 // targets is how many connections are named, -1 if that is not known.
@@ -161,19 +172,33 @@ func (j *join) refused() error {
 
 // one checks and joins a single connection in one visit.
 func (j *join) one(ctx context.Context) (matched int, err error) {
+	if err := j.begin(ctx, 1); err != nil {
+		return 0, err
+	}
 	var refused atomic.Bool
-	matched, err = j.h.visit(ctx, j.aim, j.cost(), func(ls *loopState, c *netpoll.Conn) {
+	matched, err = j.h.visitThen(ctx, j.aim, j.cost(), func(ls *loopState, c *netpoll.Conn) {
 		if !j.need(ls, c) || !j.reserve(1) {
 			refused.Store(true)
 			return
 		}
 		j.do(ls, c)
-		j.Release()
-	})
+	}, j)
 	if err == nil && refused.Load() {
 		return 0, j.refused()
 	}
 	return matched, err
+}
+
+// several checks and joins all.
+func (j *join) several(ctx context.Context) (matched int, err error) {
+	if err := j.begin(ctx, allShares); err != nil {
+		return 0, err
+	}
+	if err := j.check(ctx); err != nil {
+		j.Release()
+		return 0, err
+	}
+	return j.h.visitThen(ctx, j.aim, j.cost(), j.do, j)
 }
 
 // check asks the loops whether the join is within the limits, and reserves memory for
@@ -194,14 +219,18 @@ func (j *join) reserve(loops int) bool {
 	if j.bytes.Load() > 0 {
 		j.bytes.Add(int64(loops) * groups.GroupBytes(j.names))
 	}
-	return j.h.groups.Reserve(j.bytes.Load())
+	if j.h.groups.Reserve(j.bytes.Load()) {
+		j.reserved = j.bytes.Load()
+		return true
+	}
+	return false
 }
 
-// Release gives the memory back that has been reserved: what is used is counted.
-func (j *join) Release() { j.h.groups.Release(j.bytes.Load()) }
-
-func (j *join) commit(ctx context.Context) (matched int, err error) {
-	return j.h.visitThen(ctx, j.aim, j.cost(), j.do, j)
+// Release gives back what the join has held: the memory that was reserved, as what is used
+// is counted, and its share of Hub.joining.
+func (j *join) Release() {
+	j.h.groups.Release(j.reserved)
+	j.h.joining.Release(j.share)
 }
 
 // public returns the public form of an id.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -190,6 +192,59 @@ func TestAJoinIsDoneForAllOrForNone(t *testing.T) {
 	}
 	if s := g.Stats(); s.GroupsOverLimit != 4 {
 		t.Errorf("%d joins were over the limit", s.GroupsOverLimit)
+	}
+}
+
+// Whatever overlaps: joins of all, of one, and of answers.
+func TestJoinsThatOverlapKeepTheLimitTogether(t *testing.T) {
+	const limit = 3
+	g := start(t, Config{MaxGroupsPerConnection: limit}, netpoll.Config{Loops: 2})
+	var all []*client
+	for range 8 {
+		all = append(all, g.dial("alice"))
+	}
+	for round := range 20 {
+		var work sync.WaitGroup
+		var joined [8]atomic.Bool
+		for i := range joined {
+			work.Go(func() {
+				to := Targets{All: true}
+				if i%2 == 0 {
+					to = Targets{Conn: all[i].id}
+				}
+				_, err := g.Join(t.Context(), to, []string{fmt.Sprint("a", i), fmt.Sprint("b", i)})
+				var over *GroupLimitError
+				if err != nil && !errors.As(err, &over) {
+					t.Error(err)
+				}
+				joined[i].Store(err == nil)
+			})
+			work.Go(func() {
+				id, _ := g.parse(all[i].id)
+				g.Regroup(uint64(id), []string{fmt.Sprint("answer", i)}, nil)
+			})
+		}
+		work.Wait()
+		for n, c := range all {
+			in := g.groupsOf(c)
+			if len(in) > limit {
+				t.Errorf("round %d: connection %d is in %q", round, n, in)
+			}
+			for i := range joined {
+				concerned := i%2 == 1 || i == n
+				for _, name := range []string{fmt.Sprint("a", i), fmt.Sprint("b", i)} {
+					if slices.Contains(in, name) != (concerned && joined[i].Load()) {
+						t.Errorf("round %d: connection %d is in %q; join %d succeeded: %v", round, n, in, i, joined[i].Load())
+					}
+				}
+			}
+			if _, err := g.Leave(t.Context(), Targets{Conn: c.id}, in); err != nil && len(in) > 0 {
+				t.Fatal(err)
+			}
+		}
+	}
+	if s := g.Stats(); s.Memberships != 0 || g.groups.Reserve(g.groups.Limit()) == false {
+		t.Errorf("memory stays reserved; stats: %+v", s)
 	}
 }
 

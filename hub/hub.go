@@ -12,6 +12,7 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/rs/zerolog"
+	"golang.org/x/sync/semaphore"
 
 	"ws-gateway/forward"
 	"ws-gateway/hub/directory"
@@ -124,8 +125,9 @@ type Hub struct {
 	overloaded  atomic.Bool
 	recovering  atomic.Bool
 	draining    atomic.Bool
-	maxGroups   atomic.Int64 // of a connection, for those who are not on a loop
-	replies     semaphore    // of the app's answers, on their way to the loops
+	maxGroups   atomic.Int64        // of a connection, for those who are not on a loop
+	replies     replySlots          // of the app's answers, on their way to the loops
+	joining     *semaphore.Weighted // of joins; see allShares
 	taps        taps
 	stats       counters
 
@@ -194,7 +196,8 @@ func New(cfg Config) (*Hub, error) {
 		ping:      netpoll.NewFrame(ws.OpPing, nil),
 		directory: users,
 		groups:    dir,
-		replies:   make(semaphore, maxReplies),
+		replies:   make(replySlots, maxReplies),
+		joining:   semaphore.NewWeighted(allShares),
 	}
 	h.maxGroups.Store(int64(s.maxGroups))
 	return h, nil

@@ -22,8 +22,12 @@ func (h *Hub) Regroup(key uint64, join, leave []string) {
 		return
 	}
 	change := h.regrouping(join, leave)
-	if h.replies.acquire(h.ctx) != nil {
+	if h.joining.Acquire(h.ctx, 1) != nil {
 		return // nobody waits for loops any more
+	}
+	defer h.joining.Release(1)
+	if h.replies.acquire(h.ctx) != nil {
+		return
 	}
 	ls, done := h.loops[id.Loop()], make(chan struct{})
 	err := ls.loop.PostContext(h.ctx, func(l *netpoll.Loop) bool {

@@ -14,11 +14,11 @@ import (
 // are as large as can be. A worker with one more waits.
 const maxReplies = 256
 
-// semaphore admits as many as its capacity.
-type semaphore chan struct{}
+// replySlots admits as many as its capacity.
+type replySlots chan struct{}
 
 // acquire waits until there is room, or for ctx's end.
-func (s semaphore) acquire(ctx context.Context) error {
+func (s replySlots) acquire(ctx context.Context) error {
 	select {
 	case s <- struct{}{}:
 		return nil
@@ -32,7 +32,7 @@ func (s semaphore) acquire(ctx context.Context) error {
 	}
 }
 
-func (s semaphore) release() { <-s }
+func (s replySlots) release() { <-s }
 
 // Reply gives a connection the reply in the app's answer to one of its events. It
 // is forward.Config.Reply. The replies to a connection arrive in the order of the

@@ -12,7 +12,7 @@ import (
 
 func TestOnlySoManyRepliesAreOnTheirWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := make(semaphore, 3)
+		s := make(replySlots, 3)
 		entered := 0
 		for range 5 {
 			go func() {
@@ -36,7 +36,7 @@ func TestOnlySoManyRepliesAreOnTheirWay(t *testing.T) {
 
 func TestWhoWaitsForRoomForAReplyIsLetGoWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := make(semaphore, 1)
+		s := make(replySlots, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		ends := make(chan error, 3)
 		for range 3 {
