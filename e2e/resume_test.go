@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -149,6 +150,31 @@ func TestThe101MayBeLostThreeTimes(t *testing.T) {
 	c.cut()
 	c.greeting, c.got = now, got
 	c.resume()
+}
+
+// A network holds a handshake up until its client has come back on another connection, and
+// then once more.
+func TestAHandshakeThatWasHeldUpDoesNotEndTheSession(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	g := startGateway(t, app, "--resume-for", "1m")
+	c := g.roam(t, "ann")
+	g.send(`{"conn_id":"` + c.ID + `","payload":1}`)
+	c.expectGot("text 1")
+	late := &roamer{t: t, g: g, lines: c.lines, greeting: c.greeting, got: slices.Clone(c.got)}
+	c.resume()
+	g.send(`{"conn_id":"` + c.ID + `","payload":2}`)
+	c.expectGot("text 1", "text 2")
+	c.resume() // it has the second message, and has not said a word on any of its connections
+	late.begin()
+	c.send(numbered(0))
+	c.settled()
+	g.send(`{"conn_id":"` + c.ID + `","payload":3}`)
+	c.expectGot("text 1", "text 2", "text 3")
+	c.resume()
+	if n := g.metric(t, `ws_gateway_resume_missed_total{reason="gap"}`); n != 0 {
+		t.Errorf("%v would not have got everything", n)
+	}
 }
 
 func TestANewTransportReplacesOneThatSeemsToBeAlive(t *testing.T) {

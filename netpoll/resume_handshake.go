@@ -107,6 +107,7 @@ func (l *Loop) resume(c *Conn, o *wire.ResumeOffer, deflate wire.DeflateParams, 
 		session.abandoned()
 		return l.missed(MissedGap)
 	}
+	session.record().used(token.Turn)
 	l.attach(session, c, o.Received, deflate, extensions, rest)
 	return true
 }

@@ -23,6 +23,11 @@ type tokens struct {
 // knows reports whether a token of this turn is valid.
 func (t *tokens) knows(turn uint32) bool { return t.turn-turn <= uint32(t.unproven) }
 
+// used notes that a token of this turn, which is valid, was used: the client has it, and those
+// before it are void. Otherwise a handshake that was held up, and has received less than the
+// client has by now, would end the session.
+func (t *tokens) used(turn uint32) { t.unproven = uint16(t.turn - turn) }
+
 // next makes a new token. A client that has lost thousands of answers loses its session.
 func (t *tokens) next() {
 	t.turn++
