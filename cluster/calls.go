@@ -135,8 +135,9 @@ func (c *Cluster) Describe(ctx context.Context, id string) (info hub.Info, group
 
 // route is whom a call goes to, and who should get it and cannot.
 type route struct {
-	others   bool             // it goes to others at all
-	instance *packet.Instance // only to this one; nil: to all
+	others   bool              // it goes to others at all
+	instance *packet.Instance  // only to this one
+	owners   []packet.Instance // instead: only to these, each of which has some of the connections; nil: to all
 	missing  []string
 }
 
@@ -154,16 +155,16 @@ func (c *Cluster) route(t *hub.Targets) route {
 			id = t.Conns[i]
 		}
 		owner, ok := hub.InstanceOf(id)
-		if !ok || owner == c.cfg.Instance || !v.has(owner) {
-			continue // nobody has it, or nobody but us
+		if !ok || owner == c.cfg.Instance || !v.has(owner) || slices.Contains(r.owners, owner) {
+			continue // nobody has it, or nobody but us; or it is one more
 		}
-		if r.others && *r.instance != owner {
-			return route{others: true, missing: v.missing}
+		r.owners = append(r.owners, owner)
+		if name, silent := v.silent[owner]; silent {
+			r.missing = append(r.missing, name)
 		}
-		r.others, r.instance = true, (*packet.Instance)(&owner)
-		if name, silent := v.silent[owner]; silent && len(r.missing) == 0 {
-			r.missing = []string{name}
-		}
+	}
+	if r.others = len(r.owners) > 0; len(r.owners) == 1 {
+		r.instance, r.owners = (*packet.Instance)(&r.owners[0]), nil
 	}
 	return r
 }
@@ -186,9 +187,12 @@ func (c *Cluster) post(ctx context.Context, to *route, kind packet.Kind, todo *c
 	if answers {
 		l.call = newPending()
 	}
+	if len(to.owners) > 0 {
+		l.shares, l.bytes = sharesOf(to.owners, l.content)
+	}
 	if l.changes() {
-		l.hashes, l.at = c.hashes(&todo.Targets), c.cfg.clock()
-		l.bytes += 8 * len(l.hashes)
+		l.names, l.at = c.addressees(&todo.Targets, fields), c.cfg.clock()
+		l.bytes += l.names.memory()
 	}
 	return l.call, c.mailbox.post(ctx, l)
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"ws-gateway/cluster/call"
-	"ws-gateway/cluster/interest"
 	"ws-gateway/cluster/packet"
 	"ws-gateway/cluster/stream"
 )
@@ -17,11 +16,24 @@ type letter struct {
 	kind    packet.Kind
 	request uint64 // of an Answer
 	content *stream.Content
-	bytes   int             // of content
-	hashes  []interest.Hash // of the names that it is for; nil: it may be for anybody
-	at      time.Duration   // with hashes: when the call was made, or later, and never before
-	call    *pending        // nil: nobody waits for answers
-	forget  *pending        // instead of all else: it waits no more
+	bytes   int           // of content
+	names   addressed     // whom it is for
+	at      time.Duration // with names: when the call was made, or later, and never before
+	call    *pending      // nil: nobody waits for answers
+	forget  *pending      // instead of all else: it waits no more
+
+	shares map[packet.Instance]*stream.Content // nil: content is for all; otherwise, what each gets, and nobody else
+}
+
+// concerns reports whether it is for a member at all, as far as the letter says.
+func (l *letter) concerns(id packet.Instance) bool {
+	switch {
+	case l.shares != nil:
+		return l.shares[id] != nil
+	case l.to != nil:
+		return *l.to == id
+	}
+	return true
 }
 
 // changes reports whether it is a call that does something to connections.

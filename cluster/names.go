@@ -64,22 +64,6 @@ type telling struct {
 	askedAt time.Duration // when it was asked to tell everything itself
 }
 
-// hashes are the names that a message is for; nil if it may concern connections that
-// have none of them.
-func (c *Cluster) hashes(t *hub.Targets) (hashes []interest.Hash) {
-	switch {
-	case len(t.Groups) > 0:
-		for _, name := range t.Groups {
-			hashes = append(hashes, c.key.Group(name))
-		}
-	case !t.All && t.Conn == "" && len(t.Conns) == 0:
-		for _, name := range t.Users {
-			hashes = append(hashes, c.key.User(name))
-		}
-	}
-	return hashes
-}
-
 // tellNames tells all members what has come and gone here, if it is time for that. It
 // returns when it will be.
 func (c *Cluster) tellNames(now time.Duration, atOnce bool) (due time.Duration) {

@@ -17,6 +17,7 @@ type peer struct {
 	started  time.Time // about
 	index    uint8     // see members.Member
 	telling  telling
+	repaired uint64 // it has missed no name of recents below this number
 	stream   *stream.Stream
 	executor *executor
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -24,37 +25,51 @@ func told(t *testing.T, hashes ...interest.Hash) interest.Hashes {
 // A list of all messages, in which everything is looked for from end to end, says what
 // is right.
 func TestRecentMessagesAreFoundByTheirNamesUntilTheyExpire(t *testing.T) {
+	type name struct {
+		number uint64
+		hash   interest.Hash
+		missed interest.Set
+	}
 	type sent struct {
-		number  uint64
-		at      time.Duration
-		hashes  []interest.Hash
-		skipped interest.Set
+		at    time.Duration
+		joint bool
+		names []name
 	}
 	random := rand.New(rand.NewPCG(1, 5))
 	var r recents
 	var model []sent
-	found := 0
+	found, number := 0, uint64(1)
 	content := stream.NewContent(nil, nil)
 	for turn := range 5000 {
 		now := time.Duration(turn) * time.Millisecond
-		var s sent
-		for range 1 + random.IntN(4) {
-			s.hashes = append(s.hashes, interest.Hash(1+random.IntN(20)))
-		}
-		for i := range uint8(4) {
-			if random.IntN(2) == 0 {
-				s.skipped.Add(i)
+		s := sent{at: now, joint: random.IntN(2) == 0}
+		var to addressed
+		var missed []interest.Set
+		for n := range 1 + random.IntN(4) {
+			one := name{number: number, hash: interest.Hash(1 + random.IntN(20))}
+			number++
+			for i := range uint8(4) {
+				if random.IntN(2) == 0 {
+					one.missed.Add(i)
+				}
 			}
+			if s.joint && n > 0 {
+				one.missed = missed[0]
+			}
+			s.names = append(s.names, one)
+			to.hashes, missed = append(to.hashes, one.hash), append(missed, one.missed)
 		}
-		s.at, s.number = now, uint64(turn)
-		r.add(s.hashes, content, 10, s.skipped, now)
+		to.joint = s.joint
+		r.add(to, content, 10, missed, now)
 		model = append(model, s)
 		if random.IntN(10) == 0 {
 			before := now - time.Duration(random.IntN(50))*time.Millisecond
 			over := 0
 			model = slices.DeleteFunc(model, func(s sent) bool {
-				if s.at < before {
-					over += s.skipped.Len()
+				for i := range uint8(4) {
+					if s.at < before && !slices.ContainsFunc(s.names, func(n name) bool { return !n.missed.Has(i) }) {
+						over++
+					}
 				}
 				return s.at < before
 			})
@@ -65,22 +80,32 @@ func TestRecentMessagesAreFoundByTheirNamesUntilTheyExpire(t *testing.T) {
 		if random.IntN(100) == 0 {
 			r.leaves(3)
 			for i := range model {
-				model[i].skipped.Remove(3)
+				for j := range model[i].names {
+					model[i].names[j].missed.Remove(3)
+				}
 			}
 		}
-		index, names := uint8(random.IntN(4)), []interest.Hash{interest.Hash(1 + random.IntN(20)), interest.Hash(1 + random.IntN(20))}
-		var want []uint64
-		for i, s := range slices.Backward(model) { // names are those of what is wanted and was sent later, too
-			if s.skipped.Has(index) && slices.ContainsFunc(s.hashes, func(h interest.Hash) bool {
-				return slices.Contains(names, h) || slices.ContainsFunc(model[i+1:], func(later sent) bool {
-					return slices.Contains(want, later.number) && slices.Contains(later.hashes, h)
-				})
-			}) {
-				want = append(want, s.number)
+		index, hashes := uint8(random.IntN(4)), []interest.Hash{interest.Hash(1 + random.IntN(20)), interest.Hash(1 + random.IntN(20))}
+		wanted := map[uint64]bool{} // by number
+		for before := -1; before < len(wanted); {
+			before = len(wanted)
+			for i, s := range model {
+				for _, n := range s.names {
+					if n.missed.Has(index) && (slices.Contains(hashes, n.hash) || // what is asked for, goes together with it, or must come before it
+						s.joint && slices.ContainsFunc(s.names, func(other name) bool { return wanted[other.number] }) ||
+						slices.ContainsFunc(model[i:], func(later sent) bool {
+							return slices.ContainsFunc(later.names, func(l name) bool { return wanted[l.number] && l.hash == n.hash && l.number > n.number })
+						})) {
+						wanted[n.number] = true
+					}
+				}
+			}
+			if len(wanted) == before {
+				break
 			}
 		}
-		slices.Reverse(want)
-		if got := r.of(index, told(t, names...).All); !slices.Equal(got, want) {
+		want := slices.Sorted(maps.Keys(wanted))
+		if got := r.of(index, told(t, hashes...).All); !slices.Equal(got, want) {
 			t.Fatalf("turn %d: %v, want %v", turn, got, want)
 		}
 		found += len(want)

@@ -23,7 +23,8 @@ type router struct {
 	arrivals *stream.Buffer
 	table    *interest.Table // which names the members have told
 	recents  recents
-	up       bool // the link
+	plans    []interest.Set // of the last plan
+	up       bool           // the link
 
 	beatAt, beatenAt time.Duration // heartbeats: the next, and the last
 	lookAt           time.Duration // when to look who is silent
@@ -58,8 +59,8 @@ func (c *Cluster) run() {
 			ending = nil
 			c.sayBye(c.cfg.clock())
 		}
-		now := c.takeEvents()
-		c.takeLetters(now)
+		c.takeEvents()
+		now := c.takeLetters()
 		due := c.tick(now)
 		if c.byeBy > 0 && (now >= c.byeBy || c.allTaken()) {
 			c.leave()
@@ -69,13 +70,13 @@ func (c *Cluster) run() {
 	}
 }
 
-// takeEvents takes what the bus has, and returns the time. It is read when everything has
-// been taken: a packet that seems to have come before it was sent would make all later
-// ones seem to have been under way for long.
-func (c *Cluster) takeEvents() (now time.Duration) {
+// takeEvents takes what the bus has. The time is read when everything has been taken: a
+// packet that seems to have come before it was sent would make all later ones seem to have
+// been under way for long.
+func (c *Cluster) takeEvents() {
 	clear(c.events)
 	c.events = c.cfg.Bus.Take(c.events[:0])
-	now = c.cfg.clock()
+	now := c.cfg.clock()
 	for i := range c.events {
 		e := &c.events[i]
 		switch e.Kind {
@@ -90,7 +91,6 @@ func (c *Cluster) takeEvents() (now time.Duration) {
 	if cap(c.events) > 4096 {
 		c.events = nil
 	}
-	return now
 }
 
 func (c *Cluster) packet(data []byte, now time.Duration) {
@@ -159,9 +159,12 @@ func (c *Cluster) delivered(from *peer, m stream.Message, now time.Duration) {
 	}
 }
 
-// takeLetters does what was posted.
-func (c *Cluster) takeLetters(now time.Duration) {
+// takeLetters does what was posted, and returns the time. It is read when everything has
+// been taken: a message that seems to have been called after it was sent would seem older
+// than it is when it is sent again, and connections too young for it.
+func (c *Cluster) takeLetters() (now time.Duration) {
 	c.letters = c.mailbox.take(c.letters)
+	now = c.cfg.clock()
 	for i := range c.letters {
 		l := &c.letters[i]
 		switch {
@@ -179,6 +182,7 @@ func (c *Cluster) takeLetters(now time.Duration) {
 	if cap(c.letters) > mostLetters/4 {
 		c.letters = nil
 	}
+	return now
 }
 
 // ask sends a call to the members that it is for.
@@ -188,30 +192,34 @@ func (c *Cluster) ask(l *letter, now time.Duration) {
 		l.request, l.call.request = c.requests, c.requests
 		c.pending[l.request] = l.call
 	}
-	skipped := c.skips(l, now)
+	p := c.planFor(l, now)
 	for m := range c.members.All() {
-		if (l.to == nil || m.ID == *l.to) && !skipped.Has(m.Index) {
-			c.askOne(l, m, now)
+		if l.concerns(m.ID) && !p.skipped.Has(m.Index) {
+			c.askOne(l, &p, m, now)
 		}
 	}
-	if !skipped.Empty() { // only now: what was sent to the others looked for what was before it
-		c.recents.add(l.hashes, l.content, l.bytes, skipped, l.at)
-		c.stats.skipped.Add(uint64(skipped.Len()))
+	if p.missed != nil { // only now: what was sent to the others looked for what was before it
+		c.recents.add(l.names, l.content, l.bytes, p.missed, l.at)
+		c.stats.skipped.Add(uint64(p.skipped.Len()))
 	}
 	if l.call != nil {
 		l.call.sent()
 	}
 }
 
-func (c *Cluster) askOne(l *letter, m *members.Member, now time.Duration) {
+func (c *Cluster) askOne(l *letter, to *plan, m *members.Member, now time.Duration) {
 	if m.Silent && l.call != nil {
 		l.call.miss(m.Name)
 	}
 	if m.Silent && !l.changes() {
 		return
 	}
-	c.repairBefore(l, c.peers[m.ID], now)
-	switch sent := c.peers[m.ID].stream.Send(l.kind, l.request, l.content, now); {
+	content := l.shares[m.ID]
+	if content == nil {
+		content = to.share(l, m.Index)
+	}
+	c.repairBefore(l, to, c.peers[m.ID], now)
+	switch sent := c.peers[m.ID].stream.Send(l.kind, l.request, content, now); {
 	case !sent:
 		c.stats.unsent.Add(1)
 		if l.call != nil && !m.Silent {

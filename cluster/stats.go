@@ -30,8 +30,8 @@ type Stats struct {
 	Known    int64  // gauge: members of whose names all are known
 	Told     int64  // gauge: names that the others have been told
 	Skipped  uint64 // messages that were not sent to an instance, which has no target
-	Repaired uint64 // of these, those that were sent after all: a target was told later
-	Expired  uint64 // of these, those that cannot be sent any more: nobody has told of a target in time
+	Repaired uint64 // messages that were sent after all, or to more of their names: these were told later
+	Expired  uint64 // of Skipped, those that cannot be sent any more: nobody has told of a target in time
 	Crowded  uint64 // messages that went to all since too many recent ones are kept for repair
 	Resyncs  uint64 // how often something that an instance told of its names was missed
 

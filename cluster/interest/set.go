@@ -32,6 +32,14 @@ func (s *Set) Intersect(o *Set) {
 	}
 }
 
+// Without returns the instances that are not in o.
+func (s *Set) Without(o *Set) (rest Set) {
+	for i, word := range o {
+		rest[i] = s[i] &^ word
+	}
+	return rest
+}
+
 // Empty reports whether no instance is in the set.
 func (s *Set) Empty() bool { return *s == Set{} }
 

@@ -45,6 +45,20 @@ func (f Fields) All() iter.Seq2[Tag, []byte] {
 	}
 }
 
+// Each ranges over the fields in their order, each as it is written.
+func (f Fields) Each() iter.Seq2[Tag, Fields] {
+	return func(yield func(Tag, Fields) bool) {
+		for len(f) > 0 {
+			tag, _, rest, ok := f.next()
+			n := len(f) - len(rest)
+			if !ok || !yield(tag, f[:n:n]) {
+				return
+			}
+			f = rest
+		}
+	}
+}
+
 // Get returns the value of the first field of the tag.
 func (f Fields) Get(tag Tag) (value []byte, ok bool) {
 	for t, value := range f.All() {
