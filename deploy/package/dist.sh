@@ -37,13 +37,15 @@ licences() {
   done
 }
 
-# documents DIR puts what is to be read there, and what is to be copied into examples.
+# documents DIR puts what is to be read there, and what is to be copied, each at its path in
+# the repository, to which documents refer.
 documents() {
-  install -D -m 644 -t "$1" README.md CHANGELOG.md
-  install -D -m 644 -t "$1/docs" docs/*.md docs/openapi.yaml docs/asyncapi.yaml
-  install -D -m 644 -t "$1/examples/prometheus" deploy/prometheus/*.yaml
-  install -D -m 644 -t "$1/examples/grafana" deploy/grafana/*.json
-  install -D -m 644 -t "$1/examples/kubernetes" deploy/kubernetes/*.yaml
+  local file
+  git ls-files -- '*.md' docs examples client deploy \
+    ':!:*_test.*' ':!:examples/*.go' ':!:docs/*.go' ':!:docs/testdata' ':!:client/t*' ':!:deploy/package' ':!:deploy/proxies' ':!:deploy/tools' ':!:*/scrape.sh' ':!:client/*.go' ':!:*/.*' ':!:.*' |
+    (cat; git ls-files examples/go) | while read -r file; do
+      install -D -m "$([ -x "$file" ] && echo 755 || echo 644)" "$file" "$1/$file"
+    done
 }
 
 # completions DIR-OF-BASH DIR-OF-ZSH DIR-OF-FISH puts them where each shell looks.
