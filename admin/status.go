@@ -72,6 +72,8 @@ func appendCluster(b []byte, c *cluster.Cluster) []byte {
 		b = strconv.AppendBool(b, i.Self)
 		b = append(b, `,"silent":`...)
 		b = strconv.AppendBool(b, i.Silent)
+		b = append(b, `,"draining":`...)
+		b = strconv.AppendBool(b, i.Draining)
 		b = append(b, `,"started":`...)
 		b = appendTime(b, i.Started)
 		b = append(b, `,"connections":`...)

@@ -83,6 +83,10 @@ type Config struct {
 	// slowest is behind; nil: nothing.
 	Loops func() (n int, lag time.Duration)
 
+	// Draining says, for the others' operators, whether this instance ends its connections
+	// and takes no new ones; nil: it does not.
+	Draining func() bool
+
 	Log zerolog.Logger
 
 	clock func() time.Duration // since the start; for tests

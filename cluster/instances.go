@@ -22,6 +22,7 @@ type Instance struct {
 	Started time.Time // by the clock of this instance
 
 	// As of its last heartbeat; of this one now.
+	Draining           bool // it ends its connections, and takes no new ones
 	Connections, Users uint64
 	Loops              int
 	Lag                time.Duration // of the slowest loop
@@ -30,14 +31,14 @@ type Instance struct {
 // instanceOf is called by the router.
 func (c *Cluster) instanceOf(m *members.Member) Instance {
 	return Instance{
-		ID: m.ID, Name: m.Name, Version: m.Program, Silent: m.Silent, Started: c.peers[m.ID].started,
+		ID: m.ID, Name: m.Name, Version: m.Program, Silent: m.Silent, Draining: m.State == members.Draining, Started: c.peers[m.ID].started,
 		Connections: m.Connections, Users: m.Users, Loops: int(min(m.Loops, 1<<16)), Lag: m.Lag,
 	}
 }
 
 // Instances returns this instance and all others that are known, sorted by name.
 func (c *Cluster) Instances() []Instance {
-	self := Instance{ID: c.cfg.Instance, Name: c.cfg.Name, Version: c.cfg.Version, Self: true, Started: c.made}
+	self := Instance{ID: c.cfg.Instance, Name: c.cfg.Name, Version: c.cfg.Version, Self: true, Draining: c.draining(), Started: c.made}
 	connections, users, _ := c.hub.CountMembers(c.ctx, nil, hub.Query{})
 	self.Connections, self.Users = uint64(connections), uint64(users)
 	if c.cfg.Loops != nil {

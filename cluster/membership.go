@@ -30,6 +30,9 @@ func (c *Cluster) beat(now time.Duration) {
 	if n := c.cfg.Names; n != nil {
 		h.Told = members.Told(n.local.Digest())
 	}
+	if c.draining() {
+		h.State = members.Draining
+	}
 	if c.cfg.Loops != nil {
 		loops, lag := c.cfg.Loops()
 		h.Loops, h.Lag = uint64(loops), lag
@@ -40,6 +43,8 @@ func (c *Cluster) beat(now time.Duration) {
 		c.cfg.Bus.Publish(packet.Instance{}, p.Append(nil))
 	}
 }
+
+func (c *Cluster) draining() bool { return c.cfg.Draining != nil && c.cfg.Draining() }
 
 // heartbeat takes another instance's.
 func (c *Cluster) heartbeat(p *packet.Packet, now time.Duration) {

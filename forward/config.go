@@ -35,6 +35,11 @@ type Config struct {
 	// Epoch is sent with each POST as X-Ws-Epoch, unless it is empty.
 	Epoch string
 
+	// Instance is sent with each POST as X-Ws-Instance, unless it is empty: it is the name
+	// of the gateway among several. Bytes other than visible ASCII, and %, are written as
+	// %XX, as in a URL.
+	Instance string
+
 	// Journal, if it is not nil, records the connections that the app is told about. See
 	// CloseLost.
 	Journal Journal

@@ -220,6 +220,20 @@ func TestTheEpochIsSentWithEachPost(t *testing.T) {
 	})
 }
 
+func TestTheInstanceIsSentWithEachPost(t *testing.T) {
+	for name, want := range map[string]string{"": "", "shop-1": "shop-1", "Zürich 100%\n": "Z%C3%BCrich%20100%25%0A"} {
+		bubble(t, Config{Instance: name}, func(t *testing.T, f *Forwarder, a *fakeApp, _ *logBuffer) {
+			instances := make(chan string, 2)
+			a.serve = func(_ post, _ http.ResponseWriter, r *http.Request) { instances <- r.Header.Get("X-Ws-Instance") }
+			f.Open(source(1, 1), Request{})
+			f.Close(source(1, 2), End{})
+			synctest.Wait()
+			equal(t, "instance", take(t, instances), want)
+			equal(t, "instance", take(t, instances), want)
+		})
+	}
+}
+
 func TestALetterIsRedeliveredAsItWasSent(t *testing.T) {
 	type done struct {
 		key    uint64

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"crypto/tls"
+	"strings"
 	"time"
 
 	"ws-gateway/forward/callback"
@@ -42,6 +43,9 @@ func newTerms(cfg *Config, dialer func(callback.Target) callback.DialFunc, old *
 	if cfg.Epoch != "" {
 		to.AddField("X-Ws-Epoch", cfg.Epoch)
 	}
+	if cfg.Instance != "" {
+		to.AddField("X-Ws-Instance", escaped(cfg.Instance))
+	}
 	t := &terms{
 		target: to, secrets: cfg.Secrets,
 		timeout: cfg.Timeout, authorizeFor: cfg.AuthorizeFor, retryFor: cfg.RetryFor, replyMax: cfg.ReplyMax,
@@ -52,6 +56,20 @@ func newTerms(cfg *Config, dialer func(callback.Target) callback.DialFunc, old *
 		t.route, t.dial, t.secure = &r, dialer(to), to.TLSConfig(cfg.TLS)
 	}
 	return t, nil
+}
+
+// escaped is a name as the value of a header field.
+func escaped(name string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(name) {
+		if c := name[i]; c > ' ' && c < 0x7f && c != '%' {
+			b.WriteByte(c)
+		} else {
+			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+		}
+	}
+	return b.String()
 }
 
 // Reload checks cfg as New does and returns a function that puts it into force. Until that
@@ -66,7 +84,7 @@ func newTerms(cfg *Config, dialer func(callback.Target) callback.DialFunc, old *
 // with another URL, idle connections to the app are closed, and the others after the
 // answer that they wait for.
 func (f *Forwarder) Reload(cfg Config) (apply func(), err error) {
-	cfg.Epoch = f.cfg.Epoch
+	cfg.Epoch, cfg.Instance = f.cfg.Epoch, f.cfg.Instance
 	if cfg, err = cfg.withDefaults(); err != nil {
 		return nil, err
 	}

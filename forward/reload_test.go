@@ -78,7 +78,7 @@ func lettersKept(f *Forwarder) any {
 
 func TestEveryFieldOfTheConfigurationIsReloadedOrSaidToBeStatic(t *testing.T) {
 	static := []string{
-		"Concurrency", "DeadLetter", "Epoch", "Journal", "Done", "Batch", "Pipeline",
+		"Concurrency", "DeadLetter", "Epoch", "Instance", "Journal", "Done", "Batch", "Pipeline",
 		"Clock", "Reply", "Regroup", "Meta", "Settles", "Drained", "Pressure", "Log",
 	}
 	fields := reflect.TypeFor[Config]()

@@ -252,6 +252,9 @@ func (h *Hub) SetRecovering(on bool) { h.recovering.Store(on) }
 // SetDraining refuses upgrades with 503 from now on.
 func (h *Hub) SetDraining() { h.draining.Store(true) }
 
+// Draining reports whether SetDraining has been called.
+func (h *Hub) Draining() bool { return h.draining.Load() }
+
 // Ready reports whether the hub takes upgrades, and if not, why: "starting",
 // "draining", "recovering" or "overloaded". MaxConnections is not among the reasons.
 func (h *Hub) Ready() (ok bool, why string) {

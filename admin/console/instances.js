@@ -64,7 +64,8 @@ function rows(instances) {
 }
 
 function row(i, shown) {
-  const state = i.self ? "asked by this page" : i.silent ? "not heard" : "heard";
+  const heard = i.self ? "asked by this page" : i.silent ? "not heard" : "heard";
+  const state = i.draining && !i.silent ? "ends its connections" : heard;
   const cell = (label, textContent, className = "") => element("td", { textContent, className, title: textContent, "data-label": label });
   return element("tr", { "data-id": i.id },
     cell("Gateway", shown, "long"), cell("State", state, i.silent ? "bad" : ""), cell("Version", i.version, "long"),

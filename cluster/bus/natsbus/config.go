@@ -6,8 +6,10 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
@@ -40,25 +42,48 @@ func CheckApp(name string) error {
 	return nil
 }
 
-// CheckServer says what is wrong with a server's URL, without its password.
+// CheckServer says what is wrong with a server's URL, without showing it.
 func CheckServer(server string) error {
 	u, err := url.Parse(server)
 	switch {
+	case server == "":
+		return errors.New("it is empty: is there a comma too many?")
+	case strings.ContainsFunc(server, unicode.IsSpace):
+		return errors.New("it has a blank in it")
 	case err != nil: // the error has the URL in it
-		return errors.New("it cannot be read as a URL: it should look like nats://10.0.0.7:4222")
+		return errors.New("it cannot be read as a URL")
 	case u.Scheme != "nats" && u.Scheme != "tls" && u.Scheme != "ws" && u.Scheme != "wss":
-		return fmt.Errorf("%s does not begin with nats:// or tls://", u.Redacted())
+		return errors.New("it does not begin with nats:// or tls://")
 	case u.Hostname() == "":
-		return fmt.Errorf("%s names no host", u.Redacted())
+		return errors.New("it names no host")
+	case strings.Contains(u.Path, "//"): // as in tls://tls://host, whose host is tls
+		return errors.New("it has a second // in it: is it two URLs in one?")
+	case strings.HasSuffix(u.Host, ":"):
+		return errors.New("it has a colon and no port behind it")
+	case u.Port() != "" && !validPort(u.Port()):
+		return fmt.Errorf("its port, %s, is not one from 1 to 65535", u.Port())
+	case u.Path != "" && u.Path != "/" && u.Scheme != "ws" && u.Scheme != "wss":
+		return errors.New("it has a path, and NATS has none: the app is named by --cluster-app")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return errors.New("it has a query or a fragment, which mean nothing to NATS: a password with ? or # in it is written with %3F or %23")
 	}
 	return nil
 }
 
-// Redacted is a server's URL without its password or token.
+func validPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
+}
+
+// Redacted is a server's URL without its password or token. Where a mistake may have put
+// these elsewhere, little is left of it.
 func Redacted(server string) string {
 	u, err := url.Parse(server)
 	if err != nil {
 		return "a URL that cannot be read"
+	}
+	if u.Opaque != "" || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
+		return "a URL with its @ in the wrong place"
 	}
 	if _, secret := u.User.Password(); u.User != nil && !secret {
 		u.User = url.User("xxxxx") // a token
@@ -97,7 +122,7 @@ func (cfg *Config) options() ([]nats.Option, error) {
 	}
 	for _, server := range cfg.Servers {
 		if err := CheckServer(server); err != nil {
-			return nil, fmt.Errorf("natsbus: server: %w", err)
+			return nil, fmt.Errorf("natsbus: server %s: %w", Redacted(server), err)
 		}
 	}
 	options := []nats.Option{

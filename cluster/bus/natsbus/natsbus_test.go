@@ -241,19 +241,19 @@ func TestMistakesAreNamedAndSecretsAreNot(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty")
 	os.WriteFile(empty, nil, 0o600)
 	for want, change := range map[string]func(*Config){
-		"Servers is required":                   func(c *Config) { c.Servers = nil },
-		"Instance is required":                  func(c *Config) { c.Instance = everybody },
-		`"a b" must have 1 to 32`:               func(c *Config) { c.App = "a b" },
-		`"" must have 1 to 32`:                  func(c *Config) { c.App = "" },
-		"http://x does not begin":               func(c *Config) { c.Servers = []string{"http://x"} },
-		"nats://u:xxxxx@ names no host":         func(c *Config) { c.Servers = []string{"nats://u:secret@"} },
-		"cannot be read as a URL":               func(c *Config) { c.Servers = []string{"nats://u:secret@[::1"} },
-		"no user's key: it should be":           func(c *Config) { c.Creds = empty },
-		"no user's key: its line should begin":  func(c *Config) { c.NKey = empty },
-		"has no token in it":                    func(c *Config) { c.TokenFile = empty },
-		"no such file":                          func(c *Config) { c.Creds = empty + "x" },
-		"error loading or parsing rootCA file:": func(c *Config) { c.CA = empty + "x" },
-		"error loading client certificate":      func(c *Config) { c.Cert, c.Key = empty, empty },
+		"Servers is required":                      func(c *Config) { c.Servers = nil },
+		"Instance is required":                     func(c *Config) { c.Instance = everybody },
+		`"a b" must have 1 to 32`:                  func(c *Config) { c.App = "a b" },
+		`"" must have 1 to 32`:                     func(c *Config) { c.App = "" },
+		"server http://x: it does not begin":       func(c *Config) { c.Servers = []string{"http://x"} },
+		"server nats://u:xxxxx@: it names no host": func(c *Config) { c.Servers = []string{"nats://u:secret@"} },
+		"cannot be read as a URL":                  func(c *Config) { c.Servers = []string{"nats://u:secret@[::1"} },
+		"no user's key: it should be":              func(c *Config) { c.Creds = empty },
+		"no user's key: its line should begin":     func(c *Config) { c.NKey = empty },
+		"has no token in it":                       func(c *Config) { c.TokenFile = empty },
+		"no such file":                             func(c *Config) { c.Creds = empty + "x" },
+		"error loading or parsing rootCA file:":    func(c *Config) { c.CA = empty + "x" },
+		"error loading client certificate":         func(c *Config) { c.Cert, c.Key = empty, empty },
 	} {
 		cfg := Config{Servers: []string{"nats://127.0.0.1:1"}, App: "chat", Instance: [8]byte{1}}
 		change(&cfg)
@@ -267,9 +267,45 @@ func TestMistakesAreNamedAndSecretsAreNot(t *testing.T) {
 	}
 	for server, want := range map[string]string{
 		"nats://user:secret@h:4222": "nats://user:xxxxx@h:4222", "nats://secret@h": "nats://xxxxx@h", "nats://h": "nats://h", "nats://[": "a URL that cannot be read",
+		"nats:secret@h": "a URL with its @ in the wrong place", "secret@h": "a URL with its @ in the wrong place", "nats://user:1?secret@h": "a URL with its @ in the wrong place", "nats://user:1#secret@h": "a URL with its @ in the wrong place",
 	} {
 		if got := Redacted(server); got != want {
 			t.Errorf("%s: %s", server, got)
+		}
+	}
+}
+
+func TestAServersURLIsOneThatNATSTakes(t *testing.T) {
+	for server, want := range map[string]string{
+		"nats://h": "", "tls://h:4222": "", "nats://user:pass@h:65535/": "", "nats://[::1]:4222": "", "wss://h/nats": "", "nats://token@h": "",
+		"":                    "it is empty",
+		" nats://h":           "a blank",
+		"nats://h ":           "a blank",
+		"nats://a nats://b":   "a blank",
+		"nats://a\n":          "a blank",
+		"h:4222":              "does not begin with",
+		"h":                   "does not begin with",
+		"http://h":            "does not begin with",
+		"nats://":             "names no host",
+		"nats://:4222":        "names no host",
+		"nats:h":              "names no host",
+		"tls://tls://h":       "two URLs in one",
+		"nats://tls://h:4222": "two URLs in one",
+		"nats://h:":           "no port behind it",
+		"nats://h:0":          "its port, 0,",
+		"nats://h:65536":      "its port, 65536,",
+		"nats://h:port":       "cannot be read",
+		"nats://h/path":       "has a path",
+		"nats://h?tls=true":   "a query",
+		"nats://h?":           "a query",
+		"nats://h#x":          "a fragment",
+		"nats://u:1#secret@h": "a fragment",
+		"nats://u:1/secret@h": "has a path",
+		"nats://u:secret/x@h": "cannot be read",
+	} {
+		err := CheckServer(server)
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret")) {
+			t.Errorf("%q: %v, want %q", server, err, want)
 		}
 	}
 }

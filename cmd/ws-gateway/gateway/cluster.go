@@ -33,6 +33,7 @@ func (g *Gateway) join() error {
 	cc.Loops = func() (n int, lag time.Duration) {
 		return len(g.sockets.Loops()), time.Duration(g.hub.Stats().WheelLag) * time.Second
 	}
+	cc.Draining = g.hub.Draining
 	if g.cluster, err = cluster.New(cc); err != nil {
 		b.Close()
 	}

@@ -14,6 +14,9 @@ import (
 func (g *Gateway) forwardConfig(c *config.Config) forward.Config {
 	fc := c.Forward()
 	fc.Epoch, fc.Clock, fc.Log = rand.Text(), g.clock.Now, g.log
+	if g.reach != nil {
+		fc.Instance = c.InstanceName()
+	}
 	fc.Drained = func(key uint64) { g.hub.Resume(key) }
 	fc.Pressure = func(l forward.Level) {
 		g.hub.SetOverloaded(l == forward.Full)
