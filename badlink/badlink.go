@@ -79,6 +79,13 @@ func (l *Link) cut() {
 	}
 }
 
+// finish ends all connections as if both sides had closed them. It needs mu.
+func (l *Link) finish() {
+	for c := range l.conns {
+		c.Close()
+	}
+}
+
 func (l *Link) accept() {
 	for {
 		c, err := l.listener.Accept()
@@ -166,10 +173,11 @@ const (
 	Deaf                 // nothing comes from the target for a while
 	Mute                 // nothing goes to the target for a while
 	Corrupt              // bytes are changed
+	Finish               // all connections are closed without a reset, others may come at once
 	faults
 )
 
-var faultNames = [faults]string{"cuts", "refusals", "stalls", "stalls down", "stalls up", "changed bytes"}
+var faultNames = [faults]string{"cuts", "refusals", "stalls", "stalls down", "stalls up", "changed bytes", "ends"}
 
 // String returns the fault's name in the plural, as a table says it.
 func (f Fault) String() string { return faultNames[f] }
@@ -184,20 +192,27 @@ func Faults() (all []Fault) {
 
 // Temper is how long a Link is well between two faults, and how long a fault lasts:
 // at the most, one in eight of them up to Longest.
-type Temper struct{ Well, Fault, Longest time.Duration }
+type Temper struct {
+	Well, Fault, Longest time.Duration
+	Only                 []Fault // nil: all
+}
 
 // Misbehave has one fault follow the other until ctx is done, and leaves the Link well.
 // It returns how often each was.
 func (l *Link) Misbehave(ctx context.Context, temper Temper, random *rand.Rand) map[Fault]int {
 	did := map[Fault]int{}
+	among := temper.Only
+	if among == nil {
+		among = Faults()
+	}
 	for rest(ctx, between(random, temper.Well/4, temper.Well)); ctx.Err() == nil; rest(ctx, between(random, temper.Well/4, temper.Well)) {
-		f, longest := Fault(random.IntN(int(faults))), temper.Fault
+		f, longest := among[random.IntN(len(among))], temper.Fault
 		if random.IntN(8) == 0 {
 			longest = temper.Longest
 		}
 		l.begin(f, 1+random.IntN(4))
 		did[f]++
-		if f != Cut && f != Corrupt {
+		if f != Cut && f != Finish && f != Corrupt {
 			rest(ctx, between(random, 0, longest))
 		}
 		l.heal()
@@ -214,6 +229,8 @@ func (l *Link) begin(f Fault, bytes int) {
 		case Refuse:
 			l.refuses = true
 			l.cut()
+		case Finish:
+			l.finish()
 		case Stall:
 			l.stalls = [2]bool{true, true}
 		case Deaf:

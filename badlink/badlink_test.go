@@ -70,6 +70,14 @@ func TestALinkCarriesWhatItIsGivenOnceItIsWell(t *testing.T) {
 	if got := echoed(c, "hello"); got != "" {
 		t.Errorf("%q came back through a link that was cut", got)
 	}
+	c = dial()
+	if got := echoed(c, "hello"); got != "hello" {
+		t.Errorf("%q came back after a cut", got)
+	}
+	l.begin(Finish, 0)
+	if n, err := c.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("a link that ends its connections: %d bytes, %v", n, err)
+	}
 	l.begin(Refuse, 0)
 	if got := echoed(dial(), "hello"); got != "" {
 		t.Errorf("%q came back through a link that refuses", got)
@@ -111,7 +119,7 @@ func TestALinkIsWellWhenItHasMisbehaved(t *testing.T) {
 	l, dial := linked(t)
 	ctx, stop := context.WithCancel(t.Context())
 	did := make(chan map[Fault]int)
-	temper := Temper{Well: time.Millisecond, Fault: time.Millisecond, Longest: 2 * time.Millisecond}
+	temper := Temper{Well: time.Millisecond, Fault: time.Millisecond, Longest: 2 * time.Millisecond, Only: []Fault{Cut, Stall}}
 	go func() { did <- l.Misbehave(ctx, temper, rand.New(rand.NewPCG(1, 2))) }()
 	for range 100 {
 		c, err := net.Dial("tcp", l.Addr())
@@ -123,8 +131,8 @@ func TestALinkIsWellWhenItHasMisbehaved(t *testing.T) {
 		c.Close()
 	}
 	stop()
-	if faults := <-did; len(faults) == 0 {
-		t.Error("it did not misbehave")
+	if faults := <-did; len(faults) == 0 || faults[Cut]+faults[Stall] == 0 || len(faults) > 2 {
+		t.Errorf("it was to cut and stall, and did %v", faults)
 	}
 	if got := echoed(dial(), "hello"); got != "hello" {
 		t.Errorf("%q came back", got)

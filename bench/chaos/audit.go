@@ -22,6 +22,7 @@ type Evidence struct {
 	RetryFor time.Duration
 	Replies  bool // --callback-reply
 	Batches  bool // --callback-batch
+	Sessions bool // clients resume theirs, and know their connections' ids; a user may have several, one after the other
 }
 
 // Findings are what Audit makes of Evidence.
@@ -83,6 +84,8 @@ type audit struct {
 	conns  map[string][]*history // by sequence number; holes are nil
 	users  map[string]string     // of connections
 	ids    map[string]string     // connections of users
+	named  map[string]bool       // connections that a client knows as its session
+	orphan map[string][]string   // by user: connections with Sessions that no client knows
 	faults map[int]bool          // Posts that came again although they were settled
 }
 
@@ -91,6 +94,10 @@ func Audit(e Evidence) Findings {
 	a := &audit{
 		Evidence: &e, events: make(map[string]*history), conns: make(map[string][]*history),
 		users: make(map[string]string), ids: make(map[string]string), faults: make(map[int]bool),
+		named: make(map[string]bool), orphan: make(map[string][]string),
+	}
+	for i := range e.Clients {
+		a.named[e.Clients[i].Conn] = true
 	}
 	for _, odd := range e.Odd {
 		a.say("%s", odd)
@@ -162,11 +169,16 @@ func (a *audit) history(e Event) *history {
 		a.say("connection %s is %s's and %s's", e.Conn, user, e.User)
 		return nil
 	}
-	if id, known := a.ids[e.User]; known && id != e.Conn {
-		a.say("%s connected once and has the connections %s and %s", e.User, id, e.Conn)
-		return nil
+	if !a.Sessions {
+		if id, known := a.ids[e.User]; known && id != e.Conn {
+			a.say("%s connected once and has the connections %s and %s", e.User, id, e.Conn)
+			return nil
+		}
+		a.ids[e.User] = e.Conn
+	} else if _, known := a.users[e.Conn]; !known && !a.named[e.Conn] {
+		a.orphan[e.User] = append(a.orphan[e.User], e.Conn)
 	}
-	a.users[e.Conn], a.ids[e.User] = e.User, e.Conn
+	a.users[e.Conn] = e.User
 	h = &history{Event: e, seq: seq}
 	a.events[e.ID] = h
 	for len(a.conns[e.Conn]) <= seq {
@@ -275,7 +287,7 @@ func (a *audit) begun(h *history) (at time.Time, known bool) {
 		}
 	}
 	for i := range a.Clients {
-		if c := &a.Clients[i]; c.User == h.User {
+		if c := &a.Clients[i]; c.User == h.User && (c.Conn == "" || c.Conn == h.Conn) {
 			return c.Opened, true
 		}
 	}

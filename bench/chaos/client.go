@@ -20,12 +20,14 @@ import (
 type End uint8
 
 const (
-	Never  End = iota // it was refused
-	Clean             // the client's close frame was answered: all that it had sent has been read
-	Reset             // by a TCP reset of the client's
-	Left              // the client closed its socket without a word
-	ByApp             // closed through the API
-	Broken            // by something that nobody asked for
+	Never   End = iota // it was refused
+	Clean              // the client's close frame was answered: all that it had sent has been read
+	Reset              // by a TCP reset of the client's
+	Left               // the client closed its socket without a word
+	ByApp              // closed through the API
+	Broken             // by something that nobody asked for
+	Lost               // its client came back and could not resume it
+	Unheard            // the client did not hear the answer to its handshake: there may be a connection or not
 )
 
 // Client is what is known of one connection from the client's side.
@@ -39,6 +41,7 @@ type Client struct {
 	Replies []Reply
 	Heard   []Heard // of senders, in the order in which they came
 	Trouble string  // of a Broken one: what happened
+	Session
 }
 
 // Reply is what a client has been sent: the answer to an attempt at an event.

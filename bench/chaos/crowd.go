@@ -23,6 +23,10 @@ type CrowdConfig struct {
 	Stay    time.Duration                                // how long a client stays after its messages, at the most
 	Settle  <-chan struct{}                              // once it is closed nobody comes or goes any more until the crowd ends
 	Name    func(seat, n int) (user string, shared bool) // of the n-th client on a seat; shared: others have it too
+
+	// Of clients whose sessions survive their connections.
+	Links     []string // where they connect: one of these each time; nil: they don't resume
+	ResumeFor time.Duration
 }
 
 // settled reports whether nobody comes or goes any more.
@@ -53,11 +57,16 @@ func Crowd(ctx context.Context, cfg CrowdConfig) []Client {
 			random := rand.New(rand.NewPCG(cfg.Seed, uint64(seat)))
 			for n := 0; ctx.Err() == nil && !cfg.settled(); n++ {
 				user, shared := cfg.name(seat, n)
-				c := visit(ctx, &cfg, user, shared, random)
+				var came []Client
+				if cfg.Links != nil {
+					came = roam(ctx, &cfg, user, random)
+				} else {
+					came = []Client{visit(ctx, &cfg, user, shared, random)}
+				}
 				mu.Lock()
-				all = append(all, c)
+				all = append(all, came...)
 				mu.Unlock()
-				if c.End == Never {
+				if came[0].End == Never {
 					pass(ctx, between(random, 0, patience/100))
 				}
 			}

@@ -6,6 +6,14 @@
 //	   ▼                                                  ▼
 //	Client ───────────────▶ Audit(Evidence) ◀──────────── Log, and Letters
 //
+// Clients may resume their sessions, while the network between them and the gateway
+// misbehaves too. Then the answer to a handshake may be lost, and the App hears of a
+// connection that no client knows; a Sender sends to them; and AuditSessions looks for the
+// reason of each session that did not go on:
+//
+//	Crowd (roamers) ──badlink──▶ gateway ◀──send API── Sender
+//	Client, Session ──▶ Audit, AuditSends, AuditSessions
+//
 // Of several gateways that answer as one it proves the same while the network between
 // them misbehaves:
 //

@@ -21,6 +21,7 @@ import (
 type Send struct {
 	Users   []string // whom it is for; none: everybody
 	Began   time.Time
+	Size    int      // of the message, in bytes
 	Missing []string // instances that the answer names
 	Failed  bool     // there was no answer: who has got it is unknown
 }
@@ -62,7 +63,8 @@ func (s *Sender) Run(ctx context.Context) {
 func (s *Sender) Finish() { s.send(nil, true) }
 
 func (s *Sender) send(users []string, report bool) {
-	to := map[string]any{"payload": json.RawMessage(Message(s.ID, len(s.Sends))), "report": report}
+	message := Message(s.ID, len(s.Sends))
+	to := map[string]any{"payload": json.RawMessage(message), "report": report}
 	if users == nil {
 		to["all"] = true
 	} else {
@@ -73,7 +75,7 @@ func (s *Sender) send(users []string, report bool) {
 		s.odd("%v", err)
 		return
 	}
-	one := Send{Users: users, Began: time.Now()}
+	one := Send{Users: users, Began: time.Now(), Size: len(message)}
 	var answer struct {
 		Code    int
 		Missing []string

@@ -78,8 +78,9 @@ func (a *audit) clients() {
 	for i := range a.Clients {
 		c := &a.Clients[i]
 		known[c.User] = true
-		conn, heard := a.ids[c.User]
+		conn, heard := a.conn(c)
 		switch {
+		case c.End == Unheard:
 		case c.End == Broken:
 			a.say("%s: %s", c.User, c.Trouble)
 		case c.End == Never && heard:
@@ -95,6 +96,38 @@ func (a *audit) clients() {
 	for _, user := range sorted(a.ids) {
 		if !known[user] {
 			a.say("the app heard of %s, who never came", user)
+		}
+	}
+	a.orphans()
+}
+
+// conn is a client's connection. heard says that the app has heard of it.
+func (a *audit) conn(c *Client) (id string, heard bool) {
+	if a.Sessions {
+		return c.Conn, a.conns[c.Conn] != nil
+	}
+	id, heard = a.ids[c.User]
+	return id, heard
+}
+
+// orphans looks at connections that no client knows: each is of a handshake whose answer was
+// lost, so it has no message, and ends for want of a client or when the app closes all of its
+// user's.
+func (a *audit) orphans() {
+	unheard := make(map[string]int)
+	for i := range a.Clients {
+		if c := &a.Clients[i]; c.End == Unheard {
+			unheard[c.User]++
+		}
+	}
+	for _, user := range sorted(a.orphan) {
+		conns := a.orphan[user]
+		if len(conns) > unheard[user] {
+			a.say("the app heard of %d connections of %s that no client knows, and %d handshakes had no answer", len(conns), user, unheard[user])
+		}
+		for _, conn := range conns {
+			c := Client{User: user, End: ByApp, Code: 4001, Session: Session{Closing: true}}
+			a.connection(&c, a.conns[conn])
 		}
 	}
 }
@@ -126,6 +159,9 @@ func (a *audit) connection(c *Client, events []*history) {
 	switch {
 	case messages > c.Sent:
 		a.say("%s sent %d messages, and the app got %d", c.User, c.Sent, messages)
+	case messages < c.Acked:
+		a.Lost += c.Acked - messages
+		a.say("the gateway acknowledged %d messages of %s, and the app got %d", c.Acked, c.User, messages)
 	case messages < c.Sent && c.End == Clean:
 		a.Lost += c.Sent - messages
 		a.say("%s sent %d messages before its close, and the app got %d", c.User, c.Sent, messages)
@@ -138,6 +174,9 @@ func (a *audit) connection(c *Client, events []*history) {
 // ending compares a close event with the close.
 func (a *audit) ending(c *Client, h *history) {
 	code, initiator := 1006, "network"
+	if c.Closing && h.Code == code && h.Initiator == initiator {
+		return
+	}
 	switch c.End {
 	case Clean:
 		code, initiator = c.Code, "client"
@@ -153,10 +192,11 @@ func (a *audit) ending(c *Client, h *history) {
 // in order, and none left out before the last.
 func (a *audit) replies(c *Client) {
 	next := 0
-	events := a.conns[a.ids[c.User]]
+	conn, _ := a.conn(c)
+	events := a.conns[conn]
 	for _, r := range c.Replies {
 		h := a.events[r.Event]
-		if !a.Evidence.Replies || h == nil || h.User != c.User {
+		if !a.Evidence.Replies || h == nil || h.Conn != conn {
 			a.say("%s was sent what was not for it: the reply to %s", c.User, r.Event)
 			continue
 		}

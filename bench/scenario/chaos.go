@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"ws-gateway/bench/chaos"
@@ -17,6 +18,10 @@ import (
 // what the app got.
 //
 //	chaos.Crowd (this process) ──▶ child: gateway ──▶ chaos.App (this process)
+//
+// Where clients resume their sessions the network misbehaves too:
+//
+//	chaos.Crowd ──badlink.Link──▶ child: gateway ◀──send API── chaos.Sender
 type Chaos struct {
 	Only     []string      `placeholder:"NAME" sep:";" help:"Variants to hold, such as 'replies' or 'outages'; several are separated by semicolons. Default: all."`
 	Duration time.Duration `default:"2m" placeholder:"DUR" help:"Time in which clients come and the app misbehaves, of all variants together. Each takes some seconds more until all is quiet."`
@@ -33,6 +38,7 @@ type variant struct {
 	replies  bool
 	batches  bool
 	pipeline int
+	resume   bool // clients resume their sessions, and their connections are cut
 }
 
 const (
@@ -54,6 +60,10 @@ func variants() []variant {
 		{
 			name: "pipelines", temper: all, retryFor: window, pipeline: 8,
 			args: []string{"--callback-pipeline", "8", "--callback-concurrency", "4"},
+		},
+		{
+			name: "resume", temper: all, retryFor: window, replies: true, resume: true,
+			args: []string{"--callback-reply", "--resume-for", resumeFor.String(), "--resume-buffer", strconv.Itoa(resumeBuffer)},
 		},
 		{name: "outages", temper: outages, retryFor: 3 * time.Second},
 		{name: "outages, batches", temper: outages, retryFor: 3 * time.Second, args: batch, batches: true},
@@ -90,7 +100,8 @@ type chaosRun struct {
 	cfg    Chaos
 	server *child.Process
 	app    *chaos.App
-	dir    string // of the dead letters, and of what the race detector says
+	roaming
+	dir string // of the dead letters, and of what the race detector says
 }
 
 // hold goes through one variant and looks at what it has left.
@@ -117,7 +128,7 @@ func (u *chaosRun) hold(each time.Duration) {
 	u.server.Stop(restTimeout)
 	e := chaos.Evidence{
 		Clients: clients, Timeouts: int(counts["callback_outcomes_total{timeout}"]),
-		Timeout: attemptTimeout, RetryFor: u.retryFor, Replies: u.replies, Batches: u.batches,
+		Timeout: attemptTimeout, RetryFor: u.retryFor, Replies: u.replies, Batches: u.batches, Sessions: u.resume,
 	}
 	e.Record, e.Odd = stop()
 	var err error
@@ -129,6 +140,9 @@ func (u *chaosRun) hold(each time.Duration) {
 	u.accounts(&findings, counts)
 	u.exit()
 	u.figures(&findings, &e, counts)
+	if u.resume {
+		u.judgeSessions(clients, counts)
+	}
 }
 
 func (u *chaosRun) flags() []string {
@@ -156,7 +170,13 @@ func (u *chaosRun) misbehave(each time.Duration) []chaos.Client {
 	}()
 	misbehaved := make(chan error, 1)
 	go func() { misbehaved <- u.app.Misbehave(raging) }()
-	clients := chaos.Crowd(raging, chaos.CrowdConfig{Gateway: u.server.Addr(), Seats: u.cfg.Conns, Seed: u.cfg.Seed, Close: u.closeUser})
+	crowd := chaos.CrowdConfig{Gateway: u.server.Addr(), Seats: u.cfg.Conns, Seed: u.cfg.Seed, Close: u.closeUser}
+	var clients []chaos.Client
+	if u.resume {
+		clients = u.roam(raging, crowd)
+	} else {
+		clients = chaos.Crowd(raging, crowd)
+	}
 	check(errors.Join(<-misbehaved, u.server.Alive(), u.ctx.Err()))
 	return clients
 }

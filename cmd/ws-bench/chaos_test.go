@@ -13,14 +13,17 @@ func TestChaosGoesThroughTheGatewayWithoutALossOrAMixUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer remove()
-	all, figures := summaries(t, "chaos", "--gateway", path, "--duration", "8s", "--conns", "10", "--only", "everything;replies;outages, batches")
-	if len(all) != 3 {
+	all, figures := summaries(t, "chaos", "--gateway", path, "--duration", "12s", "--conns", "10", "--only", "everything;replies;resume;outages, batches")
+	if len(all) != 4 {
 		t.Fatalf("%d variants", len(all))
 	}
 	for i, f := range figures {
 		above(t, f, "connections", "events", "attempts", "faults")
 		if f["lost"] != 0 || f["reordered"] != 0 || f["attempts"]+f["attempts unseen"] < f["events"]-f["dead letters"] {
 			t.Errorf("%s: %v", all[i].Case, f)
+		}
+		if all[i].Case == "resume" {
+			above(t, f, "sessions that went on", "sends", "messages received")
 		}
 	}
 }
