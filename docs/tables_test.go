@@ -91,7 +91,7 @@ func TestTheDocsHaveTheTableOfMetrics(t *testing.T) {
 		}
 	}))
 	defer app.Close()
-	g := harness.Launch{Args: []string{"--callback-url=" + app.URL, "--callback-batch=2", "--cluster=nats://127.0.0.1:1", "--cluster-app=docs"}}.Start(t)
+	g := harness.Launch{Args: []string{"--callback-url=" + app.URL, "--callback-batch=2", "--resume-for=1m", "--resume-state=" + filepath.Join(t.TempDir(), "sessions"), "--cluster=nats://127.0.0.1:1", "--cluster-app=docs"}}.Start(t)
 	// Some are there only once there is something to count: a connection that has come
 	// and gone, a callback, a request.
 	g.Dial(t, "").Close(websocket.StatusNormalClosure, "")

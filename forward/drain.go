@@ -33,6 +33,9 @@ func (f *Forwarder) Drain(ctx context.Context) Leftover {
 	return f.leftover
 }
 
+// Flush waits until all lanes are empty or ctx is done, as Drain does first, and ends nothing.
+func (f *Forwarder) Flush(ctx context.Context) { f.awaitEmpty(ctx) }
+
 // awaitEmpty returns when there is no lane, or when ctx is done.
 func (f *Forwarder) awaitEmpty(ctx context.Context) {
 	if !f.started {

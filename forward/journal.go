@@ -64,6 +64,14 @@ func (f *Forwarder) ready(l *lane, first action, src *Source, now time.Duration)
 	f.cfg.Journal.Opened(src.ConnID, appendState(nil, src), func() { f.put(l, f.now()) })
 }
 
+// Remember has the journal record a connection that an earlier process has told the app
+// about and this one goes on with.
+func (f *Forwarder) Remember(src Source) {
+	if f.cfg.Journal != nil {
+		f.cfg.Journal.Opened(src.ConnID, appendState(nil, &src), func() {})
+	}
+}
+
 func (f *Forwarder) put(l *lane, now time.Duration) {
 	if !f.pool.put(l, now) && l.auth != nil {
 		f.end(l, l.head, ending{answer: &Answer{Err: CutOff}})

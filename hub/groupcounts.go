@@ -35,6 +35,8 @@ func (c *groupCounters) joined(by GroupOrigin, t *groups.Table, n int) {
 	c.members.Store(int64(t.Members()))
 }
 
+func (c *groupCounters) restored(t *groups.Table) { c.members.Store(int64(t.Members())) }
+
 func (c *groupCounters) left(by GroupOrigin, t *groups.Table, n int) {
 	c.leaves[by].Add(uint64(n))
 	c.members.Store(int64(t.Members()))

@@ -65,6 +65,9 @@ type Config struct {
 	// if there is one, which drops what a connection has after its close event.
 	Meta *meta.Store
 
+	// Origin is that of the hub whose sessions this one takes up, see Restore; nil: of none.
+	Origin *Origin
+
 	// ResumeEvents has the app told of each client that resumes its session.
 	ResumeEvents bool
 
@@ -182,6 +185,10 @@ func New(cfg Config) (*Hub, error) {
 	started := time.Now()
 	ctx, giveUp := context.WithCancel(context.Background())
 	in := newInstance()
+	if cfg.Origin != nil {
+		in = cfg.Origin.instance
+		cfg.Meta.GoOn(cfg.Origin.metaNumber)
+	}
 	users, dir := directory.New(in.appendID), groups.NewDirectory()
 	dir.SetLimit(cfg.GroupMemory)
 	cfg.Meta.Use(dir)

@@ -86,7 +86,7 @@ func newSettings(cfg *Config) (s *settings, err error) {
 // returns when every loop works by the new configuration, or has ended. Calls of
 // apply must not overlap, and must not come from a loop.
 //
-// Forwarder, Settle, Authorize, Meta, ResumeEvents and Log stay as they are. A reload closes no
+// Forwarder, Settle, Authorize, Meta, Origin, ResumeEvents and Log stay as they are. A reload closes no
 // connection: limits keep newcomers out, and a ping timeout counts from a client's
 // next ping on. Rates begin again, with a whole burst for every connection.
 func (h *Hub) Reload(cfg Config) (apply func(), err error) {

@@ -29,7 +29,7 @@ func (g *gateway) reload(cfg Config) {
 }
 
 func TestEveryFieldOfTheConfigurationIsReloadedOrSaidToBeStatic(t *testing.T) {
-	static := []string{"Forwarder", "Settle", "Authorize", "Meta", "Names", "Log", "ResumeEvents"}
+	static := []string{"Forwarder", "Settle", "Authorize", "Meta", "Names", "Log", "ResumeEvents", "Origin"}
 	fields := reflect.TypeFor[Config]()
 	for i := range fields.NumField() {
 		name := fields.Field(i).Name
@@ -81,6 +81,8 @@ func another(t *testing.T, name string, v any) any {
 		return func(forward.Source, forward.Request, func(forward.Answer)) {}
 	case *meta.Store:
 		return meta.New(1)
+	case *Origin:
+		return new(Origin)
 	case zerolog.Logger:
 		return zerolog.Nop()
 	case nil: // an interface

@@ -40,9 +40,14 @@ func ticksFor(d time.Duration) uint32 {
 
 // await moves c to the end of the queue of kind.
 func (l *Loop) await(c *Conn, kind deadlineKind) {
+	l.awaitUntil(c, kind, l.now+l.deadlines[kind].after)
+}
+
+// awaitUntil is await for a deadline that is not before those of the queue.
+func (l *Loop) awaitUntil(c *Conn, kind deadlineKind, due uint32) {
 	l.unawait(c)
 	q := &l.deadlines[kind]
-	c.deadline = deadlineLinks{next: noSlot, prev: q.tail, due: l.now + q.after, kind: kind}
+	c.deadline = deadlineLinks{next: noSlot, prev: q.tail, due: due, kind: kind}
 	if q.tail == noSlot {
 		q.head = c.slot
 	} else {
@@ -75,6 +80,9 @@ func (l *Loop) unawait(c *Conn) {
 // whether there are more.
 func (l *Loop) expire(budget int) (more bool) {
 	for kind := handshakeDeadline; kind < deadlineKinds; kind++ {
+		if kind == awayDeadline && l.suspending != nil {
+			continue
+		}
 		for q := &l.deadlines[kind]; q.head != noSlot; budget-- {
 			c := l.conns.At(q.head)
 			if c.deadline.due > l.now {

@@ -64,7 +64,7 @@ func (g *ledger) over() bool {
 // It returns true if it has not finished.
 func (l *Loop) enforceBudgets() (more bool) {
 	g := &l.srv.ledger
-	return g.alarm.Load() && l.makeLargestGiveWay(g)
+	return g.alarm.Load() && l.suspending == nil && l.makeLargestGiveWay(g)
 }
 
 func (l *Loop) makeLargestGiveWay(g *ledger) (more bool) {

@@ -67,7 +67,8 @@ type Loop struct {
 	inflated     []byte // a decompressed message
 	resumables   resumables
 	farewells    farewells
-	sendingAgain bool // messages are sent again, whatever waits already
+	sendingAgain bool        // messages are sent again, whatever waits already
+	suspending   *suspension // see Server.Suspend; nil: there is none
 	sealer       sealer
 	stats        Stats
 	turns        int
@@ -315,7 +316,9 @@ func (l *Loop) tick() {
 		more = l.relieve() || more // the mailbox had no room for SetPressure's task
 	}
 	more = l.giveSigns() || more
-	l.farewells.expire(l.now)
+	if l.suspending == nil {
+		l.farewells.expire(l.now)
+	}
 	l.ticking = l.expire(expiryBudget) || more
 }
 
@@ -351,6 +354,9 @@ func (l *Loop) shut(slot *uint32) (more bool) {
 
 // abandon drops all connections at once.
 func (l *Loop) abandon() {
+	if l.suspending != nil && l.suspending.committed.Load() {
+		l.forgetAway()
+	}
 	for slot := range l.slots {
 		if c := l.conns.At(slot); c.state != stateFree {
 			c.Close(GoingAway, statusGoingAway, "going away")

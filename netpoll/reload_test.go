@@ -13,7 +13,7 @@ import (
 )
 
 // What a server is built on.
-var static = []string{"Handler", "Loops", "Path", "SocketBuffer", "Failed", "Log", "Resumer"}
+var static = []string{"Handler", "Loops", "Path", "SocketBuffer", "Failed", "Log", "Resumer", "Origin"}
 
 // another returns a value of a field's type that is not v.
 func another(t *testing.T, name string, v reflect.Value) reflect.Value {
@@ -34,6 +34,8 @@ func another(t *testing.T, name string, v reflect.Value) reflect.Value {
 		other = !v.Bool()
 	case time.Duration:
 		other = time.Duration(v.Int()) + 7*time.Second
+	case *Origin:
+		other = new(Origin)
 	case func(netip.AddrPort, []byte) bool:
 		other = func(netip.AddrPort, []byte) bool { return true }
 	case func(*Conn, int):

@@ -58,6 +58,9 @@ type Resumer interface {
 // Away reports whether the connection has no transport and waits for its client.
 func (c *Conn) Away() bool { return c.state == stateAway }
 
+// Away is how many of the loop's connections are away.
+func (l *Loop) Away() int { return int(l.stats.Away) }
+
 // mayGoAway reports whether the client can come back if the transport is lost now, and
 // get all that it has missed.
 func (c *Conn) mayGoAway() bool {
@@ -97,10 +100,12 @@ func (c *Conn) loseTransport() {
 	c.uncountDeflate()
 	c.deflate = wire.DeflateParams{}
 	l.unawait(c)
-	closeSocket(c.fd, false)
+	if c.fd >= 0 { // or Part has given it away
+		closeSocket(c.fd, false)
+		l.stats.Descriptors--
+	}
 	c.fd, c.interest, c.thenClose = -1, detached, false
 	c.transport++
-	l.stats.Descriptors--
 }
 
 // leave sends a close frame, if the transport takes it, and goes away.

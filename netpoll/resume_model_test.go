@@ -36,6 +36,7 @@ type roams struct {
 	returns
 	t        *testing.T
 	srv      *Server
+	before   Stats // of the servers before a restart
 	clients  [modelRoams]*roam
 	sessions map[ID]*session
 }
@@ -75,19 +76,7 @@ type roam struct {
 func newRoams(t *testing.T) *roams {
 	w := &roams{t: t, sessions: map[ID]*session{}}
 	before := openDescriptors()
-	var err error
-	w.srv, err = New(Config{
-		Handler: w, Resumer: w, Loops: 2, ResumeFor: modelFor * time.Second, ResumeBuffer: modelBuffer, ResumeMemory: modelMemory,
-		MaxPendingBytes: 4 << 10, MaxMessageSize: 4 << 10, Compression: true,
-		HandshakeTimeout: time.Hour, WriteTimeout: time.Hour, CloseTimeout: time.Hour,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.srv.started = true
-	for _, l := range w.srv.loops {
-		unix.TimerfdSettime(l.poll.tickfd, 0, new(unix.ItimerSpec), nil) // the schedule is the clock
-	}
+	w.srv = w.serve(nil)
 	for i := range w.clients {
 		w.clients[i] = &roam{w: w, number: i, fd: -1}
 	}
@@ -95,27 +84,49 @@ func newRoams(t *testing.T) *roams {
 		for _, c := range w.clients {
 			c.cut()
 		}
-		for _, l := range w.srv.loops {
-			l.end()
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := w.srv.Stop(ctx); err != nil {
-			t.Error(err)
-		}
+		w.stop()
 		for id, s := range w.sessions {
 			if s.closed != 1 {
 				t.Errorf("session %x ended %d times", uint64(id), s.closed)
 			}
-		}
-		if n := w.srv.Stats(); n.Open+n.Away+n.Resumable+n.Descriptors+n.Paused+n.PendingBytes+n.Handshaking+n.Closing != 0 || n.Budgets[ResumeBudget].Used != 0 {
-			t.Errorf("something is left: %+v", n)
 		}
 		if after := openDescriptors(); after > before {
 			t.Errorf("%d descriptors, %d before", after, before)
 		}
 	})
 	return w
+}
+
+// serve makes a server whose loops the test turns.
+func (w *roams) serve(origin *Origin) *Server {
+	srv, err := New(Config{
+		Handler: w, Resumer: w, Loops: 2, ResumeFor: modelFor * time.Second, ResumeBuffer: modelBuffer, ResumeMemory: modelMemory,
+		MaxPendingBytes: 4 << 10, MaxMessageSize: 4 << 10, Compression: true, Origin: origin,
+		HandshakeTimeout: time.Hour, WriteTimeout: time.Hour, CloseTimeout: time.Hour,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	srv.started = true
+	for _, l := range srv.loops {
+		unix.TimerfdSettime(l.poll.tickfd, 0, new(unix.ItimerSpec), nil) // the schedule is the clock
+	}
+	return srv
+}
+
+// stop ends the server.
+func (w *roams) stop() {
+	for _, l := range w.srv.loops {
+		l.end()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := w.srv.Stop(ctx); err != nil {
+		w.t.Error(err)
+	}
+	if n := w.srv.Stats(); n.Open+n.Away+n.Resumable+n.Descriptors+n.Paused+n.PendingBytes+n.Handshaking+n.Closing != 0 || n.Budgets[ResumeBudget].Used != 0 {
+		w.t.Errorf("something is left: %+v", n)
+	}
 }
 
 // FuzzResume runs schedules.
@@ -132,13 +143,14 @@ func TestEveryMessageArrivesOnceUnderRandomCutsAcknowledgementsAndResumes(t *tes
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			w := newRoams(t)
 			w.play(randomSchedule(1000 + seed))
+			sum.add(&w.before)
 			for _, l := range w.srv.loops {
 				sum.add(&l.stats)
 			}
 		})
 	}
 	if sum.Resumed == 0 || sum.WentAway == 0 || sum.SentAgain == 0 || sum.ResumeOverruns == 0 || sum.AwayExpiry == 0 || sum.Farewells == 0 ||
-		sum.ResumesMissed[MissedGone] == 0 || sum.ResumesMissed[MissedGap] == 0 || sum.Pauses == 0 || sum.MessagesIn < 500 {
+		sum.ResumesMissed[MissedGone] == 0 || sum.ResumesMissed[MissedGap] == 0 || sum.Pauses == 0 || sum.MessagesIn < 500 || sum.Suspended == 0 {
 		t.Errorf("something did not happen: %+v", sum)
 	}
 }
@@ -499,6 +511,8 @@ func (w *roams) step(s *schedule) {
 			if n > 128 {
 				w.close(c.of, SlowConsumer)
 			}
+		case 4:
+			w.restart(n)
 		default:
 			w.tick(uint32(n / 8 % (modelFor - 1)))
 		}

@@ -54,6 +54,10 @@ type Config struct {
 	ResumeBuffer int           // bytes of messages that are kept for one connection until its client has them; default 256 KiB
 	ResumeMemory int64         // ResumeBudget; default 64 MiB
 
+	// Origin, if not nil, is that of the server whose connections this one takes up: see
+	// Server.Import.
+	Origin *Origin
+
 	// Received, if not nil, is told how many bytes have been read of an open
 	// connection, frame headers included, after their messages have been delivered.
 	// It may do what a Handler method may. Bytes that come in one packet with the
@@ -83,6 +87,7 @@ type Server struct {
 	ledger    ledger
 	made      time.Time
 	resumeKey [32]byte                             // signs tokens
+	floor     uint32                               // generation that every slot begins above: Origin's
 	deflating [wire.MaxWindowBits + 1]atomic.Int64 // how many open connections agreed on compression, by the window's bits
 
 	running sync.WaitGroup // the loops' goroutines
@@ -95,7 +100,11 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, handedOff: newHandOffListener(), made: time.Now()}
-	rand.Read(s.resumeKey[:]) // never fails: it ends the process instead
+	if cfg.Origin != nil {
+		s.resumeKey, s.floor = cfg.Origin.key, cfg.Origin.floor
+	} else {
+		rand.Read(s.resumeKey[:]) // never fails: it ends the process instead
+	}
 	s.inForce.Store(&s.cfg)
 	s.ledger.init(s)
 	var err error

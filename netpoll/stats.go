@@ -29,6 +29,7 @@ type Stats struct {
 	ResumeOverruns                 uint64 // how often what was kept was given up as too much; a connection that is away has ended then
 	SentAgain                      uint64 // messages sent again
 	Farewells                      uint64 // clients that came back to a session that the app had closed
+	Suspended                      uint64 // connections that Suspend has ended
 	FarewellsForgotten             uint64 // closes by the app that were forgotten before Config.ResumeFor was over, as they were too many
 	Descriptors, Open, Handshaking int64  // gauges: connection descriptors; open; head not complete
 	Closing, Paused                int64  // gauges: close handshake under way; reading stopped
@@ -59,7 +60,7 @@ func (s *Stats) add(t *Stats) {
 		{&s.FramesOut, t.FramesOut}, {&s.WritesOut, t.WritesOut}, {&s.BytesOut, t.BytesOut},
 		{&s.Resumed, t.Resumed}, {&s.WentAway, t.WentAway}, {&s.AwayExpiry, t.AwayExpiry},
 		{&s.ResumeOverruns, t.ResumeOverruns}, {&s.SentAgain, t.SentAgain}, {&s.Farewells, t.Farewells},
-		{&s.FarewellsForgotten, t.FarewellsForgotten},
+		{&s.FarewellsForgotten, t.FarewellsForgotten}, {&s.Suspended, t.Suspended},
 		{&s.Pauses, t.Pauses}, {&s.Turns, t.Turns}, {&s.PausedSeconds, t.PausedSeconds},
 	} {
 		*p.to += p.from

@@ -107,7 +107,7 @@ func (l *Loop) newConn(fd int32) *Conn {
 		return nil
 	}
 	c := l.conns.At(slot)
-	gen := c.gen + 1
+	gen := max(c.gen, l.srv.floor) + 1
 	if gen == 0 {
 		gen = 1
 	}

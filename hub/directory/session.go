@@ -54,6 +54,9 @@ func (s *Session) Addr() netip.Addr { return netip.AddrFrom16(s.addr) }
 // counts for each session, although those that are alike are kept once.
 func (s *Session) Kept() int { return len(s.User) + len(s.Headers) + len(s.Agent.Value()) }
 
+// Connected returns when the session has joined, in Unix nanoseconds.
+func (s *Session) Connected() int64 { return s.connected }
+
 // Release drops the strings, so that an unused slot keeps nothing alive.
 func (s *Session) Release() {
 	s.User, s.Headers, s.Agent = "", "", unique.Handle[string]{}

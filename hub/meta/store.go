@@ -75,6 +75,30 @@ func (s *Store) Use(b Budget) {
 	}
 }
 
+// Number returns a number that no change has exceeded.
+func (s *Store) Number() (number uint64) {
+	if s == nil {
+		return 0
+	}
+	for i := range s.stripes {
+		st := &s.stripes[i]
+		st.mu.Lock()
+		number = max(number, st.number)
+		st.mu.Unlock()
+	}
+	return number
+}
+
+// GoOn has changes number from above what Number has returned for another Store, whose
+// connections this one has from now on. It must be called before the first Set.
+func (s *Store) GoOn(number uint64) {
+	if s != nil {
+		for i := range s.stripes {
+			s.stripes[i].number = number
+		}
+	}
+}
+
 // Stats are gauges.
 type Stats struct {
 	Connections int64 // that have metadata

@@ -2,6 +2,9 @@
 // each message once and in order, on both sides.
 
 import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as soon } from "node:timers/promises";
 import WebSocketOfPackage from "ws";
@@ -51,6 +54,33 @@ describe("with the real gateway", { concurrency: 2 }, () => {
       for (let n = 0; n < cuts.length; n += 3) await converse(await c.lineTo(cuts.slice(n, n + 3)), WebSocket);
       for (const got of c.heard.values()) assert.deepEqual(got, expected);
       assert.equal(c.heard.size, 21);
+    });
+  }
+
+  for (const [name, WebSocket] of [["the package ws", WebSocketOfPackage], ["Node's own WebSocket", globalThis.WebSocket]]) {
+    test(`${name}: a session outlives restarts of the gateway, and the app hears of none`, { timeout }, async (t) => {
+      const folder = await mkdtemp(join(tmpdir(), "ws-gateway-"));
+      t.after(() => rm(folder, { recursive: true, force: true }));
+      const w = await world(t, "--resume-for", "10m", "--resume-state", join(folder, "sessions"));
+      const { client, next } = w.connect({ ...quick, WebSocket });
+      await next("open");
+      const { conn_id } = await w.app.next("open");
+      for (let n = 0; n < 3; n++) {
+        await w.call("send", { conn_id, payload: `live ${n}` });
+        assert.equal((await next("message")).data, `"live ${n}"`);
+        await w.stop();
+        assert.equal((await next("reconnecting")).code, 1012);
+        client.send(`while it is down ${n}`);
+        await w.restart();
+        await w.call("send", { conn_id, payload: `missed ${n}` });
+        assert.equal((await next("open")).resumed, true);
+        assert.equal((await next("message")).data, `"missed ${n}"`);
+        const message = await w.app.next("message");
+        assert.deepEqual([message.data, message.conn_id], [`while it is down ${n}`, conn_id]);
+      }
+      client.close(4000, "enough");
+      const last = await w.app.next("close");
+      assert.deepEqual([last.conn_id, last.code], [conn_id, 4000]);
     });
   }
 

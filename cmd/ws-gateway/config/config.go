@@ -68,14 +68,16 @@ func (e *Error) Unwrap() error { return e.err }
 type Outputs struct {
 	Journal    string // a folder
 	DeadLetter string // a file
+
+	ResumeState string // likewise; written aside and renamed
 }
 
 // Outputs returns the paths that a gateway with this configuration writes to.
 func (c *Config) Outputs() Outputs {
 	if c.NoCallback {
-		return Outputs{}
+		return Outputs{ResumeState: c.ResumeState}
 	}
-	return Outputs{Journal: c.Journal, DeadLetter: c.DeadLetter}
+	return Outputs{Journal: c.Journal, DeadLetter: c.DeadLetter, ResumeState: c.ResumeState}
 }
 
 // Sockets returns the listeners that systemd has passed.
@@ -85,6 +87,6 @@ func (c *Config) Sockets() systemd.Sockets { return c.inherited }
 func (c *Config) WithoutOutputs() *Config {
 	without, options := *c, *c.Options
 	without.Options = &options
-	without.DeadLetter, without.Journal, without.Cluster = "", "", nil
+	without.DeadLetter, without.Journal, without.ResumeState, without.Cluster = "", "", "", nil
 	return &without
 }

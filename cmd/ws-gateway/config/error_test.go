@@ -16,7 +16,7 @@ func TestAConfigurationWithMistakesIsNotReturnedButWhatIsKnownOfItIs(t *testing.
 	}{
 		{[]string{"--lisen=:1"}, "run", false, nil, Outputs{}}, // listen may be meant
 		{[]string{"--loops=x", "--listen=:1", "--admin-listen=:2", "--callback-url=http://a/", "--journal=/j", "--dead-letter=/d"}, "run", false,
-			[]string{"listen :1", "admin-listen :2"}, Outputs{"/j", "/d"}},
+			[]string{"listen :1", "admin-listen :2"}, Outputs{Journal: "/j", DeadLetter: "/d"}},
 		{[]string{"check", "--json", "--no-callback", "--journal=/j", "--listen=:1", "--loops=x", "--metrics-listen=3"}, "check", true, []string{"listen :1"}, Outputs{}},
 		{[]string{"check", "--json", "-x"}, "check", true, nil, Outputs{}}, // not read further
 	} {

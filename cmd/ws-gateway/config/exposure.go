@@ -55,6 +55,7 @@ func (c *Config) secretFiles() (files []exposure.File) {
 	}
 	add("dead-letter", c.DeadLetter, "payloads and cookies")
 	add("journal", c.Journal, "user names and cookies")
+	add("resume-state", c.ResumeState, "keys of sessions, messages and cookies")
 	return files
 }
 

@@ -18,7 +18,7 @@ func (c *Config) checkInstances() error {
 		return nil
 	}
 	var errs []error
-	for _, option := range []string{"admin-listen", "metrics-listen", "journal", "dead-letter", "cluster"} {
+	for _, option := range []string{"admin-listen", "metrics-listen", "journal", "dead-letter", "resume-state", "cluster"} {
 		if v := c.Lookup(option); !v.Target.IsZero() && c.Certain(option) {
 			errs = append(errs, fmt.Errorf("--%s (from %s) cannot be used with --instances: it would be that of all of them", option, c.From(option)))
 		}

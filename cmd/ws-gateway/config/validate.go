@@ -177,8 +177,13 @@ func (c *Config) warnOfIdle() {
 	}
 }
 
-// checkPaths refuses one path for both the journal and the dead letters.
+// checkPaths refuses one path for two of journal, dead letters and sessions.
 func (c *Config) checkPaths() error {
+	for option, path := range map[string]string{"journal": c.Journal, "dead-letter": c.DeadLetter} {
+		if path != "" && c.ResumeState != "" && filepath.Clean(path) == filepath.Clean(c.ResumeState) && c.Certain(option, "resume-state") {
+			return c.Reject("resume-state", "another path than --"+option)
+		}
+	}
 	if c.Journal != "" && c.DeadLetter != "" && filepath.Clean(c.Journal) == filepath.Clean(c.DeadLetter) && c.Certain("journal", "dead-letter") {
 		return c.Reject("dead-letter", "another path than --journal, which is a folder")
 	}

@@ -44,6 +44,7 @@ type Gateway struct {
 	cluster    *cluster.Cluster                        // likewise
 	takeover   *clusterjournal.Journal                 // of --cluster-journal; nil: none
 	names      *cluster.Names                          // who is here, for them; likewise
+	sessions   *sessions                               // nil: no --resume-state
 	admin      *admin.Server
 	address    net.Addr     // of the clients
 	management net.Listener // the clients' own, or the one of --admin-listen
@@ -76,7 +77,7 @@ func NewIn(p *program.Process, c *config.Config, log zerolog.Logger, reach func(
 	if reach != nil {
 		g.reach = reach
 	}
-	for _, step := range []func() error{g.limitConnections, g.build, g.listen} {
+	for _, step := range []func() error{g.limitConnections, g.openSessions, g.build, g.listen, g.beginSessions} {
 		if err := step(); err != nil {
 			g.Discard()
 			return nil, err
@@ -152,6 +153,7 @@ func (g *Gateway) start() error {
 	if g.events != nil {
 		g.events.Start()
 	}
+	g.takeSessions()
 	if g.recovery != nil {
 		g.recovery.prepare()
 	}

@@ -13,7 +13,7 @@ import (
 
 func (g *Gateway) forwardConfig(c *config.Config) forward.Config {
 	fc := c.Forward()
-	fc.Epoch, fc.Clock, fc.Log = rand.Text(), g.clock.Now, g.log
+	fc.Epoch, fc.Clock, fc.Log = g.epoch(), g.clock.Now, g.log
 	if g.reach != nil {
 		fc.Instance = c.InstanceName()
 	}
@@ -37,11 +37,22 @@ func (g *Gateway) forwardConfig(c *config.Config) forward.Config {
 	return fc
 }
 
+// epoch is forward.Config.Epoch.
+func (g *Gateway) epoch() string {
+	if g.sessions != nil {
+		return g.sessions.epoch
+	}
+	return rand.Text()
+}
+
 func (g *Gateway) hubConfig(c *config.Config) hub.Config {
 	hc := c.Hub(g.connectionLimit(c))
 	hc.Log, hc.Meta = g.log, g.meta
 	if g.names != nil {
 		hc.Names = g.names
+	}
+	if g.sessions != nil && g.sessions.found != nil {
+		hc.Origin = g.sessions.found.hub
 	}
 	if g.events == nil {
 		return hc
@@ -62,6 +73,11 @@ func (g *Gateway) netpollConfig(c *config.Config) netpoll.Config {
 	nc := c.Netpoll(g.limits.Handshakes(c.Demand()))
 	nc.Loops = g.limits.Processors.Use(c.Loops).Loops
 	nc.Handler, nc.Resumer, nc.Failed, nc.Log = g.hub, g.hub, g.fail, g.log
+	if g.sessions != nil && g.sessions.found != nil {
+		if nc.Origin = g.sessions.found.sockets; c.Loops == 0 {
+			nc.Loops = nc.Origin.Loops
+		}
+	}
 	if c.ByteRate > 0 {
 		nc.Received = g.hub.Received
 	}

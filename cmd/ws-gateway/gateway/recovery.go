@@ -3,11 +3,14 @@ package gateway
 import (
 	"context"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
 	"ws-gateway/forward"
 	"ws-gateway/forward/journal"
+	"ws-gateway/hub"
+	"ws-gateway/netpoll"
 )
 
 // recovery is the journal, and what a start does if the last process has crashed: it
@@ -31,6 +34,24 @@ func newRecovery(g *Gateway) (*recovery, error) {
 	r := &recovery{g: g, journal: j, lost: j.Lost()}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	return r, nil
+}
+
+// spare takes connections off the lost ones that the file of --resume-state has settled:
+// those that were taken in, with their session, and those that have ended.
+func (r *recovery) spare(settled map[netpoll.ID]*hub.Session) {
+	r.lost = slices.DeleteFunc(r.lost, func(e journal.Entry) bool {
+		id, ours := r.g.hub.ParseID([]byte(e.ID))
+		_, is := settled[id]
+		if ours && is {
+			delete(settled, id)
+		}
+		return ours && is
+	})
+	for id, s := range settled { // the journal has not been there, or has forgotten them
+		if s != nil {
+			r.g.events.Remember(s.Source(r.g.hub, id))
+		}
+	}
 }
 
 // prepare keeps clients out. It must be called before the loops run.

@@ -14,7 +14,9 @@ import (
 //
 //  1. Upgrades get 503 and /readyz says so, for --drain-delay.
 //  2. Connections are closed over --drain-period. The app can send to those that
-//     are left, and events go on to be delivered.
+//     are left, and events go on to be delivered. With --resume-state those whose sessions
+//     can be resumed are away then; once the events that wait are delivered they are
+//     written down, and end without a close event.
 //  3. The events that wait are delivered, while the loops complete the close
 //     handshakes and still answer newcomers with 503. The app may send while it
 //     handles these events: that there is no connection any more is no error,
@@ -40,9 +42,16 @@ func (g *Gateway) shutdown(now time.Time) {
 	g.before(end-4*margin, func(ctx context.Context) error {
 		return wait(ctx, c.DrainDelay)
 	})
-	if err := g.before(end-3*margin, func(ctx context.Context) error {
-		return g.hub.Drain(ctx, c.DrainPeriod)
-	}); err != nil {
+	drain := g.hub.Drain
+	if g.keeps() {
+		drain = g.hub.DrainKeeping
+	}
+	err := g.before(end-3*margin, func(ctx context.Context) error { return drain(ctx, c.DrainPeriod) })
+	kept := 0
+	if err == nil && g.keeps() {
+		kept, err = g.keepSessions(end-3*margin, margin)
+	}
+	if err != nil {
 		// Every connection must have given its close event before the lanes end.
 		g.cut("closing connections", err)
 		g.before(end-3*margin, g.sockets.Stop)
@@ -69,8 +78,37 @@ func (g *Gateway) shutdown(now time.Time) {
 	if g.recovery != nil {
 		g.recovery.end()
 	}
-	g.logStopped(left, time.Since(now))
+	g.logStopped(left, kept, time.Since(now))
 }
+
+// keepSessions writes the sessions down that are away, after their events, and ends them. If
+// they cannot be written, they end as other connections do. It returns how many were written,
+// and an error if some have not ended at the deadline.
+func (g *Gateway) keepSessions(deadline, margin time.Duration) (n int, err error) {
+	away := g.sockets.Stats().Away
+	by := deadline - margin
+	if g.events != nil {
+		reserved := min(margin+time.Duration(away)*perSession, g.config().ShutdownTimeout/4)
+		g.before(by-reserved, func(ctx context.Context) error {
+			g.events.Flush(ctx)
+			return nil
+		})
+	}
+	began := time.Now()
+	err = g.before(by, func(ctx context.Context) (err error) {
+		n, err = g.writeSessions(ctx)
+		return err
+	})
+	if err == nil {
+		g.log.Info().Int("sessions", n).Dur("took_ms", time.Since(began)).Msg("resume-state: sessions are written down for the next start")
+		return n, nil
+	}
+	g.log.Error().Err(err).Int64("sessions", away).Msg("resume-state: sessions cannot be written down: they end now, with their close events")
+	return 0, g.before(deadline, func(ctx context.Context) error { return g.hub.Drain(ctx, 0) })
+}
+
+// perSession is the time that is put aside for writing a session down.
+const perSession = 5 * time.Microsecond
 
 // before runs a step whose context ends at the deadline.
 func (g *Gateway) before(deadline time.Duration, step func(ctx context.Context) error) error {
@@ -98,10 +136,13 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (g *Gateway) logStopped(left forward.Leftover, took time.Duration) {
+func (g *Gateway) logStopped(left forward.Leftover, kept int, took time.Duration) {
 	e := g.log.Info()
 	if left.Events > 0 {
 		e = g.log.Warn()
+	}
+	if kept > 0 {
+		e = e.Int("sessions_kept", kept)
 	}
 	e.Uint64("connections_closed", g.sockets.Stats().Closed[netpoll.GoingAway]).
 		Int("events_undelivered", left.Events).

@@ -50,6 +50,15 @@ func Files(paths config.Outputs) (found []finding.Finding) {
 		}
 		found = append(found, f)
 	}
+	if paths.ResumeState != "" {
+		f := host.Writable("resume-state", paths.ResumeState, false, paths.Journal)
+		if f.State == finding.OK { // it is written aside: the folder counts
+			if aside := host.Writable("resume-state", paths.ResumeState+".new", false, paths.Journal); aside.State != finding.OK {
+				f = aside
+			}
+		}
+		found = append(found, f)
+	}
 	if paths.DeadLetter != "" {
 		found = append(found, host.Writable("dead-letter", paths.DeadLetter, false, paths.Journal))
 	}

@@ -1,0 +1,257 @@
+package gateway
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ws-gateway/cmd/ws-gateway/internal/statefile"
+	"ws-gateway/cmd/ws-gateway/program"
+	"ws-gateway/handover/record"
+	"ws-gateway/hub"
+	"ws-gateway/netpoll"
+)
+
+// The file of --resume-state has what netpoll, hub and forward need to go on with the
+// sessions that can be resumed, each in fields that only it can read.
+//
+//	sessions.go        what is in the file; the start, before anything listens
+//	sessions_take.go   the start: sessions are taken in
+//	sessions_write.go  the end: sessions are written down
+
+// The kinds of records.
+const (
+	kindHead     record.Tag = 2 // the first one
+	kindProcess  record.Tag = 4
+	kindServer   record.Tag = 6 // netpoll.Origin
+	kindFrame    record.Tag = 8
+	kindSession  record.Tag = 10
+	kindFarewell record.Tag = 12
+)
+
+// The fields of these records that are this package's.
+const (
+	tagRun     record.Tag = 2 // of the head: which run has written it,
+	tagWritten record.Tag = 4 // when, in Unix nanoseconds,
+	tagProgram record.Tag = 5 // and which version
+
+	tagHub   record.Tag = 2 // of the process: hub.Origin,
+	tagEpoch record.Tag = 4 // and forward.Config.Epoch
+
+	tagConnection record.Tag = 2 // of a session: netpoll's,
+	tagSession    record.Tag = 4 // and hub's
+)
+
+// oldest is the age at which a file is not looked at any more: no session may wait longer.
+const oldest = netpoll.MaxResumeFor
+
+// sessions is the file of --resume-state, and what the start has made of it.
+type sessions struct {
+	file    *statefile.File
+	found   *foundSessions // nil: there are none that can be used
+	refused error          // why not, although there is a file
+	epoch   string
+
+	counts [sessionFates]int // of the sessions that were found
+}
+
+// foundSessions is what is in the file.
+type foundSessions struct {
+	run               string
+	written           time.Time
+	epoch             string
+	hub               *hub.Origin
+	sockets           *netpoll.Origin
+	frames, farewells []record.Fields
+	sessions          []foundSession
+	unreadable        int   // sessions of which nothing can be made
+	why               error // of the last of them
+}
+
+type foundSession struct {
+	id      netpoll.ID
+	conn    record.Fields
+	session *hub.Session
+}
+
+// sessionFate is what has become of a session that was found.
+type sessionFate uint8
+
+const (
+	taken sessionFate = iota
+	expired
+	noLoop
+	noResume
+	unreadable
+	sessionFates
+)
+
+var fateNames = [sessionFates]string{"taken", "expired", "no_loop", "resume_off", "unreadable"}
+
+// openSessions reads the file, before anything is built: its gateway's numbers go on.
+func (g *Gateway) openSessions() error {
+	if g.cfg.ResumeState == "" {
+		return nil
+	}
+	s := &sessions{epoch: rand.Text()}
+	g.sessions = s
+	g.collectors = append(g.collectors, s)
+	s.file, s.refused = statefile.Open(g.cfg.ResumeState)
+	if content := s.file.Content(); content != nil && s.refused == nil {
+		s.found, s.refused = readSessions(content)
+	}
+	if s.refused == nil && s.found != nil {
+		s.refused = s.file.Fresh(s.found.run)
+	}
+	if s.refused == nil && s.found != nil && time.Since(s.found.written) > oldest {
+		s.refused = fmt.Errorf("it was written at %s, and no session waits for longer than %v", s.found.written.UTC().Format(time.RFC3339), oldest)
+	}
+	if s.refused != nil {
+		s.found = nil
+	}
+	if s.found != nil {
+		s.epoch = s.found.epoch
+	}
+	return nil
+}
+
+// beginSessions removes the file: nobody takes what is in it again. It is the last thing
+// that can fail.
+func (g *Gateway) beginSessions() error {
+	s := g.sessions
+	if s == nil {
+		return nil
+	}
+	if s.refused != nil {
+		aside, err := s.file.Refuse()
+		if err != nil {
+			return fmt.Errorf("--resume-state: %w; it cannot be used (%w)", err, s.refused)
+		}
+		g.log.Warn().Err(s.refused).Str("kept_as", aside).
+			Msg("resume-state: the file is not used: clients of the last run get new sessions, and the app no close events of the old ones, unless a journal has them")
+	}
+	if err := s.file.Begin(); err != nil {
+		return fmt.Errorf("--resume-state: %w; make the folder, give this user the right to write there, or choose another file", err)
+	}
+	return nil
+}
+
+var errSessions = errors.New("it lacks what every file of sessions has")
+
+// readSessions takes a file apart. Sessions that cannot be read are counted.
+func readSessions(content []byte) (*foundSessions, error) {
+	f := new(foundSessions)
+	err := record.ReadFile(content, func(kind record.Tag, fields record.Fields) (known bool, err error) {
+		if f.run == "" && kind != kindHead {
+			return true, errSessions
+		}
+		switch kind {
+		case kindHead:
+			err = f.readHead(fields)
+		case kindProcess:
+			err = f.readProcess(fields)
+		case kindServer:
+			f.sockets, err = netpoll.ParseOrigin(fields)
+		case kindFrame:
+			f.frames = append(f.frames, fields)
+		case kindFarewell:
+			f.farewells = append(f.farewells, fields)
+		case kindSession:
+			if one, failed := readSession(fields); failed != nil {
+				f.unreadable++
+				f.why = failed
+			} else {
+				f.sessions = append(f.sessions, one)
+			}
+		default:
+			return false, nil
+		}
+		return true, err
+	})
+	if err == nil && (f.run == "" || f.hub == nil || f.sockets == nil || f.epoch == "") {
+		err = errSessions
+	}
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(f.sessions, func(a, b foundSession) int { return cmp.Compare(a.session.Connected, b.session.Connected) })
+	return f, nil
+}
+
+func (f *foundSessions) readHead(fields record.Fields) error {
+	return record.Read(fields, func(tag record.Tag, value []byte) (known bool, err error) {
+		switch tag {
+		case tagRun:
+			f.run = string(value)
+		case tagWritten:
+			var n uint64
+			n, err = record.Number(value)
+			f.written = time.Unix(0, int64(n))
+		default:
+			return false, nil
+		}
+		return true, err
+	})
+}
+
+func (f *foundSessions) readProcess(fields record.Fields) error {
+	return record.Read(fields, func(tag record.Tag, value []byte) (known bool, err error) {
+		switch tag {
+		case tagHub:
+			f.hub, err = hub.ParseOrigin(value)
+		case tagEpoch:
+			f.epoch = string(value)
+		default:
+			return false, nil
+		}
+		return true, err
+	})
+}
+
+func readSession(fields record.Fields) (s foundSession, err error) {
+	err = record.Read(fields, func(tag record.Tag, value []byte) (known bool, err error) {
+		switch tag {
+		case tagConnection:
+			s.conn = value
+			s.id, err = netpoll.IDOf(value)
+		case tagSession:
+			s.session, err = hub.ParseSession(value)
+		default:
+			return false, nil
+		}
+		return true, err
+	})
+	if err == nil && (s.conn == nil || s.session == nil) {
+		err = errSessions
+	}
+	return s, err
+}
+
+// appendHead appends the first record.
+func (s *sessions) appendHead(b []byte, now time.Time) []byte {
+	f := record.Append(nil, tagRun, s.file.Run())
+	f = record.AppendNumber(f, tagWritten, uint64(now.UnixNano()))
+	f = record.Append(f, tagProgram, program.Version())
+	return record.AppendRecord(b, kindHead, f)
+}
+
+const metricFound = "ws_gateway_resume_state_sessions"
+
+var sessionsFound = prometheus.NewDesc(metricFound,
+	"Sessions in the file of --resume-state at the start, by what has become of them: taken, and waiting for their client; or ended, since their time was over, their event loop is not there (--loops), --resume-for is 0 now, or their record cannot be read.",
+	[]string{"outcome"}, nil)
+
+// Describe implements prometheus.Collector.
+func (s *sessions) Describe(out chan<- *prometheus.Desc) { out <- sessionsFound }
+
+// Collect implements prometheus.Collector.
+func (s *sessions) Collect(out chan<- prometheus.Metric) {
+	for fate, n := range s.counts {
+		out <- prometheus.MustNewConstMetric(sessionsFound, prometheus.GaugeValue, float64(n), fateNames[fate])
+	}
+}

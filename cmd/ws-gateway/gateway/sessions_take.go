@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"errors"
+	"time"
+
+	"ws-gateway/hub"
+	"ws-gateway/netpoll"
+)
+
+// takeSessions takes in the sessions that were found, as away, before the loops run. Of those
+// that cannot be taken in the app gets the close event. Clients that come back before it has
+// ended wait in the backlog.
+func (g *Gateway) takeSessions() {
+	if g.sessions == nil || g.sessions.found == nil {
+		return
+	}
+	s, f := g.sessions, g.sessions.found
+	s.found = nil
+	began := time.Now()
+	down := began.Sub(f.written)
+	im := g.sockets.Import(down)
+	for _, frame := range f.frames {
+		if err := im.Frame(frame); err != nil { // sessions that need it cannot be read either
+			f.why = err
+		}
+	}
+	settled := map[netpoll.ID]*hub.Session{}
+	for i := range f.sessions {
+		one := f.sessions[i]
+		f.sessions[i] = foundSession{}
+		fate, err := g.takeSession(im, one)
+		s.counts[fate]++
+		if fate == unreadable {
+			f.why = err
+		}
+		if g.journals() {
+			settled[one.id] = one.session
+			if fate != taken {
+				settled[one.id] = nil
+			}
+		}
+	}
+	for _, farewell := range f.farewells {
+		if err := im.Farewell(farewell); err != nil {
+			f.why = err
+		}
+	}
+	im.Done()
+	s.counts[unreadable] += f.unreadable
+	if g.recovery != nil {
+		g.recovery.spare(settled)
+	}
+	g.logTaken(f, down, time.Since(began))
+}
+
+// journals reports whether something remembers which connections are open.
+func (g *Gateway) journals() bool { return g.recovery != nil }
+
+// takeSession takes in one session, or has the app told of its end.
+func (g *Gateway) takeSession(im *netpoll.Importer, one foundSession) (sessionFate, error) {
+	c, err := im.Connection(one.conn)
+	if err == nil {
+		g.hub.Restore(c, one.session)
+		return taken, nil
+	}
+	g.hub.EndSession(one.id, one.session, errors.Is(err, netpoll.ErrExpired))
+	switch {
+	case errors.Is(err, netpoll.ErrExpired):
+		return expired, err
+	case errors.Is(err, netpoll.ErrNoLoop):
+		return noLoop, err
+	case errors.Is(err, netpoll.ErrNoResume):
+		return noResume, err
+	default:
+		return unreadable, err
+	}
+}
+
+func (g *Gateway) logTaken(f *foundSessions, down, took time.Duration) {
+	counts := &g.sessions.counts
+	e := g.log.Info()
+	if f.why != nil || counts[noLoop]+counts[noResume] > 0 {
+		e = g.log.Warn().AnErr("error", f.why)
+	}
+	for fate, n := range counts {
+		if n > 0 || sessionFate(fate) == taken {
+			e = e.Int(fateNames[fate], n)
+		}
+	}
+	e.Dur("down_ms", down).Dur("took_ms", took).
+		Msg("resume-state: sessions of the last run wait for their clients; those that were not taken in have ended: 1006")
+}

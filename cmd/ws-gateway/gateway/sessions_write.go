@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"ws-gateway/cmd/ws-gateway/internal/statefile"
+	"ws-gateway/handover/record"
+	"ws-gateway/netpoll"
+)
+
+// keeps reports whether sessions are to be written down at the end.
+func (g *Gateway) keeps() bool { return g.sessions != nil && g.config().ResumeFor > 0 }
+
+// writeSessions writes down the sessions that are away, which end for this process if that
+// works. Otherwise they are as before.
+func (g *Gateway) writeSessions(ctx context.Context) (n int, err error) {
+	w := &sessionWriter{g: g}
+	if err := w.begin(ctx); err != nil {
+		return 0, err
+	}
+	n, err = g.sockets.Suspend(ctx, w)
+	if err != nil {
+		w.abandon()
+	}
+	return n, err
+}
+
+// sessionWriter is a netpoll.Recorder.
+type sessionWriter struct {
+	g       *Gateway
+	out     *statefile.Writer
+	sum     *record.Writer
+	buf     []byte // records to be written
+	records int    // in buf
+	session record.Fields
+	hung    bool // a write does not return
+}
+
+func (w *sessionWriter) add(kind record.Tag, f record.Fields) {
+	w.buf = record.AppendRecord(w.buf, kind, f)
+	w.records++
+}
+
+func (w *sessionWriter) begin(ctx context.Context) error {
+	err := w.disk(ctx, func() (err error) {
+		w.out, err = w.g.sessions.file.Create()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var head []byte
+	w.sum, head = record.NewWriter()
+	if err := w.write(ctx, head); err != nil {
+		w.abandon()
+		return err
+	}
+	w.buf = w.g.sessions.appendHead(w.buf, time.Now())
+	process := record.Append(nil, tagHub, w.g.hub.Record())
+	w.records = 1
+	w.add(kindProcess, record.Append(process, tagEpoch, w.g.sessions.epoch))
+	return nil
+}
+
+// disk does something that may take as long as a disk does. If ctx ends first nobody waits
+// for it, and nothing more is done.
+func (w *sessionWriter) disk(ctx context.Context, do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		w.hung = true
+		return ctx.Err()
+	}
+}
+
+func (w *sessionWriter) write(ctx context.Context, b []byte) error {
+	return w.disk(ctx, func() error {
+		_, err := w.out.Write(b)
+		return err
+	})
+}
+
+// abandon removes what was written, unless it still is being written.
+func (w *sessionWriter) abandon() {
+	if !w.hung {
+		w.out.Abandon()
+	}
+}
+
+// Frame is netpoll.Recorder's.
+func (w *sessionWriter) Frame(f record.Fields) { w.add(kindFrame, f) }
+
+// Connection is netpoll.Recorder's.
+func (w *sessionWriter) Connection(c *netpoll.Conn, f record.Fields) {
+	w.session = record.Append(w.session[:0], tagConnection, f)
+	beside := w.g.hub.AppendSession(nil, c)
+	w.session = record.Append(w.session, tagSession, beside)
+	w.add(kindSession, w.session)
+}
+
+// Farewell is netpoll.Recorder's.
+func (w *sessionWriter) Farewell(f record.Fields) { w.add(kindFarewell, f) }
+
+// Gone is netpoll.Recorder's.
+func (w *sessionWriter) Gone(c *netpoll.Conn) { w.g.hub.Suspended(c) }
+
+// Flush is netpoll.Recorder's.
+func (w *sessionWriter) Flush(ctx context.Context) error {
+	if err := w.write(ctx, w.buf); err != nil {
+		return err
+	}
+	w.sum.Wrote(w.buf, w.records)
+	w.buf, w.records = w.buf[:0], 0
+	return nil
+}
+
+// Commit is netpoll.Recorder's. Until the file is renamed it can be given up.
+func (w *sessionWriter) Commit(ctx context.Context, server record.Fields) error {
+	w.add(kindServer, server)
+	if err := w.Flush(ctx); err != nil {
+		return err
+	}
+	if err := w.write(ctx, w.sum.End()); err != nil {
+		return err
+	}
+	if err := w.disk(ctx, w.out.Sync); err != nil {
+		return err
+	}
+	return w.out.Commit()
+}
