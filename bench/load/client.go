@@ -22,6 +22,10 @@ type Config struct {
 	// takeover, which the server must agree on.
 	Deflate bool
 
+	// Resume has every connection ask for a session that can be resumed, which the server
+	// must give, and acknowledge what it gets.
+	Resume bool
+
 	// Header appends further lines, each with its CR LF, to the handshake of
 	// connection number conn. Workers call it at the same time.
 	Header func(dst []byte, conn int) []byte

@@ -198,6 +198,11 @@ func (w *worker) match(i int32, c *conn, data, frame []byte) (rest []byte, whole
 // receive compares what has arrived with the replies that are due.
 func (w *worker) receive(i int32, c *conn) {
 	for data := w.arrived(i, c); len(data) > 0 && c.state == open; {
+		if w.sessions != nil {
+			if data = w.skipAcks(i, c, data); len(data) == 0 {
+				return
+			}
+		}
 		if w.tally != nil || c.received == c.sent && c.written == 0 {
 			w.fail(i, c, fmt.Errorf("unasked for came %s", describe(data)))
 			return
@@ -215,6 +220,9 @@ func (w *worker) replied(i int32, c *conn) {
 	c.received++
 	w.ex.outstanding--
 	w.ex.completed++
+	if w.sessions != nil && !w.ex.oneWay {
+		w.acknowledge(i, c)
+	}
 	switch {
 	case !w.ex.closedLoop:
 		w.record(w.ex.latency, now-w.due(int64(c.received-1)*int64(w.ex.active)+int64(i)))

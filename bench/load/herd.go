@@ -21,6 +21,8 @@ type HerdConfig struct {
 	First  int            // number of its first connection: several herds share source addresses and identities otherwise
 	Header func(dst []byte, conn int) []byte
 
+	Resume bool // who comes back goes on with its session, which the server must have given it
+
 	Window   int           // handshakes under way at one time; default: all of them
 	Backoff  time.Duration // before the next attempt after one that failed, doubled each time up to 16-fold; default 1 s
 	Patience time.Duration // for the answer to a handshake or a close frame; default 10 s
@@ -35,6 +37,7 @@ type Herd struct {
 	cfg         HerdConfig
 	epoch       time.Time
 	members     []member
+	sessions    []session // with HerdConfig.Resume: of members
 	timers      timers
 	handshaking int  // handshakes under way
 	leavingAll  bool // nobody comes in
@@ -50,6 +53,7 @@ type member struct {
 	skip     int64  // bytes of a frame's payload to come
 	timer    uint32 // which timer of its is the valid one
 	attempts uint8
+	greeted  bool // with HerdConfig.Resume: on this connection
 	Link
 }
 
@@ -61,6 +65,7 @@ type Gathering struct {
 	Failed   int                     // attempts that had no answer, or no connection
 	Failure  string                  // the first of them
 	Ended    int                     // open connections that the server ended
+	Resumed  int                     // that went on with their session
 	Times    *hdrhistogram.Histogram // nanoseconds from when a connection wanted in until it was open
 }
 
@@ -87,7 +92,17 @@ func NewHerd(cfg HerdConfig) (*Herd, error) {
 		cfg.Patience = 10 * time.Second
 	}
 	d, err := NewDialer(cfg.Target, cfg.Path, cfg.Header)
-	return &Herd{dialer: d, cfg: cfg, epoch: time.Now(), members: make([]member, cfg.Conns), gathering: newGathering()}, err
+	h := &Herd{dialer: d, cfg: cfg, epoch: time.Now(), members: make([]member, cfg.Conns), gathering: newGathering()}
+	if cfg.Resume {
+		h.sessions = make([]session, cfg.Conns)
+		h.dialer.header = func(dst []byte, conn int) []byte {
+			if cfg.Header != nil {
+				dst = cfg.Header(dst, conn)
+			}
+			return h.sessions[conn-cfg.First].appendOffer(dst)
+		}
+	}
+	return h, err
 }
 
 func newGathering() Gathering {
@@ -158,6 +173,15 @@ func (h *Herd) Gather(ctx context.Context, spread time.Duration) (Gathering, err
 	err := h.run(ctx, func(int64) (time.Duration, bool) { return longest, h.Open() == len(h.members) })
 	return h.gathering, err
 }
+
+// Listen takes what comes until done says so, which it is asked after each of some, or ctx
+// ends.
+func (h *Herd) Listen(ctx context.Context, done func() bool) error {
+	return h.run(ctx, func(int64) (time.Duration, bool) { return longest, done() })
+}
+
+// Resumed is how many members have gone on with their session since Gather began.
+func (h *Herd) Resumed() int { return h.gathering.Resumed }
 
 // Churn has connections leave and come back, so many a second in turn, one with
 // a close frame and the next with a reset, until ctx is done.
@@ -288,7 +312,7 @@ func (h *Herd) away(i int32) {
 		h.open.Add(-1)
 	}
 	h.dialer.hangUp(&m.Link, i, undialled)
-	m.skip = 0
+	m.skip, m.greeted = 0, false
 	m.timer++
 }
 

@@ -83,6 +83,10 @@ func (h *Herd) ended(i int32) {
 
 // tell counts the data frames in what has come (RFC 6455, section 5.2).
 func (h *Herd) tell(i int32, m *member, data []byte) {
+	if h.sessions != nil {
+		h.tellSession(i, m, data)
+		return
+	}
 	for len(data) > 0 {
 		if m.skip > 0 {
 			n := min(m.skip, int64(len(data)))

@@ -32,10 +32,12 @@ type worker struct {
 	epoch time.Time
 
 	Dialer
-	conns   []conn
-	dialled int
-	lively  bool  // the last look at the epoll found something
-	tally   *Link // says which messages have been received; nil: replies do
+	conns    []conn
+	dialled  int
+	lively   bool      // the last look at the epoll found something
+	sessions []session // with Config.Resume: of conns
+	ack      []byte
+	tally    *Link // says which messages have been received; nil: replies do
 
 	open atomic.Int64
 	tid  atomic.Int64
@@ -47,7 +49,11 @@ type worker struct {
 func newWorker(cfg *Config, index int, epoch time.Time) (*worker, error) {
 	d, err := NewDialer(cfg.Target, cfg.Path, cfg.Header)
 	d.deflate = cfg.Deflate
-	return &worker{cfg: cfg, index: index, epoch: epoch, Dialer: d}, err
+	w := &worker{cfg: cfg, index: index, epoch: epoch, Dialer: d}
+	if cfg.Resume {
+		w.header = w.offering(cfg.Header)
+	}
+	return w, err
 }
 
 // number is the client-wide number of a connection.
@@ -79,6 +85,9 @@ func (w *worker) next(timeout time.Duration) ([]unix.EpollEvent, error) {
 func (w *worker) connect(stop *atomic.Bool, share int) error {
 	if missing := share - len(w.conns); missing > 0 {
 		w.conns = append(w.conns, make([]conn, missing)...)
+		if w.cfg.Resume {
+			w.sessions = append(w.sessions, make([]session, missing)...)
+		}
 	}
 	for int(w.open.Load()) < share && !stop.Load() {
 		for w.dialled < share && w.dialled-int(w.open.Load()) < w.cfg.Window {
@@ -104,14 +113,23 @@ func (w *worker) connect(stop *atomic.Bool, share int) error {
 // opening takes a connection one step further in its opening handshake.
 func (w *worker) opening(i int32) error {
 	c := &w.conns[i]
-	if c.state == open {
+	var rest []byte
+	var err error
+	switch greeted := w.sessions == nil || w.sessions[i].token != nil; {
+	case c.state == open && greeted:
 		return w.interruption(i, c)
+	case c.state == open:
+		rest, err = w.Read(&c.Link, i)
+	default:
+		rest, err = w.Shake(&c.Link, i, w.number(i))
 	}
-	rest, err := w.Shake(&c.Link, i, w.number(i))
+	if err == nil && c.state == open && w.sessions != nil {
+		rest, err = w.greet(i, rest)
+	}
 	if err == nil && len(rest) > 0 {
 		err = fmt.Errorf("after the handshake came %s", describe(rest))
 	}
-	if err == nil && c.state == open {
+	if err == nil && c.state == open && (w.sessions == nil || w.sessions[i].token != nil) {
 		w.open.Add(1)
 	}
 	return err

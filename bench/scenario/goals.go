@@ -35,6 +35,11 @@ var goals = []struct {
 
 	{"chaos-cluster", ``, `^until all knew the same`, 5},
 
+	{"resume", ``, `^resumable, more than plain$`, 48},
+	{"resume", `the app echoes`, `^resumable, against option off$`, 1.03},
+	{"resume", ``, `^option on, plain, against option off$`, 1.01}, // nothing, and noise
+	{"resume", ``, `^until all are back and have what they missed$`, 5},
+
 	{"hub", ``, `^resident, each$`, 300},
 	{"hub", `^1,000,000 `, `^wheel tick, median$`, 1},
 	{"hub", `^1,000,000 `, `^wheel tick, worst$`, 10},

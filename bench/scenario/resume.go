@@ -1,0 +1,207 @@
+package scenario
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"ws-gateway/bench/child"
+	"ws-gateway/bench/load"
+	"ws-gateway/bench/report"
+)
+
+// Resume measures sessions that can be resumed: what an idle one takes beside a plain
+// connection, what acknowledgements cost where messages are echoed, and how long it takes
+// until all are back whose connections were cut at once, and what others notice.
+type Resume struct {
+	Only   string        `default:"all" enum:"all,idle,echo,cut" placeholder:"WHAT" help:"idle, echo, cut or all."`
+	Conns  int           `default:"15000" placeholder:"N" help:"Connections that are idle, and that are cut."`
+	Echo   int           `default:"1000" placeholder:"N" help:"Connections that send, of each kind."`
+	Turns  int           `default:"6" placeholder:"N" help:"Turns of each kind of connection in a round, one after the other."`
+	Size   int           `default:"64" placeholder:"BYTES" help:"Payload of a message."`
+	Settle time.Duration `default:"4s" placeholder:"DUR" help:"Time between the last handshake and reading what idle connections take."`
+	Window
+}
+
+const (
+	resumeKept  = 5 * time.Minute  // --resume-for
+	cutPatience = 90 * time.Second // for all to be back
+)
+
+// Cases are one for each part.
+func (r Resume) Cases(o Options) (cases []Case, err error) {
+	t := Traffic{Size: r.Size, Window: r.Window}
+	m, err := load.Event(r.Size)
+	if err := firstOf(t.possible(), possible("--conns", r.Conns), possible("--echo", 3*r.Echo), err); err != nil {
+		return nil, err
+	}
+	if r.Turns < 1 || r.Conns+probes > MostConnections {
+		return nil, fmt.Errorf("--turns must be at least 1, --conns at most %d", MostConnections-probes)
+	}
+	if o.Threads != 1 {
+		return nil, errOneThread
+	}
+	add := func(what, name string, round func(*stage)) {
+		if r.Only == "all" || r.Only == what {
+			cases = append(cases, Case{Scenario: "resume", Name: name, Gateway: true, round: round})
+		}
+	}
+	add("idle", fmt.Sprintf("%s idle connections, plain and resumable", count(r.Conns)), r.idle)
+	echo := fmt.Sprintf("%s connections, %d B, closed loop, plain and resumable", count(r.Echo), r.Size)
+	add("echo", echo+", the app echoes", func(s *stage) { r.echo(s, t, m, true) })
+	add("echo", echo+", the gateway answers pings", func(s *stage) { r.echo(s, t, load.Ping(), false) })
+	add("cut", fmt.Sprintf("%s connections cut at once", count(r.Conns)), r.cut)
+	return cases, nil
+}
+
+func resuming(further ...string) []string {
+	return append(append(further, "--resume-for", resumeKept.String()), patient...)
+}
+
+// idle holds connections of both kinds, one after the other.
+func (r Resume) idle(s *stage) {
+	each := func(resume bool) (bytes float64) {
+		s.part(func() {
+			server := s.gateway("", resuming()...)
+			c := s.connect(load.Config{Target: server.Addr(), Header: identity(0), Resume: resume}, min(first, r.Conns/2))
+			base := c.Open()
+			s.pause(r.Settle/4, server)
+			before := look(server)
+			s.grow(c, r.Conns)
+			s.pause(r.Settle, server)
+			after := look(server)
+			within("holding", func() { check(c.Check(s.ctx)) })
+			bytes = (float64(after.Memory.Resident) - float64(before.Memory.Resident)) / float64(r.Conns-base)
+		})
+		return bytes
+	}
+	plain, resumable := each(false), each(true)
+	s.add("resident, each, plain", "B", plain)
+	s.add("resident, each, resumable", "B", resumable)
+	s.add("resumable, more than plain", "B", resumable-plain)
+}
+
+// echo has connections of three kinds send in turns: to a gateway without sessions, to one
+// that has them without asking, and to the same with asking.
+func (r Resume) echo(s *stage, t Traffic, m *load.Message, app bool) {
+	type kind struct {
+		name   string
+		client *load.Client
+		server *child.Process
+		cost
+		messages uint64
+	}
+	begin := func(args ...string) *child.Process {
+		if !app {
+			return s.gateway("", args...)
+		}
+		gateway, _ := s.around([]string{"--reply"}, append(args, "--callback-reply"))
+		return gateway
+	}
+	off, on := begin(patient...), begin(resuming()...)
+	kinds := []*kind{{name: "option off", server: off}, {name: "option on, plain", server: on}, {name: "resumable", server: on}}
+	for i, k := range kinds {
+		header := named(fmt.Sprintf("kind-%d-", i), firstUser)
+		k.client = s.connect(load.Config{Target: k.server.Addr(), Header: header, Resume: i == 2}, r.Echo)
+	}
+	s.pause(t.Warmup, off, on)
+	t.Duration /= time.Duration(r.Turns)
+	t.Warmup /= time.Duration(r.Turns)
+	for turn := range r.Turns {
+		for i := range kinds {
+			k := kinds[(turn+i)%len(kinds)] // each kind is the first, the second and the third
+			result, used := s.traffic(k.client, t, m, k.server)
+			k.cpu += used[0].cpu
+			k.messages += result.Messages
+		}
+	}
+	for _, k := range kinds {
+		if k.messages == 0 {
+			check(errors.New("no message was answered"))
+		}
+		s.add("gateway CPU, a million, "+k.name, "s", k.perMillion(k.messages))
+	}
+	base := kinds[0].perMillion(kinds[0].messages)
+	s.add("option on, plain, against option off", "×", kinds[1].perMillion(kinds[1].messages)/base)
+	s.add("resumable, against option off", "×", kinds[2].perMillion(kinds[2].messages)/base)
+	kept := scraped(on)["memory_used_bytes{resume}"]
+	if most := float64(r.Echo * 32 * (r.Size + 200)); kept > most || kept == 0 {
+		s.broken.say("%v bytes wait for acknowledgements, and of %d clients that acknowledge after 32 messages it can be %v", kept, r.Echo, most)
+	}
+	s.note("a client acknowledges after 32 messages, which the gateway answers")
+}
+
+// cut has all connections cut at once, while a few others ping. Everybody is sent a message
+// before anybody is back.
+func (r Resume) cut(s *stage) {
+	server := s.gateway("", resuming()...)
+	w := s.watchers(server)
+	herd := must(load.NewHerd(load.HerdConfig{
+		Target: server.Addr(), Conns: r.Conns, First: herdNumbering, Header: named("herd-", 0), Window: gatherWindow, Resume: true,
+	}))
+	s.cleanup(herd.Close)
+	ctx, cancel := context.WithTimeout(s.ctx, 2*cutPatience)
+	defer cancel()
+	s.show("connecting")
+	must(herd.Gather(ctx, 0))
+	users := make([]string, r.Conns)
+	for i := range users {
+		users[i] = "herd-" + strconv.Itoa(herdNumbering+i)
+	}
+	at := w.start()
+	var calm delays
+	var away, back, all time.Duration
+	err := attempt(func() {
+		s.show("calm")
+		s.pause(lull/4, server)
+		at.begin()
+		s.pause(lull, server)
+		calm = at.lap()
+		s.show("cut")
+		herd.SetWindow(0)
+		began := time.Now()
+		herd.Reset()
+		until(s, cutPatience, 10*time.Millisecond, func() float64 { return scraped(server)["connections_away"] },
+			func(n float64) bool { return n == float64(r.Conns) }, server)
+		away = time.Since(began)
+		check(order(server.Addr(), "/tapr/ws/conn/send", must(json.Marshal(map[string]any{"users": users, "payload": 1, "report": true}))))
+		came := time.Now()
+		must(herd.Gather(ctx, 0))
+		check(herd.Listen(ctx, func() bool {
+			return herd.Resumed() == r.Conns && herd.Messages() >= uint64(r.Conns)
+		}))
+		back, all = time.Since(came), time.Since(began)
+	})
+	during := at.end()
+	check(errors.Join(err, calm.err(), during.err()))
+	now := scraped(server)
+	s.add("until all are away", "s", away.Seconds())
+	s.add("until all are back and have what they missed", "s", back.Seconds())
+	s.add("from the cut on", "s", all.Seconds())
+	for _, seen := range []struct {
+		name string
+		load.Result
+	}{{"calm: others' pong", calm.pong}, {"calm: idle server's echo", calm.idle}, {"cut: others' pong", during.pong}, {"cut: idle server's echo", during.idle}} {
+		s.percentiles(seen.name, seen.Percentile, 50, 99, 100)
+		s.curves = append(s.curves, report.Curve{Name: seen.name, Unit: "ms", Axis: report.Percentile, Points: seen.Curve()})
+	}
+	s.add("others' p99, against the idle server's", "×", during.pong.Percentile(99)/during.idle.Percentile(99))
+	s.judgeCut(now, herd.Messages(), r.Conns)
+	s.note("the herd uses the same processors as the gateway: times are the machine's")
+}
+
+// judgeCut holds what the gateway counts, and what came, against what must be.
+func (s *stage) judgeCut(now metrics, came uint64, conns int) {
+	n := float64(conns)
+	b := &s.broken
+	if came != uint64(conns) {
+		b.say("%d messages came to %d connections that were sent one each", came, conns)
+	}
+	if now["resumed_total"] != n || now["connections_away"] != 0 || now.sum("resume_missed_total") != 0 || now.sum("closed_total") != 0 {
+		b.say("of %d sessions %v went on, %v are away, %v were missed, %v connections closed",
+			conns, now["resumed_total"], now["connections_away"], now.sum("resume_missed_total"), now.sum("closed_total"))
+	}
+}
