@@ -26,8 +26,14 @@ const (
 	CutShort                      // the connection ended within it
 )
 
-// Body is the last answer's body, valid until the next exchange.
-func (c *Client) Body() []byte { return c.answer.Body() }
+// Body is the last answer's body, valid until the next exchange; nil if it was not read. What
+// c.answer has then is an earlier answer's, to another client's event.
+func (c *Client) Body() []byte {
+	if c.Completeness == Unread {
+		return nil
+	}
+	return c.answer.Body()
+}
 
 // readBody reads the rest of the answer and reports whether the connection can carry
 // another request. If anything of this answer were left it would be taken for the next
@@ -35,7 +41,6 @@ func (c *Client) Body() []byte { return c.answer.Body() }
 // wanted.
 func (c *Client) readBody(wanted int) (reusable bool) {
 	header := &c.answer.Header
-	c.Completeness, c.start = Unread, nil
 	switch status := header.StatusCode(); {
 	case status == fasthttp.StatusSwitchingProtocols:
 		return false

@@ -65,7 +65,7 @@ func (c *Client) read(p *Request) (status int, retryAfter time.Duration, err err
 	}
 	// An app that refuses a request before it has read all of it answers and
 	// closes; so there may be an answer after a failed write.
-	c.StatusOnly = false
+	c.StatusOnly, c.Completeness, c.start = false, Unread, nil
 	wanted := p.Wanted
 	status, err = c.readHead(wanted > 0 || p.Fields)
 	if err != nil {
