@@ -49,6 +49,7 @@ type Local interface {
 	ParseMeta(json string) (*meta.Value, error)
 	Post(ctx context.Context, t hub.Targets, frame *netpoll.Frame, done hub.Releaser) (reported func(context.Context) (hub.Report, error), err error)
 	Tap(f hub.TapFilter) (*hub.Tap, error)
+	ParseID(name []byte) (id netpoll.ID, ok bool)
 }
 
 var (
@@ -76,6 +77,11 @@ type Config struct {
 	// and send everything.
 	Names *Names
 
+	// Sessions are the gateway's connections, for clients that come back at other instances;
+	// nil: nobody does, here or there.
+	Sessions Sessions
+	Relays   int // clients that are carried to sessions of others at a time, and as many to sessions here; default 1024; below 0: none
+
 	// Refuse has calls that change something do nothing if they cannot reach everybody.
 	Refuse bool
 
@@ -99,6 +105,7 @@ const (
 	defaultBuffer    = 16 << 20
 	defaultDeadAfter = 15 * time.Second
 	defaultMaxCall   = 16 << 20
+	defaultRelays    = 1024
 
 	callOverhead = 64 << 10 // what a message may have beside its call
 )
@@ -113,6 +120,7 @@ func (cfg *Config) complete() error {
 	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
 	cfg.Hold = cmp.Or(cfg.Hold, defaultHold)
 	cfg.DeadAfter = cmp.Or(cfg.DeadAfter, defaultDeadAfter)
+	cfg.Relays = max(0, cmp.Or(cfg.Relays, defaultRelays))
 	cfg.MaxCall = cmp.Or(cfg.MaxCall, defaultMaxCall) + callOverhead
 	cfg.Buffer = max(cmp.Or(cfg.Buffer, defaultBuffer), cfg.MaxCall+callOverhead)
 	if cfg.Hold >= cfg.DeadAfter {
@@ -148,6 +156,7 @@ type Cluster struct {
 	stats     counters
 	watches   watches
 	watched   atomic.Uint64 // Taps that there have been
+	relays    *relays
 
 	router // for the router alone
 }
@@ -173,7 +182,8 @@ func New(cfg Config) (*Cluster, error) {
 		arrivals: stream.NewBuffer(2 * cfg.Buffer),
 		table:    interest.NewTable(rand.Uint64(), mostNames),
 	}
-	c.view.Store(&view{missing: []string{Unknown}})
+	c.relays = newRelays(c)
+	c.view.Store(&view{missing: []string{Unknown}, next: make(chan struct{})})
 	c.instances.Store(new([]Instance))
 	return c, nil
 }
@@ -192,6 +202,7 @@ const longestBye = time.Second
 
 // Stop tells the others that this instance ends, and ends. Calls must have ended.
 func (c *Cluster) Stop() {
+	c.relays.stop()
 	close(c.ending)
 	if c.started {
 		<-c.ended

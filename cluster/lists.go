@@ -35,7 +35,7 @@ func (p *Part) ListMembers(ctx context.Context, groups []string, q hub.Query, yi
 	lost := &losses{names: slices.Clone(p.missing)}
 	instances := slices.Clone(p.live)
 	if p.here {
-		instances = append(instances, member{c.cfg.Instance, c.cfg.Name})
+		instances = append(instances, member{id: c.cfg.Instance, name: c.cfg.Name})
 	}
 	slices.SortFunc(instances, byID)
 	for _, m := range instances {

@@ -33,6 +33,7 @@ func (c *Cluster) beat(now time.Duration) {
 	if c.draining() {
 		h.State = members.Draining
 	}
+	h.Relays = c.relays.takes()
 	if c.cfg.Loops != nil {
 		loops, lag := c.cfg.Loops()
 		h.Loops, h.Lag = uint64(loops), lag
@@ -58,7 +59,14 @@ func (c *Cluster) heartbeat(p *packet.Packet, now time.Duration) {
 		c.malformed(err)
 		return
 	}
+	relayed := false
+	if m := c.members.Get(p.Sender); m != nil {
+		relayed = m.Relays
+	}
 	c.changed(c.members.Heard(now, &h))
+	if h.Relays != relayed {
+		c.show()
+	}
 	if peer := c.peers[p.Sender]; peer != nil {
 		peer.stream.Heard(now)
 		c.checkNames(peer, h.Told, now)
@@ -68,6 +76,9 @@ func (c *Cluster) heartbeat(p *packet.Packet, now time.Duration) {
 // linked is called when the link comes up, or is lost.
 func (c *Cluster) linked(up bool, now time.Duration) {
 	c.up = up
+	if up {
+		c.upSince = now
+	}
 	for _, p := range c.peers {
 		p.stream.Suspend()
 	}
@@ -95,6 +106,7 @@ func (c *Cluster) changed(events []members.Event) {
 			log.Info().Str("version", m.Program).Msg("another instance is there")
 		case members.Silenced:
 			c.lost(m.ID)
+			c.relays.lost(m.ID)
 			if e.Why != members.OwnLink {
 				log.Warn().Stringer("why", e.Why).Msg("an instance of the cluster is silent: what is sent to it is held for --cluster-hold")
 			}
@@ -102,6 +114,7 @@ func (c *Cluster) changed(events []members.Event) {
 			log.Info().Msg("the instance is heard again")
 		case members.Died:
 			c.lost(m.ID)
+			c.relays.lost(m.ID)
 			c.end(c.peers[m.ID])
 			delete(c.peers, m.ID)
 			c.watches.end(func(k watchKey, _ *watch) bool { return k.by == m.ID })
@@ -134,18 +147,20 @@ func (c *Cluster) lost(id packet.Instance) {
 
 // show publishes what API goroutines have to know.
 func (c *Cluster) show() {
-	v := &view{up: c.up, silent: map[packet.Instance]string{}}
+	v := &view{up: c.up, silent: map[packet.Instance]string{}, since: c.upSince, next: make(chan struct{})}
 	for m := range c.members.All() {
 		if m.Silent {
 			v.silent[m.ID] = m.Name
 			v.missing = append(v.missing, m.Name)
 		} else {
-			v.live = append(v.live, member{m.ID, m.Name})
+			v.live = append(v.live, member{m.ID, m.Name, m.Relays})
 		}
 	}
 	if (!c.up || c.knowAt > 0) && c.members.Len() == 0 {
 		v.missing = []string{Unknown}
 	}
 	slices.SortFunc(v.live, func(a, b member) int { return slices.Compare(a.id[:], b.id[:]) })
+	before := c.view.Load()
 	c.view.Store(v)
+	close(before.next)
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"ws-gateway/cluster/packet"
 )
@@ -57,11 +58,14 @@ type view struct {
 	live    []member                   // those that are heard, in the order of their ids
 	silent  map[packet.Instance]string // the others' names
 	missing []string                   // these names; Unknown if nothing is known
+	since   time.Duration              // when the link came up last; 0: it never did
+	next    chan struct{}              // closed when there is another view
 }
 
 type member struct {
-	id   packet.Instance
-	name string
+	id     packet.Instance
+	name   string
+	relays bool // see members.Heartbeat
 }
 
 // find returns a member that is heard.

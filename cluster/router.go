@@ -25,6 +25,7 @@ type router struct {
 	recents  recents
 	plans    []interest.Set // of the last plan
 	up       bool           // the link
+	upSince  time.Duration  // when it came up last; 0: it never did
 
 	beatAt, beatenAt time.Duration // heartbeats: the next, and the last
 	lookAt           time.Duration // when to look who is silent
@@ -114,6 +115,13 @@ func (c *Cluster) packet(data []byte, now time.Duration) {
 		return
 	}
 	c.changed(c.members.Spoke(now, p.Sender))
+	if p.Kind == packet.RelayForth || p.Kind == packet.RelayBack {
+		peer.stream.Heard(now)
+		if err := c.relays.receive(&p); err != nil {
+			c.malformed(err)
+		}
+		return
+	}
 	if p.Kind.Ordered() && p.Kind != call.Answer && peer.executor.full() {
 		c.stats.full.Add(1) // as if it was lost: the peer sends it again
 		return

@@ -35,6 +35,8 @@ type Stats struct {
 	Crowded  uint64 // messages that went to all since too many recent ones are kept for repair
 	Resyncs  uint64 // how often something that an instance told of its names was missed
 
+	Relays RelayStats
+
 	Journal JournalStats // for whoever has one to fill in
 
 	Watches int64 // gauge: streams of events of readers at others
@@ -119,6 +121,7 @@ func (c *Cluster) Stats() Stats {
 	s.Unsent, s.Executed, s.Unanswered = c.stats.unsent.Load(), c.stats.executed.Load(), c.stats.unanswered.Load()
 	s.Skipped, s.Repaired, s.Expired, s.Crowded, s.Resyncs = c.stats.skipped.Load(), c.stats.repaired.Load(), c.stats.expired.Load(), c.stats.crowded.Load(), c.stats.resyncs.Load()
 	s.Full, s.Strangers = c.stats.full.Load(), c.stats.strangers.Load()
+	s.Relays = c.relays.snapshot()
 	s.Astray, s.Malformed = c.stats.astray.Load(), c.stats.malformed.Load()
 	return s
 }

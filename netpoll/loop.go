@@ -69,6 +69,7 @@ type Loop struct {
 	farewells    farewells
 	sendingAgain bool        // messages are sent again, whatever waits already
 	suspending   *suspension // see Server.Suspend; nil: there is none
+	declined     bool        // the handshake was not relayed, and is not to be tried again
 	sealer       sealer
 	stats        Stats
 	turns        int

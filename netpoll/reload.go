@@ -11,7 +11,7 @@ import (
 // when every loop works by the new configuration, or has ended. Calls of apply must
 // not overlap, and must not come from a loop.
 //
-// Handler, Resumer, Loops, Path, SocketBuffer, Origin, Failed and Log stay as they are.
+// Handler, Resumer, Loops, Path, SocketBuffer, Relay, Origin, Failed and Log stay as they are.
 // No connection ends because of a reload. A size counts from the next frame on. A
 // shorter timeout counts for connections that wait already, a longer one from their
 // next wait on. Open connections keep the compression that they agreed on.
@@ -19,7 +19,7 @@ func (s *Server) Reload(cfg Config) (apply func(), err error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	cfg.Handler, cfg.Loops, cfg.Path, cfg.SocketBuffer, cfg.Failed, cfg.Log, cfg.Resumer, cfg.Origin = s.cfg.Handler, s.cfg.Loops, s.cfg.Path, s.cfg.SocketBuffer, s.cfg.Failed, s.cfg.Log, s.cfg.Resumer, s.cfg.Origin
+	cfg.Handler, cfg.Loops, cfg.Path, cfg.SocketBuffer, cfg.Failed, cfg.Log, cfg.Resumer, cfg.Relay, cfg.Origin = s.cfg.Handler, s.cfg.Loops, s.cfg.Path, s.cfg.SocketBuffer, s.cfg.Failed, s.cfg.Log, s.cfg.Resumer, s.cfg.Relay, s.cfg.Origin
 	return func() { s.reload(&cfg) }, nil
 }
 

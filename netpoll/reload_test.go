@@ -13,7 +13,7 @@ import (
 )
 
 // What a server is built on.
-var static = []string{"Handler", "Loops", "Path", "SocketBuffer", "Failed", "Log", "Resumer", "Origin"}
+var static = []string{"Handler", "Loops", "Path", "SocketBuffer", "Failed", "Log", "Resumer", "Origin", "Relay"}
 
 // another returns a value of a field's type that is not v.
 func another(t *testing.T, name string, v reflect.Value) reflect.Value {
@@ -38,6 +38,8 @@ func another(t *testing.T, name string, v reflect.Value) reflect.Value {
 		other = new(Origin)
 	case func(netip.AddrPort, []byte) bool:
 		other = func(netip.AddrPort, []byte) bool { return true }
+	case func([]byte) func(*Handshake):
+		other = func([]byte) func(*Handshake) { return nil }
 	case func(*Conn, int):
 		other = func(*Conn, int) {}
 	case func(error):

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
-	"net/http"
 	"net/netip"
 	"time"
 
@@ -77,23 +76,20 @@ func (l *Loop) greet(id ID, r *resumable, response []byte, resumed bool, protoco
 // resume answers a handshake, which is l.request, that brings the token of a session. It
 // returns false if the client is to get a new session.
 func (l *Loop) resume(c *Conn, o *wire.ResumeOffer, deflate wire.DeflateParams, extensions string, head, rest []byte) (answered bool) {
-	resumer := l.cfg.Resumer
-	token, ok := wire.ParseResumeToken(o.Token)
-	if !ok {
-		return l.missed(MissedToken)
-	}
-	id, ok := resumer.ParseID(token.ID)
-	mac := l.seal(token.ID, token.Turn, resumer.Identity(l, &l.request))
-	if !ok || id.Loop() >= len(l.srv.loops) || !hmac.Equal(mac[:], token.MAC[:]) {
-		return l.missed(MissedToken)
-	}
-	if id.Loop() != l.index {
+	token, id, ok := l.readToken(o)
+	if ok && id.Loop() != l.index {
 		l.moveTo(l.srv.loops[id.Loop()], c, head, rest)
 		return true
 	}
-	if v := resumer.Admit(l, &l.request); v.Status != 0 {
+	if !ok && !l.mayRelay(token.ID) {
+		return l.missed(MissedToken)
+	}
+	if v := l.cfg.Resumer.Admit(l, &l.request); v.Status != 0 {
 		l.carryOut(c, v, deflate, extensions, rest)
 		return true
+	}
+	if !ok {
+		return l.relay(c, token.ID, head, rest) || l.missed(MissedToken)
 	}
 	if f := l.farewells.find(id); f != nil && f.knows(token.Turn) {
 		l.sayFarewell(c, id, f, o.Received, rest)
@@ -110,6 +106,20 @@ func (l *Loop) resume(c *Conn, o *wire.ResumeOffer, deflate wire.DeflateParams, 
 	session.record().used(token.Turn)
 	l.attach(session, c, o.Received, deflate, extensions, rest)
 	return true
+}
+
+// readToken reads the token that a handshake, which is l.request, offers, and the id in it.
+// ok is false unless it is a token of this server and this user.
+func (l *Loop) readToken(o *wire.ResumeOffer) (token wire.ResumeToken, id ID, ok bool) {
+	if token, ok = wire.ParseResumeToken(o.Token); !ok {
+		return wire.ResumeToken{}, 0, false
+	}
+	resumer := l.cfg.Resumer
+	if id, ok = resumer.ParseID(token.ID); !ok || id.Loop() >= len(l.srv.loops) {
+		return token, 0, false
+	}
+	mac := l.seal(token.ID, token.Turn, resumer.Identity(l, &l.request))
+	return token, id, hmac.Equal(mac[:], token.MAC[:])
 }
 
 func (l *Loop) missed(why Missed) (answered bool) {
@@ -151,8 +161,7 @@ func (l *Loop) moveTo(to *Loop, c *Conn, head, rest []byte) {
 	}
 	to.moving.Add(-1)
 	l.stats.Refused++
-	writeRaw(fd, wire.AppendRefusal(nil, http.StatusServiceUnavailable, "too many sessions are being resumed", "Retry-After", "1"))
-	closeSocket(fd, false)
+	turnAway(fd)
 }
 
 // takeOver answers a handshake that another loop has read.

@@ -3,6 +3,7 @@ package metrics
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ws-gateway/cluster"
 	"ws-gateway/cluster/stream"
 )
 
@@ -46,6 +47,29 @@ var clusterTable = []family{
 	gauge("cluster_held_messages", "Messages that are held until other gateways have confirmed them.", func(s *snapshot) int64 { return s.cluster.HeldMessages }),
 	gauge("cluster_held_bytes", "Bytes of these.", func(s *snapshot) int64 { return s.cluster.HeldBytes }),
 	gauge("cluster_held_bytes_limit", "How many there may be.", func(s *snapshot) int64 { return s.cluster.HoldLimit }),
+	{
+		desc: NewDesc("cluster_relays", "Clients here whose sessions are at other gateways (client), and sessions here whose clients are at others (session).", "here"), kind: prometheus.GaugeValue,
+		labels: []string{"client", "session"},
+		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.cluster.Relays.Open[:]...) },
+	},
+	gauge("cluster_relays_limit", "How many of each there may be (--cluster-relays).", func(s *snapshot) int64 { return s.cluster.Relays.Limit }),
+	gauge("cluster_relay_held_bytes", "Bytes between them that have arrived and that a client or session has not taken yet; --cluster-buffer is the limit.", func(s *snapshot) int64 { return s.cluster.Relays.Held }),
+	{
+		desc: NewDesc("cluster_relays_total", "Of these, those that the gateway with the session has accepted since the start.", "here"), kind: prometheus.CounterValue,
+		labels: []string{"client", "session"},
+		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.cluster.Relays.Opened[:]...) },
+	},
+	{
+		desc: NewDesc("cluster_relay_bytes_total", "Bytes of clients that were passed on to their sessions (client), and of sessions to their clients (session).", "here"), kind: prometheus.CounterValue,
+		labels: []string{"client", "session"},
+		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.cluster.Relays.Bytes[:]...) },
+	},
+	{
+		desc: NewDesc("cluster_relays_refused_total", "Clients that came back here for sessions at other gateways and got new ones: the gateway is gone or not heard (gone), takes none (unable), does not answer (late), takes no more (refused) or does not have the session (missed); as many are relayed as may be (full: also sessions here), or too many came at once (too_many).", "reason"), kind: prometheus.CounterValue,
+		labels: relayMisses(),
+		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.cluster.Relays.Missed[:]...) },
+	},
+	counter("cluster_relays_torn_total", "Relays that have ended because a packet, or the other gateway, was lost, or too much waited: the client comes back.", func(s *snapshot) uint64 { return s.cluster.Relays.Torn }),
 	counter("cluster_packets_published_total", "Packets given to NATS.", func(s *snapshot) uint64 { return s.cluster.Bus.Published }),
 	counter("cluster_published_bytes_total", "Bytes of these.", func(s *snapshot) uint64 { return s.cluster.Bus.PublishedBytes }),
 	counter("cluster_packets_received_total", "Packets that NATS has delivered.", func(s *snapshot) uint64 { return s.cluster.Bus.Received }),
@@ -61,6 +85,14 @@ var clusterTable = []family{
 			return appendCounts(to, c.Bus.Refused, c.Bus.Dropped, c.Full, c.Late, c.Strangers, c.Astray, c.Malformed)
 		},
 	},
+}
+
+func relayMisses() []string {
+	names := make([]string, cluster.RelayMisses)
+	for i := range names {
+		names[i] = cluster.RelayMiss(i).String()
+	}
+	return names
 }
 
 func reasons() []string {

@@ -29,6 +29,8 @@ type Heartbeat struct {
 	Connections, Users, Groups, Loops uint64
 
 	Lag time.Duration // of its loops, the longest
+
+	Relays bool // it resumes sessions of its own for clients of the others: see package relay
 }
 
 // Told is the digest of the names that an instance has told: see package interest.
@@ -57,6 +59,7 @@ const (
 	tagGroups
 	tagLoops
 	tagLag
+	tagRelays
 )
 
 // AppendFields appends the heartbeat to the fields of a packet.
@@ -65,13 +68,20 @@ func (h *Heartbeat) AppendFields(f packet.Fields) packet.Fields {
 	f = packet.AppendField(f, tagProgram, h.Program)
 	for i, n := range [...]uint64{
 		uint64(h.Wire), uint64(h.State), milliseconds(h.Up), h.Told.Version, h.Told.Count, h.Told.Sum,
-		h.Connections, h.Users, h.Groups, h.Loops, milliseconds(h.Lag),
+		h.Connections, h.Users, h.Groups, h.Loops, milliseconds(h.Lag), oneIf(h.Relays),
 	} {
 		if n != 0 {
 			f = packet.AppendNumber(f, tagWire+packet.Tag(i), n)
 		}
 	}
 	return f
+}
+
+func oneIf(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func milliseconds(d time.Duration) uint64 { return uint64(max(0, d/time.Millisecond)) }
@@ -108,7 +118,7 @@ func (h *Heartbeat) read(tag packet.Tag, value []byte) error {
 	case tag == tagProgram:
 		h.Program = string(value)
 		return nil
-	case tag < tagWire || tag > tagLag:
+	case tag < tagWire || tag > tagRelays:
 		return nil // of a later version
 	}
 	n, ok := packet.Number(value)
@@ -138,6 +148,8 @@ func (h *Heartbeat) read(tag packet.Tag, value []byte) error {
 		h.Loops = n
 	case tagLag:
 		h.Lag = duration(n)
+	case tagRelays:
+		h.Relays = n != 0
 	}
 	return nil
 }

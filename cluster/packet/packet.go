@@ -41,6 +41,8 @@ const (
 	Ask          Kind = 3 // the same, and something after it has arrived: send again from there
 	Skip         Kind = 4 // what comes next from sender is Sequence; what was before it is given up
 	Probe        Kind = 5 // sender has written everything before Sequence; what has the receiver taken?
+	RelayForth   Kind = 6 // of the relay Request, from whoever has asked for it; only Request and Body count
+	RelayBack    Kind = 7 // of the relay Request, to whoever has asked for it
 	FirstOrdered Kind = 16
 )
 

@@ -97,6 +97,14 @@ func (c *Config) NATS() natsbus.Config {
 	}
 }
 
+// relays is --cluster-relays, if there can be any.
+func (c *Config) relays() int {
+	if !c.Clustered() && c.Instances <= 1 || c.ResumeFor == 0 {
+		return 0
+	}
+	return c.ClusterRelays
+}
+
 // ClusterConfig is the configuration of package cluster.
 func (c *Config) ClusterConfig() cluster.Config {
 	return cluster.Config{

@@ -105,6 +105,7 @@ type Options struct {
 	ClusterHold        time.Duration `group:"cluster" default:"2s" min:"10ms" max:"1m" help:"Time for which what is sent to a gateway is held until it has arrived; what is older is given up, and counted."`
 	ClusterBuffer      settings.Size `group:"cluster" default:"16MiB" min:"64KiB" max:"1TiB" help:"Bytes of all that is held so, and of each other bound on what is under way between gateways; --max-api-body at the least."`
 	ClusterDeadAfter   time.Duration `group:"cluster" default:"15s" min:"4s" max:"1h" help:"Time without a word after which a gateway counts as gone."`
+	ClusterRelays      int           `group:"cluster" default:"1024" min:"0" max:"65536" help:"Clients that come back here and whose sessions are at other gateways (--resume-for), and sessions here whose clients have come back elsewhere: at most so many of each are carried to each other, and a sixteenth of the descriptor limit. Others get a new session. 0: none."`
 	ClusterWhenCut     string        `group:"cluster" default:"serve" oneof:"serve,refuse" help:"A call that changes something while gateways are not reached is done where it can be, and its answer names those (serve), or not done at all (refuse)."`
 	ClusterJournal     bool          `group:"cluster" help:"Record in JetStream, which the NATS servers must have, which connections are open: if a gateway is gone for --cluster-dead-after, another one sends their close events. Instead of --journal."`
 	ClusterRequired    bool          `group:"cluster" help:"Answer 503 at /readyz while NATS is not reached."`

@@ -92,7 +92,7 @@ func (c *Config) Demand() *host.Demand {
 	d := &host.Demand{
 		Loops:          c.Loops,
 		MaxConnections: c.MaxConnections, MaxHandshaking: c.MaxHandshaking, CallbackConcurrency: c.CallbackConcurrent,
-		MemoryShare: c.MemoryShare, Plan: c.Plan,
+		MemoryShare: c.MemoryShare, Plan: c.Plan, Relays: c.relays(),
 	}
 	if len(c.inherited.Clients) == 0 {
 		d.Port = portOf(c.Listen)
@@ -115,6 +115,9 @@ func (c *Config) Plan(connections int) *sizing.Plan {
 		buffer := max(int64(c.ClusterBuffer), int64(c.MaxAPIBody))
 		p.Values["cluster-buffer"] = buffer
 		p.Fixed += clusterBounds*buffer + clusterPublishing
+		if n := int64(c.relays()); n > 0 {
+			p.Fixed += buffer + 2*n*relayBytes
+		}
 	}
 	if c.Callback == "" {
 		return p
@@ -141,4 +144,5 @@ const (
 
 	clusterBounds     = 4        // of --cluster-buffer beside what is held: to be repaired, in pieces (twice), calls that wait for the router
 	clusterPublishing = 16 << 20 // that wait for NATS: package natsbus
+	relayBytes        = 16 << 10 // of a relayed client, or session, with its two goroutines, beside what it holds: package relay
 )

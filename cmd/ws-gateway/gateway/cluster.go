@@ -30,6 +30,10 @@ func (g *Gateway) join() error {
 	cc := g.cfg.ClusterConfig()
 	cc.Hub, cc.Bus, cc.Instance, cc.Log = g.hub, b, packet.Instance(g.hub.Instance()), g.log
 	cc.Names = g.names
+	cc.Sessions = g.sockets
+	if cc.Relays = g.limits.Relays(g.cfg.ClusterRelays); cc.Relays == 0 {
+		cc.Relays = -1
+	}
 	cc.Loops = func() (n int, lag time.Duration) {
 		return len(g.sockets.Loops()), time.Duration(g.hub.Stats().WheelLag) * time.Second
 	}

@@ -78,6 +78,9 @@ func (g *Gateway) netpollConfig(c *config.Config) netpoll.Config {
 			nc.Loops = nc.Origin.Loops
 		}
 	}
+	if g.reach != nil {
+		nc.Relay = func(session []byte) func(*netpoll.Handshake) { return g.cluster.Relay(session) } // set before the loops start
+	}
 	if c.ByteRate > 0 {
 		nc.Received = g.hub.Received
 	}

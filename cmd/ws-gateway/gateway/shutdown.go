@@ -46,7 +46,10 @@ func (g *Gateway) shutdown(now time.Time) {
 	if g.keeps() {
 		drain = g.hub.DrainKeeping
 	}
-	err := g.before(end-3*margin, func(ctx context.Context) error { return drain(ctx, c.DrainPeriod) })
+	err := g.before(end-3*margin, func(ctx context.Context) error {
+		defer g.drainRelays(ctx, c.DrainPeriod)()
+		return drain(ctx, c.DrainPeriod)
+	})
 	kept := 0
 	if err == nil && g.keeps() {
 		kept, err = g.keepSessions(end-3*margin, margin)
@@ -109,6 +112,20 @@ func (g *Gateway) keepSessions(deadline, margin time.Duration) (n int, err error
 
 // perSession is the time that is put aside for writing a session down.
 const perSession = 5 * time.Microsecond
+
+// drainRelays ends the connections of clients whose sessions are at other gateways, beside
+// those that are closed here. The function that it returns waits for that.
+func (g *Gateway) drainRelays(ctx context.Context, period time.Duration) (done func()) {
+	if g.cluster == nil {
+		return func() {}
+	}
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		g.cluster.DrainRelays(ctx, period) // those that are left end with the cluster
+	}()
+	return func() { <-drained }
+}
 
 // before runs a step whose context ends at the deadline.
 func (g *Gateway) before(deadline time.Duration, step func(ctx context.Context) error) error {

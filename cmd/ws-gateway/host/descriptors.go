@@ -8,8 +8,8 @@ import (
 )
 
 // FixedDescriptors are those for listeners, event loops, files and management
-// requests. Beside these there is one for each callback in flight, and one for each
-// client.
+// requests. Beside these there is one for each callback in flight, one for each client,
+// and one for each client or session that is relayed.
 const FixedDescriptors = 36
 
 // With room for fewer connections a gateway does not start.
@@ -30,11 +30,11 @@ func descriptorLimit() (int, error) {
 
 // connectionLimit returns how many connections to allow with so many descriptors.
 // asked is --max-connections, 0 for as many as fit.
-func connectionLimit(descriptors, asked, concurrency int) int {
+func connectionLimit(descriptors, asked, beside int) int {
 	if asked > 0 {
 		return asked
 	}
-	return max(0, descriptors-FixedDescriptors-concurrency)
+	return max(0, descriptors-FixedDescriptors-beside)
 }
 
 // Unless more are asked for, so many handshakes may be under way at most: with the
@@ -43,10 +43,10 @@ const mostHandshakes = 4096
 
 // handshakeLimit returns how many handshakes may be under way. asked is
 // --max-handshaking, 0 for a sensible number.
-func handshakeLimit(descriptors, asked, concurrency int) int {
+func handshakeLimit(descriptors, asked, beside int) int {
 	if asked > 0 {
 		return asked
 	}
-	room := descriptors - FixedDescriptors - concurrency
+	room := descriptors - FixedDescriptors - beside
 	return min(max(room/4, fewestConnections), mostHandshakes)
 }

@@ -17,7 +17,7 @@ func (l *Limits) Judge(d *Demand, connections int) []finding.Finding {
 
 func (l *Limits) judgeDescriptors(d *Demand) finding.Finding {
 	const name = "descriptors"
-	reserve := FixedDescriptors + d.CallbackConcurrency
+	reserve := FixedDescriptors + l.beside(d)
 	room := l.Descriptors - reserve
 	switch {
 	case room < fewestConnections:

@@ -31,6 +31,7 @@ type Demand struct {
 	MaxConnections      int // 0: as many as fit
 	MaxHandshaking      int // 0: as many as are sensible
 	CallbackConcurrency int
+	Relays              int // clients and sessions of a cluster that are relayed, each, at most
 	Loops               int // --loops; 0: as many as fit the processors
 	Port                int // at which the gateway itself has to listen for clients; 0: none, or not known
 	MemoryShare         int
@@ -52,7 +53,7 @@ func LookAround(memoryShare int) (Limits, error) {
 // Connections is how many connections are allowed: as many as d asks for or, if it
 // asks for none, as many as the descriptor limit and the memory limit leave room for.
 func (l *Limits) Connections(d *Demand) int {
-	limit := connectionLimit(l.Descriptors, d.MaxConnections, d.CallbackConcurrency)
+	limit := connectionLimit(l.Descriptors, d.MaxConnections, l.beside(d))
 	if fit := sizing.Connections(l.Memory.Limit, d.Plan(0).Beside()); d.MaxConnections == 0 && fit > 0 {
 		limit = min(limit, fit)
 	}
@@ -61,13 +62,23 @@ func (l *Limits) Connections(d *Demand) int {
 
 // DescriptorsAllow is how many connections the descriptor limit alone leaves room for.
 func (l *Limits) DescriptorsAllow(d *Demand) int {
-	return connectionLimit(l.Descriptors, 0, d.CallbackConcurrency)
+	return connectionLimit(l.Descriptors, 0, l.beside(d))
 }
 
 // Handshakes is how many handshakes may be under way.
 func (l *Limits) Handshakes(d *Demand) int {
-	return handshakeLimit(l.Descriptors, d.MaxHandshaking, d.CallbackConcurrency)
+	return handshakeLimit(l.Descriptors, d.MaxHandshaking, l.beside(d))
 }
+
+// Relays is how many clients, and how many sessions, may be relayed, if so many are asked for.
+func (l *Limits) Relays(asked int) int { return min(asked, l.Descriptors/relayShare) }
+
+// relayShare is the part of the descriptors that relayed clients may have, and that
+// relayed sessions may have beside their connections' own.
+const relayShare = 16
+
+// beside is how many descriptors callbacks and relays take.
+func (l *Limits) beside(d *Demand) int { return d.CallbackConcurrency + 2*l.Relays(d.Relays) }
 
 // readSysctls reads what is below /proc/sys.
 func readSysctls(proc fs.FS) (l Limits) {

@@ -1,0 +1,297 @@
+package e2e_test
+
+import (
+	"bytes"
+	"compress/flate"
+	"io"
+	"strings"
+	"syscall"
+	"testing"
+
+	"ws-gateway/cluster/bus/natsbus/natstest"
+	"ws-gateway/e2e/harness"
+)
+
+// startRelays runs gateways of a cluster whose sessions can be resumed at any of them.
+func startRelays(t *testing.T, n int, args ...string) []*gateway {
+	t.Helper()
+	_, all := startCluster(t, n, append([]string{"--resume-for", "1m"}, args...)...)
+	return all
+}
+
+// at has the client connect to a gateway from now on.
+func (c *roamer) at(g *gateway) *roamer {
+	c.addr = g.Addr
+	return c
+}
+
+const (
+	relayedClients = `ws_gateway_cluster_relays{here="client"}`
+	relayedHere    = `ws_gateway_cluster_relays{here="session"}`
+)
+
+func relayRefusals(reason string) string {
+	return `ws_gateway_cluster_relays_refused_total{reason="` + reason + `"}`
+}
+
+// moved is a client of b whose session is at a.
+func moved(t *testing.T, a, b *gateway, user string) *roamer {
+	t.Helper()
+	c := a.roam(t, user)
+	c.cut()
+	a.awaitAway(t, 1)
+	c.at(b).resume()
+	return c
+}
+
+func TestASessionIsResumedAtAnyGatewayOfACluster(t *testing.T) {
+	t.Parallel()
+	nats, app := natstest.Start(t, nil), startApp(t)
+	var all []*gateway
+	for _, name := range []string{"a", "b", "c"} {
+		all = append(all, startGateway(t, app, "--cluster", nats.URL(), "--cluster-app", "chat", "--cluster-name", name, "--cluster-timeout", "1m", "--resume-for", "1m"))
+	}
+	for _, g := range all {
+		g.awaitInstances(t, 2)
+	}
+	c := all[0].roam(t, "ann")
+	conn := app.opened("ann")
+	var want []string
+	for n := range 9 {
+		text := numbered(n)
+		if n%2 == 0 {
+			c.cut()
+			all[0].awaitAway(t, 1)
+			all[1].send(`{"users":["ann"],"payload":` + text + `}`)
+			c.at(all[n/2%3]).resume()
+		} else {
+			all[2].send(`{"users":["ann"],"payload":` + text + `}`)
+		}
+		want = append(want, "text "+text)
+		c.expectGot(want...)
+		c.send(text)
+		if n%3 == 0 {
+			c.settled()
+		}
+	}
+	for i, g := range all {
+		if got := g.metric(t, "ws_gateway_connections"); (got == 1) != (i == 0) {
+			t.Errorf("gateway %d has %v connections", i, got)
+		}
+	}
+	c.say(frame(fin|opClose, closePayload(4000, "enough")))
+	if got, err := c.ended(); err != nil || got != closePayload(4000, "") && got != closePayload(4000, "enough") {
+		t.Errorf("the close frame is answered %q, %v", got, err)
+	}
+	c.expectEnd()
+	closed := app.closed("ann")
+	if closed.event.Conn != conn || closed.event.Code != 4000 || closed.event.Initiator != "client" {
+		t.Errorf("the close event is %+v", closed.event)
+	}
+	app.inOrder(t, "ann", 9)
+	app.whole(t, conn)
+	for _, g := range all {
+		g.awaitMetric(t, relayedClients, 0)
+		g.awaitMetric(t, relayedHere, 0)
+	}
+}
+
+func TestLargeMessagesPassARelay(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	nats := natstest.Start(t, nil)
+	var all []*gateway
+	for _, name := range []string{"a", "b"} {
+		all = append(all, startGateway(t, app, "--cluster", nats.URL(), "--cluster-app", "chat", "--cluster-name", name, "--cluster-timeout", "1m",
+			"--resume-for", "1m", "--resume-buffer", "16MiB", "--max-message-size", "12MiB", "--max-pending-bytes", "16MiB"))
+	}
+	a, b := all[0], all[1]
+	a.awaitInstances(t, 1)
+	b.awaitInstances(t, 1)
+	c := moved(t, a, b, "ann")
+	large := strings.Repeat("0123456789abcdef", 10<<20/16)
+	b.send(`{"users":["ann"],"payload":"` + large + `"}`)
+	c.expectGot(`text "` + large + `"`)
+	if err := c.trySay(opBinary, large); err != nil {
+		t.Fatal(err)
+	}
+	c.settled()
+	if got := app.message("ann", 1).event; len(got.Data) < len(large) {
+		t.Errorf("the app got %d bytes", len(got.Data))
+	}
+	// The client does not read what it is sent, and then does.
+	a.send(`{"users":["ann"],"payload":"` + large + `"}`)
+	a.awaitMetric(t, relayedHere, 1)
+	b.awaitMetric(t, "ws_gateway_cluster_relays_torn_total", 0)
+	c.send(numbered(1)) // the other direction is free
+	app.awaitCall("a message while the client does not read", func(call *call) bool {
+		return string(call.event.Data) == numbered(1)
+	})
+	c.expectGot(`text "`+large+`"`, `text "`+large+`"`)
+}
+
+func TestCompressionIsAgreedThroughARelay(t *testing.T) {
+	t.Parallel()
+	all := startRelays(t, 2, "--compression")
+	c := all[0].roam(t, "ann")
+	c.cut()
+	all[0].awaitAway(t, 1)
+	c.lines = append(c.lines, "Sec-WebSocket-Extensions: permessage-deflate")
+	c.at(all[1]).resume()
+	text := strings.Repeat("to be compressed ", 1000)
+	all[1].send(`{"users":["ann"],"payload":"` + text + `"}`)
+	first, payload, err := c.next()
+	if err != nil || first != fin|0x40|opText {
+		t.Fatalf("frame %#x, %v", first, err)
+	}
+	got, err := io.ReadAll(flate.NewReader(io.MultiReader(strings.NewReader(payload), bytes.NewReader([]byte{0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff}))))
+	if err != nil || string(got) != `"`+text+`"` {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+func TestTheAppsCloseIsLearntThroughARelay(t *testing.T) {
+	t.Parallel()
+	all := startRelays(t, 2)
+	a, b := all[0], all[1]
+	c := a.roam(t, "ann")
+	c.cut()
+	a.awaitAway(t, 1)
+	a.send(`{"users":["ann"],"payload":"last"}`)
+	if got := b.ask(t, "POST", "/tapr/ws/conn/close", `{"users":["ann"],"code":4001,"reason":"so be it"}`); got != succeededAlone {
+		t.Fatal(got)
+	}
+	c.at(b).resume()
+	if code, err := c.ended(); err != nil || code != closePayload(4001, "so be it") || strings.Join(c.got, "") != `text "last"` {
+		t.Errorf("%q %v after %q", code, err, c.got)
+	}
+	c.say(frame(fin|opClose, closePayload(4001, "")))
+	c.expectEnd()
+
+	d := moved(t, a, b, "bob")
+	a.send(`{"users":["bob"],"payload":"last"}`)
+	a.ask(t, "POST", "/tapr/ws/conn/close", `{"users":["bob"],"code":4002}`)
+	if code, err := d.ended(); err != nil || code != closePayload(4002, "") || strings.Join(d.got, "") != `text "last"` {
+		t.Errorf("%q %v after %q", code, err, d.got)
+	}
+}
+
+func TestWhoCannotBeRelayedGetsANewSession(t *testing.T) {
+	t.Parallel()
+	all := startRelays(t, 2, "--cluster-relays", "1")
+	a, b := all[0], all[1]
+	for reason, change := range map[string]func(*roamer){
+		"missed":  func(c *roamer) { c.Token = c.Token[:len(c.Token)-1] + string(c.Token[len(c.Token)-1]^1) },
+		"missed ": func(c *roamer) { c.lines = []string{"X-Bfl-User: eve"} },
+		"gone":    func(c *roamer) { c.Token = "AAAA" + c.Token[4:] },
+	} {
+		c := a.roam(t, "ann")
+		c.cut()
+		change(c)
+		was := b.metric(t, relayRefusals(strings.TrimSpace(reason)))
+		c.at(b).begin()
+		if now := b.metric(t, relayRefusals(strings.TrimSpace(reason))); now != was+1 {
+			t.Errorf("%s: counted %v times", reason, now-was)
+		}
+		c.cut()
+	}
+	bob := a.roam(t, "bob")
+	bob.cut()
+	bob.at(b).resume()
+	b.awaitMetric(t, relayedClients, 1)
+	cid := a.roam(t, "cid")
+	cid.cut()
+	cid.at(b).begin()
+	if b.metric(t, relayRefusals("full")) != 1 {
+		t.Error("not counted")
+	}
+	b.send(`{"users":["bob","cid"],"payload":1}`) // both are well
+	bob.expectGot("text 1")
+	cid.expectGot("text 1")
+	bob.cut()
+	b.awaitMetric(t, relayedClients, 0)
+	a.awaitMetric(t, relayedHere, 0)
+	dan := a.roam(t, "dan")
+	dan.cut()
+	dan.at(b).resume() // there is room again
+}
+
+func TestWhoseGatewayDoesNotResumeOrIsDrainingGetsANewSessionAtOnce(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, nil)
+	a := startInstance(t, nats.URL(), "a", "--resume-for", "1m", "--cluster-relays", "0")
+	b := startInstance(t, nats.URL(), "b", "--resume-for", "1m")
+	c := startInstance(t, nats.URL(), "c", "--resume-for", "1m", "--drain-delay", "1m", "--shutdown-timeout", "3m")
+	for _, g := range []*gateway{a, b, c} {
+		g.awaitInstances(t, 2)
+	}
+	ann := a.roam(t, "ann")
+	ann.cut()
+	ann.at(b).begin()
+	if b.metric(t, relayRefusals("unable")) != 1 {
+		t.Error("not counted")
+	}
+	bob := c.roam(t, "bob")
+	bob.cut()
+	c.Signal(syscall.SIGTERM)
+	harness.Poll(t, "a gateway that drains", func() bool { return c.get("/readyz").status == 503 })
+	bob.at(b).begin()
+}
+
+func TestAClientWhoseSessionsGatewayIsKilledGetsANewSession(t *testing.T) {
+	t.Parallel()
+	all := startRelays(t, 2)
+	a, b := all[0], all[1]
+	c := moved(t, a, b, "ann")
+	a.Signal(syscall.SIGKILL)
+	c.expectEnd() // b has noticed
+	c.begin()
+	b.send(`{"users":["ann"],"payload":1,"scope":"local"}`)
+	c.expectGot("text 1")
+}
+
+func TestAGatewayThatEndsEndsTheRelaysOfItsClients(t *testing.T) {
+	t.Parallel()
+	all := startRelays(t, 3)
+	a, b, other := all[0], all[1], all[2]
+	c := moved(t, a, b, "ann")
+	b.Signal(syscall.SIGTERM)
+	c.expectEnd()
+	a.awaitAway(t, 1)
+	a.send(`{"users":["ann"],"payload":1}`)
+	c.at(other).resume()
+	c.expectGot("text 1")
+	if code := b.Wait(harness.Patience); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	a.Signal(syscall.SIGTERM) // and now that of the session
+	if code, err := c.ended(); err != nil || !strings.HasPrefix(code, closePayload(1001, "")) {
+		t.Errorf("%q %v", code, err)
+	}
+	if code := a.Wait(harness.Patience); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestACutBetweenGatewaysLosesAndDoublesNothing(t *testing.T) {
+	t.Parallel()
+	two := startTogether(t, 2, "--resume-for", "5m")
+	a, b := two.gateways[0], two.gateways[1]
+	c := moved(t, a, b, "ann")
+	a.send(`{"users":["ann"],"payload":` + message(0) + `}`)
+	c.expectGot("text " + message(0))
+	two.proxies[1].Cut(true)
+	c.expectEnd()
+	a.sends("ann", 1, 5)
+	a.awaitAway(t, 1) // it has noticed by what it could not send, or by the silence
+	two.proxies[1].Cut(false)
+	two.whole(t)
+	a.sends("ann", 5, 8)
+	c.resume()
+	var want []string
+	for n := range 8 {
+		want = append(want, "text "+message(n))
+	}
+	c.expectGot(want...)
+	c.settled()
+}

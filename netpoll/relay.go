@@ -1,0 +1,201 @@
+package netpoll
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ws-gateway/netpoll/wire"
+)
+
+// A client may come back at another server than the one that has its session. Then its
+// handshake leaves the loop, as a Handshake, and whoever Config.Relay has named asks the
+// server that has the session. That one does with the request head what it does with its
+// own, on a descriptor that is one end of a pair (Server.TakeRelayed). What the bytes mean
+// only that server knows: here they are carried, or the handshake comes back and gets a
+// new session.
+
+// Handshake is a client's handshake that has left its loop. Exactly one of its methods must
+// be called, once.
+type Handshake struct {
+	Peer netip.AddrPort // of the TCP connection
+	Head []byte         // the request head
+	Rest []byte         // what has been read behind it
+
+	loop  *Loop
+	fd    int32
+	since time.Time
+}
+
+// mayRelay reports whether a session that is not of this server, and has this id, may be
+// another's.
+func (l *Loop) mayRelay(id []byte) bool { return l.cfg.Relay != nil && !l.declined && len(id) > 0 }
+
+// relay gives a handshake to Config.Relay. It returns false if that does not want it.
+func (l *Loop) relay(c *Conn, id, head, rest []byte) (taken bool) {
+	take := l.cfg.Relay(id)
+	if take == nil {
+		return false
+	}
+	read := make([]byte, 0, len(head)+len(rest))
+	read = append(append(read, head...), rest...)
+	h := &Handshake{Peer: c.in.peer, Head: read[:len(head):len(head)], Rest: read[len(head):], loop: l, since: c.in.since}
+	c.detach()
+	h.fd = c.fd
+	c.release()
+	take(h)
+	return true
+}
+
+// Decline gives the handshake back: the client gets a new session. It may be called from
+// any goroutine.
+func (h *Handshake) Decline() {
+	to := h.loop
+	if to.moving.Add(1) <= maxMoving {
+		err := to.PostContext(atOnce, func(l *Loop) bool {
+			l.moving.Add(-1)
+			l.declined = true
+			l.takeOver(h.fd, h.Peer, h.since, append(h.Head, h.Rest...), len(h.Head))
+			l.declined = false
+			return false
+		})
+		if err == nil {
+			return
+		}
+	}
+	to.moving.Add(-1)
+	turnAway(h.fd)
+}
+
+// Conn takes the connection over. Its kernel buffers are as the listener has set them.
+func (h *Handshake) Conn() (net.Conn, error) { return connOf(int(h.fd)) }
+
+// turnAway answers a handshake of which the loop it is for takes no more.
+func turnAway(fd int32) {
+	writeRaw(fd, wire.AppendRefusal(nil, http.StatusServiceUnavailable, "too many sessions are being resumed", "Retry-After", "1"))
+	closeSocket(fd, false)
+}
+
+// connOf makes a net.Conn of a descriptor, which it takes over even if it fails.
+func connOf(fd int) (net.Conn, error) {
+	f := os.NewFile(uintptr(fd), "socket")
+	defer f.Close() // FileConn duplicates
+	return net.FileConn(f)
+}
+
+// Resumes reports whether sessions can be resumed.
+func (s *Server) Resumes() bool { return s.inForce.Load().resumes() }
+
+// Relayed is a request head that another server has read, as the TCP peer has sent it.
+type Relayed struct {
+	Peer netip.AddrPort
+	Head []byte
+}
+
+// relayBuffer is what the kernel may hold in each direction between a loop and whoever
+// carries its bytes, without its overhead.
+const relayBuffer = 32 << 10
+
+// ErrNotResumed says that a relayed handshake has no session here that it can resume.
+var ErrNotResumed = errors.New("netpoll: the session cannot be resumed")
+
+// TakeRelayed resumes the session that a relayed handshake names, whose id it is. answered
+// is called once, on a loop: with the other end of the client's transport, which must be
+// carried to the client from then on; or with ErrNotResumed. A transport that ends before
+// there is a byte says the same. If TakeRelayed itself returns an error, answered is never
+// called. It does not wait, and may be called from any goroutine but a loop's.
+func (s *Server) TakeRelayed(id ID, h Relayed, answered func(*Transport, error)) error {
+	if id.Loop() >= len(s.loops) {
+		return ErrNotResumed
+	}
+	to := s.loops[id.Loop()]
+	if to.moving.Add(1) > maxMoving {
+		to.moving.Add(-1)
+		return ErrNotResumed
+	}
+	since := time.Now()
+	err := to.PostContext(atOnce, func(l *Loop) bool {
+		l.moving.Add(-1)
+		l.takeRelayed(id, &h, since, answered)
+		return false
+	})
+	if err != nil {
+		to.moving.Add(-1)
+	}
+	return err
+}
+
+// Transport is the other end of a client's transport.
+type Transport struct{ fd int }
+
+// Conn takes the transport over. Conn or Close must be called, once.
+func (t *Transport) Conn() (net.Conn, error) { return connOf(t.fd) }
+
+// Close ends the transport.
+func (t *Transport) Close() { unix.Close(t.fd) }
+
+// takeRelayed answers a handshake that another server has read. The token is looked at
+// first: strangers can make up as many as they like, and none of them costs a descriptor.
+func (l *Loop) takeRelayed(id ID, h *Relayed, since time.Time, answered func(*Transport, error)) {
+	r := &l.request
+	o, deflate, extensions, ok := l.readRelayed(id, h)
+	if !ok {
+		l.missed(MissedToken)
+		answered(nil, ErrNotResumed)
+		return
+	}
+	pair, err := newPair()
+	if err != nil {
+		answered(nil, err)
+		return
+	}
+	answered(&Transport{pair[1]}, nil)
+	c := l.newConn(int32(pair[0]))
+	if c == nil {
+		return
+	}
+	in := l.inboxOf(c)
+	in.peer, in.since = h.Peer, since
+	l.await(c, handshakeDeadline)
+	r.Remote = h.Peer
+	if !l.resume(c, &o, deflate, extensions, h.Head, nil) {
+		c.destroy(false)
+	}
+}
+
+// readRelayed reads a relayed request head into l.request. ok is false if it is not one
+// that resumes the session id.
+func (l *Loop) readRelayed(id ID, h *Relayed) (o wire.ResumeOffer, deflate wire.DeflateParams, extensions string, ok bool) {
+	r := &l.request
+	if len(h.Head) > l.cfg.MaxHeaderBytes || wire.HeadEnd(h.Head, 0) != len(h.Head) || wire.ParseHead(h.Head, r) != nil ||
+		!l.cfg.resumes() || !onPath(r.Path, l.cfg.Path) || wire.CheckUpgrade(r) != nil {
+		return o, deflate, "", false
+	}
+	deflate, extensions, e := l.negotiate(r)
+	if e != nil {
+		return o, deflate, "", false
+	}
+	o = r.ResumeOffer()
+	_, named, ok := l.readToken(&o)
+	return o, deflate, extensions, ok && named == id && id.Loop() == l.index
+}
+
+// newPair returns two descriptors of which each gets what is written to the other.
+func newPair() (pair [2]int, err error) {
+	if pair, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
+		return pair, err
+	}
+	for _, fd := range pair {
+		if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, relayBuffer); err != nil {
+			unix.Close(pair[0])
+			unix.Close(pair[1])
+			return pair, err
+		}
+	}
+	return pair, nil
+}
