@@ -12,11 +12,12 @@ import (
 
 // Config of a Client. Zero values mean the defaults named beside them.
 type Config struct {
-	Target  netip.AddrPort // required
-	Path    string         // default "/ws"
-	Threads int            // default 1
-	Window  int            // handshakes under way at one time, for each thread; default 128
-	Busy    bool           // spin instead of sleeping, so that the server never pays for waking the client
+	Target  netip.AddrPort   // required
+	Further []netip.AddrPort // more targets: connections are dealt to all of them in turn, by number
+	Path    string           // default "/ws"
+	Threads int              // default 1
+	Window  int              // handshakes under way at one time, for each thread; default 128
+	Busy    bool             // spin instead of sleeping, so that the server never pays for waking the client
 
 	// Deflate has every connection offer permessage-deflate (RFC 7692) without context
 	// takeover, which the server must agree on.

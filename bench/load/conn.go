@@ -48,6 +48,7 @@ type Dialer struct {
 	host    string
 	path    string
 	header  func(dst []byte, conn int) []byte // nil: no further lines
+	further []netip.AddrPort                  // more targets, each with its share of the connections
 	deflate bool                              // compression is offered, and must be agreed on
 	buf     []byte
 	request []byte
@@ -95,7 +96,11 @@ func (d *Dialer) DialBare(l *Link, i int32, number int) error {
 }
 
 func (d *Dialer) socket(l *Link, number int) error {
-	fd, err := sock.Dial(d.target, source(d.target.Addr(), number), d.Receive)
+	target := d.target
+	if n := number % (1 + len(d.further)); n > 0 {
+		target = d.further[n-1]
+	}
+	fd, err := sock.Dial(target, source(target.Addr(), number), d.Receive)
 	if err == nil {
 		l.fd, l.state = int32(fd), connecting
 	}

@@ -48,7 +48,7 @@ type worker struct {
 
 func newWorker(cfg *Config, index int, epoch time.Time) (*worker, error) {
 	d, err := NewDialer(cfg.Target, cfg.Path, cfg.Header)
-	d.deflate = cfg.Deflate
+	d.deflate, d.further = cfg.Deflate, cfg.Further
 	w := &worker{cfg: cfg, index: index, epoch: epoch, Dialer: d}
 	if cfg.Resume {
 		w.header = w.offering(cfg.Header)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"strconv"
+	"slices"
 	"time"
 
 	"ws-gateway/bench/child"
@@ -15,16 +15,20 @@ import (
 	"ws-gateway/cluster/packet"
 )
 
-// Cluster measures gateways that are one: sends to a connection at another gateway against
-// sends to one here, in one round, and what an instance of a large cluster has to know.
+// Cluster measures gateways that are one, each figure against what it is compared with in
+// the same round: sends to a connection at another gateway and to one here, calls to many
+// users at three gateways and at one, a gateway without others and one without --cluster;
+// what is lost while NATS is away; and what an instance of a large cluster has to know.
 type Cluster struct {
-	Only      string  `default:"all" enum:"all,sends,simulation" placeholder:"WHAT" help:"sends, simulation or all."`
-	Conns     int     `default:"300" placeholder:"N" help:"Connections, of a user each, all at one of three gateways."`
-	Callers   int     `default:"4" placeholder:"N" help:"Connections to the management API, each with one call under way."`
-	Size      int     `default:"64" placeholder:"BYTES" help:"Payload of a message."`
-	Rate      float64 `default:"1500" placeholder:"N" help:"Calls a second. 0: closed loop."`
-	Instances int     `default:"100" placeholder:"N" help:"Instances of the simulation, 256 at most."`
-	Users     int     `default:"1000000" placeholder:"N" help:"Users of each."`
+	Only      []string `placeholder:"WHAT" enum:"sends,many,lone,away,simulation" help:"sends, many, lone, away, simulation; several are several cases. Default: all."`
+	Conns     int      `default:"300" placeholder:"N" help:"Connections, of a user each, that single calls are to."`
+	Many      int      `default:"10000" placeholder:"N" help:"Users that a call to many names."`
+	Calls     int      `default:"10" placeholder:"N" help:"Calls to many users."`
+	Callers   int      `default:"4" placeholder:"N" help:"Connections to the management API, each with one call under way."`
+	Size      int      `default:"64" placeholder:"BYTES" help:"Payload of a message."`
+	Rate      float64  `default:"2000" placeholder:"N" help:"Calls a second. 0: closed loop."`
+	Instances int      `default:"100" placeholder:"N" help:"Instances of the simulation, 256 at most."`
+	Users     int      `default:"1000000" placeholder:"N" help:"Users of each."`
 	Window
 }
 
@@ -35,19 +39,25 @@ func (c Cluster) Cases(o Options) (cases []Case, err error) {
 	if err := firstOf(t.possible(), possible("--conns", c.Conns), err); err != nil {
 		return nil, err
 	}
-	if c.Callers < 1 || c.Instances < 2 || c.Instances > 256 || c.Users < 1 {
-		return nil, errors.New("--callers must be at least 1, --instances 2 to 256, --users at least 1")
+	if c.Callers < 1 || c.Instances < 2 || c.Instances > 256 || c.Users < 1 || c.Calls < 1 || c.Many < 1 || c.Many > MostConnections {
+		return nil, fmt.Errorf("--callers, --calls, --many and --users must be at least 1, --many %d at most, --instances 2 to 256", MostConnections)
 	}
 	if o.Threads != 1 {
 		return nil, errOneThread
 	}
-	if c.Only != "simulation" {
-		name := fmt.Sprintf("%s calls a second to one connection each, here and at another of three gateways", count(int(c.Rate)))
-		cases = append(cases, Case{Scenario: "cluster", Name: name, Gateway: true, round: func(s *stage) { c.sends(s, m) }})
-	}
-	if c.Only != "sends" {
-		name := fmt.Sprintf("%s instances with %s users each, simulated", count(c.Instances), count(c.Users))
-		cases = append(cases, Case{Scenario: "cluster", Name: name, round: c.simulate})
+	for _, one := range []struct {
+		what, name string
+		round      func(*stage)
+	}{
+		{"sends", fmt.Sprintf("%s calls a second to one connection each, here and at another of three gateways", count(int(c.Rate))), func(s *stage) { c.sends(s, m) }},
+		{"many", fmt.Sprintf("each call to %s users, at one gateway and at three", count(c.Many)), func(s *stage) { c.many(s, m) }},
+		{"lone", "a gateway without --cluster, and with it and no other", func(s *stage) { c.lone(s, m) }},
+		{"away", "NATS away for a second, 1,000 calls a second", c.away},
+		{"simulation", fmt.Sprintf("%s instances with %s users each, simulated", count(c.Instances), count(c.Users)), c.simulate},
+	} {
+		if len(c.Only) == 0 || slices.Contains(c.Only, one.what) {
+			cases = append(cases, Case{Scenario: "cluster", Name: one.name, Gateway: one.what != "simulation", round: one.round})
+		}
 	}
 	return cases, nil
 }
@@ -55,16 +65,8 @@ func (c Cluster) Cases(o Options) (cases []Case, err error) {
 // sends has each call go to the gateway that has the connection, and then to another. The
 // third has none of the connections.
 func (c Cluster) sends(s *stage, m *load.Message) {
-	server := s.self("NATS server", "nats-server")
-	var all [together]*child.Process
-	for i := range all {
-		all[i] = s.gateway("", append([]string{"--cluster", "nats://" + server.Addr().String(), "--cluster-app", "bench", "--cluster-name", "gateway-" + strconv.Itoa(i)}, patient...)...)
-	}
+	server, all := s.gateways()
 	sender, receiver, other := all[0], all[1], all[2]
-	s.show("waiting for the gateways to know each other")
-	for _, g := range all {
-		s.awaitPeers(g, together-1)
-	}
 	run := func(through *child.Process) (used []cost, r load.PushResult) {
 		s.part(func() {
 			client := s.users(receiver, c.Conns)
@@ -80,6 +82,12 @@ func (c Cluster) sends(s *stage, m *load.Message) {
 	}
 	local, here := run(receiver)
 	remote, there := run(sender)
+	s.show("NATS alone")
+	rate := c.Rate
+	if rate == 0 {
+		rate = float64(there.Calls) / there.Elapsed.Seconds()
+	}
+	bare := s.bareNATS(server, c.Size, rate, c.Window)
 	if here.Calls == 0 || there.Calls == 0 {
 		check(errors.New("no call was answered"))
 	}
@@ -94,7 +102,9 @@ func (c Cluster) sends(s *stage, m *load.Message) {
 	for _, p := range []float64{50, 99} {
 		s.add(fmt.Sprintf("delivery, local, p%g", p), "ms", here.Percentile(p))
 		s.add(fmt.Sprintf("delivery, remote, p%g", p), "ms", there.Percentile(p))
+		s.add(fmt.Sprintf("NATS alone, published and received, p%g", p), "ms", float64(bare.ValueAtPercentile(p))/1e6)
 	}
+	s.add("delivery, remote, p99, against NATS alone", "×", there.Percentile(99)*1e6/float64(bare.ValueAtPercentile(99)))
 	s.note("heartbeats, which cost the same however many calls there are, are in the CPU of all")
 }
 

@@ -33,6 +33,16 @@ var goals = []struct {
 	{"fanout", `users, 64 B`, `^10,000 targets: to the last, median$`, 150},
 	{"fanout", ``, `pong later than that$`, 5}, // than the machine makes an idle server's echo
 
+	{"cluster", ``, `^CPU of both, against a local call$`, 2.5},
+	{"cluster", ``, `^instance without a target, against the receiver$`, 0.02},
+	{"cluster", ``, `^delivery, remote, p99, against NATS alone$`, 1.5},
+	{"cluster", ``, `^delivery, remote, p99$`, 5},
+	{"cluster", `10,000 users`, `^CPU in all, spread against all at one$`, 1.3},
+	{"cluster", ``, `^CPU of a (send|round trip), with against without$`, 1.02},
+	{"cluster", ``, `^openings a second, without against with$`, 1.05},
+	{"cluster", ``, `^CPU of an opening, with against without$`, 1.05},
+	{"cluster", `1,000,000 users`, `^memory, a name$`, 15},
+
 	{"chaos-cluster", ``, `^until all knew the same`, 5},
 
 	{"resume", ``, `^resumable, more than plain$`, 48},

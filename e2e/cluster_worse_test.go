@@ -1,0 +1,320 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"ws-gateway/cluster/bus/natsbus/natstest"
+	"ws-gateway/e2e/harness"
+)
+
+// natsProgram is the server as the program that it is shipped as, so that it can be stopped
+// by a signal.
+type natsProgram struct {
+	url string
+	cmd *exec.Cmd
+}
+
+func startNATSProgram(t *testing.T) *natsProgram {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "nats-server")
+	if out, err := exec.Command("go", "build", "-o", binary, "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
+		t.Fatalf("building nats-server: %v\n%s", err, out)
+	}
+	reserved := reservePort(t)
+	p := &natsProgram{url: fmt.Sprintf("nats://127.0.0.1:%d", reserved.number)}
+	p.cmd = exec.Command(binary, "-a", "127.0.0.1", "-p", fmt.Sprint(reserved.number))
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+	})
+	return p
+}
+
+func (p *natsProgram) signal(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The process is stopped, so its connections stay and take what their buffers hold.
+func TestANATSProgramThatIsStoppedAndContinuesLosesNothingWithinTheHold(t *testing.T) {
+	t.Parallel()
+	nats := startNATSProgram(t)
+	c := &together{gateways: []*gateway{startMember(t, nats.url, 0), startMember(t, nats.url, 1)}}
+	c.whole(t)
+	alice := c.gateways[1].Dial(t, "alice")
+	c.gateways[0].sends("alice", 0, 1)
+	alice.Receive(message(0))
+	nats.signal(t, syscall.SIGSTOP)
+	c.gateways[0].sends("alice", 1, 20) // while the status still says connected
+	c.gateways[0].awaitOthers(t, 1, 1)
+	c.gateways[0].sends("alice", 20, 40)
+	nats.signal(t, syscall.SIGCONT)
+	c.whole(t)
+	c.gateways[0].sends("alice", 40, 60)
+	receives(t, alice, 1, 60)
+}
+
+// NATS is away for ten seconds, which is longer than --cluster-dead-after: with the default
+// of 15 s a minute is the same, so that no test waits for one. Nobody is declared dead, as
+// nobody but NATS is known to be gone.
+func TestWhileNATSIsAwayForLongerThanItTakesToBeDeadNobodyIsTakenOver(t *testing.T) {
+	t.Parallel()
+	nats, app := startWithJetStream(t), startApp(t)
+	var all []*gateway
+	for i := range 3 {
+		all = append(all, startGateway(t, app, "--cluster", nats.URL(), "--cluster-app", "shop", "--cluster-name", memberName(i), "--cluster-journal",
+			"--cluster-timeout", "1m", "--cluster-hold", "3s", "--cluster-dead-after", "4s"))
+	}
+	c := &together{nats: nats, gateways: all}
+	c.whole(t)
+	alice := all[1].Dial(t, "alice")
+	app.opened("alice")
+	all[1].recorded(t, 1)
+	nats.Stop()
+	down := time.Now()
+	all[0].awaitOthers(t, 2, 2)
+	harness.Poll(t, "ten seconds without NATS, in which nobody is gone", func() bool {
+		all[0].get(countPath).answered(t, 0, memberName(1), memberName(2))
+		if others := all[0].metric(t, "ws_gateway_cluster_instances"); others != 2 {
+			t.Fatalf("%v others are known", others)
+		}
+		return time.Since(down) > 10*time.Second
+	})
+	nats.Restart()
+	c.whole(t)
+	all[0].sends("alice", 1, 4)
+	receives(t, alice, 1, 4)
+	for _, g := range all {
+		if n := g.metric(t, "ws_gateway_cluster_takeovers_total"); n != 0 {
+			t.Errorf("%v take-overs", n)
+		}
+	}
+	if lost := lostCloses(t, app.since(0)); len(lost) > 0 {
+		t.Errorf("somebody was taken over: %q", lost)
+	}
+}
+
+// sendLong sends a message of 10 MiB to alice through a gateway, and does not wait for it.
+func sendLong(g *gateway, payload string) (answered chan answer) {
+	answered = make(chan answer, 1)
+	go func() {
+		a, _ := g.tryRequest("http://"+g.Addr, http.MethodPost, sendPath, `{"users":["alice"],"payload":"`+payload+`"}`)
+		answered <- a
+	}()
+	return answered
+}
+
+var longMessages = []string{"--max-api-body", "16MiB", "--write-timeout", "10m", "--max-pending-bytes", "64MiB", "--cluster-dead-after", "4s", "--cluster-hold", "3s"}
+
+func TestAGatewayThatIsKilledInTheMiddleOfALongMessageHarmsNobody(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 10<<20)
+	for _, victim := range []string{"sender", "receiver"} {
+		t.Run(victim, func(t *testing.T) {
+			t.Parallel()
+			c := startTogether(t, 3, longMessages...)
+			sender, receiver, third := c.gateways[0], c.gateways[1], c.gateways[2]
+			alice, other := receiver.Dial(t, "alice"), third.Dial(t, "carol")
+			alice.WS.SetReadLimit(16 << 20)
+			sender.sends("alice", 0, 1)
+			alice.Receive(message(0))
+			const received = "ws_gateway_cluster_received_bytes_total"
+			before := receiver.metric(t, received)
+			answered := sendLong(sender, long)
+			receiver.awaitMetric(t, received, before+1<<19) // a part
+			if victim == "receiver" {
+				_ = receiver.Cmd.Process.Kill()
+				<-receiver.Exited
+				(<-answered).answered(t, 0) // it was queued
+				sender.awaitOthers(t, 1, 0)
+				harness.Poll(t, "nothing to be held", func() bool { return sender.metric(t, "ws_gateway_cluster_held_bytes") < 1<<20 })
+				sender.sends("carol", 1, 2)
+				other.Receive(message(1))
+				return
+			}
+			_ = sender.Cmd.Process.Kill()
+			<-sender.Exited
+			<-answered
+			third.awaitOthers(t, 1, 0)
+			receiver.awaitOthers(t, 1, 0)
+			third.sends("alice", 1, 2)
+			_, text, err := alice.Read()
+			if err == nil && len(text) >= len(long) { // all of it had come
+				_, text, err = alice.Read()
+			}
+			if err != nil || text != message(1) { // and nothing of a part
+				t.Errorf("%d bytes came, %v", len(text), err)
+			}
+		})
+	}
+}
+
+func TestAGatewayThatIsKilledInTheMiddleOfSendsHarmsNobody(t *testing.T) {
+	t.Parallel()
+	c := startTogether(t, 3, "--cluster-dead-after", "4s", "--cluster-hold", "3s")
+	alice, carol := c.gateways[1].Dial(t, "alice"), c.gateways[2].Dial(t, "carol")
+	stopped := make(chan struct{})
+	go func() { // to both, until it is killed
+		defer close(stopped)
+		for n := 0; ; n++ {
+			if _, err := c.gateways[0].tryRequest("http://"+c.gateways[0].Addr, http.MethodPost, sendPath, fmt.Sprintf(`{"users":["alice","carol"],"payload":%s}`, message(n))); err != nil {
+				return
+			}
+		}
+	}()
+	receives(t, alice, 0, 50)
+	_ = c.gateways[0].Cmd.Process.Kill()
+	<-c.gateways[0].Exited
+	<-stopped
+	c.gateways[1].awaitOthers(t, 1, 0)
+	c.gateways[2].awaitOthers(t, 1, 0)
+	c.gateways[1].post(sendPath, `{"users":["alice","carol"],"payload":"end"}`).answered(t, 0)
+	for i, client := range []*client{alice, carol} { // what came of it is a beginning, in order
+		for next := []int{50, 0}[i]; ; next++ {
+			_, text, err := client.Read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text == `"end"` || text == "end" {
+				break
+			}
+			if text != message(next) {
+				t.Fatalf("%s came, want message %d", text, next)
+			}
+		}
+	}
+}
+
+func TestASlowConsumerThatNATSCutsLosesNothingWithinTheHold(t *testing.T) {
+	t.Parallel()
+	reserved := reservePort(t)
+	s := natstest.Start(t, func(o *server.Options) {
+		o.Port, o.WriteDeadline, o.MaxPending = reserved.number, 2*time.Second, 8<<20
+	})
+	c := &together{nats: s, gateways: []*gateway{startMember(t, s.URL(), 0), startMember(t, s.URL(), 1)}}
+	c.whole(t)
+	alice := c.gateways[1].Dial(t, "alice")
+	stranger, err := nats.Connect(s.URL(), nats.NoEcho())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	c.gateways[1].Signal(syscall.SIGSTOP) // so that it does not read
+	c.gateways[0].sends("alice", 0, 20)
+	flood := make([]byte, 512<<10)
+	harness.Poll(t, "NATS to cut the gateway that does not read", func() bool {
+		for range 16 {
+			_ = stranger.Publish("wsg.shop.hb", flood) // no packet: the other one counts and drops it
+		}
+		_ = stranger.Flush()
+		return s.SlowConsumers() > 0
+	})
+	c.gateways[1].Signal(syscall.SIGCONT)
+	c.whole(t)
+	c.gateways[0].sends("alice", 20, 40)
+	receives(t, alice, 0, 40)
+}
+
+func TestTwoClustersOfOneAppInTwoAccountsOfANATSDoNotHearEachOther(t *testing.T) {
+	t.Parallel()
+	s := natstest.Start(t, func(o *server.Options) {
+		red, blue := server.NewAccount("red"), server.NewAccount("blue")
+		o.Accounts = []*server.Account{red, blue}
+		o.Users = []*server.User{{Username: "red", Password: "r", Account: red}, {Username: "blue", Password: "b", Account: blue}}
+	})
+	start := func(user string) *together {
+		url := strings.Replace(s.URL(), "nats://", "nats://"+user+"@", 1)
+		c := &together{nats: s, gateways: []*gateway{startMember(t, url, 0), startMember(t, url, 1)}}
+		c.whole(t)
+		return c
+	}
+	red, blue := start("red:r"), start("blue:b")
+	for i, c := range []*together{red, blue} {
+		alice := c.gateways[1].Dial(t, "alice")
+		c.gateways[0].sends("alice", i, i+1)
+		alice.Receive(message(i))
+		if connections, _ := c.gateways[0].countIn(); connections != 1 {
+			t.Errorf("%d connections", connections)
+		}
+	}
+	red.whole(t)
+}
+
+// Twenty gateways lose NATS at once and come back at once. What they know of each other
+// still is what it was, so nobody is told everything again; and when all start anew, each
+// is told everything once.
+func TestTwentyGatewaysThatComeBackAtOnceSendLittle(t *testing.T) {
+	t.Parallel()
+	const n, users, beat = 20, 5, 200
+	s := startNATS(t)
+	plain := harness.Plain(t)
+	start := func() *together {
+		c := &together{nats: s}
+		for i := range n {
+			c.gateways = append(c.gateways, launch{binary: plain, args: []string{"--no-callback", "--loops", "1", "--cluster", s.URL(), "--cluster-app", "shop", "--cluster-name", memberName(i),
+				"--cluster-timeout", "1m", "--cluster-hold", "1m", "--cluster-dead-after", "10m"}}.start(t))
+		}
+		return c
+	}
+	known := func(c *together) {
+		t.Helper()
+		for _, g := range c.gateways {
+			harness.Poll(t, "a gateway that knows all", func() bool {
+				return g.metric(t, "ws_gateway_cluster_instances_silent") == 0 && g.metric(t, "ws_gateway_cluster_known_instances") == n-1 && g.metric(t, "ws_gateway_cluster_known_names") >= (n-1)*users
+			})
+		}
+	}
+	received := func(c *together) (sum float64) {
+		for _, g := range c.gateways {
+			sum += g.metric(t, "ws_gateway_cluster_received_bytes_total")
+		}
+		return sum
+	}
+	c := start()
+	for i, g := range c.gateways {
+		for j := range users {
+			g.Dial(t, fmt.Sprintf("user-%d-%d", i, j))
+		}
+	}
+	known(c)
+	before, asked := received(c), c.gateways[0].metric(t, "ws_gateway_cluster_names_asked_again_total")
+	began := time.Now()
+	s.Stop()
+	for _, g := range c.gateways {
+		g.awaitOthers(t, n-1, n-1)
+	}
+	s.Restart()
+	known(c)
+	took := time.Since(began)
+	// Of heartbeats one a second from each, and one more when it is back; the rest is what
+	// streams ask each other, a few packets for each two of them.
+	most := float64(n*(n-1)) * (beat*(took.Seconds()+2) + 1000)
+	if got := received(c) - before; got > most {
+		t.Errorf("in %v all together received %.0f bytes, want %.0f at most", took, got, most)
+	} else {
+		t.Logf("in %v all together received %.0f bytes, of %.0f", took, got, most)
+	}
+	if again := c.gateways[0].metric(t, "ws_gateway_cluster_names_asked_again_total"); again != asked {
+		t.Errorf("it has asked for names %v times", again-asked)
+	}
+	for i, g := range c.gateways { // and a message goes from each to the next
+		client := c.gateways[(i+1)%n].Dial(t, fmt.Sprint("last-", i))
+		g.sends(fmt.Sprint("last-", i), i, i+1)
+		client.Receive(message(i))
+	}
+}
