@@ -234,14 +234,15 @@ func (c *Cluster) countAt(ctx context.Context, m member, todo call.Call, names m
 	}
 }
 
-// mostListed is how many groups a list of groups may have in all.
+// mostListed is how many groups a list without a limit, or a page, may have.
 const mostListed = 1 << 20
 
 // ErrTooMany is returned for a list of more groups than can be put together.
-var ErrTooMany = errors.New("cluster: there are too many groups for a list of all instances: ask each with scope=local")
+var ErrTooMany = errors.New("cluster: there are too many groups for a list of all instances: ask for pages, with limit, or each instance with scope=local")
 
 // ListGroups is hub.Hub.ListGroups for the groups of all instances, sorted by name. It
-// keeps the names of all of them in memory, however long the page is.
+// looks at all of them for each page, and keeps no more names in memory than twice those of
+// the page: a page of few groups takes little memory, a list of long pages little time.
 func (c *Cluster) ListGroups(ctx context.Context, q hub.GroupQuery, yield func([]hub.Group) error) (next string, err error) {
 	return c.everywhere().ListGroups(ctx, q, yield)
 }
@@ -253,17 +254,17 @@ func (p *Part) ListGroups(ctx context.Context, q hub.GroupQuery, yield func([]hu
 	if err != nil {
 		return "", err
 	}
-	sizes, err := p.groupSizes(ctx, q)
-	if sizes == nil {
+	first := firstGroups{sizes: map[string]int{}, most: mostListed, whole: q.Limit == 0, from: after, begun: q.Cursor != ""}
+	if q.Limit > 0 {
+		first.most = min(q.Limit, mostListed)
+	}
+	err = p.groupSizes(ctx, q, &first)
+	if err != nil && !errors.As(err, new(*MissingError)) {
 		return "", err
 	}
-	names := slices.Sorted(maps.Keys(sizes))
-	if q.Cursor != "" {
-		i, _ := slices.BinarySearch(names, after+"\x00")
-		names = names[i:]
-	}
-	if q.Limit > 0 && len(names) > q.Limit {
-		names = names[:q.Limit]
+	names, sizes := first.names(), first.sizes
+	if len(names) > first.most {
+		names = names[:first.most]
 		next = newCursor(packet.Instance{}, check, names[len(names)-1])
 	}
 	for some := range slices.Chunk(names, 256) {
@@ -278,36 +279,67 @@ func (p *Part) ListGroups(ctx context.Context, q hub.GroupQuery, yield func([]hu
 	return next, err
 }
 
-// groupSizes returns all groups that q selects and how many connections are in each; nil
-// if there is an error other than a *MissingError.
-func (p *Part) groupSizes(ctx context.Context, q hub.GroupQuery) (map[string]int, error) {
-	q.Cursor, q.Limit = "", 0
-	sizes := map[string]int{}
-	add := func(page []hub.Group) error {
-		for _, g := range page {
-			sizes[g.Name] += g.Connections
+// firstGroups are the groups that come first in the order of their names, behind one of
+// them: so many, and one more to know whether there are more.
+type firstGroups struct {
+	sizes map[string]int
+	most  int
+	whole bool // more are an error
+	begun bool
+	from  string // with begun: names up to this are left out
+	past  string // names behind this are not among the first; "": it is not known yet
+}
+
+// add counts groups of an instance. What falls out has no place among the first whatever
+// comes later, so those that stay have all of their connections.
+func (f *firstGroups) add(page []hub.Group) error {
+	for _, g := range page {
+		if f.begun && g.Name <= f.from || f.past != "" && g.Name > f.past {
+			continue
 		}
-		if len(sizes) > mostListed {
+		f.sizes[g.Name] += g.Connections
+		switch {
+		case f.whole && len(f.sizes) > f.most:
 			return ErrTooMany
+		case len(f.sizes) > 2*f.most+1:
+			f.names()
 		}
-		return nil
 	}
+	return nil
+}
+
+// names are the first names, sorted. It drops all others.
+func (f *firstGroups) names() []string {
+	names := slices.Sorted(maps.Keys(f.sizes))
+	if len(names) <= f.most {
+		return names
+	}
+	f.past = names[f.most]
+	for _, name := range names[f.most+1:] {
+		delete(f.sizes, name)
+	}
+	return names[:f.most+1]
+}
+
+// groupSizes gives all groups that q selects to first.
+func (p *Part) groupSizes(ctx context.Context, q hub.GroupQuery, first *firstGroups) error {
+	q.Cursor, q.Limit = "", 0
 	if p.here {
-		if _, err := p.c.hub.ListGroups(ctx, q, add); err != nil {
-			return nil, err
+		if _, err := p.c.hub.ListGroups(ctx, q, first.add); err != nil {
+			return err
 		}
 	}
 	lost := &losses{names: slices.Clone(p.missing)}
 	for _, m := range p.live {
-		err := p.c.groupsAt(ctx, m, q, add)
+		err := p.c.groupsAt(ctx, m, q, first.add)
 		switch {
 		case errors.As(err, new(*MissingError)):
 			lost.add(m.name)
 		case err != nil:
-			return nil, err
+			return err
 		}
 	}
-	return sizes, lost.err()
+	return lost.err()
 }
 
 // groupsAt gives the groups of an instance.
