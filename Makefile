@@ -48,7 +48,7 @@ client: | tools ## Pack the JavaScript client: dist/ws-gateway-client-*.tgz
 
 # What make bench measures, in this order. BENCH_<scenario> are further arguments of
 # one of them.
-BENCH     := idle echo roundtrip stuck ingest push fanout storm hub group soak
+BENCH     := idle echo roundtrip stuck ingest push fanout storm resume hub group soak
 BENCH_storm = --rounds 3 --spread 0s
 BENCH_hub   = --rounds 1 --sessions 100000,1000000
 BENCH_soak  = --duration 70s

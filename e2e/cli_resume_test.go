@@ -2,10 +2,12 @@ package e2e_test
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
 
+	"ws-gateway/badlink"
 	"ws-gateway/e2e/harness"
 )
 
@@ -101,6 +103,34 @@ func TestConnectLooksForAWayBackUntilCtrlC(t *testing.T) {
 	g.Signal(syscall.SIGKILL)
 	r.shows(r.notes, "connection lost: ")
 	r.interrupted()
+}
+
+// Nothing but the missing answer to its acknowledgement tells: there are no pings, and the
+// line takes whatever is written to it.
+func TestConnectNoticesASilentLineByTheMissingAnswer(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	g := startGateway(t, app, "--resume-for", "10m")
+	l, err := badlink.New(netip.MustParseAddrPort(g.Addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	r := startCLI(t, "connect", "ws://"+l.Addr()+"/ws", "--user", "alice", "--resume", "--ping", "0s")
+	conn := app.opened("alice")
+	r.shows(r.notes, "can be resumed within 10m0s")
+	l.Stall(true)
+	fmt.Fprintln(r.stdin, numbered(0))
+	r.shows(r.notes, "connection lost: no answer")
+	l.Stall(false)
+	r.shows(r.notes, "resumed after ")
+	fmt.Fprintln(r.stdin, numbered(1))
+	app.message("alice", 2)
+	r.interrupted()
+	if closed := app.closed("alice"); closed.event.Conn != conn || closed.event.Code != 1000 {
+		t.Errorf("the close event is %+v", closed.event)
+	}
+	app.inOrder(t, "alice", 2)
 }
 
 func TestConnectSaysThatAGatewayCannotResume(t *testing.T) {

@@ -18,6 +18,11 @@ import (
 // patience is for how long a way back is looked for, even if the session waits less.
 const patience = 30 * time.Second
 
+// answerWithin is how long a connection lives on after an acknowledgement without anything
+// having come. The gateway answers each; while it does not read, because the app is slow, it
+// says so every 5 s.
+const answerWithin = 10 * time.Second
+
 // roaming is how a talk comes back after its connection is lost.
 type roaming struct {
 	target       *url.URL
@@ -30,7 +35,7 @@ type roaming struct {
 	session session
 	ackDue  <-chan time.Time // nil: there is nothing to acknowledge
 	cutDue  <-chan time.Time
-	heard   bool // something has come since the last ping
+	deadAt  <-chan time.Time // when the connection is dead, unless something comes before; nil: nothing is expected
 
 	// While there is no connection.
 	lost    time.Time
@@ -86,7 +91,7 @@ func (r *roaming) armCut() {
 // leave begins to look for a way back, after a delay.
 func (r *roaming) leave(ctx context.Context, delay time.Duration) {
 	ctx, r.giveUp = context.WithCancel(ctx)
-	r.lost, r.ackDue, r.cutDue = time.Now(), nil, nil
+	r.lost, r.ackDue, r.cutDue, r.deadAt = time.Now(), nil, nil, nil
 	r.returns = make(chan dialed, 1)
 	offer := r.session.offer(r.subprotocols)
 	deadline := r.lost.Add(delay + max(patience, r.session.keptFor))
@@ -198,19 +203,10 @@ func (t *talk) acknowledge(ctx context.Context) error {
 	if err := t.write(websocket.MessageText, t.roam.session.acknowledgement()); err != nil {
 		return t.lose(ctx, err)
 	}
+	if t.roam.deadAt == nil {
+		t.roam.deadAt = time.After(answerWithin)
+	}
 	return nil
-}
-
-// pingSession acknowledges, which keeps the connection and is answered.
-func (t *talk) pingSession(ctx context.Context) error {
-	if t.ws == nil {
-		return nil
-	}
-	if !t.roam.heard {
-		return t.lose(ctx, errors.New("no answer"))
-	}
-	t.roam.heard = false
-	return t.acknowledge(ctx)
 }
 
 // sendKept sends what was not sent on this connection.
@@ -291,7 +287,6 @@ func (t *talk) returned(ctx context.Context, d dialed) error {
 		t.s.note("session lost: after %v the gateway has it no more; this is connection %s", after, r.session.id)
 		t.told(lost)
 	}
-	r.heard = true
 	r.armCut()
 	return t.sendKept(ctx)
 }

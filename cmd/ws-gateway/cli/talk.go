@@ -106,6 +106,8 @@ func (t *talk) run(ctx context.Context, pingEvery time.Duration) error {
 			err = t.ping(ctx)
 		case <-t.timers().ackDue:
 			err = t.acknowledge(ctx)
+		case <-t.timers().deadAt:
+			err = t.lose(ctx, errors.New("no answer"))
 		case <-t.timers().cutDue:
 			t.s.note("cut; back in %v", t.roam.away)
 			t.goAway(ctx, t.roam.away)
@@ -192,7 +194,7 @@ func (t *talk) arrived(ctx context.Context, a arrival) error {
 	if t.roam == nil {
 		return t.show(a)
 	}
-	t.roam.heard = true
+	t.roam.deadAt = nil
 	isMessage, err := t.roam.session.take(&a)
 	if err != nil || !isMessage {
 		return err
@@ -217,7 +219,7 @@ func (t *talk) say(ctx context.Context, line []byte) error {
 
 func (t *talk) ping(ctx context.Context) error {
 	if t.roam != nil {
-		return t.pingSession(ctx)
+		return t.acknowledge(ctx) // which keeps the connection, and is answered
 	}
 	t.unanswered++
 	if err := t.write(websocket.MessageText, []byte(clientPing)); err != nil {
