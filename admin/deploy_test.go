@@ -121,6 +121,11 @@ func TestTheDashboardsPanelsDoNotOverlap(t *testing.T) {
 	if len(dashboard.Panels) < 20 {
 		t.Fatalf("%d panels", len(dashboard.Panels))
 	}
+	for _, name := range []string{"connections_away", "resumed_total", "resume_missed_total", "resume_overruns_total", "resume_expired_total", "meta_connections"} {
+		if !strings.Contains(string(text), "ws_gateway_"+name) {
+			t.Errorf("no panel has %s", name)
+		}
+	}
 	taken, ids := make(map[[2]int]string), make(map[int]bool)
 	for _, p := range dashboard.Panels {
 		if ids[p.ID] {

@@ -225,6 +225,12 @@ func appendEvent(b []byte, e *hub.TapEvent, levels int) []byte {
 	case hub.TapOpen:
 		b = append(b, `,"remote_addr":`...)
 		b = appendString(b, e.RemoteAddr)
+	case hub.TapAway:
+	case hub.TapResumed:
+		b = append(b, `,"remote_addr":`...)
+		b = appendString(b, e.RemoteAddr)
+		b = append(b, `,"away_ms":`...)
+		b = strconv.AppendInt(b, e.Away.Milliseconds(), 10)
 	case hub.TapClose:
 		b = append(b, `,"code":`...)
 		b = strconv.AppendInt(b, int64(e.End.Code), 10)

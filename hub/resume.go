@@ -3,6 +3,7 @@ package hub
 import (
 	"time"
 
+	"ws-gateway/hub/directory"
 	"ws-gateway/netpoll"
 	"ws-gateway/netpoll/wire"
 )
@@ -40,6 +41,7 @@ func (h *Hub) Away(c *netpoll.Conn) {
 	ls.deadlines.Clear(slot)
 	ls.pings.Clear(slot)
 	h.directory.SetAway(ls.sessions.At(slot), true)
+	h.show(ls, id, TapEvent{Action: TapAway}, nil)
 }
 
 // Returned implements netpoll.Resumer. Cookie, forwarded headers and address are those of
@@ -52,7 +54,8 @@ func (h *Hub) Returned(c *netpoll.Conn, r *wire.Request, away time.Duration) {
 	if fields := ls.settings.eventHeaders(r); fields != headers { // otherwise the string stays, which events may share
 		headers, s.Fresh = fields, true
 	}
-	h.directory.Renew(s, headers, ls.settings.proxies.client(r))
+	remote := ls.settings.proxies.client(r)
+	h.directory.Renew(s, headers, remote)
 	ls.heads.Add(int64(s.Kept() - kept))
 	c.KeepInstead(s.Kept())
 	if ls.counts(slot) {
@@ -62,6 +65,9 @@ func (h *Hub) Returned(c *netpoll.Conn, r *wire.Request, away time.Duration) {
 	ls.deadlines.Set(slot, ls.deadline())
 	if ls.settings.serverPing > 0 {
 		ls.pings.Set(slot, ls.firstPing(slot))
+	}
+	if h.tapped() {
+		h.show(ls, id, TapEvent{Action: TapResumed, RemoteAddr: string(directory.AppendAddr(nil, remote)), Away: away}, nil)
 	}
 	if h.cfg.ResumeEvents && h.cfg.Forwarder != nil {
 		h.tellOfResume(ls, c, away)

@@ -34,10 +34,12 @@ const (
 	TapPing              // the client's ping message
 	TapSend              // a message that was queued for the client, except pongs
 	TapClose
+	TapAway    // it has lost its transport, and its client may come back
+	TapResumed // its client has come back
 	tapActions
 )
 
-var tapActionNames = [tapActions]string{"open", "message", "ping", "send", "close"}
+var tapActionNames = [tapActions]string{"open", "message", "ping", "send", "close", "away", "resumed"}
 
 // String returns the action's name.
 func (a TapAction) String() string { return tapActionNames[a] }
@@ -57,7 +59,8 @@ type TapEvent struct {
 	Time         time.Time
 	Action       TapAction
 	ConnID, User string
-	RemoteAddr   string // of TapOpen
+	RemoteAddr   string        // of TapOpen and TapResumed
+	Away         time.Duration // of TapResumed; 0: the transport before seemed to be alive
 
 	// Of TapMessage, TapPing and TapSend.
 	Size      int    // of the payload, in bytes

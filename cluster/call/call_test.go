@@ -99,6 +99,8 @@ func TestEventsAreReadAsTheyWereWritten(t *testing.T) {
 		{Time: at, Action: hub.TapMessage, ConnID: "c", User: "u", Size: 1 << 33, Binary: true, Data: []byte{0, 1}, Truncated: true},
 		{Time: at, Action: hub.TapSend, Trace: "00-a-b-01", ConnID: "c", User: "u", Data: []byte{}},
 		{Time: at, Action: hub.TapPing, ConnID: "c", User: "u", Size: 12},
+		{Time: at, Action: hub.TapAway, ConnID: "c", User: "u"},
+		{Time: at, Action: hub.TapResumed, ConnID: "c", User: "u", RemoteAddr: "10.0.0.2:6", Away: 4711 * time.Millisecond},
 		closed,
 	}
 	var payload []byte

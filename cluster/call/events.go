@@ -10,7 +10,7 @@ import (
 
 // An event is its action, id, user, address, close reason, initiator, trace and data, each with
 // its length before it, then the time in nanoseconds since 1970, the size, the close code
-// and flags. Numbers are varints.
+// and flags. Numbers are varints. One that resumes has the milliseconds for which it was away as its size.
 
 // The flags of an event.
 const (
@@ -26,7 +26,11 @@ func AppendEvent(dst []byte, e *hub.TapEvent) []byte {
 	}
 	dst = append(binary.AppendUvarint(dst, uint64(len(e.Data))), e.Data...)
 	dst = binary.AppendVarint(dst, e.Time.UnixNano())
-	dst = binary.AppendUvarint(dst, uint64(e.Size))
+	size := uint64(e.Size)
+	if e.Action == hub.TapResumed {
+		size = uint64(e.Away.Milliseconds())
+	}
+	dst = binary.AppendUvarint(dst, size)
 	dst = binary.AppendUvarint(dst, uint64(e.End.Code))
 	flags := uint64(0)
 	for i, on := range [...]bool{e.Binary, e.Truncated, e.Data != nil} {
@@ -49,6 +53,9 @@ func (r *Rows) Event() (e hub.TapEvent, known bool) {
 	e.Binary, e.Truncated = flags&eventBinary != 0, flags&eventTruncated != 0
 	if flags&eventHasData != 0 {
 		e.Data = []byte(data)
+	}
+	if e.Action == hub.TapResumed {
+		e.Size, e.Away = 0, time.Duration(min(e.Size, math.MaxUint32))*time.Millisecond
 	}
 	return e, known && !r.failed
 }

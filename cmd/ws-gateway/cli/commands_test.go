@@ -23,11 +23,11 @@ func TestWordsAreCompletedWithWhatCanStandThere(t *testing.T) {
 		{"join room-1 --us", "--user"},
 		{"send --group send --bin", "--binary"}, // send is a group here
 		{"groups --c", "--conn --config"},
-		{"tail --action ", "open message ping send close"},
+		{"tail --action ", "open message ping send close away resumed"},
 		{"tail --action c", "close"},
 		{"tail --action=c", "--action=close"},
 		{"tail --action = c", "close"}, // as bash takes it apart
-		{"tail --action =", "open message ping send close"},
+		{"tail --action =", "open message ping send close away resumed"},
 		{"--keepalive p", "ping"},
 		{"demo --log-level w", "warn"},
 		{"check --js", "--json"},

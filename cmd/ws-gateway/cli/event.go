@@ -16,6 +16,7 @@ type event struct {
 	User       string          `json:"user_name"`
 	Conn       string          `json:"conn_id"`
 	RemoteAddr string          `json:"remote_addr"`
+	Away       int64           `json:"away_ms"`
 	Size       int             `json:"size"`
 	Data       json.RawMessage `json:"data"`
 	Encoding   string          `json:"encoding"`
@@ -29,7 +30,7 @@ type event struct {
 	Missing    []string        `json:"missing"`
 }
 
-var actionColors = map[string]string{"open": green, "message": cyan, "send": blue, "close": yellow, "ping": dim}
+var actionColors = map[string]string{"open": green, "message": cyan, "send": blue, "close": yellow, "ping": dim, "away": yellow, "resumed": green}
 
 // describe is an event as a line for people.
 func (s *surroundings) describe(e *event) string {
@@ -70,6 +71,10 @@ func (e *event) detail() string {
 	switch e.Action {
 	case "open":
 		return "from " + terminal.Printable(e.RemoteAddr)
+	case "away":
+		return "connection lost"
+	case "resumed":
+		return fmt.Sprintf("from %s after %v", terminal.Printable(e.RemoteAddr), time.Duration(e.Away)*time.Millisecond)
 	case "close":
 		text := fmt.Sprintf("%d by %s", e.Code, terminal.Printable(e.Initiator))
 		if e.Reason != "" {

@@ -13,6 +13,8 @@ func TestAnEventIsOneLineThatSaysWhatMatters(t *testing.T) {
 		`{"time":"2026-01-02T03:04:05.006Z","action":"send","user_name":"bob","conn_id":"c1","size":9,"data":"a\nb","encoding":"text","truncated":true}`:  `2026-01-02T03:04:05.006Z send    bob          c1 9 B  a\nb…`,
 		`{"time":"2026-01-02T03:04:05.006Z","action":"send","user_name":"bob","conn_id":"c1","size":2,"data":"AAE=","encoding":"base64"}`:                 `2026-01-02T03:04:05.006Z send    bob          c1 2 B  base64 AAE=`,
 		`{"time":"2026-01-02T03:04:05.006Z","action":"close","user_name":"bob","conn_id":"c1","code":1008,"reason":"ping timeout","initiator":"gateway"}`: `2026-01-02T03:04:05.006Z close   bob          c1 1008 by gateway: ping timeout`,
+		`{"time":"2026-01-02T03:04:05.006Z","action":"away","user_name":"bob","conn_id":"c1"}`:                                                            `2026-01-02T03:04:05.006Z away    bob          c1 connection lost`,
+		`{"time":"2026-01-02T03:04:05.006Z","action":"resumed","user_name":"bob","conn_id":"c1","remote_addr":"1.2.3.4:6","away_ms":4711}`:                `2026-01-02T03:04:05.006Z resumed bob          c1 from 1.2.3.4:6 after 4.711s`,
 		`{"dropped":120}`: "… 120 events left out; --rate shows more",
 		`{"dropped":1}`:   "… 1 event left out; --rate shows more",
 		`{"time":"2026-01-02T03:04:05.006Z","action":"heartbeat"}`: "",

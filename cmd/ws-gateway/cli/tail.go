@@ -32,7 +32,7 @@ type tailOptions struct {
 	User    []string `sep:"none" placeholder:"NAME" help:"Only events of this user. Repeatable."`
 	Conn    []string `sep:"none" placeholder:"ID" help:"Only events of this connection. Repeatable."`
 	Group   []string `sep:"none" placeholder:"NAME" help:"Only events of connections that are in this group when they happen. Repeatable."`
-	Action  []string `oneof:"open,message,ping,send,close" placeholder:"ACTION" help:"Only these: open, message, ping (a client's ping message), send, close. Default: all but ping. Repeatable."`
+	Action  []string `oneof:"open,message,ping,send,close,away,resumed" placeholder:"ACTION" help:"Only these: open, message, ping (a client's ping message), send, close, away, resumed. Default: all but ping. Repeatable."`
 	Payload bool     `help:"Show what is in the messages, cut at 1 KiB."`
 	Rate    int      `default:"100" min:"1" max:"1000" help:"Events a second, at most; of what is left out the number is shown."`
 	JSON    bool     `name:"json" help:"Print each event as a line of JSON, as the gateway sends it."`
