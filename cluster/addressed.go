@@ -156,7 +156,7 @@ func count(places iter.Seq[int]) (n int) {
 
 // sharesOf divides a call that names connections of several instances: each is sent its
 // own, unless that copied more payload than there are fields.
-func sharesOf(owners []packet.Instance, whole *stream.Content) (shares map[packet.Instance]*stream.Content, bytes int) {
+func sharesOf(owners []packet.Instance, at homes, whole *stream.Content) (shares map[packet.Instance]*stream.Content, bytes int) {
 	fields, payload := whole.Split()
 	shares = make(map[packet.Instance]*stream.Content, len(owners))
 	if len(owners)*len(payload) > len(fields) {
@@ -165,7 +165,7 @@ func sharesOf(owners []packet.Instance, whole *stream.Content) (shares map[packe
 		}
 		return shares, len(fields) + len(payload)
 	}
-	conns, rest := call.ByOwner(fields)
+	conns, rest := call.ByOwner(fields, at.of)
 	for _, id := range owners {
 		own := append(conns[id], rest...)
 		shares[id] = stream.NewContent(own, payload)

@@ -106,7 +106,7 @@ func (c *Cluster) change(ctx context.Context, kind packet.Kind, t hub.Targets, t
 // Describe is hub.Hub.Describe for a connection of any instance.
 func (c *Cluster) Describe(ctx context.Context, id string) (info hub.Info, groups []string, ok bool, err error) {
 	owner, known := hub.InstanceOf(id)
-	if !known || owner == c.cfg.Instance {
+	if !known || owner == c.cfg.Makes {
 		return c.hub.Describe(ctx, id)
 	}
 	to := c.route(&hub.Targets{Conn: id})
@@ -139,6 +139,7 @@ type route struct {
 	instance *packet.Instance  // only to this one
 	owners   []packet.Instance // instead: only to these, each of which has some of the connections; nil: to all
 	missing  []string
+	homes    homes // of owners
 }
 
 // route finds out whom a call for t goes to. All instances is always right; connections
@@ -148,15 +149,18 @@ func (c *Cluster) route(t *hub.Targets) route {
 	if t.All || t.Remote.IsValid() || len(t.Groups) > 0 || len(t.Users) > 0 && !(t.Owned && (t.Conn != "" || len(t.Conns) > 0)) {
 		return route{others: len(v.live)+len(v.silent) > 0, missing: v.missing}
 	}
-	var r route
+	r := route{homes: v.homes}
 	for i := -1; i < len(t.Conns); i++ {
 		id := t.Conn
 		if i >= 0 {
 			id = t.Conns[i]
 		}
 		owner, ok := hub.InstanceOf(id)
-		if !ok || owner == c.cfg.Instance || !v.has(owner) || slices.Contains(r.owners, owner) {
-			continue // nobody has it, or nobody but us; or it is one more
+		if !ok || owner == c.cfg.Makes {
+			continue // nobody has it, or nobody but us
+		}
+		if owner = v.homes.of(owner); !v.has(owner) || slices.Contains(r.owners, owner) {
+			continue // nobody has it, or it is one more
 		}
 		r.owners = append(r.owners, owner)
 		if name, silent := v.silent[owner]; silent {
@@ -188,7 +192,7 @@ func (c *Cluster) post(ctx context.Context, to *route, kind packet.Kind, todo *c
 		l.call = newPending()
 	}
 	if len(to.owners) > 0 {
-		l.shares, l.bytes = sharesOf(to.owners, l.content)
+		l.shares, l.bytes = sharesOf(to.owners, to.homes, l.content)
 	}
 	if l.changes() {
 		l.names, l.at = c.addressees(&todo.Targets, fields), c.cfg.clock()

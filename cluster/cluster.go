@@ -62,7 +62,8 @@ var (
 type Config struct {
 	Hub      Local           // required
 	Bus      bus.Bus         // required; Stop closes it
-	Instance packet.Instance // required: the hub's
+	Instance packet.Instance // required: a number that no other instance has, nor another run of this one
+	Makes    packet.Instance // the hub's, with which the ids of its connections begin; default: Instance
 	App      string          // required
 	Name     string          // of this instance, for people; required
 	Version  string          // of the program, for people
@@ -117,6 +118,7 @@ func (cfg *Config) complete() error {
 	case members.CheckName(cfg.Name) != nil:
 		return fmt.Errorf("cluster: Config.Name: %w", members.CheckName(cfg.Name))
 	}
+	cfg.Makes = cmp.Or(cfg.Makes, cfg.Instance)
 	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
 	cfg.Hold = cmp.Or(cfg.Hold, defaultHold)
 	cfg.DeadAfter = cmp.Or(cfg.DeadAfter, defaultDeadAfter)
@@ -175,7 +177,7 @@ func New(cfg Config) (*Cluster, error) {
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.router = router{
-		members:  members.New(members.Config{Self: cfg.Instance, Name: cfg.Name, DeadAfter: cfg.DeadAfter}),
+		members:  members.New(members.Config{Self: cfg.Instance, Makes: cfg.Makes, Name: cfg.Name, DeadAfter: cfg.DeadAfter}),
 		peers:    map[packet.Instance]*peer{},
 		pending:  map[uint64]*pending{},
 		holds:    stream.NewBuffer(cfg.Buffer),

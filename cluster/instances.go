@@ -15,6 +15,7 @@ import (
 // Instance is what an operator wants to know of an instance.
 type Instance struct {
 	ID      packet.Instance
+	Makes   packet.Instance // the number with which the ids of its connections begin
 	Name    string
 	Version string // of the program
 	Self    bool
@@ -31,14 +32,14 @@ type Instance struct {
 // instanceOf is called by the router.
 func (c *Cluster) instanceOf(m *members.Member) Instance {
 	return Instance{
-		ID: m.ID, Name: m.Name, Version: m.Program, Silent: m.Silent, Draining: m.State == members.Draining, Started: c.peers[m.ID].started,
+		ID: m.ID, Makes: m.Makes, Name: m.Name, Version: m.Program, Silent: m.Silent, Draining: m.State == members.Draining, Started: c.peers[m.ID].started,
 		Connections: m.Connections, Users: m.Users, Loops: int(min(m.Loops, 1<<16)), Lag: m.Lag,
 	}
 }
 
 // Instances returns this instance and all others that are known, sorted by name.
 func (c *Cluster) Instances() []Instance {
-	self := Instance{ID: c.cfg.Instance, Name: c.cfg.Name, Version: c.cfg.Version, Self: true, Draining: c.draining(), Started: c.made}
+	self := Instance{ID: c.cfg.Instance, Makes: c.cfg.Makes, Name: c.cfg.Name, Version: c.cfg.Version, Self: true, Draining: c.draining(), Started: c.made}
 	connections, users, _ := c.hub.CountMembers(c.ctx, nil, hub.Query{})
 	self.Connections, self.Users = uint64(connections), uint64(users)
 	if c.cfg.Loops != nil {
@@ -109,8 +110,18 @@ func (c *Cluster) everywhere() *Part {
 
 // Describe is Cluster.Describe for a connection of one of these instances.
 func (p *Part) Describe(ctx context.Context, id string) (info hub.Info, groups []string, ok bool, err error) {
-	if owner, known := hub.InstanceOf(id); p.only != (packet.Instance{}) && (!known || owner != p.only) {
-		return hub.Info{}, nil, false, nil
+	if p.only != (packet.Instance{}) {
+		if owner, known := hub.InstanceOf(id); !known || p.c.homeOf(owner) != p.only {
+			return hub.Info{}, nil, false, nil
+		}
 	}
 	return p.c.Describe(ctx, id)
+}
+
+// homeOf returns the instance that has the connections with ids of owner.
+func (c *Cluster) homeOf(owner packet.Instance) packet.Instance {
+	if owner == c.cfg.Makes {
+		return c.cfg.Instance
+	}
+	return c.view.Load().homes.of(owner)
 }

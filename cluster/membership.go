@@ -24,6 +24,7 @@ func (c *Cluster) beat(now time.Duration) {
 	c.beatAt, c.beatenAt = now+beatEvery, now
 	connections, users, _ := c.hub.CountMembers(c.ctx, nil, hub.Query{})
 	h := members.Heartbeat{
+		ID: c.cfg.Instance, Makes: c.cfg.Makes,
 		Name: c.cfg.Name, Program: c.cfg.Version, Wire: packet.Version, State: members.Serving, Up: now,
 		Connections: uint64(connections), Users: uint64(users),
 	}
@@ -149,6 +150,7 @@ func (c *Cluster) lost(id packet.Instance) {
 func (c *Cluster) show() {
 	v := &view{up: c.up, silent: map[packet.Instance]string{}, since: c.upSince, next: make(chan struct{})}
 	for m := range c.members.All() {
+		v.noteHome(m)
 		if m.Silent {
 			v.silent[m.ID] = m.Name
 			v.missing = append(v.missing, m.Name)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"ws-gateway/cluster/members"
 	"ws-gateway/cluster/packet"
 )
 
@@ -60,6 +61,40 @@ type view struct {
 	missing []string                   // these names; Unknown if nothing is known
 	since   time.Duration              // when the link came up last; 0: it never did
 	next    chan struct{}              // closed when there is another view
+	homes   homes
+}
+
+// homes says which instance has the connections whose ids an earlier run has made, if it is
+// another one: a gateway that has taken in sessions of the run before is a new instance, with
+// the ids of the old one.
+type homes map[packet.Instance]home
+
+type home struct {
+	id packet.Instance
+	up time.Duration
+}
+
+// noteHome notes whose ids a member has. If several say so, as the run before has not said
+// goodbye, the one that has started last has them.
+func (v *view) noteHome(m *members.Member) {
+	if m.Makes == m.ID || m.Makes == (packet.Instance{}) {
+		return
+	}
+	if other, known := v.homes[m.Makes]; known && other.up < m.Up {
+		return
+	}
+	if v.homes == nil {
+		v.homes = homes{}
+	}
+	v.homes[m.Makes] = home{m.ID, m.Up}
+}
+
+// of returns the instance that has the connections with ids of owner.
+func (h homes) of(owner packet.Instance) packet.Instance {
+	if at, elsewhere := h[owner]; elsewhere {
+		return at.id
+	}
+	return owner
 }
 
 type member struct {

@@ -126,14 +126,15 @@ func (r *relays) takesLocked() bool {
 // Relay is netpoll.Config.Relay.
 func (c *Cluster) Relay(session []byte) (take func(*netpoll.Handshake)) {
 	owner, ok := hub.InstanceOf(string(session))
-	if !ok || owner == c.cfg.Instance || c.cfg.Relays == 0 {
+	if !ok || owner == c.cfg.Makes || c.cfg.Relays == 0 {
 		return nil
 	}
 	v, now := c.view.Load(), c.cfg.clock()
-	switch m, live := v.find(owner); {
+	at := v.homes.of(owner)
+	switch m, live := v.find(at); {
 	case live && !m.relays:
 		return c.relays.miss(RelayUnable)
-	case !live && v.worthWaiting(owner, now) == 0:
+	case !live && v.worthWaiting(at, now) == 0:
 		return c.relays.miss(RelayGone)
 	}
 	if why, ok := c.relays.reserve(now); !ok {
@@ -199,7 +200,7 @@ func (r *relays) begin(do func()) (ok bool) {
 	return true
 }
 
-// forth relays a client here.
+// forth relays a client here. owner is the instance that has made the session's id.
 func (r *relays) forth(owner packet.Instance, session []byte, h *netpoll.Handshake) {
 	key := relayKey{peer: owner, role: hasClient}
 	e, why := r.ask(&key, session, h)
@@ -220,7 +221,8 @@ func (r *relays) forth(owner packet.Instance, session []byte, h *netpoll.Handsha
 func (r *relays) ask(key *relayKey, session []byte, h *netpoll.Handshake) (e *relay.End, why RelayMiss) {
 	late := time.NewTimer(r.c.cfg.Timeout)
 	defer late.Stop()
-	if !r.awaitHeard(key.peer, late.C) {
+	var heard bool
+	if key.peer, heard = r.awaitHeard(key.peer, late.C); !heard {
 		return nil, RelayGone
 	}
 	if relay.AskBytes(session, h.Head) > r.c.cfg.Bus.MaxPacket()-packet.Overhead {
@@ -252,24 +254,25 @@ func (r *relays) ask(key *relayKey, session []byte, h *netpoll.Handshake) (e *re
 	return e, 0
 }
 
-// awaitHeard waits until an instance is heard.
-func (r *relays) awaitHeard(id packet.Instance, late <-chan time.Time) bool {
+// awaitHeard waits until the instance is heard that has the sessions with ids of owner.
+func (r *relays) awaitHeard(owner packet.Instance, late <-chan time.Time) (id packet.Instance, heard bool) {
 	for {
 		v := r.c.view.Load()
+		id = v.homes.of(owner)
 		if _, live := v.find(id); live {
-			return true
+			return id, true
 		}
 		worth := v.worthWaiting(id, r.c.cfg.clock())
 		if worth == 0 {
-			return false
+			return id, false
 		}
 		select {
 		case <-v.next:
 		case <-time.After(worth):
 		case <-late:
-			return false
+			return id, false
 		case <-r.c.ending:
-			return false
+			return id, false
 		}
 	}
 }

@@ -29,6 +29,7 @@ type instance struct {
 	hub  *hub.Hub
 	bus  *localbus.Bus
 	addr string
+	end  sync.Once
 
 	mu  sync.Mutex
 	log bytes.Buffer
@@ -40,13 +41,22 @@ func (i *instance) Write(line []byte) (int, error) {
 	return i.log.Write(line)
 }
 
+// Stop may be called before the end of the test.
+func (i *instance) Stop() { i.end.Do(i.Cluster.Stop) }
+
 // begin starts an instance that has the name.
 func begin(t *testing.T, x *localbus.Exchange, name string, change ...func(*Config)) *instance {
+	t.Helper()
+	return beginFrom(t, x, name, nil, change...)
+}
+
+// beginFrom is begin for an instance whose hub goes on with the ids of another.
+func beginFrom(t *testing.T, x *localbus.Exchange, name string, origin *hub.Origin, change ...func(*Config)) *instance {
 	t.Helper()
 	i := &instance{t: t}
 	var err error
 	names := NewNames("chat", 1)
-	if i.hub, err = hub.New(hub.Config{Names: names, Log: zerolog.Nop()}); err != nil {
+	if i.hub, err = hub.New(hub.Config{Names: names, Origin: origin, Log: zerolog.Nop()}); err != nil {
 		t.Fatal(err)
 	}
 	sockets, err := netpoll.New(netpoll.Config{Handler: i.hub, Loops: 2, CloseTimeout: time.Second, Log: zerolog.Nop()})
@@ -62,14 +72,15 @@ func begin(t *testing.T, x *localbus.Exchange, name string, change ...func(*Conf
 	if err := sockets.Start(); err != nil {
 		t.Fatal(err)
 	}
-	i.bus = x.Join(i.hub.Instance())
 	cfg := Config{
-		Hub: i.hub, Bus: i.bus, Instance: i.hub.Instance(), Names: names, App: "chat", Name: name, Version: "test",
+		Hub: i.hub, Instance: i.hub.Instance(), Names: names, App: "chat", Name: name, Version: "test",
 		Timeout: patience, Hold: patience / 2, DeadAfter: patience, Log: zerolog.New(i),
 	}
 	for _, f := range change {
 		f(&cfg)
 	}
+	i.bus = x.Join(cfg.Instance)
+	cfg.Bus = i.bus
 	if i.Cluster, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}

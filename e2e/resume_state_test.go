@@ -675,3 +675,110 @@ func TestASharedMessageIsInTheFileOnce(t *testing.T) {
 		c.await(1)
 	}
 }
+
+func TestInAClusterARestartIsNothingToTheOthersButAnotherRun(t *testing.T) {
+	t.Parallel()
+	nats, all := startCluster(t, 1)
+	app := startApp(t)
+	k := newRestarts(t, app, "--cluster", nats.URL(), "--cluster-app", "chat", "--cluster-name", "keeper", "--cluster-timeout", "1m", "--max-meta", "100")
+	g, other := k.start(), all[0]
+	other.awaitInstances(t, 1)
+	c := g.roam(t, "ann")
+	conn := app.opened("ann")
+	other.ask(t, "POST", "/tapr/ws/group/join", `{"conn_id":"`+conn+`","groups":["a"]}`)
+	want := []string{}
+	for round := range 3 {
+		g.stop(t)
+		c.ended()
+		g = k.start()
+		c.g, c.farewell = g, ""
+		other.awaitInstances(t, 1)
+		g.awaitInstances(t, 1)
+		for i, to := range []string{`"conn_id":"` + conn + `"`, `"conns":["` + conn + `"]`, `"users":["ann"]`, `"groups":["a"]`, `"all":true`} {
+			text := fmt.Sprint(round, i)
+			harness.Poll(t, "nobody to be missing", func() bool {
+				return !strings.Contains(string(other.get(listPath).body), "missing")
+			})
+			if got := other.ask(t, "POST", sendPath, `{`+to+`,"payload":`+text+`,"report":true}`); !strings.Contains(got, `"queued":1`) || strings.Contains(got, "missing") {
+				t.Errorf("round %d, to %s: %s", round, to, got)
+			}
+			want = append(want, "text "+text)
+		}
+		if got := other.ask(t, "GET", getPath+"?conn_id="+conn, ""); !strings.Contains(got, `"away":true`) || !strings.Contains(got, conn) {
+			t.Errorf("get: %s", got)
+		}
+		c.resume()
+		c.expectGot(want...)
+		c.settled()
+	}
+	other.ask(t, "POST", closePath, `{"conn_id":"`+conn+`","code":4001}`)
+	app.whole(t, conn)
+}
+
+func TestTheClustersJournalGoesOnWithSessionsThatWereTakenIn(t *testing.T) {
+	t.Parallel()
+	nats, app := startWithJetStream(t), startApp(t)
+	survivor := startKeeper(t, app, nats.URL(), 1)
+	k := newRestarts(t, app, "--cluster", nats.URL(), "--cluster-app", "shop", "--cluster-name", memberName(0), "--cluster-journal", "--cluster-timeout", "1m", "--cluster-dead-after", "30s")
+	g := k.start()
+	c := g.roam(t, "ann")
+	conn := app.opened("ann")
+	g.recorded(t, 1)
+	for range 2 {
+		g.stop(t)
+		g = k.start()
+		g.found(t, "taken", 1)
+		c.g = g
+		c.resume()
+	}
+	if n := survivor.metric(t, "ws_gateway_cluster_takeovers_total"); n != 0 {
+		t.Errorf("%v take-overs", n)
+	}
+	g.awaitJournal(t)
+	g.kill()
+	app.awaitLost(t, []string{conn})
+	app.Mu.Lock()
+	defer app.Mu.Unlock()
+	if n := len(app.lives[conn].calls); n != 2 {
+		t.Errorf("%d events of the session", n)
+	}
+}
+
+// awaitJournal waits until the gateway has shown in JetStream that it lives.
+func (g *gateway) awaitJournal(t *testing.T) {
+	t.Helper()
+	c := g.roam(t, "witness")
+	g.recorded(t, 1)
+	c.say(frame(fin|opClose, closePayload(4000, "")))
+	g.recorded(t, 2)
+}
+
+func TestSessionsThatASurvivorHasClosedAreNotTakenIn(t *testing.T) {
+	t.Parallel()
+	nats, app := startWithJetStream(t), startApp(t)
+	startKeeper(t, app, nats.URL(), 1)
+	k := newRestarts(t, app, "--cluster", nats.URL(), "--cluster-app", "shop", "--cluster-name", memberName(0), "--cluster-journal", "--cluster-timeout", "1m", "--cluster-dead-after", "6s", "--resume-for", "1h")
+	g := k.start()
+	c := g.roam(t, "ann")
+	conn := app.opened("ann")
+	g.recorded(t, 1)
+	g.stop(t)
+	app.awaitLost(t, []string{conn})
+	before := app.count()
+	late := launch{app: nil, args: append(k.args, "--callback-url", app.url(), "--listen", "127.0.0.1:0")}.run(t)
+	if code := late.Wait(harness.Patience); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	if len(late.Log.Matching("have sent the close events of its connections")) != 1 {
+		t.Error("it does not say why")
+	}
+	g = k.start()
+	c.g = g
+	c.begin()
+	app.awaitThat("the new open", func() bool { return len(app.calls) > before })
+	for _, call := range app.since(before) {
+		if call.event.Conn == conn {
+			t.Errorf("the app got %s", call.body)
+		}
+	}
+}

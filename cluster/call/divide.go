@@ -29,8 +29,8 @@ func fieldsOf(f packet.Fields, of packet.Tag) (begin uint32, ends []uint32) {
 }
 
 // ByOwner takes the connections out of a call's fields, and sorts them by the instance
-// that has made their ids. What is no id is in neither.
-func ByOwner(f packet.Fields) (conns map[packet.Instance]packet.Fields, rest packet.Fields) {
+// that has them: by home of the one that has made their ids. What is no id is in neither.
+func ByOwner(f packet.Fields, home func(packet.Instance) packet.Instance) (conns map[packet.Instance]packet.Fields, rest packet.Fields) {
 	conns = map[packet.Instance]packet.Fields{}
 	for tag, field := range f.Each() {
 		if tag != tagConn {
@@ -39,7 +39,8 @@ func ByOwner(f packet.Fields) (conns map[packet.Instance]packet.Fields, rest pac
 		}
 		_, n := binary.Uvarint(field[1:])
 		if owner, ok := hub.InstanceOf(string(field[1+n:])); ok {
-			conns[owner] = append(conns[owner], field...)
+			at := home(owner)
+			conns[at] = append(conns[at], field...)
 		}
 	}
 	return conns, rest

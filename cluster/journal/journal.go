@@ -48,7 +48,9 @@ type Config struct {
 // New.
 type Journal struct {
 	cfg     Config
-	self    packet.Instance // set by Start
+	self    packet.Instance // set by Start: whose connections are recorded
+	run     packet.Instance // likewise: who writes
+	before  *Place          // see GoOn
 	ctx     context.Context // ends with Stop
 	cancel  context.CancelFunc
 	keeping context.Context // ends with Retire
@@ -62,7 +64,8 @@ type Journal struct {
 
 	mu     sync.Mutex // guards following
 	lease  time.Time  // until when nobody can have taken over
-	held   []func()   // close events that wait until that is known
+	place  Place
+	held   []func() // close events that wait until that is known
 	taken  map[packet.Instance]*writer
 	away   bool // told that JetStream cannot be used
 	isOver bool // others have taken over
@@ -94,13 +97,36 @@ func New(cfg Config) *Journal {
 }
 
 func (j *Journal) ledger(of packet.Instance, s *streams) *ledger {
-	return &ledger{streams: s, subject: s.subject(of), writer: j.self}
+	return &ledger{streams: s, subject: s.subject(of), writer: j.run}
 }
 
-// Start begins to write what is recorded of an instance, this one, and to look after
-// others. Nothing may be recorded before.
-func (j *Journal) Start(self packet.Instance) {
-	j.started, j.self = true, self
+// Place is where a run of an instance leaves its subject, for the next run, which goes on
+// with connections of it.
+type Place struct {
+	Writer packet.Instance // that run's number
+	Stream time.Time       // when the stream was made to which it has appended last; zero: it never has
+}
+
+// Place returns the place of this run.
+func (j *Journal) Place() Place {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return Place{j.run, j.place.Stream}
+}
+
+// GoOn says that connections of this instance are in its subject already, where an earlier
+// run has left it. Until the first append has shown that nobody has taken over meanwhile,
+// close events are held back; if somebody has, Config.Fenced is called. It must be called
+// before Start.
+func (j *Journal) GoOn(p Place) {
+	j.before = &p
+	j.lease = time.Unix(1, 0) // long over
+}
+
+// Start begins to write what is recorded of an instance, self, and to look after others. run
+// is this run's own number, which none before it has had. Nothing may be recorded before.
+func (j *Journal) Start(self, run packet.Instance) {
+	j.started, j.self, j.run = true, self, run
 	j.work.Go(func() {
 		conn, err := j.cfg.Connect()
 		if err != nil {
@@ -114,6 +140,7 @@ func (j *Journal) Start(self packet.Instance) {
 			return
 		}
 		j.own.ledger = j.ledger(self, &streams{js: js, app: j.cfg.App})
+		j.own.ledger.before = j.before
 		close(j.running)
 		var parts sync.WaitGroup
 		parts.Go(j.own.run)
@@ -216,6 +243,7 @@ func (j *Journal) confirmed(began time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.lease = began.Add(j.cfg.DeadAfter - j.beatEvery())
+	j.place.Stream = j.own.ledger.streams.created
 	if j.away {
 		j.away = false
 		j.cfg.Log.Info().Msg("the cluster's journal is written again")

@@ -49,6 +49,11 @@ func (n *node) Write(b []byte) (int, error) {
 func instance(n byte) packet.Instance { return packet.Instance{0xa0, n} }
 
 func startNode(t *testing.T, url string, number byte, change ...func(*Config)) *node {
+	return startRun(t, url, number, instance(number), nil, change...)
+}
+
+// startRun is startNode for a run of its own, which goes on where another has left.
+func startRun(t *testing.T, url string, number byte, run packet.Instance, before *Place, change ...func(*Config)) *node {
 	n := &node{t: t, id: instance(number), fences: make(chan struct{}, 1)}
 	cfg := Config{
 		Connect: func() (*nats.Conn, error) {
@@ -68,7 +73,10 @@ func startNode(t *testing.T, url string, number byte, change ...func(*Config)) *
 		f(&cfg)
 	}
 	n.Journal = New(cfg)
-	n.Start(n.id)
+	if before != nil {
+		n.GoOn(*before)
+	}
+	n.Start(n.id, run)
 	t.Cleanup(func() {
 		n.Stop(false)
 		if t.Failed() {

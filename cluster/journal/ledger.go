@@ -89,6 +89,7 @@ type ledger struct {
 	writer  packet.Instance
 	last    uint64 // sequence number of the last append; 0: there is none
 	number  uint64
+	before  *Place // where the run before has left it, until the first append
 }
 
 // append appends a batch if nobody else has appended to the subject. The error is
@@ -99,6 +100,11 @@ func (l *ledger) append(ctx context.Context, batch []byte) error {
 	defer cancel()
 	if err := l.streams.open(ctx); err != nil {
 		return err
+	}
+	if l.before != nil {
+		if err := l.goOn(ctx); err != nil {
+			return err
+		}
 	}
 	number := strconv.FormatUint(l.number, 10)
 	ack, err := l.streams.js.PublishMsg(ctx, &nats.Msg{
@@ -120,6 +126,24 @@ func (l *ledger) append(ctx context.Context, batch []byte) error {
 		return nil
 	}
 	return err
+}
+
+// goOn finds the end of what the run before has appended. The error is ErrFenced if somebody
+// else has appended since, or has done all there was to do and emptied the subject.
+func (l *ledger) goOn(ctx context.Context) error {
+	m, err := l.streams.stream.GetLastMsgForSubject(ctx, l.subject)
+	switch {
+	case err == nil && m.Header.Get(headerWriter) == l.before.Writer.String():
+		l.last = m.Sequence
+	case err == nil:
+		return ErrFenced
+	case !errors.Is(err, jetstream.ErrMsgNotFound):
+		return err
+	case !l.before.Stream.IsZero() && l.before.Stream.Equal(l.streams.created):
+		return ErrFenced
+	} // else the stream is another one, or nothing was ever appended
+	l.before = nil
+	return nil
 }
 
 // look finds out what the last message of the subject is, after an append that may have

@@ -216,11 +216,14 @@ func (w *writer) write(ctx context.Context, beat bool) error {
 	if records == 0 && !beat {
 		return nil
 	}
-	began := time.Now()
+	began, goesOn := time.Now(), w.ledger.before != nil
 	if err := w.ledger.append(ctx, batch); err != nil {
 		return err
 	}
 	w.batches++
+	if goesOn { // nobody knows how many are there
+		w.batches = w.compactAt
+	}
 	w.written(records)
 	if w.own {
 		w.j.confirmed(began)

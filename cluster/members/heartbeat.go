@@ -19,6 +19,7 @@ type ID = packet.Instance
 // Heartbeat is what an instance says of itself each second.
 type Heartbeat struct {
 	ID      ID     // the sender of the packet; no field of it
+	Makes   ID     // the number with which the ids of its connections begin: ID, or that of an earlier run whose sessions it has
 	Name    string // that people know it by: see CheckName
 	Program string // its version, for people: like a name
 	Wire    uint8  // the highest version of packets that it understands
@@ -62,10 +63,16 @@ const (
 	tagRelays
 )
 
+// tagMakes is beside these: it is there only if it is not the ID.
+const tagMakes packet.Tag = 64
+
 // AppendFields appends the heartbeat to the fields of a packet.
 func (h *Heartbeat) AppendFields(f packet.Fields) packet.Fields {
 	f = packet.AppendField(f, tagName, h.Name)
 	f = packet.AppendField(f, tagProgram, h.Program)
+	if h.Makes != h.ID && h.Makes != (ID{}) {
+		f = packet.AppendField(f, tagMakes, h.Makes[:])
+	}
 	for i, n := range [...]uint64{
 		uint64(h.Wire), uint64(h.State), milliseconds(h.Up), h.Told.Version, h.Told.Count, h.Told.Sum,
 		h.Connections, h.Users, h.Groups, h.Loops, milliseconds(h.Lag), oneIf(h.Relays),
@@ -95,7 +102,7 @@ var ErrHeartbeat = errors.New("no heartbeat")
 
 // ReadHeartbeat reads the heartbeat of an instance.
 func ReadHeartbeat(id ID, f packet.Fields) (Heartbeat, error) {
-	h := Heartbeat{ID: id}
+	h := Heartbeat{ID: id, Makes: id}
 	for tag, value := range f.All() {
 		if err := h.read(tag, value); err != nil {
 			return Heartbeat{}, err
@@ -117,6 +124,12 @@ func (h *Heartbeat) read(tag packet.Tag, value []byte) error {
 		return nil
 	case tag == tagProgram:
 		h.Program = string(value)
+		return nil
+	case tag == tagMakes:
+		if len(value) != len(h.Makes) {
+			return fmt.Errorf("%w: field %d is no number of an instance", ErrHeartbeat, tag)
+		}
+		copy(h.Makes[:], value)
 		return nil
 	case tag < tagWire || tag > tagRelays:
 		return nil // of a later version

@@ -12,7 +12,7 @@ import (
 )
 
 var whole = Heartbeat{
-	ID: id(1), Name: "gateway-1", Program: "1.2.3", Wire: 1, State: Draining, Up: 90 * time.Second,
+	ID: id(1), Makes: id(1), Name: "gateway-1", Program: "1.2.3", Wire: 1, State: Draining, Up: 90 * time.Second,
 	Told:        Told{Version: 300, Count: 2, Sum: math.MaxUint64},
 	Connections: 4, Users: 3, Groups: 2, Loops: 8, Lag: 5 * time.Millisecond,
 }
@@ -30,10 +30,20 @@ func TestAHeartbeatIsWrittenAndReadAsVersionOneDoes(t *testing.T) {
 	}
 }
 
+func TestTheIDsOfAnEarlierRunAreInAHeartbeatIfTheyAreNotItsOwn(t *testing.T) {
+	h := Heartbeat{ID: id(2), Makes: id(1), Name: "a"}
+	if got, err := ReadHeartbeat(h.ID, h.AppendFields(nil)); err != nil || got != h {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := ReadHeartbeat(id(2), packet.AppendField(packet.AppendField(nil, tagName, "a"), tagMakes, "short")); !errors.Is(err, ErrHeartbeat) {
+		t.Error(err)
+	}
+}
+
 func TestFieldsOfLaterVersionsAreSkippedAndThoseThatAreMissingZero(t *testing.T) {
 	f := packet.AppendField(nil, tagName, "a")
 	f = packet.AppendField(f, 200, "what is this")
-	if got, err := ReadHeartbeat(id(1), f); err != nil || got != (Heartbeat{ID: id(1), Name: "a"}) {
+	if got, err := ReadHeartbeat(id(1), f); err != nil || got != (Heartbeat{ID: id(1), Makes: id(1), Name: "a"}) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 // Config of a Members. Zero values mean the defaults named beside them.
 type Config struct {
 	Self        ID
+	Makes       ID // see Heartbeat; default Self
 	Name        string
 	SilentAfter time.Duration // default 3 s
 	DeadAfter   time.Duration // default 15 s; more than SilentAfter
@@ -93,6 +94,7 @@ func (r Reason) String() string {
 
 // New returns a Members without members, with the link down.
 func New(cfg Config) *Members {
+	cfg.Makes = cmp.Or(cfg.Makes, cfg.Self)
 	cfg.SilentAfter = cmp.Or(cfg.SilentAfter, defaultSilentAfter)
 	cfg.DeadAfter = max(cmp.Or(cfg.DeadAfter, defaultDeadAfter), cfg.SilentAfter)
 	return &Members{cfg: cfg, byID: map[ID]*Member{}, down: true}
@@ -124,7 +126,7 @@ func (m *Members) All() iter.Seq[*Member] {
 // Heard takes a heartbeat.
 func (m *Members) Heard(now time.Duration, h *Heartbeat) []Event {
 	m.begin(now)
-	if h.ID == m.cfg.Self || m.left.has(h.ID) {
+	if h.ID == m.cfg.Self || m.left.has(h.ID) || m.succeeded(h) {
 		return nil
 	}
 	member := m.byID[h.ID]
@@ -159,6 +161,7 @@ func (m *Members) hear(member *Member) {
 func (m *Members) enter(h *Heartbeat) *Member {
 	for i := range m.byIndex {
 		if m.byIndex[i] == nil {
+			m.succeed(h)
 			member := &Member{Heartbeat: *h, Index: uint8(i), heard: m.clock}
 			m.byIndex[i], m.byID[h.ID] = member, member
 			m.tell(Appeared, member, NotHeard)
@@ -171,6 +174,30 @@ func (m *Members) enter(h *Heartbeat) *Member {
 		m.tell(Full, &Member{Heartbeat: *h}, NotHeard)
 	}
 	return nil
+}
+
+// succeed ends the members whose sessions a new one has taken in: it could not have if they
+// had not ended, whether or not their goodbye was heard.
+func (m *Members) succeed(h *Heartbeat) {
+	for other := range m.All() {
+		if other.Makes == h.Makes && other.Makes != (ID{}) && m.up(other) > h.Up {
+			m.left.add(other.ID)
+			m.remove(other, Replaced)
+		}
+	}
+}
+
+// succeeded reports whether a heartbeat is one of a run before a member, or this instance.
+func (m *Members) succeeded(h *Heartbeat) bool {
+	if h.Makes == (ID{}) {
+		return false
+	}
+	for other := range m.All() {
+		if other.Makes == h.Makes && other.ID != h.ID && m.up(other) < h.Up {
+			return true
+		}
+	}
+	return h.Makes == m.cfg.Makes
 }
 
 // Leave takes an instance's word that it ends. It is never a member again.

@@ -21,14 +21,24 @@ func (g *Gateway) overNATS(instance [8]byte) (bus.Bus, error) {
 	return b, nil
 }
 
+// run is this run's number among the instances: the hub's, unless that is an earlier run's,
+// whose sessions it takes in. To the others each run is an instance of its own, so nothing
+// that they have of an earlier one, or have been told of its end, is taken for this one's.
+func (g *Gateway) run() [8]byte {
+	if g.sessions != nil && g.sessions.run != ([8]byte{}) {
+		return g.sessions.run
+	}
+	return g.hub.Instance()
+}
+
 // join makes the gateway one of several.
 func (g *Gateway) join() error {
-	b, err := g.reach(g.hub.Instance())
+	b, err := g.reach(g.run())
 	if err != nil {
 		return err
 	}
 	cc := g.cfg.ClusterConfig()
-	cc.Hub, cc.Bus, cc.Instance, cc.Log = g.hub, b, packet.Instance(g.hub.Instance()), g.log
+	cc.Hub, cc.Bus, cc.Instance, cc.Makes, cc.Log = g.hub, b, packet.Instance(g.run()), packet.Instance(g.hub.Instance()), g.log
 	cc.Names = g.names
 	cc.Sessions = g.sockets
 	if cc.Relays = g.limits.Relays(g.cfg.ClusterRelays); cc.Relays == 0 {

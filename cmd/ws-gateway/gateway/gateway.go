@@ -119,8 +119,11 @@ func (g *Gateway) build() (err error) {
 			return err
 		}
 	}
-	if g.cfg.ClusterJournal && g.cfg.Clustered() && g.cfg.Callback != "" {
+	if g.takesOver() {
 		g.takeover = newTakeover(g)
+		if g.sessions != nil && g.sessions.found != nil && g.sessions.found.journal != nil {
+			g.takeover.GoOn(*g.sessions.found.journal)
+		}
 	}
 	g.keepMeta()
 	if g.cfg.Callback != "" {
@@ -153,6 +156,9 @@ func (g *Gateway) start() error {
 	if g.events != nil {
 		g.events.Start()
 	}
+	if g.takeover != nil {
+		g.takeover.Start(packet.Instance(g.hub.Instance()), packet.Instance(g.run()))
+	}
 	g.takeSessions()
 	if g.recovery != nil {
 		g.recovery.prepare()
@@ -170,9 +176,6 @@ func (g *Gateway) start() error {
 				g.fail(err)
 			}
 		})
-	}
-	if g.takeover != nil {
-		g.takeover.Start(packet.Instance(g.hub.Instance()))
 	}
 	if err := g.sockets.Start(); err != nil {
 		return err

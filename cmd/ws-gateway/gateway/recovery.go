@@ -47,11 +47,7 @@ func (r *recovery) spare(settled map[netpoll.ID]*hub.Session) {
 		}
 		return ours && is
 	})
-	for id, s := range settled { // the journal has not been there, or has forgotten them
-		if s != nil {
-			r.g.events.Remember(s.Source(r.g.hub, id))
-		}
-	}
+	r.g.remember(settled) // the journal has not been there, or has forgotten them
 }
 
 // prepare keeps clients out. It must be called before the loops run.

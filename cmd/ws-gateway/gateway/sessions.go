@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	clusterjournal "ws-gateway/cluster/journal"
 	"ws-gateway/cmd/ws-gateway/internal/statefile"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/handover/record"
@@ -40,8 +42,9 @@ const (
 	tagWritten record.Tag = 4 // when, in Unix nanoseconds,
 	tagProgram record.Tag = 5 // and which version
 
-	tagHub   record.Tag = 2 // of the process: hub.Origin,
-	tagEpoch record.Tag = 4 // and forward.Config.Epoch
+	tagHub     record.Tag = 2 // of the process: hub.Origin,
+	tagEpoch   record.Tag = 4 // forward.Config.Epoch,
+	tagJournal record.Tag = 6 // and with --cluster-journal its Place: writer, 8 bytes, and Unix nanoseconds, 8 bytes
 
 	tagConnection record.Tag = 2 // of a session: netpoll's,
 	tagSession    record.Tag = 4 // and hub's
@@ -56,6 +59,7 @@ type sessions struct {
 	found   *foundSessions // nil: there are none that can be used
 	refused error          // why not, although there is a file
 	epoch   string
+	run     [8]byte // see Gateway.run; zero: the hub's
 
 	counts [sessionFates]int // of the sessions that were found
 }
@@ -65,6 +69,7 @@ type foundSessions struct {
 	run               string
 	written           time.Time
 	epoch             string
+	journal           *clusterjournal.Place // nil: there was none
 	hub               *hub.Origin
 	sockets           *netpoll.Origin
 	frames, farewells []record.Fields
@@ -111,11 +116,15 @@ func (g *Gateway) openSessions() error {
 	if s.refused == nil && s.found != nil && time.Since(s.found.written) > oldest {
 		s.refused = fmt.Errorf("it was written at %s, and no session waits for longer than %v", s.found.written.UTC().Format(time.RFC3339), oldest)
 	}
+	if s.refused == nil && s.found != nil && s.found.journal != nil && !g.takesOver() {
+		s.refused = errors.New("it was written with --cluster-journal, which is not used any more: other gateways send the close events")
+	}
 	if s.refused != nil {
 		s.found = nil
 	}
 	if s.found != nil {
 		s.epoch = s.found.epoch
+		rand.Read(s.run[:]) // never fails: it ends the process instead
 	}
 	return nil
 }
@@ -206,11 +215,33 @@ func (f *foundSessions) readProcess(fields record.Fields) error {
 			f.hub, err = hub.ParseOrigin(value)
 		case tagEpoch:
 			f.epoch = string(value)
+		case tagJournal:
+			f.journal, err = readPlace(value)
 		default:
 			return false, nil
 		}
 		return true, err
 	})
+}
+
+func appendPlace(f record.Fields, p clusterjournal.Place) record.Fields {
+	b := p.Writer[:]
+	nanoseconds := int64(0)
+	if !p.Stream.IsZero() {
+		nanoseconds = p.Stream.UnixNano()
+	}
+	return record.Append(f, tagJournal, binary.BigEndian.AppendUint64(b, uint64(nanoseconds)))
+}
+
+func readPlace(value []byte) (*clusterjournal.Place, error) {
+	p := new(clusterjournal.Place)
+	if copy(p.Writer[:], value) != len(p.Writer) || len(value) != len(p.Writer)+8 {
+		return nil, errSessions
+	}
+	if n := binary.BigEndian.Uint64(value[len(p.Writer):]); n != 0 {
+		p.Stream = time.Unix(0, int64(n))
+	}
+	return p, nil
 }
 
 func readSession(fields record.Fields) (s foundSession, err error) {

@@ -50,12 +50,23 @@ func (g *Gateway) takeSessions() {
 	s.counts[unreadable] += f.unreadable
 	if g.recovery != nil {
 		g.recovery.spare(settled)
+	} else if f.journal == nil {
+		g.remember(settled)
 	}
 	g.logTaken(f, down, time.Since(began))
 }
 
 // journals reports whether something remembers which connections are open.
-func (g *Gateway) journals() bool { return g.recovery != nil }
+func (g *Gateway) journals() bool { return g.recovery != nil || g.takeover != nil }
+
+// remember has the journal record sessions that were taken in, which it does not know.
+func (g *Gateway) remember(settled map[netpoll.ID]*hub.Session) {
+	for id, s := range settled {
+		if s != nil {
+			g.events.Remember(s.Source(g.hub, id))
+		}
+	}
+}
 
 // takeSession takes in one session, or has the app told of its end.
 func (g *Gateway) takeSession(im *netpoll.Importer, one foundSession) (sessionFate, error) {

@@ -59,7 +59,11 @@ func (w *sessionWriter) begin(ctx context.Context) error {
 	w.buf = w.g.sessions.appendHead(w.buf, time.Now())
 	process := record.Append(nil, tagHub, w.g.hub.Record())
 	w.records = 1
-	w.add(kindProcess, record.Append(process, tagEpoch, w.g.sessions.epoch))
+	process = record.Append(process, tagEpoch, w.g.sessions.epoch)
+	if w.g.takeover != nil {
+		process = appendPlace(process, w.g.takeover.Place())
+	}
+	w.add(kindProcess, process)
 	return nil
 }
 

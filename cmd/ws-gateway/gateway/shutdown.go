@@ -71,7 +71,7 @@ func (g *Gateway) shutdown(now time.Time) {
 	g.cut("waiting for clients to answer the close frame", g.before(end-margin, g.sockets.Stop))
 	g.cut("finishing management requests", g.before(end, g.admin.Shutdown))
 	if g.takeover != nil {
-		g.takeover.Stop(left.Events == 0 && g.sockets.Stats().Open == 0)
+		g.takeover.Stop(left.Events == 0 && kept == 0 && g.sockets.Stats().Open == 0)
 	}
 	if g.cluster != nil {
 		g.cluster.Stop()

@@ -15,6 +15,11 @@ import (
 	"ws-gateway/hub"
 )
 
+// takesOver reports whether there is a journal of the cluster.
+func (g *Gateway) takesOver() bool {
+	return g.cfg.ClusterJournal && g.cfg.Clustered() && g.cfg.Callback != ""
+}
+
 // newTakeover makes the journal of the cluster: others send the close events of this
 // gateway's connections if it is gone, and it sends theirs.
 func newTakeover(g *Gateway) *clusterjournal.Journal {
@@ -23,7 +28,7 @@ func newTakeover(g *Gateway) *clusterjournal.Journal {
 		App: c.ClusterApp, DeadAfter: c.ClusterDeadAfter, Log: g.log,
 		Connect: func() (*nats.Conn, error) {
 			nc := c.NATS()
-			nc.Instance, nc.Log = g.hub.Instance(), g.log
+			nc.Instance, nc.Log = g.run(), g.log
 			return nc.Dial(nats.CustomInboxPrefix("wsg." + c.ClusterApp + ".inbox"))
 		},
 		Heard:  g.heard,
@@ -40,7 +45,9 @@ func newTakeover(g *Gateway) *clusterjournal.Journal {
 func (g *Gateway) heard() map[packet.Instance]bool {
 	heard := map[packet.Instance]bool{}
 	for _, i := range g.cluster.Instances() {
-		heard[i.ID] = !i.Silent
+		if !i.Silent || !heard[i.Makes] { // the run before may be silent
+			heard[i.Makes] = !i.Silent
+		}
 	}
 	return heard
 }
