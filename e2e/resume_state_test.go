@@ -695,7 +695,7 @@ func TestInAClusterARestartIsNothingToTheOthersButAnotherRun(t *testing.T) {
 		other.awaitInstances(t, 1)
 		g.awaitInstances(t, 1)
 		for i, to := range []string{`"conn_id":"` + conn + `"`, `"conns":["` + conn + `"]`, `"users":["ann"]`, `"groups":["a"]`, `"all":true`} {
-			text := fmt.Sprint(round, i)
+			text := fmt.Sprint(10*round + i + 10)
 			harness.Poll(t, "nobody to be missing", func() bool {
 				return !strings.Contains(string(other.get(listPath).body), "missing")
 			})
