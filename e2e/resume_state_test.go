@@ -571,7 +571,7 @@ func TestACloseByTheAppIsToldAfterARestart(t *testing.T) {
 	c.cut()
 	g.awaitAway(t, 1)
 	g.send(`{"conn_id":"` + conn + `","payload":"last"}`)
-	g.post(closePath, `{"conn_id":"`+conn+`","code":4001,"reason":"bye"}`).data(t)
+	g.post(closePath, `{"conns":["`+conn+`"],"code":4001,"reason":"bye"}`).data(t)
 	app.whole(t, conn)
 	g.stop(t)
 	g = k.start()
@@ -602,7 +602,7 @@ func TestWhatTheAppDoesWhileTheGatewayDrainsCounts(t *testing.T) {
 	g.Signal(syscall.SIGTERM)
 	g.awaitAway(t, 2)
 	g.send(`{"conn_id":"` + conn + `","payload":"late"}`)
-	g.post(closePath, `{"conn_id":"`+gone+`","code":4001,"reason":"bye"}`).data(t)
+	g.post(closePath, `{"conns":["`+gone+`"],"code":4001,"reason":"bye"}`).data(t)
 	close(held)
 	app.whole(t, gone)
 	if code := g.Wait(harness.Patience); code != 0 {
@@ -685,7 +685,9 @@ func TestInAClusterARestartIsNothingToTheOthersButAnotherRun(t *testing.T) {
 	other.awaitInstances(t, 1)
 	c := g.roam(t, "ann")
 	conn := app.opened("ann")
-	other.ask(t, "POST", "/tapr/ws/group/join", `{"conn_id":"`+conn+`","groups":["a"]}`)
+	if got := other.ask(t, "POST", "/tapr/ws/group/join", `{"conns":["`+conn+`"],"groups":["a"]}`); !strings.Contains(got, `"matched":1`) {
+		t.Fatal(got)
+	}
 	want := []string{}
 	for round := range 3 {
 		g.stop(t)
@@ -711,7 +713,7 @@ func TestInAClusterARestartIsNothingToTheOthersButAnotherRun(t *testing.T) {
 		c.expectGot(want...)
 		c.settled()
 	}
-	other.ask(t, "POST", closePath, `{"conn_id":"`+conn+`","code":4001}`)
+	other.ask(t, "POST", closePath, `{"conns":["`+conn+`"],"code":4001}`)
 	app.whole(t, conn)
 }
 
