@@ -50,6 +50,8 @@ var goals = []struct {
 	{"resume", ``, `^option on, plain, against option off$`, 1.01}, // nothing, and noise
 	{"resume", ``, `^until all are back and have what they missed$`, 5},
 
+	{"resume", ``, `^start with sessions, more than a plain one$`, 1},
+
 	{"hub", ``, `^resident, each$`, 300},
 	{"hub", `^1,000,000 `, `^wheel tick, median$`, 1},
 	{"hub", `^1,000,000 `, `^wheel tick, worst$`, 10},

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -17,12 +19,13 @@ import (
 // connection, what acknowledgements cost where messages are echoed, and how long it takes
 // until all are back whose connections were cut at once, and what others notice.
 type Resume struct {
-	Only   string        `default:"all" enum:"all,idle,echo,cut" placeholder:"WHAT" help:"idle, echo, cut or all."`
-	Conns  int           `default:"15000" placeholder:"N" help:"Connections that are idle, and that are cut."`
-	Echo   int           `default:"1000" placeholder:"N" help:"Connections that send, of each kind."`
-	Turns  int           `default:"6" placeholder:"N" help:"Turns of each kind of connection in a round, one after the other."`
-	Size   int           `default:"64" placeholder:"BYTES" help:"Payload of a message."`
-	Settle time.Duration `default:"4s" placeholder:"DUR" help:"Time between the last handshake and reading what idle connections take."`
+	Only     string        `default:"all" enum:"all,idle,echo,cut,restart" placeholder:"WHAT" help:"idle, echo, cut, restart or all."`
+	Conns    int           `default:"15000" placeholder:"N" help:"Connections that are idle, and that are cut."`
+	Sessions int           `default:"10000" placeholder:"N" help:"Sessions that outlive a restart."`
+	Echo     int           `default:"1000" placeholder:"N" help:"Connections that send, of each kind."`
+	Turns    int           `default:"6" placeholder:"N" help:"Turns of each kind of connection in a round, one after the other."`
+	Size     int           `default:"64" placeholder:"BYTES" help:"Payload of a message."`
+	Settle   time.Duration `default:"4s" placeholder:"DUR" help:"Time between the last handshake and reading what idle connections take."`
 	Window
 }
 
@@ -36,6 +39,9 @@ func (r Resume) Cases(o Options) (cases []Case, err error) {
 	t := Traffic{Size: r.Size, Window: r.Window}
 	m, err := load.Event(r.Size)
 	if err := firstOf(t.possible(), possible("--conns", r.Conns), possible("--echo", 3*r.Echo), err); err != nil {
+		return nil, err
+	}
+	if err := possible("--sessions", r.Sessions); err != nil {
 		return nil, err
 	}
 	if r.Turns < 1 || r.Conns+probes > MostConnections {
@@ -54,7 +60,44 @@ func (r Resume) Cases(o Options) (cases []Case, err error) {
 	add("echo", echo+", the app echoes", func(s *stage) { r.echo(s, t, m, true) })
 	add("echo", echo+", the gateway answers pings", func(s *stage) { r.echo(s, t, load.Ping(), false) })
 	add("cut", fmt.Sprintf("%s connections cut at once", count(r.Conns)), r.cut)
+	add("restart", fmt.Sprintf("a restart with %s sessions in --resume-state", count(r.Sessions)), r.restart)
 	return cases, nil
+}
+
+// restart stops a gateway that has sessions and starts the next one, which takes them in, and
+// one that has nothing to take in.
+func (r Resume) restart(s *stage) {
+	dir := must(os.MkdirTemp("", "ws-bench-resume-"))
+	s.cleanup(func() { os.RemoveAll(dir) })
+	file := filepath.Join(dir, "sessions")
+	begin := func(args ...string) (server *child.Process, took time.Duration) {
+		began := time.Now()
+		return s.gateway("", args...), time.Since(began)
+	}
+	first, _ := begin(resuming("--resume-state", file)...)
+	herd := must(load.NewHerd(load.HerdConfig{
+		Target: first.Addr(), Conns: r.Sessions, First: herdNumbering, Header: named("herd-", 0), Window: gatherWindow, Resume: true,
+	}))
+	s.cleanup(herd.Close)
+	ctx, cancel := context.WithTimeout(s.ctx, cutPatience)
+	defer cancel()
+	s.show("connecting")
+	must(herd.Gather(ctx, 0))
+	s.show("restarting")
+	began := time.Now()
+	first.Stop(restTimeout)
+	stopped := time.Since(began)
+	written := must(os.Stat(file)).Size()
+	next, took := begin(resuming("--resume-state", file)...)
+	if n := scraped(next)["connections_away"]; n != float64(r.Sessions) {
+		s.broken.say("%v of %d sessions were taken in", n, r.Sessions)
+	}
+	_, plain := begin(resuming()...)
+	s.add("start with sessions", "s", took.Seconds())
+	s.add("plain start", "s", plain.Seconds())
+	s.add("start with sessions, more than a plain one", "s", (took - plain).Seconds())
+	s.add("stop with sessions", "s", stopped.Seconds())
+	s.add("file, each session", "B", float64(written)/float64(r.Sessions))
 }
 
 func resuming(further ...string) []string {

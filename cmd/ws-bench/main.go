@@ -30,7 +30,7 @@ type commandLine struct {
 	Chaos        chaosCommand                 `cmd:"" set:"rounds=1" help:"An app that misbehaves in every way, clients that come and go: proof that no event is lost, reordered or invented."`
 	ChaosCluster chaosClusterCommand          `cmd:"" set:"rounds=1" help:"Three gateways as one, with a network and a NATS server that fail in every way: proof that no message is lost without being counted, doubled or out of order."`
 	Cluster      measured[scenario.Cluster]   `cmd:"" help:"Gateways that are one: sends to another gateway against sends here, in one round; what an instance of a large cluster knows and hears, simulated."`
-	Resume       measured[scenario.Resume]    `cmd:"" help:"Sessions that can be resumed: memory of an idle one, an echo with acknowledgements against one without, thousands cut at once that come back."`
+	Resume       measured[scenario.Resume]    `cmd:"" help:"Sessions that can be resumed: memory of an idle one, an echo with acknowledgements against one without, thousands cut at once that come back, a restart with thousands."`
 	Hub          measured[scenario.Hub]       `cmd:"" help:"The hub in process, with 100,000 to 10 million simulated sessions without sockets: memory, wheel, collections, sends, lists."`
 	Group        measured[scenario.Group]     `cmd:"" help:"Groups: memory, joins and collections with a million simulated memberships; calls to a large group and to many small ones."`
 	Report       reportCommand                `cmd:"" help:"Tables and charts of runs that were written with --json; two commits are compared."`
