@@ -1,0 +1,333 @@
+package cluster
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/rs/zerolog"
+
+	"ws-gateway/cluster/bus/localbus"
+	"ws-gateway/cluster/packet"
+	"ws-gateway/hub"
+	"ws-gateway/netpoll"
+	"ws-gateway/netpoll/wire"
+)
+
+// relaying are instances whose sessions can be resumed at each other.
+func relaying(t *testing.T, n int, change ...func(*Config)) (*localbus.Exchange, []*instance) {
+	t.Helper()
+	x := localbus.NewExchange()
+	var all []*instance
+	for i := range n {
+		all = append(all, beginRelaying(t, x, string(rune('a'+i)), change...))
+	}
+	for _, i := range all {
+		i.await("the others", func() bool {
+			v, relays := i.view.Load(), 0
+			for _, m := range v.live {
+				if m.relays {
+					relays++
+				}
+			}
+			return relays == n-1
+		})
+	}
+	return x, all
+}
+
+func beginRelaying(t *testing.T, x *localbus.Exchange, name string, change ...func(*Config)) *instance {
+	t.Helper()
+	i := &instance{t: t}
+	h, err := hub.New(hub.Config{Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sockets, err := netpoll.New(netpoll.Config{
+		Handler: h, Resumer: h, Loops: 2, ResumeFor: time.Hour, ResumeBuffer: 8 << 20, ResumeMemory: 64 << 20, MaxPendingBytes: 8 << 20, CloseTimeout: time.Second, Log: zerolog.Nop(),
+		Relay: func(session []byte) func(*netpoll.Handshake) { return i.Relay(session) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Attach(sockets)
+	addr, err := sockets.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.hub, i.addr, i.bus = h, addr.String(), x.Join(h.Instance())
+	cfg := Config{
+		Hub: h, Bus: i.bus, Instance: h.Instance(), App: "chat", Name: name, Version: "test", Sessions: sockets,
+		Timeout: patience, Hold: patience / 2, DeadAfter: patience, Log: zerolog.New(i),
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	if i.Cluster, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := sockets.Start(); err != nil {
+		t.Fatal(err)
+	}
+	i.Start()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := sockets.Stop(ctx); err != nil {
+			t.Errorf("stopping the sockets: %v", err)
+		}
+		i.Stop()
+		if s := i.relays.snapshot(); s.Open != [relayRoles]int64{} || s.Held != 0 || len(i.relays.ends) != 0 {
+			t.Errorf("relays are left: %+v", s)
+		}
+	})
+	return i
+}
+
+// traveller is a client that resumes its session wherever it is told to.
+type traveller struct {
+	t    *testing.T
+	conn *net.TCPConn
+	in   *bufio.Reader
+
+	ID, Token string
+	Resumed   bool
+	Received  int
+
+	got  []string
+	sent int
+}
+
+// tryTo connects to an instance.
+func (c *traveller) tryTo(i *instance) error {
+	if c.conn != nil {
+		c.conn.SetLinger(0)
+		c.conn.Close()
+	}
+	conn, err := net.Dial("tcp", i.addr)
+	if err != nil {
+		return err
+	}
+	c.t.Cleanup(func() { conn.Close() })
+	c.conn, c.in = conn.(*net.TCPConn), bufio.NewReader(conn)
+	conn.SetDeadline(time.Now().Add(patience))
+	offer := wire.ResumeProtocol
+	if c.Token != "" {
+		offer += fmt.Sprintf(", %s.%s.%d", wire.ResumeProtocol, c.Token, len(c.got))
+	}
+	fmt.Fprintf(conn, "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Bfl-User: ann\r\nSec-WebSocket-Protocol: %s\r\n\r\n", offer)
+	response, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusSwitchingProtocols {
+		return fmt.Errorf("status %s", response.Status)
+	}
+	greeting, err := c.frame()
+	if err != nil {
+		return err
+	}
+	c.Resumed = false
+	return json.Unmarshal([]byte(greeting[1:]), c)
+}
+
+// frame reads the payload of a data frame.
+func (c *traveller) frame() (string, error) {
+	var head [10]byte
+	if _, err := io.ReadFull(c.in, head[:2]); err != nil {
+		return "", err
+	}
+	length := uint64(head[1])
+	switch length {
+	case 126:
+		io.ReadFull(c.in, head[2:4])
+		length = uint64(binary.BigEndian.Uint16(head[2:]))
+	case 127:
+		io.ReadFull(c.in, head[2:])
+		length = binary.BigEndian.Uint64(head[2:])
+	}
+	payload := make([]byte, length)
+	_, err := io.ReadFull(c.in, payload)
+	return string(payload), err
+}
+
+// read takes messages of the app until there are n.
+func (c *traveller) read(n int) error {
+	for len(c.got) < n {
+		payload, err := c.frame()
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(payload, "\x1e") {
+			c.got = append(c.got, payload)
+		}
+	}
+	return nil
+}
+
+// Packets get lost, links go down, and the client changes instances: each message arrives
+// once and in order.
+func TestWhateverBecomesOfPacketsAClientGetsEachMessageOnce(t *testing.T) {
+	x, all := relaying(t, 3)
+	random := rand.New(rand.NewPCG(1, 2))
+	c := &traveller{t: t}
+	if err := c.tryTo(all[0]); err != nil {
+		t.Fatal(err)
+	}
+	id := c.ID
+	var mu sync.Mutex
+	lose := 0 // of a thousand packets of relays
+	x.SetFate(func(_, _ localbus.Instance, b []byte) localbus.Fate {
+		p, err := packet.Parse(b)
+		if err != nil || p.Kind != packet.RelayForth && p.Kind != packet.RelayBack {
+			return localbus.Arrives
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		switch n := random.IntN(1000); {
+		case n < lose:
+			return localbus.IsLost
+		case n < 2*lose:
+			return localbus.ComesTwice
+		default:
+			return localbus.Arrives
+		}
+	})
+	var want []string
+	moves := 0
+	for step := range 150 {
+		text := fmt.Sprintf("%d %s", step, strings.Repeat("x", step*step%50_000))
+		want = append(want, text)
+		all[0].mustSend(hub.Targets{Users: []string{"ann"}}, text)
+		if step%5 != 4 {
+			continue
+		}
+		mu.Lock()
+		lose = step % 2 * 20
+		mu.Unlock()
+		for c.read(len(want)) != nil || step%25 == 4 && moves <= step/25 {
+			moves++
+			mu.Lock()
+			lose = 0 // or a question that is lost would be waited for
+			mu.Unlock()
+			to := all[moves%3]
+			if err := c.tryTo(to); err != nil {
+				continue
+			}
+			if !c.Resumed || c.ID != id {
+				t.Fatalf("step %d: the session is lost: %+v", step, c)
+			}
+		}
+	}
+	if got := strings.Join(c.got, "\n"); got != strings.Join(want, "\n") {
+		t.Fatalf("%d messages, want %d, or others", len(c.got), len(want))
+	}
+	s := [2]RelayStats{all[1].relays.snapshot(), all[0].relays.snapshot()}
+	if s[0].Opened[hasClient] == 0 || s[1].Opened[hasSession] == 0 || s[1].Bytes[hasSession] == 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// An instance that answers whatever it likes harms nobody.
+func TestGarbageOnARelayHarmsNobody(t *testing.T) {
+	x, all := relaying(t, 2)
+	c := &traveller{t: t}
+	if err := c.tryTo(all[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.tryTo(all[1]); err != nil || !c.Resumed {
+		t.Fatalf("%v %+v", err, c)
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	evil := x.Join(localbus.Instance{66})
+	for n := range 20_000 {
+		to := all[n%2]
+		p := packet.Packet{Sender: all[1-n%2].cfg.Instance, Receiver: to.cfg.Instance, Request: uint64(random.IntN(50) + 100), Body: make([]byte, random.IntN(40))}
+		p.Kind = packet.RelayForth + packet.Kind(random.IntN(2))
+		for i := range p.Body {
+			p.Body[i] = byte(random.IntN(8))
+		}
+		p.FieldsLength = uint32(random.IntN(len(p.Body) + 1))
+		evil.Publish(to.cfg.Instance, p.Append(nil))
+	}
+	all[0].mustSend(hub.Targets{Users: []string{"ann"}}, "still here")
+	if err := c.read(1); err != nil || c.got[0] != "still here" {
+		t.Fatalf("%q %v", c.got, err)
+	}
+	evil.Close()
+}
+
+func TestWhoseInstanceIsCutOffGetsANewSessionAfterTheTimeout(t *testing.T) {
+	_, all := relaying(t, 2, func(c *Config) { c.Timeout = 50 * time.Millisecond })
+	c := &traveller{t: t}
+	if err := c.tryTo(all[0]); err != nil {
+		t.Fatal(err)
+	}
+	id := c.ID
+	all[1].bus.SetUp(false)
+	all[1].await("the link", func() bool { return !all[1].Up() })
+	if err := c.tryTo(all[1]); err != nil || c.Resumed || c.ID == id {
+		t.Fatalf("%v %+v", err, c)
+	}
+	if n := all[1].relays.snapshot().Missed[RelayGone]; n != 1 {
+		t.Errorf("counted %d times", n)
+	}
+}
+
+// A restart of NATS is when clients come back: they are found once the others are heard.
+func TestAClientThatComesWhileTheLinkIsDownWaitsForIt(t *testing.T) {
+	_, all := relaying(t, 2)
+	c := &traveller{t: t}
+	if err := c.tryTo(all[0]); err != nil {
+		t.Fatal(err)
+	}
+	all[1].bus.SetUp(false)
+	all[1].await("the link", func() bool { return !all[1].Up() })
+	var coming sync.WaitGroup
+	coming.Go(func() {
+		if err := c.tryTo(all[1]); err != nil || !c.Resumed {
+			t.Errorf("%v %+v", err, c)
+		}
+	})
+	all[1].await("the client", func() bool { return all[1].relays.snapshot().Open[hasClient] == 1 })
+	all[1].bus.SetUp(true)
+	coming.Wait()
+}
+
+// Of all relays the one that holds most ends if they hold too much.
+func TestTheRelayThatHoldsMostGivesWay(t *testing.T) {
+	_, all := relaying(t, 2, func(c *Config) { c.MaxCall, c.Buffer = 64<<10, 64<<10 })
+	var limit = all[0].cfg.Buffer
+	payload := string(bytes.Repeat([]byte("x"), 6<<20))
+	var clients []*traveller
+	for range 1 + limit/(32<<10) + 8 {
+		c := &traveller{t: t}
+		if err := c.tryTo(all[0]); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.tryTo(all[1]); err != nil || !c.Resumed {
+			t.Fatalf("%v %+v", err, c)
+		}
+		c.conn.SetReadBuffer(1)
+		clients = append(clients, c)
+	}
+	for _, c := range clients { // none of which reads
+		all[0].hub.Post(t.Context(), hub.Targets{Conn: c.ID}, netpoll.NewFrame(ws.OpText, []byte(payload)), nil)
+	}
+	all[1].await("a relay that gives way", func() bool { return all[1].relays.snapshot().Torn > 0 })
+	if held := all[1].relays.held.Load(); held > int64(limit)+1<<20 {
+		t.Errorf("%d bytes are held", held)
+	}
+}
