@@ -106,8 +106,7 @@ type traveller struct {
 	Resumed   bool
 	Received  int
 
-	got  []string
-	sent int
+	got []string
 }
 
 // tryTo connects to an instance.
