@@ -172,7 +172,7 @@ func TestEveryOptionIsReloadedOrNamedAsNeedingARestartAsTheDocumentsSay(t *testi
 	values := map[string]string{ // where the default does not say what it can be
 		"path": "/other", "user-header": "X-Who", "allowed-origins": "https://a.example.org", "trusted-proxies": "10.0.0.0/8",
 		"subprotocols": "chat", "accept-rate": "1000", "callback-url": app.url() + "?other", "manifest": "nowhere.yaml",
-		"dead-letter": filepath.Join(t.TempDir(), "letters"), "journal": filepath.Join(t.TempDir(), "journal"),
+		"dead-letter": filepath.Join(t.TempDir(), "letters"), "journal": filepath.Join(t.TempDir(), "journal"), "resume-state": filepath.Join(t.TempDir(), "sessions"),
 		"callback-header": "'X-Key: 1'", "forward-header": "X-Room", "callback-ca": cert, "callback-cert": cert, "callback-key": cert,
 		"callback-secret": "a-secret", "callback-secret-file": harness.WriteFile(t, "secrets", "a-secret\n"),
 		"admin-listen": "127.0.0.1:0", "metrics-listen": "127.0.0.1:0", "admin-token": "a-good-token", "admin-token-file": harness.WriteFile(t, "token", "a-good-token\n"),

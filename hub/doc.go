@@ -19,5 +19,5 @@
 //
 // hub/directory, hub/groups, hub/meta and hub/wheel are the parts that know no connection. Of
 // our other packages hub imports netpoll, netpoll/wire, forward, forward/headers,
-// httptoken, jsoncheck and tokenbucket.
+// handover/record, httptoken, jsoncheck and tokenbucket.
 package hub

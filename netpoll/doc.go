@@ -20,5 +20,5 @@
 // What heads, frames and compressed messages look like is in netpoll/wire; here is
 // when they are read and written, and what is kept meanwhile. The package knows
 // nothing of users, callbacks or the management API. Of the project's packages it
-// imports netpoll/wire and tokenbucket.
+// imports netpoll/wire, handover/record and tokenbucket.
 package netpoll
