@@ -42,7 +42,7 @@ func TestMetricsAreNamedAsPrometheusAsks(t *testing.T) {
 		for _, m := range f.GetMetric() {
 			for _, l := range m.GetLabel() {
 				switch l.GetName() {
-				case "action", "cause", "outcome", "peer", "reason", "result", "route", "state", "version", "go_version", "target", "initiator", "code", "budget", "origin":
+				case "action", "cause", "outcome", "peer", "reason", "result", "route", "state", "version", "go_version", "target", "initiator", "code", "budget", "origin", "here":
 				default:
 					t.Errorf("%s has the label %s", name, l.GetName())
 				}
