@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	clusterjournal "ws-gateway/cluster/journal"
+	"ws-gateway/cmd/ws-gateway/config"
 	"ws-gateway/cmd/ws-gateway/internal/statefile"
 	"ws-gateway/cmd/ws-gateway/program"
 	"ws-gateway/handover/record"
@@ -98,15 +99,24 @@ const (
 
 var fateNames = [sessionFates]string{"taken", "expired", "no_loop", "resume_off", "unreadable"}
 
+// mostBytes is how large a file may be: twice what the limits let a gateway write, and a
+// gibibyte, as the limits of the run before may have been others.
+func mostBytes(c *config.Config) int64 {
+	return 1<<30 + 2*(int64(c.ResumeMemory)+int64(c.HeaderMemory)+int64(c.MaxConnections)*(4<<10+int64(c.MaxMeta)))
+}
+
 // openSessions reads the file, before anything is built: its gateway's numbers go on.
 func (g *Gateway) openSessions() error {
 	if g.cfg.ResumeState == "" {
 		return nil
 	}
+	if err := statefile.Usable(g.cfg.ResumeState); err != nil {
+		return fmt.Errorf("--resume-state: %w: remove it, or choose another file", err)
+	}
 	s := &sessions{epoch: rand.Text()}
 	g.sessions = s
 	g.collectors = append(g.collectors, s)
-	s.file, s.refused = statefile.Open(g.cfg.ResumeState)
+	s.file, s.refused = statefile.Open(g.cfg.ResumeState, mostBytes(g.cfg))
 	if content := s.file.Content(); content != nil && s.refused == nil {
 		s.found, s.refused = readSessions(content)
 	}

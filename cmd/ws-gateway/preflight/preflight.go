@@ -12,6 +12,7 @@ import (
 	"ws-gateway/cmd/ws-gateway/host"
 	"ws-gateway/cmd/ws-gateway/internal/address"
 	"ws-gateway/cmd/ws-gateway/internal/finding"
+	"ws-gateway/cmd/ws-gateway/internal/statefile"
 	"ws-gateway/forward/journal"
 )
 
@@ -56,6 +57,9 @@ func Files(paths config.Outputs) (found []finding.Finding) {
 			if aside := host.Writable("resume-state", paths.ResumeState+".new", false, paths.Journal); aside.State != finding.OK {
 				f = aside
 			}
+		}
+		if err := statefile.Usable(paths.ResumeState); err != nil {
+			f = finding.New("resume-state", finding.Fail, err.Error(), "remove it, or choose another file with --resume-state")
 		}
 		found = append(found, f)
 	}

@@ -27,6 +27,7 @@ import (
 // Why a file is not used.
 var (
 	ErrKind  = errors.New("it is no regular file")
+	ErrSize  = errors.New("it is larger than what a gateway writes")
 	ErrOwner = errors.New("it belongs to another user")
 	ErrMode  = errors.New("others than its owner may read or write it")
 	ErrTaken = errors.New("it was not written by the gateway that has used this path last: sessions in it have been taken before, or ended")
@@ -45,42 +46,77 @@ type File struct {
 	content []byte
 }
 
-// Open reads the file at path. There need not be one: then Content is nil.
-func Open(path string) (*File, error) {
+// Usable returns an error that names what is at path, or beside it, and cannot be replaced by a file.
+func Usable(path string) error {
+	for _, at := range []string{path, path + ".run", path + ".refused"} {
+		info, err := os.Lstat(at)
+		if err == nil && (info.IsDir() || at == path+".run" && !info.Mode().IsRegular()) {
+			return fmt.Errorf("%s: %w", at, ErrKind)
+		}
+	}
+	return nil
+}
+
+// maxRun bounds FILE.run.
+const maxRun = 1 << 10
+
+// Open reads the file at path, which has at most limit bytes. There need not be one: then
+// Content is nil.
+func Open(path string, limit int64) (*File, error) {
 	f := &File{path: path, run: rand.Text()}
-	last, err := os.ReadFile(f.beside("run"))
-	if err == nil {
-		f.last = strings.TrimSpace(string(last))
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	last, err := f.lastRun()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f.last = last
+	content, err := read(path, limit, check)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
 	}
-	if errors.Is(err, syscall.ELOOP) {
-		return f, fmt.Errorf("%s: %w", path, ErrKind)
-	}
-	if err != nil {
-		return f, err
-	}
-	defer file.Close()
-	if err := f.check(file); err != nil {
-		return f, fmt.Errorf("%s: %w", path, err)
-	}
-	f.content, err = io.ReadAll(file)
+	f.content = content
 	return f, err
 }
 
-func (f *File) check(file *os.File) error {
-	info, err := file.Stat()
-	if err != nil {
-		return err
+// lastRun is the number of the run that has started last.
+func (f *File) lastRun() (string, error) {
+	last, err := read(f.beside("run"), maxRun, func(fs.FileInfo) error { return nil })
+	return strings.TrimSpace(string(last)), err
+}
+
+// read reads a regular file, and never waits for one that is something else.
+func read(path string, limit int64, check func(fs.FileInfo) error) (content []byte, err error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("%s: %w", path, ErrKind)
 	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = ErrKind
+	case info.Size() > limit:
+		err = ErrSize
+	default:
+		err = check(info)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	content = make([]byte, info.Size())
+	if _, err := io.ReadFull(file, content); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return content, nil
+}
+
+// check reports whether the file is this user's alone.
+func check(info fs.FileInfo) error {
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	switch {
-	case !info.Mode().IsRegular():
-		return ErrKind
 	case ok && int(owner.Uid) != os.Geteuid():
 		return ErrOwner
 	case info.Mode().Perm()&0o077 != 0:
@@ -106,11 +142,15 @@ func (f *File) Fresh(run string) error {
 	return nil
 }
 
-// Refuse keeps the file that Open has found aside, and returns where.
+// Refuse keeps the file that Open has found aside, and returns where: "" if there is none.
 func (f *File) Refuse() (aside string, err error) {
 	f.content = nil
 	aside = f.beside("refused")
-	return aside, os.Rename(f.path, aside)
+	err = os.Rename(f.path, aside)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return aside, err
 }
 
 // Begin removes the file and says that this run has started. Only if it returns no error
@@ -178,11 +218,11 @@ func (f *File) Create() (*Writer, error) {
 			return nil, err
 		}
 	}
-	last, err := os.ReadFile(f.beside("run"))
+	last, err := f.lastRun()
 	switch {
 	case err != nil:
 		return nil, err
-	case strings.TrimSpace(string(last)) != f.run:
+	case last != f.run:
 		return nil, ErrOtherRun
 	}
 	w, err := create(f.beside("new"))

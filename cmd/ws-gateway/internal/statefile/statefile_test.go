@@ -5,13 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
 // begin opens the file at a path and begins a run.
 func begin(t *testing.T, path string) *File {
 	t.Helper()
-	f, err := Open(path)
+	f, err := Open(path, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func TestAFileIsReadByTheNextRunAndNoOther(t *testing.T) {
 	}
 	write(t, first, "old")
 	write(t, first, "new")
-	second, err := Open(path)
+	second, err := Open(path, 1<<20)
 	if err != nil || string(second.Content()) != "new" || second.Fresh(first.Run()) != nil {
 		t.Fatalf("%q, %v", second.Content(), err)
 	}
@@ -54,7 +55,7 @@ func TestAFileIsReadByTheNextRunAndNoOther(t *testing.T) {
 	if err := second.Begin(); err != nil {
 		t.Fatal(err)
 	}
-	if third, err := Open(path); err != nil || third.Content() != nil || !errors.Is(third.Fresh(first.Run()), ErrTaken) {
+	if third, err := Open(path, 1<<20); err != nil || third.Content() != nil || !errors.Is(third.Fresh(first.Run()), ErrTaken) {
 		t.Errorf("%q, %v", third.Content(), err)
 	}
 	for _, name := range []string{path, path + ".run"} {
@@ -92,7 +93,8 @@ func TestWhatIsNoFileOfItsUserAloneIsRefusedAndKept(t *testing.T) {
 		put  func(path string) error
 		want error
 	}{
-		"a folder":       {func(path string) error { return os.Mkdir(path, 0o700) }, ErrKind},
+		"a pipe":         {func(path string) error { return syscall.Mkfifo(path, 0o600) }, ErrKind},
+		"a hole":         {func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 1<<40)) }, ErrSize},
 		"a link":         {func(path string) error { return os.Symlink("/dev/zero", path) }, ErrKind},
 		"others read it": {func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o604)) }, ErrMode},
 		"another's": {func(path string) error {
@@ -106,7 +108,7 @@ func TestWhatIsNoFileOfItsUserAloneIsRefusedAndKept(t *testing.T) {
 			}
 			t.Fatal(err)
 		}
-		f, err := Open(path)
+		f, err := Open(path, 1<<20)
 		if !errors.Is(err, test.want) || !strings.Contains(err.Error(), path) || f.Content() != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -120,5 +122,41 @@ func TestWhatIsNoFileOfItsUserAloneIsRefusedAndKept(t *testing.T) {
 		if _, err := os.Lstat(aside); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// What no file can take the place of, and what would hold up the start.
+func TestWhatIsInTheWayIsNamed(t *testing.T) {
+	folder := func(path string) error { return os.Mkdir(path, 0o700) }
+	for name, test := range map[string]struct {
+		put func(path string) error
+		at  string
+	}{
+		"a folder":                  {folder, ""},
+		"a folder for what is kept": {folder, ".refused"},
+		"a folder for the run":      {folder, ".run"},
+		"a pipe for the run":        {func(path string) error { return syscall.Mkfifo(path, 0o600) }, ".run"},
+		"a link for the run":        {func(path string) error { return os.Symlink("elsewhere", path) }, ".run"},
+	} {
+		path := filepath.Join(t.TempDir(), "state")
+		if err := Usable(path); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := test.put(path + test.at); err != nil {
+			t.Fatal(err)
+		}
+		if err := Usable(path); !errors.Is(err, ErrKind) || !strings.HasPrefix(err.Error(), path+test.at+": ") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := Open(path, 1<<20); test.at != ".refused" && !errors.Is(err, ErrKind) { // if it is put there afterwards
+			t.Errorf("%s: opened: %v", name, err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "state")
+	if err := errors.Join(os.WriteFile(path+".run", nil, 0o600), os.Truncate(path+".run", 1<<40)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path, 1<<20); !errors.Is(err, ErrSize) {
+		t.Errorf("a run's number of a terabyte: %v", err)
 	}
 }
