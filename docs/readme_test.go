@@ -131,7 +131,7 @@ func runProgram(t *testing.T, file, code string) (output func() string) {
 
 func TestTheCallsOfTheREADMEWorkAsTheyStand(t *testing.T) {
 	calls := regexp.MustCompile("(?m)^curl .*$").FindAllString(section(t, readme, "calls"), -1)
-	if len(calls) != 3 {
+	if len(calls) != 4 {
 		t.Fatalf("there are %d calls", len(calls))
 	}
 	g := harness.Launch{Args: []string{"--no-callback"}}.Start(t)
@@ -148,7 +148,7 @@ func TestTheCallsOfTheREADMEWorkAsTheyStand(t *testing.T) {
 		answers[i] = string(answer)
 	}
 	const success = `{"code":0,"message":"success"}`
-	if answers[0] != success || !strings.Contains(answers[1], `"data":[{"name":"alice","conns":[{"id":"`) || answers[2] != success {
+	if answers[0] != success || !strings.Contains(answers[1], `"data":[{"name":"alice","conns":[{"id":"`) || answers[2] != `{"code":0,"message":"success","data":{"matched":1}}` || answers[3] != success {
 		t.Errorf("got %q", answers)
 	}
 	c.Receive(`{"event":"hello","data":{}}`)
