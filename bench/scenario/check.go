@@ -38,10 +38,16 @@ const (
 	pingRatios = "ping"
 	tripRatios = "round trip"
 	paceRatios = "round trip at 2,000/s"
+
+	resumableIdleRatios = "idle connection, resumable"
+	resumablePingRatios = "ping, resumable"
+	resumableTripRatios = "round trip, resumable"
 )
 
 // Cases are an idle connection, a message that the gateway itself answers, and one
-// that goes through the app, as often as possible and at a moderate rate.
+// that goes through the app, as often as possible and at a moderate rate. Those of
+// resumable connections are beside them: their clients acknowledge after 32 messages,
+// which the gateway answers.
 func (k Check) Cases(Options) ([]Case, error) {
 	event, err := load.Event(checkSize)
 	if err := firstOf(possible("--conns", k.Conns), err); err != nil {
@@ -51,26 +57,45 @@ func (k Check) Cases(Options) ([]Case, error) {
 		return nil, errors.New("--window must be above 0")
 	}
 	w := Window{Warmup: k.Window / 4, Duration: k.Window}
-	trips := func(t load.Traffic) func(*stage) {
+	pings := func(resume bool) func(*stage) {
 		return func(s *stage) {
-			gateway, _ := s.around(nil, patient)
-			s.ratios(gateway, w, t)
+			s.ratios(s.gateway("", options(resume)...), resume, w, load.Traffic{Message: load.Ping()})
 		}
+	}
+	trips := func(resume bool, t load.Traffic) func(*stage) {
+		return func(s *stage) {
+			gateway, _ := s.around(nil, options(resume))
+			s.ratios(gateway, resume, w, t)
+		}
+	}
+	held := func(resume bool) func(*stage) {
+		return idle{server: idlePushOnly, resume: resume, conns: k.Conns, settle: 2 * time.Second}.round
 	}
 	one := func(name string, round func(*stage)) Case {
 		return Case{Scenario: "check", Name: name, Gateway: true, round: round}
 	}
 	return []Case{
-		one(idleRatios, idle{server: idlePushOnly, conns: k.Conns, settle: 2 * time.Second}.round),
-		one(pingRatios, func(s *stage) { s.ratios(s.gateway("", patient...), w, load.Traffic{Message: load.Ping()}) }),
-		one(tripRatios, trips(load.Traffic{Message: event})),
-		one(paceRatios, trips(load.Traffic{Message: event, Rate: checkRate})),
+		one(idleRatios, held(false)),
+		one(resumableIdleRatios, held(true)),
+		one(pingRatios, pings(false)),
+		one(resumablePingRatios, pings(true)),
+		one(tripRatios, trips(false, load.Traffic{Message: event})),
+		one(resumableTripRatios, trips(true, load.Traffic{Message: event})),
+		one(paceRatios, trips(false, load.Traffic{Message: event, Rate: checkRate})),
 	}, nil
 }
 
+// options are those of a gateway whose connections may be resumable.
+func options(resume bool) []string {
+	if resume {
+		return resuming()
+	}
+	return patient
+}
+
 // ratios sends traffic and counts what the gateway does for a message.
-func (s *stage) ratios(gateway *child.Process, w Window, t load.Traffic) {
-	c := s.users(gateway, checkConns)
+func (s *stage) ratios(gateway *child.Process, resume bool, w Window, t load.Traffic) {
+	c := s.connect(load.Config{Target: gateway.Addr(), Header: identity(0), Resume: resume}, checkConns)
 	n := counters{server: gateway, metrics: func() metrics { return must(scrape(gateway.Addr())) }}
 	s.cleanup(n.close)
 	n.prepare()
@@ -90,6 +115,14 @@ func (s *stage) ratios(gateway *child.Process, w Window, t load.Traffic) {
 		check(errors.New("no message came back: nothing can be said of one"))
 	}
 	n.figures(&s.outcome, before, after, float64(r.Messages))
+	if resume {
+		keeping(&s.outcome, n.metrics())
+	}
+}
+
+// keeping adds what resumable connections keep for sending it again.
+func keeping(o *outcome, m metrics) {
+	o.add(keptFigure, "B", m["memory_used_bytes{resume}"]/checkConns)
 }
 
 // counters of one server.
@@ -182,6 +215,7 @@ const (
 	sleepsFigure     = "sleeps" // voluntary context switches of all threads
 	turnSleepsFigure = "sleeps, each turn of a loop"
 	mallocsFigure    = "allocations"
+	keptFigure       = "kept, each connection" // until it is acknowledged
 )
 
 // Promised holds summaries of Check against the promises.

@@ -32,7 +32,12 @@ func TestEveryPromiseIsAboutAFigureThatCheckMeasures(t *testing.T) {
 	var idling, message outcome
 	idle{server: idlePushOnly, conns: 2}.figures(&idling, 1, 1, 0, held{}, held{})
 	n.figures(&message, counts, counts, 1)
-	measured := map[string]outcome{idleRatios: idling, pingRatios: message, tripRatios: message, paceRatios: message}
+	resumable := outcome{figures: slices.Clone(message.figures)}
+	keeping(&resumable, metrics{"memory_used_bytes{resume}": checkConns})
+	measured := map[string]outcome{
+		idleRatios: idling, pingRatios: message, tripRatios: message, paceRatios: message,
+		resumableIdleRatios: idling, resumablePingRatios: resumable, resumableTripRatios: resumable,
+	}
 	var summaries []report.Summary
 	for name, o := range measured {
 		s := report.Summarise([]report.Round{{Scenario: "check", Case: name, Figures: o.figures}})

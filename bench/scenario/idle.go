@@ -47,6 +47,7 @@ type idle struct {
 	server        string
 	peer          func(*stage) *child.Process // if not nil, starts what holds them
 	conns, cookie int
+	resume        bool // the connections can be resumed
 	settle        time.Duration
 	before        *load.Message // what all send for a while before they are idle; nil: nothing
 }
@@ -81,7 +82,7 @@ func look(server *child.Process) held {
 
 func (i idle) round(s *stage) {
 	server, told := i.start(s)
-	c := s.connect(load.Config{Target: server.Addr(), Header: identity(i.cookie), Deflate: i.before != nil && i.before.Deflated()}, min(first, i.conns/2))
+	c := s.connect(load.Config{Target: server.Addr(), Header: identity(i.cookie), Resume: i.resume, Deflate: i.before != nil && i.before.Deflated()}, min(first, i.conns/2))
 	base := c.Open()
 	told(base)
 	s.pause(i.settle/4, server)
@@ -113,7 +114,7 @@ func (i idle) start(s *stage) (server *child.Process, told func(conns int)) {
 	case i.server == idleNetpoll:
 		return s.echoServer(EchoLoops(s.Loops, s.Threads)), nobody
 	case i.server == idlePushOnly:
-		return s.gateway("", patient...), nobody
+		return s.gateway("", options(i.resume)...), nobody
 	}
 	args := slices.Clone(patient)
 	if i.server == idleJournal {
