@@ -431,13 +431,19 @@ func TestRecordSeparatorsTravelBothWays(t *testing.T) {
 	for _, text := range said {
 		c.send(text)
 	}
+	for _, binary := range []string{"\x1e\x00", ""} {
+		if err := c.trySay(opBinary, binary); err != nil {
+			t.Fatal(err)
+		}
+	}
 	c.cut()
 	c.resume()
 	c.settled()
-	for i, text := range said {
-		var got string
-		if err := json.Unmarshal(app.message("ann", i+1).event.Data, &got); err != nil || got != text {
-			t.Errorf("message %d is %q, want %q (%v)", i, got, text, err)
+	for i, want := range []string{
+		`text "\u001e"`, `text "\u001e\u001e"`, `text "\u001e5"`, `text "x\u001e"`, `text ""`, `base64 "HgA="`, `base64 ""`,
+	} {
+		if e := app.message("ann", i+1).event; e.Encoding+" "+string(e.Data) != want {
+			t.Errorf("message %d is %s %s, want %s", i, e.Encoding, e.Data, want)
 		}
 	}
 	want := []string{}

@@ -214,6 +214,20 @@ func TestAClientThatIsNotReadGetsSignsOfLife(t *testing.T) {
 	if c.read(1 << 20); c.has != 0 {
 		t.Error("a sign of life before it is time")
 	}
+	c.cut()
+	w.turn()
+	w.tick(signEvery) // while it is away there is nobody to give one
+	w.turn()
+	c.connect(0)
+	w.turn()
+	c.read(1 << 20)
+	w.tick(signEvery)
+	w.turn()
+	c.has = 0
+	if c.read(1 << 20); !c.of.conn.Paused() || c.has != 1 {
+		t.Errorf("no sign of life after a resume; paused %v", c.of.conn.Paused())
+	}
+	c.has = 0
 	for _, why := range []PauseReason{BackPressure, RateLimit} {
 		c.of.conn.Resume(why)
 	}
