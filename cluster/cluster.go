@@ -108,6 +108,8 @@ const (
 	defaultMaxCall   = 16 << 20
 	defaultRelays    = 1024
 
+	clockStart = time.Second // on the instance's own clock: times of streams are above 0
+
 	callOverhead = 64 << 10 // what a message may have beside its call
 )
 
@@ -129,7 +131,7 @@ func (cfg *Config) complete() error {
 		return fmt.Errorf("cluster: Config.Hold, %s, must be shorter than DeadAfter, %s", cfg.Hold, cfg.DeadAfter)
 	}
 	if cfg.clock == nil {
-		started := time.Now().Add(-time.Second) // times of streams are above 0
+		started := time.Now().Add(-clockStart)
 		cfg.clock = func() time.Duration { return time.Since(started) }
 	}
 	return nil

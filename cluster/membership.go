@@ -25,7 +25,7 @@ func (c *Cluster) beat(now time.Duration) {
 	connections, users, _ := c.hub.CountMembers(c.ctx, nil, hub.Query{})
 	h := members.Heartbeat{
 		ID: c.cfg.Instance, Makes: c.cfg.Makes,
-		Name: c.cfg.Name, Program: c.cfg.Version, Wire: packet.Version, State: members.Serving, Up: now,
+		Name: c.cfg.Name, Program: c.cfg.Version, Wire: packet.Version, State: members.Serving, Up: now - clockStart,
 		Connections: uint64(connections), Users: uint64(users),
 	}
 	if n := c.cfg.Names; n != nil {

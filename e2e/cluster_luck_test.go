@@ -297,7 +297,7 @@ func TestAGatewayThatIsKilledIsMissingAndThenGone(t *testing.T) {
 	carol.Receive(message(0))
 }
 
-func TestWithRequiredNewClientsWaitForNATS(t *testing.T) {
+func TestWithRequiredAGatewayIsNotReadyWithoutNATS(t *testing.T) {
 	t.Parallel()
 	c := startTogether(t, 2, "--cluster-required")
 	c.proxies[0].Cut(true)

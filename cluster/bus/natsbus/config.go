@@ -153,6 +153,20 @@ func (cfg *Config) Dial(further ...nats.Option) (*nats.Conn, error) {
 	return nats.Connect(strings.Join(cfg.Servers, ","), append(options, further...)...)
 }
 
+// reachTimeout bounds the attempt to reach one server.
+const reachTimeout = 3 * time.Second
+
+// Reach connects to a server and leaves again. It returns which one it was, without its
+// password, or why none takes this gateway.
+func (cfg *Config) Reach() (server string, err error) {
+	nc, err := cfg.Dial(nats.RetryOnFailedConnect(false), nats.NoReconnect(), nats.Timeout(reachTimeout))
+	if err != nil {
+		return "", err
+	}
+	defer nc.Close()
+	return Redacted(nc.ConnectedUrl()), nil
+}
+
 func (cfg *Config) fromFiles() (options []nats.Option, err error) {
 	if cfg.Creds != "" {
 		text, err := os.ReadFile(cfg.Creds)

@@ -140,6 +140,25 @@ func TestAPacketToNobodySaysSo(t *testing.T) {
 	}
 }
 
+func TestAServerIsReachedOrTheReasonIsTold(t *testing.T) {
+	s := natstest.Start(t, func(o *server.Options) { o.Authorization = "right" })
+	cfg := Config{App: "app", Instance: [8]byte{1}}
+	for url, want := range map[string]string{
+		strings.Replace(s.URL(), "://", "://right@", 1): "",
+		strings.Replace(s.URL(), "://", "://wrong@", 1): "Authorization",
+	} {
+		cfg.Servers = []string{url}
+		at, err := cfg.Reach()
+		if want == "" && (err != nil || strings.Contains(at, "right")) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q, %v", at, err)
+		}
+	}
+	s.Stop()
+	if _, err := cfg.Reach(); err == nil {
+		t.Error("a server that is gone is reached")
+	}
+}
+
 func TestOtherAppsOnTheSameServerHearNothing(t *testing.T) {
 	s := natstest.Start(t, nil)
 	a, b := connect(t, s.URL(), 1, nil), connect(t, s.URL(), 2, nil)

@@ -31,6 +31,9 @@ func (c *Config) checkCluster() error {
 	if c.ClusterName != "" && members.CheckName(c.ClusterName) != nil {
 		errs = append(errs, c.Reject("cluster-name", fmt.Sprintf("at most %d bytes of UTF-8 that can be printed", members.MaxName)))
 	}
+	if reservedName(c.ClusterName) {
+		errs = append(errs, c.Reject("cluster-name", "another name: local and cluster are values of scope, and * stands for gateways that are not known"))
+	}
 	if (c.ClusterCert == "") != (c.ClusterKey == "") {
 		errs = append(errs, errors.New("--cluster-cert and --cluster-key: one of them is missing"))
 	}
@@ -77,12 +80,17 @@ func (c *Config) checkClusterFiles() error {
 // Clustered reports whether the gateway is one of several.
 func (c *Config) Clustered() bool { return len(c.Cluster) > 0 }
 
+// reservedName reports whether a name means something else where instances are named.
+func reservedName(name string) bool {
+	return name == "local" || name == "cluster" || name == "*"
+}
+
 // InstanceName is --cluster-name, or the host's name.
 func (c *Config) InstanceName() string {
 	if c.ClusterName != "" {
 		return c.ClusterName
 	}
-	if host, err := os.Hostname(); err == nil && members.CheckName(host) == nil {
+	if host, err := os.Hostname(); err == nil && members.CheckName(host) == nil && !reservedName(host) {
 		return host
 	}
 	return "gateway"

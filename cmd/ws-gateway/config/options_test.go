@@ -130,6 +130,8 @@ func TestEveryBadValueIsOneLineThatNamesOptionValueAndSource(t *testing.T) {
 		{"--cluster=nats://u:1#secret@a --cluster-app=a", "", `--cluster "a URL with its @ in the wrong place" (from flag): must be`},
 		{"--cluster=nats://a --cluster-app=a.b", "", `--cluster-app "a.b" (from flag): must be the app's name`},
 		{"--cluster=nats://a --cluster-app=a --cluster-name=\x1b", "", `--cluster-name "\x1b" (from flag): must be`},
+		{"--cluster=nats://a --cluster-app=a --cluster-name=local", "", `--cluster-name "local" (from flag): must be another name`},
+		{"--cluster=nats://a --cluster-app=a --cluster-name=*", "", `--cluster-name "*" (from flag): must be another name`},
 		{"--cluster=nats://a --cluster-app=a --cluster-hold=15s", "", `--cluster-hold "15s" (from flag): must be shorter than --cluster-dead-after, which is 15s`},
 		{"--cluster=nats://a --cluster-app=a --cluster-creds=/does/not/exist", "", `--cluster-creds "/does/not/exist" (from flag): must be a file that can be read: no such file or directory`},
 		{"--cluster=nats://a --cluster-app=a --cluster-nkey=" + file, "", `--cluster: ` + file + ` has no user's key`},

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"time"
 
 	"ws-gateway/cluster"
@@ -8,6 +9,7 @@ import (
 	"ws-gateway/cluster/bus/natsbus"
 	"ws-gateway/cluster/packet"
 	"ws-gateway/cmd/ws-gateway/config"
+	"ws-gateway/cmd/ws-gateway/internal/finding"
 )
 
 // overNATS is the bus of --cluster. Nobody waits until NATS is reached.
@@ -19,6 +21,19 @@ func (g *Gateway) overNATS(instance [8]byte) (bus.Bus, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// FindNATS connects to NATS as the gateway would.
+func FindNATS(c *config.Config) finding.Finding {
+	const name = "cluster"
+	nc := c.NATS()
+	nc.Instance = [8]byte{1} // nobody hears of it
+	server, err := nc.Reach()
+	if err != nil {
+		return finding.New(name, finding.Warn, fmt.Sprintf("NATS cannot be reached yet: %v", err),
+			"start NATS, or correct --cluster and what shows NATS who this is; until then the gateway serves its own clients alone")
+	}
+	return finding.New(name, finding.OK, "NATS is reached at "+server, "")
 }
 
 // run is this run's number among the instances: the hub's, unless that is an earlier run's,
