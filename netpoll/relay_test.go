@@ -198,8 +198,9 @@ func TestASessionOfAnotherServerIsResumedOnAPairOfSockets(t *testing.T) {
 			t.Errorf("echoed %q", got)
 		}
 	}
-	if s := w.there.Stats(); s.Resumed != 4 || w.asked.Load() != 4 {
-		t.Errorf("%d resumed, %d asked for", s.Resumed, w.asked.Load())
+	awaitStats(t, w.there, "four that are resumed", func(s Stats) bool { return s.Resumed == 4 })
+	if n := w.asked.Load(); n != 4 {
+		t.Errorf("%d asked for", n)
 	}
 	for i, c := range all {
 		id, _ := w.resumers[1].ParseID([]byte(c.id))
@@ -245,9 +246,7 @@ func TestADeclinedHandshakeGetsANewSessionAndIsNotRelayedAgain(t *testing.T) {
 	if got := back.next(); got != "early" {
 		t.Errorf("echoed %q", got)
 	}
-	if s := w.here.Stats().ResumesMissed; s[MissedToken] != 1 {
-		t.Errorf("missed: %v", s)
-	}
+	awaitStats(t, w.here, "one missed token", func(s Stats) bool { return s.ResumesMissed[MissedToken] == 1 })
 }
 
 func TestAClientThatIsNotAdmittedIsNotRelayed(t *testing.T) {
@@ -324,7 +323,5 @@ func TestARelayedHandshakeIsCheckedAsOneOfOurOwn(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if s := w.there.Stats(); s.Handshaking != 0 {
-		t.Errorf("%d handshakes are left", s.Handshaking)
-	}
+	awaitStats(t, w.there, "no handshake", func(s Stats) bool { return s.Handshaking == 0 })
 }

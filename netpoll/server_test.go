@@ -416,9 +416,7 @@ func TestAHeadThatDoesNotArriveInTimeEndsTheConnection(t *testing.T) {
 	if got, err := io.ReadAll(c); len(got) > 0 || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if n := s.Stats(); n.HandshakeExpiry != 1 || n.Descriptors != 0 {
-		t.Errorf("%+v", n)
-	}
+	awaitStats(t, s, "one expiry", func(n Stats) bool { return n.HandshakeExpiry == 1 && n.Descriptors == 0 })
 }
 
 func TestAHandlerThatPausesGetsTheRestLaterInOrder(t *testing.T) {
