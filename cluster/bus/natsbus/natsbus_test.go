@@ -206,10 +206,13 @@ func TestAServerMayComeLaterThanTheGateway(t *testing.T) {
 	url := s.URL()
 	s.Stop()
 	a := connect(t, strings.Replace(url, "nats://", "nats://user:secret@", 1), 1, nil)
+	b := connect(t, strings.Replace(url, "nats://", "nats://secret@", 1), 2, nil) // a token
 	s.Restart()
-	a.expect(bus.Up)
-	if log := a.logged(); strings.Contains(log, "secret") {
-		t.Errorf("a password is in the log:\n%s", log)
+	for _, e := range []*end{a, b} {
+		e.expect(bus.Up)
+		if log := e.logged(); strings.Contains(log, "secret") || !strings.Contains(log, "connected to NATS") {
+			t.Errorf("a password or token is in the log, or nothing is:\n%s", log)
+		}
 	}
 }
 

@@ -30,8 +30,8 @@ func (b *Bus) up() {
 	b.links.Add(1)
 	b.away, b.wrong = false, nil
 	b.out.setUp(true)
+	b.cfg.Log.Info().Str("server", Redacted(conn.ConnectedUrl())).Str("app", b.cfg.App).Msg("connected to NATS")
 	b.queue.Put(bus.Event{Kind: bus.Up})
-	b.cfg.Log.Info().Str("server", conn.ConnectedUrlRedacted()).Str("app", b.cfg.App).Msg("connected to NATS")
 }
 
 func (b *Bus) down(err error) {
