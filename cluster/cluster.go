@@ -94,6 +94,11 @@ type Config struct {
 	// and takes no new ones; nil: it does not.
 	Draining func() bool
 
+	// Returns says for how long clients that come to others for sessions here should wait for
+	// the next run, which has them; nil or 0: this instance does not end, or for good. Others
+	// wait for a minute at most.
+	Returns func() time.Duration
+
 	Log zerolog.Logger
 
 	clock func() time.Duration // since the start; for tests
@@ -185,6 +190,7 @@ func New(cfg Config) (*Cluster, error) {
 		holds:    stream.NewBuffer(cfg.Buffer),
 		arrivals: stream.NewBuffer(2 * cfg.Buffer),
 		table:    interest.NewTable(rand.Uint64(), mostNames),
+		away:     returning{},
 	}
 	c.relays = newRelays(c)
 	c.view.Store(&view{missing: []string{Unknown}, next: make(chan struct{})})

@@ -28,6 +28,7 @@
 //	watch.go     what happens here, for readers elsewhere
 //	missing.go   who could not be asked
 //	relays.go    clients here of sessions elsewhere, and the other way round: package relay
+//	returning.go instances that restart with their sessions, for which clients of others wait
 //	names.go     who is here, for the others; who is at the others
 //	addressed.go whom a message is for: who is sent which of its names
 //	recent.go    messages that some were not sent, until it is certain that they need not be

@@ -34,15 +34,28 @@ func (c *Cluster) beat(now time.Duration) {
 	if c.draining() {
 		h.State = members.Draining
 	}
-	h.Relays = c.relays.takes()
+	h.Relays, h.Returns, h.Links = c.relays.takes(), c.returns(), c.links
 	if c.cfg.Loops != nil {
 		loops, lag := c.cfg.Loops()
 		h.Loops, h.Lag = uint64(loops), lag
 	}
 	p := packet.Packet{Kind: packet.Heartbeat, Sender: c.cfg.Instance, Stamp: now, Body: h.AppendFields(nil)}
 	p.FieldsLength = uint32(len(p.Body))
-	if c.up {
-		c.cfg.Bus.Publish(packet.Instance{}, p.Append(nil))
+	if c.up && c.cfg.Bus.Publish(packet.Instance{}, p.Append(nil)) {
+		c.metAll(now)
+	}
+}
+
+// metAll notes that all who are heard now know us, or will before whatever they are sent next.
+func (c *Cluster) metAll(now time.Duration) {
+	news := false
+	for m := range c.members.All() {
+		if p := c.peers[m.ID]; !m.Silent && !p.met {
+			p.met, news = true, true
+		}
+	}
+	if news {
+		c.show(now)
 	}
 }
 
@@ -60,13 +73,16 @@ func (c *Cluster) heartbeat(p *packet.Packet, now time.Duration) {
 		c.malformed(err)
 		return
 	}
-	relayed := false
+	var relayed, returned bool
 	if m := c.members.Get(p.Sender); m != nil {
-		relayed = m.Relays
+		relayed, returned = m.Relays, m.Returns > 0
+		if h.Links != m.Links {
+			c.relays.lost(p.Sender) // or a client here that only listens would not know for long that its session has gone away
+		}
 	}
-	c.changed(c.members.Heard(now, &h))
-	if h.Relays != relayed {
-		c.show()
+	c.changed(c.members.Heard(now, &h), now)
+	if h.Relays != relayed || h.Returns > 0 != returned {
+		c.show(now)
 	}
 	if peer := c.peers[p.Sender]; peer != nil {
 		peer.stream.Heard(now)
@@ -79,6 +95,7 @@ func (c *Cluster) linked(up bool, now time.Duration) {
 	c.up = up
 	if up {
 		c.upSince = now
+		c.links++
 	}
 	for _, p := range c.peers {
 		p.stream.Suspend()
@@ -87,31 +104,36 @@ func (c *Cluster) linked(up bool, now time.Duration) {
 		if c.members.Len() == 0 {
 			c.knowAt = now + knowAfter
 		}
-		c.changed(c.members.LinkUp(now))
+		c.changed(c.members.LinkUp(now), now)
 		c.beatAt = now
 	} else {
-		c.changed(c.members.LinkDown(now))
+		c.changed(c.members.LinkDown(now), now)
 	}
-	c.show()
+	c.show(now)
 }
 
 // changed does what a change of the members asks for.
-func (c *Cluster) changed(events []members.Event) {
+func (c *Cluster) changed(events []members.Event, now time.Duration) {
 	for _, e := range events {
 		m, log := e.Member, c.cfg.Log.With().Str("instance", e.Member.Name).Stringer("id", e.Member.ID).Logger()
 		switch e.Kind {
 		case members.Appeared:
 			c.peers[m.ID] = c.newPeer(m)
+			c.away.heard(m)
 			c.lookAt = 0 // and ask it who is there
 			c.beatAt = min(c.beatAt, c.beatenAt+beatSoon)
 			log.Info().Str("version", m.Program).Msg("another instance is there")
 		case members.Silenced:
 			c.lost(m.ID)
 			c.relays.lost(m.ID)
+			c.away.left(m, c.members, now)
+			c.peers[m.ID].met = false // it may have lost us too
 			if e.Why != members.OwnLink {
 				log.Warn().Stringer("why", e.Why).Msg("an instance of the cluster is silent: what is sent to it is held for --cluster-hold")
 			}
 		case members.Back:
+			c.away.heard(m)
+			c.beatAt = min(c.beatAt, c.beatenAt+beatSoon)
 			log.Info().Msg("the instance is heard again")
 		case members.Died:
 			c.lost(m.ID)
@@ -121,7 +143,10 @@ func (c *Cluster) changed(events []members.Event) {
 			c.watches.end(func(k watchKey, _ *watch) bool { return k.by == m.ID })
 			c.table.Forget(m.Index)
 			c.recents.leaves(m.Index)
-			if e.Why == members.Left {
+			c.away.left(m, c.members, now)
+			if e.Why == members.Left && m.Returns > 0 {
+				log.Info().Msg("the instance restarts: clients that come here for its sessions are told to come back")
+			} else if e.Why == members.Left {
 				log.Info().Msg("the instance has left")
 			} else {
 				log.Warn().Stringer("why", e.Why).Msg("an instance of the cluster is gone: calls are about the others")
@@ -135,7 +160,7 @@ func (c *Cluster) changed(events []members.Event) {
 		}
 	}
 	if len(events) > 0 {
-		c.show()
+		c.show(now)
 	}
 }
 
@@ -147,15 +172,19 @@ func (c *Cluster) lost(id packet.Instance) {
 }
 
 // show publishes what API goroutines have to know.
-func (c *Cluster) show() {
+func (c *Cluster) show(now time.Duration) {
 	v := &view{up: c.up, silent: map[packet.Instance]string{}, since: c.upSince, next: make(chan struct{})}
+	c.away.addTo(v, now)
 	for m := range c.members.All() {
 		v.noteHome(m)
 		if m.Silent {
 			v.silent[m.ID] = m.Name
 			v.missing = append(v.missing, m.Name)
 		} else {
-			v.live = append(v.live, member{m.ID, m.Name, m.Relays})
+			v.live = append(v.live, member{m.ID, m.Name, m.Relays, c.peers[m.ID].met})
+			if m.Returns > 0 {
+				v.awaits(m.Makes, never)
+			}
 		}
 	}
 	if (!c.up || c.knowAt > 0) && c.members.Len() == 0 {

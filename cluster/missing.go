@@ -62,6 +62,8 @@ type view struct {
 	since   time.Duration              // when the link came up last; 0: it never did
 	next    chan struct{}              // closed when there is another view
 	homes   homes
+
+	awaited map[packet.Instance]time.Duration // those that restart, by what their ids begin with, and until when they are waited for
 }
 
 // homes says which instance has the connections whose ids an earlier run has made, if it is
@@ -101,6 +103,7 @@ type member struct {
 	id     packet.Instance
 	name   string
 	relays bool // see members.Heartbeat
+	met    bool // it has heard of us, or will before whatever it is sent
 }
 
 // find returns a member that is heard.

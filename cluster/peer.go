@@ -16,6 +16,7 @@ type peer struct {
 	name     string
 	started  time.Time // about
 	index    uint8     // see members.Member
+	met      bool      // see member
 	telling  telling
 	repaired uint64 // it has missed no name of recents below this number
 	stream   *stream.Stream

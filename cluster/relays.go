@@ -28,24 +28,26 @@ type Sessions interface {
 
 var _ Sessions = (*netpoll.Server)(nil)
 
-// RelayMiss is why a client that came here for a session of another instance gets a new one.
+// RelayMiss is why a client that came here for a session of another instance gets a new one,
+// or is told to come back.
 type RelayMiss uint8
 
 // The reasons.
 const (
-	RelayGone    RelayMiss = iota // there is no such instance, or it is not heard
-	RelayUnable                   // it does not resume sessions for clients of others, or the request head does not fit into a packet
-	RelayFull                     // as many are relayed here as may be
-	RelayTooMany                  // too many have asked in a short time
-	RelayLate                     // the instance does not answer
-	RelayRefused                  // the instance relays as many as it may, or ends
-	RelayMissed                   // the instance has no such session, or the token is wrong
+	RelayGone       RelayMiss = iota // there is no such instance, or it is not heard
+	RelayUnable                      // it does not resume sessions for clients of others, or the request head does not fit into a packet
+	RelayFull                        // as many are relayed here as may be
+	RelayTooMany                     // too many have asked in a short time
+	RelayLate                        // the instance does not answer
+	RelayRefused                     // the instance relays as many as it may, or ends
+	RelayMissed                      // the instance has no such session, or the token is wrong
+	RelayRestarting                  // the instance restarts with its sessions: the client is to come back
 	RelayMisses
 )
 
 // String returns the reason's name in metrics.
 func (m RelayMiss) String() string {
-	return [RelayMisses]string{"gone", "unable", "full", "too_many", "late", "refused", "missed"}[m]
+	return [RelayMisses]string{"gone", "unable", "full", "too_many", "late", "refused", "missed", "restarting"}[m]
 }
 
 // relayRole is which part an instance has in a relay.
@@ -132,9 +134,12 @@ func (c *Cluster) Relay(session []byte) (take func(*netpoll.Handshake)) {
 	v, now := c.view.Load(), c.cfg.clock()
 	at := v.homes.of(owner)
 	switch m, live := v.find(at); {
-	case live && !m.relays:
+	case live && m.relays:
+	case v.returns(owner, now):
+		return c.relays.comeBack
+	case live:
 		return c.relays.miss(RelayUnable)
-	case !live && v.worthWaiting(at, now) == 0:
+	case v.worthWaiting(at, now) == 0:
 		return c.relays.miss(RelayGone)
 	}
 	if why, ok := c.relays.reserve(now); !ok {
@@ -205,8 +210,12 @@ func (r *relays) forth(owner packet.Instance, session []byte, h *netpoll.Handsha
 	key := relayKey{peer: owner, role: hasClient}
 	e, why := r.ask(&key, session, h)
 	if e == nil {
-		r.miss(why)
 		r.free(hasClient)
+		if why == RelayRestarting || why != RelayMissed && r.c.view.Load().returns(owner, r.c.cfg.clock()) {
+			r.comeBack(h)
+			return
+		}
+		r.miss(why)
 		h.Decline()
 		return
 	}
@@ -246,6 +255,8 @@ func (r *relays) ask(key *relayKey, session []byte, h *netpoll.Handshake) (e *re
 			return nil, RelayMissed
 		case relay.Refused:
 			return nil, RelayRefused
+		case relay.Restarting:
+			return nil, RelayRestarting
 		default:
 			return nil, RelayGone
 		}
@@ -254,16 +265,20 @@ func (r *relays) ask(key *relayKey, session []byte, h *netpoll.Handshake) (e *re
 	return e, 0
 }
 
-// awaitHeard waits until the instance is heard that has the sessions with ids of owner.
+// awaitHeard waits until the instance is heard, and has heard of this one, that has the
+// sessions with ids of owner: of strangers it takes nothing.
 func (r *relays) awaitHeard(owner packet.Instance, late <-chan time.Time) (id packet.Instance, heard bool) {
 	for {
 		v := r.c.view.Load()
 		id = v.homes.of(owner)
-		if _, live := v.find(id); live {
-			return id, true
-		}
+		m, live := v.find(id)
 		worth := v.worthWaiting(id, r.c.cfg.clock())
-		if worth == 0 {
+		switch {
+		case live && m.met:
+			return id, true
+		case live:
+			worth = never
+		case worth == 0:
 			return id, false
 		}
 		select {
@@ -401,7 +416,7 @@ func (r *relays) asked(key relayKey, f *relay.Frame) {
 	}
 	e := r.accept(key, f)
 	if e == nil {
-		r.publish(key.peer, packet.RelayBack, key.number, &relay.Frame{Close: relay.Refused})
+		r.publish(key.peer, packet.RelayBack, key.number, &relay.Frame{Close: r.refusal()})
 		return
 	}
 	h := netpoll.Relayed{Peer: f.Peer, Head: bytes.Clone(f.Data)}
@@ -410,9 +425,17 @@ func (r *relays) asked(key relayKey, f *relay.Frame) {
 			t.Close()
 		}
 	}) != nil {
-		e.Break(relay.Refused)
+		e.Break(r.refusal())
 		r.over(key, e)
 	}
+}
+
+// refusal is how a relay to a session here is refused.
+func (r *relays) refusal() relay.Close {
+	if r.c.returns() > 0 {
+		return relay.Restarting
+	}
+	return relay.Refused
 }
 
 // accept makes the End of a relay to a session here; nil if there must be no more.

@@ -6,11 +6,13 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +22,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"ws-gateway/cluster/bus/localbus"
+	"ws-gateway/cluster/members"
 	"ws-gateway/cluster/packet"
 	"ws-gateway/hub"
 	"ws-gateway/netpoll"
@@ -328,5 +331,118 @@ func TestTheRelayThatHoldsMostGivesWay(t *testing.T) {
 	all[1].await("a relay that gives way", func() bool { return all[1].relays.snapshot().Torn > 0 })
 	if held := all[1].relays.held.Load(); held > int64(limit)+1<<20 {
 		t.Errorf("%d bytes are held", held)
+	}
+}
+
+// A session's instance whose link was down for a moment has ended its relays, and could tell
+// nobody. A client that only listens learns it when that instance is heard again.
+func TestAClientThatOnlyListensLearnsThatItsSessionHasGoneAway(t *testing.T) {
+	_, all := relaying(t, 2)
+	c := &traveller{t: t}
+	if err := c.tryTo(all[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.tryTo(all[1]); err != nil || !c.Resumed {
+		t.Fatalf("%v %+v", err, c)
+	}
+	all[0].bus.SetUp(false)
+	all[0].await("the link", func() bool { return !all[0].Up() })
+	all[0].bus.SetUp(true)
+	if _, err := c.frame(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("the connection goes on: %v", err)
+	}
+	if err := c.tryTo(all[1]); err != nil || !c.Resumed {
+		t.Fatalf("%v %+v", err, c)
+	}
+}
+
+// An instance takes nothing of a stranger: it is asked when it knows who asks.
+func TestAnInstanceIsAskedOnceItKnowsTheOther(t *testing.T) {
+	x, all := relaying(t, 1)
+	c := &traveller{t: t}
+	if err := c.tryTo(all[0]); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 10 {
+		var mu sync.Mutex
+		asked, told := false, 0
+		x.SetFate(func(from, _ localbus.Instance, b []byte) localbus.Fate {
+			if p, err := packet.Parse(b); err == nil && from != all[0].cfg.Instance {
+				mu.Lock()
+				defer mu.Unlock()
+				switch p.Kind {
+				case packet.Heartbeat:
+					told++
+				case packet.RelayForth:
+					asked = asked || told > 0
+				}
+			}
+			return localbus.Arrives
+		})
+		late := beginRelaying(t, x, fmt.Sprint("late", n))
+		late.await("the other", func() bool { return len(late.view.Load().live) > 0 })
+		if err := c.tryTo(late); err != nil || !c.Resumed {
+			t.Fatalf("%v %+v", err, c)
+		}
+		mu.Lock()
+		if !asked {
+			t.Error("asked before it was told")
+		}
+		mu.Unlock()
+	}
+}
+
+// A client that comes for a session of an instance that restarts keeps it, for a time.
+func TestAnInstanceThatRestartsIsWaitedForByItsName(t *testing.T) {
+	x := localbus.NewExchange()
+	returns := time.Hour
+	stays := beginRelaying(t, x, "stays")
+	goes := func(name string) *instance {
+		i := beginRelaying(t, x, name, func(c *Config) { c.Returns = func() time.Duration { return returns } })
+		stays.await("the other", func() bool { v := stays.view.Load(); return len(v.live) == 1 && v.live[0].name == name })
+		i.await("the other", func() bool { return len(i.view.Load().live) == 1 })
+		return i
+	}
+	restarting := func() uint64 { return stays.relays.snapshot().Missed[RelayRestarting] }
+	i := goes("goes")
+	c := &traveller{t: t}
+	if err := c.tryTo(i); err != nil {
+		t.Fatal(err)
+	}
+	i.Stop()
+	stays.await("the goodbye", func() bool { return len(stays.view.Load().live) == 0 })
+	if err := c.tryTo(stays); err == nil || !strings.Contains(err.Error(), "503") || restarting() != 1 {
+		t.Fatalf("%v, counted %d", err, restarting())
+	}
+	goes("goes") // without the sessions
+	if err := c.tryTo(stays); err != nil || c.Resumed {
+		t.Fatalf("%v %+v", err, c)
+	}
+}
+
+func TestAsManyInstancesThatRestartAreWaitedForAsThereMayBe(t *testing.T) {
+	r, none := returning{}, members.New(members.Config{})
+	member := func(n int, returns time.Duration) *members.Member {
+		id := packet.Instance{1, byte(n)}
+		return &members.Member{Heartbeat: members.Heartbeat{ID: id, Makes: id, Name: fmt.Sprint(n), Returns: returns}}
+	}
+	for n := range mostReturning + 1 {
+		r.left(member(n, time.Hour), none, time.Duration(n))
+	}
+	if _, first := r[packet.Instance{1, 0}]; first || len(r) != mostReturning {
+		t.Errorf("%d are waited for, the first: %v", len(r), first)
+	}
+	r.left(member(1, 0), none, 0)     // not for long
+	r.heard(member(2, 0))             // it is back
+	r.left(member(3, 1), none, never) // silent already
+	var v view
+	r.addTo(&v, longestReturn-1)
+	for n, want := range []bool{false, false, false, true, true} {
+		if got := v.returns(packet.Instance{1, byte(n)}, longestReturn-1); got != want {
+			t.Errorf("%d is waited for: %v", n, got)
+		}
+	}
+	if r.addTo(&view{}, never); len(r) != 0 {
+		t.Errorf("%d are never forgotten", len(r))
 	}
 }

@@ -23,9 +23,11 @@ type router struct {
 	arrivals *stream.Buffer
 	table    *interest.Table // which names the members have told
 	recents  recents
+	away     returning
 	plans    []interest.Set // of the last plan
 	up       bool           // the link
 	upSince  time.Duration  // when it came up last; 0: it never did
+	links    uint64         // how often it came up
 
 	beatAt, beatenAt time.Duration // heartbeats: the next, and the last
 	lookAt           time.Duration // when to look who is silent
@@ -84,7 +86,7 @@ func (c *Cluster) takeEvents() {
 		case bus.Packet:
 			c.packet(e.Data, now)
 		case bus.Absent:
-			c.changed(c.members.Lost(now, e.From))
+			c.changed(c.members.Lost(now, e.From), now)
 		case bus.Up, bus.Down:
 			c.linked(e.Kind == bus.Up, now)
 		}
@@ -114,7 +116,7 @@ func (c *Cluster) packet(data []byte, now time.Duration) {
 		c.stats.strangers.Add(1)
 		return
 	}
-	c.changed(c.members.Spoke(now, p.Sender))
+	c.changed(c.members.Spoke(now, p.Sender), now)
 	if p.Kind == packet.RelayForth || p.Kind == packet.RelayBack {
 		peer.stream.Heard(now)
 		if err := c.relays.receive(&p); err != nil {
@@ -157,7 +159,7 @@ func (c *Cluster) delivered(from *peer, m stream.Message, now time.Duration) {
 			p.answered(from.id, r)
 		}
 	case call.Bye:
-		c.changed(c.members.Leave(now, from.id))
+		c.changed(c.members.Leave(now, from.id, call.ReadBye(m.Fields)), now)
 	case call.Interest:
 		c.heardNames(from, m.Payload, now)
 	case call.Ask:
@@ -244,7 +246,7 @@ const never = time.Duration(math.MaxInt64)
 // tick does what is due, and returns when something is due next.
 func (c *Cluster) tick(now time.Duration) (due time.Duration) {
 	if now >= c.lookAt {
-		c.changed(c.members.Tick(now))
+		c.changed(c.members.Tick(now), now)
 		c.askNames(now)
 		c.expire(now)
 		c.watches.end(func(_ watchKey, w *watch) bool { return now > w.until })
@@ -256,7 +258,7 @@ func (c *Cluster) tick(now time.Duration) (due time.Duration) {
 	}
 	if c.knowAt > 0 && now >= c.knowAt {
 		c.knowAt = 0
-		c.show()
+		c.show(now)
 	}
 	due = c.tellNames(now, false)
 	for _, p := range c.peers {
@@ -275,7 +277,7 @@ func (c *Cluster) tick(now time.Duration) (due time.Duration) {
 // sayBye tells all members that this instance ends. What was sent to them before comes
 // before that.
 func (c *Cluster) sayBye(now time.Duration) {
-	bye := stream.NewContent(nil, nil)
+	bye := stream.NewContent(call.ByeFields(c.returns()), nil)
 	for m := range c.members.All() {
 		if !m.Silent {
 			c.peers[m.ID].stream.Send(call.Bye, 0, bye, now)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -69,15 +70,23 @@ func (h *Handshake) Decline() {
 		}
 	}
 	to.moving.Add(-1)
-	turnAway(h.fd)
+	turnAway(h.fd, tooManyMove, time.Second)
 }
+
+// TurnAway answers the handshake with 503, why in a few words and Retry-After in seconds. It
+// does not wait, and may be called from any goroutine.
+func (h *Handshake) TurnAway(why string, after time.Duration) { turnAway(h.fd, why, after) }
 
 // Conn takes the connection over. Its kernel buffers are as the listener has set them.
 func (h *Handshake) Conn() (net.Conn, error) { return connOf(int(h.fd)) }
 
-// turnAway answers a handshake of which the loop it is for takes no more.
-func turnAway(fd int32) {
-	writeRaw(fd, wire.AppendRefusal(nil, http.StatusServiceUnavailable, "too many sessions are being resumed", "Retry-After", "1"))
+// tooManyMove is told to a client when the loop it is for takes no more.
+const tooManyMove = "too many sessions are being resumed"
+
+// turnAway answers a handshake that has left its loop.
+func turnAway(fd int32, why string, after time.Duration) {
+	seconds := strconv.FormatInt(int64((after+time.Second-1)/time.Second), 10)
+	writeRaw(fd, wire.AppendRefusal(nil, http.StatusServiceUnavailable, why, "Retry-After", seconds))
 	closeSocket(fd, false)
 }
 

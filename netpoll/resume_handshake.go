@@ -161,7 +161,7 @@ func (l *Loop) moveTo(to *Loop, c *Conn, head, rest []byte) {
 	}
 	to.moving.Add(-1)
 	l.stats.Refused++
-	turnAway(fd)
+	turnAway(fd, tooManyMove, time.Second)
 }
 
 // takeOver answers a handshake that another loop has read.

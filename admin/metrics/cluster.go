@@ -65,7 +65,7 @@ var clusterTable = []family{
 		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.cluster.Relays.Bytes[:]...) },
 	},
 	{
-		desc: NewDesc("cluster_relays_refused_total", "Clients that came back here for sessions at other gateways and got new ones: the gateway is gone or not heard (gone), takes none (unable), does not answer (late), takes no more (refused) or does not have the session (missed); as many are relayed as may be (full: also sessions here), or too many came at once (too_many).", "reason"), kind: prometheus.CounterValue,
+		desc: NewDesc("cluster_relays_refused_total", "Clients that came back here for sessions at other gateways and got new ones: the gateway is gone or not heard (gone), takes none (unable), does not answer (late), takes no more (refused) or does not have the session (missed); as many are relayed as may be (full: also sessions here), or too many came at once (too_many). Those whose gateway restarts with --resume-state got 503 and were told to come back (restarting).", "reason"), kind: prometheus.CounterValue,
 		labels: relayMisses(),
 		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.cluster.Relays.Missed[:]...) },
 	},

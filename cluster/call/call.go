@@ -67,6 +67,8 @@ const (
 	tagAction
 	tagPayload
 	tagDropped
+
+	tagReturns
 )
 
 // Call is what is asked for. Which members count depends on its kind.

@@ -6,6 +6,7 @@
 //	answer.go  answers, and what went wrong
 //	rows.go    connections and groups in answers
 //	events.go  what happened to connections, in answers
+//	bye.go     what an instance says that ends
 //
 // All of it is fields with tags. A reader skips tags that it does not know, so a later
 // version may say more; what a call must not do without has a kind of its own, which

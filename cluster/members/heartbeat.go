@@ -32,6 +32,14 @@ type Heartbeat struct {
 	Lag time.Duration // of its loops, the longest
 
 	Relays bool // it resumes sessions of its own for clients of the others: see package relay
+
+	// Returns is for how long clients should wait for its next run, which has its sessions; 0:
+	// it does not end, or for good.
+	Returns time.Duration
+
+	// Links is how often its link has come up. If that changes, something that it has sent may
+	// be lost, and it has ended its relays.
+	Links uint64
 }
 
 // Told is the digest of the names that an instance has told: see package interest.
@@ -61,6 +69,8 @@ const (
 	tagLoops
 	tagLag
 	tagRelays
+	tagReturns
+	tagLinks
 )
 
 // tagMakes is beside these: it is there only if it is not the ID.
@@ -75,7 +85,7 @@ func (h *Heartbeat) AppendFields(f packet.Fields) packet.Fields {
 	}
 	for i, n := range [...]uint64{
 		uint64(h.Wire), uint64(h.State), milliseconds(h.Up), h.Told.Version, h.Told.Count, h.Told.Sum,
-		h.Connections, h.Users, h.Groups, h.Loops, milliseconds(h.Lag), oneIf(h.Relays),
+		h.Connections, h.Users, h.Groups, h.Loops, milliseconds(h.Lag), oneIf(h.Relays), milliseconds(h.Returns), h.Links,
 	} {
 		if n != 0 {
 			f = packet.AppendNumber(f, tagWire+packet.Tag(i), n)
@@ -131,7 +141,7 @@ func (h *Heartbeat) read(tag packet.Tag, value []byte) error {
 		}
 		copy(h.Makes[:], value)
 		return nil
-	case tag < tagWire || tag > tagRelays:
+	case tag < tagWire || tag > tagLinks:
 		return nil // of a later version
 	}
 	n, ok := packet.Number(value)
@@ -163,6 +173,10 @@ func (h *Heartbeat) read(tag packet.Tag, value []byte) error {
 		h.Lag = duration(n)
 	case tagRelays:
 		h.Relays = n != 0
+	case tagReturns:
+		h.Returns = duration(n)
+	case tagLinks:
+		h.Links = n
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func TestAHeartbeatIsWrittenAndReadAsVersionOneDoes(t *testing.T) {
 }
 
 func TestTheIDsOfAnEarlierRunAreInAHeartbeatIfTheyAreNotItsOwn(t *testing.T) {
-	h := Heartbeat{ID: id(2), Makes: id(1), Name: "a"}
+	h := Heartbeat{ID: id(2), Makes: id(1), Name: "a", Relays: true, Returns: time.Minute, Links: 3}
 	if got, err := ReadHeartbeat(h.ID, h.AppendFields(nil)); err != nil || got != h {
 		t.Errorf("%+v, %v", got, err)
 	}

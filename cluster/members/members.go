@@ -200,14 +200,16 @@ func (m *Members) succeeded(h *Heartbeat) bool {
 	return h.Makes == m.cfg.Makes
 }
 
-// Leave takes an instance's word that it ends. It is never a member again.
-func (m *Members) Leave(now time.Duration, id ID) []Event {
+// Leave takes an instance's word that it ends, and for how long its next run should be
+// waited for: see Heartbeat.Returns. It is never a member again.
+func (m *Members) Leave(now time.Duration, id ID, returns time.Duration) []Event {
 	m.begin(now)
 	if id == m.cfg.Self {
 		return nil
 	}
 	m.left.add(id)
 	if member := m.byID[id]; member != nil {
+		member.Returns = returns
 		m.remove(member, Left)
 	}
 	return m.events

@@ -106,10 +106,10 @@ func TestAnythingThatIsHeardOfAMemberCounts(t *testing.T) {
 func TestAMemberThatLeavesIsGoneAtOnceAndForGood(t *testing.T) {
 	r := newRig(t)
 	r.hear(named(1, "a"))
-	r.note(r.Leave(r.now, id(1)))
+	r.note(r.Leave(r.now, id(1), 0))
 	r.hear(named(1, "a"))
-	r.note(r.Leave(r.now, id(0))) // that is us
-	r.note(r.Leave(r.now, id(7)))
+	r.note(r.Leave(r.now, id(0), 0)) // that is us
+	r.note(r.Leave(r.now, id(7), 0))
 	r.hear(named(7, "late"))
 	r.want("appeared a", "died a: it has left")
 }
@@ -167,7 +167,7 @@ func TestTheInstanceThatHasRunForLongerKeepsTheName(t *testing.T) {
 	r.want("appeared self", "taken self")
 	r.wait(time.Second, young, old)
 	r.want("appeared self", "taken self: ours")
-	r.note(r.Leave(r.now, young.ID))
+	r.note(r.Leave(r.now, young.ID, 0))
 	r.want("free self", "died self: it has left")
 	young, old = nil, named(2, "other")
 	r.wait(time.Second, old)
@@ -234,7 +234,7 @@ func TestMoreThan256InstancesAreLeftOut(t *testing.T) {
 	if r.Len() != most || r.Refused() != 3 || r.Get(id(1000)) != nil {
 		t.Errorf("%d members, %d refused", r.Len(), r.Refused())
 	}
-	r.note(r.Leave(r.now, id(77)))
+	r.note(r.Leave(r.now, id(77), 0))
 	r.hear(named(1000, "late"))
 	r.hear(named(1001, "later"))
 	r.want("died 77: it has left", "appeared late", "full later")

@@ -100,7 +100,7 @@ func (m *model) step() {
 	case 8:
 		if m.random.IntN(20) == 0 {
 			m.gone[id(n)] = true
-			m.take(m.Leave(m.now, id(n)))
+			m.take(m.Leave(m.now, id(n), 0))
 		}
 	case 9:
 		m.take(m.Lost(m.now, id(n)))

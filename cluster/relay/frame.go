@@ -30,6 +30,8 @@ const (
 	Refused  Close = 3 // the relay: the instance takes none, or no more
 	Broken   Close = 4 // the relay: a connection is lost, or something has got lost on the way
 	Unknown  Close = 5 // the relay: there is none of this number
+
+	Restarting Close = 6 // the relay: the instance restarts with its sessions, and takes none until then
 )
 
 // Ends reports whether the relay ends, at once and in both directions.

@@ -62,7 +62,7 @@ func (g *Gateway) join() error {
 	cc.Loops = func() (n int, lag time.Duration) {
 		return len(g.sockets.Loops()), time.Duration(g.hub.Stats().WheelLag) * time.Second
 	}
-	cc.Draining = g.hub.Draining
+	cc.Draining, cc.Returns = g.hub.Draining, g.returns
 	if g.cluster, err = cluster.New(cc); err != nil {
 		b.Close()
 	}

@@ -60,6 +60,8 @@ type Gateway struct {
 	inForce atomic.Pointer[config.Config] // set by reload
 	record  *reload.Record
 
+	keptNone atomic.Bool // set by shutdown: no session was written down
+
 	serving sync.WaitGroup
 	failed  chan error // why the first part has ended by itself
 }

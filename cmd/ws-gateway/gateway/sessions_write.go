@@ -12,6 +12,15 @@ import (
 // keeps reports whether sessions are to be written down at the end.
 func (g *Gateway) keeps() bool { return g.sessions != nil && g.config().ResumeFor > 0 }
 
+// returns is for how long other gateways should have clients wait for the next start, which
+// takes in the sessions of this one: 0 if it does not end, or has written none down.
+func (g *Gateway) returns() time.Duration {
+	if !g.hub.Draining() || !g.keeps() || g.keptNone.Load() {
+		return 0
+	}
+	return g.config().ResumeFor
+}
+
 // writeSessions writes down the sessions that are away, which end for this process if that
 // works. Otherwise they are as before.
 func (g *Gateway) writeSessions(ctx context.Context) (n int, err error) {

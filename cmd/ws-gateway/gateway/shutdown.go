@@ -54,6 +54,7 @@ func (g *Gateway) shutdown(now time.Time) {
 	if err == nil && g.keeps() {
 		kept, err = g.keepSessions(end-3*margin, margin)
 	}
+	g.keptNone.Store(kept == 0)
 	if err != nil {
 		// Every connection must have given its close event before the lanes end.
 		g.cut("closing connections", err)
