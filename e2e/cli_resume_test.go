@@ -64,7 +64,7 @@ func TestConnectEndsWithTheCloseThatWaitedForIt(t *testing.T) {
 	r.ends(3)
 }
 
-func TestConnectWaitsAtTheEndOfItsInputForTheWayBack(t *testing.T) {
+func TestConnectComesBackAtTheEndOfItsInputWithWhatWaits(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
 	g := startGateway(t, app, "--resume-for", "10m")

@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"ws-gateway/cmd/ws-gateway/api"
+	"ws-gateway/cmd/ws-gateway/internal/terminal"
 )
 
 // patience is for how long a way back is looked for, even if the session waits less.
@@ -123,20 +124,6 @@ func (r *roaming) stay() {
 		d.ws.CloseNow()
 	}
 	r.returns = nil
-}
-
-// lastTry is for how long signOff tries.
-const lastTry = 2 * time.Second
-
-// signOff comes back once more to end the session, which would wait for its time otherwise:
-// app and gateway would take the client for one that comes back.
-func (r *roaming) signOff() {
-	r.stay()
-	ctx, cancel := context.WithTimeout(context.Background(), lastTry)
-	defer cancel()
-	if d := r.connect(ctx, r.session.offer(r.subprotocols)); d.err == nil {
-		d.ws.Close(websocket.StatusNormalClosure, "") // an error has no remedy
-	}
 }
 
 // isFinal reports whether another attempt would end in the same way.
@@ -289,6 +276,52 @@ func (t *talk) returned(ctx context.Context, d dialed) error {
 	}
 	r.armCut()
 	return t.sendKept(ctx)
+}
+
+// lastTry is for how long comeBack tries.
+const lastTry = 2 * time.Second
+
+// comeBack comes back from away once more, so that what waits is sent and the session can be
+// ended, which would wait for its time otherwise: app and gateway would take the client for
+// one that comes back. It is an error if the session has ended, or a message may be lost.
+func (t *talk) comeBack() error {
+	r := t.roam
+	r.stay()
+	ctx, cancel := context.WithTimeout(context.Background(), lastTry)
+	defer cancel()
+	d := r.lastConnect(ctx, t.waiting() > 0)
+	_, told := errors.AsType[websocket.CloseError](d.err)
+	switch {
+	case d.err == nil, told:
+		return t.returned(ctx, d)
+	case t.waiting() > 0:
+		return fmt.Errorf("%s may not have arrived: %w", terminal.Plural(t.waiting(), "message"), refusedHandshake(r.target, d.response, d.err))
+	}
+	return nil
+}
+
+// lastConnect connects at once. Only if that is worth it does it try again until ctx ends.
+func (r *roaming) lastConnect(ctx context.Context, again bool) (d dialed) {
+	const pause = 100 * time.Millisecond
+	offer := r.session.offer(r.subprotocols)
+	for {
+		if d = r.connect(ctx, offer); d.err == nil || !again || isFinal(d) {
+			return d
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return d
+		}
+	}
+}
+
+// waiting is how many messages the gateway may not have.
+func (t *talk) waiting() int {
+	if t.roam == nil {
+		return 0
+	}
+	return len(t.roam.session.kept)
 }
 
 // told tells of messages of a session that is over.

@@ -85,7 +85,7 @@ func (t *talk) run(ctx context.Context, pingEvery time.Duration) error {
 		defer ticker.Stop()
 		pings = ticker.C
 	}
-	var ends end
+	var due <-chan time.Time // the end after the last line
 	for {
 		var err error
 		select {
@@ -100,7 +100,7 @@ func (t *talk) run(ctx context.Context, pingEvery time.Duration) error {
 			case t.interactive:
 				return t.leave()
 			default:
-				lines, ends.due = nil, time.After(t.wait)
+				lines, due = nil, time.After(t.wait)
 			}
 		case <-pings:
 			err = t.ping(ctx)
@@ -112,16 +112,14 @@ func (t *talk) run(ctx context.Context, pingEvery time.Duration) error {
 			t.s.note("cut; back in %v", t.roam.away)
 			t.goAway(ctx, t.roam.away)
 		case d := <-t.timers().returns:
-			if err = t.returned(ctx, d); err == nil && ends.waits {
-				ends = end{due: time.After(t.wait)}
-			}
-		case <-ends.due:
-			if t.ws != nil {
-				return t.leave()
-			}
-			ends = end{waits: true}
-		case <-ctx.Done():
+			err = t.returned(ctx, d)
+		case <-due:
 			return t.leave()
+		case <-ctx.Done():
+			if err := t.leave(); err != nil {
+				t.s.note("%v", err)
+			}
+			return nil
 		}
 		if errors.Is(err, errOver) {
 			return nil
@@ -130,12 +128,6 @@ func (t *talk) run(ctx context.Context, pingEvery time.Duration) error {
 			return err
 		}
 	}
-}
-
-// end is the end after the last line.
-type end struct {
-	due   <-chan time.Time
-	waits bool // for a connection
 }
 
 // timers are those of a session; without one they never fire.
@@ -250,20 +242,23 @@ func (t *talk) broken(failure error) error {
 	return fmt.Errorf("the connection is broken: %w", failure)
 }
 
-// leave closes the connection because the user is done.
+// leave closes the connection because the user is done. It is an error if that cannot be
+// done from away, and a message may be lost by it.
 func (t *talk) leave() error {
+	if t.ws == nil {
+		if err := t.comeBack(); err != nil {
+			return err
+		}
+	}
 	err := net.ErrClosed
-	switch {
-	case t.ws != nil:
+	if t.ws != nil {
 		err = t.ws.Close(websocket.StatusNormalClosure, "") // after all that was sent
-	case t.roam != nil:
-		t.roam.signOff()
 	}
 	switch {
 	case err == nil && t.verbose:
 		t.s.note("closed")
-	case err != nil && t.roam != nil && len(t.roam.session.kept) > 0:
-		t.s.note("%d messages may not have arrived", len(t.roam.session.kept))
+	case err != nil && t.waiting() > 0:
+		t.s.note("%s may not have arrived", terminal.Plural(t.waiting(), "message"))
 	}
 	return nil // even if the server has not answered
 }
