@@ -114,16 +114,18 @@ func TestWhatCannotBeBoundIsOneLineThatSaysWhatToDo(t *testing.T) {
 	}
 	defer taken.Close()
 	address := taken.Addr().String()
+	_, port, _ := net.SplitHostPort(address)
+	takenBy := " is taken by another process, or an outgoing connection has its port (ss -tanp 'sport = :" + port + "' shows which)"
 	for _, test := range []struct {
 		args []string
 		want string
 	}{
-		{[]string{"--no-callback", "--listen", address}, "address " + address + " is taken by another process; choose another with --listen or stop it"},
-		{[]string{"--no-callback", "--listen=127.0.0.1:0", "--admin-listen", address}, "address " + address + " is taken by another process; choose another with --admin-listen or stop it"},
+		{[]string{"--no-callback", "--listen", address}, "address " + address + takenBy + "; choose another with --listen or stop it"},
+		{[]string{"--no-callback", "--listen=127.0.0.1:0", "--admin-listen", address}, "address " + address + takenBy + "; choose another with --admin-listen or stop it"},
 		{[]string{"--no-callback", "--listen=192.0.2.1:0"}, "address 192.0.2.1:0 is not an address of this machine; choose another with --listen"},
 		{[]string{"--no-callback", "--listen=127.0.0.1:0", "--admin-listen=unix:/does/not/exist/a.sock"}, "choose another with --admin-listen"},
 		{[]string{"--callback-url=http://127.0.0.1:1/", "--listen=127.0.0.1:0", "--dead-letter=/does/not/exist"}, "/does/not/exist"},
-		{[]string{"demo", "--listen=127.0.0.1:0", "--app-listen", address}, "address " + address + " is taken by another process; choose another with --app-listen or stop it"},
+		{[]string{"demo", "--listen=127.0.0.1:0", "--app-listen", address}, "address " + address + takenBy + "; choose another with --app-listen or stop it"},
 		{[]string{"demo", "--app-listen=127.0.0.1:0", "--listen", address}, "choose another with --listen or stop it"},
 	} {
 		p := start(t, test.args...)

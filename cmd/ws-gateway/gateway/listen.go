@@ -68,8 +68,10 @@ func ListenError(option, addr string, err error) error {
 	path, unix := strings.CutPrefix(addr, "unix:")
 	folder := filepath.Dir(path)
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
+	case errors.Is(err, syscall.EADDRINUSE) && unix:
 		return fmt.Errorf("address %s is taken by another process; choose another with --%s or stop it", addr, option)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("address %s is taken by another process%s; choose another with --%s or stop it", addr, orConnection(addr), option)
 	case errors.Is(err, syscall.EACCES) && unix:
 		return fmt.Errorf("address %s: no permission to make the socket there; choose another with --%s", addr, option)
 	case errors.Is(err, syscall.EACCES):
@@ -84,6 +86,12 @@ func ListenError(option, addr string, err error) error {
 		return fmt.Errorf("address %s: %s is on a disk that is read-only; choose another with --%s", addr, folder, option)
 	}
 	return fmt.Errorf("cannot listen on %s (%w); choose another with --%s", addr, err, option)
+}
+
+// orConnection says what else may have the port of a TCP address that is taken.
+func orConnection(addr string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	return fmt.Sprintf(", or an outgoing connection has its port (ss -tanp 'sport = :%s' shows which)", port)
 }
 
 // ClientsAddr is where clients connect.
