@@ -111,7 +111,8 @@ type Answer struct {
 }
 
 // ask calls a path of the API, with a command as JSON unless it is nil, and reads the
-// whole answer. What the gateway did not do is a [*Refusal].
+// whole answer. What the gateway did not do is a [*Refusal], and what it may have done in
+// part an [*Incomplete]; beside these is the answer, if it is a gateway's.
 func (c *Client) ask(ctx context.Context, method, path string, query url.Values, command any) (*Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -137,10 +138,13 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values,
 	if err := json.Unmarshal(a.Raw, a); err != nil || a.Code == nil {
 		return nil, fmt.Errorf("%s answers something that is not a gateway's", c.at)
 	}
-	if *a.Code != 0 {
-		return nil, &Refusal{At: c.at, Status: http.StatusOK, Code: *a.Code, Message: a.Message, Answer: a}
+	switch {
+	case *a.Code == 0:
+		return a, nil
+	case len(a.Missing) > 0:
+		return a, &Incomplete{*a.Code, a}
 	}
-	return a, nil
+	return a, &Refusal{At: c.at, Status: http.StatusOK, Code: *a.Code, Message: a.Message}
 }
 
 // Probe gets a path below the URL of the client, or that URL itself if path is empty. It

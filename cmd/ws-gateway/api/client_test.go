@@ -52,6 +52,7 @@ func TestARefusalSaysWhatTheGatewayHasSaid(t *testing.T) {
 		"text":        {http.StatusNotFound, "404 page\x1b not found\nmore", ` answers 404: 404 page\x1b not found`, false},
 		"a long line": {http.StatusBadRequest, strings.Repeat("x", 1000), strings.Repeat("x", 299) + "…", false},
 		"its code":    {http.StatusOK, `{"code":40,"message":"too\nmuch"}`, `the gateway refuses: too\nmuch (code 40)`, false},
+		"under way":   {http.StatusOK, `{"code":504,"message":"on its way"}`, `the gateway has not done all of it in time: on its way (code 504)`, false},
 		"a redirect":  {http.StatusFound, "", " answers 302: ", false},
 	} {
 		c := answering(t, "", func(w http.ResponseWriter, r *http.Request) {
@@ -63,6 +64,24 @@ func TestARefusalSaysWhatTheGatewayHasSaid(t *testing.T) {
 		no, ok := errors.AsType[*Refusal](err)
 		if !ok || !strings.HasSuffix(err.Error(), test.want) || no.Temporary() != test.temporary {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAnAnswerThatIsMissingInstancesSaysWhatIsKnown(t *testing.T) {
+	const refuse = "--cluster-when-cut=refuse"
+	for body, want := range map[string]string{
+		`{"code":502,"message":"m","missing":["b\n","c"]}`:                `not reached (code 502): b\n, c; done at the others, so do not just repeat it, unless the gateway has ` + refuse + `: then nothing was done`,
+		`{"code":502,"message":"m","data":{"matched":0},"missing":["b"]}`: `not reached (code 502): b; done at the others, so do not just repeat it, unless the gateway has ` + refuse + `: then nothing was done`,
+		`{"code":502,"message":"m","data":{"matched":2},"missing":["b"]}`: `done in part (code 502): not reached: b; done at the others, so do not just repeat it`,
+		`{"code":504,"message":"m","missing":["b"]}`:                      `done in part (code 504): no answer in time from b, where it may or may not be done; done at the others, so do not just repeat it`,
+		`{"code":502,"message":"m","data":{"matched":2},"missing":["*"]}`: `done in part (code 502): not reached: * (gateways that are not known, because NATS is not reached); done at the others, so do not just repeat it`,
+	} {
+		c := answering(t, "", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, body) })
+		a, err := c.Leave(t.Context(), &GroupCommand{Groups: []string{"g"}, All: true})
+		partly, ok := errors.AsType[*Incomplete](err)
+		if !ok || partly.Error() != want || a != partly.Answer || string(a.Raw) != body {
+			t.Errorf("%s: %+v, %v", body, a, err)
 		}
 	}
 }

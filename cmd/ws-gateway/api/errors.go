@@ -23,11 +23,14 @@ type Refusal struct {
 	Status  int // of HTTP; 200 if Code says more
 	Code    int // of the answer; 0 if there is none
 	Message string
-	Answer  *Answer // all of it, if it is a gateway's
 }
 
 func (e *Refusal) Error() string {
-	if e.Code != 0 {
+	switch e.Code {
+	case 0:
+	case http.StatusGatewayTimeout: // it is under way
+		return fmt.Sprintf("the gateway has not done all of it in time: %s (code %d)", terminal.Printable(e.Message), e.Code)
+	default:
 		return fmt.Sprintf("the gateway refuses: %s (code %d)", terminal.Printable(e.Message), e.Code)
 	}
 	return fmt.Sprintf("%s answers %d: %s", e.At, e.Status, e.Message)
@@ -35,6 +38,40 @@ func (e *Refusal) Error() string {
 
 // Temporary reports whether a later request may be answered differently.
 func (e *Refusal) Temporary() bool { return e.Status >= http.StatusInternalServerError }
+
+// Incomplete is the answer to a call that has not reached every gateway of a cluster, and
+// was done at the others. Only with --cluster-when-cut=refuse may it have been done nowhere,
+// which the answer does not say.
+type Incomplete struct {
+	Code   int // 502; 504 if a gateway that was heard has not answered in time
+	Answer *Answer
+}
+
+func (e *Incomplete) Error() string {
+	const others = "done at the others, so do not just repeat it"
+	names := Instances(e.Answer.Missing)
+	var report struct{ Matched int }
+	switch err := json.Unmarshal(e.Answer.Data, &report); {
+	case e.Code == http.StatusGatewayTimeout:
+		return fmt.Sprintf("done in part (code %d): no answer in time from %s, where it may or may not be done; %s", e.Code, names, others)
+	case err == nil && report.Matched > 0:
+		return fmt.Sprintf("done in part (code %d): not reached: %s; %s", e.Code, names, others)
+	}
+	return fmt.Sprintf("not reached (code %d): %s; %s, unless the gateway has --cluster-when-cut=refuse: then nothing was done", e.Code, names, others)
+}
+
+// Instances names gateways of a cluster that an answer names as missing, for people.
+func Instances(missing []string) string {
+	const unknown = "*" // as docs/protocol.md has it
+	names := make([]string, 0, len(missing))
+	for _, name := range missing {
+		if name == unknown {
+			name += " (gateways that are not known, because NATS is not reached)"
+		}
+		names = append(names, terminal.Printable(name))
+	}
+	return strings.Join(names, ", ")
+}
 
 // Unreachable says why there is no answer.
 type Unreachable struct {

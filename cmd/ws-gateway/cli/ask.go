@@ -98,7 +98,8 @@ func digitsOnly(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// answer passes on what a method of api.Client has returned, with advice.
+// answer passes on what a method of api.Client has returned, with advice. There may be an
+// answer beside the error.
 func (g *gateway) answer(a *api.Answer, err error) (*api.Answer, error) { return a, g.advise(err) }
 
 // advise appends to an error what the user can do about it.

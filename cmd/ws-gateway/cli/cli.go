@@ -45,7 +45,7 @@ type Commands struct {
 
 // Exit codes beside those of package program.
 const (
-	ExitRefused = 3 // the gateway, or the server of connect, refused
+	ExitRefused = 3 // the gateway, or the server of connect, refused; or gateways of a cluster were not reached
 	ExitNobody  = 4 // --fail-if-none, and no connection matched
 )
 
@@ -59,13 +59,14 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(f
 func exitCodeOf(err error) int {
 	_, usage := errors.AsType[*usageError](err)
 	_, refused := errors.AsType[*api.Refusal](err)
+	_, incomplete := errors.AsType[*api.Incomplete](err)
 	_, closed := errors.AsType[*refusedError](err)
 	switch {
 	case err == nil:
 		return program.ExitOK
 	case usage:
 		return program.ExitUsage
-	case refused, closed:
+	case refused, incomplete, closed:
 		return ExitRefused
 	case errors.Is(err, errNobody):
 		return ExitNobody

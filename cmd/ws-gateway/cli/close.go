@@ -37,8 +37,5 @@ func (o *closeOptions) run(ctx context.Context, s *surroundings) error {
 	}
 	request := api.CloseCommand{Conns: o.Conn, Users: o.User, Groups: o.Group, Remote: o.Remote, All: o.All, Exclude: o.Exclude, Code: o.Code, Reason: o.Reason, Report: o.wantsReport(s, o.Report, o.JSON), Scope: o.scope()}
 	a, err := g.answer(g.CloseConnections(ctx, &request))
-	if err != nil {
-		return err
-	}
-	return o.finish(s, a, request.Report, o.JSON, nobodyIn(o.Group), matchedIf(o.Report))
+	return o.finish(s, a, err, request.Report, o.JSON, nobodyIn(o.Group), matchedIf(o.Report))
 }

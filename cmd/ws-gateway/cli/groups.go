@@ -54,10 +54,7 @@ func (o *memberOptions) change(ctx context.Context, s *surroundings,
 		return err
 	}
 	a, err := g.answer(call(g.Client, ctx, &api.GroupCommand{Groups: o.Group, Conns: o.Conn, Users: o.User, All: o.All, Exclude: o.Exclude, Scope: o.scope()}))
-	if err != nil {
-		return err
-	}
-	return o.finish(s, a, true, o.JSON, errNobody, matchedIf(o.Report))
+	return o.finish(s, a, err, true, o.JSON, errNobody, matchedIf(o.Report))
 }
 
 // groupsOptions are the options of groups.

@@ -35,8 +35,5 @@ func (o *metaOptions) run(ctx context.Context, s *surroundings) error {
 	}
 	request := api.MetaCommand{Conns: o.Conn, Users: o.User, Groups: o.Group, All: o.All, Exclude: o.Exclude, Meta: json.RawMessage(o.Meta), Scope: o.scope()}
 	a, err := g.answer(g.SetMeta(ctx, &request))
-	if err != nil {
-		return err
-	}
-	return o.finish(s, a, true, o.JSON, nobodyIn(o.Group), matchedIf(o.Report))
+	return o.finish(s, a, err, true, o.JSON, nobodyIn(o.Group), matchedIf(o.Report))
 }

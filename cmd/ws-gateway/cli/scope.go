@@ -2,7 +2,8 @@ package cli
 
 import (
 	"net/url"
-	"strings"
+
+	"ws-gateway/cmd/ws-gateway/api"
 )
 
 // everywhere is the default of scopes. It is not sent: older gateways know no scopes.
@@ -34,7 +35,7 @@ func (o changeScope) scope() string {
 // noteMissing tells the user which gateways are not part of what is shown, each time that
 // these are others.
 func (s *surroundings) noteMissing(names []string) {
-	now := strings.Join(names, ", ")
+	now := api.Instances(names)
 	if now == s.missing {
 		return
 	}

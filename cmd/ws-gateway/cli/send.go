@@ -62,10 +62,7 @@ func (o *sendOptions) run(ctx context.Context, s *surroundings) error {
 		request.Encoding, request.Payload = "base64", base64.StdEncoding.EncodeToString(message)
 	}
 	a, err := g.answer(g.Send(ctx, &request))
-	if err != nil {
-		return err
-	}
-	return o.finish(s, a, request.Report, o.JSON, nobodyIn(o.Group), func(r *report) string {
+	return o.finish(s, a, err, request.Report, o.JSON, nobodyIn(o.Group), func(r *report) string {
 		if !o.Report {
 			return ""
 		}

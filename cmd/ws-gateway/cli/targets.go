@@ -79,15 +79,19 @@ func matchedIf(asked bool) func(*report) string {
 }
 
 // finish prints the result of a command, either the whole answer or the line that text
-// makes of the report, and judges whether a connection matched.
-func (o *nobodyOptions) finish(s *surroundings, a *api.Answer, reported, asJSON bool, nobody error, text func(*report) string) error {
+// makes of the report, and judges whether a connection matched. failed is the error that
+// came with the answer, or instead of it: it is returned once the answer is printed.
+func (o *nobodyOptions) finish(s *surroundings, a *api.Answer, failed error, reported, asJSON bool, nobody error, text func(*report) string) error {
+	if a == nil {
+		return failed
+	}
 	if asJSON {
 		if _, err := fmt.Fprintln(s.out, terminal.PrintableJSON(bytes.TrimSpace(a.Raw))); err != nil {
 			return err
 		}
 	}
-	if !reported {
-		return nil
+	if !reported || failed != nil && a.Data == nil {
+		return failed
 	}
 	var r report
 	if a.Data == nil && !o.FailIfNone && text(&r) == "" {
@@ -101,6 +105,9 @@ func (o *nobodyOptions) finish(s *surroundings, a *api.Answer, reported, asJSON 
 		if _, err := fmt.Fprintln(s.out, line); err != nil {
 			return err
 		}
+	}
+	if failed != nil {
+		return failed // not all have said whom they have
 	}
 	return o.judge(s, r.Matched, line != "", nobody)
 }

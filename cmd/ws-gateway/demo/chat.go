@@ -196,8 +196,8 @@ func (a *app) send(ctx context.Context, command *api.SendCommand) error {
 // have got it.
 func (a *app) sent(ctx context.Context, command *api.SendCommand) (*api.Answer, error) {
 	answer, err := a.api.Send(ctx, command)
-	if partly, ok := errors.AsType[*api.Refusal](err); ok && partly.Answer != nil && len(partly.Answer.Missing) > 0 {
-		return partly.Answer, nil
+	if _, partly := errors.AsType[*api.Incomplete](err); err != nil && !partly {
+		return nil, err
 	}
-	return answer, err
+	return answer, nil
 }
