@@ -59,7 +59,7 @@ func (o *connectOptions) run(ctx context.Context, s *surroundings) error {
 		return usagef("--cut is for --resume: without it the first cut would be the end")
 	}
 	roam := &roaming{
-		target: target, subprotocols: o.Subprotocol, timeout: o.Timeout, cut: o.Cut, away: o.Away,
+		target: target, subprotocols: o.Subprotocol, timeout: o.Timeout, cut: o.Cut, away: o.Away, lastTry: lastTry,
 		dial: func(ctx context.Context, subprotocols []string) (*websocket.Conn, *http.Response, error) {
 			return o.dial(ctx, header, subprotocols)
 		},

@@ -32,6 +32,7 @@ type roaming struct {
 	timeout      time.Duration // for a greeting
 	cut          time.Duration // after which to cut each connection; 0: never
 	away         time.Duration // how long to stay away then
+	lastTry      time.Duration // for how long comeBack tries
 
 	session session
 	ackDue  <-chan time.Time // nil: there is nothing to acknowledge
@@ -278,7 +279,7 @@ func (t *talk) returned(ctx context.Context, d dialed) error {
 	return t.sendKept(ctx)
 }
 
-// lastTry is for how long comeBack tries.
+// lastTry is for how long a client that is done tries to come back.
 const lastTry = 2 * time.Second
 
 // comeBack comes back from away once more, so that what waits is sent and the session can be
@@ -287,7 +288,7 @@ const lastTry = 2 * time.Second
 func (t *talk) comeBack() error {
 	r := t.roam
 	r.stay()
-	ctx, cancel := context.WithTimeout(context.Background(), lastTry)
+	ctx, cancel := context.WithTimeout(context.Background(), r.lastTry)
 	defer cancel()
 	d := r.lastConnect(ctx, t.waiting() > 0)
 	_, told := errors.AsType[websocket.CloseError](d.err)
@@ -300,13 +301,17 @@ func (t *talk) comeBack() error {
 	return nil
 }
 
-// lastConnect connects at once. Only if that is worth it does it try again until ctx ends.
+// lastConnect connects at once. Only if that is worth it does it try again until ctx ends;
+// then it returns what the last try has come to that was not cut short.
 func (r *roaming) lastConnect(ctx context.Context, again bool) (d dialed) {
 	const pause = 100 * time.Millisecond
 	offer := r.session.offer(r.subprotocols)
-	for {
-		if d = r.connect(ctx, offer); d.err == nil || !again || isFinal(d) {
-			return d
+	for first := true; ; first = false {
+		switch next := r.connect(ctx, offer); {
+		case next.err == nil || !again || isFinal(next):
+			return next
+		case first || ctx.Err() == nil:
+			d = next
 		}
 		select {
 		case <-time.After(pause):
