@@ -184,16 +184,18 @@ func TestConnectionsOverTheAcceptRateWaitAndAreServed(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)
 	g := startGateway(t, app, "--accept-rate", "20", "--accept-burst", "5")
-	start := time.Now()
-	for _, r := range g.knock(t, 45) {
-		if response, _ := r.response(); response.StatusCode != http.StatusSwitchingProtocols {
-			t.Fatalf("answered %d", response.StatusCode)
+	harness.Poll(t, "connections to wait", func() bool { // unless a busy machine makes them slower than the rate
+		start := time.Now()
+		for _, r := range g.knock(t, 45) {
+			if response, _ := r.response(); response.StatusCode != http.StatusSwitchingProtocols {
+				t.Fatalf("answered %d", response.StatusCode)
+			}
 		}
-	}
-	if took := time.Since(start); took < 1900*time.Millisecond {
-		t.Errorf("45 connections were taken in %v, at the rate it is 1.95s at least", took)
-	}
-	g.awaitMetric(t, `ws_gateway_accept_waits_total`, 1)
+		if took := time.Since(start); took < 1900*time.Millisecond {
+			t.Errorf("45 connections were taken in %v, at the rate it is 1.95s at least", took)
+		}
+		return g.metric(t, `ws_gateway_accept_waits_total`) > 0
+	})
 }
 
 // dropped requires the gateway to end the connection without an answer.
