@@ -154,10 +154,11 @@ func (c *Cluster) Relay(session []byte) (take func(*netpoll.Handshake)) {
 	}
 }
 
-// worthWaiting is for how long an instance that is not heard may be heard in a moment: our
-// own link is down, or has not been up for long. A restart of NATS is when clients come back.
+// worthWaiting is for how long an instance that is not heard may be heard in a moment: it is
+// silent, and not known to be gone, or our own link has not been up for long. A restart of
+// NATS is when clients come back. --cluster-timeout bounds it.
 func (v *view) worthWaiting(id packet.Instance, now time.Duration) time.Duration {
-	if _, known := v.silent[id]; known && !v.up {
+	if _, known := v.silent[id]; known {
 		return never
 	}
 	since := v.since
