@@ -170,8 +170,8 @@ func TestAGatewayOfALaterVersionAndTheseUnderstandEachOther(t *testing.T) {
 			"func (r *Result) Append(f packet.Fields) packet.Fields {\n	f = packet.AppendField(f, 200, \"a later field\")\n"},
 		edit{"../cluster/members/heartbeat.go", "func (h *Heartbeat) AppendFields(f packet.Fields) packet.Fields {\n",
 			"func (h *Heartbeat) AppendFields(f packet.Fields) packet.Fields {\n	f = packet.AppendField(f, 200, \"a later field\")\n	h.State = 77\n"},
-		edit{"../cluster/membership.go", "	if c.up {\n		c.cfg.Bus.Publish(packet.Instance{}, p.Append(nil))\n	}\n",
-			"	if c.up {\n		c.cfg.Bus.Publish(packet.Instance{}, p.Append(nil))\n	}\n	for _, p := range c.peers {\n		c.requests++\n		p.stream.Send(packet.Kind(200), c.requests, stream.NewContent(nil, []byte(\"a later call\")), now)\n	}\n"},
+		edit{"../cluster/membership.go", "	p.FieldsLength = uint32(len(p.Body))\n	if c.up ",
+			"	p.FieldsLength = uint32(len(p.Body))\n	for _, p := range c.peers {\n		c.requests++\n		p.stream.Send(packet.Kind(200), c.requests, stream.NewContent(nil, []byte(\"a later call\")), now)\n	}\n	if c.up "},
 		edit{"../cluster/membership.go", "	\"ws-gateway/cluster/packet\"\n", "	\"ws-gateway/cluster/packet\"\n	\"ws-gateway/cluster/stream\"\n"},
 	)
 	c := oddTogether(t, binary)

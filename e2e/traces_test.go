@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"ws-gateway/e2e/harness"
 )
 
 const (
@@ -151,7 +153,11 @@ func TestTheTraceOfASendIsInTheLiveEventsAndInTheLog(t *testing.T) {
 			t.Errorf("%d: %s", i, lines.Text())
 		}
 	}
-	logged := all[0].Log.Matching("a send of the app")
+	var logged []harness.Line
+	harness.Poll(t, "both lines with a trace", func() bool {
+		logged = all[0].Log.Matching("a send of the app")
+		return len(logged) >= 2
+	})
 	if len(logged) != 2 || logged[0].Text("traceparent") != someParent || logged[1].Number("matched") != 1 || logged[0].Has("payload") {
 		t.Errorf("%v", logged)
 	}
