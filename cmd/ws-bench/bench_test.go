@@ -337,7 +337,7 @@ func TestFlagsThatCannotWorkAreRefusedWithAReason(t *testing.T) {
 		{1, "no room for its mark", []string{"compare", "--size", "8", "--peers", "gorilla"}},
 		{exitUsage, "--work", []string{"compare", "--work", "sing"}},
 		{1, `there is no variant "tea"; there are: answers; connections;`, []string{"chaos", "--only", "tea"}},
-		{1, "--duration leaves 125ms for each of 8 variants", []string{"chaos", "--duration", "1s"}},
+		{1, "--duration leaves 111.111111ms for each of 9 variants", []string{"chaos", "--duration", "1s"}},
 		{1, "--conns must be 1 to", []string{"chaos", "--conns", "0"}},
 		{1, `there is no variant "tea"; there are: links; server;`, []string{"chaos-cluster", "--only", "tea"}},
 		{1, "--duration leaves 200ms for each of 5 variants", []string{"chaos-cluster", "--duration", "1s"}},
