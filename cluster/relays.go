@@ -161,11 +161,7 @@ func (v *view) worthWaiting(id packet.Instance, now time.Duration) time.Duration
 	if _, known := v.silent[id]; known {
 		return never
 	}
-	since := v.since
-	if since == 0 {
-		since = time.Second // it never was up: the clock's start
-	}
-	return max(0, since+knownAfter-now)
+	return max(0, max(v.since, clockStart)+knownAfter-now) // if it never was up, since the start
 }
 
 // miss counts.
