@@ -28,6 +28,8 @@
 //	watch.go     what happens here, for readers elsewhere
 //	missing.go   who could not be asked
 //	relays.go    clients here of sessions elsewhere, and the other way round: package relay
+//	relays_client.go  what the instance does that has the client
+//	relays_session.go what the instance does that has the session
 //	returning.go instances that restart with their sessions, for which clients of others wait
 //	names.go     who is here, for the others; who is at the others
 //	addressed.go whom a message is for: who is sent which of its names
