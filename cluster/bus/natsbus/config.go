@@ -58,6 +58,8 @@ func CheckServer(server string) error {
 		return errors.New("it names no host")
 	case strings.Contains(u.Path, "//"): // as in tls://tls://host, whose host is tls
 		return errors.New("it has a second // in it: is it two URLs in one?")
+	case strings.Contains(u.Host, ","):
+		return errors.New("it has a comma in it: is it two URLs in one?")
 	case strings.HasSuffix(u.Host, ":"):
 		return errors.New("it has a colon and no port behind it")
 	case u.Port() != "" && !validPort(u.Port()):

@@ -317,6 +317,8 @@ func TestAServersURLIsOneThatNATSTakes(t *testing.T) {
 		"nats://h:0":          "its port, 0,",
 		"nats://h:65536":      "its port, 65536,",
 		"nats://h:port":       "cannot be read",
+		"nats://a,b:4222":     "a comma",
+		"nats://a,":           "a comma",
 		"nats://h/path":       "has a path",
 		"nats://h?tls=true":   "a query",
 		"nats://h?":           "a query",

@@ -53,9 +53,7 @@ func Model() *kong.Application {
 }
 
 func newParser(l *line, set *settings.Set, env settings.Environment, out io.Writer) (*kong.Kong, error) {
-	options := append(set.Mappers(),
-		// What is sent, and to whom, is taken as it was typed.
-		kong.KindMapper(reflect.String, kong.MapperFunc(verbatim)),
+	options := append(set.Mappers(verbatim), // what is sent, and to whom, is taken as it was typed
 		kong.Name("ws-gateway"),
 		kong.ExplicitGroups([]kong.Group{Group}),
 		kong.Resolvers(set.Resolver(env)),

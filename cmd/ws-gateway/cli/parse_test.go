@@ -16,7 +16,7 @@ func TestAValueMayBeginWithADash(t *testing.T) {
 		"close --conn --Abc_1":              "conn --Abc_1",
 		"close --conn a --conn -B --report": "conn a -B",
 		"close --conn -B --code -5":         "conn -B",
-		"close --conn":                      "--conn: missing value",
+		"close --conn":                      "--conn: needs a value",
 		"close --conn --report":             "--conn: needs a value",
 		"close --conn --report --all":       "--conn: needs a value",
 		"close --conn --usr x":              "--conn: needs a value",
@@ -41,7 +41,7 @@ func TestAValueMayBeginWithADash(t *testing.T) {
 		"connect --away 3s":                 "--away is for --cut",
 		"connect --resume --away 3s":        "--away is for --cut",
 		"tail --action x":                   "must be one of open, message, ping, send, close",
-		"join a --user":                     "--user: missing value",
+		"join a --user":                     "--user: needs a value",
 		"groups --conn -B --user x":         "can't be used together",
 	} {
 		command, err := parse(strings.Fields(line), settings.Environment{}, io.Discard)

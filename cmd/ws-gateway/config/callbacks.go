@@ -20,7 +20,6 @@ func (c *Config) checkCallbacks() error {
 // checkHeaders parses the headers that go with each callback. Their values may be
 // secrets, so errors do not show them.
 func (c *Config) checkHeaders() error {
-	c.CallbackHeader = withoutEmpty(c.CallbackHeader)
 	c.headers = nil
 	var errs []error
 	for _, line := range c.CallbackHeader {
@@ -41,7 +40,6 @@ func (c *Config) checkHeaders() error {
 }
 
 func (c *Config) checkForwarded() error {
-	c.ForwardHeader = withoutEmpty(c.ForwardHeader)
 	var errs []error
 	for _, name := range c.ForwardHeader {
 		if reason := headers.Check(name); reason != "" && !strings.EqualFold(name, "Cookie") && !tracecontext.IsField(name) {
@@ -84,7 +82,6 @@ func (c *Config) checkExclusive() error {
 // checkSecrets collects the secrets that sign callbacks: those of the option, then those
 // of the file, one a line.
 func (c *Config) checkSecrets() error {
-	c.CallbackSecret = withoutEmpty(c.CallbackSecret)
 	c.secrets = slices.Clone(c.CallbackSecret)
 	if c.CallbackSecretFile == "" {
 		return nil

@@ -2,6 +2,8 @@ package config
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -126,7 +128,7 @@ func TestEveryBadValueIsOneLineThatNamesOptionValueAndSource(t *testing.T) {
 		{"--cluster=nats://a", "", `--cluster-app`},
 		{"--cluster=tls://tls://a --cluster-app=a", "", `--cluster "tls://tls://a" (from flag): must be the URL of a NATS server such as nats://10.0.0.7:4222: it has a second // in it`},
 		{"--cluster=nats://a,nats:// --cluster-app=a", "", `--cluster "nats:" (from flag): must be the URL of a NATS server such as nats://10.0.0.7:4222: it names no host`},
-		{"--cluster=nats://a,,http://b --cluster-app=a", "", `--cluster "http://b" (from flag)`},
+		{"--cluster=nats://a,,nats://b --cluster-app=a", "", `--cluster "********" (from flag): must be a list without empty items: item 2 of 3 is empty`},
 		{"--cluster=nats://u:1#secret@a --cluster-app=a", "", `--cluster "a URL with its @ in the wrong place" (from flag): must be`},
 		{"--cluster=nats://a --cluster-app=a.b", "", `--cluster-app "a.b" (from flag): must be the app's name`},
 		{"--cluster=nats://a --cluster-app=a --cluster-name=\x1b", "", `--cluster-name "\x1b" (from flag): must be`},
@@ -153,6 +155,67 @@ func TestEveryBadValueIsOneLineThatNamesOptionValueAndSource(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Count(err.Error(), "\n") != 0 {
 			t.Errorf("%s %s:\n got %v\nwant %s", test.args, test.env, err, test.want)
 		}
+	}
+}
+
+// Wherever a list comes from, a separator too many is a mistake: the name that should stand
+// there may be missing. Blanks around items, a line's end and a text that is blank are none.
+func TestAnEmptyItemIsAMistakeInEveryList(t *testing.T) {
+	t.Parallel()
+	lists := 0
+	for _, v := range mustParse(t, []string{"--no-callback"}).Values {
+		if v.Target.Kind() != reflect.Slice {
+			continue
+		}
+		lists++
+		a, b := map[string]string{
+			"allowed-origins": "https://a.example", "trusted-proxies": "10.0.0.1", "subprotocols": "a", "forward-header": "X-A", "cluster": "nats://a",
+			"callback-header": "X-A: 1", "callback-secret": "one",
+		}[v.Name], map[string]string{
+			"allowed-origins": "https://b.example", "trusted-proxies": "10.0.0.2", "subprotocols": "b", "forward-header": "X-B", "cluster": "nats://b",
+			"callback-header": "X-B: 2", "callback-secret": "two",
+		}[v.Name]
+		separator, lines := string(v.Tag.Sep), v.Tag.Sep == '\n'
+		for i, test := range []struct {
+			text  string
+			empty int
+		}{
+			{"", 0}, {"A#B", 0}, {" A # B ", 0}, {"A#B\n", 0}, {"\r\n", 0}, {"A##B", 2}, {"A# #B", 2}, {"#A", 1}, {"A#", 2}, {"A#B#\n", 3}, {"#", 1}, {" # ", 1},
+			{strings.Repeat("A#", 9) + "#", 10},
+		} {
+			text := strings.NewReplacer("A", a, "B", b, "#", separator).Replace(test.text)
+			quoted, _ := json.Marshal(text)
+			from, args, env := settings.FromFlag, []string{"--no-callback", "--cluster-app=a"}, ""
+			switch (i + lists) % 3 {
+			case 0:
+				args = append(args, "--"+v.Name+"="+text)
+			case 1:
+				from, args = "g.yaml line 1", append(args, "--config", writeTemp(t, "g.yaml", v.Name+": "+string(quoted)))
+			default:
+				from = settings.Source(settings.EnvName(v.Name))
+				env = settings.EnvName(v.Name) + "=" + text
+			}
+			c, err := parse(args, env)
+			want := fmt.Sprintf("(from %s): must be a list without empty items: item %d of ", from, test.empty)
+			switch {
+			case test.empty > 0 && !lines:
+				if err == nil || !strings.Contains(err.Error(), want) || v.Tag.Has("secret") && strings.Contains(err.Error(), a) {
+					t.Errorf("--%s %q from %s: %v", v.Name, text, from, err)
+				}
+			case err != nil:
+				t.Errorf("--%s %q from %s: %v", v.Name, text, from, err)
+			case slices.ContainsFunc(c.Lookup(v.Name).Target.Interface().([]string), func(item string) bool { return item == "" || item != strings.TrimSpace(item) }):
+				t.Errorf("--%s %q from %s is %q", v.Name, text, from, c.Lookup(v.Name).Target)
+			}
+		}
+		list, _ := json.Marshal([]string{a, "", b})
+		_, err := parse([]string{"--no-callback", "--cluster-app=a", "--config", writeTemp(t, "g.yaml", v.Name+": "+string(list))})
+		if err == nil || !strings.Contains(err.Error(), "(from g.yaml line 1): must be a list without empty items: item 2 of 3 is empty") {
+			t.Errorf("%s: %s: %v", v.Name, list, err)
+		}
+	}
+	if lists != 7 {
+		t.Errorf("%d lists were tried", lists)
 	}
 }
 

@@ -95,7 +95,7 @@ func (p Parser) parse(args []string) (*Config, error) {
 }
 
 func (p Parser) kong(cli *commandLine, set *settings.Set, resolver *settings.Resolver) (*kong.Kong, error) {
-	options := append(set.Mappers(),
+	options := append(set.Mappers(nil),
 		kong.Name("ws-gateway"),
 		kong.Description(description),
 		kong.ExplicitGroups(groups),

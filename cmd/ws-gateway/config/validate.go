@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"ws-gateway/cmd/ws-gateway/internal/textfile"
@@ -14,13 +13,9 @@ import (
 	"ws-gateway/hub"
 )
 
-// finish checks the options, reads what they refer to (token file, manifest, WS_PORT and
-// WS_URL) and drops empty items from lists.
+// finish checks the options and reads what they refer to (token file, manifest, WS_PORT
+// and WS_URL).
 func (c *Config) finish() error {
-	c.AllowedOrigins = withoutEmpty(c.AllowedOrigins)
-	c.Subprotocols = withoutEmpty(c.Subprotocols)
-	c.TrustedProxies = withoutEmpty(c.TrustedProxies)
-	c.Cluster = withoutEmpty(c.Cluster)
 	if c.Demo() {
 		c.settleDemo()
 	}
@@ -37,14 +32,6 @@ func (c *Config) finish() error {
 		return errors.Join(errs...)
 	}
 	return errors.Join(append(errs, c.resolveCallback(c.parser.Env))...)
-}
-
-func withoutEmpty(list []string) []string {
-	list = slices.DeleteFunc(list, func(s string) bool { return strings.TrimSpace(s) == "" })
-	if len(list) == 0 {
-		return nil
-	}
-	return list
 }
 
 func (c *Config) checkClients() error {

@@ -44,11 +44,16 @@ const (
 )
 
 // Mappers make kong read the kinds of options in our syntax. A text that is no
-// value of its option is noted in the set and leaves the option as it was.
-func (s *Set) Mappers() []kong.Option {
+// value of its option is noted in the set and leaves the option as it was. text reads
+// what is text, and each item of a list; nil: as it is, without the blanks around it.
+func (s *Set) Mappers(text kong.MapperFunc) []kong.Option {
+	if text == nil {
+		text = s.scalar(WantText, func(text string) (any, bool) { return text, true })
+	}
 	return []kong.Option{
 		kong.KindMapper(reflect.Bool, boolMapper{s}),
-		kong.KindMapper(reflect.String, s.scalar(WantText, func(text string) (any, bool) { return text, true })),
+		kong.KindMapper(reflect.String, text),
+		kong.TypeMapper(reflect.TypeFor[[]string](), s.list(text)),
 		kong.KindMapper(reflect.Int, s.scalar(wantInt, func(text string) (any, bool) {
 			n, err := strconv.Atoi(text)
 			return n, err == nil

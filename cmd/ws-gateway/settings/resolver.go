@@ -49,8 +49,8 @@ func (r *Resolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 		return nil, nil
 	}
 	r.set.Sources[flag.Name] = Source(fmt.Sprintf("%s line %d", r.fileName, s.line))
-	if flag.IsSlice() {
-		return kong.JoinEscaped(s.texts, flag.Tag.Sep), nil
+	if s.list && flag.IsSlice() {
+		return s.texts, nil
 	}
 	if s.list {
 		r.set.reject(&valueError{option: flag.Name, value: strings.Join(s.texts, ", "), want: "one value, not a list"})

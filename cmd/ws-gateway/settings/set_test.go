@@ -27,7 +27,7 @@ func parsed(t *testing.T, args []string, env Environment, file string) (*example
 	t.Helper()
 	line, set := new(example), New()
 	resolver := set.Resolver(env)
-	parser, err := kong.New(line, append(set.Mappers(), kong.Writers(io.Discard, io.Discard), kong.Resolvers(resolver))...)
+	parser, err := kong.New(line, append(set.Mappers(nil), kong.Writers(io.Discard, io.Discard), kong.Resolvers(resolver))...)
 	if err != nil {
 		t.Fatal(err)
 	}
