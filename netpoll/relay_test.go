@@ -269,12 +269,17 @@ func TestARelayedHandshakeIsCheckedAsOneOfOurOwn(t *testing.T) {
 		return []byte(strings.Replace(strings.Replace(testHandshake, "/ws", path, 1), "\r\n\r\n",
 			"\r\n"+more+"Sec-WebSocket-Protocol: "+wire.ResumeProtocol+", "+wire.ResumeProtocol+"."+token+".0\r\n\r\n", 1))
 	}
-	altered := c.token[:len(c.token)-1] + string(c.token[len(c.token)-1]^1)
+	altered := []byte(c.token) // within the MAC, and base64url as before
+	if last := &altered[len(altered)-10]; *last == 'A' {
+		*last = 'B'
+	} else {
+		*last = 'A'
+	}
 	for name, test := range map[string]struct {
 		id   ID
 		head []byte
 	}{
-		"altered":      {id, head(altered, "/ws", "")},
+		"altered":      {id, head(string(altered), "/ws", "")},
 		"another user": {id, head(c.token, "/ws", "X-User: eve\r\n")},
 		"another path": {id, head(c.token, "/tapr/ws/conn/list", "")},
 		"another id":   {MakeID(1-id.Loop(), id.Slot(), id.Generation()), head(c.token, "/ws", "")},
