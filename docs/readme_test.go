@@ -72,7 +72,7 @@ func TestTheExampleAppAnswersItsClients(t *testing.T) {
 	}
 	c.HangUp()
 	g.Signal(syscall.SIGINT)
-	if code := g.Wait(harness.Patience); code != 0 || len(g.Log.Matching(`"events_undelivered":0`)) != 1 {
+	if code := g.Wait(harness.Patience); code != 0 || len(g.Log.MatchingNow(`"events_undelivered":0`)) != 1 {
 		t.Errorf("exit code %d:\n%s\nThe app said:\n%s", code, g.Log.Tail(1000), output())
 	}
 }

@@ -67,10 +67,10 @@ func TestTheVerifiersTakeTheGatewaysSignaturesAndNoOthers(t *testing.T) {
 				client.Close(websocket.StatusNormalClosure, "")
 				g.Signal(syscall.SIGINT)
 				g.Wait(harness.Patience)
-				if len(g.Log.Matching(`"events_undelivered":0`)) != 1 {
+				if len(g.Log.MatchingNow(`"events_undelivered":0`)) != 1 {
 					t.Errorf("with %q:\n%s", c.secrets, g.Log.Tail(1000))
 				}
-				if told := len(g.Log.Matching("does not take events: signature refused")); told != 0 == c.delivered {
+				if told := len(g.Log.MatchingNow("does not take events: signature refused")); told != 0 == c.delivered {
 					t.Errorf("with %q %d lines say that the signature is refused:\n%s", c.secrets, told, g.Log.Tail(1000))
 				}
 			}

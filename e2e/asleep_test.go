@@ -102,9 +102,7 @@ func TestAProcessThatWasStoppedReadsWhatClientsSentBeforeItJudgesThem(t *testing
 	if n := g.connections(); n != healthy+1 {
 		t.Errorf("%d connections are left of %d that pinged", n, healthy+1)
 	}
-	if noted := g.Log.Matching("the process did not run for a while"); len(noted) != 1 {
-		t.Errorf("the log says so %d times", len(noted))
-	}
+	g.logged(t, 1, "the process did not run for a while")
 }
 
 func TestAnAnswerThatCameWhileTheProcessWasStoppedCounts(t *testing.T) {
@@ -157,7 +155,7 @@ func TestAnEventIsNotGivenUpBecauseTheProcessWasStopped(t *testing.T) {
 	app.awaitCall("the message", func(c *call) bool { return c.is("message", "alice") })
 	g.asleep(t, 8*time.Second, func() {})
 	app.awaitAccepted("the message", func(c *call) bool { return c.is("message", "alice") })
-	if lost := g.Log.Matching("failed for good"); len(lost) > 0 {
+	if lost := g.Log.MatchingNow("failed for good"); len(lost) > 0 {
 		t.Error(lost[0].Raw)
 	}
 }
@@ -181,7 +179,7 @@ func TestAShutdownDuringWhichTheProcessWasStoppedGoesOnWhereItWas(t *testing.T) 
 	if code := g.Wait(harness.Patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if cut := g.Log.Matching("cut off"); len(cut) > 0 {
+	if cut := g.Log.MatchingNow("cut off"); len(cut) > 0 {
 		t.Error(cut[0].Raw)
 	}
 	for i := range clients {

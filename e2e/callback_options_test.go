@@ -89,12 +89,8 @@ func TestRepliesOfAnySizeUpToALimitReachTheClientAndOthersAreSaidOnce(t *testing
 		}
 		alice.Receive(strings.Repeat("x", c.limit))
 		alice.Receive("x")
-		if n := g.metric(t, `ws_gateway_replies_spoilt_total{reason="too_long"}`); n != 2 {
-			t.Errorf("%s: %v replies too long", c.max, n)
-		}
-		if n := strings.Count(g.Log.Tail(1000), "--callback-reply-max"); n != 1 {
-			t.Errorf("%s: said %d times", c.max, n)
-		}
+		g.expectMetric(t, `ws_gateway_replies_spoilt_total{reason="too_long"}`, 2)
+		g.logged(t, 1, "--callback-reply-max")
 	}
 }
 

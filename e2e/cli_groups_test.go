@@ -69,7 +69,7 @@ func TestTailOfAGroupShowsItsMembersAsTheyComeAndGo(t *testing.T) {
 	harness.Poll(t, "an event", func() bool {
 		bob.Send("of nobody in the room")
 		alice.Send("hello")
-		return len(r.output.Matching(" message ", "alice", "hello")) > 0
+		return len(r.output.MatchingNow(" message ", "alice", "hello")) > 0
 	})
 	g.cli(t, "", "join", "room", "--user", "bob").done(t, "")
 	bob.Send("I am in")
@@ -77,7 +77,7 @@ func TestTailOfAGroupShowsItsMembersAsTheyComeAndGo(t *testing.T) {
 	g.cli(t, "", "close", "--group", "room").done(t, "")
 	r.shows(r.output, " close ", "alice", "1000 by app")
 	r.shows(r.output, " close ", "bob", "1000 by app")
-	if len(r.output.Matching("of nobody in the room")) > 0 {
+	if len(r.output.MatchingNow("of nobody in the room")) > 0 {
 		t.Error("it shows what happened to somebody who was not in the group")
 	}
 	r.interrupted()

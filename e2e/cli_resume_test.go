@@ -24,7 +24,7 @@ func TestConnectThatIsCutAgainAndAgainLosesAndDoublesNothing(t *testing.T) {
 		g.send(fmt.Sprintf(`{"conn_id":"%s","payload":"\u001e heard %d","encoding":"text"}`, conn, n))
 	}
 	app.message("alice", each)
-	harness.Poll(t, "five returns", func() bool { return len(r.notes.Matching("resumed after ")) >= 5 })
+	harness.Poll(t, "five returns", func() bool { return len(r.notes.MatchingNow("resumed after ")) >= 5 })
 	r.shows(r.output, fmt.Sprintf("heard %d", each-1))
 	for i, line := range r.output.All() {
 		if want := fmt.Sprintf(`\x1e heard %d`, i); line.Raw != want {

@@ -293,7 +293,7 @@ func TestTailFollowsEventsAcrossARestartUntilCtrlC(t *testing.T) {
 	harness.Poll(t, "an event", func() bool {
 		c := g.Dial(t, "alice")
 		c.Close(websocket.StatusNormalClosure, "")
-		return len(r.output.Matching("close", "alice", "1000 by client")) > 0
+		return len(r.output.MatchingNow("close", "alice", "1000 by client")) > 0
 	})
 	g.Dial(t, "mallory")
 	c := g.Dial(t, "b,c")
@@ -313,9 +313,9 @@ func TestTailFollowsEventsAcrossARestartUntilCtrlC(t *testing.T) {
 	harness.Poll(t, "an event of the new gateway", func() bool {
 		c := g.Dial(t, "alice")
 		c.Close(4002, "again")
-		return len(r.output.Matching("4002 by client: again")) > 0
+		return len(r.output.MatchingNow("4002 by client: again")) > 0
 	})
-	if len(r.output.Matching("mallory")) > 0 {
+	if len(r.output.MatchingNow("mallory")) > 0 {
 		t.Error("another's events are shown")
 	}
 	r.interrupted()
@@ -330,7 +330,7 @@ func TestTailGoesOnWithATokenThatWasRotated(t *testing.T) {
 	events := func(code websocket.StatusCode) {
 		harness.Poll(t, "an event", func() bool {
 			s.Dial(t, "alice").Close(code, "")
-			return len(r.output.Matching(fmt.Sprint(int(code)), "by client")) > 0
+			return len(r.output.MatchingNow(fmt.Sprint(int(code)), "by client")) > 0
 		})
 	}
 	events(4001)
@@ -354,7 +354,7 @@ func TestTailPrintsLinesOfJSONWithoutHeartbeats(t *testing.T) {
 		c := g.Dial(t, "alice")
 		c.Send("left out")
 		c.Close(4001, "bye")
-		return len(r.output.Matching(`"action":"close"`)) > 0
+		return len(r.output.MatchingNow(`"action":"close"`)) > 0
 	})
 	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -408,7 +408,7 @@ func TestConnectPingsByItselfAndShowsPongsOnlyWhenAsked(t *testing.T) {
 	quiet := startCLI(t, "connect", "ws://"+g.Addr+"/ws", "--user", "quiet", "--ping", "20ms")
 	verbose := startCLI(t, "connect", "ws://"+g.Addr+"/ws", "--user", "verbose", "--ping", "20ms", "-v")
 	verbose.shows(verbose.notes, "connected to ws://")
-	harness.Poll(t, "pongs past the timeout", func() bool { return len(verbose.output.Matching(`{"event":"pong"}`)) > 250 })
+	harness.Poll(t, "pongs past the timeout", func() bool { return len(verbose.output.MatchingNow(`{"event":"pong"}`)) > 250 })
 	g.send(`{"users":["quiet"],"payload":"end","encoding":"text"}`)
 	quiet.shows(quiet.output, "end")
 	quiet.interrupted()

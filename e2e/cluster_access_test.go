@@ -97,7 +97,7 @@ func TestOverTLSWithAKeyThatMayUseNothingButItsAppAllOfItWorks(t *testing.T) {
 	}
 	b.kill()
 	app.awaitLost(t, conns)
-	harness.Poll(t, "the subject to be emptied", func() bool { return a.metric(t, "ws_gateway_cluster_takeover_closes_total") == 1 })
+	harness.Poll(t, "the subject to be emptied", func() bool { return a.metricNow(t, "ws_gateway_cluster_takeover_closes_total") == 1 })
 	for _, line := range a.Log.All() {
 		if line.Has("NATS does not let") || line.Has("cannot be written") {
 			t.Error(line.Raw)
@@ -138,9 +138,9 @@ func TestOfTwoGatewaysOfOneNameBothWorkAndOneIsToldToChangeIt(t *testing.T) {
 	b.awaitOthers(t, 1, 0)
 	const taken = "another instance has the name of this one"
 	harness.Poll(t, "both logs to say so", func() bool {
-		return len(a.Log.Matching(taken)) == 1 && len(b.Log.Matching(taken)) == 1
+		return len(a.Log.MatchingNow(taken)) == 1 && len(b.Log.MatchingNow(taken)) == 1
 	})
-	if n := len(a.Log.Matching(taken, `"yields":true`)) + len(b.Log.Matching(taken, `"yields":true`)); n != 1 {
+	if n := len(a.Log.MatchingNow(taken, `"yields":true`)) + len(b.Log.MatchingNow(taken, `"yields":true`)); n != 1 {
 		t.Errorf("%d are told to change it", n)
 	}
 	alice := b.Dial(t, "alice")
@@ -177,7 +177,7 @@ func TestAGatewayOfAVersionThatIsNotUnderstoodIsToldOfAndHarmsNobody(t *testing.
 	}
 	for _, g := range c.gateways {
 		g.awaitMetric(t, `ws_gateway_cluster_packets_ignored_total{reason="malformed"}`, 3)
-		if n := len(g.Log.Matching(said, "version")); n != 1 {
+		if n := len(g.Log.MatchingNow(said, "version")); n != 1 {
 			t.Errorf("it is told %d times", n)
 		}
 	}
@@ -200,11 +200,11 @@ func TestWhileNATSIsAwayForLongerThanTheHoldWhatIsLostIsCountedAndTheRestArrives
 	s.Stop()
 	a.awaitOthers(t, 1, 1)
 	const old = `ws_gateway_cluster_messages_given_up_total{reason="old"}`
-	before := a.metric(t, old)
+	before := a.metricNow(t, old)
 	for range 3 {
 		a.post(sendPath, `{"users":["alice"],"payload":"lost"}`).answered(t, http.StatusBadGateway, "gateway-1")
 	}
-	harness.Poll(t, "three messages to be given up", func() bool { return a.metric(t, old)-before >= 3 })
+	harness.Poll(t, "three messages to be given up", func() bool { return a.metricNow(t, old)-before >= 3 })
 	s.Restart()
 	a.awaitOthers(t, 1, 0)
 	b.awaitOthers(t, 1, 0)

@@ -105,13 +105,10 @@ func TestNoStreamOfAReaderIsLeftWhenItsGatewayIsKilled(t *testing.T) {
 	t.Parallel()
 	c := startTogether(t, 2)
 	c.gateways[0].watchEvents(t, "")
-	if n := c.gateways[1].metric(t, "ws_gateway_cluster_watches"); n != 1 {
-		t.Errorf("%v streams", n)
-	}
+	c.gateways[1].expectMetric(t, "ws_gateway_cluster_watches", 1)
 	c.gateways[0].Signal(syscall.SIGKILL)
-	harness.Poll(t, "the stream to end", func() bool {
-		return c.gateways[1].metric(t, "ws_gateway_cluster_watches") == 0 && c.gateways[1].metric(t, "ws_gateway_event_streams") == 0
-	})
+	c.gateways[1].expectMetric(t, "ws_gateway_cluster_watches", 0)
+	c.gateways[1].expectMetric(t, "ws_gateway_event_streams", 0)
 }
 
 func TestTheStatusHasTheInstancesOfTheCluster(t *testing.T) {

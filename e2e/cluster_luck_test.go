@@ -67,7 +67,7 @@ func (c *together) whole(t *testing.T) {
 func (g *gateway) awaitOthers(t *testing.T, others, silent float64) {
 	t.Helper()
 	harness.Poll(t, fmt.Sprintf("%v other gateways, of which %v are silent", others, silent), func() bool {
-		return g.metric(t, "ws_gateway_cluster_instances") == others && g.metric(t, "ws_gateway_cluster_instances_silent") == silent
+		return g.metricNow(t, "ws_gateway_cluster_instances") == others && g.metricNow(t, "ws_gateway_cluster_instances_silent") == silent
 	})
 }
 

@@ -121,7 +121,7 @@ func (c *together) understands(t *testing.T) {
 		clients[j].ClosedWith(4000, "over")
 	}
 	for _, g := range c.gateways {
-		if n := g.metric(t, `ws_gateway_cluster_packets_ignored_total{reason="malformed"}`); n != 0 {
+		if n := g.metricNow(t, `ws_gateway_cluster_packets_ignored_total{reason="malformed"}`); n != 0 {
 			t.Errorf("%v packets could not be read", n)
 		}
 	}
@@ -176,7 +176,7 @@ func TestAGatewayOfALaterVersionAndTheseUnderstandEachOther(t *testing.T) {
 	)
 	c := oddTogether(t, binary)
 	c.understands(t)
-	answered := func() float64 { return c.gateways[1].metric(t, "ws_gateway_cluster_messages_delivered_total") }
+	answered := func() float64 { return c.gateways[1].metricNow(t, "ws_gateway_cluster_messages_delivered_total") }
 	before := answered()
 	harness.Poll(t, "these to answer what they do not know", func() bool { return answered() >= before+4 })
 	c.gateways[1].get(countPath).answered(t, 0)

@@ -90,7 +90,7 @@ func TestWhileNATSIsAwayForLongerThanItTakesToBeDeadNobodyIsTakenOver(t *testing
 	all[0].awaitOthers(t, 2, 2)
 	harness.Poll(t, "ten seconds without NATS, in which nobody is gone", func() bool {
 		all[0].get(countPath).answered(t, 0, memberName(1), memberName(2))
-		if others := all[0].metric(t, "ws_gateway_cluster_instances"); others != 2 {
+		if others := all[0].metricNow(t, "ws_gateway_cluster_instances"); others != 2 {
 			t.Fatalf("%v others are known", others)
 		}
 		return time.Since(down) > 10*time.Second
@@ -100,7 +100,7 @@ func TestWhileNATSIsAwayForLongerThanItTakesToBeDeadNobodyIsTakenOver(t *testing
 	all[0].sends("alice", 1, 4)
 	receives(t, alice, 1, 4)
 	for _, g := range all {
-		if n := g.metric(t, "ws_gateway_cluster_takeovers_total"); n != 0 {
+		if n := g.metricNow(t, "ws_gateway_cluster_takeovers_total"); n != 0 {
 			t.Errorf("%v take-overs", n)
 		}
 	}
@@ -134,7 +134,7 @@ func TestAGatewayThatIsKilledInTheMiddleOfALongMessageHarmsNobody(t *testing.T) 
 			sender.sends("alice", 0, 1)
 			alice.Receive(message(0))
 			const received = "ws_gateway_cluster_received_bytes_total"
-			before := receiver.metric(t, received)
+			before := receiver.metricNow(t, received)
 			answered := sendLong(sender, long)
 			receiver.awaitMetric(t, received, before+1<<19) // a part
 			if victim == "receiver" {
@@ -142,7 +142,7 @@ func TestAGatewayThatIsKilledInTheMiddleOfALongMessageHarmsNobody(t *testing.T) 
 				<-receiver.Exited
 				(<-answered).answered(t, 0) // it was queued
 				sender.awaitOthers(t, 1, 0)
-				harness.Poll(t, "nothing to be held", func() bool { return sender.metric(t, "ws_gateway_cluster_held_bytes") < 1<<20 })
+				harness.Poll(t, "nothing to be held", func() bool { return sender.metricNow(t, "ws_gateway_cluster_held_bytes") < 1<<20 })
 				sender.sends("carol", 1, 2)
 				other.Receive(message(1))
 				return
@@ -275,13 +275,13 @@ func TestTwentyGatewaysThatComeBackAtOnceSendLittle(t *testing.T) {
 		t.Helper()
 		for _, g := range c.gateways {
 			harness.Poll(t, "a gateway that knows all", func() bool {
-				return g.metric(t, "ws_gateway_cluster_instances_silent") == 0 && g.metric(t, "ws_gateway_cluster_known_instances") == n-1 && g.metric(t, "ws_gateway_cluster_known_names") >= (n-1)*users
+				return g.metricNow(t, "ws_gateway_cluster_instances_silent") == 0 && g.metricNow(t, "ws_gateway_cluster_known_instances") == n-1 && g.metricNow(t, "ws_gateway_cluster_known_names") >= (n-1)*users
 			})
 		}
 	}
 	received := func(c *together) (sum float64) {
 		for _, g := range c.gateways {
-			sum += g.metric(t, "ws_gateway_cluster_received_bytes_total")
+			sum += g.metricNow(t, "ws_gateway_cluster_received_bytes_total")
 		}
 		return sum
 	}
@@ -292,7 +292,7 @@ func TestTwentyGatewaysThatComeBackAtOnceSendLittle(t *testing.T) {
 		}
 	}
 	known(c)
-	before, asked := received(c), c.gateways[0].metric(t, "ws_gateway_cluster_names_asked_again_total")
+	before, asked := received(c), c.gateways[0].metricNow(t, "ws_gateway_cluster_names_asked_again_total")
 	began := time.Now()
 	s.Stop()
 	for _, g := range c.gateways {
@@ -309,7 +309,7 @@ func TestTwentyGatewaysThatComeBackAtOnceSendLittle(t *testing.T) {
 	} else {
 		t.Logf("in %v all together received %.0f bytes, of %.0f", took, got, most)
 	}
-	if again := c.gateways[0].metric(t, "ws_gateway_cluster_names_asked_again_total"); again != asked {
+	if again := c.gateways[0].metricNow(t, "ws_gateway_cluster_names_asked_again_total"); again != asked {
 		t.Errorf("it has asked for names %v times", again-asked)
 	}
 	for i, g := range c.gateways { // and a message goes from each to the next

@@ -113,7 +113,7 @@ func TestTheReplicasOfTheComposeExampleAnswerAsOne(t *testing.T) {
 		clients = append(clients, through.Connect(t, harness.Visitor{Target: "/ws?user=" + user}))
 	}
 	for _, g := range []*gateway{one, two} {
-		harness.Poll(t, "each gateway has a client", func() bool { return g.metric(t, "ws_gateway_connections") == 1 })
+		g.expectMetric(t, "ws_gateway_connections", 1)
 	}
 	for i, user := range []string{"ada", "bela"} {
 		clients[i].Send(fmt.Sprintf(`"I am %s"`, user))

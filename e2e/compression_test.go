@@ -56,14 +56,16 @@ func TestWithCompressionMessagesTravelCompressedAndTheAppSeesThemPlain(t *testin
 	if !strings.HasPrefix(agreed(c), "permessage-deflate") {
 		t.Fatalf("agreed on %q", agreed(c))
 	}
-	before := g.metric(t, `ws_gateway_received_bytes_total`)
+	g.expectMetric(t, "ws_gateway_upgraded_total", 1) // its request is among the bytes
+	before := g.metricNow(t, `ws_gateway_received_bytes_total`)
 	for n := 1; n <= 3; n++ {
 		c.Send(wordy)
 		if got := app.message("alice", n).event.Data; string(got) != wordy {
 			t.Fatalf("the app got %.100q", got)
 		}
 	}
-	if grown := g.metric(t, `ws_gateway_received_bytes_total`) - before; grown >= float64(len(wordy)) {
+	g.expectMetric(t, "ws_gateway_received_messages_total", 3)
+	if grown := g.metricNow(t, `ws_gateway_received_bytes_total`) - before; grown >= float64(len(wordy)) {
 		t.Errorf("three messages of %d bytes took %v bytes on the wire", len(wordy), grown)
 	}
 	g.send(`{"users":["alice"],"payload":` + wordy + `}`)

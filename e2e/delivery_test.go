@@ -181,9 +181,7 @@ func TestAnyOtherStatusFailsTheEventAtOnceAndTheNextOneGoesOn(t *testing.T) {
 			if _, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return l.Has(failed, fmt.Sprint(status)) }); !ok {
 				t.Errorf("the log does not name %s and its status", failed)
 			}
-			if lines := g.Log.Matching(strings.ToLower(failed)); len(lines) != 1 {
-				t.Errorf("%d log lines about one failed event", len(lines))
-			}
+			g.logged(t, 1, strings.ToLower(failed))
 			for _, c := range app.attempts(func(*call) bool { return true }) {
 				if c.path != callbackPath {
 					t.Errorf("the redirect to %s was followed", c.path)

@@ -98,7 +98,7 @@ func TestByDefaultTheDescriptorLimitBecomes503sAndTheAPIStillAnswers(t *testing.
 	if n := g.connections(); n != len(connected) {
 		t.Errorf("%d connections are counted, want %d", n, len(connected))
 	}
-	if lines := g.Log.Matching("too many open files"); len(lines) != 0 {
+	if lines := g.Log.MatchingNow("too many open files"); len(lines) != 0 {
 		t.Errorf("descriptors ran out all the same: %s", lines[0].Raw)
 	}
 	for _, r := range connected {

@@ -27,10 +27,10 @@ func TestTheReadyLineSaysWhoMayManage(t *testing.T) {
 		{"who may open the unix socket " + folder + "/a.sock (mode 0600), without a token", []string{"--admin-listen", socket}, nil, ""},
 	} {
 		g := launch{args: append([]string{"--no-callback"}, test.args...), env: test.env}.start(t)
-		if got := g.Log.Matching(`"ready"`)[0].Text("manage"); !strings.HasPrefix(got, test.want) {
+		if got := g.Ready.Text("manage"); !strings.HasPrefix(got, test.want) {
 			t.Errorf("%q: %q, want %q", test.args, got, test.want)
 		}
-		said := g.Log.Matching("management:", "proxy on this host")
+		said := g.Log.AwaitMatching(min(1, len(test.open)), "management:", "proxy on this host")
 		if len(said) != min(1, len(test.open)) || len(said) == 1 && (said[0].Text("level") != test.open || !strings.Contains(said[0].Text("fix"), "--admin-listen")) {
 			t.Errorf("%q: the log says %v, want it at level %q", test.args, said, test.open)
 		}
@@ -38,7 +38,7 @@ func TestTheReadyLineSaysWhoMayManage(t *testing.T) {
 	}
 	// That is the contract of Olares, whose own proxies can be told.
 	g := launch{args: []string{"--listen", ":0"}, env: []string{"WS_PORT=1", "WS_URL=/ws/message"}}.start(t)
-	if said := g.Log.Matching("management:", "proxy on this host"); len(said) != 1 || said[0].Text("level") != "info" {
+	if said := g.logged(t, 1, "management:", "proxy on this host"); said[0].Text("level") != "info" {
 		t.Errorf("as Olares starts it: %v", said)
 	}
 }
@@ -167,7 +167,7 @@ func TestAReloadThatDropsTheTokenSaysWhatThatOpens(t *testing.T) {
 	if _, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return l.Text("message") == "ready" }); !ok {
 		t.Fatal("it is not ready")
 	}
-	if said := g.Log.Matching("management:", "proxy on this host"); len(said) != 0 {
+	if said := g.Log.MatchingNow("management:", "proxy on this host"); len(said) != 0 {
 		t.Errorf("with a token it says %v", said)
 	}
 	if err := os.WriteFile(config, []byte("no-callback: true\nlisten: \":0\"\n"), 0o600); err != nil {

@@ -83,15 +83,9 @@ func TestAnAnswerJoinsAndLeavesGroups(t *testing.T) {
 			t.Fatalf("after %+v it is in %q", step, got)
 		}
 	}
-	if n := g.metric(t, `ws_gateway_group_joins_total{origin="answer"}`); n != 6 {
-		t.Errorf("%v joins by answers", n)
-	}
-	if n := g.metric(t, `ws_gateway_group_leaves_total{origin="answer"}`); n != 6 {
-		t.Errorf("%v leaves by answers", n)
-	}
-	if n := g.metric(t, `ws_gateway_group_memberships`); n != 0 {
-		t.Errorf("%v memberships", n)
-	}
+	g.expectMetric(t, `ws_gateway_group_joins_total{origin="answer"}`, 6)
+	g.expectMetric(t, `ws_gateway_group_leaves_total{origin="answer"}`, 6)
+	g.expectMetric(t, `ws_gateway_group_memberships`, 0)
 }
 
 func TestAnAnswerWhoseGroupsCannotBeReadJoinsNothing(t *testing.T) {
@@ -116,10 +110,8 @@ func TestAnAnswerWhoseGroupsCannotBeReadJoinsNothing(t *testing.T) {
 	if got := g.groupsOf(conn); !slices.Equal(got, []string{"last"}) {
 		t.Errorf("it is in %q", got)
 	}
-	if n := g.metric(t, `ws_gateway_group_changes_unreadable_total`); n != float64(len(bad)+2) {
-		t.Errorf("%v unreadable, want %d", n, len(bad)+2)
-	}
-	if lines := g.Log.Matching("x-ws-join or x-ws-leave"); len(lines) != 1 || lines[0].Text("header") != "X-Ws-Join" || lines[0].Text("request_id") == "" {
+	g.expectMetric(t, `ws_gateway_group_changes_unreadable_total`, float64(len(bad)+2))
+	if lines := g.logged(t, 1, "x-ws-join or x-ws-leave"); lines[0].Text("header") != "X-Ws-Join" || lines[0].Text("request_id") == "" {
 		t.Errorf("logged: %v", lines)
 	}
 }
@@ -137,12 +129,8 @@ func TestOfAnAnswerWhatIsOverTheLimitIsNotJoined(t *testing.T) {
 	if got := g.groupsOf(conn); !slices.Equal(got, []string{"a", "b", "c"}) {
 		t.Errorf("it is in %q", got)
 	}
-	if n := g.metric(t, `ws_gateway_group_joins_over_limit_total`); n != 3 {
-		t.Errorf("%v over the limit", n)
-	}
-	if lines := g.Log.Matching("joins a connection to too many groups"); len(lines) != 1 {
-		t.Errorf("logged: %v", lines)
-	}
+	g.expectMetric(t, `ws_gateway_group_joins_over_limit_total`, 3)
+	g.logged(t, 1, "joins a connection to too many groups")
 }
 
 func TestWithoutTheOptionNoAnswerJoins(t *testing.T) {
@@ -157,9 +145,7 @@ func TestWithoutTheOptionNoAnswerJoins(t *testing.T) {
 	if got := g.groupsOf(app.opened("alice")); len(got) > 0 {
 		t.Errorf("it is in %q", got)
 	}
-	if n := g.metric(t, `ws_gateway_group_changes_unreadable_total`); n != 0 {
-		t.Errorf("%v unreadable", n)
-	}
+	g.expectMetric(t, `ws_gateway_group_changes_unreadable_total`, 0)
 }
 
 // The answer lets the client in, so its first message finds it in the group, and so
@@ -189,12 +175,8 @@ func TestWhoIsLetInIsInItsGroupsBeforeItsFirstMessage(t *testing.T) {
 	if _, r, err := g.TryConnect(t, visitor{User: "mallory"}); err == nil || r == nil || r.StatusCode != http.StatusForbidden {
 		t.Errorf("mallory got %+v, %v", r, err)
 	}
-	if n := g.metric(t, `ws_gateway_group_memberships`); n != 2*clients {
-		t.Errorf("%v memberships", n)
-	}
-	if n := g.metric(t, `ws_gateway_groups`); n != clients+1 {
-		t.Errorf("%v groups", n)
-	}
+	g.expectMetric(t, `ws_gateway_group_memberships`, 2*clients)
+	g.expectMetric(t, `ws_gateway_groups`, clients+1)
 }
 
 func TestASendToTheGroupThatAnAnswerJoinsReachesWhoHasJoined(t *testing.T) {
@@ -240,9 +222,7 @@ func TestASendToTheGroupThatAnAnswerJoinsReachesWhoHasJoined(t *testing.T) {
 			})
 		}
 		talking.Wait()
-		if n := g.metric(t, "ws_gateway_groups"); n != clients {
-			t.Errorf("%v groups are left", n)
-		}
+		g.expectMetric(t, "ws_gateway_groups", clients)
 		if n := strings.Count(g.Log.Tail(1000), `"level":"warn"`); n > 0 {
 			t.Errorf("%d warnings", n)
 		}
@@ -290,7 +270,7 @@ func TestAnAnswerThatComesAfterTheConnectionHasClosedJoinsNobody(t *testing.T) {
 	close(release)
 	app.closed("alice")
 	g.awaitMetric(t, "ws_gateway_group_changes_late_total", 2) // of her close, too
-	if got := g.groupsOf(app.opened("bob")); len(got) > 0 || g.metric(t, "ws_gateway_groups") != 0 {
+	if got := g.groupsOf(app.opened("bob")); len(got) > 0 || g.metricNow(t, "ws_gateway_groups") > 0 {
 		t.Errorf("bob is in %q", got)
 	}
 	bob.Close(1000, "")
@@ -354,9 +334,7 @@ func TestReplaysAndTheJournalsCloseEventsJoinNobody(t *testing.T) {
 		t.Errorf("bob is in %q", got)
 	}
 	for _, metric := range []string{"ws_gateway_groups", "ws_gateway_group_changes_late_total", `ws_gateway_group_joins_total{origin="answer"}`} {
-		if n := g.metric(t, metric); n != 0 {
-			t.Errorf("%s is %v", metric, n)
-		}
+		g.expectMetric(t, metric, 0)
 	}
 	bob.Send("1")
 	g.awaitMetric(t, `ws_gateway_group_joins_total{origin="answer"}`, 1)

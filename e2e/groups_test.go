@@ -175,9 +175,7 @@ func TestASendToGroupsReachesEachMemberOnceAndNobodyElse(t *testing.T) {
 		`ws_gateway_group_leaves_total{origin="close"}`: 0,
 		`ws_gateway_sends_total{target="group"}`:        10,
 	} {
-		if got := g.metric(t, series); got != want {
-			t.Errorf("%s is %v, want %v", series, got, want)
-		}
+		g.expectMetric(t, series, want)
 	}
 }
 
@@ -370,9 +368,7 @@ func TestAConnectionIsOutOfItsGroupsBeforeItsCloseEventWhateverEndsIt(t *testing
 	if sizes, _ := g.groups(""); len(sizes) != 0 {
 		t.Errorf("at last there are the groups %v", sizes)
 	}
-	if got := g.metric(t, `ws_gateway_group_leaves_total{origin="close"}`); got != float64(2*len(users)+2) {
-		t.Errorf("%v left by closing, want %d", got, 2*len(users)+2)
-	}
+	g.expectMetric(t, `ws_gateway_group_leaves_total{origin="close"}`, float64(2*len(users)+2))
 }
 
 func TestTheNameOfAGroupIsUpTo255BytesOfUTF8WithoutControlCharacters(t *testing.T) {
@@ -511,9 +507,7 @@ func TestMoreGroupsThanAConnectionMayBeInAreJoinedByNobodyAndAReloadChangesTheLi
 	refused(`{"groups":["6"],"users":["a"]}`, a, 6, 2)
 	s.leave(`{"groups":["1","2","3","4"],"users":["a"]}`)
 	s.join(`{"groups":["6"],"users":["a"]}`)
-	if got := s.metric(t, "ws_gateway_group_joins_over_limit_total"); got != 8 {
-		t.Errorf("%v joins were over the limit, want 8", got)
-	}
+	s.expectMetric(t, "ws_gateway_group_joins_over_limit_total", 8)
 }
 
 func TestAJoinForWhichThereIsNoMemoryIsRefusedAsAWhole(t *testing.T) {
@@ -550,9 +544,7 @@ func TestAJoinForWhichThereIsNoMemoryIsRefusedAsAWhole(t *testing.T) {
 	if sizes, _ := g.groups(""); len(sizes) != joined+1 || joined < 1000 {
 		t.Errorf("there are %d groups, want %d", len(sizes), joined+1)
 	}
-	if got := g.metric(t, `ws_gateway_memory_gave_way_total{budget="groups"}`); got != 2 {
-		t.Errorf("%v joins gave way, want 2", got)
-	}
+	g.expectMetric(t, `ws_gateway_memory_gave_way_total{budget="groups"}`, 2)
 	g.leave(`{"groups":` + quoted(names(0, joined)...) + `,"all":true}`)
 	if n := g.join(`{"groups":` + quoted(names(0, 100)...) + `,"all":true}`); n != 11 {
 		t.Errorf("after the leave a join matches %d", n)

@@ -277,9 +277,7 @@ func TestADamagedJournalIsAWarningAndWhatCanBeReadOfItCounts(t *testing.T) {
 			}
 			before := app.count()
 			g = startGateway(t, app, "--journal", dir)
-			if len(g.Log.Matching(`"level":"warn"`, "journal: damaged")) != 1 {
-				t.Error("no warning")
-			}
+			g.logged(t, 1, `"level":"warn"`, "journal: damaged")
 			closed := app.since(before)
 			if len(closed) < test.least || len(closed) >= len(conns) {
 				t.Errorf("%d close events", len(closed))
@@ -358,9 +356,7 @@ func TestAFullDiskIsSaidOnceHarmsNobodyAndIsMadeUpFor(t *testing.T) {
 		return len(lines) > 0 && strings.Contains(lines[len(lines)-1], `{"n":2}`)
 	})
 	for _, name := range []string{"journal: cannot be written", "cannot write to the dead-letter file"} {
-		if lines := g.Log.Matching(name); len(lines) != 1 {
-			t.Errorf("%d times: %s", len(lines), name)
-		}
+		g.logged(t, 1, name)
 	}
 	g.kill()
 	app.respond(nil)

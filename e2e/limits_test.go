@@ -1,8 +1,6 @@
 package e2e_test
 
 import (
-	"cmp"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,29 +11,6 @@ import (
 
 	"ws-gateway/e2e/harness"
 )
-
-// metric returns the value of a series such as `ws_gateway_connections`.
-func (g *gateway) metric(t testing.TB, series string) float64 {
-	t.Helper()
-	a := g.requestAt("http://"+cmp.Or(g.Own, g.Addr), http.MethodGet, "/metrics", "")
-	for line := range strings.Lines(a.body) {
-		if value, ok := strings.CutPrefix(line, series+" "); ok {
-			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			if err != nil {
-				t.Fatalf("%s: %v", series, err)
-			}
-			return n
-		}
-	}
-	t.Fatalf("there is no metric %s: status %d", series, a.status)
-	return 0
-}
-
-// awaitMetric waits until a series has reached a value.
-func (g *gateway) awaitMetric(t testing.TB, series string, least float64) {
-	t.Helper()
-	harness.Poll(t, fmt.Sprintf("%s to reach %v", series, least), func() bool { return g.metric(t, series) >= least })
-}
 
 func TestOnlyTrustedProxiesSayWhoTheClientIs(t *testing.T) {
 	t.Parallel()
@@ -194,7 +169,7 @@ func TestConnectionsOverTheAcceptRateWaitAndAreServed(t *testing.T) {
 		if took := time.Since(start); took < 1900*time.Millisecond {
 			t.Errorf("45 connections were taken in %v, at the rate it is 1.95s at least", took)
 		}
-		return g.metric(t, `ws_gateway_accept_waits_total`) > 0
+		return g.metricNow(t, `ws_gateway_accept_waits_total`) > 0
 	})
 }
 
@@ -223,9 +198,7 @@ func TestAHandshakeThatDawdlesGivesWayToANewcomer(t *testing.T) {
 	if response, body := last.response(); response.StatusCode != http.StatusSwitchingProtocols {
 		t.Errorf("the newest was answered with %d %q", response.StatusCode, body)
 	}
-	if n := g.metric(t, `ws_gateway_handshake_timeouts_total`); n != 0 {
-		t.Errorf("%v handshakes timed out", n)
-	}
+	g.expectMetric(t, `ws_gateway_handshake_timeouts_total`, 0)
 }
 
 func TestWhenDescriptorsAreShortHandshakesThatDawdleMakeRoom(t *testing.T) {
@@ -241,9 +214,7 @@ func TestWhenDescriptorsAreShortHandshakesThatDawdleMakeRoom(t *testing.T) {
 	c.Send(`{"event":"ping"}`)
 	c.Receive(`{"event":"pong"}`)
 	g.awaitMetric(t, `ws_gateway_handshakes_dropped_total`, 1)
-	if n := g.metric(t, `ws_gateway_handshake_timeouts_total`); n != 0 {
-		t.Errorf("%v handshakes timed out", n)
-	}
+	g.expectMetric(t, `ws_gateway_handshake_timeouts_total`, 0)
 }
 
 // Each limit is reached once and counted. What exactly happens to the client is
@@ -323,9 +294,7 @@ func TestEveryLimitHasAMetricThatTellsWhenItWasReached(t *testing.T) {
 		t.Run(strings.ReplaceAll(limit.args, "--", ""), func(t *testing.T) {
 			t.Parallel()
 			g := startPushOnly(t, strings.Fields(limit.args)...)
-			if n := g.metric(t, "ws_gateway_"+limit.series); n != 0 {
-				t.Errorf("%s is %v at the start", limit.series, n)
-			}
+			g.expectMetric(t, "ws_gateway_"+limit.series, 0)
 			limit.reach(t, g)
 			g.awaitMetric(t, "ws_gateway_"+limit.series, 1)
 		})

@@ -7,8 +7,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-
-	"ws-gateway/e2e/harness"
 )
 
 const (
@@ -59,9 +57,7 @@ func TestAnAppWithoutMemoryCountsInTheMetadata(t *testing.T) {
 		}
 		g.awaitMetric(t, `ws_gateway_callbacks_delivered_total{action="close"}`, clients)
 		for _, gauge := range []string{"ws_gateway_meta_connections", "ws_gateway_meta_bytes", "ws_gateway_meta_unreadable_total"} {
-			if n := g.metric(t, gauge); n != 0 {
-				t.Errorf("%s is %v", gauge, n)
-			}
+			g.expectMetric(t, gauge, 0)
 		}
 	}
 }
@@ -91,9 +87,7 @@ func TestMetadataOfAnAuthorisingAnswerIsThereBeforeThe101(t *testing.T) {
 	if _, _, err := g.TryConnect(t, visitor{User: "mallory"}); err == nil {
 		t.Error("mallory is in")
 	}
-	if n := g.metric(t, "ws_gateway_meta_connections"); n != 1 {
-		t.Errorf("%v connections have metadata", n)
-	}
+	g.expectMetric(t, "ws_gateway_meta_connections", 1)
 }
 
 func TestACallGivesConnectionsMetadata(t *testing.T) {
@@ -179,12 +173,8 @@ func TestPastTheMemoryNobodyIsGivenMetadata(t *testing.T) {
 	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "--group-memory") {
 		t.Errorf("%+v", a)
 	}
-	if n := g.metric(t, "ws_gateway_meta_connections"); n != 0 {
-		t.Errorf("%v have it", n)
-	}
-	if n := g.metric(t, `ws_gateway_meta_over_memory_total{origin="call"}`); n != 1 {
-		t.Errorf("counted %v", n)
-	}
+	g.expectMetric(t, "ws_gateway_meta_connections", 0)
+	g.expectMetric(t, `ws_gateway_meta_over_memory_total{origin="call"}`, 1)
 	if n := g.regroup(metaPath, `{"all":true,"meta":1}`); n != clients {
 		t.Errorf("matched %d", n)
 	}
@@ -203,9 +193,8 @@ func TestWithoutTheOptionThereIsNoMetadata(t *testing.T) {
 	if got := app.message("alice", 1); got.event.Meta != nil {
 		t.Errorf("%s", got.body)
 	}
-	if n := g.metric(t, "ws_gateway_meta_unreadable_total"); n != 0 {
-		t.Errorf("%v unreadable", n)
-	}
+	g.awaitMetric(t, `ws_gateway_callbacks_delivered_total{action="message"}`, 1) // the answer has been read
+	g.expectMetric(t, "ws_gateway_meta_unreadable_total", 0)
 	if p := g.post(metaPath, `{"all":true,"meta":1}`).parse(t); p.Code != 400 || !strings.Contains(p.Message, "--max-meta") {
 		t.Errorf("%+v", p)
 	}
@@ -220,8 +209,8 @@ func TestAnAnswerWhoseMetadataCannotBeReadIsCountedAndLoggedOnce(t *testing.T) {
 	c.Send("1")
 	app.message("alice", 1)
 	g.awaitMetric(t, "ws_gateway_meta_unreadable_total", 2)
-	lines := g.Log.Matching("x-ws-meta")
-	if len(lines) != 1 || !lines[0].Has("must be JSON") || lines[0].Has("lobby") {
+	lines := g.logged(t, 1, "x-ws-meta")
+	if !lines[0].Has("must be JSON") || lines[0].Has("lobby") {
 		t.Errorf("%v", lines)
 	}
 }
@@ -238,7 +227,7 @@ func TestTheCloseEventOfAJournalHasTheMetadata(t *testing.T) {
 	c.Send("1")
 	g.awaitMetric(t, `ws_gateway_callbacks_delivered_total{action="message"}`, 1)
 	g.post(metaPath, `{"users":["alice"],"meta":{"by":"call"}}`)
-	harness.Poll(t, "the journal to have it", func() bool { return g.metric(t, "ws_gateway_journal_records_total") >= 4 })
+	g.awaitMetric(t, "ws_gateway_journal_records_total", 4)
 	g.kill()
 	startGateway(t, app, keepsMeta, journal)
 	if got := string(app.closed("alice").event.Meta); got != `{"by":"call"}` {

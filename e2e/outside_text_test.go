@@ -26,7 +26,7 @@ func TestAByteOrderMarkAndVariablesOfServicesGetInNobodysWay(t *testing.T) {
 	if response, body := r.response(); response.StatusCode != 101 {
 		t.Fatalf("%d %q", response.StatusCode, body)
 	}
-	if warned := g.Log.Matching(`"level":"warn"`); len(warned) > 0 {
+	if warned := g.Log.MatchingNow(`"level":"warn"`); len(warned) > 0 {
 		t.Errorf("the log warns: %s", warned[0].Raw)
 	}
 }

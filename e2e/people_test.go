@@ -253,7 +253,7 @@ func tailOnTerminal(t *testing.T, g *gateway, columns uint16, env []string) stri
 	harness.Poll(t, "an event on the terminal", func() bool {
 		c := g.Dial(t, "bob")
 		c.Close(1000, "")
-		return len(shown.Matching("from")) > 0
+		return len(shown.MatchingNow("from")) > 0
 	})
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)

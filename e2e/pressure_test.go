@@ -182,14 +182,15 @@ func TestWhoFillsCallbackMemoryCostsNobodyElseTheirConnectionOrMessages(t *testi
 	if a := g.get("/readyz"); a.status != http.StatusOK {
 		t.Errorf("readyz answered %d", a.status)
 	}
-	if held := g.metric(t, "ws_gateway_callback_queue_bytes"); held < limit/4 || held > limit {
+	g.awaitMetric(t, "ws_gateway_callback_queue_bytes", limit/4)
+	if held := g.metricNow(t, "ws_gateway_callback_queue_bytes"); held > limit {
 		t.Errorf("%v bytes wait, of %d", held, limit)
 	}
 	close(release)
 	for n := range busy {
 		app.arrived(t, fmt.Sprint("busy", n), want)
 	}
-	harness.Poll(t, "nobody to be over its share", func() bool { return g.metric(t, "ws_gateway_callback_lanes_over_share") == 0 })
+	g.expectMetric(t, "ws_gateway_callback_lanes_over_share", 0)
 }
 
 func TestOnlyWhenNothingIsLeftOfCallbackMemoryAreUpgradesRefused(t *testing.T) {

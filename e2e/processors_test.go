@@ -22,8 +22,7 @@ func TestProcessorsAndLoopsAreThoseThatTheReadyLineAndTheMetricsSay(t *testing.T
 		{"GOMAXPROCS=3", "--loops=5", "3", "5"},
 	} {
 		g := launch{args: append([]string{"--no-callback"}, strings.Fields(c.args)...), env: []string{c.env}}.start(t)
-		ready := g.Log.Matching(`"ready"`)[0]
-		if p, l := fmt.Sprint(ready.Fields["processors"]), fmt.Sprint(ready.Fields["loops"]); p != c.processors || l != c.loops {
+		if p, l := fmt.Sprint(g.Ready.Fields["processors"]), fmt.Sprint(g.Ready.Fields["loops"]); p != c.processors || l != c.loops {
 			t.Errorf("%s %s: %s processors and %s loops, want %s and %s", c.env, c.args, p, l, c.processors, c.loops)
 		}
 	}

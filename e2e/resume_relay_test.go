@@ -98,7 +98,7 @@ func TestASessionIsResumedAtAnyGatewayOfACluster(t *testing.T) {
 		}
 	}
 	for i, g := range all {
-		if got := g.metric(t, "ws_gateway_connections"); (got == 1) != (i == 0) {
+		if got := g.metricNow(t, "ws_gateway_connections"); (got == 1) != (i == 0) {
 			t.Errorf("gateway %d has %v connections", i, got)
 		}
 	}
@@ -211,9 +211,9 @@ func TestWhoCannotBeRelayedGetsANewSession(t *testing.T) {
 		c := a.roam(t, "ann")
 		c.cut()
 		change(c)
-		was := b.metric(t, relayRefusals(strings.TrimSpace(reason)))
+		was := b.metricNow(t, relayRefusals(strings.TrimSpace(reason)))
 		c.at(b).begin()
-		if now := b.metric(t, relayRefusals(strings.TrimSpace(reason))); now != was+1 {
+		if now := b.metricNow(t, relayRefusals(strings.TrimSpace(reason))); now != was+1 {
 			t.Errorf("%s: counted %v times", reason, now-was)
 		}
 		c.cut()
@@ -225,7 +225,7 @@ func TestWhoCannotBeRelayedGetsANewSession(t *testing.T) {
 	cid := a.roam(t, "cid")
 	cid.cut()
 	cid.at(b).begin()
-	if b.metric(t, relayRefusals("full")) != 1 {
+	if b.metricNow(t, relayRefusals("full")) != 1 {
 		t.Error("not counted")
 	}
 	b.send(`{"users":["bob","cid"],"payload":1}`) // both are well
@@ -251,7 +251,7 @@ func TestWhoseGatewayDoesNotResumeOrIsDrainingGetsANewSessionAtOnce(t *testing.T
 	ann := a.roam(t, "ann")
 	ann.cut()
 	ann.at(b).begin()
-	if b.metric(t, relayRefusals("unable")) != 1 {
+	if b.metricNow(t, relayRefusals("unable")) != 1 {
 		t.Error("not counted")
 	}
 	bob := c.roam(t, "bob")

@@ -58,7 +58,7 @@ func TestAClientKeepsItsSessionAtAnotherGatewayWhileItsOwnRestarts(t *testing.T)
 		for range 3 {
 			c.isToldToComeBack(t, x)
 		}
-		if n := x.metric(t, relayRefusals("restarting")); n != float64(3*(round+1)) {
+		if n := x.metricNow(t, relayRefusals("restarting")); n != float64(3*(round+1)) {
 			t.Errorf("%v were told to come back", n)
 		}
 		y = again()
@@ -86,7 +86,7 @@ func TestAGatewayThatDoesNotComeBackIsNotWaitedForLongerThanItsSessions(t *testi
 	c := y.roam(t, "ann")
 	app.opened("ann")
 	y.stop(t)
-	told := x.metric(t, relayRefusals("restarting"))
+	told := x.metricNow(t, relayRefusals("restarting"))
 	harness.Poll(t, "a new session", func() bool {
 		was := c.ID
 		if err := c.at(x).tryConnect(); err != nil {
@@ -98,10 +98,10 @@ func TestAGatewayThatDoesNotComeBackIsNotWaitedForLongerThanItsSessions(t *testi
 		}
 		return true
 	})
-	if n := x.metric(t, relayRefusals("restarting")); n != told {
+	if n := x.metricNow(t, relayRefusals("restarting")); n != told {
 		t.Errorf("%v were told to come back, want %v", n, told)
 	}
-	if n := x.metric(t, relayRefusals("gone")); n != 1 {
+	if n := x.metricNow(t, relayRefusals("gone")); n != 1 {
 		t.Errorf("%v were too late", n)
 	}
 }

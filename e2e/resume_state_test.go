@@ -49,8 +49,8 @@ func (k *restarts) start(args ...string) *gateway {
 // found requires the start of g to have found so many sessions of this outcome.
 func (g *gateway) found(t *testing.T, outcome string, want float64) {
 	t.Helper()
-	if n := g.metric(t, `ws_gateway_resume_state_sessions{outcome="`+outcome+`"}`); n != want {
-		t.Errorf("%v sessions found that are %s, want %v; %v", n, outcome, want, g.Log.Matching("resume-state"))
+	if n := g.metricNow(t, `ws_gateway_resume_state_sessions{outcome="`+outcome+`"}`); n != want {
+		t.Errorf("%v sessions found that are %s, want %v; %v", n, outcome, want, g.Log.MatchingNow("resume-state"))
 	}
 }
 
@@ -206,7 +206,7 @@ func TestWithoutTheFileAfterARestartASessionIsNew(t *testing.T) {
 	g = k.start()
 	c.g = g
 	c.begin()
-	if n := g.metric(t, `ws_gateway_resume_missed_total{reason="token"}`); n != 1 {
+	if n := g.metricNow(t, `ws_gateway_resume_missed_total{reason="token"}`); n != 1 {
 		t.Errorf("%v tokens are not valid", n)
 	}
 }
@@ -300,7 +300,7 @@ func TestAFileThatCannotBeWrittenEndsSessionsAsEver(t *testing.T) {
 					t.Errorf("%s: %+v", user, closed.event)
 				}
 			}
-			if lines := g.Log.Matching("sessions cannot be written down"); len(lines) != 1 {
+			if lines := g.Log.MatchingNow("sessions cannot be written down"); len(lines) != 1 {
 				t.Errorf("it is said %d times", len(lines))
 			}
 			if _, err := os.Stat(k.file); err == nil {
@@ -349,14 +349,14 @@ func TestAFileThatCannotBeUsedIsKeptAsideAndTheGatewayStarts(t *testing.T) {
 	} {
 		spoil()
 		g := k.start()
-		lines := g.Log.Matching("the file is not used", reason)
+		lines := g.Log.MatchingNow("the file is not used", reason)
 		if len(lines) != 1 || lines[0].Text("kept_as") != k.file+".refused" {
-			t.Errorf("%s: %v", reason, g.Log.Matching("resume-state"))
+			t.Errorf("%s: %v", reason, g.Log.MatchingNow("resume-state"))
 		}
 		if _, err := os.Lstat(k.file + ".refused"); err != nil {
 			t.Error(err)
 		}
-		if g.metric(t, "ws_gateway_connections_away") != 0 {
+		if g.metricNow(t, "ws_gateway_connections_away") != 0 {
 			t.Errorf("%s: a session is taken in", reason)
 		}
 		if strings.Contains(g.Log.Tail(100), string(run[:10])) {
@@ -423,8 +423,8 @@ func TestSessionsOfLoopsThatAreNotThereEndWithTheirCloseEvent(t *testing.T) {
 			}
 		}
 	}
-	if closed != 4 || len(g.Log.Matching("sessions of the last run", `"no_loop":4`)) != 1 {
-		t.Errorf("%d have ended; %v", closed, g.Log.Matching("resume-state"))
+	if closed != 4 || len(g.Log.MatchingNow("sessions of the last run", `"no_loop":4`)) != 1 {
+		t.Errorf("%d have ended; %v", closed, g.Log.MatchingNow("resume-state"))
 	}
 	// Nobody gets an id again, whatever the number of loops.
 	g.stop(t)
@@ -640,7 +640,7 @@ func TestAGatewayThatIsKilledLeavesNothingHalf(t *testing.T) {
 	g.Signal(syscall.SIGKILL)
 	g.Wait(harness.Patience)
 	g = k.start()
-	if n := g.metric(t, `ws_gateway_resume_state_sessions{outcome="taken"}`); n != 0 && n != 200 {
+	if n := g.metricNow(t, `ws_gateway_resume_state_sessions{outcome="taken"}`); n != 0 && n != 200 {
 		t.Errorf("%v sessions are taken in", n)
 	}
 	if _, err := os.Stat(k.file + ".new"); err == nil {
@@ -666,7 +666,7 @@ func TestASharedMessageIsInTheFileOnce(t *testing.T) {
 		t.Fatalf("%v, %v", info, err)
 	}
 	g = k.start()
-	if used := g.metric(t, `ws_gateway_memory_used_bytes{budget="resume"}`); used > 150<<10 {
+	if used := g.metricNow(t, `ws_gateway_memory_used_bytes{budget="resume"}`); used > 150<<10 {
 		t.Errorf("%v bytes are held", used)
 	}
 	for _, c := range clients {
@@ -733,7 +733,7 @@ func TestTheClustersJournalGoesOnWithSessionsThatWereTakenIn(t *testing.T) {
 		c.g = g
 		c.resume()
 	}
-	if n := survivor.metric(t, "ws_gateway_cluster_takeovers_total"); n != 0 {
+	if n := survivor.metricNow(t, "ws_gateway_cluster_takeovers_total"); n != 0 {
 		t.Errorf("%v take-overs", n)
 	}
 	g.awaitJournal(t)
@@ -771,7 +771,7 @@ func TestSessionsThatASurvivorHasClosedAreNotTakenIn(t *testing.T) {
 	if code := late.Wait(harness.Patience); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
-	if len(late.Log.Matching("have sent the close events of its connections")) != 1 {
+	if len(late.Log.MatchingNow("have sent the close events of its connections")) != 1 {
 		t.Error("it does not say why")
 	}
 	g = k.start()

@@ -172,7 +172,7 @@ func TestAHandshakeThatWasHeldUpDoesNotEndTheSession(t *testing.T) {
 	g.send(`{"conn_id":"` + c.ID + `","payload":3}`)
 	c.expectGot("text 1", "text 2", "text 3")
 	c.resume()
-	if n := g.metric(t, `ws_gateway_resume_missed_total{reason="gap"}`); n != 0 {
+	if n := g.metricNow(t, `ws_gateway_resume_missed_total{reason="gap"}`); n != 0 {
 		t.Errorf("%v would not have got everything", n)
 	}
 }
@@ -210,7 +210,7 @@ func TestANewTransportReplacesOneThatSeemsToBeAlive(t *testing.T) {
 		default:
 		}
 	}
-	if n := g.metric(t, `ws_gateway_connections_went_away_total`); n != 0 {
+	if n := g.metricNow(t, `ws_gateway_connections_went_away_total`); n != 0 {
 		t.Errorf("it went away %v times", n)
 	}
 }
@@ -251,7 +251,7 @@ func TestASessionIsKeptForResumeForAndNoLonger(t *testing.T) {
 		t.Errorf("it ended after %v", kept)
 	}
 	late.begin()
-	if n := g.metric(t, "ws_gateway_resume_expired_total"); n != 1 {
+	if n := g.metricNow(t, "ws_gateway_resume_expired_total"); n != 1 {
 		t.Errorf("%v have expired", n)
 	}
 }
@@ -291,10 +291,10 @@ func TestATokenThatIsNotValidGivesANewSession(t *testing.T) {
 	victim.settled()
 	try("used twice", "ann", used)
 	victim.settled()
-	if n := g.metric(t, `ws_gateway_resume_missed_total{reason="token"}`); n != 11 {
+	if n := g.metricNow(t, `ws_gateway_resume_missed_total{reason="token"}`); n != 11 {
 		t.Errorf("%v tokens were not valid", n)
 	}
-	if n := g.metric(t, `ws_gateway_resume_missed_total{reason="gone"}`); n != 1 {
+	if n := g.metricNow(t, `ws_gateway_resume_missed_total{reason="gone"}`); n != 1 {
 		t.Errorf("%v tokens were too old", n)
 	}
 }
@@ -334,7 +334,7 @@ func TestAClientThatHasLessThanItHasAcknowledgedGetsANewSession(t *testing.T) {
 	c.cut()
 	c.got = nil // as after a page has been loaded again with an old token
 	c.begin()
-	if n := g.metric(t, `ws_gateway_resume_missed_total{reason="gap"}`); n != 1 {
+	if n := g.metricNow(t, `ws_gateway_resume_missed_total{reason="gap"}`); n != 1 {
 		t.Errorf("%v would not have got everything", n)
 	}
 }
@@ -707,7 +707,7 @@ func TestMoreThanTheBufferEndsThePromiseUntilAllHasArrived(t *testing.T) {
 		t.Errorf("the close event is %+v", closed.event)
 	}
 	c.begin()
-	if n := g.metric(t, "ws_gateway_resume_overruns_total"); n != 2 {
+	if n := g.metricNow(t, "ws_gateway_resume_overruns_total"); n != 2 {
 		t.Errorf("%v overruns", n)
 	}
 }

@@ -275,10 +275,10 @@ func (c *roamer) ended() (string, error) {
 	}
 }
 
-// awaitAway waits until so many connections are away.
+// awaitAway waits until so many connections are away, no more and no less.
 func (g *gateway) awaitAway(t *testing.T, n float64) {
 	t.Helper()
-	g.awaitMetric(t, "ws_gateway_connections_away", n)
+	g.expectMetric(t, "ws_gateway_connections_away", n)
 }
 
 // refusesSoon requires the client's attempts to resume to be refused in the end.

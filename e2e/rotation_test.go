@@ -74,9 +74,7 @@ func TestTheDeadLetterFileIsFollowedHoweverItIsRotated(t *testing.T) {
 					t.Errorf("%d letters in the old one, want %d", n, 1+each)
 				}
 			}
-			if n := len(g.Log.Matching("the dead-letter file ", "dead.jsonl was ")); n != 1 {
-				t.Errorf("%d lines say so", n)
-			}
+			g.logged(t, 1, "the dead-letter file ", "dead.jsonl was ")
 		})
 	}
 }

@@ -247,8 +247,7 @@ func TestAdminListenMovesManagementToAListenerOfItsOwn(t *testing.T) {
 	t.Run("tcp", func(t *testing.T) {
 		t.Parallel()
 		g := startPushOnly(t, "--admin-listen", "127.0.0.1:0")
-		ready := g.Log.Matching(`"ready"`)[0]
-		g.onlyAt(t, "http://"+ready.Text("admin"), "")
+		g.onlyAt(t, "http://"+g.Ready.Text("admin"), "")
 	})
 }
 

@@ -110,13 +110,10 @@ func TestSystemdsSocketsAreServedAndOutliveARestart(t *testing.T) {
 		if g.Addr != first.Addr().String() {
 			t.Fatalf("it listens on %s, not on %s", g.Addr, first.Addr())
 		}
-		ready, _ := g.Log.Await(harness.Patience, func(line logLine) bool { return line.Text("message") == "ready" })
-		if got := ready.Text("admin"); got != "unix:"+path {
+		if got := g.Ready.Text("admin"); got != "unix:"+path {
 			t.Errorf("management is at %s", got)
 		}
-		if len(g.Log.Matching("--listen", "systemd has passed a socket")) != 1 {
-			t.Error("nothing says that --listen does not count")
-		}
+		g.logged(t, 1, "--listen", "systemd has passed a socket") // so --listen does not count
 		for i, address := range []string{first.Addr().String(), second.Addr().String()} {
 			g.Addr = address
 			user := fmt.Sprintf("user%d%d", round, i)

@@ -67,7 +67,7 @@ func TestAppsWhoseClientsLookLikeAProxysAreStillAnswered(t *testing.T) {
 	}
 	// An address of its own is for those whom the shared port must mistake.
 	own := startPushOnly(t, "--admin-listen", "127.0.0.1:0")
-	own.Addr = own.Log.Matching(`"ready"`)[0].Text("admin")
+	own.Addr = own.Ready.Text("admin")
 	host = "Host: " + own.Addr
 	for name, head := range map[string][]string{
 		"Java, Apache's client": {"GET " + listPath + " HTTP/1.1", host, "Upgrade: TLS/1.2", "Connection: Upgrade"},

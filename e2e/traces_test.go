@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-
-	"ws-gateway/e2e/harness"
 )
 
 const (
@@ -153,12 +151,8 @@ func TestTheTraceOfASendIsInTheLiveEventsAndInTheLog(t *testing.T) {
 			t.Errorf("%d: %s", i, lines.Text())
 		}
 	}
-	var logged []harness.Line
-	harness.Poll(t, "both lines with a trace", func() bool {
-		logged = all[0].Log.Matching("a send of the app")
-		return len(logged) >= 2
-	})
-	if len(logged) != 2 || logged[0].Text("traceparent") != someParent || logged[1].Number("matched") != 1 || logged[0].Has("payload") {
+	logged := all[0].logged(t, 2, "a send of the app")
+	if logged[0].Text("traceparent") != someParent || logged[1].Number("matched") != 1 || logged[0].Has("payload") {
 		t.Errorf("%v", logged)
 	}
 }

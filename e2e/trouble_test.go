@@ -95,9 +95,7 @@ func TestAnAppThatTakesNoEventsIsToldOfOnceThenSummedUpAndAtTheEnd(t *testing.T)
 			if tr := g.troubleOf(t); tr == nil || tr["kind"] != test.kind && tr["kind"] != "failing" || tr["fix"] == "" {
 				t.Errorf("status says %v", tr)
 			}
-			if n := g.metric(t, "ws_gateway_app_trouble"); n != 1 {
-				t.Errorf("ws_gateway_app_trouble is %v", n)
-			}
+			g.expectMetric(t, "ws_gateway_app_trouble", 1)
 			sum, ok := g.Log.Await(harness.Patience, func(l logLine) bool { return summed(l, first) })
 			if !ok || sum.Text("level") != "warn" || sum.Fields["since"] == nil || sum.Fields["answers"] == nil || sum.Fields["waiting"] == nil || sum.Fields["given_up"] == nil {
 				t.Fatalf("it is summed up with %s", sum.Raw)
@@ -107,7 +105,7 @@ func TestAnAppThatTakesNoEventsIsToldOfOnceThenSummedUpAndAtTheEnd(t *testing.T)
 				for _, c := range clients {
 					c.Send(numbered(1))
 				}
-				return len(g.Log.Matching("the app takes events again after ")) > 0
+				return len(g.Log.MatchingNow("the app takes events again after ")) > 0
 			}
 			if test.kind != "silent" { // what hangs is not let go before the test ends
 				harness.Poll(t, "it to be over", over)
@@ -121,8 +119,9 @@ func TestAnAppThatTakesNoEventsIsToldOfOnceThenSummedUpAndAtTheEnd(t *testing.T)
 					lines++
 				}
 			}
-			if begun := int(g.metric(t, "ws_gateway_app_troubles_total")); begun != 1 || len(g.Log.Matching("failed for good")) > 11 || lines > 12 {
-				t.Errorf("%d troubles, %d lines, %d of single events", begun, lines, len(g.Log.Matching("failed for good")))
+			g.expectMetric(t, "ws_gateway_app_troubles_total", 1)
+			if single := len(g.Log.MatchingNow("failed for good")); single > 11 || lines > 12 {
+				t.Errorf("%d lines, %d of single events", lines, single)
 			}
 		})
 	}
@@ -155,7 +154,7 @@ func TestAnAppThatCannotBeReachedIsToldOfWithTheReason(t *testing.T) {
 			}
 			g.Signal(syscall.SIGTERM)
 			g.Wait(harness.Patience)
-			if n := len(g.Log.Matching("failed for good")); n > 0 {
+			if n := len(g.Log.MatchingNow("failed for good")); n > 0 {
 				t.Errorf("%d lines of single events", n)
 			}
 		})
@@ -182,7 +181,7 @@ func TestOneConnectionsEventThatFailsAloneIsOneLine(t *testing.T) {
 		poison.Send(numbered(i))
 	}
 	g.awaitMetric(t, `ws_gateway_callbacks_failed_total{action="message"}`, n)
-	if got := len(g.Log.Matching("callback failed for good")); got == 0 || got > 10 {
+	if got := len(g.Log.AwaitMatching(1, "callback failed for good")); got == 0 || got > 10 {
 		t.Errorf("%d lines", got)
 	}
 	if tr := g.troubleOf(t); tr != nil {
@@ -244,9 +243,7 @@ func TestAnAppThatRefusesTheSignatureDoesNotRefuseClients(t *testing.T) {
 			if !ok || line.Text("level") != "warn" || !strings.Contains(line.Text("fix"), "--callback-secret") {
 				t.Errorf("it says %s", line.Raw)
 			}
-			if n := g.metric(t, `ws_gateway_callback_outcomes_total{outcome="signature_refused"}`); n < 5 {
-				t.Errorf("%v are counted", n)
-			}
+			g.awaitMetric(t, `ws_gateway_callback_outcomes_total{outcome="signature_refused"}`, 5)
 		})
 	}
 }

@@ -35,12 +35,14 @@ type Launch struct {
 
 // Gateway is a running process.
 type Gateway struct {
-	T    testing.TB
-	Cmd  *exec.Cmd
-	Log  *Log
-	Out  bytes.Buffer // standard output; read it after Exited
-	Addr string       // of the shared listener
-	Own  string       // of management if it has an address of its own; "": it shares
+	T   testing.TB
+	Cmd *exec.Cmd
+	Log *Log
+	Out bytes.Buffer // standard output; read it after Exited
+
+	Ready Line   // the log line that says so, of a gateway that Start has started
+	Addr  string // of the shared listener
+	Own   string // of management if it has an address of its own; "": it shares
 
 	HTTP   *http.Client // fails the test for answers that docs/openapi.yaml does not describe
 	Exited chan struct{}
@@ -61,7 +63,7 @@ func (l Launch) Start(t testing.TB) *Gateway {
 	if !ok {
 		t.Fatal("the gateway did not get ready")
 	}
-	g.Addr, g.Own = ready.Text("listen"), ready.Text("admin")
+	g.Ready, g.Addr, g.Own = ready, ready.Text("listen"), ready.Text("admin")
 	if g.Addr == "" {
 		t.Fatalf(`the ready line has no "listen": %s`, ready.Raw)
 	}

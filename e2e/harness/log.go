@@ -81,9 +81,27 @@ func (b *Log) All() []Line {
 	return append([]Line(nil), b.lines...)
 }
 
-// Matching returns the lines so far that contain all of parts, in any case.
-func (b *Log) Matching(parts ...string) (found []Line) {
-	for _, line := range b.All() {
+// MatchingNow returns the lines so far that contain all of parts, in any case. A line that
+// was caused a moment ago may not be among them yet.
+func (b *Log) MatchingNow(parts ...string) []Line {
+	b.Mu.Lock()
+	defer b.Mu.Unlock()
+	return b.matching(parts)
+}
+
+// AwaitMatching waits until there are n lines that contain all of parts, in any case, and
+// returns all that there are then. It gives up after Patience, or at once when the process
+// has ended.
+func (b *Log) AwaitMatching(n int, parts ...string) (found []Line) {
+	b.Watched.Await(Patience, func() bool {
+		found = b.matching(parts)
+		return len(found) >= n || b.ended
+	})
+	return found
+}
+
+func (b *Log) matching(parts []string) (found []Line) {
+	for _, line := range b.lines {
 		if containsAll(strings.ToLower(line.Raw), parts) {
 			found = append(found, line)
 		}
