@@ -92,12 +92,10 @@ func TestOverTLSWithAKeyThatMayUseNothingButItsAppAllOfItWorks(t *testing.T) {
 	b.awaitOthers(t, 1, 0)
 	_, conns := b.crowd(app, "alice", 1)
 	b.recorded(t, 1)
-	if got := a.ask(t, "POST", "/tapr/ws/conn/send", `{"users":["alice-0"],"payload":1,"report":true}`); got != `{"code":0,"message":"success","data":{"matched":1,"queued":1,"slow":0}}` {
-		t.Error(got)
-	}
+	a.reaches("1", "alice-0")
 	b.kill()
 	app.awaitLost(t, conns)
-	harness.Poll(t, "the subject to be emptied", func() bool { return a.metricNow(t, "ws_gateway_cluster_takeover_closes_total") == 1 })
+	a.expectMetric(t, "ws_gateway_cluster_takeover_closes_total", 1) // the subject has been emptied
 	for _, line := range a.Log.All() {
 		if line.Has("NATS does not let") || line.Has("cannot be written") {
 			t.Error(line.Raw)
@@ -137,11 +135,14 @@ func TestOfTwoGatewaysOfOneNameBothWorkAndOneIsToldToChangeIt(t *testing.T) {
 	a.awaitOthers(t, 1, 0)
 	b.awaitOthers(t, 1, 0)
 	const taken = "another instance has the name of this one"
-	harness.Poll(t, "both logs to say so", func() bool {
-		return len(a.Log.MatchingNow(taken)) == 1 && len(b.Log.MatchingNow(taken)) == 1
-	})
-	if n := len(a.Log.MatchingNow(taken, `"yields":true`)) + len(b.Log.MatchingNow(taken, `"yields":true`)); n != 1 {
-		t.Errorf("%d are told to change it", n)
+	yield := 0
+	for _, line := range []logLine{a.logged(t, 1, taken)[0], b.logged(t, 1, taken)[0]} {
+		if line.Has(`"yields":true`) {
+			yield++
+		}
+	}
+	if yield != 1 {
+		t.Errorf("%d are told to change it", yield)
 	}
 	alice := b.Dial(t, "alice")
 	a.sends("alice", 0, 3)
@@ -177,9 +178,7 @@ func TestAGatewayOfAVersionThatIsNotUnderstoodIsToldOfAndHarmsNobody(t *testing.
 	}
 	for _, g := range c.gateways {
 		g.awaitMetric(t, `ws_gateway_cluster_packets_ignored_total{reason="malformed"}`, 3)
-		if n := len(g.Log.MatchingNow(said, "version")); n != 1 {
-			t.Errorf("it is told %d times", n)
-		}
+		g.logged(t, 1, said, "version")
 	}
 	alice := c.gateways[1].Dial(t, "alice")
 	c.gateways[0].sends("alice", 0, 1)
@@ -195,19 +194,20 @@ func TestWhileNATSIsAwayForLongerThanTheHoldWhatIsLostIsCountedAndTheRestArrives
 	a.awaitOthers(t, 1, 0)
 	b.awaitOthers(t, 1, 0)
 	alice := b.Dial(t, "alice")
-	a.sends("alice", 0, 1)
+	a.reaches(message(0), "alice")
 	alice.Receive(message(0))
 	s.Stop()
 	a.awaitOthers(t, 1, 1)
-	const old = `ws_gateway_cluster_messages_given_up_total{reason="old"}`
-	before := a.metricNow(t, old)
+	before := a.metricNow(t, givenUp)
 	for range 3 {
 		a.post(sendPath, `{"users":["alice"],"payload":"lost"}`).answered(t, http.StatusBadGateway, "gateway-1")
 	}
-	harness.Poll(t, "three messages to be given up", func() bool { return a.metricNow(t, old)-before >= 3 })
+	a.awaitMetric(t, givenUp, before+3)
 	s.Restart()
 	a.awaitOthers(t, 1, 0)
 	b.awaitOthers(t, 1, 0)
-	a.sends("alice", 1, 4)
+	for n := 1; n < 4; n++ {
+		a.reaches(message(n), "alice")
+	}
 	receives(t, alice, 1, 4) // and nothing that was given up before them
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,10 +27,14 @@ func startCluster(t *testing.T, n int, args ...string) (*natstest.Server, []*gat
 	return nats, all
 }
 
+// patient are the limits of a cluster that no test may run into because a machine is busy: by
+// default what is sent to another gateway is given up after 2 s.
+var patient = []string{"--cluster-timeout", "1m", "--cluster-hold", "1m", "--cluster-dead-after", "10m"}
+
 // startInstance runs a gateway of a cluster.
 func startInstance(t *testing.T, nats, name string, args ...string) *gateway {
 	t.Helper()
-	return startPushOnly(t, append([]string{"--cluster", nats, "--cluster-app", "chat", "--cluster-name", name, "--cluster-timeout", "1m"}, args...)...)
+	return startPushOnly(t, slices.Concat([]string{"--cluster", nats, "--cluster-app", "chat", "--cluster-name", name}, patient, args)...)
 }
 
 // awaitInstances waits until a gateway knows so many others that are not silent.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,10 +30,8 @@ type demoApp struct {
 // startDemo starts a demo with instances, and has somebody open a tab at each.
 func startDemo(t *testing.T, users ...string) (g *gateway, apps []*demoApp) {
 	t.Helper()
-	g = launch{args: []string{
-		"demo", "--instances", fmt.Sprint(len(users)), "--listen", "127.0.0.1:0", "--app-listen", "127.0.0.1:0", "--drain-period", "0s",
-		"--cluster-timeout", "1m", "--cluster-hold", "1m", "--cluster-dead-after", "10m",
-	}}.run(t)
+	args := []string{"demo", "--instances", fmt.Sprint(len(users)), "--listen", "127.0.0.1:0", "--app-listen", "127.0.0.1:0", "--drain-period", "0s"}
+	g = launch{args: slices.Concat(args, patient)}.run(t)
 	for i, user := range users {
 		name := fmt.Sprintf("demo-%d", i+1)
 		line, ok := g.Log.Await(harness.Patience, func(l harness.Line) bool {

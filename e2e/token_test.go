@@ -74,11 +74,14 @@ func TestAFloodOfWrongTokensDoesNotKeepTheAppOut(t *testing.T) {
 		fmt.Sscan(rest, &n)
 		return n
 	}
-	for served := 0; served < 50 || turnedAway() < 20; served++ {
+	served := 0
+	harness.Poll(t, "some attackers to be turned away while the app is served", func() bool {
 		if a := g.get(countPath, "Authorization: Bearer "+token); a.status != http.StatusOK {
 			t.Fatalf("the app is answered %d %s", a.status, a.body)
 		}
-	}
+		served++
+		return served >= 50 && turnedAway() >= 20
+	})
 	stopped()
 	waited := 0
 	for a := range answers {

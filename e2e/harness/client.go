@@ -3,6 +3,7 @@ package harness
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"testing"
@@ -155,19 +156,24 @@ func (c *Client) ReceiveBinary(want string) {
 }
 
 // Ended reads to the end of the connection and returns the gateway's close
-// frame, or an error if there was none.
+// frame, or an error if there was none, or none within Patience.
 func (c *Client) Ended() (websocket.CloseError, error) {
-	for {
-		if _, _, err := c.Read(); err != nil {
-			var closed websocket.CloseError
-			if errors.As(err, &closed) {
-				if err := described.Close(int(closed.Code), closed.Reason); err != nil {
-					c.T.Errorf("docs/asyncapi.yaml: closed with %d %q: %v", closed.Code, closed.Reason, err)
-				}
-				return closed, nil
-			}
+	for until := Soon(); ; {
+		_, _, err := c.Read()
+		if err == nil && time.Now().Before(until) {
+			continue
+		}
+		var closed websocket.CloseError
+		switch {
+		case err == nil:
+			return closed, fmt.Errorf("messages for %v, and no end", Patience)
+		case !errors.As(err, &closed):
 			return closed, err
 		}
+		if err := described.Close(int(closed.Code), closed.Reason); err != nil {
+			c.T.Errorf("docs/asyncapi.yaml: closed with %d %q: %v", closed.Code, closed.Reason, err)
+		}
+		return closed, nil
 	}
 }
 
