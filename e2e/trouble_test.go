@@ -171,14 +171,16 @@ func TestOneConnectionsEventThatFailsAloneIsOneLine(t *testing.T) {
 		return reply{}
 	})
 	g := startGateway(t, app)
+	var others []*client
 	for i := range 10 {
-		g.Dial(t, fmt.Sprint("user", i))
+		others = append(others, g.Dial(t, fmt.Sprint("user", i)))
 	}
 	poison := g.Dial(t, "poison")
 	app.opened("poison")
 	const n = 30
-	for i := range n {
+	for i := range n { // beside it the app takes others, also if all this takes a while
 		poison.Send(numbered(i))
+		others[i%len(others)].Send(numbered(i))
 	}
 	g.awaitMetric(t, `ws_gateway_callbacks_failed_total{action="message"}`, n)
 	if got := len(g.Log.AwaitMatching(1, "callback failed for good")); got == 0 || got > 10 {
