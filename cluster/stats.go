@@ -53,7 +53,7 @@ type Stats struct {
 type JournalStats struct {
 	Records, Failures, Dropped, Compactions uint64
 	Waiting, Held                           int64 // gauges
-	Unheld, Takeovers, Closed               uint64
+	Unheld, Takeovers, Closed, Ignored      uint64
 }
 
 // counters are those of Stats that the router and executors count.

@@ -10,14 +10,19 @@
 // server refuses it if there is another. While nothing happens it appends an empty batch
 // now and then. An instance that a keeper does not hear, and whose subject has not grown
 // for Config.DeadAfter by the keeper's own clock, is dead: the keeper appends a fence,
-// which only one can do, and the subject is the keeper's from then on. It sends the close
-// events of the connections that are open there, notes each, and empties the subject. If
-// it dies in the meantime, its own fence is what others see not growing.
+// which only one can do, and the subject is the keeper's from then on. It reads what is
+// there, sends the close events of the connections that are open, notes each, and empties
+// the subject. All the while it appends: if it dies, others see that the subject does not
+// grow.
 //
 // An instance that comes back finds that its append is refused, and ends: Config.Fenced.
 // Until it knows, it sends no close events of its own. Since nobody can have fenced it
 // before DeadAfter has passed since its last append, it holds them back from a little
 // earlier on, until it knows more (HoldBack).
+//
+// What strangers publish on a subject is no append: an append names its writer and what was
+// before it, and a message that does is refused by the server when it comes once more.
+// Writers, keepers and compaction leave the rest out, and count it.
 //
 // What is recorded is a set, as in package forward/journal: records may be there twice and
 // in any order, but that a connection was closed must not be forgotten before that it was

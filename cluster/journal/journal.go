@@ -60,7 +60,7 @@ type Journal struct {
 	started bool
 	work    sync.WaitGroup
 
-	records, failures, dropped, compactions, unheld, takeovers, closed atomic.Uint64
+	records, failures, dropped, compactions, unheld, takeovers, closed, ignored atomic.Uint64
 
 	mu     sync.Mutex // guards following
 	lease  time.Time  // until when nobody can have taken over
@@ -69,6 +69,9 @@ type Journal struct {
 	taken  map[packet.Instance]*writer
 	away   bool // told that JetStream cannot be used
 	isOver bool // others have taken over
+
+	toldOfStrangers sync.Once
+	strangeSubjects int // the keeper's: as it has last seen them
 }
 
 // Stats are counters since the start, unless marked as a gauge.
@@ -82,6 +85,7 @@ type Stats struct {
 	Unheld      uint64 // close events for which there was no room to hold them back
 	Takeovers   uint64 // instances whose connections were taken over
 	Closed      uint64 // connections of these
+	Ignored     uint64 // messages and subjects of the stream that are no instance's
 }
 
 // mostHeld is how many close events are held back.
@@ -97,7 +101,9 @@ func New(cfg Config) *Journal {
 }
 
 func (j *Journal) ledger(of packet.Instance, s *streams) *ledger {
-	return &ledger{streams: s, subject: s.subject(of), writer: j.run}
+	l := &ledger{streams: s, subject: s.subject(of), writer: j.run}
+	l.strange = func() { j.stranger(l.subject) }
+	return l
 }
 
 // Place is where a run of an instance leaves its subject, for the next run, which goes on
@@ -268,6 +274,14 @@ func (j *Journal) failed(err error) {
 	}
 }
 
+// stranger counts something on a subject of the stream that no instance has appended.
+func (j *Journal) stranger(subject string) {
+	j.ignored.Add(1)
+	j.toldOfStrangers.Do(func() {
+		j.cfg.Log.Warn().Str("subject", subject).Msg("something that no gateway has written is in the cluster's journal, and is ignored; more of it is counted: who else publishes on its subjects?")
+	})
+}
+
 // fenced is called by a writer whose ledger somebody else has taken over.
 func (j *Journal) fenced(w *writer) {
 	j.mu.Lock()
@@ -308,6 +322,7 @@ func (j *Journal) Stats() Stats {
 	return Stats{
 		Records: j.records.Load(), Failures: j.failures.Load(), Dropped: j.dropped.Load(), Compactions: j.compactions.Load(),
 		Waiting: int64(j.own.bytes()), Held: held, Unheld: j.unheld.Load(), Takeovers: j.takeovers.Load(), Closed: j.closed.Load(),
+		Ignored: j.ignored.Load(),
 	}
 }
 

@@ -201,6 +201,53 @@ func TestASurvivorThatDiesWhileItTakesOverIsFollowedByAnother(t *testing.T) {
 	}
 }
 
+// To read what an instance has left can take longer than it takes to be dead.
+func TestASurvivorThatReadsForLongIsNotFollowedByAnother(t *testing.T) {
+	s := jetStream(t)
+	reading := make(chan struct{})
+	released, release := context.WithCancel(t.Context())
+	defer release()
+	a := startNode(t, s.URL(), 1, patient)
+	a.opened("1:x", "1:y")
+	begun := sync.OnceFunc(func() { close(reading) })
+	b := startNode(t, s.URL(), 2, patient, func(cfg *Config) {
+		owner := cfg.Owner
+		cfg.Owner = func(id string) (packet.Instance, bool) {
+			begun()
+			<-released.Done()
+			return owner(id)
+		}
+	})
+	a.die()
+	select {
+	case <-reading:
+	case <-time.After(longest):
+		t.Fatal("b does not take over")
+	}
+	c := startNode(t, s.URL(), 3, patient)
+	last := func() uint64 {
+		m, err := newStreams(t, stranger(t, s.URL())).stream.GetLastMsgForSubject(t.Context(), "wsg.chat.journal."+a.id.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Sequence
+	}
+	grown, before := 0, last()
+	await(t, "b to show for twice as long that it goes on", func() bool {
+		now := last()
+		if now != before {
+			grown, before = grown+1, now
+		}
+		return grown >= 10
+	})
+	release()
+	await(t, "the close events", func() bool { return len(b.sent()) == 2 })
+	await(t, "the subject to be empty", func() bool { return subjects(t, b) == 2 })
+	if len(c.sent()) != 0 || c.Stats().Takeovers != 0 {
+		t.Errorf("c has sent %q, too", c.sent())
+	}
+}
+
 func TestAnInstanceThatWasTakenOverEndsWithoutEvents(t *testing.T) {
 	s := jetStream(t)
 	proxy := natstest.StartProxy(t, s)
@@ -282,7 +329,7 @@ func TestWhatIsClosedIsRemovedAndWhatIsOpenStays(t *testing.T) {
 	again := New(a.cfg)
 	again.self = a.id
 	l = again.ledger(a.id, newStreams(t, conn))
-	l.last = before
+	l.at(before)
 	w := newWriter(again, l, true)
 	w.batches, w.compactAt = 1, 1
 	if err := l.append(t.Context(), []byte{batchVersion}); err != nil {
@@ -293,7 +340,7 @@ func TestWhatIsClosedIsRemovedAndWhatIsOpenStays(t *testing.T) {
 		t.Errorf("%+v", again.Stats())
 	}
 	found := newSet()
-	n, err := l.read(t.Context(), l.last, func(b []byte) error { return readBatch(b, found.add) })
+	n, _, err := l.read(t.Context(), l.last, func(b []byte) error { return readBatch(b, found.add) })
 	if err != nil || n != 1 {
 		t.Errorf("%d batches, %v", n, err)
 	}
@@ -338,7 +385,7 @@ func TestAnAppendWhoseAnswerWasLostCountsOnce(t *testing.T) {
 	}
 	j.self = instance(2)
 	other := j.ledger(instance(1), l.streams)
-	other.last = l.last
+	other.at(l.last)
 	if err := other.append(t.Context(), []byte{batchVersion}); err != nil {
 		t.Fatal(err)
 	}

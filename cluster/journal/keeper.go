@@ -3,7 +3,6 @@ package journal
 import (
 	"context"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -53,8 +52,7 @@ func (j *Journal) look(s *streams, suspects map[packet.Instance]suspect) (dead [
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
-	prefix := "wsg." + s.app + ".journal."
-	info, err := s.stream.Info(ctx, jetstream.WithSubjectFilter(prefix+"*"))
+	info, err := s.stream.Info(ctx, jetstream.WithSubjectFilter(s.prefix()+"*"))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		s.stream = nil // it is made again
 	}
@@ -62,16 +60,18 @@ func (j *Journal) look(s *streams, suspects map[packet.Instance]suspect) (dead [
 		return nil, err
 	}
 	heard := j.cfg.Heard()
-	there := map[packet.Instance]bool{}
+	there, strange := map[packet.Instance]bool{}, 0
 	for subject := range info.State.Subjects {
-		var id packet.Instance
-		if n, err := hex.Decode(id[:], []byte(strings.TrimPrefix(subject, prefix)[:min(2*len(id), len(subject)-len(prefix))])); err != nil || n != len(id) {
-			continue
-		}
-		if id != j.self && !heard[id] {
+		switch id, ok := instanceOf(strings.TrimPrefix(subject, s.prefix())); {
+		case !ok:
+			if strange++; strange > j.strangeSubjects {
+				j.stranger(subject)
+			}
+		case id != j.self && !heard[id]:
 			there[id] = true
 		}
 	}
+	j.strangeSubjects = strange
 	for id := range suspects {
 		if !there[id] {
 			delete(suspects, id)
@@ -103,32 +103,15 @@ func (j *Journal) look(s *streams, suspects map[packet.Instance]suspect) (dead [
 // nil if somebody else does.
 func (j *Journal) takeOver(s *streams, id packet.Instance, last uint64) error {
 	l := j.ledger(id, s)
-	l.last = last
+	l.at(last)
 	switch err := l.append(j.ctx, []byte{batchVersion}); {
 	case errors.Is(err, ErrFenced):
 		return nil
 	case err != nil:
 		return err
 	}
-	found := newSet()
-	if _, err := l.read(j.ctx, l.last, func(batch []byte) error { return readBatch(batch, found.add) }); err != nil {
-		return unreadable(err)
-	}
-	lost := found.entries()
-	j.takeovers.Add(1)
-	j.cfg.Log.Warn().Stringer("id", id).Int("connections", len(lost)).
-		Msg("a gateway is gone: sending the close events of its connections")
-	began := time.Now()
-	if err := j.closeLost(l, id, lost); err != nil {
-		return err
-	}
-	j.cfg.Log.Info().Stringer("id", id).Dur("took_ms", time.Since(began)).Msg("the connections of the gateway that is gone are closed")
-	return nil
-}
-
-// closeLost sends the close events, and notes each. The ledger is a writer's meanwhile,
-// which shows others that this goes on.
-func (j *Journal) closeLost(l *ledger, id packet.Instance, lost []Entry) error {
+	// From here on the ledger is a writer's, which shows others that this goes on.
+	reader, fence := l.reader(), l.last
 	w := newWriter(j, l, false)
 	j.mu.Lock()
 	j.taken[id] = w
@@ -145,7 +128,7 @@ func (j *Journal) closeLost(l *ledger, id packet.Instance, lost []Entry) error {
 		case <-ctx.Done():
 		}
 	}()
-	err := j.cfg.Lost(ctx, slices.Values(lost))
+	err := j.closeLost(ctx, reader, id, fence)
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -162,6 +145,40 @@ func (j *Journal) closeLost(l *ledger, id packet.Instance, lost []Entry) error {
 		return err
 	}
 	return l.purge(j.ctx, 0)
+}
+
+// closeLost sends the close events of the connections that are in an instance's subject up
+// to the fence.
+func (j *Journal) closeLost(ctx context.Context, l *ledger, id packet.Instance, fence uint64) error {
+	found := newSet()
+	batches, strangers, err := l.read(ctx, fence, func(batch []byte) error {
+		return readBatch(batch, func(kind byte, conn, state []byte) {
+			if owner, ok := j.cfg.Owner(string(conn)); ok && owner == id {
+				found.add(kind, conn, state)
+			} else {
+				j.stranger(l.subject)
+			}
+		})
+	})
+	if err != nil {
+		return unreadable(err)
+	}
+	for range strangers {
+		j.stranger(l.subject)
+	}
+	lost := found.entries()
+	if len(lost) == 0 && batches <= 2 { // the fence, and what an instance begins with at the most
+		return nil
+	}
+	j.takeovers.Add(1)
+	j.cfg.Log.Warn().Stringer("id", id).Int("connections", len(lost)).
+		Msg("a gateway is gone: sending the close events of its connections")
+	began := time.Now()
+	if err := j.cfg.Lost(ctx, slices.Values(lost)); err != nil {
+		return err
+	}
+	j.cfg.Log.Info().Stringer("id", id).Dur("took_ms", time.Since(began)).Msg("the connections of the gateway that is gone are closed")
+	return nil
 }
 
 func metaState(number uint64, value []byte) []byte {

@@ -14,7 +14,7 @@ import (
 	"ws-gateway/cluster/packet"
 )
 
-// ErrFenced is returned if somebody else has appended to a subject: it is theirs.
+// ErrFenced is returned if another instance has appended to a subject: it is theirs.
 var ErrFenced = errors.New("journal: another instance has taken over")
 
 const (
@@ -34,8 +34,10 @@ type streams struct {
 
 func (s *streams) name() string { return "wsg_" + s.app }
 
+func (s *streams) prefix() string { return "wsg." + s.app + ".journal." }
+
 func (s *streams) subject(of packet.Instance) string {
-	return "wsg." + s.app + ".journal." + hex.EncodeToString(of[:])
+	return s.prefix() + of.String()
 }
 
 // open finds the stream, or makes it. One that exists is left as it is: its replicas and
@@ -48,7 +50,7 @@ func (s *streams) open(ctx context.Context) error {
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = s.js.CreateStream(ctx, jetstream.StreamConfig{
 			Name: s.name(), Description: "open connections of the gateways of an app",
-			Subjects: []string{"wsg." + s.app + ".journal.*"}, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
+			Subjects: []string{s.prefix() + "*"}, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
 		})
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // by another instance that has started at once
 			stream, err = s.js.Stream(ctx, s.name())
@@ -88,112 +90,234 @@ type ledger struct {
 	subject string
 	writer  packet.Instance
 	last    uint64 // sequence number of the last append; 0: there is none
+	end     uint64 // of the last message, which somebody else may have written; 0: there is none
 	number  uint64
 	before  *Place // where the run before has left it, until the first append
+	strange func() // told of each message that no instance has appended
 }
 
-// append appends a batch if nobody else has appended to the subject. The error is
-// ErrFenced if somebody has. After any other the batch may be there or not, and has to be
+// at makes a message the last append.
+func (l *ledger) at(sequence uint64) { l.last, l.end = sequence, sequence }
+
+// mostTries is how often an append is tried at once, if only strangers have written meanwhile.
+const mostTries = 8
+
+// append appends a batch if no other instance has appended to the subject. The error is
+// ErrFenced if one has. After any other the batch may be there or not, and has to be
 // appended again.
+//
+// The first append is an empty batch. The server takes it whenever the subject is empty: if
+// somebody publishes it once more when the subject has been emptied, nothing is recorded by
+// that. All others name a sequence number that is never used again.
 func (l *ledger) append(ctx context.Context, batch []byte) error {
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if err := l.streams.open(ctx); err != nil {
 		return err
 	}
 	if l.before != nil {
-		if err := l.goOn(ctx); err != nil {
+		if err := l.goOn(whole); err != nil {
 			return err
 		}
 	}
-	number := strconv.FormatUint(l.number, 10)
+	for tries := 1; ; tries++ {
+		end, next := l.end, batch
+		first := l.last == 0 && len(batch) > 1
+		if first {
+			next = []byte{batchVersion}
+		}
+		err, seen := l.publish(ctx, next), false
+		if err != nil {
+			again, cancelAgain := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+			var other error
+			seen, other = l.look(again)
+			cancelAgain()
+			if other != nil {
+				return other
+			}
+		}
+		switch done := err == nil || seen; { // if it is seen the acknowledgement was lost
+		case done:
+			l.number++
+			if !first {
+				return nil
+			}
+		case l.end == end || tries >= mostTries:
+			return err
+		}
+	}
+}
+
+// publish appends a batch at the end of the subject, as far as that is known.
+func (l *ledger) publish(ctx context.Context, batch []byte) error {
 	ack, err := l.streams.js.PublishMsg(ctx, &nats.Msg{
 		Subject: l.subject, Data: batch,
-		Header: nats.Header{headerWriter: {l.writer.String()}, headerNumber: {number}},
-	}, jetstream.WithExpectLastSequencePerSubject(l.last), jetstream.WithRetryAttempts(0))
+		Header: nats.Header{headerWriter: {l.writer.String()}, headerNumber: {strconv.FormatUint(l.number, 10)}},
+	}, jetstream.WithExpectLastSequencePerSubject(l.end), jetstream.WithRetryAttempts(0))
 	if err == nil {
-		l.last, l.number = ack.Sequence, l.number+1
-		return nil
-	}
-	again, cancelAgain := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
-	defer cancelAgain()
-	seen, other := l.look(again, number)
-	switch {
-	case other != nil:
-		return other
-	case seen: // the acknowledgement was lost
-		l.number++
-		return nil
+		l.at(ack.Sequence)
 	}
 	return err
 }
 
-// goOn finds the end of what the run before has appended. The error is ErrFenced if somebody
-// else has appended since, or has done all there was to do and emptied the subject.
+// appended returns which instance has appended a message, and its number. ok is false for
+// what a stranger has published: it was no append, which the server takes if its sender
+// knows what was before it, and refuses if it comes once more.
+func appended(h nats.Header) (writer packet.Instance, number string, ok bool) {
+	writer, ok = instanceOf(h.Get(headerWriter))
+	number = h.Get(headerNumber)
+	return writer, number, ok && number != "" && h.Get(jetstream.ExpectedLastSubjSeqHeader) != ""
+}
+
+// instanceOf reads what Instance.String has written.
+func instanceOf(name string) (id packet.Instance, ok bool) {
+	if len(name) != hex.EncodedLen(len(id)) {
+		return id, false
+	}
+	_, err := hex.Decode(id[:], []byte(name))
+	return id, err == nil
+}
+
+// goOn finds the end of what the run before has appended. The error is ErrFenced if another
+// instance has appended since, or has done all there was to do and emptied the subject.
 func (l *ledger) goOn(ctx context.Context) error {
-	m, err := l.streams.stream.GetLastMsgForSubject(ctx, l.subject)
-	switch {
-	case err == nil && m.Header.Get(headerWriter) == l.before.Writer.String():
-		l.last = m.Sequence
-	case err == nil:
-		return ErrFenced
-	case !errors.Is(err, jetstream.ErrMsgNotFound):
+	limited, cancel := context.WithTimeout(ctx, callTimeout)
+	m, err := l.streams.stream.GetLastMsgForSubject(limited, l.subject)
+	cancel()
+	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 		return err
-	case !l.before.Stream.IsZero() && l.before.Stream.Equal(l.streams.created):
+	}
+	var last packet.Instance // who has appended last
+	var at, end uint64
+	if err == nil {
+		end = m.Sequence
+		var ok bool
+		if last, _, ok = appended(m.Header); ok {
+			at = end
+		} else {
+			err := l.each(ctx, 1, end, func(m *jetstream.RawStreamMsg) error {
+				if writer, _, ok := appended(m.Header); ok {
+					last, at = writer, m.Sequence
+				} else {
+					l.strange()
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case at > 0 && last != l.before.Writer:
 		return ErrFenced
-	} // else the stream is another one, or nothing was ever appended
-	l.before = nil
+	case at == 0 && !l.before.Stream.IsZero() && l.before.Stream.Equal(l.streams.created):
+		return ErrFenced
+	} // if there is no append the stream is another one, or nothing was ever appended
+	l.last, l.end, l.before = at, end, nil
 	return nil
 }
 
-// look finds out what the last message of the subject is, after an append that may have
-// failed: that one (seen), the one before it, or somebody else's (ErrFenced).
-func (l *ledger) look(ctx context.Context, number string) (seen bool, err error) {
+// look finds out what is in the subject since the last append, after one that may have
+// failed: that one (seen), another instance's (ErrFenced), or nothing that counts.
+func (l *ledger) look(ctx context.Context) (seen bool, err error) {
 	if l.streams.stream == nil {
 		return false, nil
 	}
 	m, err := l.streams.stream.GetLastMsgForSubject(ctx, l.subject)
 	switch {
-	case err == nil && m.Header.Get(headerWriter) == l.writer.String() && m.Header.Get(headerNumber) == number:
-		l.last = m.Sequence
-		return true, nil
-	case err == nil && m.Sequence == l.last:
-		return false, nil
-	case err == nil:
-		return false, ErrFenced
 	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrMsgNotFound):
-		again, err := l.streams.reborn(ctx)
+		return false, l.lost(ctx)
+	case err != nil:
+		return false, nil // nothing is known
+	}
+	if l.last > 0 {
+		own, err := l.streams.stream.GetMsg(ctx, l.last, jetstream.WithGetMsgSubject(l.subject))
 		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound), err == nil && own.Sequence != l.last:
+			if err := l.lost(ctx); err != nil || l.last > 0 {
+				return false, err
+			}
 		case err != nil:
-			return false, nil // nothing is known
-		case again || l.last == 0:
-			l.last = 0
 			return false, nil
 		}
-		return false, ErrFenced // and it has done its work
 	}
-	return false, nil
+	if m.Sequence < l.end { // some of what was behind the last append has been removed
+		l.end = l.last
+	}
+	number := strconv.FormatUint(l.number, 10)
+	err = l.each(ctx, l.end+1, m.Sequence, func(m *jetstream.RawStreamMsg) error {
+		switch writer, its, ok := appended(m.Header); {
+		case !ok:
+			l.strange()
+		case writer != l.writer || its != number:
+			return ErrFenced
+		default:
+			seen = true
+			l.last = m.Sequence
+		}
+		l.end = m.Sequence
+		return nil
+	})
+	if errors.Is(err, ErrFenced) {
+		return false, err
+	}
+	return seen, nil // if not everything was read, the next look goes on there
+}
+
+// lost finds out why the last append is not there any more: ErrFenced if another instance
+// has done its work, nil if nothing is known, or the stream is new: then it begins anew.
+func (l *ledger) lost(ctx context.Context) error {
+	again, err := l.streams.reborn(ctx)
+	switch {
+	case err != nil:
+		return nil
+	case again || l.last == 0:
+		l.at(0)
+		return nil
+	}
+	return ErrFenced
+}
+
+// reader returns a ledger of the subject that reads while another goroutine appends.
+func (l *ledger) reader() *ledger {
+	s := *l.streams
+	return &ledger{streams: &s, subject: l.subject}
 }
 
 // read gives all batches up to a sequence number to yield, and returns how many there
-// are.
-func (l *ledger) read(ctx context.Context, to uint64, yield func(batch []byte) error) (n int, err error) {
-	for next := uint64(1); next <= to; n++ {
+// are, and how many messages of strangers it has left out.
+func (l *ledger) read(ctx context.Context, to uint64, yield func(batch []byte) error) (batches, strangers int, err error) {
+	err = l.each(ctx, 1, to, func(m *jetstream.RawStreamMsg) error {
+		if _, _, ok := appended(m.Header); !ok {
+			strangers++
+			return nil
+		}
+		batches++
+		return yield(m.Data)
+	})
+	return batches, strangers, err
+}
+
+// each gives the messages from one sequence number to another to yield.
+func (l *ledger) each(ctx context.Context, from, to uint64, yield func(m *jetstream.RawStreamMsg) error) error {
+	for next := from; next <= to; {
 		limited, cancel := context.WithTimeout(ctx, callTimeout)
 		m, err := l.streams.stream.GetMsg(limited, next, jetstream.WithGetMsgSubject(l.subject))
 		cancel()
 		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && m.Sequence > to {
-			return n, nil
+			return nil
 		}
 		if err != nil {
-			return n, fmt.Errorf("reading the journal: %w", err)
+			return fmt.Errorf("reading the journal: %w", err)
 		}
-		if err := yield(m.Data); err != nil {
-			return n, err
+		if err := yield(m); err != nil {
+			return err
 		}
 		next = m.Sequence + 1
 	}
-	return n, nil
+	return nil
 }
 
 // purge removes what is before a sequence number; 0: everything.

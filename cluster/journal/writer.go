@@ -237,7 +237,7 @@ func (w *writer) compact() {
 		return
 	}
 	s, to := newSet(), w.ledger.last
-	_, err := w.ledger.read(w.j.ctx, to, func(batch []byte) error { return readBatch(batch, s.add) })
+	_, _, err := w.ledger.read(w.j.ctx, to, func(batch []byte) error { return readBatch(batch, s.add) })
 	if err != nil {
 		w.compactAt = w.batches + compactAfter
 		w.j.failed(err)
