@@ -54,6 +54,15 @@ func closeSocket(fd int32, reset bool) {
 	syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
 }
 
+// hungUp reports whether the peer has ended a connection, or it is broken, whatever there
+// may still be to read.
+func hungUp(fd int32) bool {
+	p := unix.PollFd{Fd: fd, Events: unix.POLLRDHUP}
+	var atOnce unix.Timespec
+	n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&atOnce)), 0, 0, 0)
+	return errno == 0 && n > 0
+}
+
 // wouldBlock reports whether e only means that the call has to be repeated later.
 func wouldBlock(e syscall.Errno) bool {
 	return e == unix.EAGAIN || e == unix.EINTR

@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -21,8 +22,8 @@ import (
 // only that server knows: here they are carried, or the handshake comes back and gets a
 // new session.
 
-// Handshake is a client's handshake that has left its loop. Exactly one of its methods must
-// be called, once.
+// Handshake is a client's handshake that has left its loop. It must be answered: exactly one
+// of Decline, TurnAway and Conn must be called, once.
 type Handshake struct {
 	Peer netip.AddrPort // of the TCP connection
 	Head []byte         // the request head
@@ -53,8 +54,8 @@ func (l *Loop) relay(c *Conn, id, head, rest []byte) (taken bool) {
 	return true
 }
 
-// Decline gives the handshake back: the client gets a new session. It may be called from
-// any goroutine.
+// Decline gives the handshake back: the client gets a new session, unless it has hung up. It
+// may be called from any goroutine.
 func (h *Handshake) Decline() {
 	to := h.loop
 	if to.moving.Add(1) <= maxMoving {
@@ -72,6 +73,11 @@ func (h *Handshake) Decline() {
 	to.moving.Add(-1)
 	turnAway(h.fd, tooManyMove, time.Second)
 }
+
+// HungUp reports whether the client has ended its connection: nobody waits for an answer.
+// It does not wait, and may be called from any goroutine, before the handshake is answered
+// and as often as one likes.
+func (h *Handshake) HungUp() bool { return hungUp(h.fd) }
 
 // TurnAway answers the handshake with 503, why in a few words and Retry-After in seconds. It
 // does not wait, and may be called from any goroutine.
@@ -104,19 +110,30 @@ func (s *Server) Resumes() bool { return s.inForce.Load().resumes() }
 type Relayed struct {
 	Peer netip.AddrPort
 	Head []byte
+
+	// GivenUp reports whether nobody waits for the answer any more: then nothing is done. It
+	// is called on a loop, and must not block. nil: somebody does.
+	GivenUp func() bool
 }
 
 // relayBuffer is what the kernel may hold in each direction between a loop and whoever
 // carries its bytes, without its overhead.
 const relayBuffer = 32 << 10
 
-// ErrNotResumed says that a relayed handshake has no session here that it can resume.
-var ErrNotResumed = errors.New("netpoll: the session cannot be resumed")
+// Why a relayed handshake has got no transport.
+var (
+	ErrNotResumed = errors.New("netpoll: the session cannot be resumed")
+	ErrBusy       = errors.New("netpoll: no room for another handshake at the moment")
+
+	errGivenUp = errors.New("netpoll: nobody waits for the handshake any more")
+)
 
 // TakeRelayed resumes the session that a relayed handshake names, whose id it is. answered
 // is called once, on a loop: with the other end of the client's transport, which must be
-// carried to the client from then on; or with ErrNotResumed. A transport that ends before
-// there is a byte says the same. If TakeRelayed itself returns an error, answered is never
+// carried to the client from then on; or with an error. ErrNotResumed says that there is no
+// session that this client could resume; ErrBusy and ErrStopped say nothing about that. Nor
+// does a transport that ends before there is a byte: another one has replaced it at once, and
+// the session goes on. If TakeRelayed itself returns an error, one of these, answered is never
 // called. It does not wait, and may be called from any goroutine but a loop's.
 func (s *Server) TakeRelayed(id ID, h Relayed, answered func(*Transport, error)) error {
 	if id.Loop() >= len(s.loops) {
@@ -125,7 +142,7 @@ func (s *Server) TakeRelayed(id ID, h Relayed, answered func(*Transport, error))
 	to := s.loops[id.Loop()]
 	if to.moving.Add(1) > maxMoving {
 		to.moving.Add(-1)
-		return ErrNotResumed
+		return ErrBusy
 	}
 	since := time.Now()
 	err := to.PostContext(atOnce, func(l *Loop) bool {
@@ -133,10 +150,14 @@ func (s *Server) TakeRelayed(id ID, h Relayed, answered func(*Transport, error))
 		l.takeRelayed(id, &h, since, answered)
 		return false
 	})
-	if err != nil {
-		to.moving.Add(-1)
+	if err == nil {
+		return nil
 	}
-	return err
+	to.moving.Add(-1)
+	if errors.Is(err, ErrStopped) {
+		return err
+	}
+	return ErrBusy // as many tasks wait as may
 }
 
 // Transport is the other end of a client's transport.
@@ -150,8 +171,13 @@ func (t *Transport) Close() { unix.Close(t.fd) }
 
 // takeRelayed answers a handshake that another server has read. The token is looked at
 // first: strangers can make up as many as they like, and none of them costs a descriptor.
+// The transport is handed out when the session is resumed, or the handshake refused: until
+// it is taken what was written waits in the pair.
 func (l *Loop) takeRelayed(id ID, h *Relayed, since time.Time, answered func(*Transport, error)) {
-	r := &l.request
+	if h.GivenUp != nil && h.GivenUp() {
+		answered(nil, errGivenUp)
+		return
+	}
 	o, deflate, extensions, ok := l.readRelayed(id, h)
 	if !ok {
 		l.missed(MissedToken)
@@ -160,21 +186,35 @@ func (l *Loop) takeRelayed(id ID, h *Relayed, since time.Time, answered func(*Tr
 	}
 	pair, err := newPair()
 	if err != nil {
-		answered(nil, err)
+		answered(nil, fmt.Errorf("%w: %w", ErrBusy, err))
 		return
 	}
-	answered(&Transport{pair[1]}, nil)
+	t := &Transport{pair[1]}
 	c := l.newConn(int32(pair[0]))
 	if c == nil {
+		t.Close()
+		answered(nil, l.noRoom())
 		return
 	}
 	in := l.inboxOf(c)
 	in.peer, in.since = h.Peer, since
 	l.await(c, handshakeDeadline)
-	r.Remote = h.Peer
+	l.request.Remote = h.Peer
 	if !l.resume(c, &o, deflate, extensions, h.Head, nil) {
 		c.destroy(false)
+		t.Close()
+		answered(nil, ErrNotResumed)
+		return
 	}
+	answered(t, nil)
+}
+
+// noRoom is why newConn has returned nil.
+func (l *Loop) noRoom() error {
+	if l.stopping {
+		return ErrStopped
+	}
+	return ErrBusy
 }
 
 // readRelayed reads a relayed request head into l.request. ok is false if it is not one

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gobwas/ws"
-
 	"ws-gateway/netpoll/wire"
 )
 
@@ -37,10 +35,10 @@ func (r *ofServer) ParseID(name []byte) (id ID, ok bool) {
 	return r.names.ParseID(name[1:])
 }
 
-func (r *ofServer) Identity(l *Loop, q *wire.Request) []byte { return r.names.Identity(l, q) }
-func (r *ofServer) Admit(*Loop, *wire.Request) Verdict       { return Verdict{Status: int(r.refuse.Load())} }
-func (r *ofServer) Away(*Conn)                               {}
-func (r *ofServer) Acknowledged(*Conn, bool)                 {}
+func (r *ofServer) Identity(l *Loop, q *wire.Request) []byte       { return r.names.Identity(l, q) }
+func (r *ofServer) Admit(*Loop, *wire.Request) Verdict { return Verdict{Status: int(r.refuse.Load())} }
+func (r *ofServer) Away(*Conn)                         {}
+func (r *ofServer) Acknowledged(*Conn, bool)           {}
 
 func (r *ofServer) Returned(*Conn, *wire.Request, time.Duration) {}
 
@@ -87,18 +85,11 @@ func carried(w *relaying, id ID, h *Handshake) {
 				w.t.Error(err)
 				return
 			}
-			first := make([]byte, 1)
-			if _, err := io.ReadFull(session, first); err != nil {
-				session.Close()
-				h.Decline()
-				return
-			}
 			client, err := h.Conn()
 			if err != nil {
 				w.t.Error(err)
 				return
 			}
-			client.Write(first)
 			session.Write(h.Rest)
 			go func() {
 				io.Copy(session, client)
@@ -303,30 +294,6 @@ func TestARelayedHandshakeIsCheckedAsOneOfOurOwn(t *testing.T) {
 		if !errors.Is(err, ErrNotResumed) {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-	// A session that has ended: the transport ends without a byte.
-	w.there.Loops()[id.Loop()].Post(func(l *Loop) bool {
-		l.Lookup(id).Close(GoingAway, ws.StatusGoingAway, "")
-		return false
-	})
-	ended := make(chan error, 1)
-	if err := w.there.TakeRelayed(id, Relayed{Peer: netip.MustParseAddrPort("192.0.2.1:1"), Head: head(c.token, "/ws", "")}, func(tr *Transport, err error) {
-		go func() {
-			conn, err := tr.Conn()
-			if err == nil {
-				n, end := conn.Read(make([]byte, 1))
-				if err = end; end == io.EOF && n == 0 {
-					err = nil
-				}
-				conn.Close()
-			}
-			ended <- err
-		}()
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-ended; err != nil {
-		t.Error(err)
 	}
 	awaitStats(t, w.there, "no handshake", func(s Stats) bool { return s.Handshaking == 0 })
 }

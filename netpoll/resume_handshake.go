@@ -74,11 +74,16 @@ func (l *Loop) greet(id ID, r *resumable, response []byte, resumed bool, protoco
 }
 
 // resume answers a handshake, which is l.request, that brings the token of a session. It
-// returns false if the client is to get a new session.
+// returns false if the client is to get a new session. A client that has hung up meanwhile
+// may have come back on another connection, which must stay: for it nothing is done.
 func (l *Loop) resume(c *Conn, o *wire.ResumeOffer, deflate wire.DeflateParams, extensions string, head, rest []byte) (answered bool) {
 	token, id, ok := l.readToken(o)
 	if ok && id.Loop() != l.index {
 		l.moveTo(l.srv.loops[id.Loop()], c, head, rest)
+		return true
+	}
+	if hungUp(c.fd) {
+		c.destroy(false)
 		return true
 	}
 	if !ok && !l.mayRelay(token.ID) {
