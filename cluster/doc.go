@@ -30,6 +30,7 @@
 //	relays.go    clients here of sessions elsewhere, and the other way round: package relay
 //	relays_client.go  what the instance does that has the client
 //	relays_session.go what the instance does that has the session
+//	asks.go      how many questions a second, of all and of one address
 //	returning.go instances that restart with their sessions, for which clients of others wait
 //	names.go     who is here, for the others; who is at the others
 //	addressed.go whom a message is for: who is sent which of its names

@@ -7,13 +7,13 @@ import (
 
 	"ws-gateway/cluster/packet"
 	"ws-gateway/cluster/relay"
-	"ws-gateway/tokenbucket"
 )
 
 // A client whose session is at another instance is carried to it, byte for byte: see
 // package relay. Each such client has two goroutines here, and two at the instance with the
 // session. Whatever goes wrong, nobody is worse off than without: before the session has
-// answered the client gets a new one, afterwards it has lost a connection.
+// answered the client gets a new one, or is told to come back if what is wrong is over in a
+// moment; afterwards it has lost a connection.
 
 // relayRole is which part an instance has in a relay.
 type relayRole uint8
@@ -39,7 +39,6 @@ type RelayStats struct {
 // relays are this instance's.
 type relays struct {
 	c    *Cluster
-	rate tokenbucket.Rate // of those that ask
 	work sync.WaitGroup
 
 	missed [RelayMisses]atomic.Uint64
@@ -48,7 +47,7 @@ type relays struct {
 	mu       sync.Mutex // guards following
 	ends     map[relayKey]*relay.End
 	reserved [relayRoles]int
-	asks     tokenbucket.Bucket
+	asks     asks
 	number   uint64 // of the last relay that was asked for
 	stopped  bool
 	stats    RelayStats
@@ -66,8 +65,7 @@ type relayKey struct {
 const mostWaiting = 4 << 20
 
 func newRelays(c *Cluster) *relays {
-	rate := float64(max(c.cfg.Relays, fewestAsks))
-	return &relays{c: c, rate: tokenbucket.NewRate(rate, rate), ends: map[relayKey]*relay.End{}}
+	return &relays{c: c, asks: newAsks(max(c.cfg.Relays, fewestAsks)), ends: map[relayKey]*relay.End{}}
 }
 
 func (r *relays) free(role relayRole) {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"net/netip"
 	"time"
 
 	"ws-gateway/cluster/packet"
@@ -16,9 +17,9 @@ import (
 // a new session here.
 
 const (
-	// fewestAsks is how many questions a second are always allowed; otherwise as many as there
-	// may be relays.
-	fewestAsks = 64
+	// hungUpLook is how often it is looked whether a client has hung up that waits for the
+	// answer.
+	hungUpLook = 250 * time.Millisecond
 
 	// knownAfter is for how long after the link has come up others may not have been heard.
 	knownAfter = 3 * time.Second
@@ -33,21 +34,42 @@ const (
 	RelayGone       RelayMiss = iota // there is no such instance, or it is not heard
 	RelayUnable                      // it does not resume sessions for clients of others, or the request head does not fit into a packet
 	RelayFull                        // as many are relayed here as may be
-	RelayTooMany                     // too many have asked in a short time
+	RelayTooMany                     // too many have asked in a short time, of all or from one address
 	RelayLate                        // the instance does not answer
 	RelayRefused                     // the instance relays as many as it may, or ends
 	RelayMissed                      // the instance has no such session, or the token is wrong
-	RelayRestarting                  // the instance restarts with its sessions: the client is to come back
+	RelayRestarting                  // the instance restarts with its sessions
+	RelayBusy                        // the instance has no room at the moment
+	RelayBroken                      // the way to the instance was lost, or the session's transport was replaced, before there was an answer
+	RelayHungUp                      // the client has gone before there was an answer
 	RelayMisses
 )
 
 // String returns the reason's name in metrics.
 func (m RelayMiss) String() string {
-	return [RelayMisses]string{"gone", "unable", "full", "too_many", "late", "refused", "missed", "restarting"}[m]
+	return [RelayMisses]string{"gone", "unable", "full", "too_many", "late", "refused", "missed", "restarting", "busy", "broken", "hung_up"}[m]
 }
 
-// Relay is netpoll.Config.Relay.
-func (c *Cluster) Relay(session []byte) (take func(*netpoll.Handshake)) {
+// comeBack is what a client is told that is to come back with its token, and after which
+// time: the reason is over by then, and a new session would throw the old one away. after is
+// 0 for a reason that may last.
+func (m RelayMiss) comeBack() (text string, after time.Duration) {
+	switch m {
+	case RelayRestarting:
+		return "the gateway with this session restarts", 2 * time.Second
+	case RelayTooMany:
+		return "too many sessions are being resumed", time.Second
+	case RelayBusy:
+		return "the gateway with this session is busy", time.Second
+	case RelayBroken:
+		return "the way to the gateway with this session was lost", time.Second
+	default:
+		return "", 0
+	}
+}
+
+// Relay is what netpoll.Config.Relay is to do. from is the client's address.
+func (c *Cluster) Relay(session []byte, from netip.Addr) (take func(*netpoll.Handshake)) {
 	owner, ok := hub.InstanceOf(string(session))
 	if !ok || owner == c.cfg.Makes || c.cfg.Relays == 0 {
 		return nil
@@ -57,13 +79,13 @@ func (c *Cluster) Relay(session []byte) (take func(*netpoll.Handshake)) {
 	switch m, live := v.find(at); {
 	case live && m.relays:
 	case v.returns(owner, now):
-		return c.relays.comeBack
+		return c.relays.miss(RelayRestarting)
 	case live:
 		return c.relays.miss(RelayUnable)
 	case v.worthWaiting(at, now) == 0:
 		return c.relays.miss(RelayGone)
 	}
-	if why, ok := c.relays.reserve(now); !ok {
+	if why, ok := c.relays.reserve(from, now); !ok {
 		return c.relays.miss(why)
 	}
 	session = bytes.Clone(session)
@@ -85,23 +107,27 @@ func (v *view) worthWaiting(id packet.Instance, now time.Duration) time.Duration
 	return max(0, max(v.since, clockStart)+knownAfter-now) // if it never was up, since the start
 }
 
-// miss counts.
+// miss counts. It returns what tells the client to come back; nil if it is to get a new
+// session.
 func (r *relays) miss(why RelayMiss) (take func(*netpoll.Handshake)) {
 	r.missed[why].Add(1)
-	return nil
+	text, after := why.comeBack()
+	if after == 0 {
+		return nil
+	}
+	return func(h *netpoll.Handshake) { h.TurnAway(text, after) }
 }
 
 // reserve makes room for a client here.
-func (r *relays) reserve(now time.Duration) (why RelayMiss, ok bool) {
+func (r *relays) reserve(from netip.Addr, now time.Duration) (why RelayMiss, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.reserved[hasClient] >= r.c.cfg.Relays:
 		return RelayFull, false
-	case r.asks.Left(&r.rate, now) == 0:
+	case !r.asks.allow(from, now):
 		return RelayTooMany, false
 	}
-	r.asks.Spend(&r.rate, now, 1)
 	r.reserved[hasClient]++
 	return 0, true
 }
@@ -112,12 +138,14 @@ func (r *relays) forth(owner packet.Instance, session []byte, h *netpoll.Handsha
 	e, why := r.ask(&key, session, h)
 	if e == nil {
 		r.free(hasClient)
-		if why == RelayRestarting || why != RelayMissed && r.c.view.Load().returns(owner, r.c.cfg.clock()) {
-			r.comeBack(h)
-			return
+		if why != RelayMissed && why != RelayHungUp && r.c.view.Load().returns(owner, r.c.cfg.clock()) {
+			why = RelayRestarting
 		}
-		r.miss(why)
-		h.Decline()
+		if turnAway := r.miss(why); turnAway != nil {
+			turnAway(h)
+		} else {
+			h.Decline()
+		}
 		return
 	}
 	if conn, err := h.Conn(); err == nil {
@@ -135,6 +163,9 @@ func (r *relays) ask(key *relayKey, session []byte, h *netpoll.Handshake) (e *re
 	if key.peer, heard = r.awaitHeard(key.peer, late.C); !heard {
 		return nil, RelayGone
 	}
+	if h.HungUp() {
+		return nil, RelayHungUp
+	}
 	if relay.AskBytes(session, h.Head) > r.c.cfg.Bus.MaxPacket()-packet.Overhead {
 		return nil, RelayUnable
 	}
@@ -142,28 +173,52 @@ func (r *relays) ask(key *relayKey, session []byte, h *netpoll.Handshake) (e *re
 		return nil, RelayGone
 	}
 	e.Ask(session, h.Head, h.Peer)
-	select {
-	case <-e.Answered():
-	case <-late.C:
-		e.Break(relay.Broken)
+	if why, ok := awaitAnswer(e, h, late.C); !ok {
+		e.Break(relay.Broken) // unless it has ended
 		r.forget(*key)
-		return nil, RelayLate
-	}
-	if c := e.Why(); c != relay.Open {
-		r.forget(*key)
-		switch c {
-		case relay.Missed:
-			return nil, RelayMissed
-		case relay.Refused:
-			return nil, RelayRefused
-		case relay.Restarting:
-			return nil, RelayRestarting
-		default:
-			return nil, RelayGone
-		}
+		return nil, why
 	}
 	r.opened(hasClient)
 	return e, 0
+}
+
+// awaitAnswer waits until the session has answered. ok is false if it has not.
+func awaitAnswer(e *relay.End, h *netpoll.Handshake, late <-chan time.Time) (why RelayMiss, ok bool) {
+	look := time.NewTicker(hungUpLook)
+	defer look.Stop()
+	for {
+		select {
+		case <-e.Answered():
+			return whyMissed(e.Why())
+		case <-look.C:
+			if h.HungUp() {
+				return RelayHungUp, false
+			}
+		case <-late:
+			return RelayLate, false
+		}
+	}
+}
+
+// whyMissed is what the end of a relay means in which nothing was carried. ok is true if it
+// goes on.
+func whyMissed(c relay.Close) (why RelayMiss, ok bool) {
+	switch c {
+	case relay.Open:
+		return 0, true
+	case relay.Missed:
+		return RelayMissed, false
+	case relay.Refused:
+		return RelayRefused, false
+	case relay.Restarting:
+		return RelayRestarting, false
+	case relay.Busy:
+		return RelayBusy, false
+	case relay.Broken, relay.Unknown:
+		return RelayBroken, false
+	default: // of a later version
+		return RelayGone, false
+	}
 }
 
 // awaitHeard waits until the instance is heard, and has heard of this one, that has the

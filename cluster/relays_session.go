@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"errors"
 
 	"ws-gateway/cluster/packet"
 	"ws-gateway/cluster/relay"
@@ -42,14 +43,27 @@ func (r *relays) asked(key relayKey, f *relay.Frame) {
 		r.publish(key.peer, packet.RelayBack, key.number, &relay.Frame{Close: r.refusal()})
 		return
 	}
-	h := netpoll.Relayed{Peer: f.Peer, Head: bytes.Clone(f.Data)}
-	if r.c.cfg.Sessions.TakeRelayed(id, h, func(t *netpoll.Transport, err error) {
+	h := netpoll.Relayed{Peer: f.Peer, Head: bytes.Clone(f.Data), GivenUp: func() bool { return e.Why() != relay.Open }}
+	if err := r.c.cfg.Sessions.TakeRelayed(id, h, func(t *netpoll.Transport, err error) {
 		if !r.begin(func() { r.back(key, e, t, err) }) && err == nil {
 			t.Close()
 		}
-	}) != nil {
-		e.Break(r.refusal())
+	}); err != nil {
+		e.Break(r.refusalFor(err))
 		r.over(key, e)
+	}
+}
+
+// refusalFor is how a relay to a session here is refused if the server does so. Only if the
+// session cannot be resumed may the client get another one.
+func (r *relays) refusalFor(err error) relay.Close {
+	switch {
+	case errors.Is(err, netpoll.ErrNotResumed):
+		return relay.Missed
+	case errors.Is(err, netpoll.ErrBusy):
+		return relay.Busy
+	default: // it ends
+		return r.refusal()
 	}
 }
 
@@ -81,12 +95,11 @@ func (r *relays) accept(key relayKey, f *relay.Frame) *relay.End {
 // back relays to a session here, whose transport t is the other end of, unless there is an
 // error.
 func (r *relays) back(key relayKey, e *relay.End, t *netpoll.Transport, err error) {
-	if err == nil {
-		if conn, err := t.Conn(); err == nil {
-			r.opened(hasSession)
-			e.Carry(conn, nil)
-		}
+	if err != nil {
+		e.Break(r.refusalFor(err))
+	} else if conn, err := t.Conn(); err == nil {
+		r.opened(hasSession)
+		e.Carry(conn, nil)
 	}
-	e.Break(relay.Missed) // unless it has ended
 	r.over(key, e)
 }

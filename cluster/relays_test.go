@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -60,7 +61,7 @@ func beginRelaying(t *testing.T, x *localbus.Exchange, name string, change ...fu
 	}
 	sockets, err := netpoll.New(netpoll.Config{
 		Handler: h, Resumer: h, Loops: 2, ResumeFor: time.Hour, ResumeBuffer: 8 << 20, ResumeMemory: 64 << 20, MaxPendingBytes: 8 << 20, CloseTimeout: time.Second, Log: zerolog.Nop(),
-		Relay: func(session []byte) func(*netpoll.Handshake) { return i.Relay(session) },
+		Relay: func(session []byte, client netip.Addr) func(*netpoll.Handshake) { return i.Relay(session, client) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -101,15 +102,17 @@ func beginRelaying(t *testing.T, x *localbus.Exchange, name string, change ...fu
 
 // traveller is a client that resumes its session wherever it is told to.
 type traveller struct {
-	t    *testing.T
-	conn *net.TCPConn
-	in   *bufio.Reader
+	t      *testing.T
+	dialed sync.Mutex // guards conn in hangUp
+	conn   *net.TCPConn
+	in     *bufio.Reader
 
 	ID, Token string
 	Resumed   bool
 	Received  int
 
-	got []string
+	got  []string
+	from net.IP // its address; nil: any
 }
 
 // tryTo connects to an instance.
@@ -118,12 +121,15 @@ func (c *traveller) tryTo(i *instance) error {
 		c.conn.SetLinger(0)
 		c.conn.Close()
 	}
-	conn, err := net.Dial("tcp", i.addr)
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: c.from}}
+	conn, err := dialer.Dial("tcp", i.addr)
 	if err != nil {
 		return err
 	}
 	c.t.Cleanup(func() { conn.Close() })
+	c.dialed.Lock()
 	c.conn, c.in = conn.(*net.TCPConn), bufio.NewReader(conn)
+	c.dialed.Unlock()
 	conn.SetDeadline(time.Now().Add(patience))
 	offer := wire.ResumeProtocol
 	if c.Token != "" {
@@ -135,7 +141,7 @@ func (c *traveller) tryTo(i *instance) error {
 		return err
 	}
 	if response.StatusCode != http.StatusSwitchingProtocols {
-		return fmt.Errorf("status %s", response.Status)
+		return fmt.Errorf("status %s, Retry-After %s", response.Status, response.Header.Get("Retry-After"))
 	}
 	greeting, err := c.frame()
 	if err != nil {

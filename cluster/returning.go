@@ -5,7 +5,6 @@ import (
 
 	"ws-gateway/cluster/members"
 	"ws-gateway/cluster/packet"
-	"ws-gateway/netpoll"
 )
 
 // An instance that restarts with its sessions says so, while it drains and with its goodbye.
@@ -19,9 +18,6 @@ const (
 
 	// mostReturning is how many instances that are gone are waited for.
 	mostReturning = 64
-
-	// comeBackAfter is what clients are told.
-	comeBackAfter = 2 * time.Second
 )
 
 // returning are the instances that are gone, or not heard, and are waited for, by the number
@@ -102,10 +98,4 @@ func (c *Cluster) returns() time.Duration {
 		return 0
 	}
 	return c.cfg.Returns()
-}
-
-// comeBack tells a client to come back.
-func (r *relays) comeBack(h *netpoll.Handshake) {
-	r.miss(RelayRestarting)
-	h.TurnAway("the gateway with this session restarts", comeBackAfter)
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"net/netip"
 	"time"
 
 	"ws-gateway/hub/directory"
@@ -31,6 +32,11 @@ func (h *Hub) Identity(l *netpoll.Loop, r *wire.Request) []byte {
 func (h *Hub) Admit(l *netpoll.Loop, r *wire.Request) netpoll.Verdict {
 	_, refusal := h.identify(h.loops[l.Index()].settings, r)
 	return refusal
+}
+
+// ClientAddr implements netpoll.Resumer: trusted proxies say who the client is.
+func (h *Hub) ClientAddr(l *netpoll.Loop, r *wire.Request) netip.Addr {
+	return h.loops[l.Index()].settings.proxies.client(r).Addr()
 }
 
 // Away implements netpoll.Resumer. Nothing is expected of the client meanwhile.

@@ -341,12 +341,11 @@ func TestAnAttemptWhoseClientHasGoneOpensNoSession(t *testing.T) {
 			t.Errorf("something is opened: %+v", l.stats)
 		}
 	})
-	altered := c.token[:len(c.token)-1] + string(c.token[len(c.token)-1]^1)
 	var releases []func()
 	for _, l := range w.there.Loops() {
 		releases = append(releases, hold(t, l))
 	}
-	w.leaves(w.attempt(1, altered)) // of no session, and not relayed
+	w.leaves(w.attempt(1, alter(c.token))) // of no session, and not relayed
 	for _, release := range releases {
 		release()
 	}

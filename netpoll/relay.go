@@ -40,7 +40,7 @@ func (l *Loop) mayRelay(id []byte) bool { return l.cfg.Relay != nil && !l.declin
 
 // relay gives a handshake to Config.Relay. It returns false if that does not want it.
 func (l *Loop) relay(c *Conn, id, head, rest []byte) (taken bool) {
-	take := l.cfg.Relay(id)
+	take := l.cfg.Relay(id, l.cfg.Resumer.ClientAddr(l, &l.request))
 	if take == nil {
 		return false
 	}

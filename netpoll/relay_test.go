@@ -36,6 +36,8 @@ func (r *ofServer) ParseID(name []byte) (id ID, ok bool) {
 }
 
 func (r *ofServer) Identity(l *Loop, q *wire.Request) []byte       { return r.names.Identity(l, q) }
+func (r *ofServer) ClientAddr(_ *Loop, q *wire.Request) netip.Addr { return q.Remote.Addr() }
+
 func (r *ofServer) Admit(*Loop, *wire.Request) Verdict { return Verdict{Status: int(r.refuse.Load())} }
 func (r *ofServer) Away(*Conn)                         {}
 func (r *ofServer) Acknowledged(*Conn, bool)           {}
@@ -57,7 +59,7 @@ func newRelaying(t *testing.T, relay func(w *relaying, id ID, h *Handshake)) *re
 	w := &relaying{t: t, at: newRecorder()}
 	w.resumers[0].letter, w.resumers[1].letter = 'h', 't'
 	cfg := Config{Handler: newRecorder(), Resumer: &w.resumers[0], ResumeFor: time.Hour, Loops: 2, CloseTimeout: patience, HandshakeTimeout: patience}
-	cfg.Relay = func(name []byte) func(*Handshake) {
+	cfg.Relay = func(name []byte, _ netip.Addr) func(*Handshake) {
 		id, ok := w.resumers[1].ParseID(name)
 		if !ok {
 			return nil
@@ -252,6 +254,17 @@ func TestAClientThatIsNotAdmittedIsNotRelayed(t *testing.T) {
 	}
 }
 
+// alter changes a token within the MAC: it is base64url as before.
+func alter(token string) string {
+	altered := []byte(token)
+	if last := &altered[len(altered)-10]; *last == 'A' {
+		*last = 'B'
+	} else {
+		*last = 'A'
+	}
+	return string(altered)
+}
+
 func TestARelayedHandshakeIsCheckedAsOneOfOurOwn(t *testing.T) {
 	w := newRelaying(t, carried)
 	c, _ := w.come(1, "", "")
@@ -260,17 +273,12 @@ func TestARelayedHandshakeIsCheckedAsOneOfOurOwn(t *testing.T) {
 		return []byte(strings.Replace(strings.Replace(testHandshake, "/ws", path, 1), "\r\n\r\n",
 			"\r\n"+more+"Sec-WebSocket-Protocol: "+wire.ResumeProtocol+", "+wire.ResumeProtocol+"."+token+".0\r\n\r\n", 1))
 	}
-	altered := []byte(c.token) // within the MAC, and base64url as before
-	if last := &altered[len(altered)-10]; *last == 'A' {
-		*last = 'B'
-	} else {
-		*last = 'A'
-	}
+	altered := alter(c.token)
 	for name, test := range map[string]struct {
 		id   ID
 		head []byte
 	}{
-		"altered":      {id, head(string(altered), "/ws", "")},
+		"altered":      {id, head(altered, "/ws", "")},
 		"another user": {id, head(c.token, "/ws", "X-User: eve\r\n")},
 		"another path": {id, head(c.token, "/tapr/ws/conn/list", "")},
 		"another id":   {MakeID(1-id.Loop(), id.Slot(), id.Generation()), head(c.token, "/ws", "")},

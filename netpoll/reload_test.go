@@ -38,8 +38,8 @@ func another(t *testing.T, name string, v reflect.Value) reflect.Value {
 		other = new(Origin)
 	case func(netip.AddrPort, []byte) bool:
 		other = func(netip.AddrPort, []byte) bool { return true }
-	case func([]byte) func(*Handshake):
-		other = func([]byte) func(*Handshake) { return nil }
+	case func([]byte, netip.Addr) func(*Handshake):
+		other = func([]byte, netip.Addr) func(*Handshake) { return nil }
 	case func(*Conn, int):
 		other = func(*Conn, int) {}
 	case func(error):

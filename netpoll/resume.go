@@ -1,6 +1,7 @@
 package netpoll
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -34,6 +35,9 @@ type Resumer interface {
 
 	// Identity is the user whom a handshake names. Tokens are valid for that user alone.
 	Identity(l *Loop, r *wire.Request) []byte
+
+	// ClientAddr is the address of the client that a handshake names.
+	ClientAddr(l *Loop, r *wire.Request) netip.Addr
 
 	// Admit decides about a handshake with a token of that user. It does what Upgrade
 	// does before it looks at limits or asks the app. A verdict that accepts has no other

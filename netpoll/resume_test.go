@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"testing"
 	"time"
 	"unsafe"
@@ -54,6 +55,8 @@ func (r *returns) Identity(_ *Loop, request *wire.Request) []byte {
 	user, _ := request.Get("X-User")
 	return user
 }
+
+func (r *returns) ClientAddr(_ *Loop, q *wire.Request) netip.Addr { return q.Remote.Addr() }
 
 func (r *returns) Admit(*Loop, *wire.Request) Verdict { return r.refuse }
 func (r *returns) Away(*Conn)                         { r.away++ }

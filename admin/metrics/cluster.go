@@ -66,7 +66,7 @@ var clusterTable = []family{
 		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.cluster.Relays.Bytes[:]...) },
 	},
 	{
-		desc: NewDesc("cluster_relays_refused_total", "Clients that came back here for sessions at other gateways and got new ones: the gateway is gone or not heard (gone), takes none (unable), does not answer (late), takes no more (refused) or does not have the session (missed); as many are relayed as may be (full: also sessions here), or too many came at once (too_many). Those whose gateway restarts with --resume-state got 503 and were told to come back (restarting).", "reason"), kind: prometheus.CounterValue,
+		desc: NewDesc("cluster_relays_refused_total", "Clients that came back here for sessions at other gateways and were not relayed. They got new ones: the gateway is gone or not heard (gone), takes none (unable), does not answer (late), takes no more (refused) or does not have the session (missed); as many are relayed as may be (full: also sessions here). Or 503, and keep their sessions: too many came at once, or from one address (too_many), the gateway has no room at the moment (busy), the way to it broke before it had answered or the client's next attempt was faster (broken), it restarts with --resume-state (restarting). Or nothing, as they had gone (hung_up).", "reason"), kind: prometheus.CounterValue,
 		labels: relayMisses(),
 		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.cluster.Relays.Missed[:]...) },
 	},

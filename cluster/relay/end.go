@@ -308,8 +308,8 @@ func (e *End) atEnd() {
 	defer e.mu.Unlock()
 	switch {
 	case e.why != Open:
-	case e.has && e.flow.sent == 0:
-		e.breakOff(Missed)
+	case e.has && e.flow.sent == 0: // the session has another transport by now
+		e.breakOff(Broken)
 	default:
 		e.send(nil, Finished)
 	}

@@ -26,12 +26,13 @@ type Close uint8
 const (
 	Open     Close = 0 // nothing ends
 	Finished Close = 1 // there are no more bytes in this direction; those in the other one go on
-	Missed   Close = 2 // the relay: the session cannot be resumed
+	Missed   Close = 2 // the relay: the session cannot be resumed, now or later
 	Refused  Close = 3 // the relay: the instance takes none, or no more
 	Broken   Close = 4 // the relay: a connection is lost, or something has got lost on the way
 	Unknown  Close = 5 // the relay: there is none of this number
 
 	Restarting Close = 6 // the relay: the instance restarts with its sessions, and takes none until then
+	Busy       Close = 7 // the relay: the instance has no room for it at the moment, and does not say whether there is such a session
 )
 
 // Ends reports whether the relay ends, at once and in both directions.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"crypto/rand"
+	"net/netip"
 	"slices"
 
 	"ws-gateway/admin"
@@ -79,7 +80,9 @@ func (g *Gateway) netpollConfig(c *config.Config) netpoll.Config {
 		}
 	}
 	if g.reach != nil {
-		nc.Relay = func(session []byte) func(*netpoll.Handshake) { return g.cluster.Relay(session) } // set before the loops start
+		nc.Relay = func(session []byte, client netip.Addr) func(*netpoll.Handshake) {
+			return g.cluster.Relay(session, client) // set before the loops start
+		}
 	}
 	if c.ByteRate > 0 {
 		nc.Received = g.hub.Received
