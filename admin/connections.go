@@ -72,8 +72,12 @@ func answerMissing(ctx *fasthttp.RequestCtx, code int, m *cluster.MissingError, 
 	if data != nil {
 		body = append(body, data[len(succeeded):]...)
 	}
+	body = appendMissing(append(body, ','), m.Names)
+	if m.Refused {
+		body = append(body, `,"refused":true`...)
+	}
 	setHead(ctx, jsonType)
-	ctx.Response.SetBodyRaw(append(appendMissing(append(body, ','), m.Names), '}'))
+	ctx.Response.SetBodyRaw(append(body, '}'))
 	return invalid
 }
 

@@ -175,10 +175,10 @@ func (c *Cluster) route(t *hub.Targets) route {
 
 // refusal is the error for a call that does nothing because it would not reach everybody.
 func (c *Cluster) refusal(to *route) error {
-	if !c.cfg.Refuse {
-		return nil
+	if err := missing(to.missing, false); c.cfg.Refuse && err != nil {
+		return &MissingError{Names: slices.Compact(slices.Sorted(slices.Values(to.missing))), Refused: true}
 	}
-	return missing(to.missing, false)
+	return nil
 }
 
 // post posts a call to the router. answers says that somebody waits for them.

@@ -18,12 +18,17 @@ const Unknown = "*"
 type MissingError struct {
 	Names []string // sorted
 	Late  bool     // one of them was there and did not answer in time; otherwise none was
+
+	Refused bool // nothing was done anywhere (Config.Refuse)
 }
 
 func (e *MissingError) Error() string {
 	why := "instances of the cluster that are not reached: "
 	if e.Late {
 		why = "instances of the cluster that have not answered in time: "
+	}
+	if e.Refused {
+		why = "nothing was done, as there are " + why
 	}
 	return why + strings.Join(e.Names, ", ")
 }

@@ -106,6 +106,7 @@ type Answer struct {
 	Data    json.RawMessage `json:"data"`
 	Cursor  string          `json:"cursor"`
 	Missing []string        `json:"missing"` // instances of the cluster that were not reached
+	Refused bool            `json:"refused"` // for that, nothing was done anywhere
 
 	Raw []byte `json:"-"` // all of it
 }

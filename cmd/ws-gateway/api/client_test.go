@@ -69,10 +69,10 @@ func TestARefusalSaysWhatTheGatewayHasSaid(t *testing.T) {
 }
 
 func TestAnAnswerThatIsMissingInstancesSaysWhatIsKnown(t *testing.T) {
-	const refuse = "--cluster-when-cut=refuse"
 	for body, want := range map[string]string{
-		`{"code":502,"message":"m","missing":["b\n","c"]}`:                `not reached (code 502): b\n, c; done at the others, so do not just repeat it, unless the gateway has ` + refuse + `: then nothing was done`,
-		`{"code":502,"message":"m","data":{"matched":0},"missing":["b"]}`: `not reached (code 502): b; done at the others, so do not just repeat it, unless the gateway has ` + refuse + `: then nothing was done`,
+		`{"code":502,"message":"m","missing":["b\n","c"]}`:                `not reached (code 502): b\n, c; done at the others, so do not just repeat it`,
+		`{"code":502,"message":"m","data":{"matched":0},"missing":["b"]}`: `not reached (code 502): b; done at the others, so do not just repeat it`,
+		`{"code":502,"message":"m","missing":["b"],"refused":true}`:       `the gateway refuses (code 502): not reached: b; nothing was done, so it can be repeated`,
 		`{"code":502,"message":"m","data":{"matched":2},"missing":["b"]}`: `done in part (code 502): not reached: b; done at the others, so do not just repeat it`,
 		`{"code":504,"message":"m","missing":["b"]}`:                      `done in part (code 504): no answer in time from b, where it may or may not be done; done at the others, so do not just repeat it`,
 		`{"code":502,"message":"m","data":{"matched":2},"missing":["*"]}`: `done in part (code 502): not reached: * (gateways that are not known, because NATS is not reached); done at the others, so do not just repeat it`,

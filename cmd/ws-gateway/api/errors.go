@@ -39,9 +39,8 @@ func (e *Refusal) Error() string {
 // Temporary reports whether a later request may be answered differently.
 func (e *Refusal) Temporary() bool { return e.Status >= http.StatusInternalServerError }
 
-// Incomplete is the answer to a call that has not reached every gateway of a cluster, and
-// was done at the others. Only with --cluster-when-cut=refuse may it have been done nowhere,
-// which the answer does not say.
+// Incomplete is the answer to a call that has not reached every gateway of a cluster. It was
+// done at the others, unless Answer.Refused.
 type Incomplete struct {
 	Code   int // 502; 504 if a gateway that was heard has not answered in time
 	Answer *Answer
@@ -52,12 +51,14 @@ func (e *Incomplete) Error() string {
 	names := Instances(e.Answer.Missing)
 	var report struct{ Matched int }
 	switch err := json.Unmarshal(e.Answer.Data, &report); {
+	case e.Answer.Refused:
+		return fmt.Sprintf("the gateway refuses (code %d): not reached: %s; nothing was done, so it can be repeated", e.Code, names)
 	case e.Code == http.StatusGatewayTimeout:
 		return fmt.Sprintf("done in part (code %d): no answer in time from %s, where it may or may not be done; %s", e.Code, names, others)
 	case err == nil && report.Matched > 0:
 		return fmt.Sprintf("done in part (code %d): not reached: %s; %s", e.Code, names, others)
 	}
-	return fmt.Sprintf("not reached (code %d): %s; %s, unless the gateway has --cluster-when-cut=refuse: then nothing was done", e.Code, names, others)
+	return fmt.Sprintf("not reached (code %d): %s; %s", e.Code, names, others)
 }
 
 // Instances names gateways of a cluster that an answer names as missing, for people.

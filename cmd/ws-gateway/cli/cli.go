@@ -45,8 +45,9 @@ type Commands struct {
 
 // Exit codes beside those of package program.
 const (
-	ExitRefused = 3 // the gateway, or the server of connect, refused; or gateways of a cluster were not reached
+	ExitRefused = 3 // the gateway, or the server of connect, refused
 	ExitNobody  = 4 // --fail-if-none, and no connection matched
+	ExitPartly  = 5 // gateways of a cluster were not reached, and it was done at the others
 )
 
 // usageError is about the command line.
@@ -59,14 +60,16 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(f
 func exitCodeOf(err error) int {
 	_, usage := errors.AsType[*usageError](err)
 	_, refused := errors.AsType[*api.Refusal](err)
-	_, incomplete := errors.AsType[*api.Incomplete](err)
+	incomplete, _ := errors.AsType[*api.Incomplete](err)
 	_, closed := errors.AsType[*refusedError](err)
 	switch {
 	case err == nil:
 		return program.ExitOK
 	case usage:
 		return program.ExitUsage
-	case refused, incomplete, closed:
+	case incomplete != nil && !incomplete.Answer.Refused:
+		return ExitPartly
+	case refused, incomplete != nil, closed:
 		return ExitRefused
 	case errors.Is(err, errNobody):
 		return ExitNobody

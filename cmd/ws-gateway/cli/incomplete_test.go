@@ -32,6 +32,7 @@ func TestAnAnswerThatIsNotGoodIsPrintedAsAGoodOne(t *testing.T) {
 		part    = `{"code":502,"message":"m","data":{"matched":2,"queued":2,"slow":0},"missing":["b"]}`
 		none    = `{"code":504,"message":"m","data":{"matched":0,"queued":0,"slow":0},"missing":["b"]}`
 		bare    = `{"code":502,"message":"m","missing":["b"]}`
+		refused = `{"code":502,"message":"m","missing":["b"],"refused":true}`
 		mistake = `{"code":400,"message":"m"}`
 	)
 	for _, test := range []struct {
@@ -39,16 +40,19 @@ func TestAnAnswerThatIsNotGoodIsPrintedAsAGoodOne(t *testing.T) {
 		asJSON, report, failIfNone bool
 		out                        string // begins so
 		err                        string
+		code                       int
 	}{
-		{part, false, false, false, "", "done in part (code 502): not reached: b;"},
-		{part, true, false, false, part + "\n", "done in part (code 502): not reached: b;"},
-		{part, false, true, false, "matched 2", "done in part (code 502): not reached: b;"},
-		{part, true, true, true, part + "\n", "done in part (code 502): not reached: b;"},
-		{none, false, true, true, "matched 0", "done in part (code 504): no answer in time from b,"},
-		{bare, false, true, true, "", "not reached (code 502): b;"},
-		{bare, true, true, true, bare + "\n", "not reached (code 502): b;"},
-		{mistake, true, true, true, mistake + "\n", "the gateway refuses: m (code 400)"},
-		{mistake, false, true, true, "", "the gateway refuses: m (code 400)"},
+		{part, false, false, false, "", "done in part (code 502): not reached: b;", ExitPartly},
+		{part, true, false, false, part + "\n", "done in part (code 502): not reached: b;", ExitPartly},
+		{part, false, true, false, "matched 2", "done in part (code 502): not reached: b;", ExitPartly},
+		{part, true, true, true, part + "\n", "done in part (code 502): not reached: b;", ExitPartly},
+		{none, false, true, true, "matched 0", "done in part (code 504): no answer in time from b,", ExitPartly},
+		{bare, false, true, true, "", "not reached (code 502): b;", ExitPartly},
+		{bare, true, true, true, bare + "\n", "not reached (code 502): b;", ExitPartly},
+		{refused, false, true, true, "", "the gateway refuses (code 502): not reached: b; nothing was done", ExitRefused},
+		{refused, true, true, true, refused + "\n", "the gateway refuses (code 502): not reached: b; nothing was done", ExitRefused},
+		{mistake, true, true, true, mistake + "\n", "the gateway refuses: m (code 400)", ExitRefused},
+		{mistake, false, true, true, "", "the gateway refuses: m (code 400)", ExitRefused},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, test.body) }))
 		for name, command := range changes(server.URL, test.asJSON, test.report, test.failIfNone) {
@@ -56,7 +60,7 @@ func TestAnAnswerThatIsNotGoodIsPrintedAsAGoodOne(t *testing.T) {
 			s := inEnvironment(nil)
 			s.out, s.notes = &out, &notes
 			err := command.run(t.Context(), s)
-			if err == nil || !strings.HasPrefix(err.Error(), test.err) || exitCodeOf(err) != ExitRefused {
+			if err == nil || !strings.HasPrefix(err.Error(), test.err) || exitCodeOf(err) != test.code {
 				t.Errorf("%s %+v: %v", name, test, err)
 			}
 			if got := out.String(); !strings.HasPrefix(got, test.out) || test.out == "" && got != "" || strings.Count(got, "\n") > 1 || notes.Len() > 0 {
