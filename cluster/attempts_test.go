@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -114,8 +115,10 @@ func TestAnAttemptWhoseClientHasGoneDoesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	late := c.again()
+	var asked atomic.Bool
 	x.SetFate(func(from, _ localbus.Instance, b []byte) localbus.Fate {
 		if p, err := packet.Parse(b); err == nil && p.Kind == packet.RelayForth && from == first.cfg.Instance {
+			asked.Store(true)
 			return localbus.Waits
 		}
 		return localbus.Arrives
@@ -126,7 +129,7 @@ func TestAnAttemptWhoseClientHasGoneDoesNothing(t *testing.T) {
 			t.Errorf("it is answered: %+v", late)
 		}
 	})
-	first.await("the first attempt", func() bool { return first.relays.snapshot().Open[hasClient] == 1 })
+	first.await("the first attempt", asked.Load)
 	late.hangUp()
 	attempt.Wait()
 	first.await("its end", func() bool { return first.relays.snapshot().Open[hasClient] == 0 })
