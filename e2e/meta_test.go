@@ -158,7 +158,7 @@ func TestTheCommandKeepsMetadata(t *testing.T) {
 	}
 	g.cli(t, "", "meta", "--all", "1").done(t, "")
 	c.Close(1000, "")
-	g.awaitMetric(t, "ws_gateway_meta_connections", 0) // though no close event is sent
+	g.expectMetric(t, "ws_gateway_meta_connections", 0) // though no close event is sent
 }
 
 func TestPastTheMemoryNobodyIsGivenMetadata(t *testing.T) {
