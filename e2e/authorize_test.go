@@ -147,7 +147,7 @@ func TestAnAppThatCannotDecideMeans503(t *testing.T) {
 		}
 	})
 	defer release()
-	g := b.guarded(t, "--callback-timeout", "3s")
+	g := b.guarded(t, "--callback-timeout", "15s")
 	for _, user := range []string{"error", "slow"} {
 		if _, r, err := g.TryConnect(t, visitor{User: user}); err == nil || r == nil || r.StatusCode != 503 || r.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %+v, %v", user, r, err)

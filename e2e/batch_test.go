@@ -14,6 +14,7 @@ import (
 // ledger is what an app has taken, by connection, each event once and in order.
 type ledger struct {
 	t     *testing.T
+	again bool                 // an event that was taken may come again: attempts time out
 	taken map[string][]element // by user
 }
 
@@ -25,7 +26,10 @@ func (l *ledger) take(e element) {
 		_, _ = fmt.Sscanf(seen[len(seen)-1].RequestID[len(e.Conn):], "-%d", &last)
 		_, _ = fmt.Sscanf(e.RequestID[len(e.Conn):], "-%d", &n)
 		if n <= last {
-			l.t.Errorf("%s came again, or late", e.RequestID)
+			if !l.again || !slices.ContainsFunc(seen, func(s element) bool { return s.RequestID == e.RequestID }) {
+				l.t.Errorf("%s came again, or late", e.RequestID)
+			}
+			return
 		}
 	}
 	l.taken[e.User] = append(seen, e)
@@ -47,10 +51,14 @@ func TestOneClientsMessageCostsNobodyElseAnEvent(t *testing.T) {
 		"unavailable": {status: 500},
 		"hanging":     {hold: never},
 	} {
+		args := []string{"--callback-batch=200", "--callback-linger=100ms", "--callback-retry-for=30s"}
+		if no.hold != nil {
+			args = append(args, "--callback-timeout=2s")
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const clients, messages = 20, 40
-			books := ledger{t: t, taken: map[string][]element{}}
+			books := ledger{t: t, again: no.hold != nil, taken: map[string][]element{}} // on a busy machine others are not answered within 2 s either
 			file := filepath.Join(t.TempDir(), "dead.jsonl")
 			app := startPostApp(t, func(p *posted) reply {
 				if slices.ContainsFunc(p.events, func(e element) bool { return string(e.Data) == poison }) {
@@ -61,7 +69,7 @@ func TestOneClientsMessageCostsNobodyElseAnEvent(t *testing.T) {
 				}
 				return reply{}
 			})
-			g := app.gateway(t, "--callback-batch=200", "--callback-linger=100ms", "--callback-retry-for=30s", "--callback-timeout=2s", "--dead-letter", file)
+			g := app.gateway(t, append(args, "--dead-letter", file)...)
 			for n := range clients {
 				c := g.Dial(t, fmt.Sprint("user", n))
 				for i := range messages {

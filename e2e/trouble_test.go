@@ -237,7 +237,7 @@ func TestAnAppThatRefusesTheSignatureDoesNotRefuseClients(t *testing.T) {
 			app.respond(func(*call) reply {
 				return reply{status: status, header: map[string]string{"X-Ws-Error": "signature"}, body: "who are you?"}
 			})
-			g := startGateway(t, app, "--callback-open=authorize", "--callback-secret=s", "--callback-timeout=2s")
+			g := startGateway(t, app, "--callback-open=authorize", "--callback-secret=s")
 			for i := range 5 {
 				g.refuses(t, visitor{User: fmt.Sprint("user", i)}, http.StatusServiceUnavailable)
 			}
