@@ -34,7 +34,7 @@ const (
 // enter makes the session of a connection, lists it and arms its deadlines.
 func (h *Hub) enter(ls *loopState, id netpoll.ID, f handshakeFields) admission {
 	limits, slot := ls.settings, id.Slot()
-	if !h.reserve(limits.maxConnections) {
+	if !h.reserve(limits.maxConnections) && (!ls.makeRoom() || !h.reserve(limits.maxConnections)) {
 		return full
 	}
 	if ls.counts(slot) && !limits.addresses.join(f.remote.Addr(), limits.maxConnectionsPerAddress) {
@@ -68,6 +68,22 @@ func (h *Hub) enter(ls *loopState, id netpoll.ID, f handshakeFields) admission {
 		h.show(ls, id, TapEvent{Action: TapOpen, RemoteAddr: string(directory.AppendAddr(nil, f.remote))}, nil)
 	}
 	return admitted
+}
+
+// makeRoom ends a connection that is away, for one whose client is there.
+func (ls *loopState) makeRoom() bool {
+	if ls.loop == nil { // in a simulation
+		return false
+	}
+	return netpoll.MakeRoom(ls.loop, func(c *netpoll.Conn) block { return blockOf(ls.sessions.At(c.ID().Slot()).Addr()) })
+}
+
+// away is how many connections of the loop could make room.
+func (ls *loopState) away() int64 {
+	if ls.loop == nil {
+		return 0
+	}
+	return int64(ls.loop.Away())
 }
 
 // reserve counts a connection in, unless there are most already; 0 is no limit.

@@ -76,7 +76,7 @@ func (l *Loop) answerHead(c *Conn, head, rest []byte) {
 		return
 	}
 	if l.cfg.resumes() {
-		if o := r.ResumeOffer(); o.Token != nil && l.resume(c, &o, deflate, extensions, head, rest) {
+		if o := r.ResumeOffer(); o.Asked && l.answeredOffer(c, &o, deflate, extensions, head, rest) {
 			return
 		}
 	}

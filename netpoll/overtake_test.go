@@ -389,3 +389,29 @@ func TestAConnectionThatThePeerHasEndedIsHungUp(t *testing.T) {
 		ln.Close()
 	}
 }
+
+// Nobody could come back to the session of a client that never had its token.
+func TestAClientThatHasGoneBeforeItsFirstHandshakeIsReadHasNoSession(t *testing.T) {
+	w := newRelaying(t, carried)
+	before := openDescriptors()
+	var release []func()
+	for _, l := range w.there.Loops() {
+		release = append(release, hold(t, l))
+	}
+	c := connect(t, w.addrs[1])
+	if _, err := io.WriteString(c, strings.Replace(testHandshake, "\r\n\r\n", "\r\nSec-WebSocket-Protocol: "+wire.ResumeProtocol+"\r\n\r\n", 1)); err != nil {
+		t.Fatal(err)
+	}
+	w.leaves(c)
+	for _, release := range release {
+		release()
+	}
+	awaitDescriptors(t, before)
+	for _, l := range w.there.Loops() {
+		on(t, l, func(l *Loop) {
+			if l.stats.Upgraded > 0 || l.stats.Away > 0 {
+				t.Errorf("%d were opened, %d are away", l.stats.Upgraded, l.stats.Away)
+			}
+		})
+	}
+}

@@ -26,6 +26,7 @@ type Stats struct {
 	ResumesMissed                  [Misses]uint64
 	WentAway                       uint64 // how often one has lost its transport and was kept
 	AwayExpiry                     uint64 // connections that ended since Config.ResumeFor was over
+	AwayGaveWay                    uint64 // connections that were away and ended for others: MakeRoom
 	ResumeOverruns                 uint64 // how often what was kept was given up as too much; a connection that is away has ended then
 	SentAgain                      uint64 // messages sent again
 	Farewells                      uint64 // clients that came back to a session that the app had closed
@@ -58,7 +59,7 @@ func (s *Stats) add(t *Stats) {
 		{&s.FramesIn, t.FramesIn}, {&s.MessagesIn, t.MessagesIn}, {&s.BytesIn, t.BytesIn}, {&s.ReadsIn, t.ReadsIn},
 		{&s.BytesUnread, t.BytesUnread},
 		{&s.FramesOut, t.FramesOut}, {&s.WritesOut, t.WritesOut}, {&s.BytesOut, t.BytesOut},
-		{&s.Resumed, t.Resumed}, {&s.WentAway, t.WentAway}, {&s.AwayExpiry, t.AwayExpiry},
+		{&s.Resumed, t.Resumed}, {&s.WentAway, t.WentAway}, {&s.AwayExpiry, t.AwayExpiry}, {&s.AwayGaveWay, t.AwayGaveWay},
 		{&s.ResumeOverruns, t.ResumeOverruns}, {&s.SentAgain, t.SentAgain}, {&s.Farewells, t.Farewells},
 		{&s.FarewellsForgotten, t.FarewellsForgotten}, {&s.Suspended, t.Suspended},
 		{&s.Pauses, t.Pauses}, {&s.Turns, t.Turns}, {&s.PausedSeconds, t.PausedSeconds},

@@ -25,6 +25,8 @@ type ResumeOffer struct {
 	Asked    bool   // the client speaks ResumeProtocol
 	Token    []byte // of the session that it wants to resume; nil: a new one
 	Received uint64 // how many messages of that session it has received
+
+	Unreadable bool // it wants to resume one, and does not say so in a form that can be read
 }
 
 // ResumeOffer looks for the offer among the subprotocols. A token is offered as
@@ -39,6 +41,8 @@ func (r *Request) ResumeOffer() (o ResumeOffer) {
 			token, received, _ := bytes.Cut(rest[1:], dot)
 			if n, ok := parseCount(received); ok && len(token) > 0 {
 				o.Token, o.Received = token, n
+			} else {
+				o.Unreadable = true
 			}
 		}
 		return false
@@ -46,6 +50,7 @@ func (r *Request) ResumeOffer() (o ResumeOffer) {
 	if !o.Asked {
 		return ResumeOffer{}
 	}
+	o.Unreadable = o.Unreadable && o.Token == nil
 	return o
 }
 

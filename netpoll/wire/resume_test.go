@@ -24,17 +24,21 @@ func TestAnOfferIsFoundAmongTheSubprotocols(t *testing.T) {
 		"chat.v2, ws-gateway.resume.v1": "true  0",
 		"ws-gateway.resume.v1, ws-gateway.resume.v1.abc-_.17, chat":                "true abc-_ 17",
 		"ws-gateway.resume.v1.abc.17":                                              "false  0", // the protocol itself is not offered
-		"ws-gateway.resume.v1, ws-gateway.resume.v1.abc":                           "true  0",
-		"ws-gateway.resume.v1, ws-gateway.resume.v1.abc.":                          "true  0",
-		"ws-gateway.resume.v1, ws-gateway.resume.v1..5":                            "true  0",
-		"ws-gateway.resume.v1, ws-gateway.resume.v1.abc.-1":                        "true  0",
-		"ws-gateway.resume.v1, ws-gateway.resume.v1.abc.01":                        "true  0",
-		"ws-gateway.resume.v1, ws-gateway.resume.v1.abc.1234567890123456789":       "true  0",
+		"ws-gateway.resume.v1, ws-gateway.resume.v1.abc":                           "true  0 unreadable",
+		"ws-gateway.resume.v1, ws-gateway.resume.v1.abc.":                          "true  0 unreadable",
+		"ws-gateway.resume.v1, ws-gateway.resume.v1..5":                            "true  0 unreadable",
+		"ws-gateway.resume.v1, ws-gateway.resume.v1.abc.-1":                        "true  0 unreadable",
+		"ws-gateway.resume.v1, ws-gateway.resume.v1.abc.01":                        "true  0 unreadable",
+		"ws-gateway.resume.v1, ws-gateway.resume.v1.abc.1234567890123456789":       "true  0 unreadable",
 		"ws-gateway.resume.v1, ws-gateway.resume.v1.a.1, ws-gateway.resume.v1.b.2": "true a 1",
 		"ws-gateway.resume.v10, ws-gateway.resume.v1x":                             "false  0",
 	} {
 		o := offerOf(t, protocols)
-		if got := fmt.Sprintf("%v %s %d", o.Asked, o.Token, o.Received); got != want {
+		got := fmt.Sprintf("%v %s %d", o.Asked, o.Token, o.Received)
+		if o.Unreadable {
+			got += " unreadable"
+		}
+		if got != want {
 			t.Errorf("%s: %s, want %s", protocols, got, want)
 		}
 	}
