@@ -98,7 +98,11 @@ func (c *Cluster) linked(up bool, now time.Duration) {
 		c.links++
 	}
 	for _, p := range c.peers {
-		p.stream.Suspend()
+		if up {
+			p.stream.Suspend()
+		} else {
+			p.stream.Cut()
+		}
 	}
 	if up {
 		if c.members.Len() == 0 {

@@ -108,7 +108,9 @@ func (c *Cluster) packet(data []byte, now time.Duration) {
 		return
 	}
 	if p.Kind == packet.Heartbeat {
-		c.heartbeat(&p, now)
+		if c.up { // one that was under way when the link was lost says nothing of who is there now
+			c.heartbeat(&p, now)
+		}
 		return
 	}
 	peer := c.peers[p.Sender]
@@ -116,7 +118,9 @@ func (c *Cluster) packet(data []byte, now time.Duration) {
 		c.stats.strangers.Add(1)
 		return
 	}
-	c.changed(c.members.Spoke(now, p.Sender), now)
+	if c.up {
+		c.changed(c.members.Spoke(now, p.Sender), now)
+	}
 	if p.Kind == packet.RelayForth || p.Kind == packet.RelayBack {
 		peer.stream.Heard(now)
 		if err := c.relays.receive(&p); err != nil {

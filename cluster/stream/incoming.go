@@ -162,7 +162,7 @@ func (s *Stream) missed(before position, now time.Duration) bool {
 	if in.askAt == never || in.asked != in.position() {
 		in.askAfter = askFirst
 		in.askAt = max(now, in.askedAt+askSpacing)
-		if in.askAt <= now {
+		if in.askAt <= now && !s.waiting {
 			s.ask(now)
 		}
 	}

@@ -296,7 +296,12 @@ func (n *network) play(steps int) {
 		case 4:
 			n.stalled = !n.stalled && n.random.IntN(3) == 0
 		case 5: // the link of one is lost, or is there again
-			n.ends[n.random.IntN(2)].Suspend()
+			e := n.ends[n.random.IntN(2)]
+			if n.random.IntN(2) == 0 {
+				e.Cut()
+				n.run(time.Duration(n.random.Int64N(int64(50 * time.Millisecond))))
+			}
+			e.Suspend()
 		case 6:
 			n.heartbeat()
 		case 7:
@@ -333,7 +338,7 @@ func TestNothingIsLostIfTheLinkIsBackWithinHold(t *testing.T) {
 			}
 			n.cut = true
 			if known {
-				n.ends[0].Suspend()
+				n.ends[0].Cut()
 			}
 			for range 100 {
 				n.send(n.random.IntN(2))

@@ -67,6 +67,7 @@ type Stream struct {
 	clock  clock
 
 	waiting bool          // for the peer to be heard: nothing is transmitted
+	cut     bool          // the link is down: what arrives all the same was sent before that
 	retryAt time.Duration // because the bus had no room
 	packet  packet.Packet // the one that is being transmitted
 	stats   Stats
@@ -134,10 +135,13 @@ func (s *Stream) InDoubt() uint64 { return s.out.next - s.out.acked.sequence }
 // Held is how many messages are held, and their bytes.
 func (s *Stream) Held() (messages, bytes int) { return s.out.count(), s.out.held }
 
+// Cut stops transmitting until Suspend is called, and the peer heard after it. It is for
+// when the link to the bus is lost. Packets that were under way may still be received.
+func (s *Stream) Cut() { s.waiting, s.cut = true, true }
+
 // Suspend stops transmitting until the peer is heard again. It is for when the link to
-// the bus is lost, and again for when it is back, because then the peer may not have
-// its own yet.
-func (s *Stream) Suspend() { s.waiting = true }
+// the bus is back, because the peer may not have its own yet.
+func (s *Stream) Suspend() { s.waiting, s.cut = true, false }
 
 // Suspended reports whether the stream waits for its peer to be heard.
 func (s *Stream) Suspended() bool { return s.waiting }
@@ -145,7 +149,7 @@ func (s *Stream) Suspended() bool { return s.waiting }
 // Heard tells that something of the peer has arrived that Receive was not called for:
 // a heartbeat.
 func (s *Stream) Heard(now time.Duration) {
-	if !s.waiting {
+	if !s.waiting || s.cut {
 		return
 	}
 	s.waiting = false

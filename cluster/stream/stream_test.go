@@ -136,6 +136,39 @@ func TestNothingIsTransmittedToAPeerThatIsNotHeardButALittle(t *testing.T) {
 	n.audit()
 }
 
+func TestWhatArrivesAfterTheLinkIsLostIsTakenAndNothingIsTransmittedForIt(t *testing.T) {
+	n := newNetwork(t, 1)
+	n.run(100 * time.Millisecond)
+	n.stalled = true // as the bus of a process that stands still
+	for range 3 {
+		n.send(0)
+		n.send(1)
+		n.run(10 * time.Millisecond)
+	}
+	e := n.ends[1]
+	e.Cut()
+	e.full = true
+	before := e.Stats()
+	n.stalled = false
+	n.run(100 * time.Millisecond)
+	n.heartbeat()
+	n.run(testHold / 2)
+	after := e.Stats()
+	if after.Delivered-before.Delivered != 3 {
+		t.Errorf("%d messages were taken, want 3", after.Delivered-before.Delivered)
+	}
+	if after.Refused != before.Refused || after.Transmitted != before.Transmitted || !e.Suspended() {
+		t.Errorf("it was tried to transmit %d packets", after.Refused+after.Transmitted-before.Refused-before.Transmitted)
+	}
+	e.full = false
+	e.Suspend()
+	n.heartbeat()
+	n.run(time.Second)
+	if n.ends[0].InDoubt() != 0 || e.InDoubt() != 0 {
+		t.Errorf("%d and %d messages are in doubt after the link is back", n.ends[0].InDoubt(), e.InDoubt())
+	}
+}
+
 func TestTheClockFindsWhatABusHasHeldUpHoweverTheClocksDiffer(t *testing.T) {
 	for _, skew := range []time.Duration{-time.Hour, 0, 1000 * time.Hour} {
 		var ours, theirs clock
