@@ -112,7 +112,7 @@ func TestAPermissionThatIsMissingIsNamedInTheLog(t *testing.T) {
 		}}}
 	})
 	url := strings.Replace(s.URL(), "nats://", "nats://gateway:secret-word@", 1)
-	g := startMember(t, url, 0)
+	g := startMember(t, url, 0, "--cluster-required")
 	if _, ok := g.Log.Await(harness.Patience, func(l harness.Line) bool {
 		return l.Has("NATS does not let this gateway use a subject", "wsg.shop.hb")
 	}); !ok {
@@ -123,6 +123,13 @@ func TestAPermissionThatIsMissingIsNamedInTheLog(t *testing.T) {
 			t.Errorf("the log has the password: %s", line.Raw)
 		}
 	}
+	if got := g.ask(t, "GET", "/tapr/ws/conn/count", ""); got != `{"code":0,"message":"success","data":{"connections":0,"users":0},"missing":["*"]}` {
+		t.Errorf("those of all: %s", got)
+	}
+	if got := g.get("/readyz"); got.status != http.StatusServiceUnavailable || !strings.Contains(got.body, "NATS") {
+		t.Errorf("/readyz answers %d %s", got.status, got.body)
+	}
+	g.expectMetric(t, "ws_gateway_cluster_link_up", 0)
 	if got := g.ask(t, "GET", "/tapr/ws/conn/count?scope=local", ""); got != `{"code":0,"message":"success","data":{"connections":0,"users":0}}` {
 		t.Errorf("its own connections: %s", got)
 	}

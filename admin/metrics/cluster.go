@@ -9,7 +9,7 @@ import (
 
 // clusterTable has the metrics of a gateway that is one of several.
 var clusterTable = []family{
-	gauge("cluster_link_up", "1 while NATS is reached.", func(s *snapshot) int64 { return int64(oneIf(s.cluster.Bus.Up)) }),
+	gauge("cluster_link_up", "1 while NATS is reached, and lets this gateway use its subjects.", func(s *snapshot) int64 { return int64(oneIf(s.cluster.Bus.Up)) }),
 	counter("cluster_links_total", "Times that NATS was reached anew.", func(s *snapshot) uint64 { return s.cluster.Bus.Links }),
 	gauge("cluster_instances", "Other gateways of the cluster that are known.", func(s *snapshot) int64 { return s.cluster.Members }),
 	gauge("cluster_instances_silent", "Of these, those that are not heard: answers name them as missing.", func(s *snapshot) int64 { return s.cluster.Silent }),

@@ -1,6 +1,7 @@
 package natsbus
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
@@ -102,6 +103,7 @@ const (
 	pingsMissed   = 2
 	writeTimeout  = 3 * time.Second
 	closeTimeout  = time.Second
+	deniedWait    = 5 * time.Second // until a server that refuses subjects is asked anew
 )
 
 // CheckFiles reads the files, and says what is wrong with one.
@@ -158,15 +160,64 @@ func (cfg *Config) Dial(further ...nats.Option) (*nats.Conn, error) {
 // reachTimeout bounds the attempt to reach one server.
 const reachTimeout = 3 * time.Second
 
-// Reach connects to a server and leaves again. It returns which one it was, without its
-// password, or why none takes this gateway.
+// Reach connects to a server, tries the bus's subjects and leaves again. It returns which
+// server it was, without its password, or why none takes this gateway.
 func (cfg *Config) Reach() (server string, err error) {
-	nc, err := cfg.Dial(nats.RetryOnFailedConnect(false), nats.NoReconnect(), nats.Timeout(reachTimeout))
+	nc, err := cfg.Dial(nats.RetryOnFailedConnect(false), nats.NoReconnect(), nats.Timeout(reachTimeout),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // or the client writes to stderr
 	if err != nil {
 		return "", err
 	}
 	defer nc.Close()
-	return Redacted(nc.ConnectedUrl()), nil
+	server = Redacted(nc.ConnectedUrl())
+	for _, subject := range cfg.heardOn() {
+		if _, err := nc.SubscribeSync(subject); err != nil {
+			return server, err
+		}
+	}
+	if err := cfg.trySubjects(nc, reachTimeout); err != nil {
+		return server, fmt.Errorf("at %s: %w", server, err)
+	}
+	return server, nil
+}
+
+// heartbeats is the last word of the subject of what is for everybody.
+const heartbeats = "hb"
+
+func (cfg *Config) prefix() string { return "wsg." + cfg.App + "." }
+
+func (cfg *Config) self() string { return hex.EncodeToString(cfg.Instance[:]) }
+
+// mine is what the subjects of what is for this instance begin with.
+func (cfg *Config) mine() string { return cfg.prefix() + "to." + cfg.self() + "." }
+
+// heardOn are the subjects to subscribe to.
+func (cfg *Config) heardOn() []string { return []string{cfg.prefix() + heartbeats, cfg.mine() + ">"} }
+
+// trySubjects waits until the server has seen the subscriptions, and then an empty message on
+// each kind of subject, which receivers ignore. The error is nats.ErrPermissionViolation if
+// it refuses one.
+func (cfg *Config) trySubjects(nc *nats.Conn, timeout time.Duration) error {
+	if err := complaint(nc, timeout); err != nil {
+		return err
+	}
+	for _, subject := range []string{cfg.prefix() + heartbeats, cfg.mine() + cfg.self()} {
+		if err := nc.Publish(subject, nil); err != nil {
+			return err
+		}
+	}
+	return complaint(nc, timeout)
+}
+
+// complaint waits until the server has seen everything, and returns what it does not permit.
+func complaint(nc *nats.Conn, timeout time.Duration) error {
+	if err := nc.FlushTimeout(timeout); err != nil {
+		return err
+	}
+	if err := nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) {
+		return err
+	}
+	return nil
 }
 
 func (cfg *Config) fromFiles() (options []nats.Option, err error) {

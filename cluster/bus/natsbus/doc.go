@@ -11,6 +11,10 @@
 // A packet for one instance carries as its reply the subject on which its answer would
 // come: with it a server says at once that nobody is there, and the subject says who it was.
 //
+// The link is up once a server has taken both subscriptions, and an empty message on each
+// kind of subject: one that may not use them would seem to be alone. Empty messages that
+// arrive are ignored.
+//
 // While the link is down nothing is kept to be sent later: what is late is of no use, and
 // the streams above send it again when their peer is heard. The client's pings find a
 // server that has stopped within three seconds.

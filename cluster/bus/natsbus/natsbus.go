@@ -35,6 +35,7 @@ type Bus struct {
 	ready   chan struct{} // closed when the client has its subscriptions
 	sent    chan struct{} // closed when nothing is published any more
 	done    chan struct{} // closed when nothing arrives any more
+	denials chan struct{} // has a value after a server has refused the subjects
 	work    sync.WaitGroup
 
 	published, bytes, refused, links, slow atomic.Uint64
@@ -52,11 +53,10 @@ func New(cfg Config) (*Bus, error) {
 		return nil, err
 	}
 	b := &Bus{
-		cfg: cfg, prefix: "wsg." + cfg.App + ".", self: hex.EncodeToString(cfg.Instance[:]),
+		cfg: cfg, prefix: cfg.prefix(), self: cfg.self(), mine: cfg.mine(),
 		queue: bus.NewQueue(maxUnread), arrived: make(chan *nats.Msg, unsorted),
-		out: newOutbox(), ready: make(chan struct{}), sent: make(chan struct{}), done: make(chan struct{}),
+		out: newOutbox(), ready: make(chan struct{}), sent: make(chan struct{}), done: make(chan struct{}), denials: make(chan struct{}, 1),
 	}
-	b.mine = b.prefix + "to." + b.self + "."
 	options = append(options,
 		nats.ConnectHandler(func(*nats.Conn) { b.up() }),
 		nats.ReconnectHandler(func(*nats.Conn) { b.up() }),
@@ -67,6 +67,7 @@ func New(cfg Config) (*Bus, error) {
 	b.work.Go(func() { b.connect(options) })
 	b.work.Go(b.publish)
 	b.work.Go(b.sort)
+	b.work.Go(b.reconnect)
 	return b, nil
 }
 
@@ -79,7 +80,7 @@ func (b *Bus) connect(options []nats.Option) {
 		return
 	}
 	b.conn.Store(conn)
-	for _, subject := range []string{b.prefix + "hb", b.mine + ">"} {
+	for _, subject := range b.cfg.heardOn() {
 		if _, err := conn.ChanSubscribe(subject, b.arrived); err != nil {
 			b.cfg.Log.Error().Str("error", oneLine(err.Error())).Str("subject", subject).Msg("NATS cannot be used: a subscription fails")
 		}
@@ -145,7 +146,9 @@ func (b *Bus) sort() {
 		case <-b.done:
 			return
 		case m := <-b.arrived:
-			b.queue.Put(b.eventOf(m))
+			if len(m.Data) > 0 || len(m.Header) > 0 { // or it says nothing: see Config.trySubjects
+				b.queue.Put(b.eventOf(m))
+			}
 		}
 	}
 }
@@ -183,7 +186,7 @@ func (b *Bus) publishOne(o outgoing) {
 	conn := b.conn.Load() // is there, because the link was up
 	var err error
 	if o.to == ([8]byte{}) {
-		err = conn.Publish(b.prefix+"hb", o.packet)
+		err = conn.Publish(b.prefix+heartbeats, o.packet)
 	} else {
 		to := hex.EncodeToString(o.to[:])
 		err = conn.PublishRequest(b.prefix+"to."+to+"."+b.self, b.mine+to, o.packet)

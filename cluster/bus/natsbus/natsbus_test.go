@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
@@ -216,30 +217,97 @@ func TestAServerMayComeLaterThanTheGateway(t *testing.T) {
 	}
 }
 
-func TestPermissionsThatAreMissingAreNamed(t *testing.T) {
-	none := &server.SubjectPermission{Deny: []string{"wsg.chat.hb"}}
-	s := natstest.Start(t, func(o *server.Options) {
-		o.Users = []*server.User{
-			{Username: "hears", Password: "x", Permissions: &server.Permissions{Publish: none}},
-			{Username: "says", Password: "x", Permissions: &server.Permissions{Subscribe: none}},
+// allow lets a server's only user publish and subscribe to what is of the app, but for this.
+func allow(publish, subscribe string) func(*server.Options) {
+	permission := func(but string) *server.SubjectPermission {
+		p := &server.SubjectPermission{Allow: []string{"wsg.chat.>"}}
+		if but != "" {
+			p.Deny = []string{but}
 		}
-	})
-	as := func(user string) string { return strings.Replace(s.URL(), "nats://", "nats://"+user+":x@", 1) }
-	hears, says := connect(t, as("hears"), 1, nil), connect(t, as("says"), 2, nil)
-	hears.expect(bus.Up)
-	says.expect(bus.Up)
-	hears.send(everybody, "1")
-	hears.send(everybody, "2")
-	says.send(hears.self, "3")
-	hears.expectPacket("3")
-	for e, want := range map[*end]string{hears: `Publish to \"wsg.chat.hb\"`, says: `Subscription to \"wsg.chat.hb\"`} {
-		for !strings.Contains(e.logged(), want) {
-			<-e.more
+		return p
+	}
+	return func(o *server.Options) {
+		o.Users = []*server.User{{Username: "user", Password: "secret", Permissions: &server.Permissions{Publish: permission(publish), Subscribe: permission(subscribe)}}}
+	}
+}
+
+func TestTheLinkIsNotUpUntilAllSubjectsMayBeUsed(t *testing.T) {
+	for _, c := range []struct{ publish, subscribe, named string }{
+		{publish: "wsg.chat.hb", named: `Publish to "wsg.chat.hb"`},
+		{publish: "wsg.chat.to.>", named: `Publish to "wsg.chat.to.a001000000000000.a001000000000000"`},
+		{subscribe: "wsg.chat.hb", named: `Subscription to "wsg.chat.hb"`},
+		{subscribe: "wsg.chat.to.>", named: `Subscription to "wsg.chat.to.a001000000000000.>"`},
+		{">", ">", `Subscription to "wsg.chat.hb"`},
+	} {
+		t.Run(c.named, func(t *testing.T) {
+			t.Parallel()
+			s := natstest.Start(t, allow(c.publish, c.subscribe))
+			url := strings.Replace(s.URL(), "nats://", "nats://user:secret@", 1)
+			var cfg Config
+			e := connect(t, url, 1, func(c *Config) { cfg = *c })
+			logged := strings.ReplaceAll(c.named, `"`, `\"`)
+			for !strings.Contains(e.logged(), logged) {
+				<-e.more
+			}
+			if e.Publish(everybody, []byte("x")) || e.Stats().Up {
+				t.Error("the link is up")
+			}
+			if _, err := cfg.Reach(); err == nil || c.publish != ">" && !strings.Contains(err.Error(), c.named) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("the attempt to reach it: %v", err)
+			}
+			s.Stop()
+			s.Change(allow("", ""))
+			s.Restart()
+			e.expect(bus.Up) // and it was not before, nor down
+			if at, err := cfg.Reach(); err != nil || strings.Contains(at, "secret") {
+				t.Errorf("%s, %v", at, err)
+			}
+			if log := e.logged(); strings.Count(log, "does not let this gateway use a subject") != 1 || !strings.Contains(log, "publish and subscribe to wsg.chat.>") || strings.Count(log, "connected to NATS") != 1 {
+				t.Errorf("logged\n%s", log)
+			}
+		})
+	}
+}
+
+func TestPermissionsMayChangeWhileTheLinkIsUp(t *testing.T) {
+	s := natstest.Start(t, allow("", ""))
+	url := strings.Replace(s.URL(), "nats://", "nats://user:secret@", 1)
+	a, b := connect(t, url, 1, nil), connect(t, url, 2, nil)
+	a.expect(bus.Up)
+	b.expect(bus.Up)
+	for round, mayNot := range [][2]string{{"", "wsg.chat.to.>"}, {"wsg.chat.hb", ""}} {
+		s.Change(allow(mayNot[0], mayNot[1]))
+		for a.Stats().Up || b.Stats().Up {
+			a.Publish(everybody, []byte("x")) // or nobody would notice that it may not
+			b.Publish(everybody, []byte("x"))
+			time.Sleep(time.Millisecond)
 		}
-		if log := e.logged(); !strings.Contains(log, "wsg.chat.>") {
-			t.Errorf("it is not said what to allow:\n%s", log)
+		s.Change(allow("", ""))
+		for _, e := range []*end{a, b} {
+			for e.next().Kind != bus.Up { // it was down, and may have had packets before
+			}
+		}
+		if st := a.Stats(); st.Links != uint64(round)+2 {
+			t.Errorf("%+v", st)
 		}
 	}
+	a.send(b.self, "last")
+	for string(b.next().Data) != "last" {
+	}
+}
+
+func TestAPermissionForOnePeerThatIsMissingIsNamedAndTheLinkStays(t *testing.T) {
+	s := natstest.Start(t, allow("wsg.chat.to.a002000000000000.>", ""))
+	url := strings.Replace(s.URL(), "nats://", "nats://user:secret@", 1)
+	a, b := connect(t, url, 1, nil), connect(t, url, 3, nil)
+	a.expect(bus.Up)
+	b.expect(bus.Up)
+	a.send([8]byte{0xa0, 2}, "x")
+	for !strings.Contains(a.logged(), "wsg.chat.to.a002000000000000.a001000000000000") {
+		<-a.more
+	}
+	a.send(b.self, "y")
+	b.expectPacket("y")
 }
 
 func TestAKeyAndATokenAreTakenFromFiles(t *testing.T) {

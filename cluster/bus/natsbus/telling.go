@@ -2,43 +2,101 @@ package natsbus
 
 import (
 	"errors"
+	"math/rand/v2"
+	"strconv"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"ws-gateway/cluster/bus"
 )
 
-// tellings is what the log has been told.
+// tellings is what the client has told, and what of it the log has been told.
 type tellings struct {
-	away  bool                // that no server is reached
-	wrong map[string]struct{} // what servers complain of, since the link came up
+	linked bool        // a server has taken the client and its subjects
+	denied atomic.Bool // a server has taken the client, but not its subjects
+
+	toldAway, toldDenied bool                // since the link came up
+	wrong                map[string]struct{} // what servers complain of, since then
 }
 
 // mostWrong is how many complaints are logged for a link.
 const mostWrong = 16
 
 // up is called when a server has taken the client. The link is up once it has taken its
-// subscriptions, too.
+// subjects, too.
 func (b *Bus) up() {
 	<-b.ready
 	conn := b.conn.Load()
-	conn.FlushTimeout(dialTimeout)
+	err := b.cfg.trySubjects(conn, dialTimeout)
 	if !conn.IsConnected() {
 		return // it is called again
 	}
+	b.toldAway, b.wrong = false, nil
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		b.deny() // the client calls complained next, with each subject
+		return
+	}
 	b.links.Add(1)
-	b.away, b.wrong = false, nil
+	b.linked, b.toldDenied = true, false
 	b.out.setUp(true)
 	b.cfg.Log.Info().Str("server", Redacted(conn.ConnectedUrl())).Str("app", b.cfg.App).Msg("connected to NATS")
 	b.queue.Put(bus.Event{Kind: bus.Up})
 }
 
+// down is called when the connection is lost. Without an error it is we who have closed it.
 func (b *Bus) down(err error) {
+	b.unlink()
+	b.denied.Store(false)
+	if conn := b.conn.Load(); err != nil && (conn == nil || !conn.IsClosed()) {
+		b.tellAway(err)
+	}
+}
+
+// unlink says that the link is down, if it was up.
+func (b *Bus) unlink() {
+	if !b.linked {
+		return
+	}
+	b.linked = false
 	b.refused.Add(uint64(b.out.setUp(false)))
 	b.queue.Put(bus.Event{Kind: bus.Down})
-	if conn := b.conn.Load(); conn == nil || !conn.IsClosed() {
-		b.tellAway(err)
+}
+
+// deny notes that a server refuses one of the subjects without which the others cannot be
+// heard, or do not hear this instance: it is as if no server was reached. The client
+// connects anew after a while, since what a user may do can change while it is connected.
+func (b *Bus) deny() {
+	b.unlink()
+	if b.denied.Swap(true) {
+		return
+	}
+	select {
+	case b.denials <- struct{}{}:
+	default:
+	}
+}
+
+// reconnect does so a while after each denial.
+func (b *Bus) reconnect() {
+	for {
+		select {
+		case <-b.denials:
+		case <-b.done:
+			return
+		}
+		wait := time.NewTimer(deniedWait + rand.N(reconnectMore))
+		select {
+		case <-wait.C:
+			if b.denied.Load() {
+				b.conn.Load().ForceReconnect()
+			}
+		case <-b.done:
+			wait.Stop()
+			return
+		}
 	}
 }
 
@@ -47,10 +105,10 @@ func (b *Bus) unreachable(err error) { b.tellAway(err) }
 
 // tellAway logs the first failure.
 func (b *Bus) tellAway(err error) {
-	if b.away {
+	if b.toldAway {
 		return
 	}
-	b.away = true
+	b.toldAway = true
 	servers := make([]string, len(b.cfg.Servers))
 	for i, server := range b.cfg.Servers {
 		servers[i] = Redacted(server)
@@ -66,6 +124,15 @@ func (b *Bus) complained(err error) {
 		return
 	}
 	text := err.Error()
+	if errors.Is(err, nats.ErrPermissionViolation) && (b.denied.Load() || b.needs(text)) {
+		b.deny()
+		if !b.toldDenied {
+			b.toldDenied = true
+			b.cfg.Log.Error().Str("error", oneLine(text)).
+				Msgf("NATS does not let this gateway use a subject: calls are about the connections of this gateway alone until its user may publish and subscribe to %s>; it is tried every %v", b.prefix, deniedWait)
+		}
+		return
+	}
 	if _, told := b.wrong[text]; told || len(b.wrong) == mostWrong {
 		return
 	}
@@ -79,6 +146,12 @@ func (b *Bus) complained(err error) {
 		return
 	}
 	b.cfg.Log.Warn().Str("error", oneLine(text)).Msg("NATS complains about this gateway")
+}
+
+// needs reports whether a server's complaint is about a subject on which this instance
+// hears the others, or they hear of it. Only its text says so.
+func (b *Bus) needs(complaint string) bool {
+	return strings.Contains(complaint, strconv.Quote(b.prefix+heartbeats)) || strings.Contains(complaint, strconv.Quote(b.mine+">"))
 }
 
 // oneLine keeps a log line one line.

@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"ws-gateway/cluster"
 	"ws-gateway/cluster/bus"
@@ -29,7 +32,11 @@ func FindNATS(c *config.Config) finding.Finding {
 	nc := c.NATS()
 	nc.Instance = [8]byte{1} // nobody hears of it
 	server, err := nc.Reach()
-	if err != nil {
+	switch {
+	case errors.Is(err, nats.ErrPermissionViolation):
+		return finding.New(name, finding.Warn, fmt.Sprintf("NATS does not let this gateway use a subject: %v", err),
+			fmt.Sprintf("allow its user to publish and subscribe to wsg.%s.>; until then the gateway serves its own clients alone", c.ClusterApp))
+	case err != nil:
 		return finding.New(name, finding.Warn, fmt.Sprintf("NATS cannot be reached yet: %v", err),
 			"start NATS, or correct --cluster and what shows NATS who this is; until then the gateway serves its own clients alone")
 	}
@@ -72,7 +79,7 @@ func (g *Gateway) join() error {
 // ready is admin.Config.Ready.
 func (g *Gateway) ready(c *config.Config) (ok bool, why string) {
 	if ok, why = g.hub.Ready(); ok && c.ClusterRequired && g.cluster != nil && !g.cluster.Up() {
-		return false, "NATS is not reached"
+		return false, "NATS is not reached, or does not let this gateway use its subjects"
 	}
 	return ok, why
 }

@@ -43,6 +43,20 @@ func (s *Server) Restart() {
 	s.options.Port = options.Port
 }
 
+// Change changes the options of a server: at once if it runs, for which its port must stay
+// the same, or else for when it is restarted.
+func (s *Server) Change(change func(*server.Options)) {
+	s.tb.Helper()
+	change(&s.options)
+	if s.running == nil {
+		return
+	}
+	options := s.options
+	if err := s.running.ReloadOptions(&options); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
 // Stop ends the server; nothing of it is left.
 func (s *Server) Stop() {
 	if s.running != nil {
