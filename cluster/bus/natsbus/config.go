@@ -148,12 +148,20 @@ func (cfg *Config) options() ([]nats.Option, error) {
 }
 
 // Dial connects to a server for what is not the bus's, with further options. It returns as
-// soon as it has tried to, and goes on trying then.
-func (cfg *Config) Dial(further ...nats.Option) (*nats.Conn, error) {
+// soon as it has tried to, and goes on trying then. What servers complain of is logged, each
+// complaint once: part says for the log whose connection it is, allow what its user must be
+// allowed.
+func (cfg *Config) Dial(part, allow string, further ...nats.Option) (*nats.Conn, error) {
 	options, err := cfg.options()
 	if err != nil {
 		return nil, err
 	}
+	var told complaints // for the client's callbacks, which come one at a time
+	options = append(options, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		if told.new(err) {
+			told.log(cfg.Log, err, part, allow)
+		}
+	}))
 	return nats.Connect(strings.Join(cfg.Servers, ","), append(options, further...)...)
 }
 
@@ -163,7 +171,7 @@ const reachTimeout = 3 * time.Second
 // Reach connects to a server, tries the bus's subjects and leaves again. It returns which
 // server it was, without its password, or why none takes this gateway.
 func (cfg *Config) Reach() (server string, err error) {
-	nc, err := cfg.Dial(nats.RetryOnFailedConnect(false), nats.NoReconnect(), nats.Timeout(reachTimeout),
+	nc, err := cfg.Dial("", "", nats.RetryOnFailedConnect(false), nats.NoReconnect(), nats.Timeout(reachTimeout),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // or the client writes to stderr
 	if err != nil {
 		return "", err

@@ -296,6 +296,28 @@ func TestPermissionsMayChangeWhileTheLinkIsUp(t *testing.T) {
 	}
 }
 
+func TestAConnectionForSomethingElseLogsEachComplaintOnce(t *testing.T) {
+	s := natstest.Start(t, allow("wsg.chat.a", ""))
+	e := &end{t: t, more: make(chan struct{}, 1)}
+	cfg := Config{Servers: []string{strings.Replace(s.URL(), "nats://", "nats://user:secret@", 1)}, App: "chat", Instance: [8]byte{1}, Log: zerolog.New(e)}
+	conn, err := cfg.Dial("the other thing", "do it")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, subject := range []string{"wsg.chat.a", "wsg.chat.a", "wsg.other.b"} {
+		if err := conn.Publish(subject, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for !strings.Contains(e.logged(), "wsg.other.b") {
+		<-e.more
+	}
+	if log := e.logged(); strings.Count(log, "NATS does not let the other thing use a subject: allow its user to do it") != 2 || strings.Count(log, "wsg.chat.a") != 1 {
+		t.Errorf("logged\n%s", log)
+	}
+}
+
 func TestAPermissionForOnePeerThatIsMissingIsNamedAndTheLinkStays(t *testing.T) {
 	s := natstest.Start(t, allow("wsg.chat.to.a002000000000000.>", ""))
 	url := strings.Replace(s.URL(), "nats://", "nats://user:secret@", 1)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
 
 	"ws-gateway/cluster/bus"
 )
@@ -18,12 +19,37 @@ type tellings struct {
 	linked bool        // a server has taken the client and its subjects
 	denied atomic.Bool // a server has taken the client, but not its subjects
 
-	toldAway, toldDenied bool                // since the link came up
-	wrong                map[string]struct{} // what servers complain of, since then
+	toldAway, toldDenied bool       // since the link came up
+	wrong                complaints // since then
 }
 
-// mostWrong is how many complaints are logged for a link.
-const mostWrong = 16
+// complaints are what servers have complained of.
+type complaints map[string]struct{}
+
+// mostComplaints is how many of them are logged.
+const mostComplaints = 16
+
+// new reports whether a complaint is to be logged.
+func (c *complaints) new(err error) bool {
+	text := err.Error()
+	if _, told := (*c)[text]; told || len(*c) == mostComplaints {
+		return false
+	}
+	if *c == nil {
+		*c = complaints{}
+	}
+	(*c)[text] = struct{}{}
+	return true
+}
+
+func (*complaints) log(log zerolog.Logger, err error, part, allow string) {
+	text := oneLine(err.Error())
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		log.Error().Str("error", text).Msgf("NATS does not let %s use a subject: allow its user to %s", part, allow)
+		return
+	}
+	log.Warn().Str("error", text).Msgf("NATS complains about %s", part)
+}
 
 // up is called when a server has taken the client. The link is up once it has taken its
 // subjects, too.
@@ -133,19 +159,9 @@ func (b *Bus) complained(err error) {
 		}
 		return
 	}
-	if _, told := b.wrong[text]; told || len(b.wrong) == mostWrong {
-		return
+	if b.wrong.new(err) {
+		b.wrong.log(b.cfg.Log, err, "this gateway", "publish and subscribe to "+b.prefix+">")
 	}
-	if b.wrong == nil {
-		b.wrong = map[string]struct{}{}
-	}
-	b.wrong[text] = struct{}{}
-	if errors.Is(err, nats.ErrPermissionViolation) {
-		b.cfg.Log.Error().Str("error", oneLine(text)).
-			Msgf("NATS does not let this gateway use a subject: allow its user to publish and subscribe to %s>", b.prefix)
-		return
-	}
-	b.cfg.Log.Warn().Str("error", oneLine(text)).Msg("NATS complains about this gateway")
 }
 
 // needs reports whether a server's complaint is about a subject on which this instance

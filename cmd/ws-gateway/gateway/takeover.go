@@ -3,11 +3,13 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"iter"
 
 	"github.com/nats-io/nats.go"
 
 	"ws-gateway/cluster"
+	"ws-gateway/cluster/bus/natsbus"
 	clusterjournal "ws-gateway/cluster/journal"
 	"ws-gateway/cluster/packet"
 	"ws-gateway/cmd/ws-gateway/program"
@@ -29,7 +31,7 @@ func newTakeover(g *Gateway) *clusterjournal.Journal {
 		Connect: func() (*nats.Conn, error) {
 			nc := c.NATS()
 			nc.Instance, nc.Log = g.run(), g.log
-			return nc.Dial(nats.CustomInboxPrefix("wsg." + c.ClusterApp + ".inbox"))
+			return dialForJournal(&nc)
 		},
 		Heard:  g.heard,
 		Lost:   g.closeOthers,
@@ -39,6 +41,12 @@ func newTakeover(g *Gateway) *clusterjournal.Journal {
 			return owner, ok
 		},
 	})
+}
+
+// dialForJournal connects to NATS for the journal of the cluster.
+func dialForJournal(nc *natsbus.Config) (*nats.Conn, error) {
+	allow := fmt.Sprintf("publish and subscribe to wsg.%s.>, and to publish on what docs/operations.md says of --cluster-journal", nc.App)
+	return nc.Dial("the cluster's journal", allow, nats.CustomInboxPrefix("wsg."+nc.App+".inbox"))
 }
 
 // heard are the other instances that are heard.
