@@ -1,9 +1,12 @@
 package natsbus
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"regexp"
@@ -53,7 +56,7 @@ func CheckServer(server string) error {
 		return errors.New("it has a blank in it")
 	case err != nil: // the error has the URL in it
 		return errors.New("it cannot be read as a URL")
-	case u.Scheme != "nats" && u.Scheme != "tls" && u.Scheme != "ws" && u.Scheme != "wss":
+	case u.Scheme != "nats" && u.Scheme != "tls":
 		return errors.New("it does not begin with nats:// or tls://")
 	case u.Hostname() == "":
 		return errors.New("it names no host")
@@ -65,7 +68,7 @@ func CheckServer(server string) error {
 		return errors.New("it has a colon and no port behind it")
 	case u.Port() != "" && !validPort(u.Port()):
 		return fmt.Errorf("its port, %s, is not one from 1 to 65535", u.Port())
-	case u.Path != "" && u.Path != "/" && u.Scheme != "ws" && u.Scheme != "wss":
+	case u.Path != "" && u.Path != "/":
 		return errors.New("it has a path, and NATS has none: the app is named by --cluster-app")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return errors.New("it has a query or a fragment, which mean nothing to NATS: a password with ? or # in it is written with %3F or %23")
@@ -106,7 +109,17 @@ const (
 	deniedWait    = 5 * time.Second // until a server that refuses subjects is asked anew
 )
 
-// CheckFiles reads the files, and says what is wrong with one.
+// FileError says what is wrong with a file.
+type FileError struct {
+	Path string // as Config has it; that of the certificate for a pair
+	Err  error
+}
+
+func (e *FileError) Error() string { return e.Path + ": " + e.Err.Error() }
+
+func (e *FileError) Unwrap() error { return e.Err }
+
+// CheckFiles reads the files. The error is a *FileError with the first one that is wrong.
 func (cfg *Config) CheckFiles() error {
 	_, err := cfg.fromFiles()
 	return err
@@ -230,19 +243,19 @@ func complaint(nc *nats.Conn, timeout time.Duration) error {
 
 func (cfg *Config) fromFiles() (options []nats.Option, err error) {
 	if cfg.Creds != "" {
-		text, err := os.ReadFile(cfg.Creds)
+		text, err := readFile(cfg.Creds)
 		if err != nil {
 			return nil, err
 		}
 		if _, err := nkeys.ParseDecoratedUserNKey(text); err != nil {
-			return nil, fmt.Errorf("%s has no user's key: it should be a file of credentials as nsc writes it", cfg.Creds)
+			return nil, &FileError{cfg.Creds, errors.New("it has no user's key: it should be a file of credentials as nsc writes it")}
 		}
 		options = append(options, nats.UserCredentials(cfg.Creds))
 	}
 	if cfg.NKey != "" {
 		option, err := nats.NkeyOptionFromSeed(cfg.NKey)
 		if err != nil {
-			return nil, fmt.Errorf("%s has no user's key: its line should begin with SU", cfg.NKey)
+			return nil, &FileError{cfg.NKey, errors.New("it has no user's key: its line should begin with SU")}
 		}
 		options = append(options, option)
 	}
@@ -256,28 +269,43 @@ func (cfg *Config) fromFiles() (options []nats.Option, err error) {
 		}))
 	}
 	if cfg.CA != "" {
+		text, err := readFile(cfg.CA)
+		if err != nil {
+			return nil, err
+		}
+		if !x509.NewCertPool().AppendCertsFromPEM(text) {
+			return nil, &FileError{cfg.CA, errors.New("it has no certificate (PEM) that can be read")}
+		}
 		options = append(options, nats.RootCAs(cfg.CA))
 	}
 	if cfg.Cert != "" {
-		options = append(options, nats.ClientCert(cfg.Cert, cfg.Key))
-	}
-	var applied nats.Options
-	for _, option := range options { // those for TLS read their files now
-		if err := option(&applied); err != nil {
-			return nil, fmt.Errorf("natsbus: %w", err)
+		if _, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key); err != nil {
+			return nil, &FileError{cfg.Cert, fmt.Errorf("with its key %s: %s", cfg.Key, strings.TrimPrefix(err.Error(), "tls: "))}
 		}
+		options = append(options, nats.ClientCert(cfg.Cert, cfg.Key))
 	}
 	return options, nil
 }
 
+func readFile(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if pathless := new(fs.PathError); errors.As(err, &pathless) {
+		err = pathless.Err
+	}
+	if err != nil {
+		return nil, &FileError{path, err}
+	}
+	return text, nil
+}
+
 func readToken(file string) (string, error) {
-	text, err := os.ReadFile(file)
+	text, err := readFile(file)
 	if err != nil {
 		return "", err
 	}
 	token := strings.TrimSpace(string(text))
 	if token == "" {
-		return "", fmt.Errorf("%s has no token in it", file)
+		return "", &FileError{file, errors.New("it has no token in it")}
 	}
 	return token, nil
 }

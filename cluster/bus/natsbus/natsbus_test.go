@@ -362,10 +362,11 @@ func TestMistakesAreNamedAndSecretsAreNot(t *testing.T) {
 		"cannot be read as a URL":                  func(c *Config) { c.Servers = []string{"nats://u:secret@[::1"} },
 		"no user's key: it should be":              func(c *Config) { c.Creds = empty },
 		"no user's key: its line should begin":     func(c *Config) { c.NKey = empty },
-		"has no token in it":                       func(c *Config) { c.TokenFile = empty },
+		"it has no token in it":                    func(c *Config) { c.TokenFile = empty },
 		"no such file":                             func(c *Config) { c.Creds = empty + "x" },
-		"error loading or parsing rootCA file:":    func(c *Config) { c.CA = empty + "x" },
-		"error loading client certificate":         func(c *Config) { c.Cert, c.Key = empty, empty },
+		"emptyx: no such file":                     func(c *Config) { c.CA = empty + "x" },
+		"empty: it has no certificate (PEM)":       func(c *Config) { c.CA = empty },
+		"empty: with its key ":                     func(c *Config) { c.Cert, c.Key = empty, empty },
 	} {
 		cfg := Config{Servers: []string{"nats://127.0.0.1:1"}, App: "chat", Instance: [8]byte{1}}
 		change(&cfg)
@@ -389,7 +390,7 @@ func TestMistakesAreNamedAndSecretsAreNot(t *testing.T) {
 
 func TestAServersURLIsOneThatNATSTakes(t *testing.T) {
 	for server, want := range map[string]string{
-		"nats://h": "", "tls://h:4222": "", "nats://user:pass@h:65535/": "", "nats://[::1]:4222": "", "wss://h/nats": "", "nats://token@h": "",
+		"nats://h": "", "tls://h:4222": "", "nats://user:pass@h:65535/": "", "nats://[::1]:4222": "", "nats://token@h": "",
 		"":                    "it is empty",
 		" nats://h":           "a blank",
 		"nats://h ":           "a blank",
@@ -398,6 +399,8 @@ func TestAServersURLIsOneThatNATSTakes(t *testing.T) {
 		"h:4222":              "does not begin with",
 		"h":                   "does not begin with",
 		"http://h":            "does not begin with",
+		"ws://h":              "does not begin with",
+		"wss://h/nats":        "does not begin with",
 		"nats://":             "names no host",
 		"nats://:4222":        "names no host",
 		"nats:h":              "names no host",

@@ -49,10 +49,11 @@ func (c *Config) checkCluster() error {
 // checkClusterFiles reads the files with which the gateway shows NATS who it is.
 func (c *Config) checkClusterFiles() error {
 	var errs []error
-	for _, file := range []struct{ option, path string }{
+	files := []struct{ option, path string }{
 		{"cluster-creds", c.ClusterCreds}, {"cluster-nkey", c.ClusterNKey}, {"cluster-token-file", c.ClusterTokenFile},
 		{"cluster-ca", c.ClusterCA}, {"cluster-cert", c.ClusterCert}, {"cluster-key", c.ClusterKey},
-	} {
+	}
+	for _, file := range files {
 		if file.path == "" {
 			continue
 		}
@@ -71,7 +72,16 @@ func (c *Config) checkClusterFiles() error {
 	}
 	if nats := c.NATS(); len(errs) == 0 && (c.ClusterCert == "") == (c.ClusterKey == "") {
 		if err := nats.CheckFiles(); err != nil {
-			errs = append(errs, fmt.Errorf("--cluster: %w", err))
+			option := "cluster"
+			if wrong := new(natsbus.FileError); errors.As(err, &wrong) {
+				for _, file := range files {
+					if file.path == wrong.Path {
+						option = file.option
+						break
+					}
+				}
+			}
+			errs = append(errs, fmt.Errorf("--%s: %w", option, err))
 		}
 	}
 	return errors.Join(errs...)

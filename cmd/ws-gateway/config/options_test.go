@@ -136,7 +136,7 @@ func TestEveryBadValueIsOneLineThatNamesOptionValueAndSource(t *testing.T) {
 		{"--cluster=nats://a --cluster-app=a --cluster-name=*", "", `--cluster-name "*" (from flag): must be another name`},
 		{"--cluster=nats://a --cluster-app=a --cluster-hold=15s", "", `--cluster-hold "15s" (from flag): must be shorter than --cluster-dead-after, which is 15s`},
 		{"--cluster=nats://a --cluster-app=a --cluster-creds=/does/not/exist", "", `--cluster-creds "/does/not/exist" (from flag): must be a file that can be read: no such file or directory`},
-		{"--cluster=nats://a --cluster-app=a --cluster-nkey=" + file, "", `--cluster: ` + file + ` has no user's key`},
+		{"--cluster=nats://a --cluster-app=a --cluster-nkey=" + file, "", `--cluster-nkey: ` + file + `: it has no user's key`},
 		{"--cluster=nats://a --cluster-app=a --cluster-nkey=" + file + " --cluster-token-file=" + file, "", `--cluster-creds, --cluster-nkey and --cluster-token-file: only one of them can be used`},
 		{"--cluster=nats://a --cluster-app=a --cluster-cert=" + file, "", `--cluster-cert and --cluster-key: one of them is missing`},
 		{"--subprotocols=a/b", "", `--subprotocols "a/b" (from flag): must be a name`},
