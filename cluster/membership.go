@@ -78,6 +78,7 @@ func (c *Cluster) heartbeat(p *packet.Packet, now time.Duration) {
 		relayed, returned = m.Relays, m.Returns > 0
 		if h.Links != m.Links {
 			c.relays.lost(p.Sender) // or a client here that only listens would not know for long that its session has gone away
+			c.table.Doubt(m.Index)  // unless its digest says otherwise: see checkNames
 		}
 	}
 	c.changed(c.members.Heard(now, &h), now)
@@ -137,6 +138,7 @@ func (c *Cluster) changed(events []members.Event, now time.Duration) {
 			}
 		case members.Back:
 			c.away.heard(m)
+			c.table.Doubt(m.Index) // it may have given up changes meanwhile; whoever has heard it repairs
 			c.beatAt = min(c.beatAt, c.beatenAt+beatSoon)
 			log.Info().Msg("the instance is heard again")
 		case members.Died:

@@ -161,9 +161,19 @@ func (c *Cluster) heardNames(p *peer, payload []byte, now time.Duration) {
 
 // checkNames compares what is known of a member with its heartbeat.
 func (c *Cluster) checkNames(p *peer, told members.Told, now time.Duration) {
-	known := c.table.State(p.index) == interest.Known
-	if err := c.table.Check(p.index, interest.Digest(told)); err != nil {
-		c.unknown(p, known, err, now)
+	before := c.table.State(p.index)
+	had := before == interest.Known || before == interest.Doubtful
+	err := c.table.Check(p.index, interest.Digest(told))
+	if err != nil || c.table.State(p.index) == interest.Doubtful {
+		c.unknown(p, had, err, now)
+	}
+}
+
+// doubtNames notes that changes of a peer's names may have been missed: it gets
+// everything until its heartbeat says that none was, and what it was not sent before.
+func (c *Cluster) doubtNames(p *peer, now time.Duration) {
+	if c.table.Doubt(p.index) {
+		c.repairAll(p, now)
 	}
 }
 

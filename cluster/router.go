@@ -119,7 +119,10 @@ func (c *Cluster) packet(data []byte, now time.Duration) {
 		return
 	}
 	if c.up {
-		c.changed(c.members.Spoke(now, p.Sender), now)
+		if events := c.members.Spoke(now, p.Sender); len(events) > 0 {
+			c.changed(events, now)
+			c.repairAll(peer, now) // its names are in doubt
+		}
 	}
 	if p.Kind == packet.RelayForth || p.Kind == packet.RelayBack {
 		peer.stream.Heard(now)
@@ -132,7 +135,12 @@ func (c *Cluster) packet(data []byte, now time.Duration) {
 		c.stats.full.Add(1) // as if it was lost: the peer sends it again
 		return
 	}
-	if m, ok := peer.stream.Receive(&p, now); ok {
+	missed := peer.stream.Missed()
+	m, ok := peer.stream.Receive(&p, now)
+	if peer.stream.Missed() != missed {
+		c.doubtNames(peer, now)
+	}
+	if ok {
 		c.delivered(peer, m, now)
 	}
 }

@@ -41,7 +41,7 @@ func (t *Table) Apply(i uint8, m *Message) error {
 
 func (t *Table) change(i uint8, m *Message) error {
 	in := &t.instances[i]
-	if in.state != Known && in.state != Syncing {
+	if in.state != Known && in.state != Syncing && in.state != Doubtful {
 		return nil
 	}
 	if had := in.digest.Version; m.Version != had+1 {
@@ -74,8 +74,7 @@ func (t *Table) end(i uint8, told Digest) error {
 		t.forget(i, Unknown)
 		return differs(had, told)
 	}
-	in.state = Known
-	t.complete.Add(i)
+	t.know(i)
 	return nil
 }
 
@@ -89,21 +88,23 @@ const patience = 5
 
 // Check compares what is known of an instance with the digest in its heartbeat. The
 // heartbeat may be ahead of messages that are on their way, but not again and again
-// while none of them comes. An error means that the instance is Unknown again.
+// while none of them comes. If they are equal a Doubtful instance is Known. An error
+// means that the instance is Unknown again.
 func (t *Table) Check(i uint8, told Digest) error {
 	in := &t.instances[i]
-	had := in.digest
+	had, has := in.digest, in.state == Known || in.state == Doubtful
 	switch {
-	case in.state == Syncing, in.state == Known && told.Version > had.Version:
+	case in.state == Syncing, has && told.Version > had.Version:
 		if in.behind++; in.behind < patience {
 			return nil
 		}
 		t.forget(i, Unknown)
 		return fmt.Errorf("%w: the last one is number %d, and number %d has been told", ErrMissed, had.Version, told.Version)
-	case in.state == Known && told.Version == had.Version && told != had:
+	case has && told.Version == had.Version && told != had:
 		t.forget(i, Unknown)
 		return differs(had, told)
-	default:
-		return nil
+	case in.state == Doubtful && told == had:
+		t.know(i)
 	}
+	return nil
 }

@@ -10,7 +10,7 @@
 // something was missed, and it asks again.
 //
 // A name that hashes like another costs a send in vain and nothing else. An instance
-// of which not everything is known counts as having every name, so a Table that is
+// of which not everything is known, or of which a change may have been missed, counts as having every name, so a Table that is
 // empty, behind or too small costs sends in vain, too. It never loses one.
 //
 //	hash.go      56 bits for a name, the same in all instances and versions

@@ -165,6 +165,9 @@ func (m *model) step() {
 		if m.random.IntN(50) == 0 {
 			m.peers[to].table.Forget(uint8(from))
 		}
+		if m.random.IntN(50) == 0 {
+			m.peers[to].table.Doubt(uint8(from))
+		}
 		if m.random.IntN(20) == 0 {
 			_ = m.peers[to].table.Check(uint8(from), m.peers[from].local.Digest())
 		}

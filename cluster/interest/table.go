@@ -38,14 +38,15 @@ type State uint8
 
 // The states. An instance is complete only when Known.
 const (
-	Unknown State = iota // nothing: it is to be asked for everything
-	Syncing              // a part: the rest is on its way
-	Known                // everything
-	TooMany              // nothing: it has so much that others had no room
+	Unknown  State = iota // nothing: it is to be asked for everything
+	Syncing               // a part: the rest is on its way
+	Known                 // everything
+	TooMany               // nothing: it has so much that others had no room
+	Doubtful              // everything up to a moment: changes after it may have been missed
 )
 
 func (s State) String() string {
-	return [...]string{"unknown", "syncing", "known", "too many"}[s]
+	return [...]string{"unknown", "syncing", "known", "too many", "doubtful"}[s]
 }
 
 // NewTable returns a table in which every instance is Unknown. It keeps at most so many
@@ -97,6 +98,23 @@ func (t *Table) GaveWay() uint64 { return t.gaveWay }
 // HasRoom reports whether an instance that has so many names would find room.
 func (t *Table) HasRoom(names uint64) bool {
 	return names <= uint64(max(0, t.most-t.entries))
+}
+
+// Doubt notes that changes of an instance may have been missed. If it was Known it is
+// Doubtful, until Check is told that nothing is missing: what is known of it is kept.
+func (t *Table) Doubt(i uint8) (doubted bool) {
+	in := &t.instances[i]
+	if in.state != Known {
+		return false
+	}
+	in.state, in.behind = Doubtful, 0
+	t.complete.Remove(i)
+	return true
+}
+
+func (t *Table) know(i uint8) {
+	t.instances[i].state, t.instances[i].behind = Known, 0
+	t.complete.Add(i)
 }
 
 // Forget makes an instance Unknown. It takes no time for what was known of it: that is

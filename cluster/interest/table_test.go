@@ -311,3 +311,47 @@ func TestFindingAllocatesNothing(t *testing.T) {
 		t.Errorf("found %v", got)
 	}
 }
+
+func TestAnInstanceInDoubtCountsAsHavingEveryNameUntilAHeartbeatSaysThatNothingIsMissing(t *testing.T) {
+	table, l := NewTable(1, 100), NewLocal(2)
+	l.Come(7)
+	l.Flush(0, 10)
+	if table.Doubt(3) {
+		t.Error("an unknown instance is in doubt")
+	}
+	everything(t, l, table, 3)
+	old := l.Digest()
+	if !table.Doubt(3) || table.Doubt(3) || table.State(3) != Doubtful || !table.incomplete(3) || !table.has(3, 7) {
+		t.Errorf("in doubt it is %v, complete: %v", table.State(3), !table.incomplete(3))
+	}
+	l.Come(8)
+	m, _, _ := l.Flush(0, 10)
+	if err := table.Check(3, l.Digest()); err != nil || table.State(3) != Doubtful {
+		t.Errorf("while a change is on its way it is %v, %v", table.State(3), err)
+	}
+	table.mustApply(t, 3, m)
+	if err := table.Check(3, old); err != nil || table.State(3) != Doubtful {
+		t.Errorf("after a heartbeat from before it is %v, %v", table.State(3), err)
+	}
+	if err := table.Check(3, l.Digest()); err != nil || table.State(3) != Known || table.incomplete(3) || !table.has(3, 8) {
+		t.Errorf("after a heartbeat it is %v, %v", table.State(3), err)
+	}
+	for name, c := range map[string]struct {
+		digest Digest
+		times  int
+		want   error
+	}{
+		"another sum": {Digest{Version: 2, Count: 2}, 1, ErrDiffers},
+		"a newer one": {Digest{Version: 3, Count: 2}, patience, ErrMissed},
+	} {
+		everything(t, l, table, 3)
+		table.Doubt(3)
+		var err error
+		for range c.times {
+			err = table.Check(3, c.digest)
+		}
+		if !errors.Is(err, c.want) || table.State(3) != Unknown || table.Entries() != 0 {
+			t.Errorf("%s: %v, %v", name, err, table.State(3))
+		}
+	}
+}

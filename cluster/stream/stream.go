@@ -128,6 +128,10 @@ func (s *Stream) Close() (doubt uint64) {
 // Stats returns what was counted.
 func (s *Stream) Stats() Stats { return s.stats }
 
+// Missed changes when a message of the peer may have been missed for good: it is lost,
+// or a packet has come too late.
+func (s *Stream) Missed() uint64 { return s.stats.Lost + s.stats.Late }
+
 // InDoubt is how many messages were sent that the peer has not acknowledged, held
 // or given up.
 func (s *Stream) InDoubt() uint64 { return s.out.next - s.out.acked.sequence }
