@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ws-gateway/cluster/bus/localbus"
+	"ws-gateway/cluster/packet"
 	"ws-gateway/cluster/stream"
 	"ws-gateway/hub"
 )
@@ -64,6 +65,38 @@ func TestAnInstanceThatIsHeardAgainGetsEverythingUntilItsNamesAreKnown(t *testin
 	}
 	bob.expect("1", "2", "3")
 	informed(t, all) // and then it gets only what it has a target for
+}
+
+// The link of one is away for longer than names are held, and the other does not notice. The
+// next heartbeat says so.
+func TestWhatAnInstanceWasNotSentIsRepairedWhenItsHeartbeatSaysThatItsLinkWasAway(t *testing.T) {
+	jump, clocks := skew()
+	x, all := together(t, 2, clocks)
+	a, b := all[0], all[1]
+	informed(t, all)
+	b.bus.SetUp(false)
+	b.await("the link to be down", func() bool { return !b.Up() })
+	bob := b.givesUpNames("bob", jump)
+	skipped := a.Stats().Skipped
+	_ = a.send(hub.Targets{Users: []string{"bob"}}, "1") // b may be silent by now
+	a.await("the message", func() bool { return a.Stats().Skipped == skipped+1 })
+	heartbeats := 0 // counted with the exchange's lock held
+	x.SetFate(func(from, _ [8]byte, data []byte) localbus.Fate {
+		if from != b.hub.Instance() {
+			return localbus.Arrives
+		}
+		switch packet.Kind(data[4]) {
+		case packet.Acknowledge:
+			return localbus.Arrives
+		case packet.Heartbeat:
+			if heartbeats++; heartbeats <= 3 { // a would find out after some more
+				return localbus.Arrives
+			}
+		}
+		return localbus.IsLost
+	})
+	b.bus.SetUp(true)
+	bob.expect("1")
 }
 
 // The link of one is away for longer than names are held, and the other does not notice.
