@@ -96,6 +96,10 @@ func (l *Link) accept() {
 	}
 }
 
+// heldAtMost is how many bytes of each direction, about, the kernel takes for a link that is
+// stalled: otherwise it takes megabytes, and whoever sends does not notice.
+const heldAtMost = 64 << 10
+
 func (l *Link) serve(near net.Conn) {
 	defer near.Close()
 	l.mu.Lock()
@@ -106,6 +110,9 @@ func (l *Link) serve(near net.Conn) {
 		return
 	}
 	defer far.Close()
+	for _, c := range []net.Conn{near, far} {
+		c.(*net.TCPConn).SetReadBuffer(heldAtMost) // if it fails a stall holds more
+	}
 	if !l.enter(near, far) {
 		return
 	}

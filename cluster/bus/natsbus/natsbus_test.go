@@ -277,11 +277,12 @@ func TestPermissionsMayChangeWhileTheLinkIsUp(t *testing.T) {
 	b.expect(bus.Up)
 	for round, mayNot := range [][2]string{{"", "wsg.chat.to.>"}, {"wsg.chat.hb", ""}} {
 		s.Change(allow(mayNot[0], mayNot[1]))
-		for a.Stats().Up || b.Stats().Up {
+		again := time.NewTicker(time.Millisecond)
+		for ; a.Stats().Up || b.Stats().Up; <-again.C {
 			a.Publish(everybody, []byte("x")) // or nobody would notice that it may not
 			b.Publish(everybody, []byte("x"))
-			time.Sleep(time.Millisecond)
 		}
+		again.Stop()
 		s.Change(allow("", ""))
 		for _, e := range []*end{a, b} {
 			for e.next().Kind != bus.Up { // it was down, and may have had packets before
