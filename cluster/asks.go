@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"ws-gateway/hub"
 	"ws-gateway/tokenbucket"
 )
 
@@ -19,41 +20,28 @@ const fewestAsks = 64
 type asks struct {
 	all, each tokenbucket.Rate
 	spent     tokenbucket.Bucket
-	by        map[netip.Addr]tokenbucket.Bucket // of what counts as one address
+	by        map[hub.Block]tokenbucket.Bucket
 	forgetAt  time.Duration
 }
 
 func newAsks(perSecond int) asks {
 	all, each := float64(perSecond), float64(perSecond/2)
-	return asks{all: tokenbucket.NewRate(all, all), each: tokenbucket.NewRate(each, each), by: map[netip.Addr]tokenbucket.Bucket{}}
+	return asks{all: tokenbucket.NewRate(all, all), each: tokenbucket.NewRate(each, each), by: map[hub.Block]tokenbucket.Bucket{}}
 }
 
 // allow reports whether one more may be asked for a client of this address, and counts it.
 func (a *asks) allow(from netip.Addr, now time.Duration) bool {
 	if now >= a.forgetAt {
-		maps.DeleteFunc(a.by, func(_ netip.Addr, b tokenbucket.Bucket) bool { return time.Duration(b) <= now })
+		maps.DeleteFunc(a.by, func(_ hub.Block, b tokenbucket.Bucket) bool { return time.Duration(b) <= now })
 		a.forgetAt = now + time.Second
 	}
-	from = oneAddress(from)
-	own := a.by[from]
+	block := hub.BlockOf(from)
+	own := a.by[block]
 	if a.spent.Left(&a.all, now) == 0 || own.Left(&a.each, now) == 0 {
 		return false
 	}
 	a.spent.Spend(&a.all, now, 1)
 	own.Spend(&a.each, now, 1)
-	a.by[from] = own
+	a.by[block] = own
 	return true
-}
-
-// oneAddress is the first of the addresses that count as one: of IPv6 a /64, since no
-// subscriber is given less.
-func oneAddress(addr netip.Addr) netip.Addr {
-	if addr = addr.Unmap().WithZone(""); !addr.Is6() {
-		return addr
-	}
-	block, err := addr.Prefix(64)
-	if err != nil {
-		panic("BUG: no /64 of an IPv6 address: " + err.Error())
-	}
-	return block.Addr()
 }

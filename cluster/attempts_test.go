@@ -270,7 +270,7 @@ func TestOneAddressDoesNotUseUpWhatAllMayAsk(t *testing.T) {
 		change(&all[1].relays.asks)
 	}
 	used := tokenbucket.Bucket(time.Hour)
-	set(func(a *asks) { a.by[netip.MustParseAddr("127.0.0.1")] = used })
+	set(func(a *asks) { a.by[hub.BlockOf(netip.MustParseAddr("127.0.0.1"))] = used })
 	refused := func(when string, n uint64) {
 		t.Helper()
 		if err := c.tryTo(all[1]); err == nil || err.Error() != toComeBack || all[1].missed(RelayTooMany) != n {

@@ -21,21 +21,22 @@ const (
 
 type addressStripe struct {
 	mu     sync.Mutex
-	counts map[block]uint32
+	counts map[Block]uint32
 	most   int // largest size of counts since that was made
 }
 
-// block is what counts as one address: an IPv4 address, or the first 64 bits of an
+// Block is what counts as one address: an IPv4 address, or the first 64 bits of an
 // IPv6 address, since no subscriber is given less than a /64.
-type block struct {
+type Block struct {
 	bits uint64
 	ipv4 bool
 }
 
-func blockOf(addr netip.Addr) block {
+// BlockOf is the Block of an address.
+func BlockOf(addr netip.Addr) Block {
 	addr = addr.Unmap()
 	raw := addr.As16()
-	b := block{ipv4: addr.Is4()}
+	b := Block{ipv4: addr.Is4()}
 	from := raw[:8]
 	if b.ipv4 {
 		from = raw[8:]
@@ -48,13 +49,13 @@ func blockOf(addr netip.Addr) block {
 
 func newAddressCounts() *addressCounts { return &addressCounts{seed: maphash.MakeSeed()} }
 
-func (a *addressCounts) stripe(b block) *addressStripe {
+func (a *addressCounts) stripe(b Block) *addressStripe {
 	return &a.stripes[maphash.Comparable(a.seed, b)%addressStripes]
 }
 
 // join counts a connection in, unless its address already has limit connections.
 func (a *addressCounts) join(addr netip.Addr, limit int) bool {
-	b := blockOf(addr)
+	b := BlockOf(addr)
 	st := a.stripe(b)
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -62,7 +63,7 @@ func (a *addressCounts) join(addr netip.Addr, limit int) bool {
 		return false
 	}
 	if st.counts == nil {
-		st.counts = make(map[block]uint32)
+		st.counts = make(map[Block]uint32)
 	}
 	st.counts[b]++
 	st.most = max(st.most, len(st.counts))
@@ -74,7 +75,7 @@ func (a *addressCounts) pass(addr netip.Addr) { a.join(addr, math.MaxInt) }
 
 // leave undoes join.
 func (a *addressCounts) leave(addr netip.Addr) {
-	b := blockOf(addr)
+	b := BlockOf(addr)
 	st := a.stripe(b)
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -90,7 +91,7 @@ func (st *addressStripe) shrink() {
 	if st.most <= keptAddresses || len(st.counts) > st.most/4 {
 		return
 	}
-	fewer := make(map[block]uint32, len(st.counts))
+	fewer := make(map[Block]uint32, len(st.counts))
 	for b, n := range st.counts {
 		fewer[b] = n
 	}

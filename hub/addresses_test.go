@@ -34,7 +34,7 @@ func TestAnAddressIsWhatOneSubscriberHas(t *testing.T) {
 		{"0.0.0.0", "::", false},
 		{"0.0.0.1", "0:0:0:1::", false},
 	} {
-		if got := blockOf(netip.MustParseAddr(c.a)) == blockOf(netip.MustParseAddr(c.b)); got != c.same {
+		if got := BlockOf(netip.MustParseAddr(c.a)) == BlockOf(netip.MustParseAddr(c.b)); got != c.same {
 			t.Errorf("%s and %s: the same is %v", c.a, c.b, got)
 		}
 	}

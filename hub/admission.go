@@ -75,7 +75,7 @@ func (ls *loopState) makeRoom() bool {
 	if ls.loop == nil { // in a simulation
 		return false
 	}
-	return netpoll.MakeRoom(ls.loop, func(c *netpoll.Conn) block { return blockOf(ls.sessions.At(c.ID().Slot()).Addr()) })
+	return netpoll.MakeRoom(ls.loop, func(c *netpoll.Conn) Block { return BlockOf(ls.sessions.At(c.ID().Slot()).Addr()) })
 }
 
 // away is how many connections of the loop could make room.

@@ -74,15 +74,16 @@ func (l *Loop) greet(id ID, r *resumable, response []byte, resumed bool, protoco
 }
 
 // answeredOffer answers a handshake, which is l.request, if it needs no new session: its client
-// goes on with one that it has, or has hung up. Nobody could come back to a session of one that
-// has, and it would be there until Config.ResumeFor is over.
+// goes on with one that it has, or has hung up. For one that has nothing is done: it may have
+// come back on another connection, which must stay, and nobody could come back to a new
+// session, which would be there until Config.ResumeFor is over.
 func (l *Loop) answeredOffer(c *Conn, o *wire.ResumeOffer, deflate wire.DeflateParams, extensions string, head, rest []byte) bool {
 	switch {
-	case o.Token != nil:
-		return l.resume(c, o, deflate, extensions, head, rest)
 	case hungUp(c.fd):
 		c.destroy(false)
 		return true
+	case o.Token != nil:
+		return l.resume(c, o, deflate, extensions, head, rest)
 	case o.Unreadable:
 		return l.missed(MissedToken)
 	default:
@@ -91,16 +92,11 @@ func (l *Loop) answeredOffer(c *Conn, o *wire.ResumeOffer, deflate wire.DeflateP
 }
 
 // resume answers a handshake, which is l.request, that brings the token of a session. It
-// returns false if the client is to get a new session. A client that has hung up meanwhile
-// may have come back on another connection, which must stay: for it nothing is done.
+// returns false if the client is to get a new session.
 func (l *Loop) resume(c *Conn, o *wire.ResumeOffer, deflate wire.DeflateParams, extensions string, head, rest []byte) (answered bool) {
 	token, id, ok := l.readToken(o)
 	if ok && id.Loop() != l.index {
 		l.moveTo(l.srv.loops[id.Loop()], c, head, rest)
-		return true
-	}
-	if hungUp(c.fd) {
-		c.destroy(false)
 		return true
 	}
 	if !ok && !l.mayRelay(token.ID) {
