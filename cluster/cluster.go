@@ -191,9 +191,10 @@ func New(cfg Config) (*Cluster, error) {
 		arrivals: stream.NewBuffer(2 * cfg.Buffer),
 		table:    interest.NewTable(rand.Uint64(), mostNames),
 		away:     returning{},
+		upSince:  clockStart,
 	}
 	c.relays = newRelays(c)
-	c.view.Store(&view{missing: []string{Unknown}, next: make(chan struct{})})
+	c.view.Store(&view{missing: []string{Unknown}, since: clockStart, deadAfter: cfg.DeadAfter, next: make(chan struct{})})
 	c.instances.Store(new([]Instance))
 	return c, nil
 }

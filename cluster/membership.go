@@ -93,9 +93,8 @@ func (c *Cluster) heartbeat(p *packet.Packet, now time.Duration) {
 
 // linked is called when the link comes up, or is lost.
 func (c *Cluster) linked(up bool, now time.Duration) {
-	c.up = up
+	c.up, c.upSince = up, now
 	if up {
-		c.upSince = now
 		c.links++
 	}
 	for _, p := range c.peers {
@@ -179,7 +178,7 @@ func (c *Cluster) lost(id packet.Instance) {
 
 // show publishes what API goroutines have to know.
 func (c *Cluster) show(now time.Duration) {
-	v := &view{up: c.up, silent: map[packet.Instance]string{}, since: c.upSince, next: make(chan struct{})}
+	v := &view{up: c.up, silent: map[packet.Instance]string{}, since: c.upSince, deadAfter: c.cfg.DeadAfter, next: make(chan struct{})}
 	c.away.addTo(v, now)
 	for m := range c.members.All() {
 		v.noteHome(m)

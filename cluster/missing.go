@@ -60,13 +60,15 @@ func (l *losses) err() error {
 
 // view is what API goroutines know of the members. It is immutable.
 type view struct {
-	up      bool                       // the link
+	up      bool                       // the link,
+	since   time.Duration              // and since when; if it has never been up, since the start
 	live    []member                   // those that are heard, in the order of their ids
 	silent  map[packet.Instance]string // the others' names
 	missing []string                   // these names; Unknown if nothing is known
-	since   time.Duration              // when the link came up last; 0: it never did
 	next    chan struct{}              // closed when there is another view
 	homes   homes
+
+	deadAfter time.Duration // Config.DeadAfter
 
 	awaited map[packet.Instance]time.Duration // those that restart, by what their ids begin with, and until when they are waited for
 }

@@ -11,9 +11,10 @@ import (
 
 // A client whose session is at another instance is carried to it, byte for byte: see
 // package relay. Each such client has two goroutines here, and two at the instance with the
-// session. Whatever goes wrong, nobody is worse off than without: before the session has
-// answered the client gets a new one, or is told to come back if what is wrong is over in a
-// moment; afterwards it has lost a connection.
+// session. A session is given up, and its client gets a new one here, only if the instance
+// that has it is known to be gone, or cannot or will not go on with it. Whatever may be over in
+// a moment has the client told to come back, for a time (comebacks.go); once the session has
+// answered, it has lost a connection.
 
 // relayRole is which part an instance has in a relay.
 type relayRole uint8
@@ -44,13 +45,16 @@ type relays struct {
 	missed [RelayMisses]atomic.Uint64
 	held   atomic.Int64 // bytes that are not written
 
-	mu       sync.Mutex // guards following
-	ends     map[relayKey]*relay.End
-	reserved [relayRoles]int
-	asks     asks
-	number   uint64 // of the last relay that was asked for
-	stopped  bool
-	stats    RelayStats
+	mu        sync.Mutex // guards following
+	ends      map[relayKey]*relay.End
+	reserved  [relayRoles]int
+	asking    [relayRoles]int // of these, in which the session has not answered yet
+	waiting   int             // of those with the client here, for an instance that is not heard
+	asks      asks
+	comebacks comebacks
+	number    uint64 // of the last relay that was asked for
+	stopped   bool
+	stats     RelayStats
 }
 
 // relayKey names a relay. The number is of who has asked.
@@ -65,13 +69,36 @@ type relayKey struct {
 const mostWaiting = 4 << 20
 
 func newRelays(c *Cluster) *relays {
-	return &relays{c: c, asks: newAsks(max(c.cfg.Relays, fewestAsks)), ends: map[relayKey]*relay.End{}}
+	return &relays{
+		c: c, asks: newAsks(max(c.cfg.Relays, fewestAsks)), comebacks: newComebacks(c.cfg.DeadAfter), ends: map[relayKey]*relay.End{},
+	}
 }
 
+// isFullLocked reports whether there may be no more relays. lasts is false if some have not
+// been answered yet: there is room in a moment.
+func (r *relays) isFullLocked(role relayRole) (full, lasts bool) {
+	most := r.c.cfg.Relays
+	return r.reserved[role] >= most, r.reserved[role]-r.asking[role] >= most
+}
+
+// reserveLocked makes room for a relay. opened, and freed, must follow, or freed alone.
+func (r *relays) reserveLocked(role relayRole) {
+	r.reserved[role]++
+	r.asking[role]++
+}
+
+func (r *relays) freeLocked(role relayRole, opened bool) {
+	r.reserved[role]--
+	if !opened {
+		r.asking[role]--
+	}
+}
+
+// free is for a relay that was not opened.
 func (r *relays) free(role relayRole) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.reserved[role]--
+	r.freeLocked(role, false)
 }
 
 // begin does it on a goroutine for which stop waits. ok is false after stop.
@@ -85,20 +112,22 @@ func (r *relays) begin(do func()) (ok bool) {
 	return true
 }
 
+// opened notes that the session has answered.
 func (r *relays) opened(role relayRole) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stats.Opened[role]++
+	r.asking[role]--
 }
 
-// over is called when a relay has ended.
-func (r *relays) over(key relayKey, e *relay.End) {
+// over is called when a relay has ended. opened says whether the session has answered.
+func (r *relays) over(key relayKey, e *relay.End, opened bool) {
 	e.Break(relay.Broken) // unless it has ended
 	s := e.Stats()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.ends, key)
-	r.reserved[key.role]--
+	r.freeLocked(key.role, opened)
 	r.stats.Bytes[key.role] += s.Bytes
 	if s.Torn {
 		r.stats.Torn++

@@ -31,11 +31,12 @@ type RelayMiss uint8
 
 // The reasons.
 const (
-	RelayGone       RelayMiss = iota // there is no such instance, or it is not heard
+	RelayGone       RelayMiss = iota // the instance is not a member any more, or never was
 	RelayUnable                      // it does not resume sessions for clients of others, or the request head does not fit into a packet
 	RelayFull                        // as many are relayed here as may be
 	RelayTooMany                     // too many have asked in a short time, of all or from one address
-	RelayLate                        // the instance does not answer
+	RelaySilent                      // the instance is not heard, and not known to be gone
+	RelayLate                        // the instance is heard and does not answer
 	RelayRefused                     // the instance relays as many as it may, or ends
 	RelayMissed                      // the instance has no such session, or the token is wrong
 	RelayRestarting                  // the instance restarts with its sessions
@@ -47,12 +48,12 @@ const (
 
 // String returns the reason's name in metrics.
 func (m RelayMiss) String() string {
-	return [RelayMisses]string{"gone", "unable", "full", "too_many", "late", "refused", "missed", "restarting", "busy", "broken", "hung_up"}[m]
+	return [RelayMisses]string{"gone", "unable", "full", "too_many", "silent", "late", "refused", "missed", "restarting", "busy", "broken", "hung_up"}[m]
 }
 
 // comeBack is what a client is told that is to come back with its token, and after which
-// time: the reason is over by then, and a new session would throw the old one away. after is
-// 0 for a reason that may last.
+// time: the reason may be over by then, and a new session would throw the old one away. after
+// is 0 if the session is lost, or the reason may last.
 func (m RelayMiss) comeBack() (text string, after time.Duration) {
 	switch m {
 	case RelayRestarting:
@@ -61,12 +62,22 @@ func (m RelayMiss) comeBack() (text string, after time.Duration) {
 		return "too many sessions are being resumed", time.Second
 	case RelayBusy:
 		return "the gateway with this session is busy", time.Second
+	case RelayLate:
+		return "the gateway with this session does not answer", time.Second
+	case RelaySilent:
+		return "the gateway with this session is not heard", 2 * time.Second
 	case RelayBroken:
 		return "the way to the gateway with this session was lost", time.Second
 	default:
 		return "", 0
 	}
 }
+
+// mayLast reports whether nothing but comebacks bounds for how long the reason has clients
+// come back: an instance may beat, or its link come and go, and none of its sessions be
+// answered for. As long as an instance restarts it is waited for elsewhere; a way that is lost
+// is there again or the instance silent; too many are others' attempts.
+func (m RelayMiss) mayLast() bool { return m == RelayBusy || m == RelayLate || m == RelaySilent }
 
 // Relay is what netpoll.Config.Relay is to do. from is the client's address.
 func (c *Cluster) Relay(session []byte, from netip.Addr) (take func(*netpoll.Handshake)) {
@@ -76,72 +87,107 @@ func (c *Cluster) Relay(session []byte, from netip.Addr) (take func(*netpoll.Han
 	}
 	v, now := c.view.Load(), c.cfg.clock()
 	at := v.homes.of(owner)
-	switch m, live := v.find(at); {
-	case live && m.relays:
+	m, heard := v.find(at)
+	switch {
+	case heard && m.relays:
 	case v.returns(owner, now):
-		return c.relays.miss(RelayRestarting)
-	case live:
-		return c.relays.miss(RelayUnable)
-	case v.worthWaiting(at, now) == 0:
-		return c.relays.miss(RelayGone)
+		return c.relays.miss(RelayRestarting, session)
+	case heard:
+		return c.relays.miss(RelayUnable, session)
+	case v.doubt(at, now) == 0:
+		return c.relays.miss(RelayGone, session)
 	}
-	if why, ok := c.relays.reserve(from, now); !ok {
-		return c.relays.miss(why)
+	if why, ok := c.relays.reserve(from, heard, now); !ok {
+		return c.relays.miss(why, session)
 	}
 	session = bytes.Clone(session)
 	return func(h *netpoll.Handshake) {
-		if !c.relays.begin(func() { c.relays.forth(owner, session, h) }) {
+		if !c.relays.begin(func() { c.relays.forth(owner, session, heard, h) }) {
+			if !heard {
+				c.relays.waited()
+			}
 			c.relays.free(hasClient)
 			h.Decline()
 		}
 	}
 }
 
-// worthWaiting is for how long an instance that is not heard may be heard in a moment: it is
-// silent, and not known to be gone, or our own link has not been up for long. A restart of
-// NATS is when clients come back. --cluster-timeout bounds it.
-func (v *view) worthWaiting(id packet.Instance, now time.Duration) time.Duration {
+// doubt is for how long it is not known whether an instance that is not heard is gone: until
+// the members say so, or, as long as our own link is down and nobody could be heard, for as
+// long as it takes them otherwise. 0: it is gone. never: until there is another view.
+func (v *view) doubt(id packet.Instance, now time.Duration) time.Duration {
+	if !v.up {
+		return max(0, v.since+v.deadAfter-now)
+	}
 	if _, known := v.silent[id]; known {
 		return never
 	}
-	return max(0, max(v.since, clockStart)+knownAfter-now) // if it never was up, since the start
+	return max(0, v.since+knownAfter-now)
 }
 
 // miss counts. It returns what tells the client to come back; nil if it is to get a new
 // session.
-func (r *relays) miss(why RelayMiss) (take func(*netpoll.Handshake)) {
+func (r *relays) miss(why RelayMiss, session []byte) (take func(*netpoll.Handshake)) {
 	r.missed[why].Add(1)
 	text, after := why.comeBack()
-	if after == 0 {
+	if after == 0 || why.mayLast() && !r.comesBack(session) {
 		return nil
 	}
 	return func(h *netpoll.Handshake) { h.TurnAway(text, after) }
 }
 
-// reserve makes room for a client here.
-func (r *relays) reserve(from netip.Addr, now time.Duration) (why RelayMiss, ok bool) {
+// comesBack reports whether the client of a session that is not answered for is to come back.
+func (r *relays) comesBack(session []byte) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.comebacks.again(string(session), r.c.cfg.clock())
+}
+
+func (r *relays) answered(session []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.comebacks.answered(string(session))
+}
+
+// reserve makes room for a client here. Those whose instance is not heard get half of it: they
+// only wait, and must not keep out the clients of others.
+func (r *relays) reserve(from netip.Addr, heard bool, now time.Duration) (why RelayMiss, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	full, lasts := r.isFullLocked(hasClient)
 	switch {
-	case r.reserved[hasClient] >= r.c.cfg.Relays:
+	case lasts:
 		return RelayFull, false
-	case !r.asks.allow(from, now):
+	case !heard && r.waiting >= (r.c.cfg.Relays+1)/2:
+		return RelaySilent, false
+	case full, !r.asks.allow(from, now):
 		return RelayTooMany, false
 	}
-	r.reserved[hasClient]++
+	r.reserveLocked(hasClient)
+	if !heard {
+		r.waiting++
+	}
 	return 0, true
 }
 
-// forth relays a client here. owner is the instance that has made the session's id.
-func (r *relays) forth(owner packet.Instance, session []byte, h *netpoll.Handshake) {
+// waited ends what reserve has begun for an instance that was not heard.
+func (r *relays) waited() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting--
+}
+
+// forth relays a client here. owner is the instance that has made the session's id, heard
+// what reserve was told.
+func (r *relays) forth(owner packet.Instance, session []byte, heard bool, h *netpoll.Handshake) {
 	key := relayKey{peer: owner, role: hasClient}
-	e, why := r.ask(&key, session, h)
+	e, why := r.ask(&key, session, heard, h)
 	if e == nil {
 		r.free(hasClient)
 		if why != RelayMissed && why != RelayHungUp && r.c.view.Load().returns(owner, r.c.cfg.clock()) {
 			why = RelayRestarting
 		}
-		if turnAway := r.miss(why); turnAway != nil {
+		if turnAway := r.miss(why, session); turnAway != nil {
 			turnAway(h)
 		} else {
 			h.Decline()
@@ -151,17 +197,20 @@ func (r *relays) forth(owner packet.Instance, session []byte, h *netpoll.Handsha
 	if conn, err := h.Conn(); err == nil {
 		e.Carry(conn, h.Rest)
 	}
-	r.over(key, e)
+	r.over(key, e, true)
 }
 
 // ask asks the instance that has the session, and waits for the answer. If there is none
 // to wait for, e is nil.
-func (r *relays) ask(key *relayKey, session []byte, h *netpoll.Handshake) (e *relay.End, why RelayMiss) {
+func (r *relays) ask(key *relayKey, session []byte, heard bool, h *netpoll.Handshake) (e *relay.End, why RelayMiss) {
 	late := time.NewTimer(r.c.cfg.Timeout)
 	defer late.Stop()
-	var heard bool
-	if key.peer, heard = r.awaitHeard(key.peer, late.C); !heard {
-		return nil, RelayGone
+	id, why, ok := r.awaitHeard(key.peer, late.C)
+	if !heard {
+		r.waited()
+	}
+	if key.peer = id; !ok {
+		return nil, why
 	}
 	if h.HungUp() {
 		return nil, RelayHungUp
@@ -179,6 +228,7 @@ func (r *relays) ask(key *relayKey, session []byte, h *netpoll.Handshake) (e *re
 		return nil, why
 	}
 	r.opened(hasClient)
+	r.answered(session)
 	return e, 0
 }
 
@@ -222,28 +272,29 @@ func whyMissed(c relay.Close) (why RelayMiss, ok bool) {
 }
 
 // awaitHeard waits until the instance is heard, and has heard of this one, that has the
-// sessions with ids of owner: of strangers it takes nothing.
-func (r *relays) awaitHeard(owner packet.Instance, late <-chan time.Time) (id packet.Instance, heard bool) {
+// sessions with ids of owner: of strangers it takes nothing. ok is false if that did not
+// happen.
+func (r *relays) awaitHeard(owner packet.Instance, late <-chan time.Time) (id packet.Instance, why RelayMiss, ok bool) {
 	for {
 		v := r.c.view.Load()
 		id = v.homes.of(owner)
-		m, live := v.find(id)
-		worth := v.worthWaiting(id, r.c.cfg.clock())
+		m, heard := v.find(id)
+		doubt := v.doubt(id, r.c.cfg.clock())
 		switch {
-		case live && m.met:
-			return id, true
-		case live:
-			worth = never
-		case worth == 0:
-			return id, false
+		case heard && m.met:
+			return id, 0, true
+		case heard:
+			doubt = never
+		case doubt == 0:
+			return id, RelayGone, false
 		}
 		select {
 		case <-v.next:
-		case <-time.After(worth):
+		case <-time.After(doubt):
 		case <-late:
-			return id, false
+			return id, RelaySilent, false
 		case <-r.c.ending:
-			return id, false
+			return id, RelaySilent, false
 		}
 	}
 }

@@ -38,9 +38,12 @@ func (r *relays) asked(key relayKey, f *relay.Frame) {
 		r.publish(key.peer, packet.RelayBack, key.number, &relay.Frame{Close: relay.Missed})
 		return
 	}
-	e := r.accept(key, f)
+	e, refused := r.accept(key, f)
 	if e == nil {
-		r.publish(key.peer, packet.RelayBack, key.number, &relay.Frame{Close: r.refusal()})
+		if refused == relay.Refused {
+			refused = r.refusal()
+		}
+		r.publish(key.peer, packet.RelayBack, key.number, &relay.Frame{Close: refused})
 		return
 	}
 	h := netpoll.Relayed{Peer: f.Peer, Head: bytes.Clone(f.Data), GivenUp: func() bool { return e.Why() != relay.Open }}
@@ -50,7 +53,7 @@ func (r *relays) asked(key relayKey, f *relay.Frame) {
 		}
 	}); err != nil {
 		e.Break(r.refusalFor(err))
-		r.over(key, e)
+		r.over(key, e, false)
 	}
 }
 
@@ -75,31 +78,36 @@ func (r *relays) refusal() relay.Close {
 	return relay.Refused
 }
 
-// accept makes the End of a relay to a session here; nil if there must be no more.
-func (r *relays) accept(key relayKey, f *relay.Frame) *relay.End {
+// accept makes the End of a relay to a session here; nil if there must be no more, and why.
+func (r *relays) accept(key relayKey, f *relay.Frame) (e *relay.End, refused relay.Close) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.takesLocked() {
-		return nil
-	}
-	if r.reserved[hasSession] >= r.c.cfg.Relays {
+	full, lasts := r.isFullLocked(hasSession)
+	switch {
+	case !r.takesLocked():
+		return nil, relay.Refused
+	case lasts:
 		r.missed[RelayFull].Add(1)
-		return nil
+		return nil, relay.Refused
+	case full:
+		return nil, relay.Busy
 	}
-	r.reserved[hasSession]++
-	e := relay.Accept(r.config(key), f)
+	r.reserveLocked(hasSession)
+	e = relay.Accept(r.config(key), f)
 	r.ends[key] = e
-	return e
+	return e, relay.Open
 }
 
 // back relays to a session here, whose transport t is the other end of, unless there is an
 // error.
 func (r *relays) back(key relayKey, e *relay.End, t *netpoll.Transport, err error) {
+	opened := false
 	if err != nil {
 		e.Break(r.refusalFor(err))
 	} else if conn, err := t.Conn(); err == nil {
+		opened = true
 		r.opened(hasSession)
 		e.Carry(conn, nil)
 	}
-	r.over(key, e)
+	r.over(key, e, opened)
 }

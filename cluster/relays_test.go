@@ -277,23 +277,6 @@ func TestGarbageOnARelayHarmsNobody(t *testing.T) {
 	evil.Close()
 }
 
-func TestWhoseInstanceIsCutOffGetsANewSessionAfterTheTimeout(t *testing.T) {
-	_, all := relaying(t, 2, func(c *Config) { c.Timeout = 50 * time.Millisecond })
-	c := &traveller{t: t}
-	if err := c.tryTo(all[0]); err != nil {
-		t.Fatal(err)
-	}
-	id := c.ID
-	all[1].bus.SetUp(false)
-	all[1].await("the link", func() bool { return !all[1].Up() })
-	if err := c.tryTo(all[1]); err != nil || c.Resumed || c.ID == id {
-		t.Fatalf("%v %+v", err, c)
-	}
-	if n := all[1].relays.snapshot().Missed[RelayGone]; n != 1 {
-		t.Errorf("counted %d times", n)
-	}
-}
-
 // A restart of NATS is when clients come back: they are found once the others are heard.
 func TestAClientThatComesWhileTheLinkIsDownWaitsForIt(t *testing.T) {
 	_, all := relaying(t, 2)

@@ -25,8 +25,8 @@ type router struct {
 	recents  recents
 	away     returning
 	plans    []interest.Set // of the last plan
-	up       bool           // the link
-	upSince  time.Duration  // when it came up last; 0: it never did
+	up       bool           // the link,
+	upSince  time.Duration  // and since when it is up, or down
 	links    uint64         // how often it came up
 
 	beatAt, beatenAt time.Duration // heartbeats: the next, and the last

@@ -285,16 +285,66 @@ func TestWhoseGatewayDoesNotResumeOrIsDrainingGetsANewSessionAtOnce(t *testing.T
 	bob.at(b).begin()
 }
 
-func TestAClientWhoseSessionsGatewayIsKilledGetsANewSession(t *testing.T) {
+func TestAClientWhoseSessionsGatewayIsKilledGetsANewSessionOnceThatIsGone(t *testing.T) {
 	t.Parallel()
-	all := startRelays(t, 2, "--cluster-hold", "14s", "--cluster-dead-after", "15s")
+	all := startRelays(t, 2, "--cluster-timeout", "100ms", "--cluster-hold", "14s", "--cluster-dead-after", "15s")
 	a, b := all[0], all[1]
 	c := moved(t, a, b, "ann")
 	a.Signal(syscall.SIGKILL)
 	c.expectEnd() // b has noticed
-	c.begin()
+	id := c.ID
+	if attempts := c.untilServed(); attempts == 0 || c.Resumed || c.ID == id {
+		t.Errorf("after %d attempts that were refused: %+v, before %s", attempts, c.greeting, id)
+	}
 	b.send(`{"users":["ann"],"payload":1,"scope":"local"}`)
 	c.expectGot("text 1")
+}
+
+// untilServed comes back as a client does that is told to. It returns how often it was.
+func (c *roamer) untilServed() (refused int) {
+	c.t.Helper()
+	harness.Poll(c.t, "an answer other than 503", func() bool {
+		err := c.tryConnect()
+		if err != nil && !strings.HasPrefix(err.Error(), "status 503") {
+			c.t.Fatal(err)
+		}
+		if err != nil {
+			refused++
+		}
+		return err == nil
+	})
+	return refused
+}
+
+func TestAClientKeepsTheSessionOfAGatewayThatIsStoppedAndContinued(t *testing.T) {
+	t.Parallel()
+	all := startRelays(t, 2, "--cluster-timeout", "100ms", "--resume-for", "10m")
+	a, b := all[0], all[1]
+	c := a.roam(t, "ann")
+	a.send(`{"users":["ann"],"payload":0}`)
+	c.expectGot("text 0")
+	c.cut()
+	a.awaitAway(t, 1)
+	a.send(`{"users":["ann"],"payload":1}`)
+	a.Signal(syscall.SIGSTOP)
+	defer a.Signal(syscall.SIGCONT)
+	c.at(b)
+	for _, reason := range []string{"late", "silent"} { // as long as it counts as heard, and then
+		harness.Poll(t, "an attempt that is "+reason, func() bool {
+			if err := c.tryConnect(); err == nil || !strings.HasPrefix(err.Error(), "status 503") {
+				t.Fatalf("%v %+v", err, c.greeting)
+			}
+			return b.metricNow(t, relayRefusals(reason)) > 0
+		})
+	}
+	a.Signal(syscall.SIGCONT)
+	c.untilServed()
+	if !c.Resumed {
+		t.Fatalf("%+v", c.greeting)
+	}
+	a.send(`{"users":["ann"],"payload":2}`)
+	c.gets("text 0", "text 1", "text 2")
+	b.expectMetric(t, "ws_gateway_connections", 0)
 }
 
 func TestAGatewayThatEndsEndsTheRelaysOfItsClients(t *testing.T) {
