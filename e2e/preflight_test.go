@@ -48,8 +48,8 @@ func TestWhatCheckPassesStartsAndWhatItRefusesDoesNot(t *testing.T) {
 		return port
 	}
 	one := free()
-	busy := path("busy-journal")
-	launch{app: app, args: []string{"--journal", busy}}.start(t)
+	busy, state := path("busy-journal"), path("busy-state")
+	launch{app: app, args: []string{"--journal", busy, "--resume-for", "1m", "--resume-state", state}}.start(t)
 	if err := syscall.Mkfifo(path("pipe"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +97,9 @@ func TestWhatCheckPassesStartsAndWhatItRefusesDoesNot(t *testing.T) {
 		{"--journal " + file + "/journal", 1, "not a directory"},
 		{"--journal " + busy, 1, "in use by another process"},
 		{"--journal /proc/journal", 1, "/proc"},
+		{"--resume-for 1m --resume-state " + state, 1, "another gateway that has not ended uses it"},
+		{"--resume-for 1m --resume-state " + path("none/state"), 1, "no such file"},
+		{"--resume-for 1m --resume-state " + path("c/journal/state") + " --journal " + path("c/journal"), 0, ""},
 		{"--journal " + path("same") + " --dead-letter " + path("same"), 78, "--dead-letter"},
 		{"--config " + folder, 78, "is a directory"},
 		{"--config " + path("none.yaml"), 78, "no such file"},

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -266,7 +267,10 @@ func TestAFileThatCannotBeWrittenEndsSessionsAsEver(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-		"another gateway has begun": func(t *testing.T, _ *gateway, file string) {
+		"another gateway has begun, where there are no locks": func(t *testing.T, _ *gateway, file string) {
+			if err := os.Remove(file + ".lock"); err != nil {
+				t.Fatal(err)
+			}
 			startPushOnly(t, "--resume-for", "1m", "--resume-state", file)
 		},
 	} {
@@ -302,6 +306,58 @@ func TestAFileThatCannotBeWrittenEndsSessionsAsEver(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The next gateway is started while the one before still stops, which has not written its
+// file yet.
+func TestAFileThatAGatewayUsesIsRefusedToOthersUntilItHasEnded(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	released, release := context.WithCancel(t.Context())
+	defer release()
+	app.respond(func(c *call) reply {
+		if c.event.Action == "message" {
+			return reply{hold: released.Done()}
+		}
+		return reply{}
+	})
+	k := newRestarts(t, app, "--shutdown-timeout", "10m", "--callback-timeout", "10m")
+	g := k.start()
+	run, err := os.ReadFile(k.file + ".run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(when string) {
+		t.Helper()
+		for _, command := range []string{"run", "check"} {
+			args := append([]string{command, "--listen", "127.0.0.1:0", "--callback-url", app.url()}, k.args...)
+			code, stdout, stderr := launch{args: args}.runToEnd(t)
+			if code != 1 || strings.Count(stderr+stdout, k.file+": another gateway that has not ended uses it") != 1 || !strings.Contains(stderr+stdout, "a file of its own") {
+				t.Errorf("%s: %s ends with %d: %s%s", when, command, code, stdout, stderr)
+			}
+		}
+	}
+	refused("while it runs")
+	c := g.roam(t, "ann")
+	c.send(numbered(0))
+	app.awaitCall("the message", func(c *call) bool { return c.is("message", "ann") })
+	g.Signal(syscall.SIGTERM)
+	c.ended()
+	refused("while it stops")
+	release()
+	if code := g.Wait(harness.Patience); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	if now, err := os.ReadFile(k.file + ".run"); err != nil || string(now) != string(run) {
+		t.Errorf("FILE.run has changed: %v", err)
+	}
+	g = k.start()
+	g.found(t, "taken", 1)
+	c.g, c.farewell = g, ""
+	c.resume()
+	c.settled()
+	g.kill()
+	k.start() // nobody holds the lock of who was killed
 }
 
 func TestAFileThatCannotBeUsedIsKeptAsideAndTheGatewayStarts(t *testing.T) {

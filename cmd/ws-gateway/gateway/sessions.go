@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"time"
 
@@ -56,6 +58,8 @@ const oldest = netpoll.MaxResumeFor
 
 // sessions is the file of --resume-state, and what the start has made of it.
 type sessions struct {
+	lock    *os.File // of the file; nil: it is not locked
+	noLocks bool     // it cannot be
 	file    *statefile.File
 	found   *foundSessions // nil: there are none that can be used
 	refused error          // why not, although there is a file
@@ -116,6 +120,9 @@ func (g *Gateway) openSessions() error {
 	s := &sessions{epoch: rand.Text()}
 	g.sessions = s
 	g.collectors = append(g.collectors, s)
+	if err := g.lockSessions(); err != nil && !errors.Is(err, fs.ErrNotExist) { // the folder may be made with the journal's
+		return err
+	}
 	s.file, s.refused = statefile.Open(g.cfg.ResumeState, mostBytes(g.cfg))
 	if content := s.file.Content(); content != nil && s.refused == nil {
 		s.found, s.refused = readSessions(content)
@@ -139,12 +146,47 @@ func (g *Gateway) openSessions() error {
 	return nil
 }
 
+// lockSessions keeps other gateways from the file while this one runs.
+func (g *Gateway) lockSessions() (err error) {
+	s := g.sessions
+	s.lock, err = statefile.Lock(g.cfg.ResumeState)
+	switch {
+	case errors.Is(err, statefile.ErrInUse):
+		return fmt.Errorf("--resume-state: %w: give each gateway a file of its own; one that is stopping must have ended first", err)
+	case errors.Is(err, statefile.ErrNoLocks):
+		s.noLocks = true
+		g.log.Warn().Err(err).Msg("resume-state: is the file on a network file system? Make sure that each gateway has one of its own, and that one ends before the next starts")
+		return nil
+	case err != nil:
+		return s.unusable(err)
+	}
+	return nil
+}
+
+// unusable is the error for a folder in which nothing can be written.
+func (s *sessions) unusable(err error) error {
+	return fmt.Errorf("--resume-state: %w; make the folder, give this user the right to write there, or choose another file", err)
+}
+
+// unlockSessions lets the next gateway have the file.
+func (g *Gateway) unlockSessions() {
+	if g.sessions != nil && g.sessions.lock != nil {
+		_ = g.sessions.lock.Close() // nothing is in it
+		g.sessions.lock = nil
+	}
+}
+
 // beginSessions removes the file: nobody takes what is in it again. It is the last thing
 // that can fail.
 func (g *Gateway) beginSessions() error {
 	s := g.sessions
 	if s == nil {
 		return nil
+	}
+	if s.lock == nil && !s.noLocks {
+		if err := g.lockSessions(); err != nil {
+			return err
+		}
 	}
 	if s.refused != nil {
 		aside, err := s.file.Refuse()
@@ -155,7 +197,7 @@ func (g *Gateway) beginSessions() error {
 			Msg("resume-state: the file is not used: clients of the last run get new sessions, and the app no close events of the old ones, unless a journal has them")
 	}
 	if err := s.file.Begin(); err != nil {
-		return fmt.Errorf("--resume-state: %w; make the folder, give this user the right to write there, or choose another file", err)
+		return s.unusable(err)
 	}
 	return nil
 }

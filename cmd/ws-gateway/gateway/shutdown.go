@@ -82,6 +82,7 @@ func (g *Gateway) shutdown(now time.Time) {
 	if g.recovery != nil {
 		g.recovery.end()
 	}
+	g.unlockSessions()
 	g.logStopped(left, kept, time.Since(now))
 }
 
@@ -191,4 +192,5 @@ func (g *Gateway) Discard() {
 	if g.recovery != nil {
 		g.recovery.end()
 	}
+	g.unlockSessions()
 }

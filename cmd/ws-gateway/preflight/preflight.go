@@ -61,12 +61,27 @@ func Files(paths config.Outputs) (found []finding.Finding) {
 		if err := statefile.Usable(paths.ResumeState); err != nil {
 			f = finding.New("resume-state", finding.Fail, err.Error(), "remove it, or choose another file with --resume-state")
 		}
+		if f.State == finding.OK {
+			f = shared(paths.ResumeState, f)
+		}
 		found = append(found, f)
 	}
 	if paths.DeadLetter != "" {
 		found = append(found, host.Writable("dead-letter", paths.DeadLetter, false, paths.Journal))
 	}
 	return found
+}
+
+// shared looks whether another gateway uses the file of sessions.
+func shared(path string, otherwise finding.Finding) finding.Finding {
+	switch err := statefile.InUse(path); {
+	case errors.Is(err, statefile.ErrInUse):
+		return finding.New("resume-state", finding.Fail, err.Error(), "give each gateway a file of its own with --resume-state; one that is stopping must have ended first")
+	case err != nil:
+		return finding.New("resume-state", finding.Warn, err.Error(), "make sure that each gateway has a file of its own, and that one ends before the next starts")
+	default:
+		return otherwise
+	}
 }
 
 // Addresses binds all addresses that the gateway would bind, and closes them again.

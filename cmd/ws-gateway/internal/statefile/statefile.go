@@ -4,12 +4,14 @@
 //	FILE          what the last run has written down
 //	FILE.new      what is being written
 //	FILE.run      the random number of the run that has started last
+//	FILE.lock     empty; locked by a run from its beginning to its end
 //	FILE.refused  one that could not be used, for the operator
 //
-// A run begins with Open, which reads FILE and changes nothing, and Begin, which removes it
-// and puts the run's own number into FILE.run. A FILE names the run that has written it: if
+// A run begins with Lock; Open, which reads FILE and changes nothing; and Begin, which removes
+// it and puts the run's own number into FILE.run. A FILE names the run that has written it: if
 // that is not the one that has started last, it is a copy of an earlier one, or of a gateway
-// that uses the same FILE, and has been taken before. What is in the file is the caller's.
+// that uses the same FILE where there are no locks, and has been taken before. What is in the
+// file is the caller's.
 package statefile
 
 import (
@@ -48,9 +50,10 @@ type File struct {
 
 // Usable returns an error that names what is at path, or beside it, and cannot be replaced by a file.
 func Usable(path string) error {
-	for _, at := range []string{path, path + ".run", path + ".refused"} {
+	for _, at := range []string{path, path + ".run", path + ".lock", path + ".refused"} {
 		info, err := os.Lstat(at)
-		if err == nil && (info.IsDir() || at == path+".run" && !info.Mode().IsRegular()) {
+		ours := at == path+".run" || at == path+".lock"
+		if err == nil && (info.IsDir() || ours && !info.Mode().IsRegular()) {
 			return fmt.Errorf("%s: %w", at, ErrKind)
 		}
 	}

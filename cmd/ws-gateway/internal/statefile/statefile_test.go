@@ -137,6 +137,8 @@ func TestWhatIsInTheWayIsNamed(t *testing.T) {
 		"a folder for the run":      {folder, ".run"},
 		"a pipe for the run":        {func(path string) error { return syscall.Mkfifo(path, 0o600) }, ".run"},
 		"a link for the run":        {func(path string) error { return os.Symlink("elsewhere", path) }, ".run"},
+		"a folder for the lock":     {folder, ".lock"},
+		"a link for the lock":       {func(path string) error { return os.Symlink("elsewhere", path) }, ".lock"},
 	} {
 		path := filepath.Join(t.TempDir(), "state")
 		if err := Usable(path); err != nil {
@@ -148,7 +150,10 @@ func TestWhatIsInTheWayIsNamed(t *testing.T) {
 		if err := Usable(path); !errors.Is(err, ErrKind) || !strings.HasPrefix(err.Error(), path+test.at+": ") {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, err := Open(path, 1<<20); test.at != ".refused" && !errors.Is(err, ErrKind) { // if it is put there afterwards
+		if lock, err := Lock(path); test.at == ".lock" && (err == nil || errors.Is(err, ErrInUse) || errors.Is(err, ErrNoLocks)) {
+			t.Errorf("%s: locked: %v", name, lock)
+		}
+		if _, err := Open(path, 1<<20); test.at != ".refused" && test.at != ".lock" && !errors.Is(err, ErrKind) { // if it is put there afterwards
 			t.Errorf("%s: opened: %v", name, err)
 		}
 	}
