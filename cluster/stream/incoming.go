@@ -177,7 +177,7 @@ func (s *Stream) ask(now time.Duration) {
 		in.askAt = now + in.askAfter
 		in.askAfter = min(2*in.askAfter, askMost)
 	} else {
-		in.askAt = now + retryDelay
+		in.askAt = s.room.at
 	}
 }
 
@@ -191,7 +191,7 @@ func (s *Stream) acknowledgeBy(at, now time.Duration) {
 
 func (s *Stream) acknowledge(now time.Duration) {
 	if !s.control(packet.Acknowledge, now) {
-		s.in.ackAt = now + retryDelay
+		s.in.ackAt = s.room.at
 	}
 }
 

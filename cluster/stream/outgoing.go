@@ -211,7 +211,7 @@ func (s *Stream) probe(after, now time.Duration) {
 	if s.transmit(now) {
 		o.probeAt = now + after
 	} else {
-		o.probeAt = now + retryDelay
+		o.probeAt = s.room.at
 	}
 }
 
@@ -246,7 +246,7 @@ func (s *Stream) transmitNext(now time.Duration) (transmitted bool) {
 		return false
 	}
 	if !transmitted {
-		s.retryAt = now + retryDelay
+		s.retryAt = s.room.at
 	}
 	return transmitted
 }

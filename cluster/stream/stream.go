@@ -54,7 +54,8 @@ const (
 	askMost    = time.Second
 	probeFirst = 200 * time.Millisecond // until what is not acknowledged is sent again; doubled each time
 	probeMost  = 500 * time.Millisecond
-	retryDelay = 5 * time.Millisecond // until a bus without room is tried again
+	retryFirst = 10 * time.Millisecond // until a bus without room is tried again, at most; doubled each time
+	retryMost  = 160 * time.Millisecond
 
 	never = time.Duration(math.MaxInt64)
 )
@@ -68,7 +69,8 @@ type Stream struct {
 
 	waiting bool          // for the peer to be heard: nothing is transmitted
 	cut     bool          // the link is down: what arrives all the same was sent before that
-	retryAt time.Duration // because the bus had no room
+	retryAt time.Duration // when pump has to go on, because the bus had no room
+	room    backOff       // when the bus is tried again
 	packet  packet.Packet // the one that is being transmitted
 	stats   Stats
 }
@@ -106,7 +108,7 @@ func (r Reason) String() string {
 // New returns the Stream to a peer. now must be later than any Send of an earlier
 // Stream to the same peer.
 func New(c Config, now time.Duration) *Stream {
-	s := &Stream{config: c, retryAt: now}
+	s := &Stream{config: c, retryAt: now, room: newBackOff(c.Self, c.Peer)}
 	s.out = newOutgoing(&s.stats, c.Holds, c.MaxBody, uint64(now)+1)
 	s.in = incoming{askAt: never, ackAt: never}
 	c.Holds.join(&s.out)
@@ -157,6 +159,7 @@ func (s *Stream) Heard(now time.Duration) {
 		return
 	}
 	s.waiting = false
+	s.room.clear() // the bus had no room because its link was down, if it had none
 	s.probe(probeFirst, now)
 	if s.in.expected != 0 {
 		s.in.ackAt = now
@@ -244,9 +247,15 @@ func (s *Stream) Tick(now time.Duration) {
 	s.pump(now)
 }
 
-// transmit completes s.packet and hands it to the bus.
+// transmit completes s.packet and hands it to the bus, unless that had no room a moment ago:
+// without room packets would be encoded in vain. If it returns false the next attempt is worth
+// while at s.room.at, which is later than now.
 func (s *Stream) transmit(now time.Duration) bool {
 	p := &s.packet
+	if now < s.room.at {
+		p.Body = nil
+		return false
+	}
 	p.Sender, p.Receiver = s.config.Self, s.config.Peer
 	p.Acknowledged = s.in.expected
 	p.Stamp, p.Echo = now, s.clock.echo(now)
@@ -254,8 +263,10 @@ func (s *Stream) transmit(now time.Duration) bool {
 	p.Body = nil
 	if !ok {
 		s.stats.Refused++
+		s.room.refused(now)
 		return false
 	}
+	s.room.clear()
 	s.stats.Transmitted++
 	if s.in.fragments == 0 || !p.Kind.Ordered() && p.Kind != packet.Skip {
 		s.in.unacked, s.in.ackAt, s.in.ackedAt = 0, never, now
