@@ -50,8 +50,13 @@ func (c *Cluster) beat(now time.Duration) {
 func (c *Cluster) metAll(now time.Duration) {
 	news := false
 	for m := range c.members.All() {
-		if p := c.peers[m.ID]; !m.Silent && !p.met {
+		p := c.peers[m.ID]
+		if !m.Silent && !p.met {
 			p.met, news = true, true
+		}
+		if !m.Silent && !p.knowsUs {
+			p.knowsUs = true
+			p.stream.Heard(now)
 		}
 	}
 	if news {
@@ -86,7 +91,9 @@ func (c *Cluster) heartbeat(p *packet.Packet, now time.Duration) {
 		c.show(now)
 	}
 	if peer := c.peers[p.Sender]; peer != nil {
-		peer.stream.Heard(now)
+		if peer.knowsUs {
+			peer.stream.Heard(now)
+		}
 		c.checkNames(peer, h.Told, now)
 	}
 }

@@ -123,7 +123,10 @@ func TestAnInstanceThatHasLeftIsNotMissing(t *testing.T) {
 		}
 		bob.expect("last")
 	})
-	a.await("its end", func() bool { return len(a.view.Load().live) == 0 })
+	a.await("its end, and to know that nobody else is there", func() bool { // for which a must have been there long enough
+		v := a.view.Load()
+		return len(v.live) == 0 && len(v.missing) == 0
+	})
 	if err := a.send(hub.Targets{All: true}, "1"); err != nil {
 		t.Error(err)
 	}

@@ -17,6 +17,7 @@ type peer struct {
 	started  time.Time // about
 	index    uint8     // see members.Member
 	met      bool      // see member
+	knowsUs  bool      // it has been sent a heartbeat, or has sent something: before, it takes nothing of ours
 	telling  telling
 	repaired uint64 // it has missed no name of recents below this number
 	stream   *stream.Stream
@@ -33,6 +34,7 @@ func (c *Cluster) newPeer(m *members.Member) *peer {
 			return c.cfg.Bus.Publish(p.Receiver, p.Append(make([]byte, 0, p.Len())))
 		},
 	}, c.cfg.clock())
+	p.stream.Suspend() // until it knows us
 	c.work.Go(func() { c.execute(p) })
 	return p
 }

@@ -115,9 +115,14 @@ func (c *Cluster) packet(data []byte, now time.Duration) {
 	}
 	peer := c.peers[p.Sender]
 	if peer == nil {
-		c.stats.strangers.Add(1)
+		if c.members.HasLeft(p.Sender) {
+			c.gone.Late++ // it was under way when its sender said goodbye
+		} else {
+			c.stats.strangers.Add(1)
+		}
 		return
 	}
+	peer.knowsUs = true
 	if c.up {
 		if events := c.members.Spoke(now, p.Sender); len(events) > 0 {
 			c.changed(events, now)
@@ -171,6 +176,7 @@ func (c *Cluster) delivered(from *peer, m stream.Message, now time.Duration) {
 			p.answered(from.id, r)
 		}
 	case call.Bye:
+		from.stream.Acknowledge(now) // it waits for that, and there is no other occasion
 		c.changed(c.members.Leave(now, from.id, call.ReadBye(m.Fields)), now)
 	case call.Interest:
 		c.heardNames(from, m.Payload, now)

@@ -215,6 +215,10 @@ func (m *Members) Leave(now time.Duration, id ID, returns time.Duration) []Event
 	return m.events
 }
 
+// HasLeft reports whether an instance has said that it ends, or was succeeded by its next run.
+// Only the last of them are known.
+func (m *Members) HasLeft(id ID) bool { return m.left.has(id) }
+
 // Lost notes that the bus has nobody who takes what is for an instance.
 func (m *Members) Lost(now time.Duration, id ID) []Event {
 	m.begin(now)

@@ -189,6 +189,13 @@ func (s *Stream) acknowledgeBy(at, now time.Duration) {
 	}
 }
 
+// Acknowledge acknowledges at once what has arrived: for a stream that is about to be closed.
+func (s *Stream) Acknowledge(now time.Duration) {
+	if !s.waiting {
+		s.acknowledge(now)
+	}
+}
+
 func (s *Stream) acknowledge(now time.Duration) {
 	if !s.control(packet.Acknowledge, now) {
 		s.in.ackAt = s.room.at
