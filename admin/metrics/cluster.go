@@ -26,7 +26,7 @@ var clusterTable = []family{
 	gauge("cluster_watches", "Streams of live events of readers at other gateways, which ask for what happens here.", func(s *snapshot) int64 { return s.cluster.Watches }),
 	counter("cluster_calls_unanswered_total", "Of these, those whose answer could not be sent.", func(s *snapshot) uint64 { return s.cluster.Unanswered }),
 	counter("cluster_journal_records_total", "Records of opened and closed connections that JetStream has taken (--cluster-journal).", func(s *snapshot) uint64 { return s.cluster.Journal.Records }),
-	counter("cluster_journal_failures_total", "Times that JetStream did not take them, or did not answer; it is tried again.", func(s *snapshot) uint64 { return s.cluster.Journal.Failures }),
+	counter("cluster_journal_failures_total", "Times that the journal in JetStream could not be written or read, or what is closed not be removed; it is tried again.", func(s *snapshot) uint64 { return s.cluster.Journal.Failures }),
 	counter("cluster_journal_dropped_total", "Records that were given up because 16 MiB of them waited: others may send close events too many, or too few.", func(s *snapshot) uint64 { return s.cluster.Journal.Dropped }),
 	counter("cluster_journal_compactions_total", "Times that what is closed was removed.", func(s *snapshot) uint64 { return s.cluster.Journal.Compactions }),
 	gauge("cluster_journal_waiting_bytes", "Bytes of records that wait for JetStream.", func(s *snapshot) int64 { return s.cluster.Journal.Waiting }),

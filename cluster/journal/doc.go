@@ -31,6 +31,7 @@
 //	journal.go  start, end, what is recorded
 //	writer.go   batches on their way to a subject
 //	ledger.go   a subject: append, read, purge
+//	leader.go   what JetStream is asked beside the library
 //	record.go   records, and the set that they make
 //	keeper.go   who is dead, and taking over
 //

@@ -67,8 +67,9 @@ type Journal struct {
 	place  Place
 	held   []func() // close events that wait until that is known
 	taken  map[packet.Instance]*writer
-	away   bool // told that JetStream cannot be used
 	isOver bool // others have taken over
+
+	writing, reading, tidying trouble
 
 	toldOfStrangers sync.Once
 	strangeSubjects int // the keeper's: as it has last seen them
@@ -97,6 +98,18 @@ func New(cfg Config) *Journal {
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	j.keeping, j.retire = context.WithCancel(j.ctx)
 	j.own = newWriter(j, nil, true)
+	j.writing = trouble{
+		fails: "the cluster's journal cannot be written: is JetStream there, and may this gateway's user use it? Connections that open meanwhile may be missing from it; it is tried on and on",
+		works: "the cluster's journal is written again",
+	}
+	j.reading = trouble{
+		fails: "the cluster's journal cannot be read: is JetStream there, and may this gateway's user use it? If a gateway is gone meanwhile, this one does not send the close events of its connections; it is tried on and on",
+		works: "the cluster's journal is read again",
+	}
+	j.tidying = trouble{
+		fails: "what is closed cannot be removed from the cluster's journal, which grows: may this gateway's user read and purge it? It is tried again as it grows",
+		works: "what is closed is removed from the cluster's journal again",
+	}
 	return j
 }
 
@@ -159,13 +172,19 @@ func (j *Journal) Start(self, run packet.Instance) {
 // Retire ends the looking after others. What is under way is recorded until Stop.
 func (j *Journal) Retire() { j.retire() }
 
-// Stop writes what waits, for a second at most. If all of this instance's connections are
+// stopFor is how long Stop waits for what is being written, for what waits then, and for the
+// subject to be emptied: each time.
+const stopFor = time.Second
+
+// Stop writes what waits, for a second or two. If all of this instance's connections are
 // closed there is nothing left for others to do, which clean says.
 func (j *Journal) Stop(clean bool) {
 	if !j.started {
 		return
 	}
 	j.retire()
+	late := time.AfterFunc(stopFor, j.cancel) // or a JetStream that does not answer would hold us up for longer
+	defer late.Stop()
 	j.mu.Lock()
 	taken := slices.Collect(maps.Values(j.taken))
 	j.mu.Unlock()
@@ -177,8 +196,10 @@ func (j *Journal) Stop(clean bool) {
 	case <-j.running:
 		<-j.own.ended
 		if clean && j.own.bytes() == 0 && !j.over() && j.own.ledger.last > 0 {
-			if err := j.own.ledger.purge(context.Background(), 0); err != nil {
-				j.failed(err)
+			limited, cancel := context.WithTimeout(context.Background(), stopFor)
+			defer cancel()
+			if err := j.own.ledger.purge(limited, 0); err != nil {
+				j.failed(&j.tidying, err)
 			}
 		}
 	default: // NATS was never reached
@@ -250,10 +271,7 @@ func (j *Journal) confirmed(began time.Time) {
 	defer j.mu.Unlock()
 	j.lease = began.Add(j.cfg.DeadAfter - j.beatEvery())
 	j.place.Stream = j.own.ledger.streams.created
-	if j.away {
-		j.away = false
-		j.cfg.Log.Info().Msg("the cluster's journal is written again")
-	}
+	j.worksLocked(&j.writing)
 	for _, send := range j.held {
 		send()
 	}
@@ -263,14 +281,34 @@ func (j *Journal) confirmed(began time.Time) {
 // beatEvery is how often an instance that has nothing to record shows that it lives.
 func (j *Journal) beatEvery() time.Duration { return j.cfg.DeadAfter / 5 }
 
-// failed logs the first failure, and counts.
-func (j *Journal) failed(err error) {
+// trouble is something that fails and is tried again. The log is told when that begins, and
+// when it is over. Each thing that can fail by itself has its own.
+type trouble struct {
+	fails, works string // what the log is told
+	told         bool   // guarded by Journal.mu: that it fails
+}
+
+// failed counts, and logs the first failure.
+func (j *Journal) failed(t *trouble, err error) {
 	j.failures.Add(1)
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if !j.away && j.ctx.Err() == nil {
-		j.away = true
-		j.cfg.Log.Warn().Err(err).Msg("the cluster's journal cannot be written: is JetStream there, and may this gateway's user use it? Connections that open meanwhile may be missing from it; it is tried on and on")
+	if !t.told && j.ctx.Err() == nil {
+		t.told = true
+		j.cfg.Log.Warn().Err(err).Msg(t.fails)
+	}
+}
+
+func (j *Journal) works(t *trouble) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.worksLocked(t)
+}
+
+func (j *Journal) worksLocked(t *trouble) {
+	if t.told {
+		t.told = false
+		j.cfg.Log.Info().Msg(t.works)
 	}
 }
 

@@ -22,9 +22,14 @@ import (
 
 const longest = 2 * time.Minute
 
-func jetStream(t *testing.T) *natstest.Server {
+func jetStream(t *testing.T, change ...func(*server.Options)) *natstest.Server {
 	folder := t.TempDir()
-	return natstest.Start(t, func(o *server.Options) { o.JetStream, o.StoreDir, o.JetStreamMaxStore = true, folder, 1<<30 })
+	return natstest.Start(t, func(o *server.Options) {
+		o.JetStream, o.StoreDir, o.JetStreamMaxStore = true, folder, 1<<30
+		for _, f := range change {
+			f(o)
+		}
+	})
 }
 
 // node is an instance's journal in a test. Instance n has the ids "n:…".

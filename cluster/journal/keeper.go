@@ -32,10 +32,16 @@ func (j *Journal) keep(s *streams) {
 			return
 		}
 		dead, err := j.look(s, suspects)
-		if err != nil && j.keeping.Err() == nil {
-			j.failed(err)
+		switch {
+		case err == nil:
+			j.works(&j.reading)
+		case j.keeping.Err() == nil:
+			j.failed(&j.reading, err)
 		}
 		for _, id := range dead {
+			if j.keeping.Err() != nil {
+				return // a fence without anybody behind it would only hold up the others
+			}
 			if err := j.takeOver(s, id, suspects[id].last); err != nil && j.keeping.Err() == nil {
 				j.cfg.Log.Warn().Err(err).Stringer("id", id).Msg("the connections of a gateway that is gone are not all closed: it is tried again")
 			}
@@ -79,7 +85,7 @@ func (j *Journal) look(s *streams, suspects map[packet.Instance]suspect) (dead [
 	}
 	now := time.Now()
 	for id := range there {
-		m, err := s.stream.GetLastMsgForSubject(ctx, s.subject(id))
+		m, err := s.last(ctx, s.subject(id))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue
 		}
@@ -113,10 +119,9 @@ func (j *Journal) takeOver(s *streams, id packet.Instance, last uint64) error {
 	// From here on the ledger is a writer's, which shows others that this goes on.
 	reader, fence := l.reader(), l.last
 	w := newWriter(j, l, false)
-	j.mu.Lock()
-	j.taken[id] = w
-	j.mu.Unlock()
-	go w.run()
+	if !j.take(id, w) {
+		return j.keeping.Err() // others do it, as they see that the fence is not followed by anything
+	}
 	ctx, cancel := context.WithCancel(j.keeping)
 	defer cancel()
 	watched := make(chan struct{})
@@ -145,6 +150,19 @@ func (j *Journal) takeOver(s *streams, id packet.Instance, last uint64) error {
 		return err
 	}
 	return l.purge(j.ctx, 0)
+}
+
+// take begins to write what is done with the connections of another instance, unless the looking
+// after others has ended: then nobody would end the writer.
+func (j *Journal) take(id packet.Instance, w *writer) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.keeping.Err() != nil {
+		return false
+	}
+	j.taken[id] = w
+	j.work.Go(w.run)
+	return true
 }
 
 // closeLost sends the close events of the connections that are in an instance's subject up

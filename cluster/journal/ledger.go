@@ -129,7 +129,7 @@ func (l *ledger) append(ctx context.Context, batch []byte) error {
 		}
 		err, seen := l.publish(ctx, next), false
 		if err != nil {
-			again, cancelAgain := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+			again, cancelAgain := context.WithTimeout(whole, callTimeout)
 			var other error
 			seen, other = l.look(again)
 			cancelAgain()
@@ -183,7 +183,7 @@ func instanceOf(name string) (id packet.Instance, ok bool) {
 // instance has appended since, or has done all there was to do and emptied the subject.
 func (l *ledger) goOn(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, callTimeout)
-	m, err := l.streams.stream.GetLastMsgForSubject(limited, l.subject)
+	m, err := l.streams.last(limited, l.subject)
 	cancel()
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 		return err
@@ -225,7 +225,7 @@ func (l *ledger) look(ctx context.Context) (seen bool, err error) {
 	if l.streams.stream == nil {
 		return false, nil
 	}
-	m, err := l.streams.stream.GetLastMsgForSubject(ctx, l.subject)
+	m, err := l.streams.last(ctx, l.subject)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrMsgNotFound):
 		return false, l.lost(ctx)
@@ -233,7 +233,7 @@ func (l *ledger) look(ctx context.Context) (seen bool, err error) {
 		return false, nil // nothing is known
 	}
 	if l.last > 0 {
-		own, err := l.streams.stream.GetMsg(ctx, l.last, jetstream.WithGetMsgSubject(l.subject))
+		own, err := l.streams.from(ctx, l.subject, l.last)
 		switch {
 		case errors.Is(err, jetstream.ErrMsgNotFound), err == nil && own.Sequence != l.last:
 			if err := l.lost(ctx); err != nil || l.last > 0 {
@@ -304,7 +304,7 @@ func (l *ledger) read(ctx context.Context, to uint64, yield func(batch []byte) e
 func (l *ledger) each(ctx context.Context, from, to uint64, yield func(m *jetstream.RawStreamMsg) error) error {
 	for next := from; next <= to; {
 		limited, cancel := context.WithTimeout(ctx, callTimeout)
-		m, err := l.streams.stream.GetMsg(limited, next, jetstream.WithGetMsgSubject(l.subject))
+		m, err := l.streams.from(limited, l.subject, next)
 		cancel()
 		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && m.Sequence > to {
 			return nil

@@ -152,8 +152,8 @@ func (w *writer) bytes() int {
 	return len(w.waiting)
 }
 
-// run writes until the end, or until somebody else has taken over. It waits for all that
-// waits at the end, but not for long.
+// run writes until it is told to end, the journal does, or somebody else has taken over. If it
+// is told to end it writes all that waits, but not for long.
 func (w *writer) run() {
 	defer close(w.ended)
 	beat := time.NewTimer(0)
@@ -165,13 +165,16 @@ func (w *writer) run() {
 		case <-beat.C:
 			due = true
 		case <-w.stop:
-			limited, cancel := context.WithTimeout(context.Background(), time.Second)
+			limited, cancel := context.WithTimeout(context.Background(), stopFor)
 			defer cancel()
 			for w.bytes() > 0 && limited.Err() == nil {
 				if w.write(limited, false) != nil {
 					return
 				}
 			}
+			return
+		case <-w.j.ctx.Done():
+			w.end()
 			return
 		}
 		for due || w.bytes() > 0 {
@@ -182,10 +185,13 @@ func (w *writer) run() {
 				return
 			}
 			if err != nil {
-				w.j.failed(err)
+				w.failed(err)
 				select {
 				case <-time.After(retryEvery):
 				case <-w.stop:
+					w.end()
+					return
+				case <-w.j.ctx.Done():
 					w.end()
 					return
 				}
@@ -195,6 +201,16 @@ func (w *writer) run() {
 		}
 		w.compact()
 		beat.Reset(w.j.beatEvery())
+	}
+}
+
+// failed counts a batch that could not be written. If it was for another instance, this one's own
+// writer says what the log has to be told: it cannot write either.
+func (w *writer) failed(err error) {
+	if w.own {
+		w.j.failed(&w.j.writing, err)
+	} else {
+		w.j.failures.Add(1)
 	}
 }
 
@@ -240,7 +256,7 @@ func (w *writer) compact() {
 	_, _, err := w.ledger.read(w.j.ctx, to, func(batch []byte) error { return readBatch(batch, s.add) })
 	if err != nil {
 		w.compactAt = w.batches + compactAfter
-		w.j.failed(err)
+		w.j.failed(&w.j.tidying, err)
 		return
 	}
 	again := []byte{batchVersion}
@@ -264,9 +280,10 @@ func (w *writer) compact() {
 	}
 	if err != nil { // what is there twice is harmless; if it was fenced, the next append tells
 		w.compactAt = w.batches + compactAfter
-		w.j.failed(err)
+		w.j.failed(&w.j.tidying, err)
 		return
 	}
+	w.j.works(&w.j.tidying)
 	w.j.compactions.Add(1)
 	w.batches = appended
 	w.compactAt = max(compactAfter, 2*appended)
