@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/http"
@@ -66,7 +67,7 @@ func userKey(t *testing.T) (public, file string) {
 
 // journalSubjects are what docs/operations.md says that --cluster-journal needs.
 func journalSubjects() []string {
-	return []string{"$JS.API.INFO", "$JS.API.STREAM.INFO.wsg_shop", "$JS.API.STREAM.CREATE.wsg_shop", "$JS.API.STREAM.MSG.GET.wsg_shop", "$JS.API.STREAM.PURGE.wsg_shop"}
+	return []string{"$JS.API.STREAM.INFO.wsg_shop", "$JS.API.STREAM.CREATE.wsg_shop", "$JS.API.STREAM.MSG.GET.wsg_shop", "$JS.API.STREAM.PURGE.wsg_shop"}
 }
 
 func TestOverTLSWithAKeyThatMayUseNothingButItsAppAllOfItWorks(t *testing.T) {
@@ -217,4 +218,46 @@ func TestWhileNATSIsAwayForLongerThanTheHoldWhatIsLostIsCountedAndTheRestArrives
 		a.reaches(message(n), "alice")
 	}
 	receives(t, alice, 1, 4) // and nothing that was given up before them
+}
+
+func TestCheckAsksJetStreamForWhatTheJournalOfTheClusterNeeds(t *testing.T) {
+	t.Parallel()
+	app := startApp(t)
+	folder := t.TempDir()
+	allow := func(subjects []string) *server.Permissions {
+		return &server.Permissions{
+			Publish:   &server.SubjectPermission{Allow: append(subjects, "wsg.shop.>")},
+			Subscribe: &server.SubjectPermission{Allow: []string{"wsg.shop.>"}},
+		}
+	}
+	with := natstest.Start(t, func(o *server.Options) {
+		o.JetStream, o.StoreDir, o.JetStreamMaxStore = true, folder, 1<<30
+		o.Users = []*server.User{{Username: "all", Password: "secret-word", Permissions: allow(journalSubjects())}}
+		for i, subject := range journalSubjects() {
+			o.Users = append(o.Users, &server.User{Username: fmt.Sprint("without", i), Password: "secret-word", Permissions: allow(slices.DeleteFunc(journalSubjects(), func(s string) bool { return s == subject }))})
+		}
+	})
+	without := natstest.Start(t, nil)
+	finding := func(url, user string) map[string]string {
+		if user != "" {
+			url = strings.Replace(url, "://", "://"+user+":secret-word@", 1)
+		}
+		code, found := check(t, "--callback-url", app.url(), "--cluster", url, "--cluster-app", "shop", "--cluster-journal")
+		f := found["cluster-journal"]
+		if code != 0 || found["cluster"]["state"] != "ok" || strings.Contains(f["message"]+f["fix"], "secret-word") {
+			t.Errorf("%s: exit code %d: %v", user, code, found)
+		}
+		return f
+	}
+	if f := finding(with.URL(), "all"); f["state"] != "ok" {
+		t.Errorf("with all that is needed: %v", f)
+	}
+	for i, subject := range journalSubjects() {
+		if f := finding(with.URL(), fmt.Sprint("without", i)); f["state"] != "warn" || !strings.Contains(f["message"], subject) || !strings.Contains(f["fix"], "allow this gateway's user") {
+			t.Errorf("without %s: %v", subject, f)
+		}
+	}
+	if f := finding(without.URL(), ""); f["state"] != "warn" || !strings.Contains(f["fix"], "enable JetStream") {
+		t.Errorf("without JetStream: %v", f)
+	}
 }

@@ -1,6 +1,6 @@
 // Package check is the command that looks at everything a start needs, and starts nothing.
-// It binds the addresses for a moment, and connects to the app and to NATS without asking
-// them for anything.
+// It binds the addresses for a moment, and connects to the app and to NATS. It sends the app
+// nothing, and changes nothing in JetStream.
 //
 // It may import preflight, gateway, config, host, program and internal.
 package check
@@ -34,7 +34,7 @@ func Run(p *program.Process, c *config.Config) int {
 		found = append(found, gateway.FindApp(context.Background(), c))
 	}
 	if c.Clustered() {
-		found = append(found, gateway.FindNATS(c))
+		found = append(found, gateway.FindNATS(c)...)
 	}
 	found = append(found, c.JudgeSecurity()...)
 	return show(p, c.Check.JSON, found, program.ExitFailure)

@@ -43,10 +43,14 @@ func newTakeover(g *Gateway) *clusterjournal.Journal {
 	})
 }
 
-// dialForJournal connects to NATS for the journal of the cluster.
-func dialForJournal(nc *natsbus.Config) (*nats.Conn, error) {
-	allow := fmt.Sprintf("publish and subscribe to wsg.%s.>, and to publish on what docs/operations.md says of --cluster-journal", nc.App)
-	return nc.Dial("the cluster's journal", allow, nats.CustomInboxPrefix("wsg."+nc.App+".inbox"))
+// dialForJournal connects to NATS for the journal of the cluster, with further options.
+func dialForJournal(nc *natsbus.Config, further ...nats.Option) (*nats.Conn, error) {
+	return nc.Dial("the cluster's journal", journalNeeds(nc.App), append(further, nats.CustomInboxPrefix("wsg."+nc.App+".inbox"))...)
+}
+
+// journalNeeds is what the user of NATS must be allowed for the journal of the cluster.
+func journalNeeds(app string) string {
+	return fmt.Sprintf("publish and subscribe to wsg.%s.>, and to publish on what docs/operations.md says of --cluster-journal", app)
 }
 
 // heard are the other instances that are heard.
