@@ -41,9 +41,9 @@ func composeServices(t *testing.T) map[string]composed {
 	return file.Services
 }
 
-// startReplica starts an app and its gateway as deploy/compose does, but for the network:
-// the addresses are of this host.
-func startReplica(t *testing.T, s composed, nats *natstest.Server) *gateway {
+// replica starts an app as deploy/compose does, and returns how its gateway is started, but
+// for the network: the addresses are of this host, and the volume is a folder.
+func replica(t *testing.T, s composed, nats *natstest.Server) launch {
 	t.Helper()
 	appPort, manage := harness.FreePort(t), "127.0.0.1:"+harness.FreePort(t)
 	file, err := filepath.Abs(composeFolder + "app.py")
@@ -60,7 +60,7 @@ func startReplica(t *testing.T, s composed, nats *natstest.Server) *gateway {
 
 	password := "${CLUSTER_PASSWORD:?choose one, of letters, digits and -, with a letter first}"
 	here := strings.NewReplacer(
-		"127.0.0.1:8888", "127.0.0.1:"+appPort, "127.0.0.1:40011", manage, ":40012", "127.0.0.1:0",
+		"127.0.0.1:8888", "127.0.0.1:"+appPort, "127.0.0.1:40011", manage, ":40012", "127.0.0.1:0", "/var/lib/ws-gateway", t.TempDir(),
 		password+"@nats:4222", os.Getenv("CLUSTER_PASSWORD")+"@"+strings.TrimPrefix(nats.URL(), "nats://"))
 	l := launch{}
 	for _, arg := range s.Command {
@@ -69,7 +69,7 @@ func startReplica(t *testing.T, s composed, nats *natstest.Server) *gateway {
 	for name, value := range s.Environment {
 		l.env = append(l.env, name+"="+here.Replace(value))
 	}
-	return l.start(t)
+	return l
 }
 
 // balance passes clients on to gateways in turn, as deploy/compose/nginx.conf does.
@@ -92,8 +92,8 @@ func balance(t *testing.T, gateways ...*gateway) (at string) {
 }
 
 // It is the set-up of deploy/compose with the programs themselves: NATS with its
-// configuration, the app, and the gateways with their arguments. Containers, their network
-// and nginx are left out.
+// configuration, the app, and the gateways with their arguments. Containers, their network,
+// volumes and nginx are left out.
 func TestTheReplicasOfTheComposeExampleAnswerAsOne(t *testing.T) {
 	t.Setenv("CLUSTER_PASSWORD", "pw-1")
 	conf, err := server.ProcessConfigFile(composeFolder + "nats.conf")
@@ -102,7 +102,8 @@ func TestTheReplicasOfTheComposeExampleAnswerAsOne(t *testing.T) {
 	}
 	nats := natstest.Start(t, func(o *server.Options) { o.Users = conf.Users })
 	services := composeServices(t)
-	one, two := startReplica(t, services["gateway-1"], nats), startReplica(t, services["gateway-2"], nats)
+	first, second := replica(t, services["gateway-1"], nats), replica(t, services["gateway-2"], nats)
+	one, two := first.start(t), second.start(t)
 	one.awaitInstances(t, 1)
 	two.awaitInstances(t, 1)
 
@@ -121,4 +122,22 @@ func TestTheReplicasOfTheComposeExampleAnswerAsOne(t *testing.T) {
 			c.Receive(fmt.Sprintf(`{"from": %q, "said": "I am %s"}`, user, user))
 		}
 	}
+
+	// One gateway is replaced. Whoever resumes keeps its session, at either of them.
+	cid := one.roam(t, "cid")
+	cid.send(`"I am cid"`)
+	cid.settled()
+	if done := one.stop(t); done.Number("sessions_kept") != 1 {
+		t.Errorf("%s", done.Raw)
+	}
+	if err := cid.at(two).tryConnect(); err == nil || !strings.HasPrefix(err.Error(), "status 503") {
+		t.Errorf("while it is away: %v %+v", err, cid.greeting)
+	}
+	one = first.start(t)
+	one.found(t, "taken", 1)
+	cid.untilServed()
+	if !cid.Resumed {
+		t.Errorf("%+v", cid.greeting)
+	}
+	cid.gets(`text {"from": "cid", "said": "I am cid"}`)
 }

@@ -40,8 +40,14 @@ func TestTheSystemdUnitReloadsBySIGHUP(t *testing.T) {
 	}
 }
 
-func TestTheKubernetesExampleFitsItsOwnLimits(t *testing.T) {
-	deployment, _, _ := strings.Cut(readDeploy(t, "kubernetes/sidecar.yaml"), "\n---\n")
+func TestTheKubernetesExamplesFitTheirOwnLimits(t *testing.T) {
+	for _, name := range []string{"sidecar.yaml", "statefulset.yaml"} {
+		t.Run(name, func(t *testing.T) { fitsItsOwnLimits(t, "kubernetes/"+name) })
+	}
+}
+
+func fitsItsOwnLimits(t *testing.T, file string) {
+	deployment, _, _ := strings.Cut(readDeploy(t, file), "\n---\n")
 	var parsed struct {
 		Spec struct {
 			Template struct {

@@ -47,12 +47,20 @@ func TestTheComposeExampleIsValidAndAsksForAPassword(t *testing.T) {
 	}
 }
 
-// checkServices holds what is true of both: files are there and read-only, and only one
-// service is published.
+// checkServices holds what is true of both: files are there and read-only, volumes are
+// declared and belong to one service each, and only one service is published.
 func checkServices(t *testing.T, p *types.Project, published string) {
 	t.Helper()
+	owners := map[string]string{}
 	for name, s := range p.Services {
 		for _, v := range s.Volumes {
+			if v.Type == types.VolumeTypeVolume {
+				if _, declared := p.Volumes[v.Source]; !declared || owners[v.Source] != "" {
+					t.Errorf("%s has the volume %q, which %q has, declared %v", name, v.Source, owners[v.Source], declared)
+				}
+				owners[v.Source] = name
+				continue
+			}
 			if _, err := os.Stat(v.Source); err != nil || !v.ReadOnly {
 				t.Errorf("%s: %v, read-only %v", name, err, v.ReadOnly)
 			}
@@ -101,11 +109,19 @@ func checkBeside(t *testing.T, gateway types.ServiceConfig, app string) {
 	if _, after := gateway.DependsOn[app]; gateway.NetworkMode != "service:"+app || !after {
 		t.Errorf("%s is not beside %s", gateway.Name, app)
 	}
-	i := slices.IndexFunc(gateway.Command, func(a string) bool { return strings.HasPrefix(a, "--shutdown-timeout=") })
-	timeout, err := time.ParseDuration(strings.TrimPrefix(gateway.Command[i], "--shutdown-timeout="))
+	timeout, err := time.ParseDuration(argument(gateway, "shutdown-timeout"))
 	if err != nil || time.Duration(*gateway.StopGracePeriod) < timeout+5*time.Second {
 		t.Errorf("%s is killed after %v, and may take %v", gateway.Name, *gateway.StopGracePeriod, timeout)
 	}
+}
+
+// argument is the value of an option among a gateway's arguments; "" if it is not there.
+func argument(gateway types.ServiceConfig, option string) string {
+	i := slices.IndexFunc(gateway.Command, func(a string) bool { return strings.HasPrefix(a, "--"+option+"=") })
+	if i < 0 {
+		return ""
+	}
+	return strings.TrimPrefix(gateway.Command[i], "--"+option+"=")
 }
 
 func TestEachGatewayOfTheComposeExampleIsBesideItsAppAndStopsBeforeIt(t *testing.T) {
@@ -131,6 +147,14 @@ func TestEachGatewayOfTheComposeExampleIsBesideItsAppAndStopsBeforeIt(t *testing
 		}
 		if !strings.Contains(string(balancer), "server "+app+":40010;") {
 			t.Errorf("the balancer does not know %s", app)
+		}
+		state := argument(gateway, "resume-state")
+		if v := gateway.Volumes; len(v) != 1 || v[0].Type != types.VolumeTypeVolume || v[0].ReadOnly || !strings.HasPrefix(state, v[0].Target+"/") {
+			t.Errorf("%q is on no volume of gateway-%s: %+v", state, n, v)
+		}
+		resumeFor, err := time.ParseDuration(argument(gateway, "resume-for"))
+		if err != nil || resumeFor <= time.Duration(*gateway.StopGracePeriod) {
+			t.Errorf("sessions are kept for %v, and a restart may take longer: %v", resumeFor, err)
 		}
 		if len(p.Services[app].Networks) != 2 {
 			t.Errorf("%s has not the balancer's network and that of NATS", app)

@@ -56,6 +56,8 @@ func decode(t *testing.T, path string, document []byte) runtime.Object {
 	switch kind.APIVersion + " " + kind.Kind {
 	case "apps/v1 Deployment":
 		object = new(appsv1.Deployment)
+	case "apps/v1 StatefulSet":
+		object = new(appsv1.StatefulSet)
 	case "v1 Service":
 		object = new(corev1.Service)
 	case "v1 ConfigMap":
@@ -71,20 +73,46 @@ func decode(t *testing.T, path string, document []byte) runtime.Object {
 	return object
 }
 
+// replicas are what a Deployment and a StatefulSet have in common.
+type replicas struct {
+	selector *metav1.LabelSelector
+	pod      corev1.PodTemplateSpec
+	claims   []corev1.PersistentVolumeClaim
+}
+
+func replicasOf(t *testing.T, o runtime.Object) *replicas {
+	t.Helper()
+	switch o := o.(type) {
+	case *appsv1.Deployment:
+		return &replicas{o.Spec.Selector, o.Spec.Template, nil}
+	case *appsv1.StatefulSet:
+		return &replicas{o.Spec.Selector, o.Spec.Template, o.Spec.VolumeClaimTemplates}
+	default:
+		t.Fatalf("%T has no pods", o)
+		return nil
+	}
+}
+
+// has reports whether the pods have a volume.
+func (r *replicas) has(volume string) bool {
+	return slices.ContainsFunc(r.claims, func(c corev1.PersistentVolumeClaim) bool { return c.Name == volume }) ||
+		slices.ContainsFunc(r.pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == volume })
+}
+
 // apps runs a test for each example's app: the pod with the gateway, and the service that
 // clients come through.
-func apps(t *testing.T, test func(t *testing.T, d *appsv1.Deployment, service *corev1.Service)) {
-	for _, file := range []string{"sidecar.yaml", "cluster.yaml"} {
+func apps(t *testing.T, test func(t *testing.T, r *replicas, service *corev1.Service)) {
+	for _, file := range []string{"sidecar.yaml", "cluster.yaml", "statefulset.yaml"} {
 		t.Run(file, func(t *testing.T) {
 			objects := documents(t, "../../kubernetes/"+file)
-			test(t, objects[0].(*appsv1.Deployment), objects[1].(*corev1.Service))
+			test(t, replicasOf(t, objects[0]), objects[1].(*corev1.Service))
 		})
 	}
 }
 
-func container(t *testing.T, d *appsv1.Deployment, name string) corev1.Container {
+func container(t *testing.T, r *replicas, name string) corev1.Container {
 	t.Helper()
-	containers := d.Spec.Template.Spec.Containers
+	containers := r.pod.Spec.Containers
 	i := slices.IndexFunc(containers, func(c corev1.Container) bool { return c.Name == name })
 	if i < 0 {
 		t.Fatalf("no container %s", name)
@@ -119,9 +147,9 @@ func TestManifestsHaveNoUnknownFieldAndNoneTwice(t *testing.T) {
 }
 
 func TestThePodOutlivesTheShutdownAndTheAppOutlivesTheGatewaysEvents(t *testing.T) {
-	apps(t, func(t *testing.T, d *appsv1.Deployment, _ *corev1.Service) {
-		gateway, app := container(t, d, "ws-gateway"), container(t, d, "app")
-		grace := time.Duration(*d.Spec.Template.Spec.TerminationGracePeriodSeconds) * time.Second
+	apps(t, func(t *testing.T, r *replicas, _ *corev1.Service) {
+		gateway, app := container(t, r, "ws-gateway"), container(t, r, "app")
+		grace := time.Duration(*r.pod.Spec.TerminationGracePeriodSeconds) * time.Second
 		timeout := option(t, gateway, "shutdown-timeout")
 		if grace < timeout+5*time.Second {
 			t.Errorf("the pod is killed after %v, and the gateway may take %v", grace, timeout)
@@ -137,8 +165,8 @@ func TestThePodOutlivesTheShutdownAndTheAppOutlivesTheGatewaysEvents(t *testing.
 }
 
 func TestTheGatewayMayDoNothingThatItNeedNot(t *testing.T) {
-	apps(t, func(t *testing.T, d *appsv1.Deployment, _ *corev1.Service) {
-		pod, own := d.Spec.Template.Spec.SecurityContext, container(t, d, "ws-gateway").SecurityContext
+	apps(t, func(t *testing.T, r *replicas, _ *corev1.Service) {
+		pod, own := r.pod.Spec.SecurityContext, container(t, r, "ws-gateway").SecurityContext
 		switch {
 		case !*pod.RunAsNonRoot || pod.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault:
 			t.Error("the pod may run as root, or without seccomp")
@@ -151,8 +179,8 @@ func TestTheGatewayMayDoNothingThatItNeedNot(t *testing.T) {
 }
 
 func TestProbesAndServiceNameAPortThatIsThere(t *testing.T) {
-	apps(t, func(t *testing.T, d *appsv1.Deployment, service *corev1.Service) {
-		gateway := container(t, d, "ws-gateway")
+	apps(t, func(t *testing.T, r *replicas, service *corev1.Service) {
+		gateway := container(t, r, "ws-gateway")
 		var ports []string
 		for _, port := range gateway.Ports {
 			ports = append(ports, port.Name)
@@ -169,12 +197,12 @@ func TestProbesAndServiceNameAPortThatIsThere(t *testing.T) {
 			t.Error("the service's port is none of the gateway's")
 		}
 		for key, value := range service.Spec.Selector {
-			if d.Spec.Template.Labels[key] != value || d.Spec.Selector.MatchLabels[key] != value {
+			if r.pod.Labels[key] != value || r.selector.MatchLabels[key] != value {
 				t.Errorf("the service selects %s=%s, which the pod has not", key, value)
 			}
 		}
 		for _, mount := range gateway.VolumeMounts {
-			if !slices.ContainsFunc(d.Spec.Template.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name }) {
+			if !r.has(mount.Name) {
 				t.Errorf("no volume %s", mount.Name)
 			}
 		}
@@ -182,8 +210,8 @@ func TestProbesAndServiceNameAPortThatIsThere(t *testing.T) {
 }
 
 func TestTheIngressIsNotGivenThePortOfManagement(t *testing.T) {
-	apps(t, func(t *testing.T, d *appsv1.Deployment, service *corev1.Service) {
-		gateway := container(t, d, "ws-gateway")
+	apps(t, func(t *testing.T, r *replicas, service *corev1.Service) {
+		gateway := container(t, r, "ws-gateway")
 		i := slices.IndexFunc(gateway.Env, func(e corev1.EnvVar) bool { return e.Name == "WS_GATEWAY_ADMIN_LISTEN" })
 		if i < 0 || !strings.HasPrefix(gateway.Env[i].Value, "127.0.0.1:") {
 			t.Fatal("management has no loopback address of its own")
@@ -200,7 +228,7 @@ func TestTheIngressIsNotGivenThePortOfManagement(t *testing.T) {
 		if to := service.Spec.Ports[0].TargetPort.StrVal; to != "websocket" || len(service.Spec.Ports) != 1 {
 			t.Errorf("the service leads to %s", to)
 		}
-		reserved := d.Spec.Template.Spec.SecurityContext.Sysctls[0].Value
+		reserved := r.pod.Spec.SecurityContext.Sysctls[0].Value
 		for _, port := range []string{"40010", "40012"} {
 			if !strings.Contains(reserved, port) || management < "40010" || management > "40012" {
 				t.Errorf("%s are reserved, and the gateway needs %s and %s", reserved, port, management)
@@ -223,8 +251,8 @@ func TestAFieldThatTheAPIDoesNotKnowIsNoticed(t *testing.T) {
 
 func TestOnlyTheAppsPodsReachNATSWhichKnowsTheirSubjects(t *testing.T) {
 	objects := documents(t, "../../kubernetes/cluster.yaml")
-	app, config := objects[0].(*appsv1.Deployment), objects[2].(*corev1.ConfigMap)
-	nats, service, policy := objects[3].(*appsv1.Deployment), objects[4].(*corev1.Service), objects[5].(*networkingv1.NetworkPolicy)
+	app, config := replicasOf(t, objects[0]), objects[2].(*corev1.ConfigMap)
+	nats, service, policy := replicasOf(t, objects[3]), objects[4].(*corev1.Service), objects[5].(*networkingv1.NetworkPolicy)
 	gateway := container(t, app, "ws-gateway")
 	cluster := gateway.Env[slices.IndexFunc(gateway.Env, func(e corev1.EnvVar) bool { return e.Name == "WS_GATEWAY_CLUSTER" })]
 	if want := "nats://gateway:$(NATS_PASSWORD)@" + service.Name + ":" + strconv.Itoa(int(service.Spec.Ports[0].Port)); cluster.Value != want {
@@ -235,8 +263,8 @@ func TestOnlyTheAppsPodsReachNATSWhichKnowsTheirSubjects(t *testing.T) {
 	if text := config.Data["nats.conf"]; !strings.Contains(text, `publish: "wsg.`+name+`.>", subscribe: "wsg.`+name+`.>"`) {
 		t.Errorf("the permissions are not those of %s:\n%s", name, text)
 	}
-	labels, from := nats.Spec.Template.Labels, policy.Spec.Ingress[0].From
-	for _, selector := range []map[string]string{service.Spec.Selector, policy.Spec.PodSelector.MatchLabels, nats.Spec.Selector.MatchLabels} {
+	labels, from := nats.pod.Labels, policy.Spec.Ingress[0].From
+	for _, selector := range []map[string]string{service.Spec.Selector, policy.Spec.PodSelector.MatchLabels, nats.selector.MatchLabels} {
 		for key, value := range selector {
 			if labels[key] != value {
 				t.Errorf("%s=%s is selected, which NATS is not", key, value)
@@ -244,11 +272,42 @@ func TestOnlyTheAppsPodsReachNATSWhichKnowsTheirSubjects(t *testing.T) {
 		}
 	}
 	for key, value := range from[0].PodSelector.MatchLabels {
-		if len(from) != 1 || app.Spec.Template.Labels[key] != value {
+		if len(from) != 1 || app.pod.Labels[key] != value {
 			t.Errorf("%s=%s may reach NATS, which the app is not", key, value)
 		}
 	}
-	if container(t, nats, "nats").VolumeMounts[0].Name != nats.Spec.Template.Spec.Volumes[0].Name || nats.Spec.Template.Spec.Volumes[0].ConfigMap.Name != config.Name {
+	if container(t, nats, "nats").VolumeMounts[0].Name != nats.pod.Spec.Volumes[0].Name || nats.pod.Spec.Volumes[0].ConfigMap.Name != config.Name {
 		t.Error("NATS does not get its configuration")
+	}
+}
+
+// The file of sessions is on a volume of the pod's own that comes back with its name, and
+// stays the gateway's alone when the volume is mounted again.
+func TestTheSessionsOfAStatefulSetComeBackWithItsPod(t *testing.T) {
+	objects := documents(t, "../../kubernetes/statefulset.yaml")
+	set, governing := objects[0].(*appsv1.StatefulSet), objects[2].(*corev1.Service)
+	r := replicasOf(t, set)
+	gateway, pod := container(t, r, "ws-gateway"), r.pod.Spec.SecurityContext
+	for _, name := range []string{"resume-state", "journal"} {
+		i := slices.IndexFunc(gateway.Args, func(a string) bool { return strings.HasPrefix(a, "--"+name+"=") })
+		path := strings.TrimPrefix(gateway.Args[i], "--"+name+"=")
+		m := slices.IndexFunc(gateway.VolumeMounts, func(m corev1.VolumeMount) bool { return strings.HasPrefix(path, m.MountPath+"/") && !m.ReadOnly })
+		if m < 0 || !slices.ContainsFunc(r.claims, func(c corev1.PersistentVolumeClaim) bool { return c.Name == gateway.VolumeMounts[m].Name }) {
+			t.Errorf("%s is on no volume of the pod's own", path)
+		}
+	}
+	for _, c := range r.claims {
+		if len(c.Spec.AccessModes) != 1 || c.Spec.AccessModes[0] != corev1.ReadWriteOnce || c.Spec.Resources.Requests.Storage().IsZero() {
+			t.Errorf("the claim is %+v", c.Spec)
+		}
+	}
+	if *pod.FSGroup != *gateway.SecurityContext.RunAsGroup || *pod.FSGroupChangePolicy != corev1.FSGroupChangeOnRootMismatch {
+		t.Error("the gateway cannot write there, or finds its file readable by others")
+	}
+	if option(t, gateway, "resume-for") <= time.Duration(*r.pod.Spec.TerminationGracePeriodSeconds)*time.Second {
+		t.Error("sessions end while the pod does")
+	}
+	if set.Spec.ServiceName != governing.Name || governing.Spec.ClusterIP != corev1.ClusterIPNone {
+		t.Errorf("the pods' names are of %s", set.Spec.ServiceName)
 	}
 }
