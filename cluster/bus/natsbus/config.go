@@ -91,7 +91,10 @@ func Redacted(server string) string {
 	if u.Opaque != "" || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
 		return "a URL with its @ in the wrong place"
 	}
-	if _, secret := u.User.Password(); u.User != nil && !secret {
+	if u.User == nil {
+		return server
+	}
+	if _, secret := u.User.Password(); !secret {
 		u.User = url.User("xxxxx") // a token
 	}
 	return u.Redacted()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"ws-gateway/cluster"
 	"ws-gateway/cluster/bus/natsbus"
@@ -44,6 +45,21 @@ func (c *Config) checkCluster() error {
 		errs = append(errs, errors.New("--cluster-journal and --journal: only one of them can be used"))
 	}
 	return errors.Join(append(errs, c.checkClusterFiles())...)
+}
+
+// redactServers are the servers of --cluster without passwords and tokens. Nothing is shown if
+// one of them may be a piece of a password that has a comma in it.
+func redactServers(servers []string) (shown []string, ok bool) {
+	wrong, secret := false, false
+	for _, server := range servers {
+		if server = strings.TrimSpace(server); server != "" {
+			wrong = wrong || natsbus.CheckServer(server) != nil
+			secret = secret || strings.Contains(server, "@")
+			server = natsbus.Redacted(server)
+		}
+		shown = append(shown, server)
+	}
+	return shown, !wrong || !secret
 }
 
 // checkClusterFiles reads the files with which the gateway shows NATS who it is.

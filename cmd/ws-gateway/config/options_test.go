@@ -127,8 +127,11 @@ func TestEveryBadValueIsOneLineThatNamesOptionValueAndSource(t *testing.T) {
 		{"--cluster=http://u:pw@a", "WS_GATEWAY_CLUSTER_APP=app", `--cluster "http://u:xxxxx@a" (from flag): must be the URL of a NATS server`},
 		{"--cluster=nats://a", "", `--cluster-app`},
 		{"--cluster=tls://tls://a --cluster-app=a", "", `--cluster "tls://tls://a" (from flag): must be the URL of a NATS server such as nats://10.0.0.7:4222: it has a second // in it`},
-		{"--cluster=nats://a,nats:// --cluster-app=a", "", `--cluster "nats:" (from flag): must be the URL of a NATS server such as nats://10.0.0.7:4222: it names no host`},
-		{"--cluster=nats://a,,nats://b --cluster-app=a", "", `--cluster "********" (from flag): must be a list without empty items: item 2 of 3 is empty`},
+		{"--cluster=nats://a,nats:// --cluster-app=a", "", `--cluster "nats://" (from flag): must be the URL of a NATS server such as nats://10.0.0.7:4222: it names no host`},
+		{"--cluster=nats://a,,nats://b --cluster-app=a", "", `--cluster "nats://a,,nats://b" (from flag): must be a list without empty items: item 2 of 3 is empty`},
+		{"--cluster=nats://u:pw@a,,nats://tok@b,nats://c --cluster-app=a", "", `--cluster "nats://u:xxxxx@a,,nats://xxxxx@b,nats://c" (from flag): must be a list without empty items: item 2 of 4 is empty`},
+		{"--cluster=nats://u:12,34@a,, --cluster-app=a", "", `--cluster "********" (from flag): must be a list without empty items: item 3 of 4 is empty`},
+		{"", "WS_GATEWAY_CLUSTER= ", `--cluster " " (from WS_GATEWAY_CLUSTER): must be a value, or left out: it is blank`},
 		{"--cluster=nats://u:1#secret@a --cluster-app=a", "", `--cluster "a URL with its @ in the wrong place" (from flag): must be`},
 		{"--cluster=nats://a --cluster-app=a.b", "", `--cluster-app "a.b" (from flag): must be the app's name`},
 		{"--cluster=nats://a --cluster-app=a --cluster-name=\x1b", "", `--cluster-name "\x1b" (from flag): must be`},
@@ -159,7 +162,8 @@ func TestEveryBadValueIsOneLineThatNamesOptionValueAndSource(t *testing.T) {
 }
 
 // Wherever a list comes from, a separator too many is a mistake: the name that should stand
-// there may be missing. Blanks around items, a line's end and a text that is blank are none.
+// there may be missing. So is a text that is all blank. Blanks around items, a line's end and a
+// text that is empty are none.
 func TestAnEmptyItemIsAMistakeInEveryList(t *testing.T) {
 	t.Parallel()
 	lists := 0
@@ -169,7 +173,7 @@ func TestAnEmptyItemIsAMistakeInEveryList(t *testing.T) {
 		}
 		lists++
 		a, b := map[string]string{
-			"allowed-origins": "https://a.example", "trusted-proxies": "10.0.0.1", "subprotocols": "a", "forward-header": "X-A", "cluster": "nats://a",
+			"allowed-origins": "https://a.example", "trusted-proxies": "10.0.0.1", "subprotocols": "a", "forward-header": "X-A", "cluster": "nats://secret@a",
 			"callback-header": "X-A: 1", "callback-secret": "one",
 		}[v.Name], map[string]string{
 			"allowed-origins": "https://b.example", "trusted-proxies": "10.0.0.2", "subprotocols": "b", "forward-header": "X-B", "cluster": "nats://b",
@@ -180,7 +184,7 @@ func TestAnEmptyItemIsAMistakeInEveryList(t *testing.T) {
 			text  string
 			empty int
 		}{
-			{"", 0}, {"A#B", 0}, {" A # B ", 0}, {"A#B\n", 0}, {"\r\n", 0}, {"A##B", 2}, {"A# #B", 2}, {"#A", 1}, {"A#", 2}, {"A#B#\n", 3}, {"#", 1}, {" # ", 1},
+			{"", 0}, {"A#B", 0}, {" A # B ", 0}, {"A#B\n", 0}, {"\r\n", 1}, {" ", 1}, {"A##B", 2}, {"A# #B", 2}, {"#A", 1}, {"A#", 2}, {"A#B#\n", 3}, {"#", 1}, {" # ", 1},
 			{strings.Repeat("A#", 9) + "#", 10},
 		} {
 			text := strings.NewReplacer("A", a, "B", b, "#", separator).Replace(test.text)
@@ -198,6 +202,10 @@ func TestAnEmptyItemIsAMistakeInEveryList(t *testing.T) {
 			c, err := parse(args, env)
 			want := fmt.Sprintf("(from %s): must be a list without empty items: item %d of ", from, test.empty)
 			switch {
+			case text != "" && strings.TrimSpace(text) == "":
+				if want := fmt.Sprintf("(from %s): must be a value, or left out: it is blank", from); err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("--%s %q from %s: %v", v.Name, text, from, err)
+				}
 			case test.empty > 0 && !lines:
 				if err == nil || !strings.Contains(err.Error(), want) || v.Tag.Has("secret") && strings.Contains(err.Error(), a) {
 					t.Errorf("--%s %q from %s: %v", v.Name, text, from, err)
@@ -216,6 +224,45 @@ func TestAnEmptyItemIsAMistakeInEveryList(t *testing.T) {
 	}
 	if lists != 7 {
 		t.Errorf("%d lists were tried", lists)
+	}
+}
+
+// A template that fills nothing in, or a slip, must not leave out what is there for safety.
+func TestNoOptionTakesBlanksForAValue(t *testing.T) {
+	t.Parallel()
+	for _, v := range mustParse(t, []string{"--no-callback"}).Values {
+		for _, blank := range []string{" ", "\n", "\t \r\n"} {
+			for _, at := range []struct{ args, env string }{
+				{args: "--" + v.Name + "=" + blank}, {env: settings.EnvName(v.Name) + "=" + blank},
+			} {
+				args := []string{"--no-callback"}
+				if at.args != "" {
+					args = append(args, at.args)
+				} else if v.Name == "no-callback" {
+					args = nil // the flag would win
+				}
+				if _, err := parse(args, at.env); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("--%s %q (from ", v.Name, blank)) {
+					t.Errorf("%q %q: %v", at.args, at.env, err)
+				}
+			}
+		}
+	}
+}
+
+func TestOfTheServersOfTheClusterOnlyPasswordsAndTokensAreHidden(t *testing.T) {
+	for args, want := range map[string]string{
+		"--cluster=nats://a,tls://b:1":                            `cluster: ["nats://a", "tls://b:1"]  # flag`,
+		"--cluster=nats://user:hide-me@a,nats://hide-me@b:1":      `# cluster: ["nats://user:xxxxx@a", "nats://xxxxx@b:1"]  # flag; passwords and tokens are not shown`,
+		"--cluster=nats://user:hide-me@a/,nats://user:hide@[::1]": `# cluster: ["nats://user:xxxxx@a/", "nats://user:xxxxx@[::1]"]  # flag; passwords and tokens are not shown`,
+	} {
+		c := mustParse(t, []string{"--no-callback", "--cluster-app=x", args})
+		var printed bytes.Buffer
+		if err := c.Print(&printed); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(printed.String(), "\n"+want+"\n") || strings.Contains(printed.String(), "hide") {
+			t.Errorf("%s: want %s in\n%s", args, want, &printed)
+		}
 	}
 }
 

@@ -53,6 +53,7 @@ func (p Parser) Parse(args []string) (*Config, error) {
 func (p Parser) parse(args []string) (*Config, error) {
 	cli := &commandLine{Plugins: p.plugins()}
 	set := settings.New()
+	set.Redact = map[string]func(items []string) ([]string, bool){"cluster": redactServers}
 	resolver := set.Resolver(p.Env)
 	c := &Config{Options: &cli.Options, Set: set, args: args, parser: p, contents: map[string]digest{}}
 	parser, err := p.kong(cli, set, resolver)

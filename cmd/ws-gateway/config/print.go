@@ -32,7 +32,11 @@ func (c *Config) text(url string) string {
 			text = yamlText(url)
 		}
 		if v.Secret() {
-			fmt.Fprintf(&b, "# %s: %q  # %s; not shown\n", v.Name, settings.Masked, c.From(v.Name))
+			if items, ok := v.Redacted(); ok {
+				fmt.Fprintf(&b, "# %s: %s  # %s; passwords and tokens are not shown\n", v.Name, yamlText(items), c.From(v.Name))
+			} else {
+				fmt.Fprintf(&b, "# %s: %q  # %s; not shown\n", v.Name, settings.Masked, c.From(v.Name))
+			}
 			continue
 		}
 		fmt.Fprintf(&b, "%s: %s  # %s\n", v.Name, text, c.From(v.Name)+c.pendingNote(v.Name))

@@ -11,7 +11,7 @@ import (
 func Options(flags []*kong.Flag) (values []Value) {
 	for _, f := range flags {
 		if isOption(f) {
-			values = append(values, Value{f})
+			values = append(values, Value{Flag: f})
 		}
 	}
 	return values

@@ -12,7 +12,7 @@ import (
 // list reads a list: texts with the option's separator between each two, or a list of the
 // file; item reads them one by one. An empty one is a mistake, as either a value is missing
 // or a separator is too many; if the separator is the end of a line, empty lines are left
-// out. A blank text is a list without items. An option without a separator takes each text
+// out. An empty text is a list without items, and a blank one a mistake. An option without a separator takes each text
 // as it is, and so does an argument.
 func (s *Set) list(item kong.MapperFunc) kong.MapperFunc {
 	return func(ctx *kong.DecodeContext, target reflect.Value) error {
@@ -27,6 +27,9 @@ func (s *Set) list(item kong.MapperFunc) kong.MapperFunc {
 			t := ctx.Scan.Pop()
 			texts, listed := t.Value.([]string)
 			if !listed {
+				if s.rejectBlank(ctx.Value, t.String()) {
+					return nil
+				}
 				texts = split(t.String(), ctx.Value.Tag.Sep)
 			}
 			if at := slices.IndexFunc(texts, isBlank); at >= 0 && ctx.Value.Tag.Sep != noSeparator {
@@ -59,7 +62,7 @@ func split(text string, separator rune) []string {
 	switch {
 	case separator == noSeparator:
 		return []string{text}
-	case isBlank(text):
+	case text == "":
 		return nil
 	}
 	// The library leaves out an empty last item: so none is empty.
@@ -80,6 +83,11 @@ func (s *Set) rejectItem(v *kong.Value, texts []string, at int) {
 	shown := strings.Join(texts, ",")
 	if v.Tag.Has("secret") {
 		shown = Masked
+		if redact := s.Redact[v.Name]; redact != nil {
+			if items, ok := redact(texts); ok {
+				shown = strings.Join(items, ",")
+			}
+		}
 	}
 	s.reject(&valueError{option: v.Name, value: shown, want: fmt.Sprintf("a list without empty items: item %d of %d is empty", at+1, len(texts))})
 }

@@ -76,6 +76,9 @@ func (s *Set) scalar(want string, parse func(string) (any, bool)) kong.MapperFun
 			return nil
 		}
 		text := ctx.Scan.Pop().String()
+		if s.rejectBlank(ctx.Value, text) {
+			return nil
+		}
 		v, ok := parse(strings.TrimSpace(text))
 		if !ok {
 			s.reject(&valueError{option: ctx.Value.Name, value: text, want: want})
@@ -84,6 +87,16 @@ func (s *Set) scalar(want string, parse func(string) (any, bool)) kong.MapperFun
 		target.Set(reflect.ValueOf(v))
 		return nil
 	}
+}
+
+// rejectBlank notes that a text is all blank: a value is missing then, and without it the option
+// would be as if it had not been given. An empty text says that it is not.
+func (s *Set) rejectBlank(v *kong.Value, text string) bool {
+	if v.Flag == nil || text == "" || !isBlank(text) {
+		return false
+	}
+	s.reject(&valueError{option: v.Name, value: text, want: "a value, or left out: it is blank"})
+	return true
 }
 
 type boolMapper struct{ set *Set }

@@ -13,6 +13,10 @@ type Set struct {
 	Values  []Value           // in the table's order
 	Sources map[string]Source // by option; an option at its default has none
 
+	// Redact has, for options with the tag secret whose items are not secret as a whole, what
+	// shows items without what is secret in them, or says that nothing of them can be shown.
+	Redact map[string]func(items []string) (shown []string, ok bool)
+
 	misnamed []error                // words, flags and keys that nobody knows
 	unfit    map[string]*valueError // by option: a text that cannot be its value
 	doubted  map[string]bool        // options with a mistake in their value or, perhaps, their name
@@ -27,7 +31,8 @@ func New() *Set {
 // Take makes values those of the set. given names the flags on the command line.
 func (s *Set) Take(values []Value, given map[string]bool) {
 	s.Values = values
-	for _, v := range values {
+	for i, v := range values {
+		values[i].redact = s.Redact[v.Name]
 		if given[v.Name] {
 			s.Sources[v.Name] = FromFlag
 		}

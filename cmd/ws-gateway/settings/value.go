@@ -3,6 +3,7 @@ package settings
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -11,6 +12,7 @@ import (
 // Value is one option and where it is kept.
 type Value struct {
 	*kong.Flag
+	redact func(items []string) (shown []string, ok bool) // see Set.Redact; may be nil
 }
 
 // Source says where a value comes from, in words: "flag",
@@ -27,7 +29,22 @@ const (
 const Masked = "********"
 
 // Secret reports whether the option holds something that nobody may see.
-func (v Value) Secret() bool { return v.Tag.Has("secret") && !v.Target.IsZero() }
+func (v Value) Secret() bool {
+	if !v.Tag.Has("secret") || v.Target.IsZero() {
+		return false
+	}
+	shown, ok := v.Redacted()
+	return !ok || !slices.Equal(shown, v.Target.Interface().([]string))
+}
+
+// Redacted are the items of an option that has a secret, without what is secret in them; ok is
+// false if nothing of them may be seen.
+func (v Value) Redacted() (items []string, ok bool) {
+	if v.redact == nil {
+		return nil, false
+	}
+	return v.redact(v.Target.Interface().([]string))
+}
 
 // Reloads reports whether the option can be changed while the process runs.
 func (v Value) Reloads() bool { return v.Tag.Has("reload") }
@@ -47,6 +64,9 @@ func (v Value) Changed() bool {
 func (v Value) Shown() string {
 	switch {
 	case v.Secret():
+		if items, ok := v.Redacted(); ok {
+			return strings.Join(items, ",")
+		}
 		return Masked
 	case v.Target.Kind() == reflect.Slice:
 		return strings.Join(v.Target.Interface().([]string), ",")
