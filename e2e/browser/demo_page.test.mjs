@@ -1,5 +1,6 @@
 // The demo's page in a real browser: two tabs talk through gateway, callback, app
-// and send call; three talk through three gateways, of which one is cut off.
+// and send call; three talk through three gateways, of which one is cut off, and one of
+// which carries a tab to the gateway with its session.
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -212,6 +213,18 @@ test("three tabs at three instances talk, and one instance is cut off and comes 
   await messages(bela).getByText("Bela cannot hear this").waitFor();
   await say(bela, "Back again");
   for (const who of tabs) await messages(who).getByText("Back again").waitFor();
+
+  // A line is cut: the tab comes back at another instance, which carries it to its session.
+  await ada.page.getByRole("button", { name: "Cut the line" }).click();
+  await ada.page.locator("#trial[data-result=whole]").waitFor();
+  await ada.page.getByText("Connected as Ada · resumed").waitFor();
+  for (const who of tabs) {
+    await place(who, "demo-1", who === ada ? "here" : "connected", "Ada").waitFor();
+    await place(who, "demo-2", who === bela ? "here" : "connected", "relays a client").waitFor();
+  }
+  await say(bela, "Carried to you");
+  await messages(ada).getByText("Carried to you").waitFor();
+  await picture(ada.page, "carried");
 
   for (const who of tabs) assert.deepEqual(who.complaints, []);
 });

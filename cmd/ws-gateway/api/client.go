@@ -6,6 +6,7 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -146,6 +148,28 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values,
 		return a, &Incomplete{*a.Code, a}
 	}
 	return a, &Refusal{At: c.at, Status: http.StatusOK, Code: *a.Code, Message: a.Message}
+}
+
+// Metric returns the value of one of the gateway's metrics, whose labels are part of its
+// name.
+func (c *Client) Metric(ctx context.Context, name string) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	response, err := c.open(ctx, http.MethodGet, pathMetrics, nil, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(io.LimitReader(response.Body, maxAnswer))
+	for lines.Scan() {
+		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			return strconv.ParseFloat(value, 64)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return 0, c.unreachable(err)
+	}
+	return 0, fmt.Errorf("%s has no metric %s", c.at, name)
 }
 
 // Probe gets a path below the URL of the client, or that URL itself if path is empty. It

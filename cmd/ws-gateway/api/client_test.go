@@ -136,3 +136,22 @@ func TestAProbeFollowsRedirectsWithoutTheToken(t *testing.T) {
 		}
 	}
 }
+
+func TestAMetricIsFoundByItsWholeName(t *testing.T) {
+	c := answering(t, "secret", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/behind/metrics" || r.Header.Get("Authorization") != "Bearer secret" {
+			t.Errorf("%s %v", r.URL, r.Header)
+		}
+		io.WriteString(w, "# HELP a_b b\n# TYPE a_b gauge\na_b{c=\"d\"} 1\na_b{c=\"e\"} 2.5e+06\na 7\na_c x\n")
+	})
+	for name, want := range map[string]float64{`a_b{c="d"}`: 1, `a_b{c="e"}`: 2_500_000, "a": 7} {
+		if got, err := c.Metric(context.Background(), name); err != nil || got != want {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+	for _, name := range []string{"a_b", "a_", "b", "a_c"} {
+		if got, err := c.Metric(context.Background(), name); err == nil {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -19,6 +19,8 @@ const (
 	pathJoin   = "/tapr/ws/group/join"
 	pathLeave  = "/tapr/ws/group/leave"
 	pathGroups = "/tapr/ws/group/list"
+
+	pathMetrics = "/metrics"
 )
 
 // SendCommand is the body of a send.

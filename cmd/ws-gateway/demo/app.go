@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -31,7 +32,8 @@ type app struct {
 
 	// With several instances.
 	self      *instance
-	instances *instances // nil: this gateway is alone
+	instances *instances    // nil: this gateway is alone
+	returned  atomic.Uint32 // how often a client came back
 
 	// Set by serve.
 	addr   net.Addr

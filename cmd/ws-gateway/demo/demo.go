@@ -8,10 +8,11 @@
 // The page uses the JavaScript client, and can have its own line cut (lines.go).
 //
 // With --instances there are several of both, which answer as one over a bus in the process
-// (instances.go), and the page shows which tab is where (where.go).
+// (instances.go), and the page shows which tab is where (where.go). A tab whose line is cut comes
+// back at another one, which carries it to its session.
 //
-// It may import gateway, config, program, api and client; of the cluster the bus in the process, and
-// of hub what says whose id it is.
+// It may import gateway, config, program, api and client; of the cluster the bus in the process, of
+// hub what says whose id it is, and of netpoll/wire what a client offers that comes back.
 package demo
 
 import (

@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/rs/zerolog"
 
 	"ws-gateway/client"
+	"ws-gateway/netpoll/wire"
 )
 
 //go:embed page
@@ -56,10 +58,9 @@ func withPolicy(next http.Handler) http.Handler {
 // the name into the user header, whatever the client has sent there. This one believes
 // the name in the URL; a real one asks for a login.
 func (a *app) ingress() http.Handler {
-	target := &url.URL{Scheme: "http", Host: a.gateway.clients}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(target)
+			r.SetURL(&url.URL{Scheme: "http", Host: a.gatewayFor(r.In.Header)})
 			r.Out.URL.Path, r.Out.URL.RawPath = a.gateway.path, ""
 			r.Out.Host = r.In.Host
 			r.Out.Header.Set(a.gateway.userHeader, userName(r.In.URL.Query().Get("user")))
@@ -79,6 +80,19 @@ func (a *app) ingress() http.Handler {
 		defer done()
 		proxy.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+// gatewayFor is where a client is passed on to. With several gateways, one that comes back to
+// its session gets the next one each time, as from a balancer that is not sticky: that one
+// carries it to the gateway with the session.
+func (a *app) gatewayFor(header http.Header) string {
+	offered := strings.Join(header.Values("Sec-WebSocket-Protocol"), ",")
+	if a.instances == nil || !strings.Contains(offered, wire.ResumeProtocol+".") {
+		return a.gateway.clients
+	}
+	all := a.instances.all
+	next := (slices.Index(all, a.self) + int(a.returned.Add(1)%uint32(len(all)))) % len(all)
+	return all[next].app.gateway.clients
 }
 
 // userName makes a name that somebody has typed fit for a header and a list.

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -20,6 +21,8 @@ type seen struct {
 	Cut   bool     `json:"cut"`
 	State string   `json:"state"` // here, connected, missing, gone
 	Users []string `json:"users"` // of each connection
+
+	Relays int `json:"relays"` // clients there whose sessions are at others
 }
 
 // handleInstances answers with the instances, and who is at which of them as far as the
@@ -30,6 +33,9 @@ func (a *app) handleInstances(w http.ResponseWriter, r *http.Request) {
 		answer, err := a.api.List(r.Context(), nil)
 		if err == nil {
 			all, err = a.see(answer)
+		}
+		if err == nil {
+			err = a.askRelays(r.Context(), all)
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
@@ -71,6 +77,19 @@ func (a *app) see(list *api.Answer) ([]*seen, error) {
 	return all, nil
 }
 
+// askRelays asks each gateway how many clients it relays to others: what a list says of a
+// connection is who has its session.
+func (a *app) askRelays(ctx context.Context, all []*seen) error {
+	for n, i := range a.instances.all {
+		relays, err := i.app.api.Metric(ctx, `ws_gateway_cluster_relays{here="client"}`)
+		if err != nil {
+			return err
+		}
+		all[n].Relays = int(relays)
+	}
+	return nil
+}
+
 // handleCut cuts an instance off from the others, or joins it to them again.
 func (a *app) handleCut(w http.ResponseWriter, r *http.Request) {
 	out, err := strconv.ParseBool(r.FormValue("cut"))
@@ -101,7 +120,8 @@ func (s *instances) welcome() string {
   %d gateways answer as one, each with an app beside it. Open a tab at each and let them talk:
 
 %s
-  A page cuts instances off, and shows what a send answers then.
+  A page cuts instances off, and shows what a send answers then. It can cut its own line,
+  too: then it comes back at another gateway, which carries it to its session.
 
   Say something to everybody, through any of them:
     %s-d '{"all":true,"payload":{"event":"chat","data":{"from":"curl","text":"hello"}}}' %s/tapr/ws/conn/send

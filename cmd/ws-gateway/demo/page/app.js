@@ -305,7 +305,8 @@ function placeItem(place) {
   button.type = "button";
   button.setAttribute("aria-label", place.cut ? `Join ${place.name} again` : `Cut ${place.name} off`);
   button.addEventListener("click", () => ask("cut", { method: "POST", body: new URLSearchParams({ instance: place.name, cut: !place.cut }) }));
-  const how = states[place.state] + (place.here && place.cut ? ", cut off" : "");
+  const relays = place.relays ? `, relays ${place.relays === 1 ? "a client" : `${place.relays} clients`}` : "";
+  const how = states[place.state] + (place.here && place.cut ? ", cut off" : "") + relays;
   item.append(name, element("span", "how", how), button, element("span", "who", place.users.join(", ") || "nobody that is known of"));
   return item;
 }
