@@ -63,6 +63,25 @@ func TestWhileTheLinkIsDownCallsAreAboutWhatIsHereAndNameTheOthers(t *testing.T)
 	}
 }
 
+// What changes something is held as sends are, and done late, without an answer.
+func TestACloseOrJoinForAnInstanceThatIsNotReachedIsHeldAndDoneLate(t *testing.T) {
+	_, all := together(t, 2)
+	a, b := all[0], all[1]
+	b.dial("leaves")
+	b.dial("joins")
+	a.bus.SetUp(false)
+	a.await("the link to be down", func() bool { return !a.Up() })
+	_, err := a.Close(t.Context(), hub.Targets{Users: []string{"leaves"}}, 4001, "late")
+	lost(t, err, false, "b")
+	_, err = a.Join(t.Context(), hub.Targets{Users: []string{"joins"}}, []string{"room"})
+	lost(t, err, false, "b")
+	a.bus.SetUp(true)
+	b.await("the close and the join", func() bool {
+		n, _, _ := b.hub.CountMembers(t.Context(), []string{"room"}, hub.Query{})
+		return n == 1 && len(b.ids("leaves")) == 0
+	})
+}
+
 func TestWithRefuseACallThatCannotReachEverybodyDoesNothing(t *testing.T) {
 	_, all := together(t, 2, func(cfg *Config) { cfg.Refuse = true })
 	a := all[0]
