@@ -159,8 +159,14 @@ func (c *Cluster) route(t *hub.Targets) route {
 		if !ok || owner == c.cfg.Makes {
 			continue // nobody has it, or nobody but us
 		}
-		if owner = v.homes.of(owner); !v.has(owner) || slices.Contains(r.owners, owner) {
-			continue // nobody has it, or it is one more
+		if owner = v.homes.of(owner); slices.Contains(r.owners, owner) {
+			continue // it is one more
+		}
+		if !v.has(owner) {
+			if slices.Contains(v.missing, Unknown) {
+				r.missing = append(r.missing, Unknown) // somebody may have it whom nobody knows yet
+			}
+			continue // otherwise nobody has it
 		}
 		r.owners = append(r.owners, owner)
 		if name, silent := v.silent[owner]; silent {

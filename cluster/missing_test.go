@@ -100,13 +100,21 @@ func TestWithRefuseACallThatCannotReachEverybodyDoesNothing(t *testing.T) {
 }
 
 func TestAnInstanceThatNeverMetTheBusSaysThatOthersAreNotKnown(t *testing.T) {
-	x, _ := together(t, 1)
-	a := begin(t, x, "a2", func(*Config) {})
+	_, all := together(t, 1)
+	a := begin(t, localbus.NewExchange(), "a2") // the other one is elsewhere
 	a.bus.SetUp(false)
 	a.await("the link to be down", func() bool { return !a.Up() && len(a.view.Load().missing) > 0 })
-	if err := a.send(hub.Targets{All: true}, "1"); !errors.As(err, new(*MissingError)) {
-		t.Error(err)
+	lost(t, a.send(hub.Targets{All: true}, "1"), false, Unknown)
+	elsewhere, here := all[0].dial("alice"), a.dial("bob")
+	lost(t, a.send(hub.Targets{Conn: elsewhere.id}, "2"), false, Unknown)
+	_, err := a.Close(t.Context(), hub.Targets{Conns: []string{elsewhere.id, elsewhere.id}}, 4001, "")
+	lost(t, err, false, Unknown)
+	_, err = a.Join(t.Context(), hub.Targets{Conns: []string{elsewhere.id, here.id}}, []string{"room"})
+	lost(t, err, false, Unknown)
+	if err := a.send(hub.Targets{Conn: here.id}, "3"); err != nil {
+		t.Errorf("to a connection that is here: %v", err)
 	}
+	here.expect("3")
 }
 
 func TestAnInstanceThatDoesNotAnswerInTimeIsMissing(t *testing.T) {
@@ -141,6 +149,7 @@ func TestAnInstanceThatHasLeftIsNotMissing(t *testing.T) {
 			t.Error(err)
 		}
 		bob.expect("last")
+		informed(t, []*instance{a, b}) // nothing is under way that would be in doubt
 	})
 	a.await("its end, and to know that nobody else is there", func() bool { // for which a must have been there long enough
 		v := a.view.Load()

@@ -192,6 +192,9 @@ func TestAGatewayOfAVersionThatOthersDoNotSpeakServesItsOwnAndBothLogsSayWhy(t *
 			t.Error("the log does not say why")
 		}
 	}
+	harness.Poll(t, "the odd one to know that it is alone", func() bool { // for which it must have been there long enough
+		return odd.post(sendPath, `{"users":["nobody"],"payload":0}`).parse(t).Code == 0
+	})
 	bob := odd.Dial(t, "bob")
 	odd.post(sendPath, `{"users":["bob"],"payload":{"n":0}}`).answered(t, 0)
 	bob.Receive(message(0))
