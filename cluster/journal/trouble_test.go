@@ -200,3 +200,31 @@ func TestWhatIsMissingForAJournalIsFoundOutWithoutChangingAnything(t *testing.T)
 		t.Errorf("it is not what it was: %v", err)
 	}
 }
+
+// An operator may remove the stream, or its disk is lost. What is open then is forgotten, and
+// nobody takes that for a take-over.
+func TestAStreamThatIsRemovedIsMadeAgainAndNobodyEndsForIt(t *testing.T) {
+	s := jetStream(t)
+	a, b := startNode(t, s.URL(), 1, patient), startNode(t, s.URL(), 2, patient)
+	a.opened("1:x")
+	b.opened("2:x")
+	js, err := jetstream.New(stranger(t, s.URL()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteStream(t.Context(), "wsg_chat"); err != nil {
+		t.Fatal(err)
+	}
+	a.opened("1:y")
+	b.opened("2:y")
+	await(t, "both to be sure", func() bool { return a.Sure() && b.Sure() })
+	a.die()
+	await(t, "the close event", func() bool { return len(b.sent()) == 1 })
+	await(t, "the subject to be empty", func() bool { return subjects(t, b) == 1 })
+	if got := fmt.Sprint(b.sent()); got != "[1:y]" {
+		t.Errorf("b has sent %s", got)
+	}
+	if len(a.fences)+len(b.fences) > 0 {
+		t.Error("one has ended")
+	}
+}
