@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,5 +67,21 @@ func TestAValueMayBeginWithADash(t *testing.T) {
 		if !strings.Contains(got, want) || err == nil && got != want {
 			t.Errorf("%s: %s, want %s", line, got, want)
 		}
+	}
+}
+
+// A user may be called as nobody would write it.
+func TestWhatNamesSomebodyIsTakenAsItIsTyped(t *testing.T) {
+	want := []string{" ", "", "a,b", " c\n"}
+	args := []string{"send"}
+	for _, name := range want {
+		args = append(args, "--user", name)
+	}
+	command, err := parse(append(args, " "), settings.Environment{}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := command.(*sendOptions); !slices.Equal(c.User, want) || *c.Payload != " " {
+		t.Errorf("users %q, payload %q", c.User, *c.Payload)
 	}
 }

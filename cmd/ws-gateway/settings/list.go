@@ -27,7 +27,7 @@ func (s *Set) list(item kong.MapperFunc) kong.MapperFunc {
 			t := ctx.Scan.Pop()
 			texts, listed := t.Value.([]string)
 			if !listed {
-				if s.rejectBlank(ctx.Value, t.String()) {
+				if ctx.Value.Tag.Sep != noSeparator && s.rejectBlank(ctx.Value, t.String()) {
 					return nil
 				}
 				texts = split(t.String(), ctx.Value.Tag.Sep)
