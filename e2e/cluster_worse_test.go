@@ -132,6 +132,36 @@ func TestWhileNATSIsAwayForAMinuteNobodyIsTakenOverAndWhatIsSentLastIsDelivered(
 	}
 }
 
+// NATS is away for a true second, and for ten, while somebody goes on sending.
+func TestWhileNATSIsAwayForASecondOrTenNothingIsLostWithinTheHold(t *testing.T) {
+	t.Parallel()
+	for _, away := range []time.Duration{time.Second, 10 * time.Second} {
+		t.Run(away.String(), func(t *testing.T) {
+			t.Parallel()
+			c := startTogether(t, 2)
+			alice := c.gateways[1].Dial(t, "alice")
+			c.gateways[0].reaches(message(0), "alice")
+			c.nats.Stop()
+			back, next := time.NewTimer(away), 1
+			sending := time.NewTicker(20 * time.Millisecond)
+			defer sending.Stop()
+			for over := false; !over; next++ {
+				c.gateways[0].sends("alice", next, next+1)
+				select {
+				case <-sending.C:
+				case <-back.C:
+					over = true
+				}
+			}
+			c.nats.Restart()
+			c.whole(t)
+			c.gateways[0].sends("alice", next, next+1)
+			receives(t, alice, 0, next+1)
+			c.gateways[0].expectMetric(t, givenUp, 0)
+		})
+	}
+}
+
 // sendLong sends a message of 10 MiB to alice through a gateway, and does not wait for it.
 func sendLong(g *gateway, payload string) (answered chan answer) {
 	answered = make(chan answer, 1)
