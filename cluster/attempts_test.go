@@ -160,6 +160,39 @@ func (c *traveller) hangUp() {
 	c.conn.Close()
 }
 
+// A client that has gone while its instance was waited for is not told to come back. The end
+// does not wait for an instance that is not heard.
+func TestAnAttemptWhoseClientHasGoneWhileItsInstanceIsNotHeardIsForgotten(t *testing.T) {
+	_, all := relaying(t, 2, func(c *Config) { c.Timeout, c.DeadAfter = time.Hour, time.Hour })
+	home, here := all[0], all[1]
+	t.Cleanup(func() { here.bus.SetUp(true) }) // ends the waiting if the test fails
+	c := &traveller{t: t}
+	if err := c.tryTo(home); err != nil {
+		t.Fatal(err)
+	}
+	here.bus.SetUp(false)
+	here.await("the link", func() bool { return !here.Up() })
+	var attempt sync.WaitGroup
+	attempt.Go(func() {
+		if err := c.tryTo(here); err == nil {
+			t.Errorf("it is answered: %+v", c)
+		}
+	})
+	here.await("the attempt", func() bool { return here.relays.snapshot().Open[hasClient] == 1 })
+	c.hangUp()
+	attempt.Wait()
+	var stopped atomic.Bool
+	go func() {
+		here.Stop()
+		stopped.Store(true)
+	}()
+	here.await("the end", stopped.Load)
+	if s := here.relays.snapshot(); s.Missed[RelayHungUp] != 1 || s.Missed[RelaySilent] != 0 || len(here.relays.comebacks.by) != 0 {
+		t.Errorf("%+v", s)
+	}
+	here.expectNoSession("ann")
+}
+
 // A client whose attempt is declined after it has gone opens no session.
 func TestAnAttemptThatIsDeclinedAfterItsClientHasGoneOpensNoSession(t *testing.T) {
 	x, all := relaying(t, 2)

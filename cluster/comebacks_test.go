@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,6 +26,11 @@ func hurrying(t *testing.T, n int) (x *localbus.Exchange, all []*instance, forwa
 		c.Timeout = 50 * time.Millisecond
 		c.clock = func() time.Duration { return time.Since(started) + time.Duration(ahead.Load()) }
 	})
+	for _, i := range all {
+		i.await("that the others know it", func() bool {
+			return !slices.ContainsFunc(i.view.Load().live, func(m member) bool { return !m.met })
+		})
+	}
 	return x, all, func(d time.Duration) { ahead.Add(int64(d)) }
 }
 

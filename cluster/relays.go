@@ -39,8 +39,9 @@ type RelayStats struct {
 
 // relays are this instance's.
 type relays struct {
-	c    *Cluster
-	work sync.WaitGroup
+	c      *Cluster
+	work   sync.WaitGroup
+	ending chan struct{} // closed by stop
 
 	missed [RelayMisses]atomic.Uint64
 	held   atomic.Int64 // bytes that are not written
@@ -70,7 +71,7 @@ const mostWaiting = 4 << 20
 
 func newRelays(c *Cluster) *relays {
 	return &relays{
-		c: c, asks: newAsks(max(c.cfg.Relays, fewestAsks)), comebacks: newComebacks(c.cfg.DeadAfter), ends: map[relayKey]*relay.End{},
+		c: c, ending: make(chan struct{}), asks: newAsks(max(c.cfg.Relays, fewestAsks)), comebacks: newComebacks(c.cfg.DeadAfter), ends: map[relayKey]*relay.End{},
 	}
 }
 
@@ -232,6 +233,7 @@ func (r *relays) stop() {
 	r.mu.Lock()
 	r.stopped = true
 	r.mu.Unlock()
+	close(r.ending)
 	for _, e := range r.all(func(relayKey) bool { return true }) {
 		e.Break(relay.Broken)
 	}

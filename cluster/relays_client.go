@@ -209,11 +209,12 @@ func (r *relays) ask(key *relayKey, session []byte, heard bool, h *netpoll.Hands
 	if !heard {
 		r.waited()
 	}
-	if key.peer = id; !ok {
-		return nil, why
-	}
+	key.peer = id
 	if h.HungUp() {
 		return nil, RelayHungUp
+	}
+	if !ok {
+		return nil, why
 	}
 	if relay.AskBytes(session, h.Head) > r.c.cfg.Bus.MaxPacket()-packet.Overhead {
 		return nil, RelayUnable
@@ -292,8 +293,11 @@ func (r *relays) awaitHeard(owner packet.Instance, late <-chan time.Time) (id pa
 		case <-v.next:
 		case <-time.After(doubt):
 		case <-late:
+			if heard {
+				return id, RelayLate, false
+			}
 			return id, RelaySilent, false
-		case <-r.c.ending:
+		case <-r.ending:
 			return id, RelaySilent, false
 		}
 	}
