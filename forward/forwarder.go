@@ -153,8 +153,7 @@ func (f *Forwarder) append(src *Source, e *event) (full bool) {
 	now := f.now()
 	e.queued = now
 	// Counted first, because a worker may have finished e before add returns.
-	cost := e.cost()
-	f.pressure.add(cost)
+	f.pressure.add(e.cost() + e.metaCost())
 	f.counters.events.Add(1)
 	a := f.lanes.add(src.Key, e)
 	if a.closed {

@@ -244,6 +244,7 @@ func TestTheCloseEventOfALostConnectionHasTheMetadataThatWasRecorded(t *testing.
 		}
 		wantMetas(t, a, `{"last":"c1-1"}`)
 		equal(t, "kept", store.Stats(), meta.Stats{})
+		equal(t, "bytes held", f.Stats().Bytes, 0)
 	})
 }
 
