@@ -126,10 +126,18 @@ func (a *fakeApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a.mu.Lock()
 	a.posts = append(a.posts, p)
+	serve := a.serve
 	a.mu.Unlock()
-	if a.serve != nil {
-		a.serve(p, w, r)
+	if serve != nil {
+		serve(p, w, r)
 	}
+}
+
+// begin changes how it answers from now on, and forgets what it has received.
+func (a *fakeApp) begin(serve func(p post, w http.ResponseWriter, r *http.Request)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.serve, a.posts = serve, nil
 }
 
 // received returns what has arrived so far.

@@ -72,6 +72,9 @@ func (w *worker) authorize(r *report) {
 	now := f.now()
 	f.histograms.attempted(l, r.outcome, now-r.began)
 	switch r.outcome {
+	case CutOff:
+		r.again = l // after Hold; or Drain answers it
+		return
 	case Unreachable, Broken, Starved:
 		if due := now + f.policy.backoff(e.attempts); due < e.window {
 			r.again, r.due = l, due

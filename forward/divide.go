@@ -212,7 +212,8 @@ func (w *worker) concludeBatch(r *report, status int, retryAfter time.Duration) 
 	case r.outcome == Delivered:
 		f.divisions.took(f.now())
 		w.settleBatch(r, status)
-	case r.outcome == CutOff: // Drain finds the events where they are
+	case r.outcome == CutOff:
+		r.again = r.job.lane // after Hold; or Drain finds the events in their lanes
 	case r.outcome.retryable():
 		w.postpone(r, status, retryAfter)
 	case len(b.tried) == 1:

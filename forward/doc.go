@@ -28,7 +28,9 @@
 //
 // Every event ends in one place (ending.go): delivered, failed, left by Drain, or as an
 // authorization that has its answer. That place counts it, logs it, writes the dead
-// letter, tells the journal and replay, and releases its memory.
+// letter, tells the journal and replay, and releases its memory. Two kinds never get there:
+// those that another process goes on with (hold.go, export.go), and those of another
+// process for which there is no room here (import.go).
 //
 // What decides is pure and knows no clock, lock or goroutine: the encoding (encode.go),
 // the meaning of an answer and the back-off (policy.go), the choice of the next lane
@@ -46,5 +48,5 @@
 //
 // The package imports forward/callback, forward/deadletter, forward/headers,
 // forward/quote and forward/trouble, which do not import it, hub/groups, which imports
-// nothing of ours, for the names of groups, and jsoncheck.
+// nothing of ours, for the names of groups, handover/record and jsoncheck.
 package forward

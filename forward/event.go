@@ -101,14 +101,23 @@ type eventPool struct {
 
 // get returns an event whose empty buffer has room for size bytes.
 func (p *eventPool) get(size int) *event {
-	class := max(bits.Len(uint(size-1)), minClass)
-	if class > maxClass {
-		return &event{buf: make([]byte, 0, size)}
+	if class := classOf(size); class <= maxClass {
+		if e, ok := p.classes[class-minClass].Get().(*event); ok {
+			return e
+		}
 	}
-	if e, ok := p.classes[class-minClass].Get().(*event); ok {
-		return e
+	return newEvent(size)
+}
+
+// classOf is the class of the smallest buffer that has room for size bytes.
+func classOf(size int) int { return max(bits.Len(uint(size-1)), minClass) }
+
+// newEvent is get without a pool.
+func newEvent(size int) *event {
+	if class := classOf(size); class <= maxClass {
+		size = 1 << class
 	}
-	return &event{buf: make([]byte, 0, 1<<class)}
+	return &event{buf: make([]byte, 0, size)}
 }
 
 // put takes back an event that nothing refers to.

@@ -40,8 +40,9 @@ type Forwarder struct {
 	histograms histograms
 
 	// Lifetime.
-	ctx       context.Context // of connecting
+	ctx       context.Context // of connecting, ends with cancel
 	cancel    context.CancelFunc
+	dialing   atomic.Pointer[dialing] // a part of ctx, which Hold ends
 	workers   []*worker
 	delivery  sync.WaitGroup // workers and the pool's keeper
 	witnesses sync.WaitGroup // goroutines that outlive them: pressure, failures, observer
@@ -98,7 +99,19 @@ func New(cfg Config) (*Forwarder, error) {
 	cfg.Meta.SetDepth(cfg.JSONDepth - wrapping)
 	f.replies.limit.Store(int64(cfg.ReplyMax))
 	f.ctx, f.cancel = context.WithCancel(context.Background())
+	f.dialing.Store(newDialing(f.ctx))
 	return f, nil
+}
+
+// dialing is the context of connecting until the next Hold.
+type dialing struct {
+	context.Context
+	cancel context.CancelFunc
+}
+
+func newDialing(of context.Context) *dialing {
+	ctx, cancel := context.WithCancel(of)
+	return &dialing{ctx, cancel}
 }
 
 // Start runs the workers.

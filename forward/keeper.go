@@ -40,7 +40,7 @@ func (p *pool) keep() {
 // wakeAtLocked is when keep has something to do, unless a worker does it first.
 func (p *pool) wakeAtLocked() time.Duration {
 	at := p.sched.expiresAt()
-	if len(p.warm)+len(p.cold) > 0 { // otherwise the first worker that is idle looks
+	if len(p.warm)+len(p.cold) > 0 && !p.held { // otherwise the first worker that is idle looks, or goOn does
 		at = min(at, p.sched.wakeAt())
 	}
 	if len(p.warm) > 0 {

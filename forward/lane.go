@@ -31,6 +31,8 @@ type lane struct {
 	batch *batch        // led by this lane; nil for none
 	next  *lane         // the one after it in the ready queue or in a chain of lanes
 	due   time.Duration // its place in a heap
+
+	gone bool // another process has its events; guarded by the pool
 }
 
 // laneCost is the memory of a lane without its headers: the struct and its place in the
@@ -174,10 +176,7 @@ func (t *table) remove(l *lane) (r removed) {
 	r.cost, r.more = e.cost(), l.head != nil
 	if !r.more {
 		r.cost += l.cost
-		delete(s.lanes, l.key)
-		if len(s.lanes) == 0 && s.peak > largeMap {
-			s.lanes, s.peak = nil, 0
-		}
+		s.delete(l.key)
 	}
 	s.mu.Unlock()
 	e.next = nil
@@ -185,6 +184,14 @@ func (t *table) remove(l *lane) (r removed) {
 		t.pool.Put(l)
 	}
 	return r
+}
+
+// delete takes a lane off the map. The caller holds the lock.
+func (s *stripe) delete(key uint64) {
+	delete(s.lanes, key)
+	if len(s.lanes) == 0 && s.peak > largeMap {
+		s.lanes, s.peak = nil, 0
+	}
 }
 
 // take puts l in flight: its events are no longer available to other batches. It returns

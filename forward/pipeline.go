@@ -87,7 +87,7 @@ func (w *worker) pipeline(reports []report) (concluded int) {
 	deadline := time.Now().Add(w.terms.timeout)
 	w.client.Vet()
 	if !w.client.Connected() {
-		if err := w.client.Connect(w.f.ctx, deadline); err != nil {
+		if err := w.client.Connect(w.f.dialing.Load(), deadline); err != nil {
 			for i := range reports {
 				w.depart(&reports[i])
 				w.arrive(&reports[i], 0, 0, err)

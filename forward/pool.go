@@ -21,6 +21,10 @@ type pool struct {
 	warm, cold []*worker
 	armed      time.Duration // when keep looks next
 	stopped    bool
+
+	held  bool          // no jobs are handed out; see Forwarder.Hold
+	busy  int           // then, workers that have not reported yet
+	quiet chan struct{} // closed when there is none; nil: it has been
 }
 
 func newPool(p *policy, window time.Duration, workers int, now func() time.Duration, opened func()) *pool {
@@ -37,7 +41,7 @@ func newPool(p *policy, window time.Duration, workers int, now func() time.Durat
 // Drain finds the events in their lanes.
 func (p *pool) put(l *lane, now time.Duration) (taken bool) {
 	p.mu.Lock()
-	if p.stopped {
+	if p.stopped || l.gone {
 		p.mu.Unlock()
 		return false
 	}
@@ -68,14 +72,7 @@ func (p *pool) exchange(w *worker, reports []report) job {
 	for i := range reports {
 		opened = p.reportLocked(&reports[i], now) || opened
 	}
-	j, ok := job{kind: jobStop}, true
-	if !p.stopped {
-		if j, ok = p.sched.next(now); !ok {
-			p.idleLocked(w, now)
-		} else if len(p.warm)+len(p.cold) == 0 {
-			p.sched.chain(j)
-		}
-	}
+	j, ok := p.nextLocked(w, now)
 	woken, early := p.assignLocked(now)
 	p.mu.Unlock()
 	p.wake(woken, early)
@@ -87,6 +84,31 @@ func (p *pool) exchange(w *worker, reports []report) job {
 		j = w.job
 	}
 	return j
+}
+
+// nextLocked returns w's next job. If there is none it makes w idle.
+func (p *pool) nextLocked(w *worker, now time.Duration) (j job, ok bool) {
+	switch {
+	case p.stopped:
+		return job{kind: jobStop}, true
+	case p.held:
+		p.idleLocked(w, now)
+		if w.awaited {
+			w.awaited = false
+			p.busy--
+			p.quietenLocked()
+		}
+		return job{}, false
+	case w.cut:
+		w.cut, w.awaited = false, false
+		return job{kind: jobHangUp}, true
+	}
+	if j, ok = p.sched.next(now); !ok {
+		p.idleLocked(w, now)
+	} else if len(p.warm)+len(p.cold) == 0 {
+		p.sched.chain(j)
+	}
+	return j, ok
 }
 
 // reportLocked takes a report, and reports whether the circuit breaker has opened.
@@ -122,7 +144,7 @@ func (p *pool) idleLocked(w *worker, now time.Duration) {
 // assignLocked gives jobs to idle workers as long as there are both. The caller passes
 // the results to wake after it has released the lock.
 func (p *pool) assignLocked(now time.Duration) (woken *worker, early bool) {
-	for !p.stopped && len(p.warm)+len(p.cold) > 0 {
+	for !p.stopped && !p.held && len(p.warm)+len(p.cold) > 0 {
 		j, ok := p.sched.next(now)
 		if !ok {
 			break

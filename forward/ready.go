@@ -57,6 +57,17 @@ func (q *laneQueue) push(l *lane) {
 	q.length++
 }
 
+// deleteFunc takes out the lanes for which leaves is true.
+func (q *laneQueue) deleteFunc(leaves func(*lane) bool) {
+	var kept laneQueue
+	for l := q.pop(); l != nil; l = q.pop() {
+		if !leaves(l) {
+			kept.push(l)
+		}
+	}
+	*q = kept
+}
+
 func (q *laneQueue) pop() *lane {
 	l := q.head
 	if l == nil {

@@ -17,7 +17,7 @@ const (
 	jobAttempt kind = iota // deliver the lane's first event
 	jobProbe               // the same, to find out whether the app is back
 	jobExpire              // fail the lane's first event: its window has ended while the app was down
-	jobHangUp              // close the idle connection
+	jobHangUp              // close the idle connection, and make others that can be used, after Hold too
 	jobStop                // end
 )
 
@@ -260,6 +260,31 @@ func (s *scheduler) abandon() (left []*lane) {
 		return l.auth != nil
 	})
 	return left
+}
+
+// forget takes lanes that are gone out of the queues, and batches of which a lane is gone.
+func (s *scheduler) forget() (dissolved []*batch) {
+	leaves := func(l *lane) bool {
+		switch {
+		case l.batch == nil:
+			return l.gone
+		case slices.ContainsFunc(l.batch.lanes, func(s share) bool { return s.lane.gone }):
+			dissolved = append(dissolved, l.batch)
+			return true
+		default:
+			return false
+		}
+	}
+	for i := range s.ready.queues {
+		s.ready.queues[i].deleteFunc(leaves)
+	}
+	s.formed.deleteFunc(leaves)
+	s.waiting = slices.DeleteFunc(s.waiting, leaves)
+	heap.Init(&s.waiting)
+	s.parked = slices.DeleteFunc(s.parked, leaves)
+	heap.Init(&s.parked)
+	s.rest()
+	return dissolved
 }
 
 // hurry moves forward to latest what is due later.

@@ -8,6 +8,7 @@ import (
 // counters are what workers and callers count.
 type counters struct {
 	delivered, failed [actions]atomic.Uint64
+	kept              atomic.Uint64
 	attempts, retries atomic.Uint64
 	pipelined         atomic.Uint64
 	outcomes          [outcomes]atomic.Uint64
@@ -28,6 +29,7 @@ func ActionNames() []string { return actionNames[:] }
 type Stats struct {
 	Delivered [Actions]uint64 // by action, in the order of ActionNames
 	Failed    [Actions]uint64 // for good, by action, including those that came after Drain
+	Kept      uint64          // that another process has; see Held.Release
 	Attempts  uint64
 	Retries   uint64           // attempts that were not their event's first
 	Outcomes  [Outcomes]uint64 // attempts, by Outcome; one repeated at once on a new connection counts once
@@ -81,6 +83,7 @@ func (f *Forwarder) Stats() Stats {
 	c := &f.counters
 	g := f.pool.gauges()
 	s := Stats{
+		Kept:     c.kept.Load(),
 		Attempts: c.attempts.Load(),
 		Retries:  c.retries.Load(),
 		Outages:  c.outages.Load(),

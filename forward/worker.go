@@ -22,6 +22,8 @@ type worker struct {
 	// Guarded by the pool while the worker is idle, the worker's own otherwise.
 	job       job
 	woken     *worker // the one after it in a list of workers to wake
+	cut       bool    // Hold has cut off what it did; guarded by the pool, as the next one
+	awaited   bool    // Hold waits for its report
 	idleSince time.Duration
 }
 
@@ -87,7 +89,7 @@ func (w *worker) do(r *report) {
 			w.fail(r, 0)
 		}
 	case jobHangUp:
-		w.client.HangUp()
+		w.client.Reset()
 	}
 }
 
@@ -160,7 +162,8 @@ func (w *worker) conclude(r *report, status int, retryAfter time.Duration, err e
 	case r.outcome == Delivered:
 		w.heed(r.job.lane.key, e)
 		r.back = f.end(r.job.lane, e, ending{outcome: Delivered, status: status})
-	case r.outcome == CutOff: // Drain finds the event where it is
+	case r.outcome == CutOff:
+		r.again = r.job.lane // after Hold; or Drain finds the event in its lane
 	case r.outcome.retryable():
 		due, again := f.policy.retryAt(now, e.window, e.attempts, retryAfter)
 		if !again {
@@ -273,7 +276,7 @@ func (w *worker) once(l *lane, attempt int, probe bool) (status int, retryAfter 
 	}
 	for {
 		if !w.client.Connected() {
-			if err := w.client.Connect(w.f.ctx, deadline); err != nil {
+			if err := w.client.Connect(w.f.dialing.Load(), deadline); err != nil {
 				return 0, 0, err
 			}
 			if probe {

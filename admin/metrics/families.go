@@ -147,6 +147,7 @@ var metricTable = []family{
 	gauge("wheel_lag_seconds", "Seconds by which the slowest loop is behind with ping deadlines.", func(s *snapshot) int64 { return s.hub.WheelLag }),
 	byAction("callbacks_delivered_total", "Events that the app took, by action.", func(s *snapshot) []uint64 { return s.callbacks.Delivered[:] }),
 	byAction("callbacks_failed_total", "Events given up for good, by action: the app will never see them.", func(s *snapshot) []uint64 { return s.callbacks.Failed[:] }),
+	ofCallbacks(counter("callbacks_kept_total", "Events that were written down with their sessions (--resume-state), so that the next start delivers them.", func(s *snapshot) uint64 { return s.callbacks.Kept })),
 	ofCallbacks(counter("callback_attempts_total", "Callback requests made, repeated ones included.", func(s *snapshot) uint64 { return s.callbacks.Attempts })),
 	ofCallbacks(counter("callback_retries_total", "Callback requests that repeated a failed one.", func(s *snapshot) uint64 { return s.callbacks.Retries })),
 	ofCallbacks(counter("callback_pipelined_total", "Callback requests that were written behind another one, its answer not awaited.", func(s *snapshot) uint64 { return s.callbacks.Pipelined })),

@@ -118,8 +118,16 @@ func (c *Client) HangUp() {
 	}
 }
 
-// Interrupt ends the exchange that is under way and fails all that would follow. Any
-// goroutine may call it.
+// Reset closes the connection, if there is one, and undoes Interrupt: others can be made.
+func (c *Client) Reset() {
+	c.HangUp()
+	c.mu.Lock()
+	c.cut = false
+	c.mu.Unlock()
+}
+
+// Interrupt ends the exchange that is under way and fails all that would follow, until
+// Reset. Any goroutine may call it.
 func (c *Client) Interrupt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -45,6 +45,32 @@ func Unpack(packed string) (cookie, lines string) {
 	return cookie, lines
 }
 
+// Repack puts together what Unpack has taken apart.
+func Repack(cookie, lines string) string {
+	if lines == "" {
+		return cookie
+	}
+	return "\n" + cookie + "\n" + lines
+}
+
+// IsPacked reports whether packed is what Pack could have made, so that what Unpack makes of
+// it can be sent as it is.
+func IsPacked(packed string) bool {
+	cookie, lines := Unpack(packed)
+	if OneLine(cookie) != cookie || Repack(cookie, lines) != packed {
+		return false
+	}
+	for lines != "" {
+		line, rest, ended := strings.Cut(lines, "\r\n")
+		name, value, found := strings.Cut(line, ": ")
+		if !ended || !found || !httptoken.Is(name) || OneLine(value) != value {
+			return false
+		}
+		lines = rest
+	}
+	return true
+}
+
 // OneLine replaces characters that would end a header line with blanks.
 func OneLine(value string) string {
 	if !strings.ContainsAny(value, "\r\n\x00") {

@@ -1,7 +1,7 @@
 // Package record writes what outlives the process, and reads it: records of fields.
 //
-//	netpoll, hub ──Append──▶ Fields ──AppendRecord──▶ file  of --resume-state
-//	netpoll, hub ◀──Read──── Fields ◀────Records───── file
+//	netpoll, hub, forward ──Append──▶ Fields ──AppendRecord──▶ file  of --resume-state
+//	netpoll, hub, forward ◀──Read──── Fields ◀────Records───── file
 //
 // Each package writes down what it owns under tags of its own. It does not know what the
 // others write, which rides beside it in a field. Versions need no numbers: a reader that
