@@ -97,13 +97,13 @@ type exporter struct {
 }
 
 // connection records one that is away.
-func (x *exporter) connection(c *Conn) {
+func (x *exporter) connection(c *Conn) (full bool) {
 	l, r := c.loop, c.record()
 	f := x.resumable(c.ID(), r)
 	f = record.AppendNumber(f, tagLeft, leftUntil(c.deadline.due, l.now))
 	f = record.AppendNumber(f, tagAway, uint64(l.srv.milliseconds()-r.left))
 	x.fields = f
-	x.to.Connection(c, f)
+	return x.to.Connection(c, f)
 }
 
 // farewell records how a connection was closed.

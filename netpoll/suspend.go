@@ -12,9 +12,10 @@ import (
 // valid until they return.
 type Recorder interface {
 	// Frame, Connection and Farewell are called on the loops' goroutines, and must not
-	// block. A frame comes before those that refer to it.
+	// block. A frame comes before those that refer to it. full says that Flush is to come
+	// before further connections.
 	Frame(f record.Fields)
-	Connection(c *Conn, f record.Fields)
+	Connection(c *Conn, f record.Fields) (full bool)
 	Farewell(f record.Fields)
 
 	// Flush and Commit are called on Suspend's goroutine: Flush after some records, and
@@ -146,11 +147,11 @@ func (t *loopSuspension) obey(l *Loop, o order) (more bool) {
 // export records some connections, then some farewells.
 func (t *loopSuspension) export(l *Loop) (n int) {
 	t.floor = max(t.floor, l.srv.floor)
-	for ; t.slot < l.slots && n < suspendSlice; t.slot++ {
+	for full := false; t.slot < l.slots && n < suspendSlice && !full; t.slot++ {
 		c := l.conns.At(t.slot)
 		t.floor = max(t.floor, c.gen)
 		if c.state == stateAway {
-			t.connection(c)
+			full = t.connection(c)
 			n++
 		}
 	}

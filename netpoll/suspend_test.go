@@ -25,8 +25,9 @@ type notes struct {
 }
 
 func (n *notes) Frame(f record.Fields) { n.frames = append(n.frames, slices.Clone(f)) }
-func (n *notes) Connection(_ *Conn, f record.Fields) {
+func (n *notes) Connection(_ *Conn, f record.Fields) (full bool) {
 	n.connections = append(n.connections, slices.Clone(f))
+	return len(n.connections)%5 == 0
 }
 func (n *notes) Farewell(f record.Fields)    { n.farewells = append(n.farewells, slices.Clone(f)) }
 func (n *notes) Flush(context.Context) error { return nil }

@@ -84,6 +84,29 @@ describe("with the real gateway", { concurrency: 2 }, () => {
     });
   }
 
+  test("what the app had not taken when the gateway stopped it gets after the restart, before anything new", { timeout }, async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), "ws-gateway-"));
+    t.after(() => rm(folder, { recursive: true, force: true }));
+    const w = await world(t, "--resume-for", "10m", "--resume-state", join(folder, "sessions"), "--shutdown-timeout", "3s", "--callback-timeout", "10m");
+    const { client, next } = w.connect({ ...quick, WebSocket: WebSocketOfPackage });
+    await next("open");
+    await w.app.next("open");
+    const held = w.app.hold();
+    for (let n = 0; n < 5; n++) client.send(`kept ${n}`);
+    await w.app.next("message"); // which it does not answer
+    await w.stop();
+    held.release();
+    await next("reconnecting");
+    client.send("new");
+    await w.restart();
+    assert.equal((await next("open")).resumed, true);
+    for (const data of ["kept 0", "kept 1", "kept 2", "kept 3", "kept 4", "new"]) assert.equal((await w.app.next("message")).data, data);
+    client.close(4000, "enough");
+    const { unsent, uncertain } = await next("close");
+    assert.deepEqual([unsent, uncertain], [[], 0]);
+    await w.app.next("close");
+  });
+
   test("a session that has waited in vain is over: the page hears of it, and gets back what is uncertain", { timeout }, async (t) => {
     const w = await world(t, "--resume-for", "1s");
     const line = await lineTo(t, w.address);

@@ -155,13 +155,13 @@ func (g *Gateway) build() (err error) {
 // start starts the parts, those that others call first. shutdown must follow even after
 // an error.
 func (g *Gateway) start() error {
-	if g.events != nil {
-		g.events.Start()
-	}
 	if g.takeover != nil {
 		g.takeover.Start(packet.Instance(g.hub.Instance()), packet.Instance(g.run()))
 	}
 	g.takeSessions()
+	if g.events != nil {
+		g.events.Start()
+	}
 	if g.recovery != nil {
 		g.recovery.prepare()
 	}

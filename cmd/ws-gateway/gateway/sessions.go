@@ -50,7 +50,8 @@ const (
 	tagJournal record.Tag = 6 // and with --cluster-journal its Place: writer, 8 bytes, and Unix nanoseconds, 8 bytes
 
 	tagConnection record.Tag = 2 // of a session: netpoll's,
-	tagSession    record.Tag = 4 // and hub's
+	tagSession    record.Tag = 4 // hub's,
+	tagEvents     record.Tag = 6 // and forward's, if the app has not taken all of its events
 )
 
 // oldest is the age at which a file is not looked at any more: no session may wait longer.
@@ -67,6 +68,9 @@ type sessions struct {
 	run     [8]byte // see Gateway.run; zero: the hub's
 
 	counts [sessionFates]int // of the sessions that were found
+	events [eventFates]int   // of their events that the app had not taken
+
+	letters int // how many of those that were given up are dead letters
 }
 
 // foundSessions is what is in the file.
@@ -87,6 +91,7 @@ type foundSession struct {
 	id      netpoll.ID
 	conn    record.Fields
 	session *hub.Session
+	events  record.Fields // that the app has not taken; see forward.ParseUndelivered
 }
 
 // sessionFate is what has become of a session that was found.
@@ -97,16 +102,29 @@ const (
 	expired
 	noLoop
 	noResume
+	noRoom
 	unreadable
 	sessionFates
 )
 
-var fateNames = [sessionFates]string{"taken", "expired", "no_loop", "resume_off", "unreadable"}
+var fateNames = [sessionFates]string{"taken", "expired", "no_loop", "resume_off", "no_room", "unreadable"}
+
+// eventFate is what has become of an event that the app had not taken.
+type eventFate uint8
+
+const (
+	eventTaken eventFate = iota
+	eventNoRoom
+	eventNoCallback
+	eventFates
+)
+
+var eventFateNames = [eventFates]string{"taken", "no_room", "no_callback"}
 
 // mostBytes is how large a file may be: twice what the limits let a gateway write, and a
 // gibibyte, as the limits of the run before may have been others.
 func mostBytes(c *config.Config) int64 {
-	return 1<<30 + 2*(int64(c.ResumeMemory)+int64(c.HeaderMemory)+int64(c.MaxConnections)*(4<<10+int64(c.MaxMeta)))
+	return 1<<30 + 2*(int64(c.ResumeMemory)+int64(c.CallbackMemory)+int64(c.HeaderMemory)+int64(c.MaxConnections)*(4<<10+int64(c.MaxMeta)))
 }
 
 // openSessions reads the file, before anything is built: its gateway's numbers go on.
@@ -304,6 +322,8 @@ func readSession(fields record.Fields) (s foundSession, err error) {
 			s.id, err = netpoll.IDOf(value)
 		case tagSession:
 			s.session, err = hub.ParseSession(value)
+		case tagEvents:
+			s.events = value
 		default:
 			return false, nil
 		}
@@ -323,18 +343,31 @@ func (s *sessions) appendHead(b []byte, now time.Time) []byte {
 	return record.AppendRecord(b, kindHead, f)
 }
 
-const metricFound = "ws_gateway_resume_state_sessions"
+const (
+	metricFound  = "ws_gateway_resume_state_sessions"
+	metricEvents = "ws_gateway_resume_state_events"
+)
 
 var sessionsFound = prometheus.NewDesc(metricFound,
-	"Sessions in the file of --resume-state at the start, by what has become of them: taken, and waiting for their client; or ended, since their time was over, their event loop is not there (--loops), --resume-for is 0 now, or their record cannot be read.",
+	"Sessions in the file of --resume-state at the start, by what has become of them: taken, and waiting for their client; or ended, since their time was over, their event loop is not there (--loops), --resume-for is 0 now, --callback-memory has no room for their events, or their record cannot be read.",
+	[]string{"outcome"}, nil)
+
+var eventsFound = prometheus.NewDesc(metricEvents,
+	"Events in the file of --resume-state at the start, which the app had not taken, by what has become of them: taken, to be delivered; or given up, since --callback-memory has no room for them, or there is no callback now.",
 	[]string{"outcome"}, nil)
 
 // Describe implements prometheus.Collector.
-func (s *sessions) Describe(out chan<- *prometheus.Desc) { out <- sessionsFound }
+func (s *sessions) Describe(out chan<- *prometheus.Desc) {
+	out <- sessionsFound
+	out <- eventsFound
+}
 
 // Collect implements prometheus.Collector.
 func (s *sessions) Collect(out chan<- prometheus.Metric) {
 	for fate, n := range s.counts {
 		out <- prometheus.MustNewConstMetric(sessionsFound, prometheus.GaugeValue, float64(n), fateNames[fate])
+	}
+	for fate, n := range s.events {
+		out <- prometheus.MustNewConstMetric(eventsFound, prometheus.GaugeValue, float64(n), eventFateNames[fate])
 	}
 }

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"time"
 
+	"ws-gateway/forward"
 	"ws-gateway/hub"
 	"ws-gateway/netpoll"
 )
 
-// takeSessions takes in the sessions that were found, as away, before the loops run. Of those
-// that cannot be taken in the app gets the close event. Clients that come back before it has
+// takeSessions takes in the sessions that were found, as away, before the loops run, and
+// their events that the app has not taken, before any is delivered. Of those that cannot be
+// taken in the app gets the close event, behind these. Clients that come back before it has
 // ended wait in the backlog.
 func (g *Gateway) takeSessions() {
 	if g.sessions == nil || g.sessions.found == nil {
@@ -29,9 +31,9 @@ func (g *Gateway) takeSessions() {
 	for i := range f.sessions {
 		one := f.sessions[i]
 		f.sessions[i] = foundSession{}
-		fate, err := g.takeSession(im, one)
+		fate, err := g.takeSession(im, one, down)
 		s.counts[fate]++
-		if fate == unreadable {
+		if fate == unreadable || fate == noRoom {
 			f.why = err
 		}
 		if g.journals() {
@@ -68,11 +70,31 @@ func (g *Gateway) remember(settled map[netpoll.ID]*hub.Session) {
 	}
 }
 
-// takeSession takes in one session, or has the app told of its end.
-func (g *Gateway) takeSession(im *netpoll.Importer, one foundSession) (sessionFate, error) {
+var errNoRoom = errors.New("--callback-memory has no room for the events of a session that the app has not taken")
+
+// takeSession takes in one session with its events, or has the app told of its end. A
+// session of which the app would miss an event does not go on: nobody could tell.
+func (g *Gateway) takeSession(im *netpoll.Importer, one foundSession, down time.Duration) (sessionFate, error) {
+	events, err := forward.ParseUndelivered(one.events, one.session.Source(g.hub, one.id))
+	if err == nil && events.Ended() {
+		err = errSessions
+	}
+	if err != nil {
+		g.hub.EndSession(one.id, one.session, false)
+		return unreadable, err
+	}
+	if g.events != nil && !g.events.HasRoom(events) {
+		g.hub.EndSession(one.id, one.session, false)
+		g.sessions.events[eventNoRoom] += events.Len()
+		g.sessions.letters += g.events.GiveUp(events)
+		return noRoom, errNoRoom
+	}
 	c, err := im.Connection(one.conn)
 	if err == nil {
 		g.hub.Restore(c, one.session)
+	}
+	g.takeEvents(events, down)
+	if err == nil {
 		return taken, nil
 	}
 	g.hub.EndSession(one.id, one.session, errors.Is(err, netpoll.ErrExpired))
@@ -88,16 +110,37 @@ func (g *Gateway) takeSession(im *netpoll.Importer, one foundSession) (sessionFa
 	}
 }
 
+// takeEvents has events delivered that the app has not taken. With the cluster's journal
+// they wait, as close events do, until it is known that nobody has sent the close event of
+// their connection.
+func (g *Gateway) takeEvents(events *forward.Undelivered, down time.Duration) {
+	if g.events == nil {
+		g.sessions.events[eventNoCallback] += events.Len()
+		return
+	}
+	g.sessions.events[eventTaken] += events.Len()
+	begin := g.events.TakeUp(events, down)
+	if g.takeover == nil || events.Len() == 0 || !g.takeover.HoldBack(begin) {
+		begin()
+	}
+}
+
 func (g *Gateway) logTaken(f *foundSessions, down, took time.Duration) {
-	counts := &g.sessions.counts
+	counts, events := &g.sessions.counts, &g.sessions.events
 	e := g.log.Info()
-	if f.why != nil || counts[noLoop]+counts[noResume] > 0 {
+	if f.why != nil || counts[noLoop]+counts[noResume] > 0 || events[eventNoCallback] > 0 {
 		e = g.log.Warn().AnErr("error", f.why)
 	}
 	for fate, n := range counts {
 		if n > 0 || sessionFate(fate) == taken {
 			e = e.Int(fateNames[fate], n)
 		}
+	}
+	if n := events[eventTaken]; n > 0 {
+		e = e.Int("events", n)
+	}
+	if n := events[eventNoRoom] + events[eventNoCallback]; n > 0 {
+		e = e.Int("events_given_up", n).Int("dead_letters", g.sessions.letters)
 	}
 	e.Dur("down_ms", down).Dur("took_ms", took).
 		Msg("resume-state: sessions of the last run wait for their clients; those that were not taken in have ended: 1006")

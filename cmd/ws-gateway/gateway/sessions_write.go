@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ws-gateway/cmd/ws-gateway/internal/statefile"
+	"ws-gateway/forward"
 	"ws-gateway/handover/record"
 	"ws-gateway/netpoll"
 )
@@ -21,10 +22,10 @@ func (g *Gateway) returns() time.Duration {
 	return g.config().ResumeFor
 }
 
-// writeSessions writes down the sessions that are away, which end for this process if that
-// works. Otherwise they are as before.
-func (g *Gateway) writeSessions(ctx context.Context) (n int, err error) {
-	w := &sessionWriter{g: g}
+// writeSessions writes down the sessions that are away, and their events, of which none is
+// delivered meanwhile. They end for this process if that works. Otherwise they are as before.
+func (g *Gateway) writeSessions(ctx context.Context, events *forward.Held) (n int, err error) {
+	w := &sessionWriter{g: g, events: events}
 	if err := w.begin(ctx); err != nil {
 		return 0, err
 	}
@@ -40,11 +41,17 @@ type sessionWriter struct {
 	g       *Gateway
 	out     *statefile.Writer
 	sum     *record.Writer
-	buf     []byte // records to be written
-	records int    // in buf
+	events  *forward.Held // nil: push only
+	buf     []byte        // records to be written
+	records int           // in buf
 	session record.Fields
-	hung    bool // a write does not return
+	beside  record.Fields // hub's and forward's parts of it
+	hung    bool          // a write does not return
 }
+
+// maxBuffered is how much is buffered before it is written, unless a single record is
+// larger.
+const maxBuffered = 256 << 10
 
 func (w *sessionWriter) add(kind record.Tag, f record.Fields) {
 	w.buf = record.AppendRecord(w.buf, kind, f)
@@ -108,11 +115,16 @@ func (w *sessionWriter) abandon() {
 func (w *sessionWriter) Frame(f record.Fields) { w.add(kindFrame, f) }
 
 // Connection is netpoll.Recorder's.
-func (w *sessionWriter) Connection(c *netpoll.Conn, f record.Fields) {
+func (w *sessionWriter) Connection(c *netpoll.Conn, f record.Fields) (full bool) {
 	w.session = record.Append(w.session[:0], tagConnection, f)
-	beside := w.g.hub.AppendSession(nil, c)
-	w.session = record.Append(w.session, tagSession, beside)
+	w.beside = w.g.hub.AppendSession(w.beside[:0], c)
+	w.session = record.Append(w.session, tagSession, w.beside)
+	events := 0
+	if w.beside, events = w.events.Append(w.beside[:0], uint64(c.ID())); events > 0 {
+		w.session = record.Append(w.session, tagEvents, w.beside)
+	}
 	w.add(kindSession, w.session)
+	return len(w.buf) >= maxBuffered
 }
 
 // Farewell is netpoll.Recorder's.

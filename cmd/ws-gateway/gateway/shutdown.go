@@ -15,8 +15,9 @@ import (
 //  1. Upgrades get 503 and /readyz says so, for --drain-delay.
 //  2. Connections are closed over --drain-period. The app can send to those that
 //     are left, and events go on to be delivered. With --resume-state those whose sessions
-//     can be resumed are away then; once the events that wait are delivered they are
-//     written down, and end without a close event.
+//     can be resumed are away then; once the events that wait are delivered, or their time
+//     is over, they are written down with what is left of these, and end without a close
+//     event.
 //  3. The events that wait are delivered, while the loops complete the close
 //     handshakes and still answer newcomers with 503. The app may send while it
 //     handles these events: that there is no connection any more is no error,
@@ -50,11 +51,11 @@ func (g *Gateway) shutdown(now time.Time) {
 		defer g.drainRelays(ctx, c.DrainPeriod)()
 		return drain(ctx, c.DrainPeriod)
 	})
-	kept := 0
+	var kept kept
 	if err == nil && g.keeps() {
 		kept, err = g.keepSessions(end-3*margin, margin)
 	}
-	g.keptNone.Store(kept == 0)
+	g.keptNone.Store(kept.sessions == 0)
 	if err != nil {
 		// Every connection must have given its close event before the lanes end.
 		g.cut("closing connections", err)
@@ -72,7 +73,7 @@ func (g *Gateway) shutdown(now time.Time) {
 	g.cut("waiting for clients to answer the close frame", g.before(end-margin, g.sockets.Stop))
 	g.cut("finishing management requests", g.before(end, g.admin.Shutdown))
 	if g.takeover != nil {
-		g.takeover.Stop(left.Events == 0 && kept == 0 && g.sockets.Stats().Open == 0)
+		g.takeover.Stop(left.Events == 0 && kept.sessions == 0 && g.sockets.Stats().Open == 0)
 	}
 	if g.cluster != nil {
 		g.cluster.Stop()
@@ -86,34 +87,52 @@ func (g *Gateway) shutdown(now time.Time) {
 	g.logStopped(left, kept, time.Since(now))
 }
 
-// keepSessions writes the sessions down that are away, after their events, and ends them. If
-// they cannot be written, they end as other connections do. It returns how many were written,
-// and an error if some have not ended at the deadline.
-func (g *Gateway) keepSessions(deadline, margin time.Duration) (n int, err error) {
+// kept is what was written down for the next start.
+type kept struct {
+	sessions int
+	events   int // of these, that the app has not taken
+}
+
+// keepSessions writes the sessions down that are away, with those of their events that the
+// app has not taken by then, and ends them. If they cannot be written, they end as other
+// connections do, behind their events. It returns what was written, and an error if some
+// have not ended at the deadline.
+func (g *Gateway) keepSessions(deadline, margin time.Duration) (k kept, err error) {
 	away := g.sockets.Stats().Away
 	by := deadline - margin
 	if g.events != nil {
-		reserved := min(margin+time.Duration(away)*perSession, g.config().ShutdownTimeout/4)
-		g.before(by-reserved, func(ctx context.Context) error {
+		reserved := margin + time.Duration(away)*perSession + time.Duration(g.events.Stats().Bytes)*perByte
+		g.before(by-min(reserved, g.config().ShutdownTimeout/4), func(ctx context.Context) error {
 			g.events.Flush(ctx)
 			return nil
 		})
 	}
 	began := time.Now()
+	var events *forward.Held
 	err = g.before(by, func(ctx context.Context) (err error) {
-		n, err = g.writeSessions(ctx)
+		if g.events != nil {
+			if events, err = g.events.Hold(ctx); err != nil {
+				return err
+			}
+		}
+		k.sessions, err = g.writeSessions(ctx, events)
 		return err
 	})
+	k.events = events.Release(err == nil)
 	if err == nil {
-		g.log.Info().Int("sessions", n).Dur("took_ms", time.Since(began)).Msg("resume-state: sessions are written down for the next start")
-		return n, nil
+		g.log.Info().Int("sessions", k.sessions).Int("events", k.events).Dur("took_ms", time.Since(began)).Msg("resume-state: sessions are written down for the next start")
+		return k, nil
 	}
 	g.log.Error().Err(err).Int64("sessions", away).Msg("resume-state: sessions cannot be written down: they end now, with their close events")
-	return 0, g.before(deadline, func(ctx context.Context) error { return g.hub.Drain(ctx, 0) })
+	return kept{}, g.before(deadline, func(ctx context.Context) error { return g.hub.Drain(ctx, 0) })
 }
 
-// perSession is the time that is put aside for writing a session down.
-const perSession = 5 * time.Microsecond
+// perSession and perByte are the time that is put aside for writing down a session, and its
+// events.
+const (
+	perSession = 5 * time.Microsecond
+	perByte    = 10 * time.Nanosecond
+)
 
 // drainRelays ends the connections of clients whose sessions are at other gateways, beside
 // those that are closed here. The function that it returns waits for that.
@@ -155,13 +174,13 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (g *Gateway) logStopped(left forward.Leftover, kept int, took time.Duration) {
+func (g *Gateway) logStopped(left forward.Leftover, k kept, took time.Duration) {
 	e := g.log.Info()
 	if left.Events > 0 {
 		e = g.log.Warn()
 	}
-	if kept > 0 {
-		e = e.Int("sessions_kept", kept)
+	if k.sessions > 0 {
+		e = e.Int("sessions_kept", k.sessions).Int("events_kept", k.events)
 	}
 	e.Uint64("connections_closed", g.sockets.Stats().Closed[netpoll.GoingAway]).
 		Int("events_undelivered", left.Events).
