@@ -110,12 +110,8 @@ func (c *Cluster) Describe(ctx context.Context, id string) (info hub.Info, group
 		return c.hub.Describe(ctx, id)
 	}
 	to := c.route(&hub.Targets{Conn: id})
-	switch {
-	case to.instance != nil && len(to.missing) == 0:
-	case len(to.missing) > 0:
+	if len(to.missing) > 0 || !to.others {
 		return hub.Info{}, nil, false, missing(to.missing, false)
-	default:
-		return hub.Info{}, nil, false, missing(c.view.Load().missing, false)
 	}
 	p, err := c.post(ctx, &to, call.Describe, &call.Call{Targets: hub.Targets{Conn: id}}, nil, true)
 	if err != nil {
@@ -139,17 +135,23 @@ type route struct {
 	instance *packet.Instance  // only to this one
 	owners   []packet.Instance // instead: only to these, each of which has some of the connections; nil: to all
 	missing  []string
-	homes    homes // of owners
+	unasked  []string // of missing, those that the router knows nothing of, or not that they are meant
+	homes    homes    // of owners
 }
 
 // route finds out whom a call for t goes to. All instances is always right; connections
-// that are named are at those that have made their ids.
+// that are named are at those that have made their ids. If nobody is known to have made one,
+// somebody may have whom nobody has heard, as long as anybody is missing.
 func (c *Cluster) route(t *hub.Targets) route {
 	v := c.view.Load()
 	if t.All || t.Remote.IsValid() || len(t.Groups) > 0 || len(t.Users) > 0 && !(t.Owned && (t.Conn != "" || len(t.Conns) > 0)) {
-		return route{others: len(v.live)+len(v.silent) > 0, missing: v.missing}
+		r := route{others: len(v.live)+len(v.silent) > 0, missing: v.missing}
+		if slices.Contains(v.missing, Unknown) {
+			r.unasked = []string{Unknown}
+		}
+		return r
 	}
-	r := route{homes: v.homes}
+	r, nobody := route{homes: v.homes}, false
 	for i := -1; i < len(t.Conns); i++ {
 		id := t.Conn
 		if i >= 0 {
@@ -160,18 +162,19 @@ func (c *Cluster) route(t *hub.Targets) route {
 			continue // nobody has it, or nobody but us
 		}
 		if owner = v.homes.of(owner); slices.Contains(r.owners, owner) {
-			continue // it is one more
+			continue
 		}
 		if !v.has(owner) {
-			if slices.Contains(v.missing, Unknown) {
-				r.missing = append(r.missing, Unknown) // somebody may have it whom nobody knows yet
-			}
-			continue // otherwise nobody has it
+			nobody = true
+			continue
 		}
 		r.owners = append(r.owners, owner)
 		if name, silent := v.silent[owner]; silent {
 			r.missing = append(r.missing, name)
 		}
+	}
+	if nobody && len(v.missing) > 0 {
+		r.missing, r.unasked = append(r.missing, Unknown), []string{Unknown}
 	}
 	if r.others = len(r.owners) > 0; len(r.owners) == 1 {
 		r.instance, r.owners = (*packet.Instance)(&r.owners[0]), nil
@@ -215,6 +218,7 @@ func (c *Cluster) collect(ctx context.Context, to *route, p *pending) (sum call.
 	limited, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	answers, lost := c.wait(limited, p)
+	lost.names = append(lost.names, to.unasked...)
 	for _, a := range answers {
 		if failed := a.Err; failed != nil {
 			if refused(failed) {

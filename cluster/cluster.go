@@ -101,7 +101,8 @@ type Config struct {
 
 	Log zerolog.Logger
 
-	clock func() time.Duration // since the start; for tests
+	clock     func() time.Duration // since the start; for tests
+	listenFor time.Duration        // for tests; default: the constant; below 0: whoever is there counts as known at once
 }
 
 // The defaults.
@@ -135,6 +136,7 @@ func (cfg *Config) complete() error {
 	if cfg.Hold >= cfg.DeadAfter {
 		return fmt.Errorf("cluster: Config.Hold, %s, must be shorter than DeadAfter, %s", cfg.Hold, cfg.DeadAfter)
 	}
+	cfg.listenFor = cmp.Or(cfg.listenFor, listenFor)
 	if cfg.clock == nil {
 		started := time.Now().Add(-clockStart)
 		cfg.clock = func() time.Duration { return time.Since(started) }
@@ -207,6 +209,10 @@ func (c *Cluster) Start() {
 
 // Up reports whether the link to the others is up.
 func (c *Cluster) Up() bool { return c.view.Load().up }
+
+// Whole reports whether the link is up and all other instances are known, though some of
+// them may be silent.
+func (c *Cluster) Whole() bool { return c.view.Load().whole }
 
 // longestBye is how long Stop waits for the others to have what was sent to them.
 const longestBye = time.Second

@@ -67,6 +67,7 @@ type Part struct {
 // Errors of At.
 var (
 	ErrNoInstance   = errors.New("no instance of the cluster has this name")
+	ErrNotYet       = errors.New("no instance of the cluster is known by this name, but not all that there are are known at the moment")
 	ErrTwoInstances = errors.New("several instances of the cluster have this name: use the id of one")
 )
 
@@ -85,7 +86,10 @@ func (c *Cluster) At(name string) (*Part, error) {
 			found = &i
 		}
 	}
-	if found == nil {
+	switch {
+	case found == nil && !c.Whole():
+		return nil, ErrNotYet
+	case found == nil:
 		return nil, ErrNoInstance
 	}
 	return c.part(found.ID, found.Name), nil

@@ -14,9 +14,9 @@ const (
 	beatSoon  = 100 * time.Millisecond // and at the least, if somebody is new
 	lookEvery = 250 * time.Millisecond // between looks at who is silent
 
-	// knowAfter is how long an instance that hears nobody does not claim to be alone once
-	// it has a link: others are heard in that time, as they answer its own heartbeat.
-	knowAfter = 500 * time.Millisecond
+	// listenFor is how long others have to be heard, once there is a link, before an instance
+	// claims to know all of them: one that is not heard for so long would be silent anyway.
+	listenFor = 3 * time.Second
 )
 
 // beat tells everybody that this instance is alive.
@@ -33,6 +33,9 @@ func (c *Cluster) beat(now time.Duration) {
 	}
 	if c.draining() {
 		h.State = members.Draining
+	}
+	if c.known {
+		h.Knows = c.members.Digest()
 	}
 	h.Relays, h.Returns, h.Links = c.relays.takes(), c.returns(), c.links
 	if c.cfg.Loops != nil {
@@ -112,9 +115,7 @@ func (c *Cluster) linked(up bool, now time.Duration) {
 		}
 	}
 	if up {
-		if c.members.Len() == 0 {
-			c.knowAt = now + knowAfter
-		}
+		c.known = false // others may have started meanwhile
 		c.changed(c.members.LinkUp(now), now)
 		c.beatAt = now
 	} else {
@@ -156,6 +157,7 @@ func (c *Cluster) changed(events []members.Event, now time.Duration) {
 			c.table.Forget(m.Index)
 			c.recents.leaves(m.Index)
 			c.away.left(m, c.members, now)
+			c.beatAt = min(c.beatAt, c.beatenAt+beatSoon) // somebody who starts may wait until all know the same
 			if e.Why == members.Left && m.Returns > 0 {
 				log.Info().Msg("the instance restarts: clients that come here for its sessions are told to come back")
 			} else if e.Why == members.Left {
@@ -174,6 +176,37 @@ func (c *Cluster) changed(events []members.Event, now time.Duration) {
 	if len(events) > 0 {
 		c.show(now)
 	}
+}
+
+// know notes when all other instances are known.
+func (c *Cluster) know(now time.Duration) {
+	if c.up && !c.known && (c.cfg.listenFor < 0 || c.knowsAll()) {
+		c.known, c.knew = true, true
+		c.beatAt = min(c.beatAt, c.beatenAt+beatSoon) // others may wait for that
+		c.show(now)
+	}
+}
+
+// knowsAll reports whether all other instances are known. One that knows all says whether
+// they are those that are known here. If nobody says so they are heard within a moment: an
+// instance that has just started waits for as long as it takes another to become silent, and
+// one whose link was away, as all others' may have been, for those that it has known.
+//
+// Others may know of an instance that cannot be heard. It counts as gone when they, too, may
+// give it up.
+func (c *Cluster) knowsAll() bool {
+	digest, agree, silent := c.members.Digest(), false, false
+	for m := range c.members.All() {
+		silent = silent || m.Silent
+		switch m.Knows {
+		case 0:
+		case digest:
+			agree = true
+		default:
+			return c.members.Listened() >= c.cfg.DeadAfter
+		}
+	}
+	return agree || c.knew && c.members.Len() > 0 && !silent || c.members.Listened() >= c.cfg.listenFor
 }
 
 // lost ends the waiting for an instance.
@@ -199,9 +232,10 @@ func (c *Cluster) show(now time.Duration) {
 			}
 		}
 	}
-	if (!c.up || c.knowAt > 0) && c.members.Len() == 0 {
-		v.missing = []string{Unknown}
+	if !c.known || !c.up && c.members.Len() == 0 {
+		v.missing = append(v.missing, Unknown)
 	}
+	v.whole = c.up && c.known
 	slices.SortFunc(v.live, func(a, b member) int { return slices.Compare(a.id[:], b.id[:]) })
 	before := c.view.Load()
 	c.view.Store(v)

@@ -10,7 +10,7 @@ import (
 )
 
 // Unknown stands for instances that nothing is known of, because the bus has not been
-// reached yet.
+// reached yet, or not for long enough that all others have been heard.
 const Unknown = "*"
 
 // MissingError says which instances a call has not reached. What else the call returns
@@ -64,7 +64,8 @@ type view struct {
 	since   time.Duration              // and since when; if it has never been up, since the start
 	live    []member                   // those that are heard, in the order of their ids
 	silent  map[packet.Instance]string // the others' names
-	missing []string                   // these names; Unknown if nothing is known
+	missing []string                   // these names, and Unknown if there may be more
+	whole   bool                       // the link is up, and all that there are are known
 	next    chan struct{}              // closed when there is another view
 	homes   homes
 

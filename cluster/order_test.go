@@ -1,9 +1,7 @@
 package cluster
 
 import (
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 	"github.com/gobwas/ws"
@@ -142,21 +140,4 @@ func deaf(x *localbus.Exchange, b *instance) (tellAgain func()) {
 func isOrdered(data []byte) bool {
 	p, err := packet.Parse(data)
 	return err == nil && p.Kind.Ordered()
-}
-
-func TestAnInstanceThatHasJustStartedDoesNotClaimToBeAlone(t *testing.T) {
-	var now atomic.Int64
-	now.Store(int64(time.Second))
-	a := begin(t, localbus.NewExchange(), "a", func(cfg *Config) {
-		cfg.clock = func() time.Duration { return time.Duration(now.Load()) }
-	})
-	a.await("the link", func() bool {
-		v := a.view.Load()
-		if len(v.missing) != 1 || v.missing[0] != Unknown {
-			t.Fatalf("%+v", v)
-		}
-		return v.up
-	})
-	now.Add(int64(knowAfter))
-	a.await("being alone", func() bool { return len(a.view.Load().missing) == 0 })
 }

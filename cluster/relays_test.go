@@ -74,7 +74,7 @@ func beginRelaying(t *testing.T, x *localbus.Exchange, name string, change ...fu
 	i.hub, i.addr, i.bus = h, addr.String(), x.Join(h.Instance())
 	cfg := Config{
 		Hub: h, Bus: i.bus, Instance: h.Instance(), App: "chat", Name: name, Version: "test", Sessions: sockets,
-		Timeout: patience, Hold: patience / 2, DeadAfter: patience, Log: zerolog.New(i),
+		Timeout: patience, Hold: patience / 2, DeadAfter: patience, Log: zerolog.New(i), listenFor: -1,
 	}
 	for _, f := range change {
 		f(&cfg)

@@ -75,6 +75,7 @@ func beginFrom(t *testing.T, x *localbus.Exchange, name string, origin *hub.Orig
 	cfg := Config{
 		Hub: i.hub, Instance: i.hub.Instance(), Names: names, App: "chat", Name: name, Version: "test",
 		Timeout: patience, Hold: patience / 2, DeadAfter: patience, Log: zerolog.New(i),
+		listenFor: -1, // tests that are about it have more
 	}
 	for _, f := range change {
 		f(&cfg)
@@ -108,7 +109,7 @@ func together(t *testing.T, n int, change ...func(*Config)) (*localbus.Exchange,
 		all = append(all, begin(t, x, string(rune('a'+i)), change...))
 	}
 	for _, i := range all {
-		i.await("the others", func() bool { return len(i.view.Load().live) == n-1 })
+		i.await("the others", func() bool { return len(i.view.Load().live) == n-1 && i.Whole() })
 	}
 	return x, all
 }

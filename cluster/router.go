@@ -28,10 +28,11 @@ type router struct {
 	up       bool           // the link,
 	upSince  time.Duration  // and since when it is up, or down
 	links    uint64         // how often it came up
+	known    bool           // all others are known, as of now or, while the link is down, as of then
+	knew     bool           // they were, once at least
 
 	beatAt, beatenAt time.Duration // heartbeats: the next, and the last
 	lookAt           time.Duration // when to look who is silent
-	knowAt           time.Duration // from when on it is known that nobody else is there; 0: it is known, or there was no link yet
 	byeBy            time.Duration // when the end must not be put off any more; 0: this instance does not end
 
 	events  []bus.Event
@@ -271,12 +272,9 @@ func (c *Cluster) tick(now time.Duration) (due time.Duration) {
 		c.count()
 		c.lookAt = now + lookEvery
 	}
+	c.know(now)
 	if now >= c.beatAt && c.byeBy == 0 {
 		c.beat(now)
-	}
-	if c.knowAt > 0 && now >= c.knowAt {
-		c.knowAt = 0
-		c.show(now)
 	}
 	due = c.tellNames(now, false)
 	for _, p := range c.peers {

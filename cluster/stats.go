@@ -13,6 +13,7 @@ type Stats struct {
 	Bus bus.Stats
 
 	Members, Silent int64 // gauges: other instances, and those of them that are silent
+	Whole           bool  // see Cluster.Whole
 	Waiting         int64 // gauge: calls that wait for answers
 	HeldMessages    int64 // gauge
 	HeldBytes       int64 // gauge
@@ -117,6 +118,7 @@ func (c *Cluster) Stats() Stats {
 	if seen := c.stats.streams.Load(); seen != nil {
 		s = *seen
 	}
+	s.Whole = c.Whole()
 	s.Bus, s.HoldLimit, s.Watches = c.cfg.Bus.Stats(), int64(c.cfg.Buffer), c.watches.len()
 	s.Unsent, s.Executed, s.Unanswered = c.stats.unsent.Load(), c.stats.executed.Load(), c.stats.unanswered.Load()
 	s.Skipped, s.Repaired, s.Expired, s.Crowded, s.Resyncs = c.stats.skipped.Load(), c.stats.repaired.Load(), c.stats.expired.Load(), c.stats.crowded.Load(), c.stats.resyncs.Load()

@@ -65,7 +65,8 @@ func (c *together) whole(t *testing.T) {
 func (g *gateway) awaitOthers(t *testing.T, others, silent float64) {
 	t.Helper()
 	harness.Poll(t, fmt.Sprintf("%v other gateways, of which %v are silent", others, silent), func() bool {
-		return g.metricNow(t, "ws_gateway_cluster_instances") == others && g.metricNow(t, "ws_gateway_cluster_instances_silent") == silent
+		return g.metricNow(t, "ws_gateway_cluster_instances") == others && g.metricNow(t, "ws_gateway_cluster_instances_silent") == silent &&
+			(g.metricNow(t, "ws_gateway_cluster_whole") == 1 || g.metricNow(t, "ws_gateway_cluster_link_up") == 0)
 	})
 }
 

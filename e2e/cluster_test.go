@@ -41,7 +41,7 @@ func startInstance(t *testing.T, nats, name string, args ...string) *gateway {
 func (g *gateway) awaitInstances(t *testing.T, n int) {
 	t.Helper()
 	harness.Poll(t, fmt.Sprint("gateways that know ", n, " others"), func() bool {
-		return g.metricNow(t, "ws_gateway_cluster_instances")-g.metricNow(t, "ws_gateway_cluster_instances_silent") == float64(n)
+		return g.metricNow(t, "ws_gateway_cluster_whole") == 1 && g.metricNow(t, "ws_gateway_cluster_instances")-g.metricNow(t, "ws_gateway_cluster_instances_silent") == float64(n)
 	})
 }
 

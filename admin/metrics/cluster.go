@@ -13,6 +13,7 @@ var clusterTable = []family{
 	counter("cluster_links_total", "Times that NATS was reached anew.", func(s *snapshot) uint64 { return s.cluster.Bus.Links }),
 	gauge("cluster_instances", "Other gateways of the cluster that are known.", func(s *snapshot) int64 { return s.cluster.Members }),
 	gauge("cluster_instances_silent", "Other gateways of the cluster that are known and not heard: answers name them as missing.", func(s *snapshot) int64 { return s.cluster.Silent }),
+	gauge("cluster_whole", "1 while NATS is reached and all other gateways are known, though some may be silent; otherwise answers have * among those that are missing.", func(s *snapshot) int64 { return int64(oneIf(s.cluster.Whole)) }),
 	gauge("cluster_known_instances", "Other gateways of the cluster of which it is known which users and groups are there; the rest get every message.", func(s *snapshot) int64 { return s.cluster.Known }),
 	gauge("cluster_told_names", "Users and groups here that the others have been told of.", func(s *snapshot) int64 { return s.cluster.Told }),
 	gauge("cluster_known_names", "Users and groups at the others, once for each gateway that has them.", func(s *snapshot) int64 { return s.cluster.Names }),

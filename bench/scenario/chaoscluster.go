@@ -173,7 +173,7 @@ func (u *clusterRun) whole() {
 }
 
 func hearsAll(m metrics) bool {
-	return m["cluster_link_up"] == 1 && m["cluster_instances"] == together-1 && m["cluster_instances_silent"] == 0
+	return m["cluster_whole"] == 1 && m["cluster_instances"] == together-1 && m["cluster_instances_silent"] == 0
 }
 
 // close closes a user's connection, which is at a gateway, through some gateway. If that

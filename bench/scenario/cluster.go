@@ -220,7 +220,7 @@ func heap() int64 {
 // awaitPeers waits until a gateway knows so many others, and all of their names.
 func (s *stage) awaitPeers(g *child.Process, n float64) {
 	for end := time.Now().Add(restTimeout); ; s.pause(50*time.Millisecond, g) {
-		if scraped(g)["cluster_known_instances"] == n {
+		if seen := scraped(g); seen["cluster_known_instances"] == n && seen["cluster_whole"] == 1 {
 			return
 		}
 		if time.Now().After(end) {

@@ -16,7 +16,7 @@ func (c Cluster) lone(s *stage, m *load.Message) {
 	without := s.lonely()
 	with := s.lonely(clusterArgs(server, 0)...)
 	s.show("waiting for the gateway to know that it is alone")
-	until(s, restTimeout, sampling, func() metrics { return scraped(with.gateway) }, func(seen metrics) bool { return seen["cluster_link_up"] == 1 }, with.gateway)
+	until(s, restTimeout, sampling, func() metrics { return scraped(with.gateway) }, func(seen metrics) bool { return seen["cluster_whole"] == 1 }, with.gateway)
 	both := [2]*lonely{without, with}
 	for _, i := range []int{0, 1, 1, 0} {
 		l := both[i]

@@ -37,6 +37,10 @@ type Heartbeat struct {
 	// it does not end, or for good.
 	Returns time.Duration
 
+	// Knows is its Members' Digest, once it knows that there are no others; 0: it does not know
+	// yet, or does not say.
+	Knows uint64
+
 	// Links is how often its link has come up. If that changes, something that it has sent may
 	// be lost, and it has ended its relays.
 	Links uint64
@@ -71,6 +75,7 @@ const (
 	tagRelays
 	tagReturns
 	tagLinks
+	tagKnows
 )
 
 // tagMakes is beside these: it is there only if it is not the ID.
@@ -85,7 +90,7 @@ func (h *Heartbeat) AppendFields(f packet.Fields) packet.Fields {
 	}
 	for i, n := range [...]uint64{
 		uint64(h.Wire), uint64(h.State), milliseconds(h.Up), h.Told.Version, h.Told.Count, h.Told.Sum,
-		h.Connections, h.Users, h.Groups, h.Loops, milliseconds(h.Lag), oneIf(h.Relays), milliseconds(h.Returns), h.Links,
+		h.Connections, h.Users, h.Groups, h.Loops, milliseconds(h.Lag), oneIf(h.Relays), milliseconds(h.Returns), h.Links, h.Knows,
 	} {
 		if n != 0 {
 			f = packet.AppendNumber(f, tagWire+packet.Tag(i), n)
@@ -141,7 +146,7 @@ func (h *Heartbeat) read(tag packet.Tag, value []byte) error {
 		}
 		copy(h.Makes[:], value)
 		return nil
-	case tag < tagWire || tag > tagLinks:
+	case tag < tagWire || tag > tagKnows:
 		return nil // of a later version
 	}
 	n, ok := packet.Number(value)
@@ -177,6 +182,8 @@ func (h *Heartbeat) read(tag packet.Tag, value []byte) error {
 		h.Returns = duration(n)
 	case tagLinks:
 		h.Links = n
+	case tagKnows:
+		h.Knows = n
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package members
 
 import (
 	"cmp"
+	"encoding/binary"
 	"iter"
 	"time"
 )
@@ -108,6 +109,25 @@ func (m *Members) At(index uint8) *Member { return m.byIndex[index] }
 
 // Len returns how many members there are.
 func (m *Members) Len() int { return len(m.byID) }
+
+// Digest stands for the set of the members and this instance: others that know the same
+// instances have the same one. It is never 0.
+func (m *Members) Digest() uint64 {
+	sum := binary.BigEndian.Uint64(m.cfg.Self[:])
+	for id := range m.byID {
+		sum += binary.BigEndian.Uint64(id[:])
+	}
+	return max(sum, 1)
+}
+
+// Listened returns for how long others could have been heard since the link came up, as of
+// the last call; 0 while it is down.
+func (m *Members) Listened() time.Duration {
+	if m.down {
+		return 0
+	}
+	return m.clock - m.heard
+}
 
 // Refused returns how many heartbeats were of instances for which there was no place.
 func (m *Members) Refused() uint64 { return m.refused }
@@ -234,6 +254,7 @@ func (m *Members) LinkDown(now time.Duration) []Event {
 	m.begin(now)
 	m.down = true
 	for member := range m.All() {
+		member.Knows = 0 // it is old when the link is there again
 		m.silence(member, OwnLink)
 	}
 	return m.events

@@ -108,7 +108,7 @@ type Options struct {
 	ClusterRelays      int           `group:"cluster" default:"1024" min:"0" max:"65536" help:"Clients that come back here and whose sessions are at other gateways (--resume-for), and sessions here whose clients have come back elsewhere: at most so many of each are carried to each other, and a sixteenth of the descriptor limit. Others get a new session; more than so many a second, half of that from one address, are told to come back (503). 0: none."`
 	ClusterWhenCut     string        `group:"cluster" default:"serve" oneof:"serve,refuse" help:"A call that changes something while gateways are not reached is done where it can be, and its answer names those (serve), or not done at all (refuse)."`
 	ClusterJournal     bool          `group:"cluster" help:"Record in JetStream, which the NATS servers must have, which connections are open: if a gateway is gone for --cluster-dead-after, another one sends their close events. Instead of --journal."`
-	ClusterRequired    bool          `group:"cluster" help:"Answer 503 at /readyz while NATS is not reached."`
+	ClusterRequired    bool          `group:"cluster" help:"Answer 503 at /readyz while NATS is not reached, or not all other gateways are known."`
 	DrainDelay         time.Duration `group:"process" reload:"yes" default:"0s" min:"0s" help:"On SIGTERM, time from refusing upgrades to closing the first connection."`
 	DrainPeriod        time.Duration `group:"process" reload:"yes" default:"5s" min:"0s" help:"Time over which the closing of connections is spread."`
 	ShutdownTimeout    time.Duration `group:"process" reload:"yes" default:"30s" min:"100ms" help:"Time for the whole shutdown, the two above and undelivered events included."`

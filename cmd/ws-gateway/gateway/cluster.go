@@ -127,8 +127,14 @@ func (g *Gateway) join() error {
 
 // ready is admin.Config.Ready.
 func (g *Gateway) ready(c *config.Config) (ok bool, why string) {
-	if ok, why = g.hub.Ready(); ok && c.ClusterRequired && g.cluster != nil && !g.cluster.Up() {
+	ok, why = g.hub.Ready()
+	switch {
+	case !ok || !c.ClusterRequired || g.cluster == nil:
+		return ok, why
+	case !g.cluster.Up():
 		return false, "NATS is not reached, or does not let this gateway use its subjects"
+	case !g.cluster.Whole():
+		return false, "it is not known yet which other gateways there are"
 	}
-	return ok, why
+	return true, ""
 }

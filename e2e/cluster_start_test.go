@@ -1,0 +1,90 @@
+package e2e_test
+
+import (
+	"net/http"
+	"testing"
+
+	"ws-gateway/cluster/bus/natsbus/natstest"
+	"ws-gateway/e2e/harness"
+)
+
+// idAt is the id of a user's only connection at a gateway.
+func (g *gateway) idAt(t *testing.T, user string) string {
+	t.Helper()
+	ids, _, _ := g.listThrough(t, "?scope=local&user="+user)
+	if len(ids) != 1 {
+		t.Fatalf("%s has the connections %v", user, ids)
+	}
+	return ids[0]
+}
+
+// aboutID are calls that change something for a connection, as it may be named.
+func aboutID(id string) map[string]string {
+	return map[string]string{
+		`{"conn_id":"` + id + `","payload":1}`:                  sendPath,
+		`{"conns":["` + id + `"],"payload":1,"report":true}`:    sendPath,
+		`{"conns":["` + id + `"],"users":["bob"],"payload":1}`:  sendPath,
+		`{"conns":["` + id + `"],"reason":"x"}`:                 closePath,
+		`{"conns":["` + id + `"],"groups":["g"]}`:               joinPath,
+		`{"conns":["` + id + `"],"users":["b"],"groups":["g"]}`: leavePath,
+		`{"conns":["` + id + `"],"meta":{"a":1}}`:               metaPath,
+		`{"users":["bob"],"payload":1}`:                         sendPath,
+		`{"groups":["g"],"payload":1,"exclude":["` + id + `"]}`: sendPath,
+	}
+}
+
+// unsure expects that a gateway says of each call that others are missing of which nothing is
+// known.
+func (g *gateway) unsure(t *testing.T, id string) {
+	t.Helper()
+	for body, path := range aboutID(id) {
+		g.post(path, body).answered(t, http.StatusBadGateway, "*")
+	}
+	g.get(getPath+"?conn_id="+id).answered(t, http.StatusGatewayTimeout, "*")
+	g.get(listPath+"?user=bob").answered(t, 0, "*")
+	g.get(countPath).answered(t, 0, "*")
+	g.get(groupsPath+"?conn_id="+id).answered(t, 0, "*")
+}
+
+func TestAGatewayThatHasStartedWithoutNATSDoesNothingInSilenceForConnectionsOfOthers(t *testing.T) {
+	t.Parallel()
+	for _, when := range []string{"serve", "refuse"} {
+		nats := startNATS(t)
+		b := startMember(t, nats.URL(), 0)
+		bob := b.Dial(t, "bob")
+		id := b.idAt(t, "bob")
+		proxy := natstest.StartProxy(t, nats)
+		proxy.Cut(true)
+		a := startMember(t, proxy.URL(), 1, "--cluster-when-cut", when, "--max-meta", "1KiB")
+		a.unsure(t, id)
+		proxy.Cut(false)
+		a.awaitOthers(t, 1, 0)
+		b.awaitOthers(t, 1, 0)
+		a.send(`{"conn_id":"` + id + `","payload":2}`)
+		bob.Receive("2")
+	}
+}
+
+// A gateway starts beside two others and hears only one of them for a while.
+func TestAGatewayThatStartsBesideOthersDoesNotAnswerForThoseThatItHasNotHeardYet(t *testing.T) {
+	t.Parallel()
+	c := startTogether(t, 2)
+	bob := c.gateways[1].Dial(t, "bob")
+	id := c.gateways[1].idAt(t, "bob")
+	c.proxies[1].Stall(true)
+	a := startMember(t, c.nats.URL(), 2, "--cluster-required", "--max-meta", "1KiB")
+	harness.Poll(t, "the gateway that is heard", func() bool { return a.metricNow(t, "ws_gateway_cluster_instances") == 1 })
+	a.unsure(t, id)
+	if got := a.get("/readyz"); got.status != http.StatusServiceUnavailable {
+		t.Errorf("ready: %d %s", got.status, got.body)
+	}
+	c.proxies[1].Stall(false)
+	a.awaitOthers(t, 2, 0)
+	if got := a.get("/readyz"); got.status != http.StatusOK {
+		t.Errorf("not ready: %d %s", got.status, got.body)
+	}
+	a.send(`{"conn_id":"` + id + `","payload":2}`)
+	bob.Receive("2")
+	a.get(getPath+"?conn_id="+id).answered(t, 0)
+	a.get(countPath).answered(t, 0)
+}
