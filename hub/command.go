@@ -100,6 +100,7 @@ type loopTask struct {
 	ls       *loopState
 	ids      []netpoll.ID // that are left
 	walk     *groups.Walk // instead of ids, if the command is for groups; nil at first
+	late     late         // who has joined these groups too late to be a target
 	slot     uint32       // instead of ids, if it is for all
 	finished bool
 	report   Report
@@ -111,6 +112,7 @@ func (t *loopTask) run(l *netpoll.Loop) (more bool) {
 	if t.finished {
 		return false
 	}
+	t.lookForLate()
 	spent := 0
 	for spent < sliceBudget {
 		spent++
@@ -119,7 +121,7 @@ func (t *loopTask) run(l *netpoll.Loop) (more bool) {
 			t.finish()
 			return spent > lightWork
 		}
-		if c != nil && !t.tooYoung(t.ls, c.ID().Slot()) && !t.elsewhere(t.ls, c.ID().Slot()) {
+		if c != nil && !t.tooYoung(t.ls, c.ID().Slot()) && !t.joinedLate(c.ID().Slot()) && !t.elsewhere(t.ls, c.ID().Slot()) {
 			spent += int(t.cost)
 			t.do(t.ls, c, &t.report)
 		}

@@ -118,6 +118,12 @@ type gateway struct {
 
 func start(t testing.TB, cfg Config, net netpoll.Config) *gateway {
 	t.Helper()
+	return startWith(t, cfg, net, nil)
+}
+
+// startWith is start for a hub that has a clock of the test's; nil: its own.
+func startWith(t testing.TB, cfg Config, net netpoll.Config, clock func() time.Duration) *gateway {
+	t.Helper()
 	g := &gateway{t: t, app: newApp()}
 	if cfg.Forwarder == nil {
 		cfg.Forwarder = g.app
@@ -125,6 +131,9 @@ func start(t testing.TB, cfg Config, net netpoll.Config) *gateway {
 	var err error
 	if g.Hub, err = New(cfg); err != nil {
 		t.Fatal(err)
+	}
+	if clock != nil {
+		g.clock = clock
 	}
 	net.Handler = g.Hub
 	if net.Loops == 0 {

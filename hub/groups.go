@@ -240,6 +240,9 @@ func (h *Hub) public(id netpoll.ID) string { return string(h.instance.appendID(n
 func (ls *loopState) table(h *Hub) *groups.Table {
 	if ls.groups == nil {
 		ls.groups = groups.NewTable(h.groups, ls.index, func(slot uint32) *uint32 { return &ls.sessions.At(slot).Groups })
+		if ls.joins != nil {
+			ls.groups.Joined = func(slot uint32, group uint64) { ls.joins.add(slot, group, h.clock()) }
+		}
 	}
 	return ls.groups
 }

@@ -96,6 +96,9 @@ func (h *Hub) Tick(l *netpoll.Loop, now uint32) (more bool) {
 		ls.grace = now + min(missed, ls.settings.pingTimeout)
 	}
 	ls.lag.Store(ls.deadlines.Lag(now))
+	if ls.joins != nil {
+		ls.joins.expire(h.clock() - joinsFor)
+	}
 	switch {
 	case ls.deadlines.Advance(now, wheelBudget, ls.timeOut):
 		return true

@@ -154,6 +154,7 @@ type loopState struct {
 	buckets   *netpoll.Slab[buckets]       // by slot; nil if there are no Rates
 	groups    *groups.Table                // nil before the first join
 	opened    *netpoll.Slab[time.Duration] // by slot, when by Hub.clock; nil without Config.Names
+	joins     *joins                       // nil without Config.Names
 	counted   uint32                       // the slots below it are counted by address, if that is limited
 
 	slow      int           // connections that ended as slow consumers
@@ -234,6 +235,7 @@ func (h *Hub) attach(loops []*netpoll.Loop, compress func(*netpoll.Frame)) {
 		ls := &loopState{loop: loop, index: i}
 		if h.cfg.Names != nil {
 			ls.opened = new(netpoll.Slab[time.Duration])
+			ls.joins = new(joins)
 		}
 		ls.timeOut = func(slot uint32) { h.timeOut(ls, slot) }
 		ls.sendPing = func(slot uint32) { h.sendPing(ls, slot) }

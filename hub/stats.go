@@ -34,6 +34,7 @@ type Stats struct {
 	GroupsOverMemory    uint64               // joins over GroupMemory: likewise
 	Meta                meta.Stats           // gauges
 	MetaOverMemory      uint64               // calls that give connections metadata for which there was no memory
+	JoinsUnknown        uint64               // sends of OpenFor to groups for which it was not known any more who had joined since
 	LateRegroups        uint64               // answers that change the groups of a connection that is gone
 
 	Sends  [SendKinds]Sends
@@ -128,6 +129,9 @@ func (h *Hub) Stats() Stats {
 	for _, ls := range h.loops {
 		ls.closes.addTo(&s.Closes)
 		ls.grouping.addTo(&s)
+		if ls.joins != nil {
+			s.JoinsUnknown += ls.joins.unknown.Load()
+		}
 		s.WheelLag = max(s.WheelLag, ls.lag.Load())
 		s.Pings += ls.userPings.Load()
 		s.HeadBytes += ls.heads.Load()

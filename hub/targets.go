@@ -25,7 +25,8 @@ type Targets struct {
 	RemotePort uint16
 
 	// OpenFor leaves out, of the above, connections that have not been open for so
-	// long. It needs Config.Names.
+	// long, and of Groups those that have not been members for so long, as far as that is
+	// known: see joins. It needs Config.Names.
 	OpenFor time.Duration
 }
 

@@ -13,6 +13,9 @@ type Table struct {
 	loop uint8
 	head func(slot uint32) *uint32
 
+	// Joined, if it is set, is told of each membership that Join begins.
+	Joined func(slot uint32, group uint64)
+
 	records chunks[record] // the first one is none
 	members uint32         // records in use: all up to this one
 
@@ -112,6 +115,9 @@ func (t *Table) Join(slot uint32, names []Name, limit int) (joined, over int) {
 		t.groups.at(g).mark = mark
 		have++
 		joined++
+		if t.Joined != nil {
+			t.Joined(slot, name.hash)
+		}
 	}
 	return joined, over
 }
