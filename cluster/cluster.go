@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"ws-gateway/cluster/bus"
+	"ws-gateway/cluster/call"
 	"ws-gateway/cluster/interest"
 	"ws-gateway/cluster/members"
 	"ws-gateway/cluster/packet"
@@ -102,6 +103,7 @@ type Config struct {
 	Log zerolog.Logger
 
 	clock     func() time.Duration // since the start; for tests
+	lastWords time.Duration        // for tests; default: the constant longestBye
 	listenFor time.Duration        // for tests; default: the constant; below 0: whoever is there counts as known at once
 }
 
@@ -137,6 +139,7 @@ func (cfg *Config) complete() error {
 		return fmt.Errorf("cluster: Config.Hold, %s, must be shorter than DeadAfter, %s", cfg.Hold, cfg.DeadAfter)
 	}
 	cfg.listenFor = cmp.Or(cfg.listenFor, listenFor)
+	cfg.lastWords = cmp.Or(cfg.lastWords, longestBye)
 	if cfg.clock == nil {
 		started := time.Now().Add(-clockStart)
 		cfg.clock = func() time.Duration { return time.Since(started) }
@@ -214,12 +217,29 @@ func (c *Cluster) Up() bool { return c.view.Load().up }
 // them may be silent.
 func (c *Cluster) Whole() bool { return c.view.Load().whole }
 
-// longestBye is how long Stop waits for the others to have what was sent to them.
+// hearLast returns when the others have told of all who had connected there, or joined a
+// group, before it was called. What was sent to these and has missed them is sent to them
+// then: after its goodbye nothing of this instance is taken any more. An answer comes behind
+// all that its instance has to tell, whatever was asked.
+func (c *Cluster) hearLast() {
+	ctx, cancel := context.WithTimeout(c.ctx, c.cfg.lastWords)
+	defer cancel()
+	nothing := call.Call{Targets: hub.Targets{Conn: "-"}}
+	if p, err := c.post(ctx, &route{others: true}, call.Describe, &nothing, nil, true); err == nil {
+		c.wait(ctx, p)
+	}
+}
+
+// longestBye is how long Stop waits for the others to say who is there, and then for them to
+// have what was sent to them.
 const longestBye = time.Second
 
 // Stop tells the others that this instance ends, and ends. Calls must have ended.
 func (c *Cluster) Stop() {
 	c.relays.stop()
+	if c.started {
+		c.hearLast()
+	}
 	close(c.ending)
 	if c.started {
 		<-c.ended

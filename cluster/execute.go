@@ -30,12 +30,7 @@ func (c *Cluster) execute(p *peer) {
 			return
 		}
 		for i := range messages {
-			select {
-			case <-p.executor.stop:
-				return
-			default:
-				c.executeOne(p, &messages[i])
-			}
+			c.executeOne(p, &messages[i])
 		}
 	}
 }

@@ -39,7 +39,8 @@ func (c *Cluster) newPeer(m *members.Member) *peer {
 	return p
 }
 
-// end ends a peer's stream and executor. What the executor has not begun is dropped.
+// end ends a peer's stream, and its executor when that has done what has arrived: the peer
+// has been told that it has.
 func (c *Cluster) end(p *peer) {
 	c.gone.add(p.stream.Stats())
 	c.gone.doubt += p.stream.Close()
@@ -52,7 +53,7 @@ const mostQueued = 4096
 // executor is where messages of a peer wait to be done, one after the other.
 type executor struct {
 	wake chan struct{}
-	stop chan struct{}
+	stop chan struct{} // closed when no more come
 
 	limit  int // bytes that wait
 	flight flight
@@ -84,8 +85,8 @@ func (e *executor) put(m stream.Message) {
 	}
 }
 
-// take waits for messages, and returns them in place of those before. ok is false at
-// the end.
+// take waits for messages, and returns them in place of those before. ok is false when all
+// are done and no more come.
 func (e *executor) take(before []stream.Message) (messages []stream.Message, ok bool) {
 	clear(before)
 	for {
@@ -100,7 +101,10 @@ func (e *executor) take(before []stream.Message) (messages []stream.Message, ok 
 		select {
 		case <-e.wake:
 		case <-e.stop:
-			return nil, false
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			messages, e.messages = e.messages, nil
+			return messages, len(messages) > 0
 		}
 	}
 }

@@ -61,7 +61,7 @@ func (c *Cluster) run() {
 		case <-timer.C:
 		case <-ending:
 			ending = nil
-			c.sayBye(c.cfg.clock())
+			c.sayBye(c.takeLetters()) // what was posted before comes before that
 		}
 		c.takeEvents()
 		now := c.takeLetters()
