@@ -19,7 +19,7 @@ const (
 )
 
 // comebacks are the sessions whose clients were told to come back, as the instances that have
-// them do not answer.
+// them do not answer, or there is no relay to them.
 type comebacks struct {
 	longest  time.Duration // for which a client is told so
 	by       map[string]comeback

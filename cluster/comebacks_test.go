@@ -194,8 +194,9 @@ func TestWhoWaitsForAnInstanceThatIsNotHeardKeepsNobodyElseOut(t *testing.T) {
 	here.resumes(clients[2])
 }
 
-// What waits for an answer is over in a moment, what was answered is not.
-func TestOnlyRelaysThatHaveBegunMakeTheOthersNewSessions(t *testing.T) {
+// What waits for an answer is over in a moment, what was answered may go on: who finds no
+// room gets a new session in the end.
+func TestWhoFindsNoRelayKeepsItsSessionForATime(t *testing.T) {
 	_, all := relaying(t, 3, func(c *Config) { c.Relays = 1 })
 	home, here, other := all[0], all[1], all[2]
 	first, second := &traveller{t: t}, &traveller{t: t}
@@ -217,12 +218,21 @@ func TestOnlyRelaysThatHaveBegunMakeTheOthersNewSessions(t *testing.T) {
 	release()
 	attempt.Wait()
 	home.await("the relay", func() bool { return home.relays.snapshot().Opened[hasSession] == 1 })
-	again := second.again()
-	here.gives(second, RelayFull)
-	other.gives(again, RelayRefused)
+	for range 2 {
+		here.refuses(second, toComeBackLater, RelayFull)
+	}
+	other.refuses(second, toComeBack, RelayBusy) // home is full, too
 	if n := home.missed(RelayFull); n != 1 {
 		t.Errorf("counted %d times", n)
 	}
+	third := second.again()
+	for _, i := range []*instance{here, other} {
+		i.relays.mu.Lock()
+		i.relays.comebacks.longest = 0 // the time is over
+		i.relays.mu.Unlock()
+	}
+	here.gives(second, RelayFull)
+	other.gives(third, RelayBusy)
 }
 
 func TestASessionThatIsNotAnsweredForIsGivenUpInTheEnd(t *testing.T) {

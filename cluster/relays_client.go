@@ -37,10 +37,10 @@ const (
 	RelayTooMany                     // too many have asked in a short time, of all or from one address
 	RelaySilent                      // the instance is not heard, and not known to be gone
 	RelayLate                        // the instance is heard and does not answer
-	RelayRefused                     // the instance relays as many as it may, or ends
+	RelayRefused                     // the instance takes none, or ends
 	RelayMissed                      // the instance has no such session, or the token is wrong
 	RelayRestarting                  // the instance restarts with its sessions
-	RelayBusy                        // the instance has no room at the moment
+	RelayBusy                        // the instance has no room at the moment, or relays as many as it may
 	RelayBroken                      // the way to the instance was lost, or the session's transport was replaced, before there was an answer
 	RelayHungUp                      // the client has gone before there was an answer
 	RelayMisses
@@ -60,6 +60,8 @@ func (m RelayMiss) comeBack() (text string, after time.Duration) {
 		return "the gateway with this session restarts", 2 * time.Second
 	case RelayTooMany:
 		return "too many sessions are being resumed", time.Second
+	case RelayFull:
+		return "as many clients are relayed as may be", 2 * time.Second
 	case RelayBusy:
 		return "the gateway with this session is busy", time.Second
 	case RelayLate:
@@ -75,9 +77,11 @@ func (m RelayMiss) comeBack() (text string, after time.Duration) {
 
 // mayLast reports whether nothing but comebacks bounds for how long the reason has clients
 // come back: an instance may beat, or its link come and go, and none of its sessions be
-// answered for. As long as an instance restarts it is waited for elsewhere; a way that is lost
+// answered for; and relays that are carried may go on for days. As long as an instance restarts it is waited for elsewhere; a way that is lost
 // is there again or the instance silent; too many are others' attempts.
-func (m RelayMiss) mayLast() bool { return m == RelayBusy || m == RelayLate || m == RelaySilent }
+func (m RelayMiss) mayLast() bool {
+	return m == RelayFull || m == RelayBusy || m == RelayLate || m == RelaySilent
+}
 
 // Relay is what netpoll.Config.Relay is to do. from is the client's address.
 func (c *Cluster) Relay(session []byte, from netip.Addr) (take func(*netpoll.Handshake)) {

@@ -86,10 +86,10 @@ func (r *relays) accept(key relayKey, f *relay.Frame) (e *relay.End, refused rel
 	switch {
 	case !r.takesLocked():
 		return nil, relay.Refused
-	case lasts:
-		r.missed[RelayFull].Add(1)
-		return nil, relay.Refused
 	case full:
+		if lasts {
+			r.missed[RelayFull].Add(1)
+		}
 		return nil, relay.Busy
 	}
 	r.reserveLocked(hasSession)

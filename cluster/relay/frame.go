@@ -27,7 +27,7 @@ const (
 	Open     Close = 0 // nothing ends
 	Finished Close = 1 // there are no more bytes in this direction; those in the other one go on
 	Missed   Close = 2 // the relay: the session cannot be resumed, now or later
-	Refused  Close = 3 // the relay: the instance takes none, or no more
+	Refused  Close = 3 // the relay: the instance takes none
 	Broken   Close = 4 // the relay: a connection is lost, or something has got lost on the way
 	Unknown  Close = 5 // the relay: there is none of this number
 
