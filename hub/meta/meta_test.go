@@ -169,6 +169,22 @@ func TestOfTheChangesOfAConnectionTheLastHasTheHighestNumber(t *testing.T) {
 	}
 }
 
+func TestWhatAConnectionHasIsToldOnceMoreBehindItsLastChangeAndBeforeTheNext(t *testing.T) {
+	s := New(100)
+	var told []string
+	s.Changed = func(id []byte, number uint64, v *Value) {
+		told = append(told, fmt.Sprint(string(id), number, v.JSON()))
+	}
+	s.Put(1, []byte("a"), parse(t, s, "1"))
+	s.Put(1, []byte("a"), parse(t, s, "2"))
+	s.Repeat(1, []byte("a"))
+	s.Repeat(2, []byte("b"))
+	s.Put(1, []byte("a"), parse(t, s, "3"))
+	if want := []string{"a11", "a22", "a22", "a33"}; fmt.Sprint(told) != fmt.Sprint(want) {
+		t.Errorf("%v, want %v", told, want)
+	}
+}
+
 func TestWithoutMetadataNothingIsAllocated(t *testing.T) {
 	var none *Store
 	s := New(100)

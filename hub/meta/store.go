@@ -155,6 +155,20 @@ func (s *Store) Put(key uint64, id []byte, v *Value) {
 	}
 }
 
+// Repeat tells Changed once more what a connection has, if it has some.
+func (s *Store) Repeat(key uint64, id []byte) {
+	if s == nil || s.Changed == nil || s.values.Load() == 0 {
+		return
+	}
+	st := s.stripe(key)
+	st.mu.Lock()
+	v, number := st.values[key], st.number // no change of the connection has a higher one
+	st.mu.Unlock()
+	if v != nil {
+		s.Changed(id, number, v)
+	}
+}
+
 // Drop forgets a connection. Changed is not told.
 func (s *Store) Drop(key uint64) {
 	if s != nil && s.values.Load() > 0 {
