@@ -55,6 +55,7 @@ type JournalStats struct {
 	Records, Failures, Dropped, Compactions uint64
 	Waiting, Held                           int64 // gauges
 	Unheld, Takeovers, Closed, Ignored      uint64
+	Losses                                  uint64
 }
 
 // counters are those of Stats that the router and executors count.

@@ -16,9 +16,9 @@
 // grow.
 //
 // An instance that comes back finds that its append is refused, and ends: Config.Fenced.
-// Until it knows, it sends no close events of its own. Since nobody can have fenced it
-// before DeadAfter has passed since its last append, it holds them back from a little
-// earlier on, until it knows more (HoldBack).
+// Nobody can have fenced it before DeadAfter has passed since its last append. From a little
+// earlier on it sends no close events of its own until it knows more (HoldBack); nor does it
+// once it finds that it cannot record them, as whoever fences it later sends them, too.
 //
 // What strangers publish on a subject is no append: an append names its writer and what was
 // before it, and a message that does is refused by the server when it comes once more.
@@ -26,9 +26,13 @@
 //
 // What is recorded is a set, as in package forward/journal: records may be there twice and
 // in any order, but that a connection was closed must not be forgotten before that it was
-// opened. Compaction appends what is open again and purges what was before.
+// opened. Compaction appends what is open again and purges what was before. If the stream is
+// lost, with all that was in it, what is open comes from whoever knows: Config.Again, and
+// those whose close events are on their way (Ending).
 //
 //	journal.go  start, end, what is recorded
+//	hold.go     close events that wait
+//	again.go    what is recorded once more if the stream is lost
 //	writer.go   batches on their way to a subject
 //	ledger.go   a subject: append, read, purge
 //	leader.go   what JetStream is asked beside the library

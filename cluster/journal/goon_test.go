@@ -22,7 +22,7 @@ func TestTheNextRunGoesOnWhereOneHasLeft(t *testing.T) {
 		t.Error("it is sure before it has appended anything")
 	}
 	sent := make(chan struct{})
-	if !next.HoldBack(func() { close(sent) }) {
+	if !next.HoldBack([]byte("1:x"), func() { close(sent) }) {
 		t.Error("a close event is not held back")
 	}
 	next.opened("1:w")
@@ -60,7 +60,7 @@ func TestTheNextRunIsFencedIfASurvivorHasTakenOver(t *testing.T) {
 			await(t, "the subject to be empty", func() bool { return len(survivor.sent()) == 1 && subjects(t, survivor) == 1 })
 		}
 		next := startRun(t, s.URL(), 1, second, &place)
-		if !next.HoldBack(func() { t.Error("a close event was sent") }) {
+		if !next.HoldBack([]byte("1:x"), func() { t.Error("a close event was sent") }) {
 			t.Error("a close event is not held back")
 		}
 		select {

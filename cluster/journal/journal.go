@@ -38,6 +38,10 @@ type Config struct {
 	// have not heard of it for DeadAfter: it must end them without events.
 	Fenced func()
 
+	// Again records all connections that are open once more, as the stream that had them is
+	// lost. It calls room before every few of them.
+	Again func(ctx context.Context, room func(context.Context) error) error
+
 	// Owner is the instance that a connection's id is of.
 	Owner func(id string) (packet.Instance, bool)
 
@@ -60,18 +64,29 @@ type Journal struct {
 	started bool
 	work    sync.WaitGroup
 
-	records, failures, dropped, compactions, unheld, takeovers, closed, ignored atomic.Uint64
+	renewed  chan struct{} // of one place: the stream is another one
+	released chan struct{} // likewise: close events were sent that were held
 
-	mu     sync.Mutex // guards following
-	lease  time.Time  // until when nobody can have taken over
+	records, failures, dropped, compactions, unheld, takeovers, closed, ignored, losses atomic.Uint64
+
+	endings endings
+
+	releasing sync.Mutex // held by who takes close events out of held
+
+	mu     sync.Mutex  // guards following
+	lease  time.Time   // until when nobody can have taken over
+	doubt  bool        // what is recorded now may not reach the stream
+	broke  time.Time   // when the link has broken last
+	held   []heldClose // see HoldBack
+	left   bool        // what is held is left to others
 	place  Place
-	held   []func() // close events that wait until that is known
 	taken  map[packet.Instance]*writer
 	isOver bool // others have taken over
 
 	writing, reading, tidying trouble
 
 	toldOfStrangers sync.Once
+	toldOfLarge     sync.Once
 	strangeSubjects int // the keeper's: as it has last seen them
 }
 
@@ -87,14 +102,15 @@ type Stats struct {
 	Takeovers   uint64 // instances whose connections were taken over
 	Closed      uint64 // connections of these
 	Ignored     uint64 // messages and subjects of the stream that are no instance's
+	Losses      uint64 // times that the stream was another one, and what is open was recorded again
 }
-
-// mostHeld is how many close events are held back.
-const mostHeld = 1 << 16
 
 // New makes a Journal; Start begins.
 func New(cfg Config) *Journal {
-	j := &Journal{cfg: cfg, running: make(chan struct{}), taken: map[packet.Instance]*writer{}}
+	j := &Journal{
+		cfg: cfg, running: make(chan struct{}), renewed: make(chan struct{}, 1), released: make(chan struct{}, 1),
+		taken: map[packet.Instance]*writer{},
+	}
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	j.keeping, j.retire = context.WithCancel(j.ctx)
 	j.own = newWriter(j, nil, true)
@@ -116,6 +132,7 @@ func New(cfg Config) *Journal {
 func (j *Journal) ledger(of packet.Instance, s *streams) *ledger {
 	l := &ledger{streams: s, subject: s.subject(of), writer: j.run}
 	l.strange = func() { j.stranger(l.subject) }
+	l.renewed = func(bool) {}
 	return l
 }
 
@@ -139,7 +156,7 @@ func (j *Journal) Place() Place {
 // before Start.
 func (j *Journal) GoOn(p Place) {
 	j.before = &p
-	j.lease = time.Unix(1, 0) // long over
+	j.lease = longOver
 }
 
 // Start begins to write what is recorded of an instance, self, and to look after others. run
@@ -159,11 +176,14 @@ func (j *Journal) Start(self, run packet.Instance) {
 			return
 		}
 		j.own.ledger = j.ledger(self, &streams{js: js, app: j.cfg.App})
-		j.own.ledger.before = j.before
+		j.own.ledger.before, j.own.ledger.renewed = j.before, j.beginAgain
+		changes := conn.StatusChanged(nats.CONNECTED, nats.DISCONNECTED, nats.RECONNECTING)
 		close(j.running)
 		var parts sync.WaitGroup
 		parts.Go(j.own.run)
 		parts.Go(j.hurry)
+		parts.Go(func() { j.watch(changes) })
+		parts.Go(j.recordAgain)
 		parts.Go(func() { j.keep(&streams{js: js, app: j.cfg.App}) })
 		parts.Wait()
 	})
@@ -177,7 +197,7 @@ func (j *Journal) Retire() { j.retire() }
 const stopFor = time.Second
 
 // Stop writes what waits, for a second or two. If all of this instance's connections are
-// closed there is nothing left for others to do, which clean says.
+// closed, which clean says, and no close event is held, nothing is left for others to do.
 func (j *Journal) Stop(clean bool) {
 	if !j.started {
 		return
@@ -195,7 +215,7 @@ func (j *Journal) Stop(clean bool) {
 	select {
 	case <-j.running:
 		<-j.own.ended
-		if clean && j.own.bytes() == 0 && !j.over() && j.own.ledger.last > 0 {
+		if clean && j.own.bytes() == 0 && j.Held() == 0 && !j.over() && j.own.ledger.last > 0 {
 			limited, cancel := context.WithTimeout(context.Background(), stopFor)
 			defer cancel()
 			if err := j.own.ledger.purge(limited, 0); err != nil {
@@ -231,51 +251,7 @@ func (j *Journal) Closed(id []byte) {
 		}
 		j.closed.Add(1)
 	}
-	w.put(kindClosed, id, nil, nil)
-}
-
-// Sure reports whether nobody can have sent close events of this instance's connections.
-func (j *Journal) Sure() bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.sure()
-}
-
-// sure must be called with mu held. Before the first record there is nothing to take over.
-func (j *Journal) sure() bool {
-	return !j.isOver && len(j.held) == 0 && (j.lease.IsZero() || time.Now().Before(j.lease))
-}
-
-// HoldBack holds a close event back if others may have sent it, and calls send once it is
-// known that none has. If others have, it is never called. It returns false if the event
-// can be sent now.
-func (j *Journal) HoldBack(send func()) bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	switch {
-	case j.isOver:
-		return true
-	case j.sure():
-		return false
-	case len(j.held) >= mostHeld:
-		j.unheld.Add(1)
-		return false
-	}
-	j.held = append(j.held, send)
-	return true
-}
-
-// confirmed notes that nobody had taken over when an append began.
-func (j *Journal) confirmed(began time.Time) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.lease = began.Add(j.cfg.DeadAfter - j.beatEvery())
-	j.place.Stream = j.own.ledger.streams.created
-	j.worksLocked(&j.writing)
-	for _, send := range j.held {
-		send()
-	}
-	j.held = nil
+	j.endings.ended(id, func() { w.put(kindClosed, id, nil, nil) })
 }
 
 // beatEvery is how often an instance that has nothing to record shows that it lives.
@@ -338,7 +314,7 @@ func (j *Journal) over() bool {
 	return j.isOver
 }
 
-// hurry lets connections go on whose record takes too long.
+// hurry lets connections go on whose record takes too long, and has close events wait.
 func (j *Journal) hurry() {
 	ticker := time.NewTicker(patience / 4)
 	defer ticker.Stop()
@@ -346,6 +322,9 @@ func (j *Journal) hurry() {
 		select {
 		case <-ticker.C:
 			j.own.hurry()
+			if j.own.slow() {
+				j.doubts()
+			}
 		case <-j.ctx.Done():
 			return
 		}
@@ -354,13 +333,10 @@ func (j *Journal) hurry() {
 
 // Stats returns a snapshot.
 func (j *Journal) Stats() Stats {
-	j.mu.Lock()
-	held := int64(len(j.held))
-	j.mu.Unlock()
 	return Stats{
 		Records: j.records.Load(), Failures: j.failures.Load(), Dropped: j.dropped.Load(), Compactions: j.compactions.Load(),
-		Waiting: int64(j.own.bytes()), Held: held, Unheld: j.unheld.Load(), Takeovers: j.takeovers.Load(), Closed: j.closed.Load(),
-		Ignored: j.ignored.Load(),
+		Waiting: int64(j.own.bytes()), Held: int64(j.Held()), Unheld: j.unheld.Load(), Takeovers: j.takeovers.Load(), Closed: j.closed.Load(),
+		Ignored: j.ignored.Load(), Losses: j.losses.Load(),
 	}
 }
 

@@ -67,6 +67,7 @@ func startRun(t *testing.T, url string, number byte, run packet.Instance, before
 		App: "chat", DeadAfter: time.Second, Log: zerolog.New(n),
 		Heard:  func() map[packet.Instance]bool { return nil },
 		Lost:   n.lost,
+		Again:  func(context.Context, func(context.Context) error) error { return nil },
 		Fenced: func() { n.fences <- struct{}{} },
 		Owner: func(id string) (packet.Instance, bool) {
 			var number byte
@@ -264,7 +265,7 @@ func TestAnInstanceThatWasTakenOverEndsWithoutEvents(t *testing.T) {
 	proxy.Cut(true)
 	await(t, "b's close events", func() bool { return len(b.sent()) == 2 })
 	sent := make(chan struct{}, 1)
-	if a.Sure() || !a.HoldBack(func() { sent <- struct{}{} }) {
+	if a.Sure() || !a.HoldBack([]byte("1:x"), func() { sent <- struct{}{} }) {
 		t.Error("a sends close events, too")
 	}
 	proxy.Cut(false)
@@ -273,7 +274,7 @@ func TestAnInstanceThatWasTakenOverEndsWithoutEvents(t *testing.T) {
 	case <-time.After(longest):
 		t.Fatal("a does not end")
 	}
-	if len(sent) != 0 || !a.HoldBack(func() { sent <- struct{}{} }) {
+	if len(sent) != 0 || !a.HoldBack([]byte("1:x"), func() { sent <- struct{}{} }) {
 		t.Error("a sends close events after that")
 	}
 }
@@ -286,7 +287,7 @@ func TestCloseEventsWaitWhileJetStreamIsAwayAndThenComeInOrder(t *testing.T) {
 	await(t, "a to be unsure", func() bool { return !a.Sure() })
 	var got []int
 	for i := range 3 {
-		if !a.HoldBack(func() { got = append(got, i) }) {
+		if !a.HoldBack([]byte("1:x"), func() { got = append(got, i) }) {
 			t.Errorf("close %d does not wait", i)
 		}
 	}
@@ -426,7 +427,9 @@ func FuzzReadBatch(f *testing.F) {
 		if readBatch(b, s.add) == nil {
 			again := []byte{batchVersion}
 			for _, id := range s.order {
-				again = s.appendOpen(again, id)
+				for record := range s.recordsOf(id) {
+					again = append(again, record...)
+				}
 			}
 			other := newSet()
 			if err := readBatch(again, other.add); err != nil || len(other.entries()) != len(s.entries()) {

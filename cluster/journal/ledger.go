@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -92,8 +93,15 @@ type ledger struct {
 	last    uint64 // sequence number of the last append; 0: there is none
 	end     uint64 // of the last message, which somebody else may have written; 0: there is none
 	number  uint64
-	before  *Place // where the run before has left it, until the first append
-	strange func() // told of each message that no instance has appended
+	before  *Place          // where the run before has left it, until the first append
+	strange func()          // told of each message that no instance has appended
+	renewed func(lost bool) // told when nothing is in the stream of what should be: it is another one (lost), or the run before has appended nothing
+}
+
+// tooLarge reports whether a batch was refused because of its size: by the server or, as a
+// message of the stream, by JetStream.
+func tooLarge(err error) bool {
+	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum)
 }
 
 // at makes a message the last append.
@@ -103,8 +111,8 @@ func (l *ledger) at(sequence uint64) { l.last, l.end = sequence, sequence }
 const mostTries = 8
 
 // append appends a batch if no other instance has appended to the subject. The error is
-// ErrFenced if one has. After any other the batch may be there or not, and has to be
-// appended again.
+// ErrFenced if one has. If tooLarge says so, the batch is not there. After any other the
+// batch may be there or not; whatever is appended next, it may come once more.
 //
 // The first append is an empty batch. The server takes it whenever the subject is empty: if
 // somebody publishes it once more when the subject has been emptied, nothing is recorded by
@@ -128,10 +136,10 @@ func (l *ledger) append(ctx context.Context, batch []byte) error {
 			next = []byte{batchVersion}
 		}
 		err, seen := l.publish(ctx, next), false
-		if err != nil {
+		if err != nil && !tooLarge(err) {
 			again, cancelAgain := context.WithTimeout(whole, callTimeout)
 			var other error
-			seen, other = l.look(again)
+			seen, other = l.look(again, next)
 			cancelAgain()
 			if other != nil {
 				return other
@@ -214,14 +222,17 @@ func (l *ledger) goOn(ctx context.Context) error {
 		return ErrFenced
 	case at == 0 && !l.before.Stream.IsZero() && l.before.Stream.Equal(l.streams.created):
 		return ErrFenced
-	} // if there is no append the stream is another one, or nothing was ever appended
+	case at == 0: // the stream is another one, or nothing was ever appended
+		l.renewed(!l.before.Stream.IsZero())
+	}
 	l.last, l.end, l.before = at, end, nil
 	return nil
 }
 
 // look finds out what is in the subject since the last append, after one that may have
-// failed: that one (seen), another instance's (ErrFenced), or nothing that counts.
-func (l *ledger) look(ctx context.Context) (seen bool, err error) {
+// failed: that one (seen), one before it of which that was not known, another instance's
+// (ErrFenced), or nothing that counts.
+func (l *ledger) look(ctx context.Context, batch []byte) (seen bool, err error) {
 	if l.streams.stream == nil {
 		return false, nil
 	}
@@ -246,15 +257,17 @@ func (l *ledger) look(ctx context.Context) (seen bool, err error) {
 	if m.Sequence < l.end { // some of what was behind the last append has been removed
 		l.end = l.last
 	}
-	number := strconv.FormatUint(l.number, 10)
 	err = l.each(ctx, l.end+1, m.Sequence, func(m *jetstream.RawStreamMsg) error {
 		switch writer, its, ok := appended(m.Header); {
 		case !ok:
 			l.strange()
-		case writer != l.writer || its != number:
+		case writer != l.writer || its != strconv.FormatUint(l.number, 10):
 			return ErrFenced
-		default:
+		case bytes.Equal(m.Data, batch):
 			seen = true
+			l.last = m.Sequence
+		default: // more may be waiting now than when that was tried
+			l.number++
 			l.last = m.Sequence
 		}
 		l.end = m.Sequence
@@ -275,6 +288,9 @@ func (l *ledger) lost(ctx context.Context) error {
 		return nil
 	case again || l.last == 0:
 		l.at(0)
+		if again {
+			l.renewed(true)
+		}
 		return nil
 	}
 	return ErrFenced

@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/binary"
 	"errors"
+	"iter"
 )
 
 // A batch is the version of this form and records. A record is its kind, the length of the
@@ -107,15 +108,13 @@ func (s *set) entries() (all []Entry) {
 	return all
 }
 
-// appendOpen appends the records that an open connection needs.
-func (s *set) appendOpen(dst []byte, id string) []byte {
-	h := s.open[id]
-	if h == nil || !h.opened {
-		return dst
+// recordsOf are the records that an open connection needs.
+func (s *set) recordsOf(id string) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		h := s.open[id]
+		if h == nil || !h.opened || !yield(appendRecord(nil, kindOpened, []byte(id), h.state)) || h.number == 0 {
+			return
+		}
+		yield(appendRecord(nil, kindMeta, []byte(id), metaState(h.number, h.meta)))
 	}
-	dst = appendRecord(dst, kindOpened, []byte(id), h.state)
-	if h.number > 0 {
-		dst = appendRecord(dst, kindMeta, []byte(id), append(binary.BigEndian.AppendUint64(nil, h.number), h.meta...))
-	}
-	return dst
 }

@@ -201,8 +201,8 @@ func TestWhatIsMissingForAJournalIsFoundOutWithoutChangingAnything(t *testing.T)
 	}
 }
 
-// An operator may remove the stream, or its disk is lost. What is open then is forgotten, and
-// nobody takes that for a take-over.
+// An operator may remove the stream, or its disk is lost. Nobody takes that for a
+// take-over. (What is open comes from Config.Again, which has nothing here.)
 func TestAStreamThatIsRemovedIsMadeAgainAndNobodyEndsForIt(t *testing.T) {
 	s := jetStream(t)
 	a, b := startNode(t, s.URL(), 1, patient), startNode(t, s.URL(), 2, patient)

@@ -6,17 +6,22 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 const (
-	maxBatch   = 256 << 10 // bytes of a batch, unless it is one record
+	maxBatch   = 256 << 10 // bytes of a batch, unless it is one record, or NATS takes less
+	headerRoom = 256       // bytes of a message that are not the batch
 	maxWaiting = 16 << 20  // bytes of records that wait
 	patience   = time.Second
 	retryEvery = 250 * time.Millisecond
 
-	// compactAfter is how many batches are in a subject at the least before what is closed
-	// is removed.
+	// What is closed is removed once this many batches are in a subject, or twice as many as
+	// what is open needs; or once it has twice as many bytes, and this many more.
 	compactAfter = 4096
+	spare        = 64 << 10
+	compactEvery = time.Second // at the most
 )
 
 // writer appends records to a ledger, in the order in which they come.
@@ -29,8 +34,12 @@ type writer struct {
 	once   sync.Once // of stop
 	ended  chan struct{}
 
-	batches   int // in the subject, about
-	compactAt int
+	// In the subject, about.
+	batches, size     int
+	compactAt, sizeAt int // from which on it is compacted
+	compacted         time.Time
+
+	cut int // bytes of a batch, as the stream has refused more; 0: it has not
 
 	mu       sync.Mutex // guards following
 	waiting  []byte     // records
@@ -39,10 +48,18 @@ type writer struct {
 	since    time.Time  // when the oldest record came that has not been written; zero: there is none
 	stalled  bool       // it takes so long that nobody waits
 	over     bool
+
+	appending time.Time     // since when an append has been under way; zero: none is
+	interrupt func()        // ends that append
+	progress  chan struct{} // of one place: something was written
+	ask       chan struct{} // likewise: an empty batch, if there is nothing else
 }
 
 func newWriter(j *Journal, l *ledger, own bool) *writer {
-	return &writer{j: j, ledger: l, own: own, wake: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{}), compactAt: compactAfter}
+	return &writer{
+		j: j, ledger: l, own: own, wake: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{}),
+		progress: make(chan struct{}, 1), ask: make(chan struct{}, 1), compactAt: compactAfter, sizeAt: spare,
+	}
 }
 
 // put takes a record. It calls recorded, which may be nil, once the record is written, or
@@ -69,15 +86,16 @@ func (w *writer) put(kind byte, id, state []byte, recorded func()) {
 		}
 	}
 	w.mu.Unlock()
-	w.poke()
+	poke(w.wake)
 	if now {
 		recorded()
 	}
 }
 
-func (w *writer) poke() {
+// poke wakes the one who waits for a channel of one place.
+func poke(c chan struct{}) {
 	select {
-	case w.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -104,14 +122,44 @@ func callAll(all []func()) {
 	}
 }
 
+// slow reports whether an append has been under way for long.
+func (w *writer) slow() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.appending.IsZero() && time.Since(w.appending) >= patience
+}
+
+// cutShort ends the append that is under way: the link that it waits for is gone.
+func (w *writer) cutShort() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.interrupt != nil {
+		w.interrupt()
+	}
+}
+
+// limit is how many bytes of records a batch may have: what a server takes may be less
+// after each reconnect.
+func (w *writer) limit() int {
+	most := maxBatch
+	if payload := w.ledger.streams.js.Conn().MaxPayload(); payload > 0 {
+		most = int(min(int64(most), payload-headerRoom))
+	}
+	if w.cut > 0 {
+		most = min(most, w.cut)
+	}
+	return most
+}
+
 // next is the beginning of what waits, as a batch, and how much of it that is. It is
 // empty but for the version if nothing waits.
 func (w *writer) next() (batch []byte, records int) {
+	limit := w.limit()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	end := 0
 	for _, e := range w.ends {
-		if records > 0 && e > maxBatch {
+		if records > 0 && e > limit {
 			break
 		}
 		end = e
@@ -122,6 +170,12 @@ func (w *writer) next() (batch []byte, records int) {
 
 // written drops the first records, which have been written.
 func (w *writer) written(records int) {
+	w.j.records.Add(uint64(records))
+	w.through(records)
+}
+
+// through drops the first records.
+func (w *writer) through(records int) {
 	w.mu.Lock()
 	end := 0
 	if records > 0 {
@@ -142,8 +196,33 @@ func (w *writer) written(records int) {
 		w.waiting = nil
 	}
 	w.mu.Unlock()
-	w.j.records.Add(uint64(records))
+	poke(w.progress)
 	callAll(now)
+}
+
+// room waits until little waits to be written.
+func (w *writer) room(ctx context.Context) error {
+	for w.bytes() > maxBatch {
+		select {
+		case <-w.progress:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// opening are the connections whose opening waits to be written.
+func (w *writer) opening() map[string]bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := map[string]bool{}
+	readBatch(append([]byte{batchVersion}, w.waiting...), func(kind byte, id, _ []byte) {
+		if kind == kindOpened {
+			all[string(id)] = true
+		}
+	})
+	return all
 }
 
 func (w *writer) bytes() int {
@@ -163,6 +242,8 @@ func (w *writer) run() {
 		select {
 		case <-w.wake:
 		case <-beat.C:
+			due = true
+		case <-w.ask:
 			due = true
 		case <-w.stop:
 			limited, cancel := context.WithTimeout(context.Background(), stopFor)
@@ -208,6 +289,7 @@ func (w *writer) run() {
 // writer says what the log has to be told: it cannot write either.
 func (w *writer) failed(err error) {
 	if w.own {
+		w.j.doubts()
 		w.j.failed(&w.j.writing, err)
 	} else {
 		w.j.failures.Add(1)
@@ -227,16 +309,44 @@ func (w *writer) end() {
 	w.over, w.recorded, w.waiting, w.ends, w.since = true, nil, nil, nil, time.Time{}
 }
 
+// append appends a batch, unless cutShort ends that.
+func (w *writer) append(whole context.Context, batch []byte) error {
+	ctx, cancel := context.WithCancel(whole)
+	defer cancel()
+	w.mu.Lock()
+	w.appending, w.interrupt = time.Now(), cancel
+	w.mu.Unlock()
+	err := w.ledger.append(ctx, batch)
+	w.mu.Lock()
+	w.appending, w.interrupt = time.Time{}, nil
+	w.mu.Unlock()
+	switch {
+	case err == nil:
+		w.batches++
+		w.size += len(batch) + headerRoom
+	case errors.Is(err, context.Canceled) && whole.Err() == nil:
+		return nats.ErrDisconnected
+	}
+	return err
+}
+
 func (w *writer) write(ctx context.Context, beat bool) error {
 	batch, records := w.next()
 	if records == 0 && !beat {
 		return nil
 	}
 	began, goesOn := time.Now(), w.ledger.before != nil
-	if err := w.ledger.append(ctx, batch); err != nil {
+	switch err := w.append(ctx, batch); {
+	case err != nil && tooLarge(err) && records > 1:
+		w.cut = len(batch) / 2
+		return nil
+	case err != nil && tooLarge(err) && records == 1:
+		w.giveUp(len(batch), err)
+		w.through(1)
+		return nil
+	case err != nil:
 		return err
 	}
-	w.batches++
 	if goesOn { // nobody knows how many are there
 		w.batches = w.compactAt
 	}
@@ -247,44 +357,94 @@ func (w *writer) write(ctx context.Context, beat bool) error {
 	return nil
 }
 
+// giveUp counts a record for which no message can be large enough.
+func (w *writer) giveUp(size int, err error) {
+	w.j.dropped.Add(1)
+	w.j.toldOfLarge.Do(func() {
+		w.j.cfg.Log.Warn().Err(err).Int("bytes", size+headerRoom).
+			Msg("a connection's record is larger than what NATS takes, and is left out of the cluster's journal: nobody sends its close event if this gateway dies; more of them are counted. Raise the server's max_payload, or the stream's max_msg_size, above these bytes")
+	})
+}
+
 // compact removes what is closed. While it reads, records wait.
 func (w *writer) compact() {
-	if w.batches < w.compactAt || !w.own {
+	if w.batches < w.compactAt && w.size < w.sizeAt || !w.own || time.Since(w.compacted) < compactEvery {
 		return
 	}
+	w.compacted = time.Now()
 	s, to := newSet(), w.ledger.last
 	_, _, err := w.ledger.read(w.j.ctx, to, func(batch []byte) error { return readBatch(batch, s.add) })
-	if err != nil {
-		w.compactAt = w.batches + compactAfter
-		w.j.failed(&w.j.tidying, err)
-		return
-	}
-	again := []byte{batchVersion}
-	appended := 0
-	flush := func() error {
-		err := w.ledger.append(w.j.ctx, again)
-		again = again[:1]
-		appended++
-		return err
-	}
-	for _, id := range s.order {
-		if again = s.appendOpen(again, id); len(again) >= maxBatch && err == nil {
-			err = flush()
-		}
-	}
+	batches, size := w.batches, w.size
 	if err == nil {
-		err = flush() // if only an empty one: the subject must not be without a last message
+		w.cut = 0 // the stream may take more now
+		err = w.rewrite(s)
 	}
-	if err == nil {
+	if err == nil && w.ledger.last > to { // it is not another stream
 		err = w.ledger.purge(w.j.ctx, to+1)
 	}
 	if err != nil { // what is there twice is harmless; if it was fenced, the next append tells
-		w.compactAt = w.batches + compactAfter
+		w.compactAt, w.sizeAt = w.batches+compactAfter, w.size+compactAfter*headerRoom
 		w.j.failed(&w.j.tidying, err)
 		return
 	}
 	w.j.works(&w.j.tidying)
 	w.j.compactions.Add(1)
-	w.batches = appended
-	w.compactAt = max(compactAfter, 2*appended)
+	w.count(max(w.batches-batches, 0), max(w.size-size, 0))
+}
+
+// count notes what is in the subject when nothing in it is closed.
+func (w *writer) count(batches, size int) {
+	w.batches, w.size = batches, size
+	w.compactAt, w.sizeAt = max(compactAfter, 2*batches), 2*size+spare
+}
+
+// rewrite appends what is open, in batches.
+func (w *writer) rewrite(s *set) (err error) {
+	to := w.ledger.last
+	batch, ends := []byte{batchVersion}, []int(nil)
+	flush := func() {
+		if err == nil {
+			err = w.split(batch, ends)
+		}
+		batch, ends = batch[:1], ends[:0]
+	}
+	for _, id := range s.order {
+		for record := range s.recordsOf(id) {
+			if len(ends) > 0 && len(batch)+len(record) > w.limit() {
+				flush()
+			}
+			batch = append(batch, record...)
+			ends = append(ends, len(batch))
+		}
+	}
+	if len(ends) > 0 {
+		flush()
+	}
+	if err == nil && w.ledger.last == to { // the subject must not be without a last message
+		err = w.append(w.j.ctx, []byte{batchVersion})
+	}
+	return err
+}
+
+// split appends a batch whose records end there, in parts if the stream does not take it whole.
+func (w *writer) split(batch []byte, ends []int) error {
+	err := w.append(w.j.ctx, batch)
+	if err == nil || !tooLarge(err) || len(ends) == 0 {
+		return err
+	}
+	if len(ends) == 1 {
+		w.giveUp(len(batch), err)
+		return nil
+	}
+	w.cut = len(batch) / 2
+	half := len(ends) / 2
+	middle := ends[half-1]
+	if err := w.split(batch[:middle:middle], ends[:half]); err != nil {
+		return err
+	}
+	rest, restEnds := append([]byte{batchVersion}, batch[middle:]...), make([]int, 0, len(ends)-half)
+	for _, e := range ends[half:] {
+		restEnds = append(restEnds, e-middle+1)
+	}
+	return w.split(rest, restEnds)
 }

@@ -58,11 +58,13 @@ func (g *Gateway) hubConfig(c *config.Config) hub.Config {
 	if g.events == nil {
 		return hc
 	}
+	authorize := g.events.Authorize
 	if hc.Forwarder = g.events; g.takeover != nil {
-		hc.Forwarder = held{g.events, g.takeover}
+		h := held{g.events, g.takeover, g.recordOpen}
+		hc.Forwarder, authorize = h, h.Authorize
 	}
 	if c.Authorizes() {
-		hc.Authorize = g.events.Authorize
+		hc.Authorize = authorize
 	}
 	if c.CallbackReply || c.CallbackGroups || c.Authorizes() || g.meta != nil {
 		hc.Settle = g.events.Settle

@@ -120,7 +120,7 @@ func (g *Gateway) takeEvents(events *forward.Undelivered, down time.Duration) {
 	}
 	g.sessions.events[eventTaken] += events.Len()
 	begin := g.events.TakeUp(events, down)
-	if g.takeover == nil || events.Len() == 0 || !g.takeover.HoldBack(begin) {
+	if g.takeover == nil || events.Len() == 0 || !g.takeover.HoldBack(nil, begin) {
 		begin()
 	}
 }

@@ -61,6 +61,12 @@ func (g *Gateway) shutdown(now time.Time) {
 		g.cut("closing connections", err)
 		g.before(end-3*margin, g.sockets.Stop)
 	}
+	if g.takeover != nil {
+		g.before(end-2*margin, func(ctx context.Context) error {
+			g.takeover.Leave(ctx, kept.sessions > 0) // the next start goes on, and others do not take over
+			return nil
+		})
+	}
 	var left forward.Leftover
 	if g.events != nil {
 		g.before(end-2*margin, func(ctx context.Context) error {
@@ -175,9 +181,16 @@ func wait(ctx context.Context, d time.Duration) error {
 }
 
 func (g *Gateway) logStopped(left forward.Leftover, k kept, took time.Duration) {
+	others := 0 // close events that others send
+	if g.takeover != nil {
+		others = g.takeover.Held()
+	}
 	e := g.log.Info()
-	if left.Events > 0 {
+	if left.Events > 0 || others > 0 {
 		e = g.log.Warn()
+	}
+	if others > 0 {
+		e = e.Int("closes_left_to_others", others)
 	}
 	if k.sessions > 0 {
 		e = e.Int("sessions_kept", k.sessions).Int("events_kept", k.events)

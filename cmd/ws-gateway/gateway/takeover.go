@@ -35,6 +35,7 @@ func newTakeover(g *Gateway) *clusterjournal.Journal {
 		},
 		Heard:  g.heard,
 		Lost:   g.closeOthers,
+		Again:  g.recordAgain,
 		Fenced: g.fenced,
 		Owner: func(id string) (packet.Instance, bool) {
 			owner, ok := hub.InstanceOf(id)
@@ -75,6 +76,17 @@ func (g *Gateway) closeOthers(ctx context.Context, lost iter.Seq[clusterjournal.
 	})
 }
 
+// recordAgain records the open connections once more.
+func (g *Gateway) recordAgain(ctx context.Context, room func(context.Context) error) error {
+	return g.hub.Each(ctx, room, g.recordOpen)
+}
+
+// recordOpen records a connection of which the app has been told, with its metadata.
+func (g *Gateway) recordOpen(src forward.Source) {
+	g.events.Remember(src)
+	g.meta.Repeat(src.Key, src.ConnID)
+}
+
 // fenced ends the process: others have sent the close events of its connections, and the
 // app must hear nothing more of them.
 func (g *Gateway) fenced() {
@@ -83,21 +95,35 @@ func (g *Gateway) fenced() {
 	g.process.Exit(program.ExitFailure)
 }
 
-// held is a hub.Forwarder that holds close events back while others may be sending them.
+// held is a hub.Forwarder that holds close events back while others may be sending them, or
+// could not know that they were sent.
 type held struct {
 	*forward.Forwarder
-	journal *clusterjournal.Journal
+	journal  *clusterjournal.Journal
+	remember func(src forward.Source)
 }
 
 // Close is hub.Forwarder's.
 func (h held) Close(src forward.Source, end forward.End) {
-	if !h.journal.Sure() {
-		src.ConnID = bytes.Clone(src.ConnID) // the caller's
-		if h.journal.HoldBack(func() { h.Forwarder.Close(src, end) }) {
-			return
-		}
+	src.ConnID = bytes.Clone(src.ConnID) // the caller's
+	h.journal.Ending(src.ConnID, func() { h.remember(src) })
+	if !h.journal.Sure() && h.journal.HoldBack(src.ConnID, func() { h.Forwarder.Close(src, end) }) {
+		return
 	}
 	h.Forwarder.Close(src, end)
+}
+
+// Authorize is hub.Config's. A connection that waits for its answer while the stream is lost
+// is not among those that are open.
+func (h held) Authorize(src forward.Source, req forward.Request, done func(forward.Answer)) {
+	src.ConnID = bytes.Clone(src.ConnID) // the caller's
+	before := h.journal.Losses()
+	h.Forwarder.Authorize(src, req, func(a forward.Answer) {
+		if a.Err == forward.Delivered && h.journal.Losses() != before {
+			h.remember(src)
+		}
+		done(a)
+	})
 }
 
 // clusterStats are those of the cluster and its journal.

@@ -1,0 +1,143 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// openOnes are the connections that are open at a node.
+type openOnes struct {
+	mu   sync.Mutex
+	node *node
+	ids  []string
+}
+
+func (o *openOnes) open(ids ...string) {
+	o.mu.Lock()
+	o.ids = append(o.ids, ids...)
+	o.mu.Unlock()
+	o.node.opened(ids...)
+}
+
+// again is Config.Again.
+func (o *openOnes) again(ctx context.Context, room func(context.Context) error) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, id := range o.ids {
+		if err := room(ctx); err != nil {
+			return err
+		}
+		o.node.Opened([]byte(id), []byte("state of "+id), func() {})
+	}
+	return nil
+}
+
+func TestWhatIsOpenIsRecordedAgainIfTheStreamIsLost(t *testing.T) {
+	s := jetStream(t)
+	open := new(openOnes)
+	a := startNode(t, s.URL(), 1, patient, func(cfg *Config) { cfg.Again = open.again })
+	open.node = a
+	open.open("1:x", "1:y", "1:z")
+	a.opened("1:ends", "1:ended")
+	for _, id := range []string{"1:ends", "1:ended"} { // no longer among those that are open
+		a.Ending([]byte(id), func() { a.Opened([]byte(id), []byte("state of "+id), func() {}) })
+	}
+	a.Closed([]byte("1:ended"))
+	await(t, "all to be written", func() bool { return a.Stats().Waiting == 0 })
+	want := []string{"1:ends", "1:x", "1:y", "1:z"}
+	for i := range 2 {
+		if err := newStreams(t, stranger(t, s.URL())).js.DeleteStream(t.Context(), "wsg_chat"); err != nil {
+			t.Fatal(err)
+		}
+		later := fmt.Sprint("1:later", i)
+		open.open(later)
+		want = slices.Sorted(slices.Values(append(want, later)))
+		await(t, "all to be recorded again", func() bool {
+			ids, _ := a.recorded()
+			return slices.Equal(ids, want)
+		})
+		if n := a.Stats().Losses; n != uint64(i+1) {
+			t.Errorf("%d losses", n)
+		}
+	}
+	if n := a.count("is another one than before"); n != 2 {
+		t.Errorf("it is told %d times", n)
+	}
+	if len(a.fences) > 0 {
+		t.Error("it was fenced")
+	}
+	a.Closed([]byte("1:ends"))
+	await(t, "all to be written", func() bool { return a.Stats().Waiting == 0 })
+	a.die()
+	b := startNode(t, s.URL(), 2)
+	await(t, "the close events", func() bool { return len(b.sent()) == 5 })
+}
+
+// Only so much waits to be written again as there is room for.
+func TestRecordingAgainWaitsForWhatIsWritten(t *testing.T) {
+	s := jetStream(t)
+	most := 0
+	var a *node
+	a = startNode(t, s.URL(), 1, patient, func(cfg *Config) {
+		cfg.Again = func(ctx context.Context, room func(context.Context) error) error {
+			for i := range 64 {
+				if err := room(ctx); err != nil {
+					return err
+				}
+				most = max(most, a.own.bytes())
+				a.Opened(fmt.Append(nil, "1:", i), []byte(strings.Repeat("x", 32<<10)), func() {})
+			}
+			return nil
+		}
+	})
+	a.opened("1:first")
+	if err := newStreams(t, stranger(t, s.URL())).js.DeleteStream(t.Context(), "wsg_chat"); err != nil {
+		t.Fatal(err)
+	}
+	a.opened("1:second")
+	await(t, "all to be recorded again", func() bool { ids, _ := a.recorded(); return len(ids) == 65 })
+	a.die()
+	if most > maxBatch {
+		t.Errorf("%d bytes wait", most)
+	}
+}
+
+func TestTheNextRunRecordsWhatIsOpenIfItsSubjectIsLost(t *testing.T) {
+	for _, lost := range []bool{true, false} { // or it was never written
+		s := jetStream(t)
+		place := Place{Writer: instance(1)}
+		if lost {
+			first := startNode(t, s.URL(), 1)
+			first.opened("1:x")
+			first.Stop(false)
+			place = first.Place()
+			if err := newStreams(t, stranger(t, s.URL())).js.DeleteStream(t.Context(), "wsg_chat"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		open := &openOnes{ids: []string{"1:x"}}
+		ready, start := context.WithCancel(t.Context())
+		next := startRun(t, s.URL(), 1, second, &place, patient, func(cfg *Config) {
+			cfg.Again = func(ctx context.Context, room func(context.Context) error) error {
+				<-ready.Done()
+				return open.again(ctx, room)
+			}
+		})
+		open.node = next
+		start()
+		await(t, "it to be recorded", func() bool {
+			if next.Stats().Records == 0 {
+				return false
+			}
+			ids, _ := next.recorded()
+			return slices.Equal(ids, []string{"1:x"})
+		})
+		if told := next.count("is another one than before") == 1; told != lost {
+			t.Errorf("lost: %v, told: %v", lost, told)
+		}
+	}
+}
