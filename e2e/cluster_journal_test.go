@@ -14,12 +14,15 @@ import (
 )
 
 // startWithJetStream runs a NATS server with JetStream.
-func startWithJetStream(t *testing.T) *natstest.Server {
+func startWithJetStream(t *testing.T, change ...func(*server.Options)) *natstest.Server {
 	t.Helper()
 	reserved, folder := reservePort(t), t.TempDir()
 	return natstest.Start(t, func(o *server.Options) {
 		o.Port, o.WriteDeadline = reserved.number, time.Minute
 		o.JetStream, o.StoreDir, o.JetStreamMaxStore = true, folder, 1<<30
+		for _, f := range change {
+			f(o)
+		}
 	})
 }
 
