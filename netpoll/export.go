@@ -26,16 +26,16 @@ const (
 	tagUnproven record.Tag = 10
 	tagGap      record.Tag = 12
 	tagKept     record.Tag = 14 // a message: its opcode, one byte, and its payload; oldest first
-	tagShared   record.Tag = 16 // in the place of a message, the number of a record of a frame
 	tagLeft     record.Tag = 18 // for how many milliseconds it may still be away
 	tagAway     record.Tag = 20 // for how many it has been
 	tagCode     record.Tag = 22 // of a farewell: the close code,
 	tagReason   record.Tag = 24 // and the reason
+	tagShared   record.Tag = 26 // in the place of messages, records of frames that follow each other: the number of the first, and how many
 )
 
-// The fields of a frame that several connections keep, so that it is written once.
+// The fields of a frame that several connections keep, so that it is written once. Its number
+// is how many come before it.
 const (
-	tagFrameNumber  record.Tag = 2
 	tagFrameMessage record.Tag = 4 // as tagKept
 	tagFrameTargets record.Tag = 5 // see Frame.For
 )
@@ -91,9 +91,9 @@ func (s *Server) fields(floor uint32) (f record.Fields) {
 // exporter appends the records of connections. It is for one goroutine at a time.
 type exporter struct {
 	to     Recorder
-	shared map[*Frame]uint64 // numbers of frames that have been written
-	fields record.Fields     // reused
-	floor  uint32            // of all slots that were looked at
+	shared []*Frame      // those that have been written, by number
+	fields record.Fields // reused
+	floor  uint32        // of all slots that were looked at
 }
 
 // connection records one that is away.
@@ -125,10 +125,12 @@ func leftUntil(due, now uint32) (milliseconds uint64) {
 
 // resumable begins a record with what both have. Frames come before it.
 func (x *exporter) resumable(id ID, r *resumable) record.Fields {
+	var frames []*Frame
 	if r.kept != nil {
-		for _, frame := range r.kept.frames[r.kept.head:] {
-			x.frame(frame)
-		}
+		frames = r.kept.frames[r.kept.head:]
+	}
+	for _, frame := range frames {
+		x.frame(frame)
 	}
 	f := record.AppendNumber(x.fields[:0], tagID, uint64(id))
 	f = record.AppendNumber(f, tagSent, r.sent)
@@ -136,34 +138,50 @@ func (x *exporter) resumable(id ID, r *resumable) record.Fields {
 	f = record.AppendNumber(f, tagTurn, uint64(r.turn))
 	f = record.AppendNumber(f, tagUnproven, uint64(r.unproven))
 	f = record.AppendNumber(f, tagGap, uint64(r.gap))
-	if r.kept == nil {
-		return f
-	}
-	for _, frame := range r.kept.frames[r.kept.head:] {
-		if number, shared := x.shared[frame]; shared {
-			f = record.AppendNumber(f, tagShared, number)
-		} else {
-			f = appendMessage(f, tagKept, frame)
+	for len(frames) > 0 {
+		if !x.written(frames[0]) {
+			f = appendMessage(f, tagKept, frames[0])
+			frames = frames[1:]
+			continue
 		}
+		n := x.run(frames)
+		f = appendRun(f, frames[0].number, n)
+		frames = frames[n:]
 	}
 	return f
 }
 
 // frame records a frame that several connections keep, once.
 func (x *exporter) frame(frame *Frame) {
-	if _, written := x.shared[frame]; written || frame.keepers.Load() < 2 {
+	if x.written(frame) || frame.keepers.Load() < 2 {
 		return
 	}
-	if x.shared == nil {
-		x.shared = make(map[*Frame]uint64)
-	}
-	number := uint64(len(x.shared))
-	x.shared[frame] = number
-	f := record.AppendNumber(x.fields[:0], tagFrameNumber, number)
-	f = appendMessage(f, tagFrameMessage, frame)
+	frame.number = uint64(len(x.shared))
+	x.shared = append(x.shared, frame)
+	f := appendMessage(x.fields[:0], tagFrameMessage, frame)
 	f = record.AppendNumber(f, tagFrameTargets, uint64(frame.targets()))
 	x.fields = f
 	x.to.Frame(f)
+}
+
+// written reports whether frame has been recorded, so that its number counts.
+func (x *exporter) written(frame *Frame) bool {
+	return frame.number < uint64(len(x.shared)) && x.shared[frame.number] == frame
+}
+
+// run is how many of frames, of which the first has been recorded, were so one after the
+// other. Most connections keep the same frames, so what is written of them is short.
+func (x *exporter) run(frames []*Frame) (n int) {
+	following := x.shared[frames[0].number:]
+	for n < min(len(frames), len(following)) && frames[n] == following[n] {
+		n++
+	}
+	return n
+}
+
+func appendRun(f record.Fields, first uint64, n int) record.Fields {
+	var varints [2 * binary.MaxVarintLen64]byte
+	return record.Append(f, tagShared, binary.AppendUvarint(binary.AppendUvarint(varints[:0], first), uint64(n)))
 }
 
 func appendMessage(f record.Fields, tag record.Tag, frame *Frame) record.Fields {

@@ -93,6 +93,7 @@ func (f *farewell) keepOnly(n uint64, b *budget) {
 		return
 	}
 	if f.kept.shrink(n, b); f.kept.len() == 0 {
+		b.add(-f.kept.own())
 		f.kept = nil
 	}
 }

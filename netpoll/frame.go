@@ -19,6 +19,7 @@ type Frame struct {
 	waiting atomic.Int32
 
 	keepers atomic.Int32 // how many connections keep it for sending again
+	number  uint64       // see exporter.number
 }
 
 // NewFrame builds an unfragmented frame and copies payload. A control frame's

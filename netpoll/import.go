@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -20,6 +21,9 @@ var (
 	ErrNoResume = errors.New("netpoll: connections cannot be resumed")
 )
 
+// mostKept is how many messages one connection may keep.
+const mostKept = 1 << 30 / frameOverhead
+
 var errRecord = fmt.Errorf("%w: a connection's record", record.ErrMalformed)
 
 // Importer takes up connections that another server has recorded, before Start. Make it with
@@ -27,7 +31,8 @@ var errRecord = fmt.Errorf("%w: a connection's record", record.ErrMalformed)
 type Importer struct {
 	srv    *Server
 	down   time.Duration
-	frames map[uint64]*Frame
+	shared []*Frame // by number; nil: it cannot be read
+	frames []*Frame // of a connection; reused
 	loops  [][]imported
 }
 
@@ -43,17 +48,16 @@ type imported struct {
 // had it for the time down, which counts as time away. The Importer and all that it calls
 // are for the goroutine that is going to call Start.
 func (s *Server) Import(down time.Duration) *Importer {
-	return &Importer{srv: s, down: max(0, down), frames: make(map[uint64]*Frame), loops: make([][]imported, len(s.loops))}
+	return &Importer{srv: s, down: max(0, down), loops: make([][]imported, len(s.loops))}
 }
 
-// Frame reads the record of a frame.
+// Frame reads the record of a frame. After an error connections that need it cannot be taken
+// up, and others can.
 func (im *Importer) Frame(f record.Fields) error {
-	var number, targets uint64
+	var targets uint64
 	var frame *Frame
 	err := record.Read(f, func(tag record.Tag, value []byte) (known bool, err error) {
 		switch tag {
-		case tagFrameNumber:
-			number, err = record.Number(value)
 		case tagFrameMessage:
 			frame, err = parseMessage(value)
 		case tagFrameTargets:
@@ -64,10 +68,11 @@ func (im *Importer) Frame(f record.Fields) error {
 		return true, err
 	})
 	if err != nil || frame == nil {
+		im.shared = append(im.shared, nil)
 		return cmp.Or(err, errRecord)
 	}
 	frame.For(int(targets))
-	im.frames[number] = frame
+	im.shared = append(im.shared, frame)
 	return nil
 }
 
@@ -81,7 +86,9 @@ type exported struct {
 	reason     string
 }
 
+// read reads a record. The frames are valid until the next call.
 func (im *Importer) read(f record.Fields) (e exported, err error) {
+	e.frames = im.frames[:0]
 	err = record.Read(f, func(tag record.Tag, value []byte) (known bool, err error) {
 		var n uint64
 		switch tag {
@@ -106,12 +113,12 @@ func (im *Importer) read(f record.Fields) (e exported, err error) {
 			frame, err = parseMessage(value)
 			e.frames = append(e.frames, frame)
 		case tagShared:
-			n, err = record.Number(value)
-			frame := im.frames[n]
-			if frame == nil {
-				err = errRecord
+			var run []*Frame
+			if run, err = im.run(value); err == nil && len(e.frames)+len(run) <= mostKept {
+				e.frames = append(e.frames, run...)
+			} else {
+				err = cmp.Or(err, errRecord)
 			}
-			e.frames = append(e.frames, frame)
 		case tagLeft:
 			e.left, err = milliseconds(value)
 		case tagAway:
@@ -125,10 +132,29 @@ func (im *Importer) read(f record.Fields) (e exported, err error) {
 		}
 		return true, err
 	})
+	im.frames = e.frames
 	if err == nil && (uint64(len(e.frames))+uint64(e.gap) > e.sent || e.id.Generation() == 0) {
 		err = errRecord
 	}
 	return e, err
+}
+
+// run is the frames of a tagShared.
+func (im *Importer) run(value []byte) ([]*Frame, error) {
+	_, length := binary.Uvarint(value)
+	if length <= 0 {
+		return nil, errRecord
+	}
+	first, err := numberBelow(value[:length], uint64(len(im.shared)))
+	if err != nil {
+		return nil, err
+	}
+	following := im.shared[first:]
+	n, err := numberBelow(value[length:], uint64(len(following))+1)
+	if err != nil || slices.Contains(following[:n], nil) {
+		return nil, cmp.Or(err, errRecord)
+	}
+	return following[:n], nil
 }
 
 func numberBelow(value []byte, limit uint64) (n uint64, err error) {
@@ -190,8 +216,7 @@ func (im *Importer) Connection(f record.Fields) (*Conn, error) {
 	*r = e.resumable
 	r.left = im.srv.milliseconds() - uint32((e.away + im.down).Milliseconds())
 	if len(e.frames) > 0 {
-		r.kept = l.resumables.getKept()
-		r.kept.adopt(e.frames, l.holders[ResumeBudget].budget)
+		r.kept = adopt(e.frames, l.holders[ResumeBudget].budget)
 		l.rankKept(c, r.kept)
 	}
 	l.stats.Resumable++
@@ -211,8 +236,7 @@ func (im *Importer) Farewell(f record.Fields) error {
 	l := im.srv.loops[e.id.Loop()]
 	fw := &farewell{resumable: e.resumable, code: ws.StatusCode(e.code), reason: e.reason, due: im.due(l, e.left)}
 	if len(e.frames) > 0 && fw.whole() {
-		fw.kept = new(kept)
-		fw.kept.adopt(e.frames, l.farewells.budget)
+		fw.kept = adopt(e.frames, l.farewells.budget)
 	}
 	im.loops[l.index] = append(im.loops[l.index], imported{due: fw.due, id: e.id, farewell: fw})
 	return nil
@@ -225,13 +249,14 @@ func (im *Importer) due(l *Loop, left time.Duration) uint32 {
 }
 
 // adopt keeps frames.
-func (k *kept) adopt(frames []*Frame, b *budget) {
+func adopt(frames []*Frame, b *budget) *kept {
+	k := new(kept)
+	b.add(k.own())
+	k.resize(len(frames), b)
 	for _, f := range frames {
-		f.keep(b)
-		k.frames = append(k.frames, f)
-		k.bytes += f.keptBytes()
-		k.weight += int64(f.keptBytes()) / f.targets()
+		k.add(f, b)
 	}
+	return k
 }
 
 // Done ends the import: what is due first is first in its queue, and slots that are between
@@ -254,5 +279,5 @@ func (im *Importer) Done() {
 		}
 		l.publish()
 	}
-	im.frames, im.loops = nil, nil
+	im.shared, im.frames, im.loops = nil, nil, nil
 }

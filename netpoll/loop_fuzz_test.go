@@ -26,7 +26,7 @@ const (
 	fuzzMessage  = 32 << 10 // Config.MaxMessageSize
 	fuzzAssembly = 40 << 10 // Config.MaxAssemblyMemory
 	fuzzPending  = 24 << 10 // Config.MaxPendingBytes
-	fuzzOutboxes = 48 << 10 // Config.OutboxMemory
+	fuzzOutboxes = 56 << 10 // Config.OutboxMemory
 	fuzzHeaders  = 8 << 10  // Config.HeaderMemory
 	fuzzTimeout  = 5        // seconds, of all deadlines
 	fuzzClients  = 5        // at one time

@@ -1,6 +1,9 @@
 package netpoll
 
 import (
+	"slices"
+	"unsafe"
+
 	"github.com/gobwas/ws"
 
 	"ws-gateway/netpoll/wire"
@@ -12,9 +15,9 @@ import (
 type kept struct {
 	frames []*Frame
 	head   int    // index of the oldest
-	bytes  int    // of these frames
-	weight int64  // bytes of memory that this connection answers for
-	held   holder // of weight
+	bytes  int    // of these messages: see Frame.keptBytes
+	weight int64  // bytes of memory that this connection answers for, of frames
+	held   holder // of weight and own
 }
 
 func (k *kept) len() int {
@@ -24,23 +27,69 @@ func (k *kept) len() int {
 	return len(k.frames) - k.head
 }
 
-// frameOverhead is what a kept frame takes beside its bytes: the Frame and the reference.
-const frameOverhead = 96
+// What is kept takes, in bytes of memory.
+const (
+	frameTakes     = 64 // a Frame, beside the bytes on the wire
+	referenceTakes = int(unsafe.Sizeof((*Frame)(nil)))
+	keptTakes      = 96 // a kept, beside the references
 
+	// frameOverhead is what a message counts beside its bytes in Config.ResumeBuffer: as if
+	// nobody else kept it. That is a Frame, the reference, and what is not used yet of both.
+	frameOverhead = 96
+)
+
+// keptBytes is what f counts in Config.ResumeBuffer.
 func (f *Frame) keptBytes() int { return f.Len() + frameOverhead }
+
+// own is what k takes beside the frames, which others may keep too. Together with these it
+// is what counts in ResumeBudget, while k is in use.
+func (k *kept) own() int64 { return keptTakes + int64(referenceTakes*cap(k.frames)) }
+
+// push adds f as the newest.
+func (k *kept) push(f *Frame, b *budget) {
+	if n := len(k.frames); n == cap(k.frames) {
+		if k.head > n/4 {
+			k.frames = slices.Delete(k.frames, 0, k.head)
+			k.head = 0
+		} else {
+			k.resize(n+n/4+4, b)
+		}
+	}
+	k.add(f, b)
+}
+
+// add is push if there is room.
+func (k *kept) add(f *Frame, b *budget) {
+	f.keep(b)
+	k.frames = append(k.frames, f)
+	k.bytes += f.keptBytes()
+	k.weight += f.keptShare()
+}
+
+// resize makes room for n references. k is in use.
+func (k *kept) resize(n int, b *budget) {
+	was := k.own()
+	k.frames, k.head = append(slices.Grow([]*Frame(nil), n), k.frames[k.head:]...), 0
+	b.add(k.own() - was)
+}
 
 // keep counts f's memory in b if no other connection keeps f. letGo undoes it.
 func (f *Frame) keep(b *budget) {
 	if f.keepers.Add(1) == 1 {
-		b.add(int64(f.wire.Memory() + frameOverhead))
+		b.add(f.memory())
 	}
 }
 
 func (f *Frame) letGo(b *budget) {
 	if f.keepers.Add(-1) == 0 {
-		b.add(-int64(f.wire.Memory() + frameOverhead))
+		b.add(-f.memory())
 	}
 }
+
+func (f *Frame) memory() int64 { return int64(f.wire.Memory() + frameTakes) }
+
+// keptShare is what one of the connections that keep f answers for.
+func (f *Frame) keptShare() int64 { return f.memory() / f.targets() }
 
 // sendKept is Send for a connection that can be resumed.
 func (c *Conn) sendKept(f *Frame) bool {
@@ -94,7 +143,7 @@ func (c *Conn) count(f *Frame) bool {
 	}
 	l, r := c.loop, c.record()
 	if r.kept == nil {
-		r.kept = l.resumables.getKept()
+		r.kept = l.getKept()
 	}
 	k := r.kept
 	if k.bytes+f.keptBytes() > l.cfg.ResumeBuffer {
@@ -102,10 +151,7 @@ func (c *Conn) count(f *Frame) bool {
 		return c.state == stateOpen
 	}
 	r.sent++
-	f.keep(l.holders[ResumeBudget].budget)
-	k.frames = append(k.frames, f)
-	k.bytes += f.keptBytes()
-	k.weight += int64(f.keptBytes()) / f.targets()
+	k.push(f, l.holders[ResumeBudget].budget)
 	l.rankKept(c, k)
 	return true
 }
@@ -137,15 +183,14 @@ func (c *Conn) acknowledge(r *resumable, n uint64) {
 	if k == nil {
 		return
 	}
-	k.shrink(r.sent-n, c.loop.holders[ResumeBudget].budget)
+	b := c.loop.holders[ResumeBudget].budget
+	k.shrink(r.sent-n, b)
 	if k.len() == 0 {
 		c.loop.putKept(c, r)
 		return
 	}
-	if k.head > 64 && k.head*2 > len(k.frames) { // or the slice would grow without end
-		n := copy(k.frames, k.frames[k.head:])
-		clear(k.frames[n:])
-		k.frames, k.head = k.frames[:n], 0
+	if left := k.len(); cap(k.frames) > pooledReferences && left < cap(k.frames)/4 {
+		k.resize(2*left, b)
 	}
 	c.loop.rankKept(c, k)
 }
@@ -157,7 +202,7 @@ func (k *kept) shrink(n uint64, b *budget) {
 		k.frames[k.head] = nil
 		k.head++
 		k.bytes -= f.keptBytes()
-		k.weight -= int64(f.keptBytes()) / f.targets()
+		k.weight -= f.keptShare()
 		f.letGo(b)
 	}
 }
@@ -178,25 +223,32 @@ func (c *Conn) dropKeptMessages(r *resumable) {
 
 // rankKept updates what the connection holds of ResumeBudget.
 func (l *Loop) rankKept(c *Conn, k *kept) {
-	l.holders[ResumeBudget].set(&k.held, c.slot, k.weight, l.now)
+	l.holders[ResumeBudget].set(&k.held, c.slot, k.weight+k.own(), l.now)
 }
 
-func (t *resumables) getKept() *kept {
-	if n := len(t.pool); n > 0 {
-		k := t.pool[n-1]
-		t.pool = t.pool[:n-1]
-		return k
+// pooledReferences is for how many references a kept has room that waits for its next use.
+const pooledReferences = 32
+
+func (l *Loop) getKept() (k *kept) {
+	if t := &l.resumables; len(t.pool) > 0 {
+		last := len(t.pool) - 1
+		k, t.pool = t.pool[last], t.pool[:last]
+	} else {
+		k = new(kept)
 	}
-	return new(kept)
+	l.holders[ResumeBudget].budget.add(k.own())
+	return k
 }
 
 // putKept takes back what held the connection's messages.
 func (l *Loop) putKept(c *Conn, r *resumable) {
 	k := r.kept
 	r.kept = nil
+	p := &l.holders[ResumeBudget]
+	p.set(&k.held, c.slot, 0, l.now)
+	p.budget.add(-k.own())
 	k.frames, k.head, k.bytes, k.weight = k.frames[:0], 0, 0, 0
-	l.rankKept(c, k)
-	if len(l.resumables.pool) < maxPooled && cap(k.frames) <= 64 {
+	if len(l.resumables.pool) < maxPooled && cap(k.frames) <= pooledReferences {
 		l.resumables.pool = append(l.resumables.pool, k)
 	}
 }

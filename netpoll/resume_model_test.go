@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
@@ -35,6 +36,7 @@ const (
 type roams struct {
 	returns
 	t        *testing.T
+	memory   int64 // Config.ResumeMemory
 	srv      *Server
 	before   Stats // of the servers before a restart
 	clients  [modelRoams]*roam
@@ -74,7 +76,11 @@ type roam struct {
 }
 
 func newRoams(t *testing.T) *roams {
-	w := &roams{t: t, sessions: map[ID]*session{}}
+	return newRoamsWith(t, modelMemory)
+}
+
+func newRoamsWith(t *testing.T, memory int64) *roams {
+	w := &roams{t: t, memory: memory, sessions: map[ID]*session{}}
 	before := openDescriptors()
 	w.srv = w.serve(nil)
 	for i := range w.clients {
@@ -100,7 +106,7 @@ func newRoams(t *testing.T) *roams {
 // serve makes a server whose loops the test turns.
 func (w *roams) serve(origin *Origin) *Server {
 	srv, err := New(Config{
-		Handler: w, Resumer: w, Loops: 2, ResumeFor: modelFor * time.Second, ResumeBuffer: modelBuffer, ResumeMemory: modelMemory,
+		Handler: w, Resumer: w, Loops: 2, ResumeFor: modelFor * time.Second, ResumeBuffer: modelBuffer, ResumeMemory: w.memory,
 		MaxPendingBytes: 4 << 10, MaxMessageSize: 4 << 10, Compression: true, Origin: origin,
 		HandshakeTimeout: time.Hour, WriteTimeout: time.Hour, CloseTimeout: time.Hour,
 	})
@@ -279,10 +285,8 @@ func TestWhatIsSentAgainDoesNotMakeAClientASlowConsumer(t *testing.T) {
 	}
 }
 
-// Thousands who are away share a frame, and their memory has a bound.
-func TestThousandsWhoAreAwayHoldNoMoreThanTheBudget(t *testing.T) {
-	const many = 5000
-	w := newRoams(t)
+// crowd has so many clients leave.
+func (w *roams) crowd(many int) []*roam {
 	crowd := make([]*roam, many)
 	for i := range crowd {
 		c := &roam{w: w, number: i, fd: -1}
@@ -293,24 +297,37 @@ func TestThousandsWhoAreAwayHoldNoMoreThanTheBudget(t *testing.T) {
 		c.cut()
 	}
 	w.turn()
-	ended := func() (n int) {
-		for _, c := range crowd {
-			n += c.of.closed
-		}
-		return n
+	return crowd
+}
+
+func ended(crowd []*roam) (n int) {
+	for _, c := range crowd {
+		n += c.of.closed
 	}
+	return n
+}
+
+// Thousands who are away share a frame, and their memory has a bound.
+func TestThousandsWhoAreAwayHoldNoMoreThanTheBudget(t *testing.T) {
+	const (
+		many   = 5000
+		shared = many * 200
+		alone  = 300 // beside that, at least
+	)
+	w := newRoamsWith(t, shared+many*alone/10)
+	crowd := w.crowd(many)
 	w.broadcast(2000)
 	w.turn()
-	if n := ended(); n != 0 {
+	if n := ended(crowd); n != 0 {
 		t.Fatalf("a frame that all share has ended %d sessions", n)
 	}
 	for i, c := range crowd {
-		w.send(c.of, i, 100)
+		w.send(c.of, i, alone)
 		w.work()
 	}
 	w.turn()
-	alive := many - ended()
-	if alive < modelMemory/(2*(100+20+frameOverhead)) || alive > modelMemory/100 {
+	alive := many - ended(crowd)
+	if alive < many/4 || alive > many/2 {
 		t.Errorf("%d sessions are left", alive)
 	}
 	if gaveWay := w.srv.Stats().Budgets[ResumeBudget].GaveWay; int(gaveWay) != many-alive {
@@ -329,6 +346,66 @@ func TestThousandsWhoAreAwayHoldNoMoreThanTheBudget(t *testing.T) {
 		c.cut()
 	}
 	w.turn()
+}
+
+// Of messages of a byte that all get the references take most.
+func TestReferencesToSharedMessagesAreBoundedByTheBudget(t *testing.T) {
+	const (
+		many   = 200
+		memory = 128 << 10 // with 100 of them each has room for 80 references
+	)
+	w := newRoamsWith(t, memory)
+	crowd := w.crowd(many)
+	for range 100 {
+		w.broadcast(0)
+		w.turn() // checks that the budget holds
+	}
+	if n := ended(crowd); n < many/4 || n == many {
+		t.Errorf("%d of %d sessions have ended", n, many)
+	}
+	var heap int64
+	for _, c := range crowd {
+		if conn := c.of.alive(); conn != nil {
+			heap += int64(8 * cap(conn.record().kept.frames))
+		}
+	}
+	if heap > memory || heap < memory/3 {
+		t.Errorf("the references take %d bytes", heap)
+	}
+}
+
+// A client that gets as many messages as it acknowledges has no more memory for that after a
+// while, and gives back what it needed in between.
+func TestReferencesTakeNoMoreThanWhatIsKept(t *testing.T) {
+	b := &budget{alarm: func() {}}
+	b.limit.Store(1 << 30)
+	k := new(kept)
+	b.add(k.own())
+	fits := func(n int) {
+		t.Helper()
+		if k.len() != n || cap(k.frames) > max(16, 2*n) {
+			t.Errorf("room for %d references, %d are kept", cap(k.frames), k.len())
+		}
+	}
+	for range 5 {
+		k.push(NewFrame(ws.OpText, nil), b)
+	}
+	for range 10_000 {
+		k.push(NewFrame(ws.OpText, nil), b)
+		k.shrink(5, b)
+	}
+	fits(5)
+	for range 5000 {
+		k.push(NewFrame(ws.OpText, nil), b)
+	}
+	fits(5005)
+	used := k.own()
+	for _, f := range k.frames[k.head:] {
+		used += f.memory()
+	}
+	if got := b.used.Load(); got != used {
+		t.Errorf("%d bytes are counted, %d are used", got, used)
+	}
 }
 
 // A conversation of 50 messages each way, from the handshake on.
@@ -426,7 +503,19 @@ func (w *roams) work() {
 
 // audit checks the books of the loops.
 func (w *roams) audit() {
-	keepers := map[*Frame]int32{}
+	keepers, used := map[*Frame]int32{}, int64(0)
+	audit := func(k *kept) {
+		bytes, weight := 0, int64(0)
+		for _, f := range k.frames[k.head:] {
+			keepers[f]++
+			bytes += f.keptBytes()
+			weight += f.keptShare()
+		}
+		used += int64(keptTakes + cap(k.frames)*int(unsafe.Sizeof(k)))
+		if bytes != k.bytes || bytes > modelBuffer || k.len() == 0 || k.weight != weight {
+			w.t.Errorf("%d bytes are kept, %d are said to be, weight %d and %d, in %d frames", bytes, k.bytes, weight, k.weight, k.len())
+		}
+	}
 	for _, l := range w.srv.loops {
 		var away, resumable int64
 		for slot := range l.slots {
@@ -446,13 +535,9 @@ func (w *roams) audit() {
 			}
 			r := c.record()
 			if k := r.kept; k != nil {
-				bytes := 0
-				for _, f := range k.frames[k.head:] {
-					keepers[f]++
-					bytes += f.keptBytes()
-				}
-				if bytes != k.bytes || bytes > modelBuffer || k.len() == 0 || k.held.bytes != k.weight {
-					w.t.Errorf("%d bytes are kept, %d are said to be, in %d frames", bytes, k.bytes, k.len())
+				audit(k)
+				if k.held.bytes != k.weight+k.own() {
+					w.t.Errorf("%d bytes are held, %d and %d are kept", k.held.bytes, k.weight, k.own())
 				}
 			}
 		}
@@ -463,20 +548,17 @@ func (w *roams) audit() {
 	for _, l := range w.srv.loops {
 		for _, farewell := range l.farewells.byID {
 			if k := farewell.kept; k != nil {
-				for _, f := range k.frames[k.head:] {
-					keepers[f]++
-				}
+				audit(k)
 			}
 		}
 	}
-	used := int64(0)
 	for f, n := range keepers {
 		if f.keepers.Load() != n {
 			w.t.Errorf("a frame is kept %d times, and counted %d times", n, f.keepers.Load())
 		}
-		used += int64(f.wire.Memory() + frameOverhead)
+		used += int64(f.wire.Memory() + frameTakes)
 	}
-	if got := w.srv.ledger.all[ResumeBudget].used.Load(); got != used || used > modelMemory {
+	if got := w.srv.ledger.all[ResumeBudget].used.Load(); got != used || used > w.memory {
 		w.t.Errorf("%d bytes are kept, %d are counted", used, got)
 	}
 	for id, s := range w.sessions {

@@ -311,13 +311,96 @@ func TestAfterAnImportNoIDIsUsedAgainAndFreeSlotsAre(t *testing.T) {
 	}
 }
 
+// What is written of a message that all keep is little, whatever else they keep.
+func TestSharedMessagesAreWrittenOnceAndNamedInRuns(t *testing.T) {
+	const many, messages = 20, 60
+	w := newRoamsWith(t, 1<<20)
+	crowd := w.crowd(many)
+	for i := range messages {
+		w.broadcast(i)
+		if i == messages/2 {
+			for i, c := range crowd[:many/2] {
+				w.send(c.of, 0, i)
+			}
+		}
+	}
+	w.turn()
+	book := &notes{t: t, w: w, refuse: errors.New("the disk is full")}
+	w.suspend(book)
+	if len(book.frames) != messages || len(book.connections) != many {
+		t.Errorf("%d frames and %d connections are written", len(book.frames), len(book.connections))
+	}
+	for _, f := range book.connections {
+		runs := 0
+		err := record.Read(f, func(tag record.Tag, _ []byte) (bool, error) {
+			if tag == tagShared {
+				runs++
+			}
+			return true, nil
+		})
+		if err != nil || runs > 2 || len(f) > 100 {
+			t.Errorf("%d bytes with %d runs: %v", len(f), runs, err)
+		}
+	}
+	copy(w.clients[:], crowd[:modelRoams/2])
+	copy(w.clients[modelRoams/2:], crowd[many/2:])
+	w.restart(0)
+	w.settle()
+	for _, c := range w.clients {
+		if want := len(c.of.sent); c.got != want || want < messages {
+			t.Errorf("client %d has %d of %d messages", c.number, c.got, want)
+		}
+	}
+}
+
+func TestAFrameThatCannotBeReadIsMissedByThoseAloneThatNeedIt(t *testing.T) {
+	w := newRoams(t)
+	srv, err := New(Config{Handler: w, Resumer: w, Loops: 1, ResumeFor: time.Minute, Origin: &Origin{Loops: 1, floor: 1, key: [32]byte{1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Stop(context.Background())
+	im := srv.Import(0)
+	frame := record.Append(nil, tagFrameMessage, "\x01shared")
+	for i, f := range []record.Fields{frame, record.Append(frame, 1000, ""), frame, frame} {
+		if err := im.Frame(f); (err != nil) != (i == 1) {
+			t.Errorf("frame %d: %v", i, err)
+		}
+	}
+	for i, test := range []struct {
+		field record.Fields
+		kept  int // 0: it is refused
+	}{
+		{appendRun(nil, 0, 1), 1},
+		{appendRun(nil, 2, 2), 2},
+		{appendRun(appendRun(nil, 3, 1), 2, 2), 3},
+		{appendRun(nil, 0, 2), 0},
+		{appendRun(nil, 1, 1), 0},
+		{appendRun(nil, 2, 3), 0},
+		{appendRun(nil, 4, 0), 0},
+		{appendRun(nil, 1<<63, 1), 0},
+		{record.Append(nil, tagShared, ""), 0},
+		{record.Append(nil, tagShared, "\x00"), 0},
+		{record.Append(nil, tagShared, "\x00\x01\x00"), 0},
+		{record.Append(nil, tagShared, "\x80\x00\x01"), 0},
+	} {
+		f := record.AppendNumber(nil, tagID, uint64(MakeID(0, uint32(i), 1)))
+		f = append(record.AppendNumber(record.AppendNumber(f, tagSent, 9), tagLeft, 60_000), test.field...)
+		c, err := im.Connection(f)
+		if (err == nil) != (test.kept > 0) || err == nil && c.record().kept.len() != test.kept || err != nil && !errors.Is(err, record.ErrMalformed) {
+			t.Errorf("%x: %v", test.field, err)
+		}
+	}
+	im.Done()
+}
+
 func FuzzImport(f *testing.F) {
 	conn := record.AppendNumber(nil, tagID, uint64(MakeID(0, 3, 7)))
 	for _, tag := range []record.Tag{tagSent, tagReceived, tagTurn, tagUnproven, tagLeft, tagAway} {
 		conn = record.AppendNumber(conn, tag, 2)
 	}
-	conn = record.Append(record.AppendNumber(record.AppendNumber(conn, tagShared, 1), tagLeft, 60_000), tagKept, "\x01kept")
-	frame := record.Append(record.AppendNumber(nil, tagFrameNumber, 1), tagFrameMessage, "\x02shared")
+	conn = record.Append(record.AppendNumber(appendRun(conn, 0, 1), tagLeft, 60_000), tagKept, "\x01kept")
+	frame := record.Append(nil, tagFrameMessage, "\x02shared")
 	server := record.AppendNumber(record.AppendNumber(record.Append(nil, tagKey, make([]byte, 31, 32)[:31]), tagLoops, 1), tagFloor, 9)
 	server[1] = 32 // the key's length
 	server = slices.Insert(server, 2, 1)

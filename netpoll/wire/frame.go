@@ -2,6 +2,8 @@ package wire
 
 import (
 	"encoding/binary"
+	"slices"
+	"unsafe"
 
 	"github.com/gobwas/ws"
 )
@@ -16,7 +18,8 @@ type Frame struct {
 // EncodeFrame encodes an unfragmented frame and copies payload. A control frame's
 // payload is at most 125 bytes (RFC 6455, 5.5), which the caller must check.
 func EncodeFrame(op ws.OpCode, payload []byte) Frame {
-	b := AppendFrameHeader(make([]byte, 0, MaxServerHeader+len(payload)), op, len(payload))
+	b := slices.Grow([]byte(nil), MaxServerHeader+len(payload)) // all that the allocator gives counts in Memory
+	b = AppendFrameHeader(b, op, len(payload))
 	return Frame{encoded: append(b, payload...), header: len(b)}
 }
 
@@ -62,6 +65,7 @@ func (f *Frame) BytesFor(p DeflateParams) []byte {
 func (f *Frame) Memory() int {
 	n := cap(f.encoded)
 	if f.packed != nil {
+		n += int(unsafe.Sizeof(*f.packed))
 		for _, b := range f.packed {
 			n += cap(b)
 		}
