@@ -13,8 +13,9 @@ import (
 	"ws-gateway/e2e/harness"
 )
 
-// stopQuickly has the app little time to take what waits.
-var stopQuickly = []string{"--shutdown-timeout", "3s", "--callback-retry-for", "1h"}
+// stopQuickly gives the app little time to take what waits, and a busy machine a second and
+// more to write it down.
+var stopQuickly = []string{"--shutdown-timeout", "10s", "--callback-retry-for", "1h"}
 
 // sends sends messages from the one that comes next, until the gateway has said that it has them.
 func (c *roamer) sends(n int) {

@@ -87,7 +87,7 @@ describe("with the real gateway", { concurrency: 2 }, () => {
   test("what the app had not taken when the gateway stopped it gets after the restart, before anything new", { timeout }, async (t) => {
     const folder = await mkdtemp(join(tmpdir(), "ws-gateway-"));
     t.after(() => rm(folder, { recursive: true, force: true }));
-    const w = await world(t, "--resume-for", "10m", "--resume-state", join(folder, "sessions"), "--shutdown-timeout", "3s", "--callback-timeout", "10m");
+    const w = await world(t, "--resume-for", "10m", "--resume-state", join(folder, "sessions"), "--shutdown-timeout", "10s", "--callback-timeout", "10m");
     const { client, next } = w.connect({ ...quick, WebSocket: WebSocketOfPackage });
     await next("open");
     await w.app.next("open");

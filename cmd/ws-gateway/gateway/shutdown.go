@@ -107,8 +107,9 @@ func (g *Gateway) keepSessions(deadline, margin time.Duration) (k kept, err erro
 	away := g.sockets.Stats().Away
 	by := deadline - margin
 	if g.events != nil {
-		reserved := margin + time.Duration(away)*perSession + time.Duration(g.events.Stats().Bytes)*perByte
-		g.before(by-min(reserved, g.config().ShutdownTimeout/4), func(ctx context.Context) error {
+		timeout := g.config().ShutdownTimeout
+		reserved := max(timeout/8, margin+time.Duration(away)*perSession+time.Duration(g.events.Stats().Bytes)*perByte)
+		g.before(by-min(reserved, timeout/4), func(ctx context.Context) error {
 			g.events.Flush(ctx)
 			return nil
 		})
@@ -133,8 +134,8 @@ func (g *Gateway) keepSessions(deadline, margin time.Duration) (k kept, err erro
 	return kept{}, g.before(deadline, func(ctx context.Context) error { return g.hub.Drain(ctx, 0) })
 }
 
-// perSession and perByte are the time that is put aside for writing down a session, and its
-// events.
+// perSession and perByte are the time that is put aside at least for writing down a session,
+// and its events.
 const (
 	perSession = 5 * time.Microsecond
 	perByte    = 10 * time.Nanosecond
