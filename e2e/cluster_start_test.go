@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -87,4 +88,25 @@ func TestAGatewayThatStartsBesideOthersDoesNotAnswerForThoseThatItHasNotHeardYet
 	bob.Receive("2")
 	a.get(getPath+"?conn_id="+id).answered(t, 0)
 	a.get(countPath).answered(t, 0)
+}
+
+// A gateway that did not know of a member elsewhere has a message that is sent there once it
+// is told of one.
+func TestAMessageToAGroupDoesNotReachWhoJoinsAfterItAtAnotherGateway(t *testing.T) {
+	t.Parallel()
+	_, all := startCluster(t, 2)
+	a, b := all[0], all[1]
+	bob := b.Dial(t, "bob")
+	for n := range 10 {
+		group := fmt.Sprintf(`"groups":["room-%d"]`, n)
+		b.post(joinPath, `{"users":["bob"],`+group+`}`).answered(t, 0)
+		b.post(leavePath, `{"users":["bob"],`+group+`}`).answered(t, 0)
+		a.send(`{` + group + `,"payload":"before"}`)
+		for range 5 { // ages are exact to within the time that a packet is under way
+			a.get(countPath).answered(t, 0)
+		}
+		b.post(joinPath, `{"users":["bob"],`+group+`}`).answered(t, 0)
+		a.send(fmt.Sprintf(`{%s,"payload":%d}`, group, n))
+		bob.Receive(fmt.Sprint(n))
+	}
 }
