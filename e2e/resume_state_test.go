@@ -523,9 +523,9 @@ func TestWhatChangesBetweenTwoRunsIsHeeded(t *testing.T) {
 			}
 		}},
 		"max-connections is lower": {[]string{"--max-connections", "1"}, "taken", func(t *testing.T, _ *app, g *gateway, c *roamer) {
-			g.refuses(t, visitor{User: "late"}, 503)
 			c.resume()
 			c.await(1)
+			g.refuses(t, visitor{User: "late"}, 503)
 		}},
 		"no callback any more": {[]string{"--no-callback"}, "taken", func(t *testing.T, a *app, _ *gateway, c *roamer) {
 			before := a.count()

@@ -73,6 +73,14 @@ func (a *addressCounts) join(addr netip.Addr, limit int) bool {
 // pass counts a connection in, whatever the limit.
 func (a *addressCounts) pass(addr netip.Addr) { a.join(addr, math.MaxInt) }
 
+// count is how many connections of an address are counted.
+func (a *addressCounts) count(b Block) int {
+	st := a.stripe(b)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return int(st.counts[b])
+}
+
 // leave undoes join.
 func (a *addressCounts) leave(addr netip.Addr) {
 	b := BlockOf(addr)

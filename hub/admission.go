@@ -34,13 +34,6 @@ const (
 // enter makes the session of a connection, lists it and arms its deadlines.
 func (h *Hub) enter(ls *loopState, id netpoll.ID, f handshakeFields) admission {
 	limits, slot := ls.settings, id.Slot()
-	if !h.reserve(limits.maxConnections) && (!ls.makeRoom() || !h.reserve(limits.maxConnections)) {
-		return full
-	}
-	if ls.counts(slot) && !limits.addresses.join(f.remote.Addr(), limits.maxConnectionsPerAddress) {
-		h.open.Add(-1)
-		return addressFull
-	}
 	ls.sessions.Grow(slot)
 	s := ls.sessions.At(slot)
 	s.Headers, s.Agent, s.Seq, s.Fresh = f.headers, unique.Make(f.agent), 0, false
@@ -49,10 +42,13 @@ func (h *Hub) enter(ls *loopState, id netpoll.ID, f handshakeFields) admission {
 		ls.opened.Grow(slot)
 		*ls.opened.At(slot) = h.clock()
 	}
-	if !h.directory.Join(id, s, f.user, limits.maxConnectionsPerUser, time.Now().UnixNano()) {
+	outcome := h.admit(ls, id, s, f.user, excess{})
+	if outcome != admitted {
+		outcome = h.admitInstead(ls, id, s, f.user)
+	}
+	if outcome != admitted {
 		s.Release()
-		h.depart(ls, slot, f.remote.Addr())
-		return userFull
+		return outcome
 	}
 	ls.open++
 	ls.heads.Add(int64(f.size()))
@@ -70,29 +66,34 @@ func (h *Hub) enter(ls *loopState, id netpoll.ID, f handshakeFields) admission {
 	return admitted
 }
 
-// makeRoom ends a connection that is away, for one whose client is there.
-func (ls *loopState) makeRoom() bool {
-	if ls.loop == nil { // in a simulation
-		return false
-	}
-	return netpoll.MakeRoom(ls.loop, func(c *netpoll.Conn) Block { return BlockOf(ls.sessions.At(c.ID().Slot()).Addr()) })
-}
+// excess is how many more may be counted than limits say: so many are about to end.
+type excess struct{ open, user, address int }
 
-// away is how many connections of the loop could make room.
-func (ls *loopState) away() int64 {
-	if ls.loop == nil {
-		return 0
-	}
-	return int64(ls.loop.Away())
-}
-
-// reserve counts a connection in, unless there are most already; 0 is no limit.
-func (h *Hub) reserve(most int) bool {
-	limit := int64(most)
-	if limit == 0 {
+// admit counts a session and lists it, if no limit is reached.
+func (h *Hub) admit(ls *loopState, id netpoll.ID, s *directory.Session, user string, more excess) admission {
+	limits, slot := ls.settings, id.Slot()
+	if limits.maxConnections == 0 {
 		h.open.Add(1)
-		return true
+	} else if !h.reserve(int64(limits.maxConnections + more.open)) {
+		return full
 	}
+	if ls.counts(slot) && !limits.addresses.join(s.Addr(), limits.maxConnectionsPerAddress+more.address) {
+		h.open.Add(-1)
+		return addressFull
+	}
+	perUser := limits.maxConnectionsPerUser
+	if perUser > 0 {
+		perUser += more.user
+	}
+	if !h.directory.Join(id, s, user, perUser, time.Now().UnixNano()) {
+		h.depart(ls, slot, s.Addr())
+		return userFull
+	}
+	return admitted
+}
+
+// reserve counts a connection in, unless there are limit already.
+func (h *Hub) reserve(limit int64) bool {
 	for {
 		open := h.open.Load()
 		if open >= limit {
@@ -122,11 +123,21 @@ func (h *Hub) exit(ls *loopState, id netpoll.ID) {
 	if s.Groups != 0 {
 		ls.grouping.left(ByClose, ls.groups, ls.groups.LeaveAll(slot))
 	}
-	h.directory.Leave(id, s)
+	h.unlist(ls, id, s)
 	ls.heads.Add(-int64(s.Kept()))
 	s.Release()
 	ls.open--
-	h.depart(ls, slot, s.Addr())
+}
+
+// unlist undoes admit. For a session that is away it is one step for those who look for room.
+func (h *Hub) unlist(ls *loopState, id netpoll.ID, s *directory.Session) {
+	if s.Away() {
+		h.room.lock()
+		defer h.room.mu.Unlock()
+		h.noLongerAwayLocked(ls, id.Slot())
+	}
+	h.directory.Leave(id, s)
+	h.depart(ls, id.Slot(), s.Addr())
 }
 
 // deadline is the tick by which the client must be heard again. now is rounded down

@@ -32,7 +32,7 @@ type candidate struct {
 // ask has the app decide about a handshake, and parks it meanwhile.
 func (h *Hub) ask(ls *loopState, id netpoll.ID, f handshakeFields, r *wire.Request) netpoll.Verdict {
 	waiting := h.authorizing.Add(1)
-	if limit := int64(ls.settings.maxConnections); limit > 0 && h.open.Load()-ls.away()+waiting > limit {
+	if limit := int64(ls.settings.maxConnections); limit > 0 && h.open.Load()+waiting > limit && !h.mayFit(waiting, limit) {
 		h.authorizing.Add(-1)
 		return h.refuseFor(full)
 	}

@@ -179,7 +179,7 @@ func (h *Hub) Restore(c *netpoll.Conn, kept *Session) {
 		ls.opened.Grow(slot)
 	}
 	h.directory.Join(id, s, kept.user, 0, kept.Connected)
-	h.directory.SetAway(s, true)
+	h.restoreAway(ls, id, s, c.AwayFor())
 	ls.open++
 	ls.heads.Add(int64(s.Kept()))
 	c.KeepInstead(s.Kept())

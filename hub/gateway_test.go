@@ -135,7 +135,7 @@ func startWith(t testing.TB, cfg Config, net netpoll.Config, clock func() time.D
 	if clock != nil {
 		g.clock = clock
 	}
-	net.Handler = g.Hub
+	net.Handler, net.Resumer = g.Hub, g.Hub
 	if net.Loops == 0 {
 		net.Loops = 2
 	}

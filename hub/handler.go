@@ -100,6 +100,8 @@ func (h *Hub) Tick(l *netpoll.Loop, now uint32) (more bool) {
 		ls.joins.expire(h.clock() - joinsFor)
 	}
 	switch {
+	case ls.givesWay.Load() && h.endGivenUp(ls):
+		return true
 	case ls.deadlines.Advance(now, wheelBudget, ls.timeOut):
 		return true
 	case ls.pings.Advance(now, wheelBudget, ls.sendPing):

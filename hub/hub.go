@@ -128,6 +128,7 @@ type Hub struct {
 	overloaded  atomic.Bool
 	recovering  atomic.Bool
 	draining    atomic.Bool
+	room        room
 	maxGroups   atomic.Int64        // of a connection, for those who are not on a loop
 	replies     replySlots          // of the app's answers, on their way to the loops
 	joining     *semaphore.Weighted // of joins; see allShares
@@ -167,6 +168,9 @@ type loopState struct {
 	heads     atomic.Int64  // see Stats.HeadBytes
 
 	overMessages, overBytes atomic.Uint64 // see Stats.OverMessageRate
+
+	givingWay givingWay   // guarded by Hub.room.mu
+	givesWay  atomic.Bool // there are sessions to be ended for others
 
 	grouping groupCounters
 	closes   closeCounters

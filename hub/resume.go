@@ -46,7 +46,7 @@ func (h *Hub) Away(c *netpoll.Conn) {
 	slot := id.Slot()
 	ls.deadlines.Clear(slot)
 	ls.pings.Clear(slot)
-	h.directory.SetAway(ls.sessions.At(slot), true)
+	h.wentAway(ls, id, ls.sessions.At(slot))
 	h.show(ls, id, TapEvent{Action: TapAway}, nil)
 }
 
@@ -56,6 +56,9 @@ func (h *Hub) Returned(c *netpoll.Conn, r *wire.Request, away time.Duration) {
 	id := c.ID()
 	ls := h.loops[id.Loop()]
 	slot, s := id.Slot(), ls.sessions.At(id.Slot())
+	if s.Away() {
+		h.cameBack(ls, slot)
+	}
 	kept, addr, headers := s.Kept(), s.Addr(), s.Headers
 	if fields := ls.settings.eventHeaders(r); fields != headers { // otherwise the string stays, which events may share
 		headers, s.Fresh = fields, true

@@ -20,7 +20,7 @@ const (
 )
 
 // Loop is one event loop: a goroutine, an epoll, and the connections that it owns.
-// Only Index, Post and PostContext may be called from other goroutines.
+// Only Index, Post, PostContext and TryPost may be called from other goroutines.
 type Loop struct {
 	// Static after construction.
 	srv     *Server
@@ -138,6 +138,10 @@ func (l *Loop) Post(task func(*Loop) (more bool)) error {
 func (l *Loop) PostContext(ctx context.Context, task func(*Loop) (more bool)) error {
 	return l.mailbox.post(ctx, task)
 }
+
+// TryPost is PostContext without waiting: if the mailbox is full it returns an error. It may be
+// called from any goroutine, a loop's too.
+func (l *Loop) TryPost(task func(*Loop) (more bool)) error { return l.mailbox.post(atOnce, task) }
 
 // Lookup returns the open connection that id names, or nil.
 func (l *Loop) Lookup(id ID) *Conn {

@@ -65,6 +65,25 @@ func (c *Conn) Away() bool { return c.state == stateAway }
 // Away is how many of the loop's connections are away.
 func (l *Loop) Away() int { return int(l.stats.Away) }
 
+// AwayFor is for how long a connection that is away has been so.
+func (c *Conn) AwayFor() time.Duration {
+	return time.Duration(c.loop.srv.milliseconds()-c.record().left) * time.Millisecond
+}
+
+// GiveWay ends a connection that is away, so that another one can be there: the other one's
+// client is there, this one's may never come back. It returns false, and has done nothing, if
+// the connection is not away, or is being recorded for another server. It may be called within
+// a method of the Handler, but not within one about this connection.
+func (c *Conn) GiveWay() bool {
+	l := c.loop
+	if c.state != stateAway || l.suspending != nil {
+		return false
+	}
+	l.stats.AwayGaveWay++
+	c.endAway(End{Cause: Disconnected, Code: statusAbnormal})
+	return true
+}
+
 // mayGoAway reports whether the client can come back if the transport is lost now, and
 // get all that it has missed.
 func (c *Conn) mayGoAway() bool {

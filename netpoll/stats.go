@@ -26,7 +26,7 @@ type Stats struct {
 	ResumesMissed                  [Misses]uint64
 	WentAway                       uint64 // how often one has lost its transport and was kept
 	AwayExpiry                     uint64 // connections that ended since Config.ResumeFor was over
-	AwayGaveWay                    uint64 // connections that were away and ended for others: MakeRoom
+	AwayGaveWay                    uint64 // connections that were away and ended for others: Conn.GiveWay
 	ResumeOverruns                 uint64 // how often what was kept was given up as too much; a connection that is away has ended then
 	SentAgain                      uint64 // messages sent again
 	Farewells                      uint64 // clients that came back to a session that the app had closed

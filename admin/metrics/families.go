@@ -105,7 +105,7 @@ var metricTable = []family{
 		labels: missReasons(),
 		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.sockets.ResumesMissed[:]...) },
 	},
-	counter("resume_gave_way_total", "Connections that were away and have ended as there were --max-connections and another client came: of the address that has most of them.", func(s *snapshot) uint64 { return s.sockets.AwayGaveWay }),
+	counter("resume_gave_way_total", "Connections that were away and have ended as a limit was reached and another client came: at --max-connections of the address that has most of them, at --max-connections-per-user and -per-ip of the same user or address.", func(s *snapshot) uint64 { return s.sockets.AwayGaveWay }),
 	counter("resume_expired_total", "Connections that ended since --resume-for was over and their client had not come back.", func(s *snapshot) uint64 { return s.sockets.AwayExpiry }),
 	counter("resume_overruns_total", "Times that more messages waited for the acknowledgement of a client than --resume-buffer or --resume-memory allows: it could not resume its session until it had all of them; one that was away has ended.", func(s *snapshot) uint64 { return s.sockets.ResumeOverruns }),
 	counter("resume_repeated_messages_total", "Messages sent again to clients that came back.", func(s *snapshot) uint64 { return s.sockets.SentAgain }),

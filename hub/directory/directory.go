@@ -137,6 +137,18 @@ func (d *Directory) Renew(s *Session, headers string, remote netip.AddrPort) {
 // Users returns how many users have a session.
 func (d *Directory) Users() int { return int(d.users.Load()) }
 
+// Count returns how many sessions a user has.
+func (d *Directory) Count(user string) int {
+	at, hash := d.locate(user)
+	st := &d.stripes[at]
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if i := st.find(d, user, hash); i != 0 {
+		return int(st.entries[i].count)
+	}
+	return 0
+}
+
 // UserOf returns the user of a session; ok is false if it is not listed.
 func (d *Directory) UserOf(id netpoll.ID) (user string, ok bool) {
 	s, st := d.lock(id)

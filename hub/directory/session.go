@@ -57,6 +57,9 @@ func (s *Session) Kept() int { return len(s.User) + len(s.Headers) + len(s.Agent
 // Connected returns when the session has joined, in Unix nanoseconds.
 func (s *Session) Connected() int64 { return s.connected }
 
+// Away reports whether the client is away. Only the session's loop may call it.
+func (s *Session) Away() bool { return s.away }
+
 // Release drops the strings, so that an unused slot keeps nothing alive.
 func (s *Session) Release() {
 	s.User, s.Headers, s.Agent = "", "", unique.Handle[string]{}

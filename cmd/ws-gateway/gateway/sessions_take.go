@@ -49,6 +49,7 @@ func (g *Gateway) takeSessions() {
 		}
 	}
 	im.Done()
+	g.hub.Restored()
 	s.counts[unreadable] += f.unreadable
 	if g.recovery != nil {
 		g.recovery.spare(settled)
