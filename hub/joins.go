@@ -29,7 +29,7 @@ type joined struct {
 }
 
 const (
-	mostJoins = 1 << 14          // 384 KiB, and as much again while they move
+	mostJoins = 1 << 14          // 24 bytes each, in 1 MiB at most
 	joinsFor  = 30 * time.Second // as old as a message is at most: twice --cluster-hold of 15 s
 )
 
