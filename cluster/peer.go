@@ -18,6 +18,7 @@ type peer struct {
 	index    uint8     // see members.Member
 	met      bool      // see member
 	knowsUs  bool      // it has been sent a heartbeat, or has sent something: before, it takes nothing of ours
+	heard    hearing
 	telling  telling
 	repaired uint64 // it has missed no name of recents below this number
 	stream   *stream.Stream
@@ -26,9 +27,10 @@ type peer struct {
 
 func (c *Cluster) newPeer(m *members.Member) *peer {
 	p := &peer{id: m.ID, name: m.Name, started: time.Now().Add(-m.Up), index: m.Index, executor: newExecutor(c.cfg.Buffer)}
+	p.heard.last = c.cfg.clock()
 	p.stream = stream.New(stream.Config{
 		Self: c.cfg.Instance, Peer: m.ID, Hold: c.cfg.Hold,
-		MaxBody: c.cfg.Bus.MaxPacket() - packet.Overhead, MaxMessage: c.cfg.MaxCall + callOverhead,
+		MaxBody: c.maxBody(), MaxMessage: c.cfg.MaxCall + callOverhead,
 		Holds: c.holds, Arrivals: c.arrivals,
 		Transmit: func(p *packet.Packet) bool {
 			return c.cfg.Bus.Publish(p.Receiver, p.Append(make([]byte, 0, p.Len())))
@@ -37,6 +39,38 @@ func (c *Cluster) newPeer(m *members.Member) *peer {
 	p.stream.Suspend() // until it knows us
 	c.work.Go(func() { c.execute(p) })
 	return p
+}
+
+// hearing is when something of a peer has arrived, whatever it was.
+type hearing struct {
+	last        time.Duration
+	from, until time.Duration // the last time in which nothing arrived for longer than longHush
+}
+
+// longHush is less than a --cluster-hold, and more than the time between heartbeats.
+const longHush = beatEvery + beatEvery/4
+
+func (h *hearing) note(now time.Duration) {
+	if now-h.last > longHush {
+		h.from, h.until = h.last, now
+	}
+	h.last = now
+}
+
+// silent reports whether nothing has arrived from one time until another, which is past, and
+// for longHush.
+func (h *hearing) silent(from, to time.Duration) bool {
+	return h.last < from || h.from < from && to < h.until
+}
+
+// maxBody is how much of a message a packet has room for.
+func (c *Cluster) maxBody() int { return c.cfg.Bus.MaxPacket() - packet.Overhead }
+
+// resize has all streams cut messages as the bus takes them now.
+func (c *Cluster) resize() {
+	for _, p := range c.peers {
+		p.stream.Resize(c.maxBody())
+	}
 }
 
 // end ends a peer's stream, and its executor when that has done what has arrived: the peer

@@ -63,8 +63,9 @@ func (r *recents) add(to addressed, content *stream.Content, bytes int, missed [
 func bytesOf(to *addressed, bytes int) int { return bytes + 128 + nameBytes*len(to.hashes) }
 
 // expire drops the messages that were sent before a time. past is how many instances were
-// not sent anything of one of them, and cannot be any more.
-func (r *recents) expire(before time.Duration) (past int) {
+// not sent anything of one of them, and cannot be any more; doubt how many of these may have
+// had a target and could not tell: nothing was heard of them since, in time.
+func (r *recents) expire(before, hold time.Duration, silent func(index uint8, from, to time.Duration) bool) (past, doubt int) {
 	drop, names := 0, 0
 	for ; drop < len(r.sends) && r.sends[drop].at < before; drop++ {
 		s := &r.sends[drop]
@@ -78,12 +79,23 @@ func (r *recents) expire(before time.Duration) (past int) {
 		}
 		r.bytes -= s.bytes
 		past += nothing.Len()
+		for index := range nothing.All {
+			if silent(index, s.at+tellsWithin, s.at+hold) {
+				doubt++
+			}
+		}
 		s.content, s.to = nil, addressed{}
 	}
 	r.sends, r.first = r.sends[drop:], r.first+uint64(drop)
 	r.names, r.begin = r.names[names:], r.begin+uint64(names)
-	return past
+	return past, doubt
 }
+
+// tellsWithin is how long after a message another instance must be heard so that it has told, by
+// then, of whoever was there when the message was sent: what is heard sooner may have been
+// under way since before they came. Heartbeats are heard oftener than messages expire, unless
+// --cluster-hold is very short.
+const tellsWithin = 250 * time.Millisecond
 
 func (r *recents) name(n uint64) *recentName { return &r.names[n-r.begin] }
 
@@ -212,7 +224,12 @@ func (c *Cluster) repairOne(p *peer, s *recentSend, names []uint64, now time.Dur
 
 // expire drops messages that are too old to be repaired, and counts those that were not sent.
 func (c *Cluster) expire(now time.Duration) {
-	c.stats.expired.Add(uint64(c.recents.expire(now - c.cfg.Hold)))
+	past, doubt := c.recents.expire(now-c.cfg.Hold, c.cfg.Hold, func(index uint8, from, to time.Duration) bool {
+		m := c.members.At(index)
+		return m != nil && c.peers[m.ID].heard.silent(from, to)
+	})
+	c.stats.expired.Add(uint64(past))
+	c.stats.unheard.Add(uint64(doubt))
 }
 
 // leaves forgets who has missed what, when another may get the same index.

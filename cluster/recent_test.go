@@ -73,7 +73,7 @@ func TestRecentMessagesAreFoundByTheirNamesUntilTheyExpire(t *testing.T) {
 				}
 				return s.at < before
 			})
-			if past := r.expire(before); past != over {
+			if past, _ := r.expire(before, 0, nobodyIsSilent); past != over {
 				t.Fatalf("turn %d: %d skips are over, want %d", turn, past, over)
 			}
 		}
@@ -110,8 +110,47 @@ func TestRecentMessagesAreFoundByTheirNamesUntilTheyExpire(t *testing.T) {
 		}
 		found += len(want)
 	}
-	r.expire(time.Hour)
+	r.expire(time.Hour, 0, nobodyIsSilent)
 	if found < 1000 || len(r.sends)+len(r.names)+len(r.last) != 0 || r.bytes != 0 {
 		t.Errorf("%d were found; in the end %d, %d, %d, and %d bytes are left", found, len(r.sends), len(r.names), len(r.last), r.bytes)
+	}
+}
+
+func nobodyIsSilent(uint8, time.Duration, time.Duration) bool { return false }
+
+func TestAMessageThatWasNotSentIsInDoubtIfItsInstanceWasNotHeardInTime(t *testing.T) {
+	const hold = 2 * time.Second
+	for _, c := range []struct {
+		what  string
+		heard []time.Duration // after the message was sent
+		doubt bool
+	}{
+		{"each second", []time.Duration{-1000, 10, 1010, 1900, 2010}, false},
+		{"once in time", []time.Duration{-500, 500}, false},
+		{"at once, and again too late", []time.Duration{0, 5, 2001}, true},
+		{"never again", []time.Duration{-10}, true},
+		{"in time, and long after", []time.Duration{-10, 1990, 9000}, false},
+	} {
+		var h hearing
+		const at = time.Hour
+		for _, ms := range c.heard {
+			h.note(at + ms*time.Millisecond)
+		}
+		var r recents
+		missed := []interest.Set{{}}
+		missed[0].Add(7)
+		r.add(addressed{hashes: make([]interest.Hash, 1)}, stream.NewContent(nil, nil), 0, missed, at)
+		past, doubt := r.expire(at, hold, func(index uint8, from, to time.Duration) bool {
+			return index == 7 && h.silent(from, to)
+		})
+		if past != 0 || doubt != 0 {
+			t.Errorf("%s: it is past before it is", c.what)
+		}
+		past, doubt = r.expire(at+1, hold, func(index uint8, from, to time.Duration) bool {
+			return index == 7 && h.silent(from, to)
+		})
+		if past != 1 || doubt == 1 != c.doubt {
+			t.Errorf("heard %s: %d past, %d in doubt", c.what, past, doubt)
+		}
 	}
 }

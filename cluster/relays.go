@@ -143,7 +143,7 @@ func (r *relays) config(key relayKey) relay.Config {
 		kind = packet.RelayBack
 	}
 	return relay.Config{
-		MaxBody: b.MaxPacket() - packet.Overhead,
+		MaxBody: r.c.maxBody(),
 		Held:    &r.held,
 		Publish: func(f *relay.Frame) bool {
 			if len(f.Data) > 0 && b.Stats().Waiting > mostWaiting {

@@ -220,7 +220,7 @@ func (r *relays) ask(key *relayKey, session []byte, heard bool, h *netpoll.Hands
 	if !ok {
 		return nil, why
 	}
-	if relay.AskBytes(session, h.Head) > r.c.cfg.Bus.MaxPacket()-packet.Overhead {
+	if relay.AskBytes(session, h.Head) > r.c.maxBody() {
 		return nil, RelayUnable
 	}
 	if e = r.newEnd(key); e == nil {

@@ -89,6 +89,7 @@ func (c *Cluster) takeEvents() {
 		case bus.Absent:
 			c.changed(c.members.Lost(now, e.From), now)
 		case bus.Up, bus.Down:
+			c.resize()
 			c.linked(e.Kind == bus.Up, now)
 		}
 	}
@@ -110,6 +111,9 @@ func (c *Cluster) packet(data []byte, now time.Duration) {
 	}
 	if p.Kind == packet.Heartbeat {
 		if c.up { // one that was under way when the link was lost says nothing of who is there now
+			if peer := c.peers[p.Sender]; peer != nil {
+				peer.heard.note(now)
+			}
 			c.heartbeat(&p, now)
 		}
 		return
@@ -124,6 +128,7 @@ func (c *Cluster) packet(data []byte, now time.Duration) {
 		return
 	}
 	peer.knowsUs = true
+	peer.heard.note(now)
 	if c.up {
 		if events := c.members.Spoke(now, p.Sender); len(events) > 0 {
 			c.changed(events, now)
@@ -269,6 +274,7 @@ func (c *Cluster) tick(now time.Duration) (due time.Duration) {
 		c.askNames(now)
 		c.expire(now)
 		c.watches.end(func(_ watchKey, w *watch) bool { return now > w.until })
+		c.resize() // a server may say that it takes less while the link is up
 		c.count()
 		c.lookAt = now + lookEvery
 	}

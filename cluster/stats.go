@@ -33,6 +33,7 @@ type Stats struct {
 	Skipped  uint64 // messages that were not sent to an instance, which has no target
 	Repaired uint64 // messages that were sent after all, or to more of their names: these were told later
 	Expired  uint64 // of Skipped, those that cannot be sent any more: nobody has told of a target in time
+	Unheard  uint64 // of Expired, those whose instance was not heard for so long that it may have had a target all the same
 	Crowded  uint64 // messages that went to all since too many recent ones are kept for repair
 	Resyncs  uint64 // how often something that an instance told of its names was missed
 
@@ -60,7 +61,7 @@ type JournalStats struct {
 
 // counters are those of Stats that the router and executors count.
 type counters struct {
-	skipped, repaired, expired, crowded, resyncs atomic.Uint64
+	skipped, repaired, expired, unheard, crowded, resyncs atomic.Uint64
 
 	unsent, executed, unanswered, full, strangers, astray, malformed atomic.Uint64
 
@@ -123,6 +124,7 @@ func (c *Cluster) Stats() Stats {
 	s.Bus, s.HoldLimit, s.Watches = c.cfg.Bus.Stats(), int64(c.cfg.Buffer), c.watches.len()
 	s.Unsent, s.Executed, s.Unanswered = c.stats.unsent.Load(), c.stats.executed.Load(), c.stats.unanswered.Load()
 	s.Skipped, s.Repaired, s.Expired, s.Crowded, s.Resyncs = c.stats.skipped.Load(), c.stats.repaired.Load(), c.stats.expired.Load(), c.stats.crowded.Load(), c.stats.resyncs.Load()
+	s.Unheard = c.stats.unheard.Load()
 	s.Full, s.Strangers = c.stats.full.Load(), c.stats.strangers.Load()
 	s.Relays = c.relays.snapshot()
 	s.Astray, s.Malformed = c.stats.astray.Load(), c.stats.malformed.Load()

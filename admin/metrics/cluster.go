@@ -21,6 +21,7 @@ var clusterTable = []family{
 	counter("cluster_messages_skipped_total", "Messages that were not sent to a gateway, which has no target.", func(s *snapshot) uint64 { return s.cluster.Skipped }),
 	counter("cluster_messages_repaired_total", "Messages that were sent to a gateway after all, or to more of their users there: it has told of them since.", func(s *snapshot) uint64 { return s.cluster.Repaired }),
 	counter("cluster_messages_skips_over_total", "Messages that were not sent to a gateway and cannot be any more: it has told of no target within --cluster-hold.", func(s *snapshot) uint64 { return s.cluster.Expired }),
+	counter("cluster_messages_skips_in_doubt_total", "Of these, those that may have had a target there all the same, and are lost then: of that gateway nothing was heard since, for as long as they could be sent.", func(s *snapshot) uint64 { return s.cluster.Unheard }),
 	counter("cluster_messages_unskipped_total", "Messages that went to all gateways, as there was no memory (--cluster-buffer) to send them later to those that need them.", func(s *snapshot) uint64 { return s.cluster.Crowded }),
 	gauge("cluster_calls_waiting", "Calls that wait for other gateways' answers.", func(s *snapshot) int64 { return s.cluster.Waiting }),
 	counter("cluster_calls_done_total", "Calls of other gateways that were done here.", func(s *snapshot) uint64 { return s.cluster.Executed }),
@@ -40,7 +41,7 @@ var clusterTable = []family{
 	counter("cluster_messages_sent_total", "Messages to other gateways: calls, answers and what they tell each other.", func(s *snapshot) uint64 { return s.cluster.Sent }),
 	counter("cluster_messages_delivered_total", "Messages of other gateways that have arrived.", func(s *snapshot) uint64 { return s.cluster.Delivered }),
 	{
-		desc: NewDesc("cluster_messages_given_up_total", "Messages that were not held any longer for a gateway that had not confirmed them: too old (--cluster-hold), or their memory was needed (--cluster-buffer).", "reason"), kind: prometheus.CounterValue,
+		desc: NewDesc("cluster_messages_given_up_total", "Messages that were not held any longer for a gateway that had not confirmed them: too old (--cluster-hold), their memory was needed (--cluster-buffer, full), or NATS takes only shorter messages since a part of them was sent (cut).", "reason"), kind: prometheus.CounterValue,
 		labels: reasons(),
 		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.cluster.GivenUp[:]...) },
 	},

@@ -14,7 +14,8 @@ type Bus interface {
 	// Take appends what has arrived to dst, in order. One goroutine may call it.
 	Take(dst []Event) []Event
 
-	// MaxPacket is how many bytes a packet may have. It may change when the link comes up.
+	// MaxPacket is how many bytes a packet may have, which are some thousand at the least. It
+	// may change at any time, mostly when the link comes up; longer ones are lost.
 	MaxPacket() int
 
 	// Stats returns a snapshot.

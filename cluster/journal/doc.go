@@ -35,6 +35,7 @@
 //	again.go    what is recorded once more if the stream is lost
 //	writer.go   batches on their way to a subject
 //	ledger.go   a subject: append, read, purge
+//	link.go     the connection to NATS
 //	leader.go   what JetStream is asked beside the library
 //	record.go   records, and the set that they make
 //	keeper.go   who is dead, and taking over

@@ -147,7 +147,8 @@ func (j *Journal) leave(ctx context.Context, wait time.Duration, everything bool
 	}
 }
 
-// watch has close events wait while the link is down, until something was written again.
+// watch has close events wait while a connection is down, until something was written again. It
+// ends with the connection.
 func (j *Journal) watch(changes <-chan nats.Status) {
 	for {
 		select {
@@ -160,6 +161,9 @@ func (j *Journal) watch(changes <-chan nats.Status) {
 			j.doubt, j.broke = true, time.Now()
 			j.mu.Unlock()
 			j.own.cutShort()
+			if s == nats.CLOSED {
+				return
+			}
 		case <-j.ctx.Done():
 			return
 		}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
 	"ws-gateway/cluster/packet"
@@ -20,7 +19,8 @@ import (
 
 // Config of a Journal. All of it is required.
 type Config struct {
-	// Connect connects to NATS; it may take as long as an attempt to connect.
+	// Connect connects to NATS; it may take as long as an attempt to connect. It is called
+	// again if the connection has been ended for good.
 	Connect func() (*nats.Conn, error)
 
 	App       string
@@ -164,27 +164,24 @@ func (j *Journal) GoOn(p Place) {
 func (j *Journal) Start(self, run packet.Instance) {
 	j.started, j.self, j.run = true, self, run
 	j.work.Go(func() {
-		conn, err := j.cfg.Connect()
-		if err != nil {
-			j.cfg.Log.Error().Err(err).Msg("the cluster's journal cannot be used: close events of this gateway's connections are not sent by others")
-			return
-		}
-		defer conn.Close()
-		js, err := jetstream.New(conn)
-		if err != nil {
-			j.cfg.Log.Error().Err(err).Msg("the cluster's journal cannot be used: close events of this gateway's connections are not sent by others")
-			return
-		}
-		j.own.ledger = j.ledger(self, &streams{js: js, app: j.cfg.App})
-		j.own.ledger.before, j.own.ledger.renewed = j.before, j.beginAgain
-		changes := conn.StatusChanged(nats.CONNECTED, nats.DISCONNECTED, nats.RECONNECTING)
-		close(j.running)
 		var parts sync.WaitGroup
+		l := &link{connect: j.cfg.Connect, log: j.cfg.Log, made: func(conn *nats.Conn) {
+			changes := conn.StatusChanged()
+			parts.Go(func() { j.watch(changes) })
+		}}
+		js, err := l.jetStream()
+		if err != nil {
+			j.cfg.Log.Error().Err(err).Msg("the cluster's journal cannot be used: close events of this gateway's connections are not sent by others")
+			return
+		}
+		defer l.close()
+		j.own.ledger = j.ledger(self, &streams{link: l, js: js, app: j.cfg.App})
+		j.own.ledger.before, j.own.ledger.renewed = j.before, j.beginAgain
+		close(j.running)
 		parts.Go(j.own.run)
 		parts.Go(j.hurry)
-		parts.Go(func() { j.watch(changes) })
 		parts.Go(j.recordAgain)
-		parts.Go(func() { j.keep(&streams{js: js, app: j.cfg.App}) })
+		parts.Go(func() { j.keep(&streams{link: l, js: js, app: j.cfg.App}) })
 		parts.Wait()
 	})
 }

@@ -25,8 +25,9 @@ const (
 	headerNumber = "Wsg-Number" // its number among the writer's
 )
 
-// streams is JetStream, as the instances of an app use it.
+// streams is JetStream, as the instances of an app use it. It is for one goroutine.
 type streams struct {
+	link    *link // nil: js is never another one
 	js      jetstream.JetStream
 	app     string
 	stream  jetstream.Stream
@@ -44,6 +45,15 @@ func (s *streams) subject(of packet.Instance) string {
 // open finds the stream, or makes it. One that exists is left as it is: its replicas and
 // limits are the operator's.
 func (s *streams) open(ctx context.Context) error {
+	if s.link != nil {
+		js, err := s.link.jetStream()
+		if err != nil {
+			return err
+		}
+		if js != s.js {
+			s.js, s.stream = js, nil
+		}
+	}
 	if s.stream != nil {
 		return nil
 	}

@@ -16,9 +16,10 @@
 // What becomes of a message:
 //
 //   - It is taken: the receiver got it in its place and acknowledged it.
-//   - It is given up by its sender: it was held for Config.Hold, or its memory was
-//     needed. Skip then tells the receiver to go on behind it, and the receiver counts
-//     as lost what it has not had.
+//   - It is given up by its sender: it was held for Config.Hold, its memory was
+//     needed, or the bus takes only shorter packets since a part of it was sent.
+//     Skip then tells the receiver to go on behind it, and the receiver counts as
+//     lost what it has not had.
 //   - It arrives, but late: more than Config.Hold after it was sent. Then it is
 //     ignored, as if the bus had lost it. No clocks are compared for that: see clock.
 //

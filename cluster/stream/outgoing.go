@@ -22,8 +22,14 @@ type item struct {
 	born    time.Duration
 	at      uint64 // bytes of all messages before it
 	request uint64
+	cut     uint32 // bytes of its body in each packet; the last one has the rest
 	kind    packet.Kind
 }
+
+// fragments is how many packets a content takes, with so many bytes of it in each.
+func fragments(c *Content, cut int) int { return max(1, (len(c.body)+cut-1)/cut) }
+
+func (it *item) fragments() int { return fragments(it.content, int(it.cut)) }
 
 // outgoing is the sender's end:
 //
@@ -40,7 +46,7 @@ type outgoing struct {
 	head    int
 	buffer  *Buffer
 	stats   *Stats
-	maxBody int
+	maxBody int    // of what is cut from now on
 	held    int    // bytes, as if nothing was shared
 	bytes   uint64 // of all messages before next
 
@@ -79,10 +85,10 @@ func (o *outgoing) push(kind packet.Kind, request uint64, c *Content, now time.D
 		clear(o.items[n:])
 		o.items, o.head = o.items[:n], 0
 	}
-	o.items = append(o.items, item{content: c, born: now, at: o.bytes, request: request, kind: kind})
+	o.items = append(o.items, item{content: c, born: now, at: o.bytes, request: request, cut: uint32(o.maxBody), kind: kind})
 	o.next++
 	o.held += itemBytes + len(c.body)
-	o.bytes += uint64(o.fragments(c)*packet.Overhead + len(c.body))
+	o.bytes += uint64(packet.Overhead + len(c.body))
 	return true
 }
 
@@ -118,18 +124,15 @@ func (o *outgoing) expires(hold time.Duration) time.Duration {
 	return o.items[o.head].born + hold + 1
 }
 
-// fragments is how many packets a content takes.
-func (o *outgoing) fragments(c *Content) int {
-	return max(1, (len(c.body)+o.maxBody-1)/o.maxBody)
-}
-
-// offset is how many bytes were sent before a position.
+// offset is how many bytes were sent before a position. Later fragments count without their
+// overhead: however a message is cut, what comes after it is further on.
 func (o *outgoing) offset(p position) uint64 {
 	switch {
 	case p.sequence >= o.next:
 		return o.bytes
 	case p.sequence >= o.base:
-		return o.item(p.sequence).at + uint64(p.fragment*(o.maxBody+packet.Overhead))
+		it := o.item(p.sequence)
+		return it.at + uint64(min(p.fragment*int(it.cut), len(it.content.body)))
 	case o.count() > 0:
 		return o.items[o.head].at
 	}
@@ -184,7 +187,7 @@ func (o *outgoing) answered(now time.Duration) {
 
 // within makes a fragment's number that can't be that of a fragment 0.
 func (o *outgoing) within(at position) position {
-	if at.sequence < o.base || at.sequence >= o.next || at.fragment >= o.fragments(o.item(at.sequence).content) {
+	if at.sequence < o.base || at.sequence >= o.next || at.fragment >= o.item(at.sequence).fragments() {
 		at.fragment = 0
 	}
 	return at
@@ -240,8 +243,11 @@ func (s *Stream) transmitNext(now time.Duration) (transmitted bool) {
 		transmitted = s.skip(now)
 	case o.cursor.sequence < o.base && o.open():
 		transmitted = s.skip(now)
-	case o.cursor.sequence < o.next && o.open():
+	case o.cursor.sequence < o.next && o.open() && o.fit():
 		transmitted = s.fragment(now)
+	case o.cursor.sequence == o.base && o.base < o.next && o.open(): // it does not fit
+		o.giveUp(Cut)
+		transmitted = s.skip(now)
 	default:
 		return false
 	}
@@ -251,12 +257,27 @@ func (s *Stream) transmitNext(now time.Duration) (transmitted bool) {
 	return transmitted
 }
 
+// fit reports whether the message at the cursor can be transmitted in packets that the bus takes
+// now, which may be shorter than before. One of which nothing was transmitted is cut as the
+// bus has it now, and so is one that was transmitted in a single packet: if that arrives after
+// all, it is the whole message, in its place or behind a part of it. One that was transmitted in
+// parts stays as it is: if some of these arrived among others that are cut elsewhere, nobody
+// could tell. It is given up if its parts are too long, once all before it is known to have
+// arrived.
+func (o *outgoing) fit() bool {
+	it := o.item(o.cursor.sequence)
+	if o.maxBody != int(it.cut) && (!(position{sequence: o.cursor.sequence}).before(o.farthest) || it.fragments() == 1) {
+		it.cut = uint32(o.maxBody)
+	}
+	return int(it.cut) <= o.maxBody && it.fragments() <= packet.MaxFragments
+}
+
 // fragment transmits the one at the cursor.
 func (s *Stream) fragment(now time.Duration) bool {
 	o := &s.out
 	it := o.item(o.cursor.sequence)
-	from := o.cursor.fragment * o.maxBody
-	to := min(from+o.maxBody, len(it.content.body))
+	from := o.cursor.fragment * int(it.cut)
+	to := min(from+int(it.cut), len(it.content.body))
 	more := to < len(it.content.body)
 	s.packet = packet.Packet{Kind: it.kind, Sequence: o.cursor.sequence, Fragment: uint16(o.cursor.fragment), More: more,
 		Request: it.request, Age: now - it.born, Body: it.content.body[from:to]}

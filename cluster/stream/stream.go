@@ -17,7 +17,7 @@ type Config struct {
 	Hold time.Duration
 
 	// MaxBody is how many bytes of a message a packet carries: what the bus takes, less
-	// packet.Overhead. A message must fit into packet.MaxFragments of them.
+	// packet.Overhead. A message must fit into packet.MaxFragments of them. See Resize.
 	MaxBody int
 	// MaxMessage is how long fields and payload of a message may be together. What a
 	// peer sends beyond it counts as lost.
@@ -98,11 +98,12 @@ type Reason uint8
 const (
 	Old     Reason = iota // it was held for as long as messages are
 	Full                  // its memory was needed, and its stream held most
+	Cut                   // it was sent in part, in pieces that are too long for what the bus takes now
 	Reasons               // how many there are
 )
 
 func (r Reason) String() string {
-	return [Reasons]string{Old: "old", Full: "full"}[r]
+	return [Reasons]string{Old: "old", Full: "full", Cut: "cut"}[r]
 }
 
 // New returns the Stream to a peer. now must be later than any Send of an earlier
@@ -149,6 +150,10 @@ func (s *Stream) Cut() { s.waiting, s.cut = true, true }
 // the bus is back, because the peer may not have its own yet.
 func (s *Stream) Suspend() { s.waiting, s.cut = true, false }
 
+// Resize changes Config.MaxBody, because the bus takes packets of another size now. See fit
+// for what becomes of messages that are under way.
+func (s *Stream) Resize(maxBody int) { s.out.maxBody = maxBody }
+
 // Suspended reports whether the stream waits for its peer to be heard.
 func (s *Stream) Suspended() bool { return s.waiting }
 
@@ -171,7 +176,7 @@ func (s *Stream) Heard(now time.Duration) {
 // given up. It returns false for one that is longer than a message may be, or than
 // all that may be held. kind must be an ordered one.
 func (s *Stream) Send(kind packet.Kind, request uint64, c *Content, now time.Duration) bool {
-	if len(c.body) > s.config.MaxMessage || s.out.fragments(c) > packet.MaxFragments || !s.out.push(kind, request, c, now) {
+	if len(c.body) > s.config.MaxMessage || fragments(c, s.out.maxBody) > packet.MaxFragments || !s.out.push(kind, request, c, now) {
 		return false
 	}
 	s.stats.Sent++

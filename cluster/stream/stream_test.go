@@ -96,7 +96,7 @@ func TestAMessageThatItsReceiverFindsTooLongIsLostAndNoOther(t *testing.T) {
 	for _, size := range []int{150, 1500} { // a packet, and several
 		n := newNetwork(t, 1)
 		n.ends[1].config.MaxMessage = 120
-		n.ends[0].config.MaxBody, n.ends[0].out.maxBody = 200, 200
+		n.ends[0].resized(200)
 		n.run(100 * time.Millisecond)
 		n.ends[0].sent = []time.Duration{n.now, n.now}
 		n.ends[0].Send(packet.FirstOrdered, 0, NewContent(nil, make([]byte, size)), n.clock(0))
@@ -301,4 +301,70 @@ func FuzzReceive(f *testing.F) {
 			t.Fatalf("%d and %d bytes are left", holds.Used(), arrivals.Used())
 		}
 	})
+}
+
+// resized has a bus that took packets of 100 bytes take only so many.
+func (e *end) resized(limit int) {
+	e.limit = limit
+	e.Resize(limit)
+}
+
+func TestWhatABusTakesOnlyInShorterPacketsIsCutAnew(t *testing.T) {
+	for _, bytes := range []int{90, 500} { // one packet, and several
+		n := newNetwork(t, 1)
+		n.run(100 * time.Millisecond)
+		if bytes > 100 {
+			n.ends[0].full = true // nothing of it is transmitted
+		} else {
+			n.cut = true // it is lost
+		}
+		payload := make([]byte, bytes)
+		for i := range payload {
+			payload[i] = byte(i)
+		}
+		var got []Message
+		n.take = func(m Message) { got = append(got, m) }
+		n.ends[0].Send(packet.FirstOrdered, 7, NewContent(nil, payload), n.clock(0))
+		n.ends[0].Send(packet.FirstOrdered, 8, NewContent(nil, payload), n.clock(0))
+		n.ends[0].resized(20)
+		n.ends[0].full, n.cut = false, false
+		n.run(testHold / 2)
+		if len(got) != 2 || got[0].Request != 7 || got[1].Request != 8 || !slices.Equal(got[0].Payload, payload) || !slices.Equal(got[1].Payload, payload) {
+			t.Errorf("of %d bytes: %d messages arrived", bytes, len(got))
+		}
+		if stats := n.ends[0].Stats(); stats.GivenUp != [Reasons]uint64{} || n.ends[0].InDoubt() > 0 {
+			t.Errorf("of %d bytes: %+v", bytes, stats)
+		}
+	}
+}
+
+func TestAMessageThatWasSentInPartIsGivenUpIfTheRestDoesNotFitAndNoOther(t *testing.T) {
+	n := newNetwork(t, 1)
+	n.run(100 * time.Millisecond)
+	var got []uint64
+	n.take = func(m Message) { got = append(got, m.Request) }
+	send := func(request uint64, bytes int) {
+		n.ends[0].Send(packet.FirstOrdered, request, NewContent(nil, make([]byte, bytes)), n.clock(0))
+	}
+	n.cut = true // from its first packet on
+	send(1, 10)
+	send(2, 500)
+	send(3, 10)
+	n.ends[0].resized(50)
+	n.cut = false
+	send(4, 500)
+	n.run(testHold / 2)
+	if !slices.Equal(got, []uint64{1, 3, 4}) {
+		t.Errorf("%v arrived", got)
+	}
+	stats, other := n.ends[0].Stats(), n.ends[1].Stats()
+	if stats.GivenUp != [Reasons]uint64{Cut: 1} || other.Lost != 1 || other.Delivered != 3 || n.ends[0].InDoubt() > 0 {
+		t.Errorf("%+v, %+v", stats, other)
+	}
+	n.ends[0].resized(1000) // and back
+	send(5, 500)
+	n.run(time.Second)
+	if got[len(got)-1] != 5 {
+		t.Errorf("%v arrived", got)
+	}
 }

@@ -166,7 +166,7 @@ func (cfg *Config) options() ([]nats.Option, error) {
 // Dial connects to a server for what is not the bus's, with further options. It returns as
 // soon as it has tried to, and goes on trying then. What servers complain of is logged, each
 // complaint once: part says for the log whose connection it is, allow what its user must be
-// allowed.
+// allowed. A complaint may end the connection for good: then whoever has it must dial again.
 func (cfg *Config) Dial(part, allow string, further ...nats.Option) (*nats.Conn, error) {
 	options, err := cfg.options()
 	if err != nil {
@@ -177,7 +177,13 @@ func (cfg *Config) Dial(part, allow string, further ...nats.Option) (*nats.Conn,
 		if told.new(err) {
 			told.log(cfg.Log, err, part, allow)
 		}
-	}))
+	}), nats.ClosedHandler(func(nc *nats.Conn) {
+		if nc.Opts.AllowReconnect {
+			err := nc.LastError()
+			cfg.Log.Error().Str("error", oneLine(fmt.Sprint(err))).
+				Msgf("NATS has ended the connection of %s and would not have its client back: there is a new one as soon as it is needed; %s", part, advice(err))
+		}
+	}), nats.NoCallbacksAfterClientClose()) // or it is called for those that are closed here
 	return nats.Connect(strings.Join(cfg.Servers, ","), append(options, further...)...)
 }
 
@@ -220,8 +226,12 @@ func (cfg *Config) heardOn() []string { return []string{cfg.prefix() + heartbeat
 
 // trySubjects waits until the server has seen the subscriptions, and then an empty message on
 // each kind of subject, which receivers ignore. The error is nats.ErrPermissionViolation if
-// it refuses one.
+// it refuses one, nats.ErrMaxSubscriptionsExceeded if it does not take both subscriptions, and
+// a smallError if it takes only messages that are too short for gateways.
 func (cfg *Config) trySubjects(nc *nats.Conn, timeout time.Duration) error {
+	if most := nc.MaxPayload(); most > 0 && most < minPacket { // 0: it has said nothing
+		return smallError(most)
+	}
 	if err := complaint(nc, timeout); err != nil {
 		return err
 	}
@@ -238,10 +248,17 @@ func complaint(nc *nats.Conn, timeout time.Duration) error {
 	if err := nc.FlushTimeout(timeout); err != nil {
 		return err
 	}
-	if err := nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) {
+	if err := nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) || errors.Is(err, nats.ErrMaxSubscriptionsExceeded) {
 		return err
 	}
 	return nil
+}
+
+// smallError is how many bytes a message may have for a server, which are too few.
+type smallError int64
+
+func (e smallError) Error() string {
+	return fmt.Sprintf("its max_payload is %d bytes, and must be %d at the least", int64(e), minPacket)
 }
 
 func (cfg *Config) fromFiles() (options []nats.Option, err error) {

@@ -19,5 +19,9 @@
 // the streams above send it again when their peer is heard. The client's pings find a
 // server that has stopped within three seconds.
 //
+// The client connects anew by itself, but some complaints of a server end it for good. Then
+// there is another client (client.go), 250 ms later at first, up to 5 s if that goes on.
+// Whoever has a connection of Dial makes another one, too.
+//
 // It imports cluster/bus.
 package natsbus

@@ -16,6 +16,7 @@ import (
 // The bounds of a Bus.
 const (
 	maxPacket  = 512 << 10 // bytes, if the server takes as much
+	minPacket  = 4 << 10   // bytes: a server that takes less cannot be used
 	maxWaiting = 16 << 20  // bytes that wait to be published
 	maxUnread  = 64 << 20  // bytes that wait to be taken
 	unsorted   = 8 << 10   // packets between the client and the queue, which a goroutine keeps short
@@ -28,11 +29,12 @@ type Bus struct {
 	prefix  string                    // of all subjects
 	self    string                    // Config.Instance in hexadecimal
 	mine    string                    // of the subjects of what is for this instance
-	conn    atomic.Pointer[nats.Conn] // nil until the first attempt to connect is over
+	conn    atomic.Pointer[nats.Conn] // the last client's; nil until the first attempt to connect is over
 	queue   *bus.Queue
 	arrived chan *nats.Msg
 	out     *outbox
-	ready   chan struct{} // closed when the client has its subscriptions
+	closing chan struct{} // closed by Close
+	ready   chan struct{} // closed when there will be no other client
 	sent    chan struct{} // closed when nothing is published any more
 	done    chan struct{} // closed when nothing arrives any more
 	denials chan struct{} // has a value after a server has refused the subjects
@@ -55,36 +57,13 @@ func New(cfg Config) (*Bus, error) {
 	b := &Bus{
 		cfg: cfg, prefix: cfg.prefix(), self: cfg.self(), mine: cfg.mine(),
 		queue: bus.NewQueue(maxUnread), arrived: make(chan *nats.Msg, unsorted),
-		out: newOutbox(), ready: make(chan struct{}), sent: make(chan struct{}), done: make(chan struct{}), denials: make(chan struct{}, 1),
+		out: newOutbox(), closing: make(chan struct{}), ready: make(chan struct{}), sent: make(chan struct{}), done: make(chan struct{}), denials: make(chan struct{}, 1),
 	}
-	options = append(options,
-		nats.ConnectHandler(func(*nats.Conn) { b.up() }),
-		nats.ReconnectHandler(func(*nats.Conn) { b.up() }),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { b.down(err) }),
-		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { b.unreachable(err) }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { b.complained(err) }),
-	)
 	b.work.Go(func() { b.connect(options) })
 	b.work.Go(b.publish)
 	b.work.Go(b.sort)
 	b.work.Go(b.reconnect)
 	return b, nil
-}
-
-// connect makes the client, which takes as long as its first attempt to connect.
-func (b *Bus) connect(options []nats.Option) {
-	defer close(b.ready)
-	conn, err := nats.Connect(strings.Join(b.cfg.Servers, ","), options...)
-	if err != nil {
-		b.cfg.Log.Error().Str("error", oneLine(err.Error())).Msg("NATS cannot be used: calls are about the connections of this gateway alone")
-		return
-	}
-	b.conn.Store(conn)
-	for _, subject := range b.cfg.heardOn() {
-		if _, err := conn.ChanSubscribe(subject, b.arrived); err != nil {
-			b.cfg.Log.Error().Str("error", oneLine(err.Error())).Str("subject", subject).Msg("NATS cannot be used: a subscription fails")
-		}
-	}
 }
 
 // Publish is bus.Bus's.
@@ -105,7 +84,7 @@ func (b *Bus) Take(dst []bus.Event) []bus.Event { return b.queue.Take(dst) }
 // MaxPacket is bus.Bus's.
 func (b *Bus) MaxPacket() int {
 	if conn := b.conn.Load(); conn != nil && conn.MaxPayload() > 0 {
-		return int(min(conn.MaxPayload(), maxPacket))
+		return int(max(minPacket, min(conn.MaxPayload(), maxPacket)))
 	}
 	return maxPacket
 }
@@ -124,6 +103,7 @@ func (b *Bus) Stats() bus.Stats {
 // Close is bus.Bus's.
 func (b *Bus) Close() {
 	b.out.close()
+	close(b.closing)
 	<-b.ready
 	conn := b.conn.Load()
 	if conn != nil {

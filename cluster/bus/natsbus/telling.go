@@ -2,6 +2,7 @@ package natsbus
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ type tellings struct {
 	denied atomic.Bool // a server has taken the client, but not its subjects
 
 	toldAway, toldDenied bool       // since the link came up
+	toldOver             bool       // likewise
 	wrong                complaints // since then
 }
 
@@ -53,20 +55,25 @@ func (*complaints) log(log zerolog.Logger, err error, part, allow string) {
 
 // up is called when a server has taken the client. The link is up once it has taken its
 // subjects, too.
-func (b *Bus) up() {
-	<-b.ready
-	conn := b.conn.Load()
+func (b *Bus) up(c *client) {
+	<-c.ready
+	conn := c.conn
 	err := b.cfg.trySubjects(conn, dialTimeout)
 	if !conn.IsConnected() {
-		return // it is called again
+		return // it is called again, or by another client
 	}
 	b.toldAway, b.wrong = false, nil
-	if errors.Is(err, nats.ErrPermissionViolation) {
+	switch {
+	case errors.Is(err, nats.ErrPermissionViolation), errors.Is(err, nats.ErrMaxSubscriptionsExceeded):
 		b.deny() // the client calls complained next, with each subject
+		return
+	case errors.As(err, new(smallError)):
+		b.deny()
+		b.tellDenied(err, fmt.Sprintf("NATS takes only short messages: calls are about the connections of this gateway alone until its max_payload is %d at the least; it is tried every %v", minPacket, deniedWait))
 		return
 	}
 	b.links.Add(1)
-	b.linked, b.toldDenied = true, false
+	b.linked, b.toldDenied, b.toldOver = true, false, false
 	b.out.setUp(true)
 	b.cfg.Log.Info().Str("server", Redacted(conn.ConnectedUrl())).Str("app", b.cfg.App).Msg("connected to NATS")
 	b.queue.Put(bus.Event{Kind: bus.Up})
@@ -79,6 +86,34 @@ func (b *Bus) down(err error) {
 	if conn := b.conn.Load(); err != nil && (conn == nil || !conn.IsClosed()) {
 		b.tellAway(err)
 	}
+}
+
+// over is called when a client has ended for good, with the reason, or could not be made.
+func (b *Bus) over(err error) {
+	b.unlink()
+	b.denied.Store(false)
+	select {
+	case <-b.closing: // it is we who have closed it
+		return
+	default:
+	}
+	if !b.toldOver {
+		b.toldOver, b.toldAway = true, true
+		b.cfg.Log.Error().Str("error", oneLine(fmt.Sprint(err))).Strs("servers", b.servers()).
+			Msg("NATS has ended the connection and would not have its client back: calls are about the connections of this gateway alone until a new client is connected; " + advice(err))
+	}
+}
+
+// advice says what to do about what has ended a client.
+func advice(err error) string {
+	text := strings.ToLower(fmt.Sprint(err))
+	switch {
+	case strings.Contains(text, "maximum payload"):
+		return "it learns NATS's max_payload, which has been lowered, and messages are sent in shorter pieces"
+	case strings.Contains(text, "maximum control line"):
+		return "is NATS's max_control_line less than its default, 4096? Raise it"
+	}
+	return "it is tried on and on; if this comes again, look at NATS's log"
 }
 
 // unlink says that the link is down, if it was up.
@@ -135,12 +170,25 @@ func (b *Bus) tellAway(err error) {
 		return
 	}
 	b.toldAway = true
-	servers := make([]string, len(b.cfg.Servers))
-	for i, server := range b.cfg.Servers {
-		servers[i] = Redacted(server)
-	}
-	b.cfg.Log.Warn().AnErr("error", err).Strs("servers", servers).
+	b.cfg.Log.Warn().AnErr("error", err).Strs("servers", b.servers()).
 		Msg("NATS is not reached: calls are about the connections of this gateway alone until it is; it is tried on and on")
+}
+
+// servers are the URLs of the servers, for the log.
+func (b *Bus) servers() (redacted []string) {
+	for _, server := range b.cfg.Servers {
+		redacted = append(redacted, Redacted(server))
+	}
+	return redacted
+}
+
+// tellDenied logs the first reason why a server cannot be used.
+func (b *Bus) tellDenied(err error, what string) {
+	if b.toldDenied {
+		return
+	}
+	b.toldDenied = true
+	b.cfg.Log.Error().Str("error", oneLine(err.Error())).Msg(what)
 }
 
 // complained is called for what a server does not like, and for packets that had no room.
@@ -149,14 +197,14 @@ func (b *Bus) complained(err error) {
 		b.slow.Add(1)
 		return
 	}
-	text := err.Error()
-	if errors.Is(err, nats.ErrPermissionViolation) && (b.denied.Load() || b.needs(text)) {
+	switch {
+	case errors.Is(err, nats.ErrPermissionViolation) && (b.denied.Load() || b.needs(err.Error())):
 		b.deny()
-		if !b.toldDenied {
-			b.toldDenied = true
-			b.cfg.Log.Error().Str("error", oneLine(text)).
-				Msgf("NATS does not let this gateway use a subject: calls are about the connections of this gateway alone until its user may publish and subscribe to %s>; it is tried every %v", b.prefix, deniedWait)
-		}
+		b.tellDenied(err, fmt.Sprintf("NATS does not let this gateway use a subject: calls are about the connections of this gateway alone until its user may publish and subscribe to %s>; it is tried every %v", b.prefix, deniedWait))
+		return
+	case errors.Is(err, nats.ErrMaxSubscriptionsExceeded): // all that there are, are needed
+		b.deny()
+		b.tellDenied(err, fmt.Sprintf("NATS does not let this gateway subscribe to all that it needs: calls are about the connections of this gateway alone until it may have %d subscriptions; it is tried every %v", len(b.cfg.heardOn()), deniedWait))
 		return
 	}
 	if b.wrong.new(err) {
