@@ -226,8 +226,9 @@ func (l *Loop) rankKept(c *Conn, k *kept) {
 	l.holders[ResumeBudget].set(&k.held, c.slot, k.weight+k.own(), l.now)
 }
 
-// pooledReferences is for how many references a kept has room that waits for its next use.
-const pooledReferences = 32
+// pooledReferences is for how many references a kept has room at most that waits for its next
+// use: more than a client leaves that acknowledges every 32 messages.
+const pooledReferences = 64
 
 func (l *Loop) getKept() (k *kept) {
 	if t := &l.resumables; len(t.pool) > 0 {
