@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -167,5 +168,24 @@ func TestWhoClosesAtAGatewayThatIsCutOffHasOneCloseEvent(t *testing.T) {
 	slices.Sort(closes)
 	if want := slices.Sorted(slices.Values(conns)); !slices.Equal(closes, want) {
 		t.Errorf("%d close events, want %d: %q", len(closes), len(want), closes)
+	}
+}
+
+// The app names the user when it decides about the upgrade, after the connection was recorded.
+func TestTheCloseEventOfALostConnectionHasTheUserThatTheAppHasNamed(t *testing.T) {
+	t.Parallel()
+	nats := startWithJetStream(t)
+	b := startBouncer(t, func(w http.ResponseWriter, e event) { w.Header().Set("X-Ws-User", "real-"+e.User) })
+	var all []*gateway
+	for i := range 2 {
+		all = append(all, b.guarded(t, "--cluster", nats.URL(), "--cluster-app", "shop", "--cluster-name", memberName(i), "--cluster-journal",
+			"--cluster-timeout", "1m", "--cluster-dead-after", "6s"))
+	}
+	all[0].awaitOthers(t, 1, 0)
+	all[0].Dial(t, "alice")
+	all[0].recorded(t, 2)
+	all[0].kill()
+	if c := b.await(t, "close", 1)[0]; c.User != "real-alice" || c.Reason != "gateway lost" {
+		t.Errorf("the close is %+v", c)
 	}
 }

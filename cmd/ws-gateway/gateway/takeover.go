@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
 
@@ -113,13 +114,18 @@ func (h held) Close(src forward.Source, end forward.End) {
 	h.Forwarder.Close(src, end)
 }
 
-// Authorize is hub.Config's. A connection that waits for its answer while the stream is lost
-// is not among those that are open.
+// Authorize is hub.Config's. A connection is recorded before its answer has come, and once more
+// behind it if that names the user, or if the stream was lost meanwhile: it is not among those
+// that are open.
 func (h held) Authorize(src forward.Source, req forward.Request, done func(forward.Answer)) {
 	src.ConnID = bytes.Clone(src.ConnID) // the caller's
 	before := h.journal.Losses()
 	h.Forwarder.Authorize(src, req, func(a forward.Answer) {
-		if a.Err == forward.Delivered && h.journal.Losses() != before {
+		named := a.HasUser && utf8.ValidString(a.User)
+		if named {
+			src.User = a.User
+		}
+		if a.Err == forward.Delivered && (named || h.journal.Losses() != before) {
 			h.remember(src)
 		}
 		done(a)
