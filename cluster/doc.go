@@ -31,6 +31,8 @@
 //	relays_client.go  what the instance does that has the client
 //	relays_session.go what the instance does that has the session
 //	asks.go      how many questions a second, of all and of one address
+//	shares.go    whose the relays are: of the address that has most one gives way
+//	comebacks.go for how long a client is told to come back
 //	returning.go instances that restart with their sessions, for which clients of others wait
 //	names.go     who is here, for the others; who is at the others
 //	addressed.go whom a message is for: who is sent which of its names

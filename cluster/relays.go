@@ -7,6 +7,7 @@ import (
 
 	"ws-gateway/cluster/packet"
 	"ws-gateway/cluster/relay"
+	"ws-gateway/hub"
 )
 
 // A client whose session is at another instance is carried to it, byte for byte: see
@@ -35,6 +36,8 @@ type RelayStats struct {
 	Bytes  [relayRoles]uint64 // to the other instance
 	Missed [RelayMisses]uint64
 	Torn   uint64 // relays that have ended because something was lost between the instances
+
+	Displaced [relayRoles]uint64 // relays that have given way to those of other addresses
 }
 
 // relays are this instance's.
@@ -50,7 +53,8 @@ type relays struct {
 	ends      map[relayKey]*relay.End
 	reserved  [relayRoles]int
 	asking    [relayRoles]int // of these, in which the session has not answered yet
-	waiting   int             // of those with the client here, for an instance that is not heard
+	shares    [relayRoles]shares
+	waiting   int // of those with the client here, for an instance that is not heard
 	asks      asks
 	comebacks comebacks
 	number    uint64 // of the last relay that was asked for
@@ -72,34 +76,43 @@ const mostWaiting = 4 << 20
 func newRelays(c *Cluster) *relays {
 	return &relays{
 		c: c, ending: make(chan struct{}), asks: newAsks(max(c.cfg.Relays, fewestAsks)), comebacks: newComebacks(c.cfg.DeadAfter), ends: map[relayKey]*relay.End{},
+		shares: [relayRoles]shares{newShares(), newShares()},
 	}
 }
 
-// isFullLocked reports whether there may be no more relays. lasts is false if some have not
-// been answered yet: there is room in a moment.
-func (r *relays) isFullLocked(role relayRole) (full, lasts bool) {
-	most := r.c.cfg.Relays
-	return r.reserved[role] >= most, r.reserved[role]-r.asking[role] >= most
+// isFullLocked reports whether there may be no more relays for an address. lasts is false if
+// some have not been answered yet: there is room in a moment.
+func (r *relays) isFullLocked(role relayRole, of hub.Block) (full, lasts bool) {
+	most, now := r.c.cfg.Relays, r.reserved[role]
+	if r.shares[role].mayDisplace(of) {
+		return now >= most+mostDisplacing, false
+	}
+	return now >= most, now-r.asking[role] >= most
 }
 
-// reserveLocked makes room for a relay. opened, and freed, must follow, or freed alone.
-func (r *relays) reserveLocked(role relayRole) {
+// reserveLocked makes room for a relay. opened, and free, must follow, or free alone.
+func (r *relays) reserveLocked(role relayRole, of hub.Block) *share {
 	r.reserved[role]++
 	r.asking[role]++
+	return &share{role: role, of: of}
 }
 
-func (r *relays) freeLocked(role relayRole, opened bool) {
-	r.reserved[role]--
-	if !opened {
-		r.asking[role]--
-	}
-}
-
-// free is for a relay that was not opened.
-func (r *relays) free(role relayRole) {
+func (r *relays) free(s *share) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.freeLocked(role, false)
+	r.freeLocked(s)
+}
+
+func (r *relays) freeLocked(s *share) {
+	switch {
+	case s.gaveUp:
+		return
+	case s.end == nil:
+		r.asking[s.role]--
+	default:
+		r.shares[s.role].remove(s)
+	}
+	r.reserved[s.role]--
 }
 
 // begin does it on a goroutine for which stop waits. ok is false after stop.
@@ -113,22 +126,38 @@ func (r *relays) begin(do func()) (ok bool) {
 	return true
 }
 
-// opened notes that the session has answered.
-func (r *relays) opened(role relayRole) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.stats.Opened[role]++
-	r.asking[role]--
+// opened notes that the session has answered. If there are too many relays now, one ends.
+func (r *relays) opened(s *share, e *relay.End) {
+	if d := r.displace(s, e); d != nil {
+		d.Break(relay.Broken)
+	}
 }
 
-// over is called when a relay has ended. opened says whether the session has answered.
-func (r *relays) over(key relayKey, e *relay.End, opened bool) {
+func (r *relays) displace(s *share, e *relay.End) *relay.End {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats.Opened[s.role]++
+	r.asking[s.role]--
+	s.end = e
+	r.shares[s.role].add(s)
+	if r.reserved[s.role]-r.asking[s.role] <= r.c.cfg.Relays {
+		return nil
+	}
+	d := r.shares[s.role].ofMost()
+	r.freeLocked(d)
+	d.gaveUp = true
+	r.stats.Displaced[s.role]++
+	return d.end
+}
+
+// over is called when a relay has ended.
+func (r *relays) over(key relayKey, e *relay.End, share *share) {
 	e.Break(relay.Broken) // unless it has ended
 	s := e.Stats()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.ends, key)
-	r.freeLocked(key.role, opened)
+	r.freeLocked(share)
 	r.stats.Bytes[key.role] += s.Bytes
 	if s.Torn {
 		r.stats.Torn++

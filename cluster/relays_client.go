@@ -101,16 +101,17 @@ func (c *Cluster) Relay(session []byte, from netip.Addr) (take func(*netpoll.Han
 	case v.doubt(at, now) == 0:
 		return c.relays.miss(RelayGone, session)
 	}
-	if why, ok := c.relays.reserve(from, heard, now); !ok {
+	room, why := c.relays.reserve(from, heard, now)
+	if room == nil {
 		return c.relays.miss(why, session)
 	}
 	session = bytes.Clone(session)
 	return func(h *netpoll.Handshake) {
-		if !c.relays.begin(func() { c.relays.forth(owner, session, heard, h) }) {
+		if !c.relays.begin(func() { c.relays.forth(owner, room, session, from, heard, h) }) {
 			if !heard {
 				c.relays.waited()
 			}
-			c.relays.free(hasClient)
+			c.relays.free(room)
 			h.Decline()
 		}
 	}
@@ -155,23 +156,23 @@ func (r *relays) answered(session []byte) {
 
 // reserve makes room for a client here. Those whose instance is not heard get half of it: they
 // only wait, and must not keep out the clients of others.
-func (r *relays) reserve(from netip.Addr, heard bool, now time.Duration) (why RelayMiss, ok bool) {
+func (r *relays) reserve(from netip.Addr, heard bool, now time.Duration) (room *share, why RelayMiss) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	full, lasts := r.isFullLocked(hasClient)
+	of := hub.BlockOf(from)
+	full, lasts := r.isFullLocked(hasClient, of)
 	switch {
 	case lasts:
-		return RelayFull, false
+		return nil, RelayFull
 	case !heard && r.waiting >= (r.c.cfg.Relays+1)/2:
-		return RelaySilent, false
+		return nil, RelaySilent
 	case full, !r.asks.allow(from, now):
-		return RelayTooMany, false
+		return nil, RelayTooMany
 	}
-	r.reserveLocked(hasClient)
 	if !heard {
 		r.waiting++
 	}
-	return 0, true
+	return r.reserveLocked(hasClient, of), 0
 }
 
 // waited ends what reserve has begun for an instance that was not heard.
@@ -182,12 +183,12 @@ func (r *relays) waited() {
 }
 
 // forth relays a client here. owner is the instance that has made the session's id, heard
-// what reserve was told.
-func (r *relays) forth(owner packet.Instance, session []byte, heard bool, h *netpoll.Handshake) {
+// what reserve was told, which has made room.
+func (r *relays) forth(owner packet.Instance, room *share, session []byte, from netip.Addr, heard bool, h *netpoll.Handshake) {
 	key := relayKey{peer: owner, role: hasClient}
-	e, why := r.ask(&key, session, heard, h)
+	e, why := r.ask(&key, session, from, heard, h)
 	if e == nil {
-		r.free(hasClient)
+		r.free(room)
 		if why != RelayMissed && why != RelayHungUp && r.c.view.Load().returns(owner, r.c.cfg.clock()) {
 			why = RelayRestarting
 		}
@@ -198,15 +199,16 @@ func (r *relays) forth(owner packet.Instance, session []byte, heard bool, h *net
 		}
 		return
 	}
+	r.opened(room, e)
 	if conn, err := h.Conn(); err == nil {
 		e.Carry(conn, h.Rest)
 	}
-	r.over(key, e, true)
+	r.over(key, e, room)
 }
 
 // ask asks the instance that has the session, and waits for the answer. If there is none
 // to wait for, e is nil.
-func (r *relays) ask(key *relayKey, session []byte, heard bool, h *netpoll.Handshake) (e *relay.End, why RelayMiss) {
+func (r *relays) ask(key *relayKey, session []byte, from netip.Addr, heard bool, h *netpoll.Handshake) (e *relay.End, why RelayMiss) {
 	late := time.NewTimer(r.c.cfg.Timeout)
 	defer late.Stop()
 	id, why, ok := r.awaitHeard(key.peer, late.C)
@@ -226,13 +228,12 @@ func (r *relays) ask(key *relayKey, session []byte, heard bool, h *netpoll.Hands
 	if e = r.newEnd(key); e == nil {
 		return nil, RelayGone
 	}
-	e.Ask(session, h.Head, h.Peer)
+	e.Ask(session, h.Head, h.Peer, from)
 	if why, ok := awaitAnswer(e, h, late.C); !ok {
 		e.Break(relay.Broken) // unless it has ended
 		r.forget(*key)
 		return nil, why
 	}
-	r.opened(hasClient)
 	r.answered(session)
 	return e, 0
 }

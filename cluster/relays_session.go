@@ -6,6 +6,7 @@ import (
 
 	"ws-gateway/cluster/packet"
 	"ws-gateway/cluster/relay"
+	"ws-gateway/hub"
 	"ws-gateway/netpoll"
 )
 
@@ -38,7 +39,7 @@ func (r *relays) asked(key relayKey, f *relay.Frame) {
 		r.publish(key.peer, packet.RelayBack, key.number, &relay.Frame{Close: relay.Missed})
 		return
 	}
-	e, refused := r.accept(key, f)
+	e, room, refused := r.accept(key, f)
 	if e == nil {
 		if refused == relay.Refused {
 			refused = r.refusal()
@@ -48,12 +49,12 @@ func (r *relays) asked(key relayKey, f *relay.Frame) {
 	}
 	h := netpoll.Relayed{Peer: f.Peer, Head: bytes.Clone(f.Data), GivenUp: func() bool { return e.Why() != relay.Open }}
 	if err := r.c.cfg.Sessions.TakeRelayed(id, h, func(t *netpoll.Transport, err error) {
-		if !r.begin(func() { r.back(key, e, t, err) }) && err == nil {
+		if !r.begin(func() { r.back(key, e, room, t, err) }) && err == nil {
 			t.Close()
 		}
 	}); err != nil {
 		e.Break(r.refusalFor(err))
-		r.over(key, e, false)
+		r.over(key, e, room)
 	}
 }
 
@@ -79,35 +80,33 @@ func (r *relays) refusal() relay.Close {
 }
 
 // accept makes the End of a relay to a session here; nil if there must be no more, and why.
-func (r *relays) accept(key relayKey, f *relay.Frame) (e *relay.End, refused relay.Close) {
+func (r *relays) accept(key relayKey, f *relay.Frame) (e *relay.End, room *share, refused relay.Close) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	full, lasts := r.isFullLocked(hasSession)
+	of := hub.BlockOf(f.Client)
+	full, lasts := r.isFullLocked(hasSession, of)
 	switch {
 	case !r.takesLocked():
-		return nil, relay.Refused
+		return nil, nil, relay.Refused
 	case full:
 		if lasts {
 			r.missed[RelayFull].Add(1)
 		}
-		return nil, relay.Busy
+		return nil, nil, relay.Busy
 	}
-	r.reserveLocked(hasSession)
 	e = relay.Accept(r.config(key), f)
 	r.ends[key] = e
-	return e, relay.Open
+	return e, r.reserveLocked(hasSession, of), relay.Open
 }
 
 // back relays to a session here, whose transport t is the other end of, unless there is an
 // error.
-func (r *relays) back(key relayKey, e *relay.End, t *netpoll.Transport, err error) {
-	opened := false
+func (r *relays) back(key relayKey, e *relay.End, room *share, t *netpoll.Transport, err error) {
 	if err != nil {
 		e.Break(r.refusalFor(err))
 	} else if conn, err := t.Conn(); err == nil {
-		opened = true
-		r.opened(hasSession)
+		r.opened(room, e)
 		e.Carry(conn, nil)
 	}
-	r.over(key, e, opened)
+	r.over(key, e, room)
 }

@@ -395,3 +395,37 @@ func TestACutBetweenGatewaysLosesAndDoublesNothing(t *testing.T) {
 	c.expectGot(want...)
 	c.settled()
 }
+
+// One address has all relays there are. Clients of others come back all the same, and those
+// that give way keep their sessions.
+func TestOneAddressDoesNotUseUpAllRelays(t *testing.T) {
+	t.Parallel()
+	all := startRelays(t, 3, "--cluster-relays", "4", "--trusted-proxies", "127.0.0.1")
+	a, b, c := all[0], all[1], all[2]
+	from := func(user, address string) *roamer {
+		t.Helper()
+		r := &roamer{t: t, g: a, lines: []string{"X-Bfl-User: " + user, "X-Forwarded-For: " + address}}
+		r.connect()
+		r.cut()
+		return r
+	}
+	var crowd []*roamer
+	for range 4 {
+		r := from("eve", "203.0.113.66")
+		r.at(b).resume()
+		crowd = append(crowd, r)
+	}
+	var others []*roamer
+	for n, at := range []*gateway{b, c} { // b has the clients, a the sessions
+		r := from("ann", []string{"198.51.100.1", "2001:db8::1"}[n])
+		r.at(at).resume()
+		others = append(others, r)
+		a.awaitMetric(t, `ws_gateway_cluster_relays_displaced_total{here="session"}`, float64(n+1))
+		crowd[3-n].expectEnd()
+	}
+	a.send(`{"users":["ann"],"payload":1}`)
+	for _, r := range others {
+		r.expectGot("text 1")
+	}
+	crowd[3].at(a).resume()
+}

@@ -73,6 +73,11 @@ var clusterTable = []family{
 		labels: relayMisses(),
 		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.cluster.Relays.Missed[:]...) },
 	},
+	{
+		desc: NewDesc("cluster_relays_displaced_total", "Relays that have ended because there were as many as there may be, their addresses had most, and another address wanted one: the client comes back.", "here"), kind: prometheus.CounterValue,
+		labels: []string{"client", "session"},
+		values: func(s *snapshot, to []float64) []float64 { return appendCounts(to, s.cluster.Relays.Displaced[:]...) },
+	},
 	counter("cluster_relays_torn_total", "Relays that have ended because a packet, or the other gateway, was lost, or too much waited: the client comes back.", func(s *snapshot) uint64 { return s.cluster.Relays.Torn }),
 	counter("cluster_packets_published_total", "Packets given to NATS.", func(s *snapshot) uint64 { return s.cluster.Bus.Published }),
 	counter("cluster_published_bytes_total", "Bytes of packets given to NATS.", func(s *snapshot) uint64 { return s.cluster.Bus.PublishedBytes }),

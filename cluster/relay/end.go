@@ -73,12 +73,13 @@ func newEnd(cfg Config, has bool) *End {
 // New returns the End of who has the client. Ask must be called before it can do anything.
 func New(cfg Config) *End { return newEnd(cfg, false) }
 
-// Ask asks the peer, which has the session, for a relay. head is the client's request head.
-func (e *End) Ask(session, head []byte, client netip.AddrPort) {
+// Ask asks the peer, which has the session, for a relay. head is the client's request head,
+// peer of its connection, client its address, which may be behind a proxy.
+func (e *End) Ask(session, head []byte, peer netip.AddrPort, client netip.Addr) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.why == Open {
-		ask := e.flow.ask(session, head, client)
+		ask := e.flow.ask(session, head, peer, client)
 		e.publish(&ask)
 	}
 }

@@ -42,7 +42,7 @@ const client, session = 0, 1
 func newLink(t *testing.T, lost func(from int, f *Frame) bool) *link {
 	l := &link{t: t, lost: lost, queue: [2]chan []byte{make(chan []byte, 1<<16), make(chan []byte, 1<<16)}}
 	l.ends[client] = New(l.config(client))
-	l.ends[client].Ask([]byte("id"), []byte("GET"), clientAddr)
+	l.ends[client].Ask([]byte("id"), []byte("GET"), clientAddr, clientAddr.Addr())
 	f := l.take(client)
 	if string(f.Session) != "id" || string(f.Data) != "GET" || f.Peer != clientAddr {
 		t.Fatalf("asked with %+v", f)
@@ -296,7 +296,7 @@ func TestABrokenRelayEndsWhateverWaits(t *testing.T) {
 func TestWhatIsDroppedByTheBusEndsTheRelay(t *testing.T) {
 	var held atomic.Int64
 	e := New(Config{Publish: func(*Frame) bool { return false }, MaxBody: 1 << 10, Held: &held})
-	e.Ask([]byte("id"), nil, clientAddr)
+	e.Ask([]byte("id"), nil, clientAddr, clientAddr.Addr())
 	<-e.Answered()
 	if e.Why() != Broken {
 		t.Errorf("ended: %d", e.Why())

@@ -87,9 +87,9 @@ func (f *flow) wrote(n int) (tell bool) {
 }
 
 // ask is the first frame to a peer that is asked for the relay.
-func (f *flow) ask(session, head []byte, peer netip.AddrPort) Frame {
+func (f *flow) ask(session, head []byte, peer netip.AddrPort, client netip.Addr) Frame {
 	ask := f.frame(nil, Open)
-	ask.Session, ask.Peer, ask.Data = session, peer, head
+	ask.Session, ask.Peer, ask.Client, ask.Data = session, peer, client, head
 	return ask
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"reflect"
 	"testing"
 
@@ -21,7 +22,7 @@ func TestFlowsCarryAllBytesInOrderWithinTheWindow(t *testing.T) {
 		var queues [2][]Frame
 		var sent, got [2]bytes.Buffer
 		var writing [2][]byte
-		ask := flows[0].ask([]byte("id"), []byte("head"), clientAddr)
+		ask := flows[0].ask([]byte("id"), []byte("head"), clientAddr, clientAddr.Addr())
 		flows[1].asked(&ask)
 		check := func(err error) {
 			if err != nil {
@@ -109,7 +110,8 @@ func TestWhatNoEndSendsIsAnError(t *testing.T) {
 // The bytes of frames, which other versions must be able to read.
 func TestFramesAreWrittenByteForByte(t *testing.T) {
 	for want, f := range map[string]Frame{
-		"0101010203808004" + "0402696405" + "0e" + fmt.Sprintf("%x", "192.0.2.1:4711") + fmt.Sprintf("%x", "GET /ws"): {Number: 1, Limit: Window, Session: []byte("id"), Peer: clientAddr, Data: []byte("GET /ws")},
+		"0101010203808004" + "0402696405" + "0e" + fmt.Sprintf("%x", "192.0.2.1:4711") + fmt.Sprintf("%x", "GET /ws"):              {Number: 1, Limit: Window, Session: []byte("id"), Peer: clientAddr, Client: clientAddr.Addr(), Data: []byte("GET /ws")},
+		"0101010203808004" + "0402696405" + "0e" + fmt.Sprintf("%x", "192.0.2.1:4711") + "060b" + fmt.Sprintf("%x", "2001:db8::7"): {Number: 1, Limit: Window, Session: []byte("id"), Peer: clientAddr, Client: netip.MustParseAddr("2001:db8::7")},
 		"0101070203808004" + "6869":   {Number: 7, Limit: Window, Data: []byte("hi")},
 		"010108020380800403" + "0101": {Number: 8, Limit: Window, Close: Finished},
 		"030102":                      {Close: Missed},
@@ -141,7 +143,7 @@ func TestFieldsOfALaterVersionAreSkipped(t *testing.T) {
 // Whatever comes, an End takes it or ends.
 func FuzzFrames(f *testing.F) {
 	for _, frame := range []Frame{
-		{Number: 1, Limit: Window, Session: []byte("id"), Peer: clientAddr, Data: []byte("GET")},
+		{Number: 1, Limit: Window, Session: []byte("id"), Peer: clientAddr, Client: netip.MustParseAddr("2001:db8::7"), Data: []byte("GET")},
 		{Number: 2, Limit: Window, Data: []byte("hi")}, {Number: 3, Close: Finished}, {Close: Broken},
 	} {
 		body, fields := frame.Append(nil)

@@ -17,6 +17,7 @@ type Frame struct {
 	// Of the first frame that asks for the relay; Data is the request head.
 	Session []byte         // id of the session
 	Peer    netip.AddrPort // of the client's connection
+	Client  netip.Addr     // whose share the relay is: as Peer, or what a proxy says; of an older version Peer's
 }
 
 // Close says what ends with a frame.
@@ -45,6 +46,7 @@ const (
 	tagClose
 	tagSession
 	tagPeer
+	tagClient
 )
 
 // Append appends the frame to a packet's body. fields is how many bytes of it are fields.
@@ -58,6 +60,9 @@ func (f *Frame) Append(body []byte) (_ []byte, fields int) {
 	if len(f.Session) > 0 {
 		body = packet.AppendField(body, tagSession, f.Session)
 		body = packet.AppendField(body, tagPeer, f.Peer.String())
+		if f.Client.IsValid() && f.Client != f.Peer.Addr() {
+			body = packet.AppendField(body, tagClient, f.Client.String())
+		}
 	}
 	fields = len(body) - start
 	return append(body, f.Data...), fields
@@ -67,7 +72,7 @@ func (f *Frame) Append(body []byte) (_ []byte, fields int) {
 const Overhead = 2*(2+10) + 3
 
 // AskBytes is how many bytes a body has, at most, that asks for a relay.
-func AskBytes(session, head []byte) int { return Overhead + len(session) + len(head) + 2*(1+10) + 64 }
+func AskBytes(session, head []byte) int { return Overhead + len(session) + len(head) + 3*(1+10) + 2*64 }
 
 // Read reads the frame in a packet. Its slices are parts of body.
 func Read(body []byte, fieldsLength uint32) (f Frame, err error) {
@@ -82,7 +87,9 @@ func Read(body []byte, fieldsLength uint32) (f Frame, err error) {
 		}
 	}
 	if len(f.Session) == 0 {
-		f.Peer = netip.AddrPort{}
+		f.Peer, f.Client = netip.AddrPort{}, netip.Addr{}
+	} else if !f.Client.IsValid() {
+		f.Client = f.Peer.Addr()
 	}
 	switch {
 	case f.Number == 0 && !f.Close.Ends():
@@ -101,6 +108,11 @@ func (f *Frame) read(tag packet.Tag, value []byte) (err error) {
 	case tagPeer:
 		if f.Peer, err = netip.ParseAddrPort(string(value)); err != nil {
 			return fmt.Errorf("%w: a client without an address", packet.ErrMalformed)
+		}
+		return nil
+	case tagClient:
+		if f.Client, err = netip.ParseAddr(string(value)); err != nil {
+			return fmt.Errorf("%w: a client whose address is none", packet.ErrMalformed)
 		}
 		return nil
 	case tagNumber, tagLimit, tagClose:
