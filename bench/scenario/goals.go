@@ -49,7 +49,7 @@ var goals = []struct {
 	{"resume", `the app echoes`, `^resumable, against option off$`, 1.03},
 	{"resume", ``, `^option on, plain, against option off$`, 1.01}, // nothing, and noise
 	{"resume", ``, `^until all are back and have what they missed$`, 5},
-
+	{"resume", ``, `^others' p99, against that while plain ones come back$`, 1.1}, // nothing, and noise
 	{"resume", ``, `^start with sessions, more than a plain one$`, 1},
 
 	{"hub", ``, `^resident, each$`, 300},

@@ -177,13 +177,43 @@ func (r Resume) echo(s *stage, t Traffic, m *load.Message, app bool) {
 	s.note("a client acknowledges after 32 messages, which the gateway answers")
 }
 
-// cut has all connections cut at once, while a few others ping. Everybody is sent a message
-// before anybody is back.
+// cut has all connections cut at once, while a few others ping: those of clients that do not
+// resume, and then, at a gateway of their own, of clients that do.
 func (r Resume) cut(s *stage) {
+	var plain, resumable delays
+	s.part(func() { _, plain, _ = r.cutAll(s, false) })
+	s.part(func() {
+		var took cutTimes
+		var calm delays
+		calm, resumable, took = r.cutAll(s, true)
+		s.add("until all are away", "s", took.away.Seconds())
+		s.add("until all are back and have what they missed", "s", took.back.Seconds())
+		s.add("from the cut on", "s", took.all.Seconds())
+		for _, seen := range []struct {
+			name string
+			load.Result
+		}{{"calm: others' pong", calm.pong}, {"calm: idle server's echo", calm.idle}, {"plain cut: others' pong", plain.pong},
+			{"cut: others' pong", resumable.pong}, {"cut: idle server's echo", resumable.idle}} {
+			s.percentiles(seen.name, seen.Percentile, 50, 99, 100)
+			s.curves = append(s.curves, report.Curve{Name: seen.name, Unit: "ms", Axis: report.Percentile, Points: seen.Curve()})
+		}
+	})
+	s.add("others' p99, against the idle server's", "×", resumable.pong.Percentile(99)/resumable.idle.Percentile(99))
+	s.add("others' p99, against that while plain ones come back", "×", resumable.pong.Percentile(99)/plain.pong.Percentile(99))
+	s.note("the herd uses the same processors as the gateway: times are the machine's")
+}
+
+// cutTimes is how long it took until all were away; then, until all were back and had what
+// they had missed; and both together.
+type cutTimes struct{ away, back, all time.Duration }
+
+// cutAll cuts a herd. Everybody is sent a message in one call: those who resume while they
+// are away, the others when all are back.
+func (r Resume) cutAll(s *stage, resume bool) (calm, during delays, took cutTimes) {
 	server := s.gateway("", resuming()...)
 	w := s.watchers(server)
 	herd := must(load.NewHerd(load.HerdConfig{
-		Target: server.Addr(), Conns: r.Conns, First: herdNumbering, Header: named("herd-", 0), Window: gatherWindow, Resume: true,
+		Target: server.Addr(), Conns: r.Conns, First: herdNumbering, Header: named("herd-", 0), Window: gatherWindow, Resume: resume,
 	}))
 	s.cleanup(herd.Close)
 	ctx, cancel := context.WithTimeout(s.ctx, 2*cutPatience)
@@ -194,9 +224,15 @@ func (r Resume) cut(s *stage) {
 	for i := range users {
 		users[i] = "herd-" + strconv.Itoa(herdNumbering+i)
 	}
+	send := func() {
+		check(order(server.Addr(), "/tapr/ws/conn/send", must(json.Marshal(map[string]any{"users": users, "payload": 1, "report": true}))))
+	}
+	// gone is whether the gateway has seen that all are away.
+	gone := func(m metrics) bool { return m["connections"] == probes }
+	if resume {
+		gone = func(m metrics) bool { return m["connections_away"] == float64(r.Conns) }
+	}
 	at := w.start()
-	var calm delays
-	var away, back, all time.Duration
 	err := attempt(func() {
 		s.show("calm")
 		s.pause(lull/4, server)
@@ -207,33 +243,27 @@ func (r Resume) cut(s *stage) {
 		herd.SetWindow(0)
 		began := time.Now()
 		herd.Reset()
-		until(s, cutPatience, 10*time.Millisecond, func() float64 { return scraped(server)["connections_away"] },
-			func(n float64) bool { return n == float64(r.Conns) }, server)
-		away = time.Since(began)
-		check(order(server.Addr(), "/tapr/ws/conn/send", must(json.Marshal(map[string]any{"users": users, "payload": 1, "report": true}))))
+		until(s, cutPatience, 10*time.Millisecond, func() metrics { return scraped(server) }, gone, server)
+		took.away = time.Since(began)
+		if resume {
+			send()
+		}
 		came := time.Now()
 		must(herd.Gather(ctx, 0))
+		if !resume {
+			send()
+		}
 		check(herd.Listen(ctx, func() bool {
-			return herd.Resumed() == r.Conns && herd.Messages() >= uint64(r.Conns)
+			return (herd.Resumed() == r.Conns || !resume) && herd.Messages() >= uint64(r.Conns)
 		}))
-		back, all = time.Since(came), time.Since(began)
+		took.back, took.all = time.Since(came), time.Since(began)
 	})
-	during := at.end()
+	during = at.end()
 	check(errors.Join(err, calm.err(), during.err()))
-	now := scraped(server)
-	s.add("until all are away", "s", away.Seconds())
-	s.add("until all are back and have what they missed", "s", back.Seconds())
-	s.add("from the cut on", "s", all.Seconds())
-	for _, seen := range []struct {
-		name string
-		load.Result
-	}{{"calm: others' pong", calm.pong}, {"calm: idle server's echo", calm.idle}, {"cut: others' pong", during.pong}, {"cut: idle server's echo", during.idle}} {
-		s.percentiles(seen.name, seen.Percentile, 50, 99, 100)
-		s.curves = append(s.curves, report.Curve{Name: seen.name, Unit: "ms", Axis: report.Percentile, Points: seen.Curve()})
+	if resume {
+		s.judgeCut(scraped(server), herd.Messages(), r.Conns)
 	}
-	s.add("others' p99, against the idle server's", "×", during.pong.Percentile(99)/during.idle.Percentile(99))
-	s.judgeCut(now, herd.Messages(), r.Conns)
-	s.note("the herd uses the same processors as the gateway: times are the machine's")
+	return calm, during, took
 }
 
 // judgeCut holds what the gateway counts, and what came, against what must be.

@@ -21,5 +21,5 @@ func TestSessionsAreMeasuredWithAllTheirFigures(t *testing.T) {
 		above(t, f, "gateway CPU, a million, option off", "option on, plain, against option off", "resumable, against option off")
 	}
 	above(t, figures[4], "start with sessions", "plain start", "file, each session")
-	above(t, figures[3], "until all are back and have what they missed", "cut: others' pong p99", "others' p99, against the idle server's")
+	above(t, figures[3], "until all are back and have what they missed", "cut: others' pong p99", "plain cut: others' pong p99", "others' p99, against the idle server's", "others' p99, against that while plain ones come back")
 }
