@@ -181,6 +181,28 @@ func TestWhatIsPostedDuringASuspensionRunsAfterwards(t *testing.T) {
 	}
 }
 
+func TestOnlyWhoIsAwayAndNotBeingWrittenDownGivesWay(t *testing.T) {
+	w := newRoams(t)
+	w.leave(2)
+	for _, s := range w.sessions {
+		l := s.conn.loop
+		l.suspending = new(suspension)
+		if s.conn.GiveWay() || s.closed > 0 {
+			t.Error("it gives way while it is written down")
+		}
+		l.suspending = nil
+		s.conn.state = stateOpen
+		if s.conn.GiveWay() {
+			t.Error("it gives way while its client is there")
+		}
+		s.conn.state = stateAway
+		before := l.stats.AwayGaveWay
+		if !s.conn.GiveWay() || s.closed != 1 || l.stats.AwayGaveWay != before+1 {
+			t.Errorf("closed %d times, counted %d", s.closed, l.stats.AwayGaveWay-before)
+		}
+	}
+}
+
 func TestNothingExpiresDuringASuspension(t *testing.T) {
 	w := newRoams(t)
 	w.leave(2)
