@@ -87,7 +87,7 @@ func Read(body []byte, fieldsLength uint32) (f Frame, err error) {
 		}
 	}
 	if len(f.Session) == 0 {
-		f.Peer, f.Client = netip.AddrPort{}, netip.Addr{}
+		f.Session, f.Peer, f.Client = nil, netip.AddrPort{}, netip.Addr{}
 	} else if !f.Client.IsValid() {
 		f.Client = f.Peer.Addr()
 	}
