@@ -80,21 +80,21 @@ func newRelays(c *Cluster) *relays {
 	}
 }
 
-// isFullLocked reports whether there may be no more relays for an address. lasts is false if
+// isFullLocked reports whether there may be no more relays to a session for an address. lasts is false if
 // some have not been answered yet: there is room in a moment.
-func (r *relays) isFullLocked(role relayRole, of hub.Block) (full, lasts bool) {
+func (r *relays) isFullLocked(role relayRole, of hub.Block, session []byte) (full, lasts bool) {
 	most, now := r.c.cfg.Relays, r.reserved[role]
-	if r.shares[role].mayDisplace(of) {
+	if s := &r.shares[role]; s.mayDisplace(of) || s.last[string(session)] != nil {
 		return now >= most+mostDisplacing, false
 	}
 	return now >= most, now-r.asking[role] >= most
 }
 
 // reserveLocked makes room for a relay. opened, and free, must follow, or free alone.
-func (r *relays) reserveLocked(role relayRole, of hub.Block) *share {
+func (r *relays) reserveLocked(role relayRole, of hub.Block, session []byte) *share {
 	r.reserved[role]++
 	r.asking[role]++
-	return &share{role: role, of: of}
+	return &share{role: role, of: of, session: string(session)}
 }
 
 func (r *relays) free(s *share) {
@@ -139,14 +139,17 @@ func (r *relays) displace(s *share, e *relay.End) *relay.End {
 	r.stats.Opened[s.role]++
 	r.asking[s.role]--
 	s.end = e
+	d := r.shares[s.role].last[s.session]
 	r.shares[s.role].add(s)
 	if r.reserved[s.role]-r.asking[s.role] <= r.c.cfg.Relays {
 		return nil
 	}
-	d := r.shares[s.role].ofMost()
+	if d == nil {
+		d = r.shares[s.role].ofMost()
+		r.stats.Displaced[s.role]++
+	}
 	r.freeLocked(d)
 	d.gaveUp = true
-	r.stats.Displaced[s.role]++
 	return d.end
 }
 

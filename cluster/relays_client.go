@@ -101,7 +101,7 @@ func (c *Cluster) Relay(session []byte, from netip.Addr) (take func(*netpoll.Han
 	case v.doubt(at, now) == 0:
 		return c.relays.miss(RelayGone, session)
 	}
-	room, why := c.relays.reserve(from, heard, now)
+	room, why := c.relays.reserve(session, from, heard, now)
 	if room == nil {
 		return c.relays.miss(why, session)
 	}
@@ -156,11 +156,11 @@ func (r *relays) answered(session []byte) {
 
 // reserve makes room for a client here. Those whose instance is not heard get half of it: they
 // only wait, and must not keep out the clients of others.
-func (r *relays) reserve(from netip.Addr, heard bool, now time.Duration) (room *share, why RelayMiss) {
+func (r *relays) reserve(session []byte, from netip.Addr, heard bool, now time.Duration) (room *share, why RelayMiss) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	of := hub.BlockOf(from)
-	full, lasts := r.isFullLocked(hasClient, of)
+	full, lasts := r.isFullLocked(hasClient, of, session)
 	switch {
 	case lasts:
 		return nil, RelayFull
@@ -172,7 +172,7 @@ func (r *relays) reserve(from netip.Addr, heard bool, now time.Duration) (room *
 	if !heard {
 		r.waiting++
 	}
-	return r.reserveLocked(hasClient, of), 0
+	return r.reserveLocked(hasClient, of, session), 0
 }
 
 // waited ends what reserve has begun for an instance that was not heard.

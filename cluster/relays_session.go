@@ -84,7 +84,7 @@ func (r *relays) accept(key relayKey, f *relay.Frame) (e *relay.End, room *share
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	of := hub.BlockOf(f.Client)
-	full, lasts := r.isFullLocked(hasSession, of)
+	full, lasts := r.isFullLocked(hasSession, of, f.Session)
 	switch {
 	case !r.takesLocked():
 		return nil, nil, relay.Refused
@@ -96,7 +96,7 @@ func (r *relays) accept(key relayKey, f *relay.Frame) (e *relay.End, room *share
 	}
 	e = relay.Accept(r.config(key), f)
 	r.ends[key] = e
-	return e, r.reserveLocked(hasSession, of), relay.Open
+	return e, r.reserveLocked(hasSession, of, f.Session), relay.Open
 }
 
 // back relays to a session here, whose transport t is the other end of, unless there is an

@@ -9,7 +9,8 @@ import (
 // have all relays; when there is none, one of the address that has most gives way to one that
 // has fewer: its transport ends, and its client comes back. That happens only once the session
 // has answered, or whoever makes up tokens could have others' relays end. So a few more may
-// wait for their answers than there may be relays.
+// wait for their answers than there may be relays. So may a client that comes back before
+// its connection is known to be lost: its own relay is over then.
 
 // mostDisplacing is how many may wait for their answers beside all relays that there may be.
 const mostDisplacing = 16
@@ -18,18 +19,20 @@ const mostDisplacing = 16
 type shares struct {
 	by    map[hub.Block][]*share
 	sized []map[hub.Block]struct{} // the addresses that have so many; the last is not empty
+	last  map[string]*share        // of each session
 }
 
 // share is one relay, or room for it.
 type share struct {
-	role   relayRole
-	of     hub.Block
-	end    *relay.End // nil: the session has not answered yet
-	at     int        // its place among those of its address
-	gaveUp bool       // its place is another one's
+	role    relayRole
+	of      hub.Block
+	session string
+	end     *relay.End // nil: the session has not answered yet
+	at      int        // its place among those of its address
+	gaveUp  bool       // its place is another one's
 }
 
-func newShares() shares { return shares{by: map[hub.Block][]*share{}} }
+func newShares() shares { return shares{by: map[hub.Block][]*share{}, last: map[string]*share{}} }
 
 // mayDisplace reports whether one more for an address would still leave the one that has most
 // as many, if that gave one up. So two of them never take each other's in turn.
@@ -47,6 +50,7 @@ func (s *shares) ofMost() *share {
 func (s *shares) add(one *share) {
 	one.at = len(s.by[one.of])
 	s.by[one.of] = append(s.by[one.of], one)
+	s.last[one.session] = one
 	s.resized(one.of, one.at)
 }
 
@@ -57,6 +61,9 @@ func (s *shares) remove(one *share) {
 	all[len(all)-1] = nil
 	if s.by[one.of] = all[:len(all)-1]; len(all) == 1 {
 		delete(s.by, one.of)
+	}
+	if s.last[one.session] == one {
+		delete(s.last, one.session)
 	}
 	s.resized(one.of, len(all))
 }

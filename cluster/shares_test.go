@@ -72,6 +72,31 @@ func TestARelayOfTheAddressThatHasMostGivesWayToAnother(t *testing.T) {
 	}
 }
 
+// A client may come back before anybody knows that its connection is lost.
+func TestWhoComesBackNeedsNoMoreRoomThanItHas(t *testing.T) {
+	_, all := relaying(t, 3, func(c *Config) { c.Relays = 2 })
+	home, here, other := all[0], all[1], all[2]
+	c := relayed(t, home, here, 1)
+	stays := relayed(t, home, here, 2)
+	for n, through := range []*instance{here, other} {
+		again := c.again()
+		again.from = net.IPv4(127, 0, 0, byte(3+n)) // a mobile network's
+		through.resumes(again)
+		if _, err := c.frame(); err == nil {
+			t.Fatal("its old connection goes on")
+		}
+		c = again
+		home.await("that the old relay is over", func() bool { return home.relays.snapshot().Open[hasSession] == 2 })
+	}
+	home.mustSend(hub.Targets{Conn: stays.ID}, "here")
+	if err := stays.read(1); err != nil {
+		t.Fatal(err)
+	}
+	if n := here.displaced(hasClient) + home.displaced(hasSession); n != 0 {
+		t.Errorf("%d gave way", n)
+	}
+}
+
 // Whoever makes up tokens has nobody's relay end.
 func TestWhoIsNotAnsweredDisplacesNobody(t *testing.T) {
 	_, all := relaying(t, 2, func(c *Config) { c.Relays = 2 })
