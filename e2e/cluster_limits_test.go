@@ -112,26 +112,28 @@ func TestServersOfOneNATSMayTakeMessagesOfDifferentLengths(t *testing.T) {
 	b.sendsLong(t, bob, "bob", 300_001)
 }
 
-// NATS ends clients whose lines are too long, and those have nothing shorter to say.
+// NATS ends clients whose lines are too long, and those have nothing shorter to say. It is a
+// program here: the server writes this limit while its clients read it.
 func TestWhatNATSHasEndedForGoodIsBackAndSoIsItsJournal(t *testing.T) {
 	t.Parallel()
-	nats, app := startWithJetStream(t), startApp(t)
+	config := fmt.Sprintf("jetstream {store_dir: %q}\n", t.TempDir())
+	nats, app := startNATSProgram(t, config), startApp(t)
 	var all []*gateway
 	for i := range 2 {
-		all = append(all, startKeeper(t, app, nats.URL(), i))
+		all = append(all, startKeeper(t, app, nats.url, i))
 	}
 	for _, g := range all {
 		g.awaitOthers(t, 1, 0)
 	}
 	all[0].crowd(app, "first", 2)
 	all[0].recorded(t, 2)
-	nats.Change(func(o *server.Options) { o.MaxControlLine = 60 })
+	nats.reload(t, config+"max_control_line: 60\n")
 	for _, g := range all {
 		g.post(sendPath, `{"all":true,"payload":1}`)
 		g.awaitMetric(t, "ws_gateway_cluster_journal_failures_total", 1)
 		harness.Poll(t, "no link", func() bool { return g.metricNow(t, "ws_gateway_cluster_link_up") == 0 })
 	}
-	nats.Change(func(o *server.Options) { o.MaxControlLine = server.MAX_CONTROL_LINE_SIZE })
+	nats.reload(t, config)
 	for _, g := range all {
 		g.awaitMetric(t, "ws_gateway_cluster_link_up", 1)
 		g.awaitOthers(t, 1, 0)

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -20,21 +21,23 @@ import (
 )
 
 // natsProgram is the server as the program that it is shipped as, so that it can be stopped
-// by a signal.
+// by a signal, and another one has it read its configuration again.
 type natsProgram struct {
-	url string
-	cmd *exec.Cmd
+	url    string
+	cmd    *exec.Cmd
+	config string // path
 }
 
-func startNATSProgram(t *testing.T) *natsProgram {
+func startNATSProgram(t *testing.T, config string) *natsProgram {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "nats-server")
 	if out, err := exec.Command("go", "build", "-o", binary, "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
 		t.Fatalf("building nats-server: %v\n%s", err, out)
 	}
 	reserved := reservePort(t)
-	p := &natsProgram{url: fmt.Sprintf("nats://127.0.0.1:%d", reserved.number)}
-	p.cmd = exec.Command(binary, "-a", "127.0.0.1", "-p", fmt.Sprint(reserved.number))
+	p := &natsProgram{url: fmt.Sprintf("nats://127.0.0.1:%d", reserved.number), config: filepath.Join(t.TempDir(), "nats.conf")}
+	p.write(t, config)
+	p.cmd = exec.Command(binary, "-c", p.config)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +46,20 @@ func startNATSProgram(t *testing.T) *natsProgram {
 		_ = p.cmd.Wait()
 	})
 	return p
+}
+
+func (p *natsProgram) write(t *testing.T, config string) {
+	t.Helper()
+	if err := os.WriteFile(p.config, []byte("listen: "+strings.TrimPrefix(p.url, "nats://")+"\n"+config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reload has the server take another configuration while it runs.
+func (p *natsProgram) reload(t *testing.T, config string) {
+	t.Helper()
+	p.write(t, config)
+	p.signal(t, syscall.SIGHUP)
 }
 
 func (p *natsProgram) signal(t *testing.T, s syscall.Signal) {
@@ -55,7 +72,7 @@ func (p *natsProgram) signal(t *testing.T, s syscall.Signal) {
 // The process is stopped, so its connections stay and take what their buffers hold.
 func TestANATSProgramThatIsStoppedAndContinuesLosesNothingWithinTheHold(t *testing.T) {
 	t.Parallel()
-	nats := startNATSProgram(t)
+	nats := startNATSProgram(t, "")
 	c := &together{gateways: []*gateway{startMember(t, nats.url, 0), startMember(t, nats.url, 1)}}
 	c.whole(t)
 	alice := c.gateways[1].Dial(t, "alice")

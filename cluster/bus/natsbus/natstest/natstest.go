@@ -44,7 +44,8 @@ func (s *Server) Restart() {
 }
 
 // Change changes the options of a server: at once if it runs, for which its port must stay
-// the same, or else for when it is restarted.
+// the same, or else for when it is restarted. MaxControlLine must not change while it runs:
+// the server writes it while its clients' goroutines read it.
 func (s *Server) Change(change func(*server.Options)) {
 	s.tb.Helper()
 	change(&s.options)
