@@ -28,12 +28,13 @@ var clientAddr = netip.MustParseAddrPort("192.0.2.1:4711")
 
 // link is two Ends and what is between them: a queue in each direction.
 type link struct {
-	t     *testing.T
-	ends  [2]*End
-	held  atomic.Int64
-	lost  func(from int, f *Frame) bool // which frames get lost; nil: none
-	queue [2]chan []byte
-	tasks sync.WaitGroup
+	t       *testing.T
+	ends    [2]*End
+	held    atomic.Int64
+	lost    func(from int, f *Frame) bool // which frames get lost; nil: none
+	queue   [2]chan []byte
+	tasks   sync.WaitGroup
+	carried sync.WaitGroup // the Ends that carry
 }
 
 const client, session = 0, 1
@@ -52,6 +53,7 @@ func newLink(t *testing.T, lost func(from int, f *Frame) bool) *link {
 		l.tasks.Go(func() { l.deliver(from) })
 	}
 	t.Cleanup(func() {
+		l.carried.Wait() // they publish to the end
 		for from := range l.queue {
 			close(l.queue[from])
 		}
@@ -99,7 +101,7 @@ func (l *link) deliver(from int) {
 // carry has an End carry one end of a pair, and returns the other one.
 func (l *link) carry(which int, rest string) *net.UnixConn {
 	pair := newPair(l.t)
-	l.tasks.Go(func() { l.ends[which].Carry(pair[0], []byte(rest)) })
+	l.carried.Go(func() { l.ends[which].Carry(pair[0], []byte(rest)) })
 	return pair[1]
 }
 
