@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -182,6 +183,7 @@ func (a *acceptor) ready(l *listener) {
 			a.batches[i] = nil
 		}
 	}
+	runtime.Gosched() // with one processor the loops would have to wait until this goroutine is interrupted
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {

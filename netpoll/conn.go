@@ -53,6 +53,7 @@ const (
 	BackPressure PauseReason = 1 << iota // the app does not take what it has sent
 	RateLimit                            // it has sent more than it may
 	byPressure                           // Server.SetPressure
+	byCrowd                              // the peer closes, as many others do: see Conn.takesTurns
 )
 
 type interest uint8
@@ -225,7 +226,9 @@ func (c *Conn) stopReading(why PauseReason) {
 		return
 	}
 	if c.pause == 0 {
-		c.loop.stats.Pauses++
+		if why != byCrowd { // which holds up nobody's messages
+			c.loop.stats.Pauses++
+		}
 		c.loop.stats.Paused++
 		if c.resume != 0 {
 			c.loop.resumables.unread.stopped(c)

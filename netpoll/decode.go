@@ -27,6 +27,9 @@ func (c *Conn) decode(b []byte) {
 		if !ok {
 			return
 		}
+		if h.OpCode == ws.OpClose && c.state == stateOpen && c.takesTurns(b, rest) {
+			return
+		}
 		b = rest
 		if !c.admit(&h) {
 			return

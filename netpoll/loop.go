@@ -3,6 +3,7 @@ package netpoll
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,8 +16,9 @@ import (
 const (
 	readSize     = 64 << 10 // size of the loop's read buffer: what it reads of a connection in a turn
 	tasksPerTurn = 64
-	expiryBudget = 64 // connections that a turn ends, for a deadline or at shutdown: a few microseconds each
-	publishEvery = 64 // turns after which a loop that never waits publishes its counters
+	expiryBudget = 64               // connections that a turn ends, for a deadline or at shutdown: a few microseconds each
+	yieldAfter   = time.Millisecond // after which a loop that serves a crowd has other goroutines run
+	publishEvery = 64               // turns after which a loop that never waits publishes its counters
 )
 
 // Loop is one event loop: a goroutine, an epoll, and the connections that it owns.
@@ -48,6 +50,7 @@ type Loop struct {
 	deadlines  [deadlineKinds]deadlineQueue
 	pressed    []ID // connections that had input under pressure and are not read
 	arrivals   arrivals
+	leavers    leavers
 	transients bool // their epoll has events
 
 	rbuf         []byte
@@ -74,6 +77,8 @@ type Loop struct {
 	stats        Stats
 	turns        int
 	began        time.Time // when this turn began
+	yielded      time.Time // when other goroutines last had their turn
+	crowd        bool      // this turn has served transients
 
 	abandoned atomic.Bool  // set by Stop: the loop ends, whatever connections are left
 	arriving  atomic.Int64 // connections that the acceptor has given to the loop and that are not adopted
@@ -205,9 +210,16 @@ func (l *Loop) wait() ([]unix.EpollEvent, error) {
 	l.stats.Turns++
 	l.turns++
 	l.stats.TurnTimes.observe(time.Since(l.began))
-	block := !l.ticking && !l.seconds.due && !l.overBudget && !l.kernel.looking && l.nextTask == len(l.tasks) && l.arrivals.none() && l.mailbox.sleep()
+	block := !l.ticking && !l.seconds.due && !l.overBudget && !l.kernel.looking && l.nextTask == len(l.tasks) && l.arrivals.none() && len(l.leavers.queue) == 0 && l.mailbox.sleep()
 	if block || l.turns%publishEvery == 0 {
 		l.publish()
+	}
+	if l.crowd {
+		l.crowd = false
+		if now := time.Now(); now.Sub(l.yielded) > yieldAfter {
+			l.yielded = now
+			runtime.Gosched()
+		}
 	}
 	events, err := l.poll.wait(block)
 	if block {

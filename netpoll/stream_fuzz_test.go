@@ -338,7 +338,7 @@ func (s *subject) Closed(_ *Conn, end End) {
 }
 
 // decode lets a connection live through the stream, in pieces of the given
-// lengths less one, over and over.
+// lengths less one, over and over. If their number is odd, others close in the same turns.
 func (s *subject) decode(t *testing.T, stream, pieces []byte) outcome {
 	l := s.loop
 	s.outcome, s.ends, s.conn = outcome{}, 0, nil
@@ -373,9 +373,13 @@ func (s *subject) decode(t *testing.T, stream, pieces []byte) outcome {
 		}
 		n = copy(l.rbuf, stream[:n])
 		stream = stream[n:]
+		l.leavers.served = len(pieces) % 2 * transientsPerTurn
 		l.received(c, l.rbuf[:n])
 		for j := range l.rbuf[:n] {
 			l.rbuf[j] = 0xAA // whoever kept a part of it will notice
+		}
+		for range 2 { // this turn, and the next
+			l.letGo()
 		}
 		drain()
 	}

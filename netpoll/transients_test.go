@@ -173,6 +173,33 @@ func TestOpenConnectionsAreServedBetweenSlicesOfACrowd(t *testing.T) {
 			}
 		}
 	})
+	t.Run("that closes", func(t *testing.T) {
+		l := newTurned(t, Config{})
+		c := l.open(1)[0]
+		all := l.open(throng)
+		for _, one := range all {
+			one.send(string(clientFrame(0x88, "\x03\xe8bye")))
+		}
+		ended := func() int { return int(l.stats.Closed[PeerClosed]) }
+		l.slices(c, throng, ended)
+		for id, ends := range l.handler.ends {
+			if len(ends) != 1 || ends[0].Code != 1000 || ends[0].Reason != "bye" {
+				t.Errorf("%v ended with %+v", id, ends)
+			}
+		}
+		for i, one := range all {
+			if got, _ := one.receive(); string(got) != "\x88\x02\x03\xe8" {
+				t.Errorf("client %d got %q", i, got)
+			}
+			one.hangUp()
+		}
+		for l.stats.Descriptors > 1 {
+			l.stays(c)
+		}
+		if s := l.stats; s.Paused != 0 || s.Pauses != 0 || s.Closing != 0 {
+			t.Errorf("in the end: %+v", s)
+		}
+	})
 	t.Run("of both kinds, neither before the other", func(t *testing.T) {
 		l := newTurned(t, Config{})
 		slow := l.arrive(throng, "")
