@@ -162,8 +162,9 @@ for (const name of browsers) {
       };
       const cuts = randomCuts(t, await converse(await c.lineTo([])), 60);
       for (let n = 0; n < cuts.length; n += 3) await converse(await c.lineTo(cuts.slice(n, n + 3)));
-      for (const got of c.heard.values()) assert.deepEqual(got, expected);
-      assert.equal(c.heard.size, 21);
+      const heard = await c.all(21);
+      for (const got of heard.values()) assert.deepEqual(got, expected);
+      assert.equal(heard.size, 21);
     });
 
     // The pages of the README.

@@ -80,7 +80,13 @@ export async function aGateway(t, ...options) {
   };
   listen();
   t.after(() => assert.deepEqual(failed, []));
-  return { w, heard, lineTo: (cuts) => lineTo(t, w.address, cuts) };
+  // all is heard once so many sessions have brought everything: the gateway acknowledges what it has, and the app may
+  // have it later.
+  const all = async (sessions) => {
+    while (heard.size < sessions || [...heard.values()].some((got) => got.length < expected.length)) await new Promise((resolve) => setTimeout(resolve, 5));
+    return heard;
+  };
+  return { w, all, lineTo: (cuts) => lineTo(t, w.address, cuts) };
 }
 
 // randomCuts are cuts in what follows the handshake of a line that was not cut.

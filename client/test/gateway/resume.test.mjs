@@ -52,8 +52,9 @@ describe("with the real gateway", { concurrency: 2 }, () => {
       const line = await converse(await c.lineTo([]), WebSocket);
       const cuts = randomCuts(t, line, 60);
       for (let n = 0; n < cuts.length; n += 3) await converse(await c.lineTo(cuts.slice(n, n + 3)), WebSocket);
-      for (const got of c.heard.values()) assert.deepEqual(got, expected);
-      assert.equal(c.heard.size, 21);
+      const heard = await c.all(21);
+      for (const got of heard.values()) assert.deepEqual(got, expected);
+      assert.equal(heard.size, 21);
     });
   }
 
