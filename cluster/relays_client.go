@@ -77,8 +77,9 @@ func (m RelayMiss) comeBack() (text string, after time.Duration) {
 
 // mayLast reports whether nothing but comebacks bounds for how long the reason has clients
 // come back: an instance may beat, or its link come and go, and none of its sessions be
-// answered for; and relays that are carried may go on for days. As long as an instance restarts it is waited for elsewhere; a way that is lost
-// is there again or the instance silent; too many are others' attempts.
+// answered for; and relays that are carried may go on for days. As long as an instance
+// restarts it is waited for elsewhere; a way that is lost is there again or the instance
+// silent; too many are others' attempts.
 func (m RelayMiss) mayLast() bool {
 	return m == RelayFull || m == RelayBusy || m == RelayLate || m == RelaySilent
 }

@@ -14,15 +14,11 @@ type addressCounts struct {
 	stripes [addressStripes]addressStripe
 }
 
-const (
-	addressStripes = 64
-	keptAddresses  = 64 // a stripe keeps memory for so many, however few it counts
-)
+const addressStripes = 64
 
 type addressStripe struct {
 	mu     sync.Mutex
-	counts map[Block]uint32
-	most   int // largest size of counts since that was made
+	counts table[Block, uint32]
 }
 
 // Block is what counts as one address: an IPv4 address, or the first 64 bits of an
@@ -59,14 +55,11 @@ func (a *addressCounts) join(addr netip.Addr, limit int) bool {
 	st := a.stripe(b)
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if int64(st.counts[b]) >= int64(limit) {
+	n := st.counts.of(b)
+	if int64(n) >= int64(limit) {
 		return false
 	}
-	if st.counts == nil {
-		st.counts = make(map[Block]uint32)
-	}
-	st.counts[b]++
-	st.most = max(st.most, len(st.counts))
+	st.counts.put(b, n+1)
 	return true
 }
 
@@ -78,7 +71,7 @@ func (a *addressCounts) count(b Block) int {
 	st := a.stripe(b)
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return int(st.counts[b])
+	return int(st.counts.of(b))
 }
 
 // leave undoes join.
@@ -87,21 +80,9 @@ func (a *addressCounts) leave(addr netip.Addr) {
 	st := a.stripe(b)
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.counts[b]--; st.counts[b] > 0 {
-		return
+	if n := st.counts.of(b) - 1; n > 0 {
+		st.counts.put(b, n)
+	} else {
+		st.counts.drop(b)
 	}
-	delete(st.counts, b)
-	st.shrink()
-}
-
-// shrink frees the memory for addresses that are gone, which a map never does.
-func (st *addressStripe) shrink() {
-	if st.most <= keptAddresses || len(st.counts) > st.most/4 {
-		return
-	}
-	fewer := make(map[Block]uint32, len(st.counts))
-	for b, n := range st.counts {
-		fewer[b] = n
-	}
-	st.counts, st.most = fewer, len(fewer)
 }

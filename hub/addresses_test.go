@@ -14,8 +14,8 @@ import (
 // counted is how many addresses are counted, and how much room they have.
 func (a *addressCounts) counted() (addresses, room int) {
 	for i := range a.stripes {
-		addresses += len(a.stripes[i].counts)
-		room += a.stripes[i].most
+		addresses += len(a.stripes[i].counts.entries)
+		room += a.stripes[i].counts.most
 	}
 	return addresses, room
 }
@@ -101,7 +101,7 @@ func TestTheMemoryOfACrowdOfAddressesIsGivenBack(t *testing.T) {
 		}
 	}
 	addresses, room := counts.counted()
-	if addresses != crowd/100 || room > addressStripes*keptAddresses*4 {
+	if addresses != crowd/100 || room > addressStripes*keptEntries*4 {
 		t.Errorf("%d addresses have room for %d", addresses, room)
 	}
 	for n := 0; n < crowd; n += 100 {

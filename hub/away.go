@@ -130,7 +130,7 @@ func (r *ranking) Pop() any {
 	last := old[len(old)-1]
 	old[len(old)-1] = nil
 	*r = old[:len(old)-1]
-	if cap(old) > keptAddresses && len(*r) < cap(old)/4 {
+	if cap(old) > keptEntries && len(*r) < cap(old)/4 {
 		*r = append(make(ranking, 0, 2*len(*r)), *r...)
 	}
 	return last
@@ -262,33 +262,4 @@ func (a *awaySessions) ofMost() *awaySession {
 		return nil
 	}
 	return a.ranking[0].first()
-}
-
-// table is a map that frees the memory for what is gone, which a map never does.
-type table[K comparable, V any] struct {
-	entries map[K]V
-	most    int // largest size since it was made
-}
-
-// of is the entry of key, or none.
-func (t *table[K, V]) of(key K) V { return t.entries[key] }
-
-func (t *table[K, V]) put(key K, v V) {
-	if t.entries == nil {
-		t.entries = make(map[K]V)
-	}
-	t.entries[key] = v
-	t.most = max(t.most, len(t.entries))
-}
-
-func (t *table[K, V]) drop(key K) {
-	delete(t.entries, key)
-	if t.most <= keptAddresses || len(t.entries) > t.most/4 {
-		return
-	}
-	fewer := make(map[K]V, len(t.entries))
-	for k, v := range t.entries {
-		fewer[k] = v
-	}
-	t.entries, t.most = fewer, len(fewer)
 }
