@@ -166,7 +166,7 @@ func (c *Cluster) changed(events []members.Event, now time.Duration) {
 				log.Warn().Stringer("why", e.Why).Msg("an instance of the cluster is gone: calls are about the others")
 			}
 		case members.NameTaken:
-			log.Warn().Bool("yields", e.Yield).Msg("another instance has the name of this one: give each its own with --cluster-name")
+			log.Warn().Dur("up", now-clockStart).Dur("other_up", e.Member.Up).Msg("another instance has the name of this one: give each its own with --cluster-name")
 		case members.NameFree:
 			log.Info().Msg("no other instance has the name of this one any more")
 		case members.Full:

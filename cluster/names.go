@@ -54,6 +54,8 @@ const (
 	hashesAtOnce = 8192        // in a message: 56 KiB
 	tellAhead    = 256 << 10   // bytes that wait for a peer which is told everything
 	askEvery     = time.Second // for everything
+
+	aloneInterval = time.Second // in place of interest.Interval while there is nobody to tell
 )
 
 // telling is how far a peer has been told everything.
@@ -71,7 +73,11 @@ func (c *Cluster) tellNames(now time.Duration, atOnce bool) (due time.Duration) 
 	if n == nil {
 		return never
 	}
-	if wait := n.local.Wait(now); wait > 0 && !atOnce {
+	interval := interest.Interval
+	if len(c.peers) == 0 {
+		interval = aloneInterval // all this does then is to keep short what waits to be told
+	}
+	if wait := n.local.Wait(now, interval); wait > 0 && !atOnce {
 		return now + wait
 	}
 	for more := true; more; {

@@ -7,9 +7,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
+	"ws-gateway/cluster/interest"
 	"ws-gateway/hub"
 )
 
@@ -186,5 +188,34 @@ func greet(t *testing.T, from, at *instance, user string) {
 			t.Errorf("%s got %q %v, want %q", user, got, err, want+user)
 			return
 		}
+	}
+}
+
+// Whoever comes and goes wakes the router of a gateway that has no other to tell once a second,
+// and not every two milliseconds.
+func TestWhileThereIsNobodyToTellNothingIsToldForASecond(t *testing.T) {
+	n := NewNames("shop", 1)
+	c := &Cluster{cfg: Config{Names: n}}
+	const now = time.Hour
+	n.UserCame("alice")
+	if due := c.tellNames(now, false); due != never || n.local.Digest().Count != 1 {
+		t.Errorf("the first: told at %v, %d known", due, n.local.Digest().Count)
+	}
+	n.UserCame("bob")
+	<-n.wake
+	for _, at := range []time.Duration{now, now + interest.Interval, now + aloneInterval - 1} {
+		if due := c.tellNames(at, false); due != now+aloneInterval {
+			t.Errorf("at %v the next is to be told at %v", at, due)
+		}
+		n.UserGone("alice")
+		n.UserCame("alice")
+	}
+	select {
+	case <-n.wake:
+		t.Error("the router is woken again")
+	default:
+	}
+	if due := c.tellNames(now+aloneInterval, false); due != never || n.local.Digest().Count != 2 {
+		t.Errorf("after a second: told at %v, %d known", due, n.local.Digest().Count)
 	}
 }

@@ -27,7 +27,7 @@ type Local struct {
 
 	// For the one goroutine.
 	told Digest
-	next time.Duration // when to tell something again
+	last time.Duration // when something was told
 	come Hashes        // room for a message
 	gone Hashes
 }
@@ -130,8 +130,9 @@ func (l *Local) wake(shard uint64) bool {
 	return !l.awake.Load() && !l.awake.Swap(true)
 }
 
-// Wait returns how long after now Flush should be called.
-func (l *Local) Wait(now time.Duration) time.Duration { return max(0, l.next-now) }
+// Wait returns how long after now Flush should be called so as not to tell more often than once
+// in an interval.
+func (l *Local) Wait(now, interval time.Duration) time.Duration { return max(0, l.last+interval-now) }
 
 // Flush returns what has come and gone since it was last called, about so many hashes
 // at most; more says that there are others, for which it should be called at once. ok
@@ -157,7 +158,7 @@ func (l *Local) Flush(now time.Duration, most int) (m Message, ok, more bool) {
 	if len(l.come) == 0 && len(l.gone) == 0 {
 		return Message{}, false, more
 	}
-	l.next = now + Interval
+	l.last = now
 	l.told.Version++
 	return Message{Kind: Change, Version: l.told.Version, Come: l.come, Gone: l.gone}, true, more
 }

@@ -130,16 +130,16 @@ func TestTheOwnerIsWokenOnceUntilItFlushes(t *testing.T) {
 func TestAChangeIsToldAtOnceAndTheNextAfterTheInterval(t *testing.T) {
 	l := NewLocal(1)
 	now := time.Hour
-	if got := l.Wait(now); got != 0 {
+	if got := l.Wait(now, Interval); got != 0 {
 		t.Errorf("the first waits for %v", got)
 	}
 	l.Come(1)
 	l.Flush(now, 10)
-	if got := l.Wait(now + Interval/4); got != Interval*3/4 {
+	if got := l.Wait(now+Interval/4, Interval); got != Interval*3/4 {
 		t.Errorf("the next waits for %v", got)
 	}
 	l.Flush(now+Interval/4, 10) // with nothing to tell, which does not count
-	if got := l.Wait(now + Interval); got != 0 {
+	if got := l.Wait(now+Interval, Interval); got != 0 {
 		t.Errorf("after the interval it waits for %v", got)
 	}
 }

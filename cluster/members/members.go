@@ -61,7 +61,6 @@ type Event struct {
 	Kind   EventKind
 	Member *Member // of Full, a Member that is none
 	Why    Reason  // of Silenced and Died
-	Yield  bool    // of NameTaken: ours is the one that has to be changed
 }
 
 // EventKind says what has happened.
@@ -85,7 +84,7 @@ const (
 	Unreachable               // the bus says that nobody takes what is for it
 	OwnLink                   // our own link is down
 	Left                      // it has said so
-	Replaced                  // it is silent, and one of its name has started since
+	Replaced                  // it is silent, and one of its name has started since it was heard
 )
 
 // String returns the reason as logs have it.

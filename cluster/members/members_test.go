@@ -30,9 +30,6 @@ func (r *rig) note(events []Event) {
 		if e.Kind == Silenced || e.Kind == Died {
 			text += ": " + e.Why.String()
 		}
-		if e.Yield {
-			text += ": ours"
-		}
 		r.log = append(r.log, text)
 	}
 }
@@ -158,33 +155,19 @@ func TestNobodyDiesWhileOurOwnProcessDoesNotRun(t *testing.T) {
 	r.want()
 }
 
-func TestTheInstanceThatHasRunForLongerKeepsTheName(t *testing.T) {
+func TestWhoHasOurNameIsToldOfUntilItHasAnother(t *testing.T) {
 	r := newRig(t)
 	r.wait(10 * time.Second)
-	young, old := named(1, "self"), named(2, "self")
-	old.Up = time.Hour
-	r.wait(time.Second, young)
+	one, other := named(1, "self"), named(2, "self")
+	r.wait(time.Second, one)
 	r.want("appeared self", "taken self")
-	r.wait(time.Second, young, old)
-	r.want("appeared self", "taken self: ours")
-	r.note(r.Leave(r.now, young.ID, 0))
+	r.wait(time.Second, one, other)
+	r.want("appeared self", "taken self")
+	r.note(r.Leave(r.now, one.ID, 0))
 	r.want("free self", "died self: it has left")
-	young, old = nil, named(2, "other")
-	r.wait(time.Second, old)
+	other = named(2, "other")
+	r.wait(time.Second, other)
 	r.want("free other")
-}
-
-func TestOfTwoThatHaveStartedAtOnceBothSayTheSame(t *testing.T) {
-	for _, off := range []time.Duration{-900 * time.Millisecond, 0, 900 * time.Millisecond} {
-		one := after(time.Minute+off, time.Minute, id(1), id(2))
-		other := after(time.Minute, time.Minute+off, id(2), id(1))
-		if one || !other {
-			t.Errorf("%v apart: %v and %v", off, one, other)
-		}
-	}
-	if after(2*time.Minute, time.Minute, id(2), id(1)) || !after(time.Minute, 2*time.Minute, id(1), id(2)) {
-		t.Error("the older one has started after the other")
-	}
 }
 
 // An instance that was killed is started again under its name.
@@ -201,24 +184,20 @@ func TestAnInstanceThatHasBeenReplacedIsDeadOnceItIsSilent(t *testing.T) {
 	}
 }
 
-func TestOurOwnEarlierStartIsDeadOnceItIsSilent(t *testing.T) {
-	r := newRig(t)
-	before := named(1, "self")
-	before.Up = time.Hour
-	r.hear(before)
-	r.wait(time.Second)
-	r.want("appeared self", "taken self: ours")
-	r.wait(3 * time.Second)
-	r.want("free self", "died self: restarted")
-}
-
-func TestANewerInstanceThatIsSilentIsNotReplacedByTheOlder(t *testing.T) {
-	r := newRig(t)
-	older, newer := named(1, "a"), named(2, "a")
-	r.wait(10*time.Second, older)
-	r.hear(newer)
-	r.wait(4*time.Second, older)
-	r.want("appeared a", "appeared a", "silent a: not heard")
+// Of two that run at the same time under one name neither replaces the other, whichever is
+// silent, and however close their starts: what is taken for dead loses its connections' events.
+func TestWhoOnlySharesANameIsNotReplaced(t *testing.T) {
+	for _, apart := range []time.Duration{0, time.Second, time.Minute} {
+		r := newRig(t)
+		first, second := named(1, "a"), named(2, "a")
+		self := named(3, "self")
+		r.wait(apart, first)
+		r.wait(time.Second, first, second)
+		r.wait(5*time.Second, second, self)
+		r.want("appeared a", "appeared a", "appeared self", "taken self", "silent a: not heard")
+		r.wait(5*time.Second, first)
+		r.want("back a", "silent a: not heard", "silent self: not heard", "free self")
+	}
 }
 
 func TestMoreThan256InstancesAreLeftOut(t *testing.T) {
