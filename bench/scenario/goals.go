@@ -46,7 +46,7 @@ var goals = []struct {
 	{"chaos-cluster", ``, `^until all knew the same`, 5},
 
 	{"resume", ``, `^resumable, more than plain$`, 48},
-	{"resume", `the app echoes`, `^resumable, against option off$`, 1.03},
+	{"resume", `the app echoes`, `^resumable, against plain in the same gateway$`, 1.03},
 	{"resume", ``, `^option on, plain, against option off$`, 1.01}, // nothing, and noise
 	{"resume", ``, `^until all are back and have what they missed$`, 5},
 	{"resume", ``, `^others' p99, against that while plain ones come back$`, 1.1}, // nothing, and noise

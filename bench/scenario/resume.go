@@ -23,7 +23,7 @@ type Resume struct {
 	Conns    int           `default:"15000" placeholder:"N" help:"Connections that are idle, and that are cut."`
 	Sessions int           `default:"10000" placeholder:"N" help:"Sessions that outlive a restart."`
 	Echo     int           `default:"1000" placeholder:"N" help:"Connections that send, of each kind."`
-	Turns    int           `default:"6" placeholder:"N" help:"Turns of each kind of connection in a round, one after the other."`
+	Turns    int           `default:"12" placeholder:"N" help:"Turns of each kind of connection in a round, one after the other."`
 	Size     int           `default:"64" placeholder:"BYTES" help:"Payload of a message."`
 	Settle   time.Duration `default:"4s" placeholder:"DUR" help:"Time between the last handshake and reading what idle connections take."`
 	Window
@@ -167,9 +167,9 @@ func (r Resume) echo(s *stage, t Traffic, m *load.Message, app bool) {
 		}
 		s.add("gateway CPU, a million, "+k.name, "s", k.perMillion(k.messages))
 	}
-	base := kinds[0].perMillion(kinds[0].messages)
-	s.add("option on, plain, against option off", "×", kinds[1].perMillion(kinds[1].messages)/base)
-	s.add("resumable, against option off", "×", kinds[2].perMillion(kinds[2].messages)/base)
+	against := func(one, other *kind) float64 { return one.perMillion(one.messages) / other.perMillion(other.messages) }
+	s.add("option on, plain, against option off", "×", against(kinds[1], kinds[0]))
+	s.add("resumable, against plain in the same gateway", "×", against(kinds[2], kinds[1]))
 	kept := scraped(on)["memory_used_bytes{resume}"]
 	if most := float64(r.Echo * 32 * (r.Size + 200)); kept > most || kept == 0 {
 		s.broken.say("%v bytes wait for acknowledgements, and of %d clients that acknowledge after 32 messages it can be %v", kept, r.Echo, most)

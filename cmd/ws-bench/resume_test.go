@@ -18,7 +18,7 @@ func TestSessionsAreMeasuredWithAllTheirFigures(t *testing.T) {
 	}
 	above(t, figures[0], "resident, each, plain", "resident, each, resumable")
 	for _, f := range figures[1:3] {
-		above(t, f, "gateway CPU, a million, option off", "option on, plain, against option off", "resumable, against option off")
+		above(t, f, "gateway CPU, a million, option off", "option on, plain, against option off", "resumable, against plain in the same gateway")
 	}
 	above(t, figures[4], "start with sessions", "plain start", "file, each session")
 	above(t, figures[3], "until all are back and have what they missed", "cut: others' pong p99", "plain cut: others' pong p99", "others' p99, against the idle server's", "others' p99, against that while plain ones come back")
