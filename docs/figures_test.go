@@ -3,6 +3,9 @@ package docs_test
 import (
 	"cmp"
 	"fmt"
+	"math"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -62,6 +65,33 @@ func TestWhatWasMeasuredIsInOnePage(t *testing.T) {
 	}
 	for name, want := range map[string]*strings.Builder{"figures": &figures, "peers": &peers, "program": &program} {
 		writeSection(t, "measured.md", name, want.String()+"\n")
+	}
+}
+
+// A program that has grown unnoticed makes its figure wrong, and with it the list of its parts.
+func TestTheProgramIsAsLargeAsTheDocsSay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("links the program")
+	}
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "ws-gateway")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "ws-gateway/cmd/ws-gateway")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	file, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := readFigures(t)
+	said := m.Figures[slices.IndexFunc(m.Figures, func(f figure) bool { return f.Name == "binary" })].Figure
+	var mb float64
+	if _, err := fmt.Sscanf(said, "%f MB", &mb); err != nil {
+		t.Fatalf("%q: %v", said, err)
+	}
+	if is := float64(file.Size()) / 1e6; math.Abs(is-mb) > mb/20 {
+		t.Errorf("the program has %.1f MB, not %s: write that, and what make size prints, into figures.yaml", is, said)
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"ws-gateway/cluster/journal"
 	"ws-gateway/cmd/ws-gateway/config"
 	"ws-gateway/cmd/ws-gateway/config/configtest"
 	"ws-gateway/cmd/ws-gateway/host"
@@ -301,6 +302,15 @@ func TestTheDocsHaveWhatWarningsAndErrorsMean(t *testing.T) {
 	}
 }
 
+func TestTheDocsNameTheSubjectsThatTheClustersJournalNeeds(t *testing.T) {
+	content := read(t, "operations.md")
+	for _, subject := range journal.Subjects("<app>") {
+		if !strings.Contains(content, "`"+subject+"`") {
+			t.Errorf("docs/operations.md does not name %s", subject)
+		}
+	}
+}
+
 // Measured figures are in the README alone, so that they cannot differ; what is
 // reckoned with is in the program, and the documents say the same.
 func TestOneFactHasOneFigure(t *testing.T) {
@@ -311,6 +321,14 @@ func TestOneFactHasOneFigure(t *testing.T) {
 	}
 	if want := fmt.Sprintf("one for each connection, one for each of `--callback-concurrency`, and %d:", host.FixedDescriptors); !strings.Contains(sizing, want) {
 		t.Errorf("Sizing does not say %q", want)
+	}
+	limits, alone, relaying := host.Limits{Descriptors: 1 << 20}, host.Demand{}, host.Demand{Relays: configtest.MustParse(t, nil, "WS_GATEWAY_NO_CALLBACK=1").ClusterRelays}
+	taken := limits.DescriptorsAllow(&alone) - limits.DescriptorsAllow(&relaying)
+	if want := fmt.Sprintf("two more for each of `--cluster-relays`, which are at most a sixteenth of the limit: %d,%03d with the default", taken/1000, taken%1000); !strings.Contains(sizing, want) {
+		t.Errorf("Sizing does not say %q", want)
+	}
+	if got := limits.Relays(limits.Descriptors); got != limits.Descriptors/16 {
+		t.Errorf("%d of %d descriptors may be relays, which is not a sixteenth", got, limits.Descriptors)
 	}
 	if measured := regexp.MustCompile(`\d+ B\b|[\d.]+ s (of CPU )?for a (thousand|million)`).FindAllString(sizing, -1); measured != nil {
 		t.Errorf("Sizing has measured figures, which are the README's: %q", measured)

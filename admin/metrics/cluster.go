@@ -21,7 +21,7 @@ var clusterTable = []family{
 	counter("cluster_messages_skipped_total", "Messages that were not sent to a gateway, which has no target.", func(s *snapshot) uint64 { return s.cluster.Skipped }),
 	counter("cluster_messages_repaired_total", "Messages that were sent to a gateway after all, or to more of their users there: it has told of them since.", func(s *snapshot) uint64 { return s.cluster.Repaired }),
 	counter("cluster_messages_skips_over_total", "Messages that were not sent to a gateway and cannot be any more: it has told of no target within --cluster-hold.", func(s *snapshot) uint64 { return s.cluster.Expired }),
-	counter("cluster_messages_skips_in_doubt_total", "Of these, those that may have had a target there all the same, and are lost then: of that gateway nothing was heard since, for as long as they could be sent.", func(s *snapshot) uint64 { return s.cluster.Unheard }),
+	counter("cluster_messages_skips_in_doubt_total", "Of those in cluster_messages_skips_over_total the ones that may have had a target there all the same, and are lost then: nothing was heard of that gateway since, for as long as they could be sent.", func(s *snapshot) uint64 { return s.cluster.Unheard }),
 	counter("cluster_messages_unskipped_total", "Messages that went to all gateways, as there was no memory (--cluster-buffer) to send them later to those that need them.", func(s *snapshot) uint64 { return s.cluster.Crowded }),
 	gauge("cluster_calls_waiting", "Calls that wait for other gateways' answers.", func(s *snapshot) int64 { return s.cluster.Waiting }),
 	counter("cluster_calls_done_total", "Calls of other gateways that were done here.", func(s *snapshot) uint64 { return s.cluster.Executed }),

@@ -12,12 +12,20 @@ import (
 	"ws-gateway/cluster/packet"
 )
 
-// JetStream's API, where the library does something else.
+// JetStream's API: what the library asks, and where it does something else.
 const (
+	apiInfo   = "$JS.API.STREAM.INFO."
 	apiCreate = "$JS.API.STREAM.CREATE."
 	apiGet    = "$JS.API.STREAM.MSG.GET."
 	apiPurge  = "$JS.API.STREAM.PURGE."
 )
+
+// Subjects are those on which a journal of app publishes, beside those of the app itself. The
+// second one makes the stream, and is not needed where that is there.
+func Subjects(app string) []string {
+	s := &streams{app: app}
+	return []string{apiInfo + s.name(), apiCreate + s.name(), apiGet + s.name(), apiPurge + s.name()}
+}
 
 // question asks for a message: the first one of a subject from a sequence number on, or its
 // last one.

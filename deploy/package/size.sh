@@ -14,6 +14,7 @@ go tool nm -size "$program" | awk '
     if (name ~ /valyala\//) return "fasthttp"
     if (name ~ /(prometheus|protobuf)/) return "Prometheus client, protobuf"
     if (name ~ /alecthomas\/kong/) return "kong"
+    if (name ~ /nats-io/) return "NATS client"
     if (name ~ /goccy\/go-yaml/) return "go-yaml"
     if (name ~ /gobwas|easygo|coder\/websocket|klauspost/) return "WebSocket, deflate (gobwas/ws, easygo, coder/websocket, klauspost)"
     if (name ~ /^[a-z]+\.[a-z]+\//) return "other modules (zerolog, gjson, …)"

@@ -17,10 +17,13 @@ import (
 // checkCluster checks the options of --cluster. Servers may hold passwords, so errors do
 // not show them.
 func (c *Config) checkCluster() error {
-	if len(c.Cluster) == 0 {
-		return nil
-	}
 	var errs []error
+	if c.several() && c.ClusterHold >= c.ClusterDeadAfter && c.Certain("cluster-hold", "cluster-dead-after") {
+		errs = append(errs, c.Reject("cluster-hold", fmt.Sprintf("shorter than --cluster-dead-after, which is %v", c.ClusterDeadAfter)))
+	}
+	if !c.Clustered() {
+		return errors.Join(errs...)
+	}
 	for _, server := range c.Cluster {
 		if err := natsbus.CheckServer(server); err != nil {
 			errs = append(errs, settings.Invalid("cluster", natsbus.Redacted(server), c.From("cluster"), "the URL of a NATS server such as nats://10.0.0.7:4222: "+err.Error()))
@@ -37,9 +40,6 @@ func (c *Config) checkCluster() error {
 	}
 	if (c.ClusterCert == "") != (c.ClusterKey == "") {
 		errs = append(errs, errors.New("--cluster-cert and --cluster-key: one of them is missing"))
-	}
-	if c.ClusterHold >= c.ClusterDeadAfter && c.Certain("cluster-hold", "cluster-dead-after") {
-		errs = append(errs, c.Reject("cluster-hold", fmt.Sprintf("shorter than --cluster-dead-after, which is %v", c.ClusterDeadAfter)))
 	}
 	if c.ClusterJournal && c.Journal != "" {
 		errs = append(errs, errors.New("--cluster-journal and --journal: only one of them can be used"))
@@ -103,8 +103,11 @@ func (c *Config) checkClusterFiles() error {
 	return errors.Join(errs...)
 }
 
-// Clustered reports whether the gateway is one of several.
+// Clustered reports whether the gateway meets others over NATS.
 func (c *Config) Clustered() bool { return len(c.Cluster) > 0 }
+
+// several reports whether the gateway is one of several, over NATS or in one process.
+func (c *Config) several() bool { return c.Clustered() || c.Instances > 1 }
 
 // reservedName reports whether a name means something else where instances are named.
 func reservedName(name string) bool {
@@ -133,7 +136,7 @@ func (c *Config) NATS() natsbus.Config {
 
 // relays is --cluster-relays, if there can be any.
 func (c *Config) relays() int {
-	if !c.Clustered() && c.Instances <= 1 || c.ResumeFor == 0 {
+	if !c.several() || c.ResumeFor == 0 {
 		return 0
 	}
 	return c.ClusterRelays

@@ -29,6 +29,7 @@ func TestInstancesOfTheDemoShareNoFileAndNoAddress(t *testing.T) {
 		"--journal=/x":                                        "--journal (from flag) cannot be used with --instances",
 		"--dead-letter=/x":                                    "--dead-letter (from flag) cannot be used with --instances",
 		"--cluster=nats://127.0.0.1 --cluster-app=a":          "--cluster (from flag) cannot be used with --instances",
+		"--cluster-hold=20s":                                  `--cluster-hold "20s" (from flag): must be shorter than --cluster-dead-after, which is 15s`,
 		"--listen=127.0.0.1:65534":                            `--listen "127.0.0.1:65534" (from flag): must be an address with 2 ports behind its own, for --instances`,
 		"--app-listen=127.0.0.1:65535":                        `--app-listen "127.0.0.1:65535" (from flag): must be an address with 2 ports`,
 		"--listen=127.0.0.1:8081 --app-listen=localhost:8080": `--app-listen "localhost:8080" (from flag): must be another address: --instances has 127.0.0.1:8081 for a gateway, too`,

@@ -154,7 +154,7 @@ type commandLine struct {
 	Actions
 	Run          struct{}      `cmd:"" default:"withargs" help:"Run the gateway (the default)."`
 	Demo         DemoOptions   `cmd:"" help:"Run the gateway with a small chat app to try it out."`
-	Check        CheckOptions  `cmd:"" help:"Check configuration, limits, addresses, files and the app without starting; exit code 0, 1 if a start would fail, 78 if the configuration is wrong."`
+	Check        CheckOptions  `cmd:"" help:"Check configuration, limits, addresses, files, the app and NATS without starting; exit code 0, 1 if a start would fail, 78 if the configuration is wrong."`
 	Health       HealthOptions `cmd:"" help:"Ask a running gateway whether it is well; exit code 0 if it is."`
 	Replay       ReplayOptions `cmd:"" help:"Send the events of a dead-letter file to the app again."`
 	kong.Plugins               // the client's commands

@@ -92,7 +92,7 @@ func (a *app) welcome() string {
 	return fmt.Sprintf(`
   Open %s in two tabs and let them talk.
 
-  clients connect to   http://%s%s   (the page goes through the app, as through an ingress)
+  clients connect to   ws://%s%s   (the page goes through the app, as through an ingress)
   events are sent to   %s
 
   Say something to everybody:

@@ -113,7 +113,7 @@ func (a *app) handleCut(w http.ResponseWriter, r *http.Request) {
 func (s *instances) welcome() string {
 	var pages strings.Builder
 	for _, i := range s.all {
-		fmt.Fprintf(&pages, "    %s   %s   clients connect to http://%s%s\n", i.name, i.app.page(), i.app.gateway.clients, i.app.gateway.path)
+		fmt.Fprintf(&pages, "    %s   %s   clients connect to ws://%s%s\n", i.name, i.app.page(), i.app.gateway.clients, i.app.gateway.path)
 	}
 	curl, at := s.all[0].app.gateway.curl()
 	return fmt.Sprintf(`

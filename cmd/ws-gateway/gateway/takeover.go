@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
@@ -52,7 +53,7 @@ func dialForJournal(nc *natsbus.Config, further ...nats.Option) (*nats.Conn, err
 
 // journalNeeds is what the user of NATS must be allowed for the journal of the cluster.
 func journalNeeds(app string) string {
-	return fmt.Sprintf("publish and subscribe to wsg.%s.>, and to publish on what docs/operations.md says of --cluster-journal", app)
+	return fmt.Sprintf("publish and subscribe to wsg.%s.>, and to publish on %s", app, strings.Join(clusterjournal.Subjects(app), ", "))
 }
 
 // heard are the other instances that are heard.
