@@ -304,6 +304,13 @@ func TestOptionsOfAFeatureThatIsNotInUseAreWarnedAbout(t *testing.T) {
 	}
 }
 
+func TestWithoutResumeForTheFileOfSessionsIsSaidToEndThem(t *testing.T) {
+	c := mustParse(t, []string{"--no-callback", "--resume-state=/x"})
+	if want := []string{"--resume-state (from flag) keeps no session, and ends those in the file, without --resume-for"}; !slices.Equal(c.Warnings, want) {
+		t.Errorf("%q, want %q", c.Warnings, want)
+	}
+}
+
 func TestABadTokenIsNotShown(t *testing.T) {
 	_, err := parse([]string{"--no-callback", "--admin-token=top secret"})
 	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "--admin-token") {

@@ -158,9 +158,14 @@ func (c *Config) warnOfIdle() {
 		case strings.HasPrefix(v.Name, "resume-") && c.ResumeFor == 0:
 			needs = "resume-for"
 		}
-		if needs != "" && v.Name != needs && v.Changed() && c.Certain(v.Name, needs) {
-			c.Warnings = append(c.Warnings, fmt.Sprintf("--%s (from %s) does nothing without --%s", v.Name, c.From(v.Name), needs))
+		if needs == "" || v.Name == needs || !v.Changed() || !c.Certain(v.Name, needs) {
+			continue
 		}
+		does := "does nothing"
+		if v.Name == "resume-state" {
+			does = "keeps no session, and ends those in the file,"
+		}
+		c.Warnings = append(c.Warnings, fmt.Sprintf("--%s (from %s) %s without --%s", v.Name, c.From(v.Name), does, needs))
 	}
 }
 

@@ -247,3 +247,15 @@ func benchmarkSessions(b *testing.B, n int, events record.Fields, args ...string
 	}
 	b.ReportMetric(float64(len(file))/float64(n), "B/session")
 }
+
+func TestTheDocumentsSayWhatBecomesOfSessionsInTheFile(t *testing.T) {
+	operations, err := os.ReadFile("../../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fate := range fateNames {
+		if !strings.Contains(string(operations), "(`"+fate+"`") {
+			t.Errorf("docs/operations.md does not say what the field %s of the line about sessions of the last run is", fate)
+		}
+	}
+}
