@@ -96,8 +96,8 @@ quick: ## Format, vet and the quick tests, without a binary and the race detecto
 test: test-go test-node ## All tests: Go with the race detector, npm's ws, a browser
 
 # In these tests' processes the race detector has nothing to find, and would be most of
-# their time: the gateways of e2e are programs, which have it, and a stream has no goroutine.
-WITHOUT_DETECTOR := ./e2e ./cluster/stream
+# their time: the gateways of e2e are programs, which have it; the others start no goroutine.
+WITHOUT_DETECTOR := ./e2e ./cluster/stream ./cmd/ws-gateway/config
 
 # Packages are tested in this order: the slowest begins first.
 .PHONY: test-go
