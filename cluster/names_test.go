@@ -70,7 +70,7 @@ func TestAMessageGoesOnlyToInstancesThatHaveATarget(t *testing.T) {
 // A client connects at one instance, and at once there is a message for it at another.
 func TestAConnectionThatHasJustOpenedIsFoundByEverySend(t *testing.T) {
 	const workers = 4
-	connections := int64(10_000)
+	connections := int64(2000)
 	if testing.Short() {
 		connections = 400
 	}
@@ -98,7 +98,7 @@ func TestAConnectionThatHasJustOpenedIsFoundByEverySend(t *testing.T) {
 // The app at one instance puts a connection into a group, and at once there is a message
 // for the group at another.
 func TestAGroupThatHasJustGotAMemberIsFoundByEverySend(t *testing.T) {
-	groups := 1000
+	groups := 200
 	if testing.Short() {
 		groups = 100
 	}

@@ -40,7 +40,7 @@ func TestRecentMessagesAreFoundByTheirNamesUntilTheyExpire(t *testing.T) {
 	var model []sent
 	found, number := 0, uint64(1)
 	content := stream.NewContent(nil, nil)
-	for turn := range 5000 {
+	for turn := range 1500 {
 		now := time.Duration(turn) * time.Millisecond
 		s := sent{at: now, joint: random.IntN(2) == 0}
 		var to addressed
