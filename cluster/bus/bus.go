@@ -29,7 +29,8 @@ type Bus interface {
 // Kind is what an Event is about.
 type Kind uint8
 
-// The kinds of events. The link is down at first.
+// The kinds of events. The link is down at first; that it could not be made at the first
+// attempt is told, too.
 const (
 	Packet Kind = iota // a packet has arrived
 	Up                 // the link is up: instances hear what is published from now on

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -124,13 +125,13 @@ func (e *FileError) Unwrap() error { return e.Err }
 
 // CheckFiles reads the files. The error is a *FileError with the first one that is wrong.
 func (cfg *Config) CheckFiles() error {
-	_, err := cfg.fromFiles()
+	_, err := cfg.fromFiles(func() {})
 	return err
 }
 
-// options are those of the client. They read the files, so that a mistake is known at
-// the start.
-func (cfg *Config) options() ([]nats.Option, error) {
+// options are those of a client. They read the files, so that a mistake is known at
+// the start. replaced is nkeyOption's.
+func (cfg *Config) options(replaced func()) ([]nats.Option, error) {
 	if len(cfg.Servers) == 0 {
 		return nil, errors.New("natsbus: Config.Servers is required")
 	}
@@ -159,22 +160,31 @@ func (cfg *Config) options() ([]nats.Option, error) {
 		nats.MaxPingsOutstanding(pingsMissed),
 		nats.FlusherTimeout(writeTimeout),
 	}
-	files, err := cfg.fromFiles()
+	files, err := cfg.fromFiles(replaced)
 	return append(options, files...), err
 }
 
 // Dial connects to a server for what is not the bus's, with further options. It returns as
 // soon as it has tried to, and goes on trying then. What servers complain of is logged, each
 // complaint once: part says for the log whose connection it is, allow what its user must be
-// allowed. A complaint may end the connection for good: then whoever has it must dial again.
-func (cfg *Config) Dial(part, allow string, further ...nats.Option) (*nats.Conn, error) {
-	options, err := cfg.options()
+// allowed. A complaint may end the connection for good, and so does another key in the file:
+// then whoever has it must dial again.
+func (cfg *Config) Dial(part, allow string, further ...nats.Option) (conn *nats.Conn, err error) {
+	made := make(chan struct{})
+	defer close(made)
+	options, err := cfg.options(sync.OnceFunc(func() {
+		go func() {
+			if <-made; conn != nil {
+				conn.Close()
+			}
+		}()
+	}))
 	if err != nil {
 		return nil, err
 	}
 	var told complaints // for the client's callbacks, which come one at a time
 	options = append(options, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-		if told.new(err) {
+		if !errors.Is(err, errReplaced) && told.new(err) {
 			told.log(cfg.Log, err, part, allow)
 		}
 	}), nats.ClosedHandler(func(nc *nats.Conn) {
@@ -261,7 +271,7 @@ func (e smallError) Error() string {
 	return fmt.Sprintf("its max_payload is %d bytes, and must be %d at the least", int64(e), minPacket)
 }
 
-func (cfg *Config) fromFiles() (options []nats.Option, err error) {
+func (cfg *Config) fromFiles(replaced func()) (options []nats.Option, err error) {
 	if cfg.Creds != "" {
 		text, err := readFile(cfg.Creds)
 		if err != nil {
@@ -273,7 +283,7 @@ func (cfg *Config) fromFiles() (options []nats.Option, err error) {
 		options = append(options, nats.UserCredentials(cfg.Creds))
 	}
 	if cfg.NKey != "" {
-		option, err := nats.NkeyOptionFromSeed(cfg.NKey)
+		option, err := nkeyOption(cfg.NKey, replaced)
 		if err != nil {
 			return nil, &FileError{cfg.NKey, errors.New("it has no user's key: its line should begin with SU")}
 		}
@@ -305,6 +315,44 @@ func (cfg *Config) fromFiles() (options []nats.Option, err error) {
 		options = append(options, nats.ClientCert(cfg.Cert, cfg.Key))
 	}
 	return options, nil
+}
+
+// errReplaced is why a client cannot sign any more.
+var errReplaced = errors.New("the user's key has been replaced")
+
+// nkeyOption has a client use the key in a file. It says the public key that was there when it
+// was made, but signs with the one that is there now: once that is another one no server takes
+// it, and replaced is called, while the client is locked.
+func nkeyOption(file string, replaced func()) (nats.Option, error) {
+	option, made, err := readNKey(file)
+	if err != nil {
+		return nil, err
+	}
+	return func(o *nats.Options) error {
+		if err := option(o); err != nil {
+			return err
+		}
+		o.SignatureCB = func(nonce []byte) ([]byte, error) {
+			_, now, err := readNKey(file)
+			switch {
+			case err != nil:
+				return nil, err
+			case now.Nkey != made.Nkey:
+				replaced()
+				return nil, errReplaced
+			}
+			return now.SignatureCB(nonce)
+		}
+		return nil
+	}, nil
+}
+
+// readNKey returns the option for the key that a file has now, and what it sets.
+func readNKey(file string) (option nats.Option, sets nats.Options, err error) {
+	if option, err = nats.NkeyOptionFromSeed(file); err == nil {
+		err = option(&sets)
+	}
+	return option, sets, err
 }
 
 func readFile(path string) ([]byte, error) {

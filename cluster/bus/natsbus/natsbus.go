@@ -50,8 +50,7 @@ var _ bus.Bus = (*Bus)(nil)
 // New begins to connect to a server; it does not wait for that. The error is about cfg
 // and its files.
 func New(cfg Config) (*Bus, error) {
-	options, err := cfg.options()
-	if err != nil {
+	if _, err := cfg.options(func() {}); err != nil {
 		return nil, err
 	}
 	b := &Bus{
@@ -59,7 +58,7 @@ func New(cfg Config) (*Bus, error) {
 		queue: bus.NewQueue(maxUnread), arrived: make(chan *nats.Msg, unsorted),
 		out: newOutbox(), closing: make(chan struct{}), ready: make(chan struct{}), sent: make(chan struct{}), done: make(chan struct{}), denials: make(chan struct{}, 1),
 	}
-	b.work.Go(func() { b.connect(options) })
+	b.work.Go(b.connect)
 	b.work.Go(b.publish)
 	b.work.Go(b.sort)
 	b.work.Go(b.reconnect)

@@ -97,7 +97,12 @@ func (b *Bus) over(err error) {
 		return
 	default:
 	}
-	if !b.toldOver {
+	switch {
+	case errors.Is(err, errReplaced):
+		b.cfg.Log.Info().Msg("the user's key for NATS has been replaced: a new client has the new one")
+	case errors.As(err, new(*FileError)):
+		b.tellDenied(err, "a file for NATS cannot be used: calls are about the connections of this gateway alone until it can; it is tried on and on")
+	case !b.toldOver:
 		b.toldOver, b.toldAway = true, true
 		b.cfg.Log.Error().Str("error", oneLine(fmt.Sprint(err))).Strs("servers", b.servers()).
 			Msg("NATS has ended the connection and would not have its client back: calls are about the connections of this gateway alone until a new client is connected; " + advice(err))
@@ -193,11 +198,12 @@ func (b *Bus) tellDenied(err error, what string) {
 
 // complained is called for what a server does not like, and for packets that had no room.
 func (b *Bus) complained(err error) {
-	if errors.Is(err, nats.ErrSlowConsumer) {
+	switch {
+	case errors.Is(err, nats.ErrSlowConsumer):
 		b.slow.Add(1)
 		return
-	}
-	switch {
+	case errors.Is(err, errReplaced): // there will be another client
+		return
 	case errors.Is(err, nats.ErrPermissionViolation) && (b.denied.Load() || b.needs(err.Error())):
 		b.deny()
 		b.tellDenied(err, fmt.Sprintf("NATS does not let this gateway use a subject: calls are about the connections of this gateway alone until its user may publish and subscribe to %s>; it is tried every %v", b.prefix, deniedWait))
