@@ -160,6 +160,7 @@ type Cluster struct {
 	made    time.Time
 	ctx     context.Context // of what executors do; ends with Stop
 	cancel  context.CancelFunc
+	met     chan struct{}  // closed when the others know this instance, as far as they are there
 	ending  chan struct{}  // closed by Stop
 	ended   chan struct{}  // closed when the router has ended
 	work    sync.WaitGroup // executors and what they have begun
@@ -185,7 +186,7 @@ func New(cfg Config) (*Cluster, error) {
 	}
 	c := &Cluster{
 		cfg: cfg, hub: cfg.Hub, made: time.Now(), key: interest.NewKey(cfg.App), mailbox: newMailbox(cfg.Buffer),
-		ending: make(chan struct{}), ended: make(chan struct{}), slots: make(chan struct{}, mostRemote),
+		met: make(chan struct{}), ending: make(chan struct{}), ended: make(chan struct{}), slots: make(chan struct{}, mostRemote),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.router = router{
@@ -209,6 +210,21 @@ func (c *Cluster) Start() {
 	c.started = true
 	go c.run()
 }
+
+// Introduce returns when the others know this instance: what is called at them from then on
+// reaches whoever connects here. It waits for no longer than they need to answer, or for a
+// second if the link does not come up, nor is known to be down.
+func (c *Cluster) Introduce() {
+	timer := time.NewTimer(linkWithin)
+	defer timer.Stop()
+	select {
+	case <-c.met:
+	case <-timer.C:
+	}
+}
+
+// linkWithin is how long Introduce waits for the link.
+const linkWithin = time.Second
 
 // Up reports whether the link to the others is up.
 func (c *Cluster) Up() bool { return c.view.Load().up }

@@ -17,6 +17,10 @@ const (
 	// listenFor is how long others have to be heard, once there is a link, before an instance
 	// claims to know all of them: one that is not heard for so long would be silent anyway.
 	listenFor = 3 * time.Second
+
+	// meetWithin is how long others have to answer the first heartbeat, which they do beatSoon
+	// after their last one.
+	meetWithin = 2 * beatSoon
 )
 
 // beat tells everybody that this instance is alive.
@@ -46,6 +50,32 @@ func (c *Cluster) beat(now time.Duration) {
 	p.FieldsLength = uint32(len(p.Body))
 	if c.up && c.cfg.Bus.Publish(packet.Instance{}, p.Append(nil)) {
 		c.metAll(now)
+		if c.metAt == 0 {
+			c.metAt = now + meetWithin
+		}
+	}
+}
+
+// meet notes when those that are there know this instance, and returns when it has to be called
+// at the latest. One that knows the same instances has heard of this one, and so have the
+// others, by the same heartbeat. While nobody says so, as nobody is there or all have just
+// started, they get some time.
+func (c *Cluster) meet(now time.Duration) (due time.Duration) {
+	switch {
+	case c.introduced || c.metAt == 0:
+		return never
+	case !c.known && now < c.metAt:
+		return c.metAt
+	}
+	c.introduce()
+	return never
+}
+
+// introduce lets Introduce return.
+func (c *Cluster) introduce() {
+	if !c.introduced {
+		c.introduced = true
+		close(c.met)
 	}
 }
 
@@ -120,6 +150,7 @@ func (c *Cluster) linked(up bool, now time.Duration) {
 		c.beatAt = now
 	} else {
 		c.changed(c.members.LinkDown(now), now)
+		c.introduce() // there is nobody whom that could wait for
 	}
 	c.show(now)
 }

@@ -32,6 +32,8 @@ type router struct {
 	knew     bool           // they were, once at least
 
 	beatAt, beatenAt time.Duration // heartbeats: the next, and the last
+	metAt            time.Duration // when whoever is there knows this instance; 0: nobody has been told of it
+	introduced       bool          // met is closed
 	lookAt           time.Duration // when to look who is silent
 	byeBy            time.Duration // when the end must not be put off any more; 0: this instance does not end
 
@@ -282,7 +284,7 @@ func (c *Cluster) tick(now time.Duration) (due time.Duration) {
 	if now >= c.beatAt && c.byeBy == 0 {
 		c.beat(now)
 	}
-	due = c.tellNames(now, false)
+	due = min(c.tellNames(now, false), c.meet(now))
 	for _, p := range c.peers {
 		c.tellAll(p, now)
 		if p.stream.Due() <= now {

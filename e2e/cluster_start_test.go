@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
+	"syscall"
 	"testing"
 
 	"ws-gateway/cluster/bus/natsbus/natstest"
@@ -108,5 +109,21 @@ func TestAMessageToAGroupDoesNotReachWhoJoinsAfterItAtAnotherGateway(t *testing.
 		b.post(joinPath, `{"users":["bob"],`+group+`}`).answered(t, 0)
 		a.send(fmt.Sprintf(`{%s,"payload":%d}`, group, n))
 		bob.Receive(fmt.Sprint(n))
+	}
+}
+
+// A gateway takes clients only when the others know of it, or each send would miss those that
+// connect before.
+func TestASendFindsWhoHasConnectedToAGatewayThatHasJustStarted(t *testing.T) {
+	t.Parallel()
+	nats, all := startCluster(t, 1)
+	for n := range 10 {
+		b := startInstance(t, nats.URL(), fmt.Sprint("new-", n))
+		bob := b.Dial(t, "bob")
+		all[0].send(fmt.Sprintf(`{"users":["bob"],"payload":%d}`, n))
+		bob.Receive(fmt.Sprint(n))
+		bob.Close(1000, "")
+		b.Signal(syscall.SIGTERM)
+		b.Wait(harness.Patience)
 	}
 }

@@ -194,11 +194,18 @@ func (s *Server) Inherit(ln *net.TCPListener) error {
 	return nil
 }
 
-// Start runs the loops and begins to accept.
-func (s *Server) Start() error {
+// Run runs the loops. Whoever connects before Start waits for that.
+func (s *Server) Run() {
 	s.started = true
 	for _, l := range s.loops {
 		s.running.Go(l.run)
+	}
+}
+
+// Start begins to accept. It runs the loops if Run has not been called.
+func (s *Server) Start() error {
+	if !s.started {
+		s.Run()
 	}
 	return s.acceptor.start()
 }

@@ -179,11 +179,13 @@ func (g *Gateway) start() error {
 			}
 		})
 	}
-	if err := g.sockets.Start(); err != nil {
-		return err
-	}
+	g.sockets.Run()
 	if g.cluster != nil {
 		g.cluster.Start()
+		g.cluster.Introduce()
+	}
+	if err := g.sockets.Start(); err != nil {
+		return err
 	}
 	g.serving.Go(func() { g.notifier.KeepWatchdog(g.beside, g.sockets.Turns, g.status) })
 	if g.cfg.Callback != "" {
