@@ -7,7 +7,8 @@ import (
 
 // A client whose session may still be there is told to come back, and keeps it. It must not
 // be told so for ever: an instance may be heard and answer nothing, and a link may come and
-// go. So for each session it is remembered since when its client is told so here.
+// go. So for each session it is remembered since when its client is told so here. If the client
+// has resumed it elsewhere meanwhile, as a token of another turn shows, that begins anew.
 
 const (
 	// mostComebacks is how many sessions are remembered. The clients of others are told to
@@ -26,15 +27,18 @@ type comebacks struct {
 	forgetAt time.Duration
 }
 
-type comeback struct{ first, last time.Duration }
+type comeback struct {
+	turn        uint32 // of the client's token
+	first, last time.Duration
+}
 
 func newComebacks(longest time.Duration) comebacks {
 	return comebacks{longest: longest, by: map[string]comeback{}}
 }
 
-// again notes that a session is not answered for, and reports whether its client is to be told
-// to come back: false if it has been told so for long enough.
-func (c *comebacks) again(session string, now time.Duration) bool {
+// again notes that a session is not answered for, and reports whether its client, whose token
+// is of this turn, is to be told to come back: false if it has been told so for long enough.
+func (c *comebacks) again(session string, turn uint32, now time.Duration) bool {
 	if now >= c.forgetAt {
 		maps.DeleteFunc(c.by, func(_ string, b comeback) bool { return now-b.last > c.longest+comesBackWithin })
 		c.forgetAt = now + time.Second
@@ -43,8 +47,8 @@ func (c *comebacks) again(session string, now time.Duration) bool {
 	switch {
 	case !known && len(c.by) >= mostComebacks:
 		return true
-	case !known:
-		b.first = now
+	case !known, b.turn != turn:
+		b.turn, b.first = turn, now
 	case now-b.first >= c.longest:
 		delete(c.by, session)
 		return false

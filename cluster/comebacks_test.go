@@ -19,19 +19,20 @@ const toComeBackLater = "status 503 Service Unavailable, Retry-After 2"
 
 // hurrying are instances that wait for the others' answers for a moment only, whose clocks can
 // be put forward.
-func hurrying(t *testing.T, n int) (x *localbus.Exchange, all []*instance, forward func(time.Duration)) {
+func hurrying(t *testing.T, n int) (x *localbus.Exchange, all []*instance, forward func(time.Duration), clocks func(*Config)) {
 	var ahead atomic.Int64
 	started := time.Now().Add(-clockStart)
-	x, all = relaying(t, n, func(c *Config) {
+	clocks = func(c *Config) {
 		c.Timeout = 50 * time.Millisecond
 		c.clock = func() time.Duration { return time.Since(started) + time.Duration(ahead.Load()) }
-	})
+	}
+	x, all = relaying(t, n, clocks)
 	for _, i := range all {
 		i.await("that the others know it", func() bool {
 			return !slices.ContainsFunc(i.view.Load().live, func(m member) bool { return !m.met })
 		})
 	}
-	return x, all, func(d time.Duration) { ahead.Add(int64(d)) }
+	return x, all, func(d time.Duration) { ahead.Add(int64(d)) }, clocks
 }
 
 // refuses requires an attempt to be refused, and counted for a reason.
@@ -70,7 +71,7 @@ func (i *instance) resumes(c *traveller) {
 }
 
 func TestWhoseInstanceDoesNotAnswerKeepsItsSessionForATime(t *testing.T) {
-	x, all, forward := hurrying(t, 2)
+	x, all, forward, _ := hurrying(t, 2)
 	home, here := all[0], all[1]
 	var beats atomic.Int64
 	lose := func(from, _ localbus.Instance, b []byte) localbus.Fate {
@@ -107,6 +108,9 @@ func TestWhoseInstanceDoesNotAnswerKeepsItsSessionForATime(t *testing.T) {
 	}
 	pass(patience) // since it was told so for the first time: it was answered meanwhile
 	here.refuses(c, toComeBack, RelayLate)
+	home.resumes(c) // and so it is another time
+	pass(patience)
+	here.refuses(c, toComeBack, RelayLate)
 	pass(patience / 2)
 	here.refuses(c, toComeBack, RelayLate)
 	pass(patience / 2)
@@ -115,7 +119,7 @@ func TestWhoseInstanceDoesNotAnswerKeepsItsSessionForATime(t *testing.T) {
 
 // As long as its own link is down an instance does not know who is gone.
 func TestWhoseInstanceCannotBeHeardKeepsItsSessionForATime(t *testing.T) {
-	_, all, forward := hurrying(t, 3)
+	_, all, forward, _ := hurrying(t, 3)
 	home, here, other := all[0], all[1], all[2]
 	c, stranger := &traveller{t: t}, &traveller{t: t}
 	for who, at := range map[*traveller]*instance{c: home, stranger: other} {
@@ -145,22 +149,50 @@ func TestWhoseInstanceCannotBeHeardKeepsItsSessionForATime(t *testing.T) {
 	here.gives(c, RelayGone)
 }
 
+// Who starts while another instance is stopped may not have heard it, and others wait for it.
+func TestAnInstanceThatHasJustStartedGivesUpNobodyForWhomOthersWait(t *testing.T) {
+	x, all, forward, clocks := hurrying(t, 2)
+	home, other := all[0], all[1]
+	c := &traveller{t: t}
+	if err := c.tryTo(home); err != nil {
+		t.Fatal(err)
+	}
+	x.SetFate(func(from, to localbus.Instance, _ []byte) localbus.Fate {
+		if from == home.cfg.Instance && to != other.cfg.Instance {
+			return localbus.IsLost
+		}
+		return localbus.Arrives
+	})
+	here := beginRelaying(t, x, "here", clocks, func(c *Config) { c.listenFor = patience })
+	here.await("the other", func() bool { return len(here.view.Load().live) == 1 })
+	forward(knownAfter)
+	here.refuses(c, toComeBackLater, RelaySilent)
+	x.SetFate(nil)
+	here.await("an answer", func() bool { return c.tryTo(here) == nil })
+	if !c.Resumed {
+		t.Fatalf("%+v", c)
+	}
+}
+
 func TestForHowLongItIsInDoubtWhetherAnInstanceIsGone(t *testing.T) {
 	known, unknown := packet.Instance{1}, packet.Instance{2}
 	for _, test := range []struct {
 		id    packet.Instance
 		up    bool
+		whole bool          // all that there are are known
 		spell time.Duration // since the link came up, or was lost
 		want  time.Duration
 	}{
-		{known, true, 0, never}, {known, true, time.Hour, never}, // the members say when it is gone
-		{known, false, 0, 15 * time.Second}, {known, false, 14 * time.Second, time.Second}, {known, false, 15 * time.Second, 0}, {known, false, time.Hour, 0},
-		{unknown, true, 0, knownAfter}, {unknown, true, knownAfter - 1, 1}, {unknown, true, knownAfter, 0},
-		{unknown, false, 0, 15 * time.Second}, {unknown, false, 15 * time.Second, 0},
+		{known, true, true, 0, never}, {known, true, true, time.Hour, never}, // the members say when it is gone
+		{known, false, false, 0, 15 * time.Second}, {known, false, false, 14 * time.Second, time.Second},
+		{known, false, false, 15 * time.Second, 0}, {known, false, false, time.Hour, 0},
+		{unknown, true, false, 0, never}, {unknown, true, false, time.Hour, never}, // others may know it
+		{unknown, true, true, 0, knownAfter}, {unknown, true, true, knownAfter - 1, 1}, {unknown, true, true, knownAfter, 0},
+		{unknown, false, false, 0, 15 * time.Second}, {unknown, false, false, 15 * time.Second, 0},
 	} {
-		v := view{up: test.up, since: time.Minute, deadAfter: 15 * time.Second, silent: map[packet.Instance]string{known: "known"}}
+		v := view{up: test.up, whole: test.whole, since: time.Minute, deadAfter: 15 * time.Second, silent: map[packet.Instance]string{known: "known"}}
 		if got := v.doubt(test.id, time.Minute+test.spell); got != test.want {
-			t.Errorf("%v, up %v for %v: %v, want %v", test.id, test.up, test.spell, got, test.want)
+			t.Errorf("%v, up %v, all known %v, for %v: %v, want %v", test.id, test.up, test.whole, test.spell, got, test.want)
 		}
 	}
 }
@@ -239,10 +271,11 @@ func TestASessionThatIsNotAnsweredForIsGivenUpInTheEnd(t *testing.T) {
 	const longest = 15 * time.Second
 	c := newComebacks(longest)
 	now := time.Hour
+	turn := uint32(1)
 	again := func(session string, after time.Duration, want bool) {
 		t.Helper()
 		now += after
-		if got := c.again(session, now); got != want {
+		if got := c.again(session, turn, now); got != want {
 			t.Errorf("%s at %v: %v", session, now-time.Hour, got)
 		}
 	}
@@ -254,6 +287,10 @@ func TestASessionThatIsNotAnsweredForIsGivenUpInTheEnd(t *testing.T) {
 	again("b", 5*time.Second, false)
 	c.answered("a")
 	again("a", 14*time.Second, true)
+	turn = 2 // it was resumed elsewhere, and then
+	again("a", longest, true)
+	again("a", longest-1, true)
+	again("a", 1, false)
 	again("slow", 0, true)
 	again("slow", comesBackWithin, false) // one who is slow is remembered
 	again("lost", 0, true)

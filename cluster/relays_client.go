@@ -84,31 +84,38 @@ func (m RelayMiss) mayLast() bool {
 	return m == RelayFull || m == RelayBusy || m == RelayLate || m == RelaySilent
 }
 
-// Relay is what netpoll.Config.Relay is to do. from is the client's address.
-func (c *Cluster) Relay(session []byte, from netip.Addr) (take func(*netpoll.Handshake)) {
+// seeker is a client that comes here for a session of another instance.
+type seeker struct {
+	session []byte // its id
+	turn    uint32 // of the client's token
+	from    netip.Addr
+}
+
+// Relay is what netpoll.Config.Relay is to do.
+func (c *Cluster) Relay(session []byte, turn uint32, from netip.Addr) (take func(*netpoll.Handshake)) {
 	owner, ok := hub.InstanceOf(string(session))
 	if !ok || owner == c.cfg.Makes || c.cfg.Relays == 0 {
 		return nil
 	}
+	s := &seeker{bytes.Clone(session), turn, from}
 	v, now := c.view.Load(), c.cfg.clock()
 	at := v.homes.of(owner)
 	m, heard := v.find(at)
 	switch {
 	case heard && m.relays:
 	case v.returns(owner, now):
-		return c.relays.miss(RelayRestarting, session)
+		return c.relays.miss(RelayRestarting, s)
 	case heard:
-		return c.relays.miss(RelayUnable, session)
+		return c.relays.miss(RelayUnable, s)
 	case v.doubt(at, now) == 0:
-		return c.relays.miss(RelayGone, session)
+		return c.relays.miss(RelayGone, s)
 	}
-	room, why := c.relays.reserve(session, from, heard, now)
+	room, why := c.relays.reserve(s, heard, now)
 	if room == nil {
-		return c.relays.miss(why, session)
+		return c.relays.miss(why, s)
 	}
-	session = bytes.Clone(session)
 	return func(h *netpoll.Handshake) {
-		if !c.relays.begin(func() { c.relays.forth(owner, room, session, from, heard, h) }) {
+		if !c.relays.begin(func() { c.relays.forth(owner, room, s, heard, h) }) {
 			if !heard {
 				c.relays.waited()
 			}
@@ -120,12 +127,14 @@ func (c *Cluster) Relay(session []byte, from netip.Addr) (take func(*netpoll.Han
 
 // doubt is for how long it is not known whether an instance that is not heard is gone: until
 // the members say so, or, as long as our own link is down and nobody could be heard, for as
-// long as it takes them otherwise. 0: it is gone. never: until there is another view.
+// long as it takes them otherwise. Nor is it known before all that there are are: the others
+// may wait for one that could not be heard since the link came up. 0: it is gone. never: until
+// there is another view.
 func (v *view) doubt(id packet.Instance, now time.Duration) time.Duration {
 	if !v.up {
 		return max(0, v.since+v.deadAfter-now)
 	}
-	if _, known := v.silent[id]; known {
+	if _, known := v.silent[id]; known || !v.whole {
 		return never
 	}
 	return max(0, v.since+knownAfter-now)
@@ -133,47 +142,47 @@ func (v *view) doubt(id packet.Instance, now time.Duration) time.Duration {
 
 // miss counts. It returns what tells the client to come back; nil if it is to get a new
 // session.
-func (r *relays) miss(why RelayMiss, session []byte) (take func(*netpoll.Handshake)) {
+func (r *relays) miss(why RelayMiss, s *seeker) (take func(*netpoll.Handshake)) {
 	r.missed[why].Add(1)
 	text, after := why.comeBack()
-	if after == 0 || why.mayLast() && !r.comesBack(session) {
+	if after == 0 || why.mayLast() && !r.comesBack(s) {
 		return nil
 	}
 	return func(h *netpoll.Handshake) { h.TurnAway(text, after) }
 }
 
 // comesBack reports whether the client of a session that is not answered for is to come back.
-func (r *relays) comesBack(session []byte) bool {
+func (r *relays) comesBack(s *seeker) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.comebacks.again(string(session), r.c.cfg.clock())
+	return r.comebacks.again(string(s.session), s.turn, r.c.cfg.clock())
 }
 
-func (r *relays) answered(session []byte) {
+func (r *relays) answered(s *seeker) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.comebacks.answered(string(session))
+	r.comebacks.answered(string(s.session))
 }
 
 // reserve makes room for a client here. Those whose instance is not heard get half of it: they
 // only wait, and must not keep out the clients of others.
-func (r *relays) reserve(session []byte, from netip.Addr, heard bool, now time.Duration) (room *share, why RelayMiss) {
+func (r *relays) reserve(s *seeker, heard bool, now time.Duration) (room *share, why RelayMiss) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	of := hub.BlockOf(from)
-	full, lasts := r.isFullLocked(hasClient, of, session)
+	of := hub.BlockOf(s.from)
+	full, lasts := r.isFullLocked(hasClient, of, s.session)
 	switch {
 	case lasts:
 		return nil, RelayFull
 	case !heard && r.waiting >= (r.c.cfg.Relays+1)/2:
 		return nil, RelaySilent
-	case full, !r.asks.allow(from, now):
+	case full, !r.asks.allow(s.from, now):
 		return nil, RelayTooMany
 	}
 	if !heard {
 		r.waiting++
 	}
-	return r.reserveLocked(hasClient, of, session), 0
+	return r.reserveLocked(hasClient, of, s.session), 0
 }
 
 // waited ends what reserve has begun for an instance that was not heard.
@@ -185,15 +194,15 @@ func (r *relays) waited() {
 
 // forth relays a client here. owner is the instance that has made the session's id, heard
 // what reserve was told, which has made room.
-func (r *relays) forth(owner packet.Instance, room *share, session []byte, from netip.Addr, heard bool, h *netpoll.Handshake) {
+func (r *relays) forth(owner packet.Instance, room *share, s *seeker, heard bool, h *netpoll.Handshake) {
 	key := relayKey{peer: owner, role: hasClient}
-	e, why := r.ask(&key, session, from, heard, h)
+	e, why := r.ask(&key, s, heard, h)
 	if e == nil {
 		r.free(room)
 		if why != RelayMissed && why != RelayHungUp && r.c.view.Load().returns(owner, r.c.cfg.clock()) {
 			why = RelayRestarting
 		}
-		if turnAway := r.miss(why, session); turnAway != nil {
+		if turnAway := r.miss(why, s); turnAway != nil {
 			turnAway(h)
 		} else {
 			h.Decline()
@@ -209,7 +218,7 @@ func (r *relays) forth(owner packet.Instance, room *share, session []byte, from 
 
 // ask asks the instance that has the session, and waits for the answer. If there is none
 // to wait for, e is nil.
-func (r *relays) ask(key *relayKey, session []byte, from netip.Addr, heard bool, h *netpoll.Handshake) (e *relay.End, why RelayMiss) {
+func (r *relays) ask(key *relayKey, s *seeker, heard bool, h *netpoll.Handshake) (e *relay.End, why RelayMiss) {
 	late := time.NewTimer(r.c.cfg.Timeout)
 	defer late.Stop()
 	id, why, ok := r.awaitHeard(key.peer, late.C)
@@ -223,19 +232,19 @@ func (r *relays) ask(key *relayKey, session []byte, from netip.Addr, heard bool,
 	if !ok {
 		return nil, why
 	}
-	if relay.AskBytes(session, h.Head) > r.c.maxBody() {
+	if relay.AskBytes(s.session, h.Head) > r.c.maxBody() {
 		return nil, RelayUnable
 	}
 	if e = r.newEnd(key); e == nil {
 		return nil, RelayGone
 	}
-	e.Ask(session, h.Head, h.Peer, from)
+	e.Ask(s.session, h.Head, h.Peer, s.from)
 	if why, ok := awaitAnswer(e, h, late.C); !ok {
 		e.Break(relay.Broken) // unless it has ended
 		r.forget(*key)
 		return nil, why
 	}
-	r.answered(session)
+	r.answered(s)
 	return e, 0
 }
 

@@ -61,7 +61,9 @@ func beginRelaying(t *testing.T, x *localbus.Exchange, name string, change ...fu
 	}
 	sockets, err := netpoll.New(netpoll.Config{
 		Handler: h, Resumer: h, Loops: 2, ResumeFor: time.Hour, ResumeBuffer: 8 << 20, ResumeMemory: 64 << 20, MaxPendingBytes: 8 << 20, CloseTimeout: time.Second, Log: zerolog.Nop(),
-		Relay: func(session []byte, client netip.Addr) func(*netpoll.Handshake) { return i.Relay(session, client) },
+		Relay: func(session []byte, turn uint32, client netip.Addr) func(*netpoll.Handshake) {
+			return i.Relay(session, turn, client)
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -39,8 +39,8 @@ type Handshake struct {
 func (l *Loop) mayRelay(id []byte) bool { return l.cfg.Relay != nil && !l.declined && len(id) > 0 }
 
 // relay gives a handshake to Config.Relay. It returns false if that does not want it.
-func (l *Loop) relay(c *Conn, id, head, rest []byte) (taken bool) {
-	take := l.cfg.Relay(id, l.cfg.Resumer.ClientAddr(l, &l.request))
+func (l *Loop) relay(c *Conn, token *wire.ResumeToken, head, rest []byte) (taken bool) {
+	take := l.cfg.Relay(token.ID, token.Turn, l.cfg.Resumer.ClientAddr(l, &l.request))
 	if take == nil {
 		return false
 	}

@@ -59,7 +59,7 @@ func newRelaying(t *testing.T, relay func(w *relaying, id ID, h *Handshake)) *re
 	w := &relaying{t: t, at: newRecorder()}
 	w.resumers[0].letter, w.resumers[1].letter = 'h', 't'
 	cfg := Config{Handler: newRecorder(), Resumer: &w.resumers[0], ResumeFor: time.Hour, Loops: 2, CloseTimeout: patience, HandshakeTimeout: patience}
-	cfg.Relay = func(name []byte, _ netip.Addr) func(*Handshake) {
+	cfg.Relay = func(name []byte, _ uint32, _ netip.Addr) func(*Handshake) {
 		id, ok := w.resumers[1].ParseID(name)
 		if !ok {
 			return nil

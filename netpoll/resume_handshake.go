@@ -107,7 +107,7 @@ func (l *Loop) resume(c *Conn, o *wire.ResumeOffer, deflate wire.DeflateParams, 
 		return true
 	}
 	if !ok {
-		return l.relay(c, token.ID, head, rest) || l.missed(MissedToken)
+		return l.relay(c, &token, head, rest) || l.missed(MissedToken)
 	}
 	if f := l.farewells.find(id); f != nil && f.knows(token.Turn) {
 		l.sayFarewell(c, id, f, o.Received, rest)

@@ -58,11 +58,12 @@ type Config struct {
 	// Server.Import.
 	Origin *Origin
 	// Relay, if not nil, is asked about the session of a client's token that is not of this
-	// server, by its id. client is Resumer.ClientAddr of the handshake. If another server may
-	// have the session, Relay returns what takes the handshake over, which is called at once;
-	// otherwise nil, and the client gets a new session. Both run on a loop and must not block.
-	// id is valid until Relay returns.
-	Relay func(id []byte, client netip.Addr) (take func(*Handshake))
+	// server, by its id. turn is the token's, which may be made up: it rises with each resume.
+	// client is Resumer.ClientAddr of the handshake. If another server may have the session,
+	// Relay returns what takes the handshake over, which is called at once; otherwise nil, and
+	// the client gets a new session. Both run on a loop and must not block. id is valid until
+	// Relay returns.
+	Relay func(id []byte, turn uint32, client netip.Addr) (take func(*Handshake))
 
 	// Received, if not nil, is told how many bytes have been read of an open
 	// connection, frame headers included, after their messages have been delivered.

@@ -82,8 +82,8 @@ func (g *Gateway) netpollConfig(c *config.Config) netpoll.Config {
 		}
 	}
 	if g.reach != nil {
-		nc.Relay = func(session []byte, client netip.Addr) func(*netpoll.Handshake) {
-			return g.cluster.Relay(session, client) // set before the loops start
+		nc.Relay = func(session []byte, turn uint32, client netip.Addr) func(*netpoll.Handshake) {
+			return g.cluster.Relay(session, turn, client) // set before the loops start
 		}
 	}
 	if c.ByteRate > 0 {
