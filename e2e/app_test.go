@@ -1,18 +1,23 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ws-gateway/e2e/described"
 	"ws-gateway/e2e/harness"
@@ -129,7 +134,7 @@ func (a *app) start() {
 	a.down = false
 	a.Mu.Unlock()
 	listener := a.port.open(a.t)
-	a.server = &http.Server{Handler: a, ErrorLog: log.New(io.Discard, "", 0)}
+	a.server = &http.Server{Handler: a, ErrorLog: log.New(io.Discard, "", 0), ConnContext: withConn}
 	a.served.Add(1)
 	go func(server *http.Server) {
 		defer a.served.Done()
@@ -180,6 +185,9 @@ func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // cut short by stop
 	}
 	c, answers := a.record(r, body)
+	if c == nil {
+		panic(http.ErrAbortHandler)
+	}
 	var answer reply
 	if answers != nil {
 		answer = answers(c)
@@ -224,6 +232,8 @@ func (a *app) leave() {
 	a.Changed()
 }
 
+// record returns nil for a request that the gateway has given up and sent again before the
+// app, on a busy machine, came to it: it is as one that did not arrive.
 func (a *app) record(r *http.Request, body []byte) (*call, func(*call) reply) {
 	c := &call{arrived: time.Now(), path: r.URL.RequestURI(), header: r.Header, body: body, seq: -1}
 	c.requestID = r.Header.Get("X-Request-Id")
@@ -244,9 +254,12 @@ func (a *app) record(r *http.Request, body []byte) (*call, func(*call) reply) {
 
 	a.Mu.Lock()
 	defer a.Mu.Unlock()
+	l := a.lives[c.event.Conn]
+	if l != nil && l.overtook(c) && callerGone(r) {
+		return nil, nil
+	}
 	c.arrival = len(a.calls)
 	a.calls = append(a.calls, c)
-	l := a.lives[c.event.Conn]
 	if l == nil {
 		l = &life{user: c.event.User}
 		a.lives[c.event.Conn] = l
@@ -277,6 +290,38 @@ func (a *app) finish(c *call, status int) {
 		a.ended++
 	}
 	a.Changed()
+}
+
+// overtook reports whether a call that was sent later than c arrived before it.
+func (l *life) overtook(c *call) bool {
+	last := l.calls[len(l.calls)-1]
+	return last.seq > c.seq || last.seq == c.seq && last.attempt > c.attempt
+}
+
+// connKey is where a request's context has its connection.
+type connKey struct{}
+
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
+// callerGone reports whether the other side has closed the request's connection.
+func callerGone(r *http.Request) (gone bool) {
+	conn, ok := r.Context().Value(connKey{}).(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return true // we have closed it, as the other side had
+	}
+	if err := raw.Control(func(fd uintptr) {
+		n, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		gone = n == 0 && err == nil || errors.Is(err, unix.ECONNRESET)
+	}); err != nil {
+		return true
+	}
+	return gone
 }
 
 func (c *call) accepted() bool { return c.status/100 == 2 }

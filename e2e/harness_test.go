@@ -3,7 +3,9 @@ package e2e_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -78,6 +80,47 @@ func TestTheRecordingAppNoticesEveryKindOfBreach(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTheRecordingAppDoesNotHearWhatItsCallerHasGivenUpAndSentAgain(t *testing.T) {
+	for _, gone := range []bool{true, false} {
+		t.Run(fmt.Sprint("its caller is gone: ", gone), func(t *testing.T) {
+			app := newApp(silent{t})
+			app.start()
+			app.deliver("a", 0, 2, "open", "u", "")
+			caller, conn := connected(t)
+			if gone {
+				caller.Close()
+			}
+			request := httptest.NewRequestWithContext(withConn(t.Context(), conn), http.MethodPost, "/", strings.NewReader(`{"data":{},"action":"open","user_name":"u","conn_id":"a"}`))
+			request.Header = http.Header{"Content-Type": {"application/json"}, "X-Request-Id": {"a-0"}, "X-Attempt": {"1"}}
+			func() {
+				defer func() { _ = recover() }()
+				app.ServeHTTP(httptest.NewRecorder(), request)
+			}()
+			if wrong := app.violations(); (len(wrong) == 0) != gone || len(app.lives["a"].calls) == 1 != gone {
+				t.Errorf("%d calls, %q", len(app.lives["a"].calls), wrong)
+			}
+		})
+	}
+}
+
+// connected returns both ends of a connection.
+func connected(t *testing.T) (here, there net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if here, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if there, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { here.Close(); there.Close() })
+	return here, there
 }
 
 // silent is a test whose errors are not.
