@@ -113,8 +113,8 @@ type Hub struct {
 	settings *settings
 
 	// Static once attached.
-	loops    []*loopState
-	compress func(*netpoll.Frame)
+	loops   []*loopState
+	prepare func(*netpoll.Frame)
 
 	ctx    context.Context // ends with GiveUp
 	giveUp context.CancelFunc
@@ -231,10 +231,10 @@ func ticks(d time.Duration) uint32 {
 }
 
 // Attach gives the hub its loops. It must be called before the server starts.
-func (h *Hub) Attach(s *netpoll.Server) { h.attach(s.Loops(), s.Compress) }
+func (h *Hub) Attach(s *netpoll.Server) { h.attach(s.Loops(), s.Prepare) }
 
-func (h *Hub) attach(loops []*netpoll.Loop, compress func(*netpoll.Frame)) {
-	h.compress = compress
+func (h *Hub) attach(loops []*netpoll.Loop, prepare func(*netpoll.Frame)) {
+	h.prepare = prepare
 	for i, loop := range loops {
 		ls := &loopState{loop: loop, index: i}
 		if h.cfg.Names != nil {

@@ -49,7 +49,7 @@ func (h *Hub) send(ctx context.Context, t Targets, frame *netpoll.Frame, s *tall
 	sends := &h.stats.sends[t.kind()]
 	sends.calls.Add(1)
 	h.awaitReplies(ctx, t)
-	h.compress(frame)
+	h.prepare(frame)
 	targets, trace := h.resolve(t), tracecontext.From(ctx)
 	frame.For(h.size(&targets))
 	return h.dispatch(ctx, &command{

@@ -110,7 +110,7 @@ func TestABroadcastIsCompressedForThoseWhoAgreedAndReachesEverybody(t *testing.T
 	plain := dialRaw(t, addr)
 	h.await(t, "open", func() bool { return len(h.opened) == 3 })
 	f := NewFrame(ws.OpText, []byte(text))
-	s.Compress(f)
+	s.Prepare(f)
 	s.Loops()[0].Post(func(l *Loop) bool {
 		for _, id := range h.opened {
 			l.Lookup(id).Send(f)

@@ -145,7 +145,7 @@ func (x *exporter) resumable(id ID, r *resumable) record.Fields {
 			continue
 		}
 		n := x.run(frames)
-		f = appendRun(f, frames[0].number, n)
+		f = appendRun(f, uint64(frames[0].number), n)
 		frames = frames[n:]
 	}
 	return f
@@ -156,7 +156,7 @@ func (x *exporter) frame(frame *Frame) {
 	if x.written(frame) || frame.keepers.Load() < 2 {
 		return
 	}
-	frame.number = uint64(len(x.shared))
+	frame.number = uint32(len(x.shared))
 	x.shared = append(x.shared, frame)
 	f := appendMessage(x.fields[:0], tagFrameMessage, frame)
 	f = record.AppendNumber(f, tagFrameTargets, uint64(frame.targets()))
@@ -166,7 +166,7 @@ func (x *exporter) frame(frame *Frame) {
 
 // written reports whether frame has been recorded, so that its number counts.
 func (x *exporter) written(frame *Frame) bool {
-	return frame.number < uint64(len(x.shared)) && x.shared[frame.number] == frame
+	return int(frame.number) < len(x.shared) && x.shared[frame.number] == frame
 }
 
 // run is how many of frames, of which the first has been recorded, were so one after the

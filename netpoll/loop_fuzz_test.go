@@ -316,7 +316,7 @@ func (w *world) send(token, size int) {
 // broadcast sends one frame, which all share, to everybody.
 func (w *world) broadcast(size int) {
 	frame := NewFrame(frameKind(size), broadcastPayload(size))
-	w.srv.Compress(frame)
+	w.srv.Prepare(frame)
 	w.do(func(l *Loop) {
 		for _, f := range w.told.list {
 			if c := l.Lookup(f.id); c != nil && c.Send(frame) {

@@ -93,13 +93,10 @@ func (f *Frame) keptShare() int64 { return f.memory() / f.targets() }
 
 // sendKept is Send for a connection that can be resumed.
 func (c *Conn) sendKept(f *Frame) bool {
-	op, payload := f.Payload()
-	if op.IsControl() {
+	if f.wire.OpCode().IsControl() {
 		return c.state == stateOpen && c.put(f.wire.Bytes(), f) == nil
 	}
-	if needsEscape(op, payload) {
-		f = NewFrame(op, escaped(payload))
-	}
+	f = f.forResumable()
 	if !c.count(f) {
 		return false
 	}

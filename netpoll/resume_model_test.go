@@ -677,9 +677,9 @@ func (w *roams) send(s *session, n, size int) {
 }
 
 func (w *roams) broadcast(size int) {
-	text := strings.Repeat("b", min(size, 3000)+1)
+	text := strings.Repeat("\x1e", size%4/3) + strings.Repeat("b", min(size, 3000)+1)
 	frame := NewFrame(ws.OpText, []byte(text))
-	w.srv.Compress(frame)
+	w.srv.Prepare(frame)
 	for _, s := range w.sessions {
 		if c := s.alive(); c != nil {
 			s.sent = append(s.sent, text)

@@ -292,13 +292,23 @@ func (s *Server) SetPressure(on bool) {
 	}
 }
 
-// Compress compresses f for the connections that agreed on compression: once for all
-// whose parameters are alike. It must be called before f is sent, and runs on the
-// caller's goroutine. It does nothing for control frames, for messages smaller than
-// Config.CompressionThreshold, and if nobody agreed on compression. Connections for
-// which f has not been compressed get it as it is.
-func (s *Server) Compress(f *Frame) {
+// Prepare makes the forms of f that connections are to share: escaped for those that can be
+// resumed, and compressed for those that agreed on compression, once for all whose
+// parameters are alike. It must be called before For and before f is sent, and runs on the
+// caller's goroutine. A connection for which f has not been escaped makes a form of its own;
+// one for which it has not been compressed gets it as it is.
+func (s *Server) Prepare(f *Frame) {
 	cfg := s.inForce.Load()
+	if op, payload := f.Payload(); cfg.resumes() && needsEscape(op, payload) {
+		f.escaped = NewFrame(op, escaped(payload))
+		s.compress(cfg, f.escaped)
+	}
+	s.compress(cfg, f)
+}
+
+// compress does nothing for control frames, for messages smaller than
+// Config.CompressionThreshold, and if nobody agreed on compression.
+func (s *Server) compress(cfg *Config, f *Frame) {
 	if !cfg.Compression || f.wire.OpCode().IsControl() || len(f.wire.Payload()) < cfg.CompressionThreshold {
 		return
 	}

@@ -375,6 +375,21 @@ func TestSharedMessagesAreWrittenOnceAndNamedInRuns(t *testing.T) {
 	}
 }
 
+func TestABroadcastThatMustBeEscapedIsKeptOnce(t *testing.T) {
+	const many, size = 20, 1000
+	w := newRoamsWith(t, 1<<20)
+	w.crowd(many)
+	used := &w.srv.ledger.all[ResumeBudget].used
+	for _, size := range []int{size, size + 3} { // the second begins with U+001E
+		before := used.Load()
+		w.broadcast(size)
+		w.turn()
+		if more := used.Load() - before; more < int64(size) || more > int64(2*size+many*(keptTakes+8*referenceTakes)) {
+			t.Errorf("%d bytes for %d clients take %d", size, many, more)
+		}
+	}
+}
+
 func TestAFrameThatCannotBeReadIsMissedByThoseAloneThatNeedIt(t *testing.T) {
 	w := newRoams(t)
 	srv, err := New(Config{Handler: w, Resumer: w, Loops: 1, ResumeFor: time.Minute, Origin: &Origin{Loops: 1, floor: 1, key: [32]byte{1}}})

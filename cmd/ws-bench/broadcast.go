@@ -51,7 +51,7 @@ func (b *broadcaster) run(server *netpoll.Server) (stop func()) {
 		for {
 			select {
 			case f := <-b.frames:
-				server.Compress(f)
+				server.Prepare(f)
 				for _, l := range server.Loops() {
 					_ = l.Post(sendAll(f)) // fails only when the loop has ended
 				}
