@@ -85,10 +85,10 @@ func (c *Conn) GiveWay() bool {
 }
 
 // mayGoAway reports whether the client can come back if the transport is lost now, and
-// get all that it has missed.
+// get all that it has missed. One whose close frame was put by does not come back.
 func (c *Conn) mayGoAway() bool {
 	l := c.loop
-	return c.resume != 0 && c.state == stateOpen && l.cfg.resumes() && !l.stopping && c.record().whole()
+	return c.resume != 0 && c.state == stateOpen && l.cfg.resumes() && !l.stopping && c.record().whole() && c.pause&byCrowd == 0
 }
 
 // goAway makes the connection wait for its client.

@@ -244,6 +244,41 @@ func TestAClientThatIsNotReadGetsSignsOfLife(t *testing.T) {
 	}
 }
 
+// A crowd closes, and the app sends before the loop has seen to all of them.
+func TestAClientThatHasClosedDoesNotGoAwayWhileItsFrameIsPutBy(t *testing.T) {
+	for name, lose := range map[string]func(*roams, *roam){
+		"a write fails": func(w *roams, c *roam) {
+			c.cut()
+			w.broadcast(0)
+		},
+		"the server drains":     func(_ *roams, c *roam) { c.of.conn.Part(1012, "service restart") },
+		"its pings do not come": func(w *roams, c *roam) { w.close(c.of, PingTimeout) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newRoams(t)
+			c := w.clients[0]
+			c.connect(0)
+			w.turn()
+			c.read(1 << 20)
+			l := c.of.conn.loop
+			l.leavers.served = transientsPerTurn
+			unix.Write(c.fd, clientFrame(0x88, "\x03\xe8"))
+			events, err := l.poll.wait(false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l.dispatchAll(events); !c.of.conn.PausedFor(byCrowd) {
+				t.Fatal("the close frame was not put by")
+			}
+			lose(w, c)
+			w.turn()
+			if c.of.closed != 1 || c.of.away {
+				t.Errorf("ended %d times, away %v", c.of.closed, c.of.away)
+			}
+		})
+	}
+}
+
 // What was kept may be more than MaxPendingBytes, and leave no room for what comes next.
 func TestWhatIsSentAgainDoesNotMakeAClientASlowConsumer(t *testing.T) {
 	w := newRoams(t)
