@@ -145,6 +145,36 @@ func TestAfterAKillTheNextStartClosesExactlyWhatWasOpenBeforeAnythingElse(t *tes
 	}
 }
 
+// The app names the user when it decides about the upgrade, after the connection was recorded.
+func TestAfterAKillTheCloseEventHasTheUserThatTheAppHasNamed(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "journal")
+	b := startBouncer(t, func(w http.ResponseWriter, e event) {
+		switch e.User {
+		case "alice":
+			w.Header().Set("X-Ws-User", "real-alice")
+		case "nobody":
+			w.Header().Set("X-Ws-User", "")
+		case "same":
+			w.Header().Set("X-Ws-User", "same")
+		}
+	})
+	g := b.guarded(t, "--journal", dir)
+	for _, user := range []string{"alice", "nobody", "same", "bob"} {
+		g.Dial(t, user)
+	}
+	g.awaitMetric(t, "ws_gateway_journal_records_total", 6)
+	g.kill()
+	b.guarded(t, "--journal", dir)
+	var users []string
+	for _, c := range b.await(t, "close", 4) {
+		users = append(users, c.User)
+	}
+	if slices.Sort(users); !slices.Equal(users, []string{"", "bob", "real-alice", "same"}) {
+		t.Errorf("the closes are those of %q", users)
+	}
+}
+
 func TestEachStartHasAnEpochOfItsOwn(t *testing.T) {
 	t.Parallel()
 	app := startApp(t)

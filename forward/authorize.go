@@ -24,7 +24,8 @@ type Answer struct {
 
 // authorization is what a lane made by Authorize has besides its event.
 type authorization struct {
-	done func(Answer)
+	done          func(Answer)
+	user, headers string // as the journal has them
 }
 
 // Authorize delivers a connection's open event and calls done with the answer, exactly
@@ -47,7 +48,7 @@ func (f *Forwarder) Authorize(src Source, req Request, done func(Answer)) {
 	l := &lane{
 		key: src.Key, head: e, tail: e, events: 1,
 		cost: laneCost + int64(len(e.cookie)+len(e.headers)),
-		auth: &authorization{done: done},
+		auth: &authorization{done: done, user: src.User, headers: src.Headers},
 	}
 	f.pressure.add(e.cost() + l.cost)
 	f.counters.events.Add(1)

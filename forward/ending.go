@@ -2,6 +2,7 @@ package forward
 
 import (
 	"time"
+	"unicode/utf8"
 
 	"ws-gateway/forward/deadletter"
 	"ws-gateway/tracecontext"
@@ -76,9 +77,7 @@ func (f *Forwarder) report(key uint64, e *event, how ending, kept bool) {
 	}
 }
 
-// answer tells the caller of Authorize what the app has answered. Unless the app has
-// taken the open event there will be no close event, and the journal forgets the
-// connection.
+// answer tells the caller of Authorize what the app has answered.
 func (f *Forwarder) answer(l *lane, a *Answer) {
 	switch {
 	case a.Err == Delivered:
@@ -88,11 +87,24 @@ func (f *Forwarder) answer(l *lane, a *Answer) {
 	default:
 		f.counters.unanswered.Add(1)
 	}
-	if f.cfg.Journal != nil && a.Err != Delivered {
-		f.cfg.Journal.Closed(l.head.connID())
+	if f.cfg.Journal != nil {
+		f.recordAnswer(l, a)
 	}
 	l.auth.done(*a)
 	f.counters.authorizing.Add(-1)
+}
+
+// recordAnswer tells the journal. Unless the app has taken the open event there will be no close
+// event, and the journal forgets the connection. If there will be one, it has the user whom the
+// app has named, if that is one.
+func (f *Forwarder) recordAnswer(l *lane, a *Answer) {
+	id := l.head.connID()
+	switch {
+	case a.Err != Delivered:
+		f.cfg.Journal.Closed(id)
+	case a.HasUser && a.User != l.auth.user && utf8.ValidString(a.User):
+		f.cfg.Journal.Renamed(id, appendState(nil, &Source{User: a.User, Headers: l.auth.headers}))
+	}
 }
 
 // release takes e off l and gives back its memory, and that of l if it was the last.

@@ -17,6 +17,9 @@ type Journal interface {
 	// Opened records a connection and what CloseLost needs to know about it, and then
 	// calls recorded, soon and on any goroutine. It copies the slices and does not block.
 	Opened(id, state []byte, recorded func())
+	// Renamed records once more a connection that was opened, with the user whom the app has
+	// named. This state counts, whatever the order. It copies the slices and does not block.
+	Renamed(id, state []byte)
 	// Meta records the metadata of a connection that was opened, JSON; empty: none. Of
 	// those of a connection the one with the highest number counts. It copies the slices
 	// and does not block.

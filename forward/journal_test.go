@@ -47,6 +47,12 @@ func (j *memoryJournal) Opened(id, state []byte, recorded func()) {
 	recorded()
 }
 
+func (j *memoryJournal) Renamed(id, state []byte) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.states[string(id)] = slices.Clone(state)
+}
+
 func (j *memoryJournal) Meta(id []byte, _ uint64, value []byte) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

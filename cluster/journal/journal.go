@@ -230,6 +230,10 @@ func (j *Journal) Opened(id, state []byte, recorded func()) {
 	j.own.put(kindOpened, id, state, recorded)
 }
 
+// Renamed is forward.Journal's: it records a connection once more. Of its records the last one
+// counts: compaction keeps their order.
+func (j *Journal) Renamed(id, state []byte) { j.own.put(kindOpened, id, state, nil) }
+
 // Meta is forward.Journal's: it records a connection's metadata.
 func (j *Journal) Meta(id []byte, number uint64, value []byte) {
 	j.own.put(kindMeta, id, metaState(number, value), nil)

@@ -20,12 +20,14 @@ const (
 // compaction copies the open connections out of the segments that are older than itself
 // and then removes these. It reads them twice: first to learn what was closed, then to
 // copy the rest. It does not copy connections that are closed meanwhile, so that the
-// record that says so stays the last one, nor metadata that is not the last.
+// record that says so stays the last one, nor metadata that is not the last, nor what was
+// recorded of a connection before it was renamed.
 type compaction struct {
 	first, cut int // the segments that go: from first up to cut, which stays
 	next       int // the segment to be read
 	copying    bool
 	closed     map[string]struct{}
+	renamed    map[string]struct{}
 	metas      map[string]uint64 // the highest number of each connection's metadata
 	before     int64             // the journal's size when it began
 
@@ -74,7 +76,8 @@ func (w *writer) beginCompaction() error {
 	}
 	w.compaction = &compaction{
 		first: first, cut: cut, next: first,
-		closed: make(map[string]struct{}), metas: make(map[string]uint64), before: w.j.bytes.Load(),
+		closed: make(map[string]struct{}), renamed: make(map[string]struct{}), metas: make(map[string]uint64),
+		before: w.j.bytes.Load(),
 	}
 	return nil
 }
@@ -140,10 +143,8 @@ func (w *writer) sift(c *compaction, record []byte) {
 	case err != nil: // written by ourselves: has been checked
 	case !c.copying:
 		c.note(kind, id, state)
-	case kind == kindOpened, kind == kindMeta && c.isLast(id, state):
-		if _, gone := c.closed[string(id)]; !gone {
-			w.batch.add(kind, id, state)
-		}
+	case c.counts(kind, id, state):
+		w.batch.add(kind, id, state)
 	}
 }
 
@@ -152,12 +153,33 @@ func (c *compaction) note(kind byte, id, state []byte) {
 	switch kind {
 	case kindClosed:
 		c.closed[string(id)] = struct{}{}
+		delete(c.renamed, string(id))
 		delete(c.metas, string(id))
+	case kindRenamed:
+		c.renamed[string(id)] = struct{}{}
 	case kindMeta:
 		if number, _ := splitMeta(state); number > c.metas[string(id)] {
 			c.metas[string(id)] = number
 		}
 	}
+}
+
+// counts reports whether a record has to be copied: its connection is open, and no other record
+// of it counts instead.
+func (c *compaction) counts(kind byte, id, state []byte) bool {
+	if _, gone := c.closed[string(id)]; gone {
+		return false
+	}
+	switch kind {
+	case kindOpened:
+		_, renamed := c.renamed[string(id)]
+		return !renamed
+	case kindRenamed:
+		return true
+	case kindMeta:
+		return c.isLast(id, state)
+	}
+	return false
 }
 
 // isLast reports whether a record of metadata is the last of its connection, and not that

@@ -20,7 +20,8 @@
 // they were closed.
 //
 // The writer compacts in small steps between batches. It takes memory for the queue and,
-// during compaction, for the ids of closed connections; none for open connections.
+// during compaction, for the ids of closed connections; of open ones only for the ids of those
+// that have metadata or were renamed.
 //
 // The package imports wal, and nothing else of ours.
 package journal

@@ -109,6 +109,10 @@ func (j *Journal) Opened(id, state []byte, recorded func()) {
 	j.queue.put(kindOpened, id, state, recorded)
 }
 
+// Renamed records, of a connection that was opened, another state: of the two this one counts. It
+// copies the slices and never blocks.
+func (j *Journal) Renamed(id, state []byte) { j.queue.put(kindRenamed, id, state, nil) }
+
 // Meta records the metadata of a connection that was opened; empty: none. Of a connection's
 // the one with the highest number counts. It copies the slices and never blocks.
 func (j *Journal) Meta(id []byte, number uint64, value []byte) {

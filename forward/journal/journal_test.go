@@ -443,6 +443,61 @@ func TestMetadataIsLostWithItsConnectionAndTheLastOfItCounts(t *testing.T) {
 	}
 }
 
+// As of connections that the app decides about and names the users of: the copies that compaction
+// makes of older records come behind newer ones.
+func TestTheStateOfAConnectionThatWasRenamedCountsWhateverTheOrder(t *testing.T) {
+	dir := t.TempDir()
+	j, _ := journal(t, dir)
+	var due compactions
+	due.await(t, j)
+	old, renamed := bytes.Repeat([]byte("o"), 300), bytes.Repeat([]byte("n"), 300)
+	want := map[string]bool{}
+	record := func(id string, reverse bool) {
+		if reverse {
+			j.Renamed([]byte(id), renamed)
+		}
+		j.Opened([]byte(id), old, func() {})
+		if !reverse {
+			j.Renamed([]byte(id), renamed)
+		}
+	}
+	for i := range 25_000 { // 16 MiB in all
+		id := fmt.Sprint(i)
+		record(id, i%2 == 1)
+		switch {
+		case i%1000 == 0:
+			want[id] = true
+		default:
+			j.Closed([]byte(id))
+		}
+		if i%1000 == 999 {
+			due.await(t, j)
+		}
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s := j.Stats(); s.Compactions < 2 || s.Bytes > 3*minCompaction || s.Dropped != 0 {
+		t.Errorf("%+v", s)
+	}
+	for range 2 { // and once more from what the first start has carried over
+		j, _ := journal(t, dir)
+		lost := j.Lost()
+		for _, e := range lost {
+			if !want[e.ID] || !bytes.Equal(e.State, renamed) {
+				t.Errorf("%s has %.10q", e.ID, e.State)
+			}
+		}
+		if len(lost) != len(want) {
+			t.Errorf("%d are lost, want %d", len(lost), len(want))
+		}
+		j.Opened([]byte("0"), old, func() {}) // as of a session that goes on
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestManyGoroutinesRecordAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	j, _ := journal(t, dir)

@@ -7,11 +7,13 @@ import (
 
 // A record is its kind, the length of the connection's id, the id and, if the connection
 // was opened, what the close event needs to know about it; or its metadata, behind a number
-// of 8 bytes: the highest is the last.
+// of 8 bytes: the highest is the last. That it was renamed has the form of that it was opened,
+// and counts instead.
 const (
-	kindOpened = 'o'
-	kindClosed = 'c'
-	kindMeta   = 'm'
+	kindOpened  = 'o'
+	kindRenamed = 'n'
+	kindClosed  = 'c'
+	kindMeta    = 'm'
 )
 
 var errRecord = errors.New("a record that this version does not know")
@@ -25,7 +27,12 @@ func appendRecord(dst []byte, kind byte, id, state []byte) []byte {
 
 // parseRecord takes a record apart without copying.
 func parseRecord(r []byte) (kind byte, id, state []byte, err error) {
-	if len(r) == 0 || r[0] != kindOpened && r[0] != kindClosed && r[0] != kindMeta {
+	if len(r) == 0 {
+		return 0, nil, nil, errRecord
+	}
+	switch r[0] {
+	case kindOpened, kindRenamed, kindClosed, kindMeta:
+	default:
 		return 0, nil, nil, errRecord
 	}
 	length, n := binary.Uvarint(r[1:])

@@ -29,7 +29,8 @@ type Entry struct {
 	State []byte
 	Meta  []byte // empty: none
 
-	number uint64 // of Meta
+	renamed bool   // State is that of a record of this kind
+	number  uint64 // of Meta
 }
 
 // lock makes sure that nobody else uses the folder.
@@ -95,10 +96,15 @@ func runPath(dir string, number int) string {
 // set is the set of open connections that records describe, in the order in which they
 // were opened.
 type set struct {
-	states map[string][]byte
+	states map[string]opened
 	closed map[string]struct{}
 	metas  map[string]numbered
 	order  []string
+}
+
+type opened struct {
+	state   []byte
+	renamed bool
 }
 
 type numbered struct {
@@ -107,7 +113,7 @@ type numbered struct {
 }
 
 func newSet() *set {
-	return &set{states: make(map[string][]byte), closed: make(map[string]struct{}), metas: make(map[string]numbered)}
+	return &set{states: make(map[string]opened), closed: make(map[string]struct{}), metas: make(map[string]numbered)}
 }
 
 // apply adds a record.
@@ -131,18 +137,21 @@ func (s *set) apply(record []byte) error {
 		}
 		return nil
 	}
-	if _, known := s.states[string(id)]; !known {
+	before, known := s.states[string(id)]
+	if !known {
 		s.order = append(s.order, string(id))
-		s.states[string(id)] = slices.Clone(state)
+	}
+	if renamed := kind == kindRenamed; !known || renamed && !before.renamed {
+		s.states[string(id)] = opened{slices.Clone(state), renamed}
 	}
 	return nil
 }
 
 func (s *set) entries() (entries []Entry) {
 	for _, id := range s.order {
-		if state, ok := s.states[id]; ok {
+		if o, ok := s.states[id]; ok {
 			m := s.metas[id]
-			entries = append(entries, Entry{ID: id, State: state, Meta: m.value, number: m.number})
+			entries = append(entries, Entry{ID: id, State: o.state, Meta: m.value, renamed: o.renamed, number: m.number})
 		}
 	}
 	return entries

@@ -35,7 +35,11 @@ type writer struct {
 // carryOver writes what is left of earlier runs and syncs it.
 func (w *writer) carryOver(entries []Entry) error {
 	for _, e := range entries {
-		w.batch.add(kindOpened, []byte(e.ID), e.State)
+		kind := byte(kindOpened)
+		if e.renamed {
+			kind = kindRenamed
+		}
+		w.batch.add(kind, []byte(e.ID), e.State)
 		if len(e.Meta) > 0 {
 			w.batch.add(kindMeta, []byte(e.ID), appendMeta(nil, e.number, e.Meta))
 		}

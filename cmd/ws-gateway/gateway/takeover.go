@@ -115,18 +115,16 @@ func (h held) Close(src forward.Source, end forward.End) {
 	h.Forwarder.Close(src, end)
 }
 
-// Authorize is hub.Config's. A connection is recorded before its answer has come, and once more
-// behind it if that names the user, or if the stream was lost meanwhile: it is not among those
-// that are open.
+// Authorize is hub.Config's. A connection that waits for its answer while the stream is lost
+// is not among those that are open.
 func (h held) Authorize(src forward.Source, req forward.Request, done func(forward.Answer)) {
 	src.ConnID = bytes.Clone(src.ConnID) // the caller's
 	before := h.journal.Losses()
 	h.Forwarder.Authorize(src, req, func(a forward.Answer) {
-		named := a.HasUser && utf8.ValidString(a.User)
-		if named {
-			src.User = a.User
-		}
-		if a.Err == forward.Delivered && (named || h.journal.Losses() != before) {
+		if a.Err == forward.Delivered && h.journal.Losses() != before {
+			if a.HasUser && utf8.ValidString(a.User) {
+				src.User = a.User
+			}
 			h.remember(src)
 		}
 		done(a)
