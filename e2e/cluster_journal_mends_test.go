@@ -129,7 +129,7 @@ func TestWhatIsOpenIsInTheJournalAgainWhenNATSHasLostItsStore(t *testing.T) {
 	nats.Restart()
 	a.expectMetric(t, "ws_gateway_cluster_journal_losses_total", 1)
 	a.recorded(t, 2*n)
-	a.logged(t, 1, "is another one than before")
+	a.logged(t, 1, "what was in the stream of the cluster's journal is lost")
 	a.kill()
 	app.start()
 	app.awaitLost(t, conns)

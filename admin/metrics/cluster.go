@@ -35,7 +35,7 @@ var clusterTable = []family{
 	gauge("cluster_journal_held_closes", "Close events that wait until they can be recorded, and it is known that no other gateway has sent them.", func(s *snapshot) int64 { return s.cluster.Journal.Held }),
 	counter("cluster_journal_unheld_closes_total", "Close events that did not wait, as 65,536 did: the app may get them twice.", func(s *snapshot) uint64 { return s.cluster.Journal.Unheld }),
 	counter("cluster_journal_ignored_total", "Messages and subjects of the journal's stream that no gateway has written.", func(s *snapshot) uint64 { return s.cluster.Journal.Ignored }),
-	counter("cluster_journal_losses_total", "Times that the journal's stream was another one than before, and what is open was recorded again.", func(s *snapshot) uint64 { return s.cluster.Journal.Losses }),
+	counter("cluster_journal_losses_total", "Times that what was in the journal's stream was lost, and what is open was recorded again.", func(s *snapshot) uint64 { return s.cluster.Journal.Losses }),
 	counter("cluster_takeovers_total", "Gateways that were gone, whose connections' close events this one has sent.", func(s *snapshot) uint64 { return s.cluster.Journal.Takeovers }),
 	counter("cluster_takeover_closes_total", "Close events that this gateway has sent for connections of gateways that were gone.", func(s *snapshot) uint64 { return s.cluster.Journal.Closed }),
 	counter("cluster_messages_sent_total", "Messages to other gateways: calls, answers and what they tell each other.", func(s *snapshot) uint64 { return s.cluster.Sent }),

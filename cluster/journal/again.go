@@ -56,7 +56,7 @@ func (e *endings) again(ctx context.Context, room func(context.Context) error) e
 	return nil
 }
 
-// Losses is how often the stream was another one than before.
+// Losses is how often the stream had lost what was in it.
 func (j *Journal) Losses() uint64 { return j.losses.Load() }
 
 // beginAgain has what is open recorded again, as nothing of it is in the stream.
@@ -67,7 +67,7 @@ func (j *Journal) beginAgain(lost bool) {
 		return
 	}
 	j.losses.Add(1)
-	j.cfg.Log.Warn().Msg("the stream of the cluster's journal is another one than before, and what was in it is lost: what is open is recorded again. Nobody sends the close events of gateways that are gone meanwhile. Does NATS keep its files when it starts again?")
+	j.cfg.Log.Warn().Msg("what was in the stream of the cluster's journal is lost: what is open is recorded again. Nobody sends the close events of gateways that are gone meanwhile. Was it removed or purged, or does NATS not keep its files when it starts again?")
 }
 
 // recordAgain records what is open each time that beginAgain says so. A connection that ends

@@ -2,11 +2,18 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // openOnes are the connections that are open at a node.
@@ -64,7 +71,7 @@ func TestWhatIsOpenIsRecordedAgainIfTheStreamIsLost(t *testing.T) {
 			t.Errorf("%d losses", n)
 		}
 	}
-	if n := a.count("is another one than before"); n != 2 {
+	if n := a.count("is lost"); n != 2 {
 		t.Errorf("it is told %d times", n)
 	}
 	if len(a.fences) > 0 {
@@ -75,6 +82,73 @@ func TestWhatIsOpenIsRecordedAgainIfTheStreamIsLost(t *testing.T) {
 	a.die()
 	b := startNode(t, s.URL(), 2)
 	await(t, "the close events", func() bool { return len(b.sent()) == 5 })
+}
+
+// An operator may purge it. While nobody can have taken over that is no take-over.
+func TestWhatIsOpenIsRecordedAgainIfTheStreamIsPurged(t *testing.T) {
+	s := jetStream(t)
+	for _, keep := range []uint64{0, 1} {
+		open := new(openOnes)
+		a := startNode(t, s.URL(), 1, unhurried, func(cfg *Config) { cfg.Again = open.again })
+		open.node = a
+		open.open("1:x", "1:y")
+		a.opened("1:closed")
+		stream, err := newStreams(t, stranger(t, s.URL())).js.Stream(t.Context(), "wsg_chat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if keep > 0 { // what is behind its last append stays
+			publish(t, stranger(t, s.URL()), nats.NewMsg("wsg.chat.journal."+a.id.String()))
+		}
+		if err := stream.Purge(t.Context(), jetstream.WithPurgeKeep(keep)); err != nil {
+			t.Fatal(err)
+		}
+		a.Closed([]byte("1:closed"))
+		open.open("1:z")
+		await(t, "all to be recorded again", func() bool {
+			ids, _ := a.recorded()
+			return slices.Equal(ids, []string{"1:x", "1:y", "1:z"})
+		})
+		if len(a.fences) > 0 || a.Stats().Losses != 1 || a.count("is lost") != 1 {
+			t.Errorf("fenced %d times, %d losses", len(a.fences), a.Stats().Losses)
+		}
+		a.die()
+		b := startNode(t, s.URL(), 2)
+		await(t, "the close events", func() bool { return len(b.sent()) == 3 })
+		await(t, "the subject to be empty", func() bool { return subjects(t, b) == 1 })
+		b.Stop(true)
+	}
+}
+
+// A server whose host has failed may have lost what it had not yet synced.
+func TestWhatIsOpenIsRecordedAgainIfTheStreamHasLostItsEnd(t *testing.T) {
+	folder, before := t.TempDir(), t.TempDir()
+	s := jetStream(t, func(o *server.Options) { o.StoreDir = folder })
+	open := new(openOnes)
+	a := startNode(t, s.URL(), 1, func(cfg *Config) { cfg.Again, cfg.DeadAfter = open.again, 100*time.Millisecond })
+	open.node = a
+	open.open("1:x")
+	a.opened("1:closed")
+	s.Stop()
+	if err := os.CopyFS(before, os.DirFS(folder)); err != nil {
+		t.Fatal(err)
+	}
+	s.Restart()
+	a.Closed([]byte("1:closed"))
+	open.open("1:y")
+	s.Stop()
+	if err := errors.Join(os.RemoveAll(folder), os.CopyFS(folder, os.DirFS(before))); err != nil {
+		t.Fatal(err)
+	}
+	s.Restart()
+	await(t, "what was lost to be recorded again", func() bool { return a.Stats().Losses == 1 || len(a.fences) > 0 })
+	await(t, "all to be recorded again", func() bool {
+		ids, _ := a.recorded()
+		return slices.Equal(ids, []string{"1:x", "1:y"})
+	})
+	if len(a.fences) > 0 {
+		t.Error("it was fenced")
+	}
 }
 
 // Only so much waits to be written again as there is room for.
@@ -136,7 +210,7 @@ func TestTheNextRunRecordsWhatIsOpenIfItsSubjectIsLost(t *testing.T) {
 			ids, _ := next.recorded()
 			return slices.Equal(ids, []string{"1:x"})
 		})
-		if told := next.count("is another one than before") == 1; told != lost {
+		if told := next.count("is lost") == 1; told != lost {
 			t.Errorf("lost: %v, told: %v", lost, told)
 		}
 	}

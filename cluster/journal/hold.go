@@ -72,7 +72,7 @@ func (j *Journal) doubts() {
 // stream.
 func (j *Journal) confirmed(began time.Time) {
 	j.mu.Lock()
-	j.lease = began.Add(j.cfg.DeadAfter - j.beatEvery())
+	j.lease = began.Add(j.sureFor())
 	j.doubt = j.doubt && began.Before(j.broke)
 	j.place.Stream = j.own.ledger.streams.created
 	j.worksLocked(&j.writing)

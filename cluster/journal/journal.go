@@ -87,7 +87,10 @@ type Journal struct {
 
 	toldOfStrangers sync.Once
 	toldOfLarge     sync.Once
-	strangeSubjects int // the keeper's: as it has last seen them
+
+	// The keeper's: as it has last seen the stream.
+	strangeSubjects int
+	limits          string // what makes it remove messages by itself; empty: nothing does
 }
 
 // Stats are counters since the start, unless marked as a gauge.
@@ -102,7 +105,7 @@ type Stats struct {
 	Takeovers   uint64 // instances whose connections were taken over
 	Closed      uint64 // connections of these
 	Ignored     uint64 // messages and subjects of the stream that are no instance's
-	Losses      uint64 // times that the stream was another one, and what is open was recorded again
+	Losses      uint64 // times that the stream had lost what was in it, and what is open was recorded again
 }
 
 // New makes a Journal; Start begins.
@@ -130,7 +133,7 @@ func New(cfg Config) *Journal {
 }
 
 func (j *Journal) ledger(of packet.Instance, s *streams) *ledger {
-	l := &ledger{streams: s, subject: s.subject(of), writer: j.run}
+	l := &ledger{streams: s, subject: s.subject(of), writer: j.run, sure: j.sureFor()}
 	l.strange = func() { j.stranger(l.subject) }
 	l.renewed = func(bool) {}
 	return l
@@ -257,6 +260,10 @@ func (j *Journal) Closed(id []byte) {
 
 // beatEvery is how often an instance that has nothing to record shows that it lives.
 func (j *Journal) beatEvery() time.Duration { return j.cfg.DeadAfter / 5 }
+
+// sureFor is how long after it has begun to append nobody can have taken over, with something to
+// spare.
+func (j *Journal) sureFor() time.Duration { return j.cfg.DeadAfter - j.beatEvery() }
 
 // trouble is something that fails and is tried again. The log is told when that begins, and
 // when it is over. Each thing that can fail by itself has its own.

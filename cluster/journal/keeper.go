@@ -15,8 +15,17 @@ import (
 
 // suspect is an instance that is not heard.
 type suspect struct {
-	last  uint64    // the sequence number of its subject
-	since time.Time // when it was first seen
+	last  uint64        // the sequence number of its subject
+	seen  time.Time     // when that was last seen; zero: the subject could not be looked at since
+	quiet time.Duration // for how long it was seen to be the last, while it could be looked at
+}
+
+// blind notes that nobody can be looked at: who is silent meanwhile may live.
+func blind(suspects map[packet.Instance]suspect) {
+	for id, known := range suspects {
+		known.seen = time.Time{}
+		suspects[id] = known
+	}
 }
 
 // keep looks for instances that are gone, and takes over what they have left, one after
@@ -36,6 +45,7 @@ func (j *Journal) keep(s *streams) {
 		case err == nil:
 			j.works(&j.reading)
 		case j.keeping.Err() == nil:
+			blind(suspects)
 			j.failed(&j.reading, err)
 		}
 		for _, id := range dead {
@@ -65,6 +75,7 @@ func (j *Journal) look(s *streams, suspects map[packet.Instance]suspect) (dead [
 	if err != nil {
 		return nil, err
 	}
+	j.tellOfLimits(info.Config)
 	heard := j.cfg.Heard()
 	there, strange := map[packet.Instance]bool{}, 0
 	for subject := range info.State.Subjects {
@@ -83,8 +94,8 @@ func (j *Journal) look(s *streams, suspects map[packet.Instance]suspect) (dead [
 			delete(suspects, id)
 		}
 	}
-	now := time.Now()
 	for id := range there {
+		asked := time.Now()
 		m, err := s.last(ctx, s.subject(id))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue
@@ -94,15 +105,46 @@ func (j *Journal) look(s *streams, suspects map[packet.Instance]suspect) (dead [
 		}
 		known, ok := suspects[id]
 		if !ok || known.last != m.Sequence {
-			suspects[id] = suspect{m.Sequence, now}
+			suspects[id] = suspect{last: m.Sequence, seen: time.Now()}
 			continue
 		}
-		if now.Sub(known.since) >= j.cfg.DeadAfter {
+		if !known.seen.IsZero() {
+			known.quiet += asked.Sub(known.seen)
+		}
+		known.seen = asked
+		suspects[id] = known
+		if known.quiet >= j.cfg.DeadAfter {
 			dead = append(dead, id)
 		}
 	}
 	slices.SortFunc(dead, func(a, b packet.Instance) int { return slices.Compare(a[:], b[:]) })
 	return dead, nil
+}
+
+// tellOfLimits warns if the stream removes by itself what is recorded.
+func (j *Journal) tellOfLimits(c jetstream.StreamConfig) {
+	what := forgets(c)
+	if what != "" && what != j.limits {
+		j.cfg.Log.Warn().Str("limit", what).
+			Msg("the stream of the cluster's journal removes messages by itself: close events of gateways that are gone will be missing. Edit or make it as docs/operations.md says of --cluster-journal")
+	}
+	j.limits = what
+}
+
+// forgets names what makes a stream remove messages by itself. One that refuses new ones instead
+// is no such thing.
+func forgets(c jetstream.StreamConfig) string {
+	switch {
+	case c.Retention != jetstream.LimitsPolicy:
+		return "retention"
+	case c.MaxAge > 0:
+		return "max_age"
+	case c.MaxMsgsPerSubject > 0 && !c.DiscardNewPerSubject:
+		return "max_msgs_per_subject"
+	case c.Discard == jetstream.DiscardOld && (c.MaxBytes > 0 || c.MaxMsgs > 0):
+		return "discard"
+	}
+	return ""
 }
 
 // takeOver fences an instance, and sends the close events of its connections. It returns

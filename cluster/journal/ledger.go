@@ -78,8 +78,8 @@ func (s *streams) open(ctx context.Context) error {
 }
 
 // reborn reports whether the stream is another one than before, which has lost all that
-// was in it.
-func (s *streams) reborn(ctx context.Context) (bool, error) {
+// was in it, and the sequence number of its last message.
+func (s *streams) reborn(ctx context.Context) (again bool, last uint64, err error) {
 	info, err := s.stream.Info(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		s.stream = nil
@@ -88,11 +88,11 @@ func (s *streams) reborn(ctx context.Context) (bool, error) {
 		}
 	}
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
-	again := !info.Created.Equal(s.created)
+	again = !info.Created.Equal(s.created)
 	s.created = info.Created
-	return again, nil
+	return again, info.State.LastSeq, nil
 }
 
 // ledger is an instance's subject, to which one writer appends. It is for one goroutine.
@@ -103,9 +103,11 @@ type ledger struct {
 	last    uint64 // sequence number of the last append; 0: there is none
 	end     uint64 // of the last message, which somebody else may have written; 0: there is none
 	number  uint64
+	sure    time.Duration   // for so long after an append has begun that was done nobody can have taken over
+	until   time.Time       // the end of that; zero: there was none
 	before  *Place          // where the run before has left it, until the first append
 	strange func()          // told of each message that no instance has appended
-	renewed func(lost bool) // told when nothing is in the stream of what should be: it is another one (lost), or the run before has appended nothing
+	renewed func(lost bool) // told when nothing is in the stream of what should be: it was removed (lost), or the run before has appended nothing
 }
 
 // tooLarge reports whether a batch was refused because of its size: by the server or, as a
@@ -145,6 +147,7 @@ func (l *ledger) append(ctx context.Context, batch []byte) error {
 		if first {
 			next = []byte{batchVersion}
 		}
+		began := time.Now()
 		err, seen := l.publish(ctx, next), false
 		if err != nil && !tooLarge(err) {
 			again, cancelAgain := context.WithTimeout(whole, callTimeout)
@@ -158,6 +161,7 @@ func (l *ledger) append(ctx context.Context, batch []byte) error {
 		switch done := err == nil || seen; { // if it is seen the acknowledgement was lost
 		case done:
 			l.number++
+			l.until = began.Add(l.sure)
 			if !first {
 				return nil
 			}
@@ -290,20 +294,55 @@ func (l *ledger) look(ctx context.Context, batch []byte) (seen bool, err error) 
 }
 
 // lost finds out why the last append is not there any more: ErrFenced if another instance
-// has done its work, nil if nothing is known, or the stream is new: then it begins anew.
+// has done its work, nil if nothing is known, or if it is lost: then it begins anew. It is lost if
+// the stream is another one; if the stream ends before it, as that of a server that has lost what
+// it had not yet synced; or if nobody can have taken over, so that it was purged.
 func (l *ledger) lost(ctx context.Context) error {
-	again, err := l.streams.reborn(ctx)
+	again, end, err := l.streams.reborn(ctx)
 	switch {
 	case err != nil:
 		return nil
-	case again || l.last == 0:
+	case l.last == 0 && !again:
 		l.at(0)
-		if again {
-			l.renewed(true)
-		}
+		return nil
+	case !again && end >= l.last && !time.Now().Before(l.until):
+		return ErrFenced
+	}
+	switch err := l.discard(ctx); {
+	case errors.Is(err, ErrFenced):
+		return err
+	case err != nil:
 		return nil
 	}
-	return ErrFenced
+	l.at(0)
+	l.renewed(true)
+	return nil
+}
+
+// discard empties the subject of what this writer has appended long ago: what was recorded behind
+// it is not there. The error is ErrFenced if another instance has appended.
+func (l *ledger) discard(ctx context.Context) error {
+	m, err := l.streams.last(ctx, l.subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	from := m.Sequence
+	if _, _, ok := appended(m.Header); !ok { // what is before a stranger's counts
+		from = 1
+	}
+	err = l.each(ctx, from, m.Sequence, func(m *jetstream.RawStreamMsg) error {
+		if writer, _, ok := appended(m.Header); ok && writer != l.writer {
+			return ErrFenced
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return l.purge(ctx, m.Sequence+1)
 }
 
 // reader returns a ledger of the subject that reads while another goroutine appends.
