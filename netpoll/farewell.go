@@ -125,7 +125,8 @@ func (s *farewells) forgetOldest() {
 
 // sayFarewell accepts a handshake, which is l.request, and closes it as the session id was
 // closed. A client that has received so many messages first gets those that it has missed,
-// if they are all kept. The Handler is not told: its connection has ended long ago.
+// if they are all kept; what is kept stays for the next one if that cannot be. The Handler is
+// not told: its connection has ended long ago.
 func (l *Loop) sayFarewell(c *Conn, id ID, f *farewell, received uint64, rest []byte) {
 	l.stats.Farewells++
 	response := l.upgrader.Accept(&l.request, wire.ResumeProtocol, "")
@@ -137,16 +138,16 @@ func (l *Loop) sayFarewell(c *Conn, id ID, f *farewell, received uint64, rest []
 	in := c.in
 	c.in = nil
 	c.establish()
-	if f.acked() <= received && received <= f.sent {
+	missed := false
+	if f.acked() <= received && received <= f.sent { // otherwise it was held up, or lies
 		f.keepOnly(f.sent-received, l.farewells.budget)
-	} else {
-		f.keepOnly(0, l.farewells.budget)
+		missed = f.kept != nil
 	}
-	if f.kept != nil {
+	if missed {
 		f.next()
 		response = l.greet(id, &f.resumable, response, true, "")
 	}
-	if c.put(response, nil) == nil && c.sendAgain(&f.resumable) && c.put(newCloseFrame(f.code, f.reason).wire.Bytes(), nil) == nil {
+	if c.put(response, nil) == nil && (!missed || c.sendAgain(&f.resumable)) && c.put(newCloseFrame(f.code, f.reason).wire.Bytes(), nil) == nil {
 		c.decode(rest)
 		c.watch()
 	}

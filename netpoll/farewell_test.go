@@ -105,6 +105,41 @@ func TestAClientThatWasClosedGetsWhatItHasMissedThenTheCode(t *testing.T) {
 	}
 }
 
+// One that was held up may say less than the client has said by now, and one that lies more.
+func TestAHandshakeWithAnotherCountTakesNothingFromAFarewell(t *testing.T) {
+	w := newRoams(t)
+	c := w.clients[0]
+	c.connect(0)
+	w.turn()
+	c.read(1 << 20)
+	w.send(c.of, 0, 10)
+	w.turn()
+	c.read(1 << 20)
+	c.acknowledge()
+	c.write(1 << 20)
+	w.turn()
+	c.cut()
+	w.turn()
+	w.send(c.of, 0, 10)
+	w.close(c.of, AppClosed)
+	was, token, has := c.of, c.token, c.got
+	for _, c.got = range []int{0, 9} {
+		c.connect(0)
+		w.turn()
+		if c.read(1 << 20); !c.closing || c.greeted {
+			t.Fatalf("with %d messages: closing %v, greeted %v", c.got, c.closing, c.greeted)
+		}
+		c.cut()
+		c.token = token
+	}
+	c.got = has
+	c.connect(0)
+	w.turn()
+	if c.read(1 << 20); !c.closing || c.got != len(was.sent) {
+		t.Errorf("it has %d of %d messages, closing %v", c.got, len(was.sent), c.closing)
+	}
+}
+
 // Sessions that go on need the memory more.
 func TestMessagesOfFarewellsGiveWayFirstOldestFirst(t *testing.T) {
 	w := newRoams(t)
