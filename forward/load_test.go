@@ -167,7 +167,7 @@ func TestTheAppsRecoveryWithManyEventsWaiting(t *testing.T) {
 }
 
 func TestMemoryStaysUnderItsBoundAsMeasured(t *testing.T) {
-	const limit = 24 << 20
+	const limit = 12 << 20
 	for _, batch := range []int{1, 100} {
 		pressed := make(chan bool, 10)
 		released, release := context.WithCancel(t.Context())

@@ -345,7 +345,7 @@ func ended(crowd []*roam) (n int) {
 // Thousands who are away share a frame, and their memory has a bound.
 func TestThousandsWhoAreAwayHoldNoMoreThanTheBudget(t *testing.T) {
 	const (
-		many   = 5000
+		many   = 2000
 		shared = many * 200
 		alone  = 300 // beside that, at least
 	)
