@@ -135,7 +135,7 @@ func (s *Stream) progressed(bytes int, now time.Duration) {
 // of all before first that it was taken.
 func (s *Stream) skipped(to, first uint64, now time.Duration) {
 	in := &s.in
-	if first == 0 || first > to {
+	if first == 0 || first > to || to > mostSequence {
 		s.stats.Nonsense++
 		return
 	}

@@ -150,11 +150,12 @@ func (o *outgoing) unanswered() bool {
 	return o.acked.before(o.farthest) || o.acked.sequence < o.base
 }
 
-// acknowledged notes where the peer is. Numbers that it can't know, or that are older
-// than what it has said before, are ignored.
+// acknowledged notes where the peer is. Numbers that are older than what it has said before
+// are ignored.
 func (o *outgoing) acknowledged(at position, now time.Duration) {
 	if at.sequence > o.farthest.sequence {
 		o.stats.Nonsense++
+		o.leap(at.sequence)
 		return
 	}
 	if at.sequence < o.acked.sequence {
@@ -177,6 +178,23 @@ func (o *outgoing) acknowledged(at position, now time.Duration) {
 		o.cursor = at
 	}
 	o.answered(now)
+}
+
+// leap goes on at a number that the peer expects although nothing had it: somebody else has sent
+// the peer a packet in our name. It would take nothing before that number. What was transmitted
+// is given up, as the peer may have it, and would take it for something else.
+func (o *outgoing) leap(to uint64) {
+	if to > mostSequence {
+		return
+	}
+	var lost uint64
+	for ; o.count() > 0 && (position{sequence: o.base}).before(o.farthest); lost++ {
+		o.giveUp(Old)
+	}
+	o.next += to - o.base
+	o.base, o.acked = to, position{sequence: to - lost}
+	o.cursor, o.farthest = position{sequence: to}, position{sequence: to}
+	o.introduced, o.probing, o.probeAt, o.probeAfter = false, false, never, probeFirst
 }
 
 // answered ends a probe: the peer has said where it is.

@@ -58,6 +58,10 @@ const (
 	retryMost  = 160 * time.Millisecond
 
 	never = time.Duration(math.MaxInt64)
+
+	// mostSequence is more than any number of a message: the first one is the time since the
+	// start of its instance in nanoseconds.
+	mostSequence = math.MaxInt64
 )
 
 // Stream is what an instance and its peer tell each other. Make it with New.

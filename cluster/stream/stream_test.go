@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -366,5 +367,43 @@ func TestAMessageThatWasSentInPartIsGivenUpIfTheRestDoesNotFitAndNoOther(t *test
 	n.run(time.Second)
 	if got[len(got)-1] != 5 {
 		t.Errorf("%v arrived", got)
+	}
+}
+
+// Whoever may publish on the bus may publish in another's name.
+func TestAStreamGoesOnAfterAPacketThatSomebodyElseHasSent(t *testing.T) {
+	for name, forged := range map[string]func(n *network) (to int, p packet.Packet){
+		"to skip messages that there are not": func(n *network) (int, packet.Packet) {
+			return 1, packet.Packet{Kind: packet.Skip, Sequence: n.ends[0].out.next + 1e15, Request: 1}
+		},
+		"to skip to the end of all numbers": func(n *network) (int, packet.Packet) {
+			return 1, packet.Packet{Kind: packet.Skip, Sequence: math.MaxUint64, Request: 1}
+		},
+		"to have taken what there is not": func(n *network) (int, packet.Packet) {
+			return 0, packet.Packet{Kind: packet.Acknowledge, Acknowledged: n.ends[0].out.next + 1e15}
+		},
+		"to have taken all numbers": func(n *network) (int, packet.Packet) {
+			return 0, packet.Packet{Kind: packet.Acknowledge, Acknowledged: math.MaxUint64}
+		},
+	} {
+		n := newNetwork(t, 1)
+		var got []uint64
+		n.take = func(m Message) { got = append(got, m.Request) }
+		send := func(request uint64) {
+			n.ends[0].Send(packet.FirstOrdered, request, NewContent(nil, []byte("x")), n.clock(0))
+		}
+		send(1)
+		n.run(100 * time.Millisecond)
+		to, p := forged(n)
+		p.Sender, p.Receiver, p.Stamp = n.ends[1-to].instance, n.ends[to].instance, n.clock(1-to)
+		n.ends[to].Receive(&p, n.clock(to))
+		send(2) // may be lost
+		n.run(100 * time.Millisecond)
+		send(3)
+		n.run(time.Second)
+		got = slices.DeleteFunc(got, func(request uint64) bool { return request == 2 })
+		if lost := n.ends[0].Stats().GivenUp[Old]; !slices.Equal(got, []uint64{1, 3}) || lost > 1 || n.ends[0].InDoubt() > 0 {
+			t.Errorf("%s: %v arrived, %d were given up, %d are in doubt", name, got, lost, n.ends[0].InDoubt())
+		}
 	}
 }
