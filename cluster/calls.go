@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/gobwas/ws"
@@ -135,7 +136,7 @@ type route struct {
 	instance *packet.Instance  // only to this one
 	owners   []packet.Instance // instead: only to these, each of which has some of the connections; nil: to all
 	missing  []string
-	unasked  []string // of missing, those that the router knows nothing of, or not that they are meant
+	unasked  []string // of missing, those that the router knows nothing of, or not that they are meant: so they are held for nobody
 	homes    homes    // of owners
 }
 
@@ -149,6 +150,7 @@ func (c *Cluster) route(t *hub.Targets) route {
 		if slices.Contains(v.missing, Unknown) {
 			r.unasked = []string{Unknown}
 		}
+		r.unasked = slices.AppendSeq(r.unasked, maps.Values(v.away))
 		return r
 	}
 	r, nobody := route{homes: v.homes}, false
@@ -160,6 +162,10 @@ func (c *Cluster) route(t *hub.Targets) route {
 		owner, ok := hub.InstanceOf(id)
 		if !ok || owner == c.cfg.Makes {
 			continue // nobody has it, or nobody but us
+		}
+		if name, away := v.away[owner]; away {
+			r.missing, r.unasked = append(r.missing, name), append(r.unasked, name)
+			continue
 		}
 		if owner = v.homes.of(owner); slices.Contains(r.owners, owner) {
 			continue
@@ -173,8 +179,8 @@ func (c *Cluster) route(t *hub.Targets) route {
 			r.missing = append(r.missing, name)
 		}
 	}
-	if nobody && len(v.missing) > 0 {
-		r.missing, r.unasked = append(r.missing, Unknown), []string{Unknown}
+	if nobody && v.unsure {
+		r.missing, r.unasked = append(r.missing, Unknown), append(r.unasked, Unknown)
 	}
 	if r.others = len(r.owners) > 0; len(r.owners) == 1 {
 		r.instance, r.owners = (*packet.Instance)(&r.owners[0]), nil

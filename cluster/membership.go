@@ -250,7 +250,6 @@ func (c *Cluster) lost(id packet.Instance) {
 // show publishes what API goroutines have to know.
 func (c *Cluster) show(now time.Duration) {
 	v := &view{up: c.up, silent: map[packet.Instance]string{}, since: c.upSince, deadAfter: c.cfg.DeadAfter, next: make(chan struct{})}
-	c.away.addTo(v, now)
 	for m := range c.members.All() {
 		v.noteHome(m)
 		if m.Silent {
@@ -263,8 +262,11 @@ func (c *Cluster) show(now time.Duration) {
 			}
 		}
 	}
+	v.unsure = len(v.missing) > 0
+	c.away.over(now)
+	c.away.addTo(v, c.members)
 	if !c.known || !c.up && c.members.Len() == 0 {
-		v.missing = append(v.missing, Unknown)
+		v.missing, v.unsure = append(v.missing, Unknown), true
 	}
 	v.whole = c.up && c.known
 	slices.SortFunc(v.live, func(a, b member) int { return slices.Compare(a.id[:], b.id[:]) })

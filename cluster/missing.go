@@ -64,7 +64,9 @@ type view struct {
 	since   time.Duration              // and since when; if it has never been up, since the start
 	live    []member                   // those that are heard, in the order of their ids
 	silent  map[packet.Instance]string // the others' names
-	missing []string                   // these names, and Unknown if there may be more
+	missing []string                   // these names, those of away, and Unknown if there may be more
+	unsure  bool                       // an instance may have a connection that nobody who is known has: missing has others than those of away
+	away    map[packet.Instance]string // the names of those that are gone, and whose next runs are waited for, by what the ids of their sessions begin with
 	whole   bool                       // the link is up, and all that there are are known
 	next    chan struct{}              // closed when there is another view
 	homes   homes

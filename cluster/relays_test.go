@@ -383,6 +383,48 @@ func TestAnInstanceIsAskedOnceItKnowsTheOther(t *testing.T) {
 	}
 }
 
+// expectAway expects that calls for a connection of an instance that restarts name that: the
+// connection goes on, and nothing reaches it meanwhile.
+func expectAway(t *testing.T, at *instance, conn, name string) {
+	t.Helper()
+	for _, to := range []hub.Targets{{Conn: conn}, {Conns: []string{conn}}, {Users: []string{"ann"}}, {Groups: []string{"g"}}, {All: true}} {
+		lost(t, at.send(to, "in vain"), false, name)
+		_, err := at.SendThen(t.Context(), to, netpoll.NewFrame(ws.OpText, []byte("in vain")), true, nil)
+		lost(t, err, false, name)
+	}
+	_, _, ok, err := at.Describe(t.Context(), conn)
+	if lost(t, err, false, name); ok {
+		t.Error("it is described")
+	}
+	n, err := at.Join(t.Context(), hub.Targets{Conns: []string{conn}}, []string{"g"})
+	if lost(t, err, false, name); n != 0 {
+		t.Error(n)
+	}
+	_, _, err = at.CountMembers(t.Context(), nil, hub.Query{})
+	lost(t, err, false, name)
+	_, err = at.listed(nil, nil, hub.Query{})
+	lost(t, err, false, name)
+	stranger := []byte(conn)
+	stranger[0] ^= 3 // of an instance that nobody knows: it does not exist
+	at.mustSend(hub.Targets{Conn: string(stranger)}, "to nobody")
+}
+
+// Those that restart are missing no longer than they are waited for.
+func TestAnInstanceThatDoesNotComeBackIsNotMissingForEver(t *testing.T) {
+	x, all, forward, clocks := hurrying(t, 1)
+	stays := all[0]
+	goes := beginRelaying(t, x, "goes", clocks, func(c *Config) { c.Returns = func() time.Duration { return time.Hour } })
+	for _, i := range []*instance{stays, goes} {
+		i.await("the other", func() bool { return len(i.view.Load().live) == 1 })
+	}
+	goes.Stop()
+	stays.await("the goodbye", func() bool { return len(stays.view.Load().live) == 0 })
+	lost(t, stays.send(hub.Targets{All: true}, "in vain"), false, "goes")
+	forward(longestReturn)
+	stays.await("that it is not waited for", func() bool { return len(stays.view.Load().missing) == 0 })
+	stays.mustSend(hub.Targets{All: true}, "to all")
+}
+
 // A client that comes for a session of an instance that restarts keeps it, for a time.
 func TestAnInstanceThatRestartsIsWaitedForByItsName(t *testing.T) {
 	x := localbus.NewExchange()
@@ -405,7 +447,12 @@ func TestAnInstanceThatRestartsIsWaitedForByItsName(t *testing.T) {
 	if err := c.tryTo(stays); err == nil || !strings.Contains(err.Error(), "503") || restarting() != 1 {
 		t.Fatalf("%v, counted %d", err, restarting())
 	}
+	expectAway(t, stays, c.ID, "goes")
 	goes("goes") // without the sessions
+	stays.mustSend(hub.Targets{Conn: c.ID}, "to nobody")
+	if _, _, ok, err := stays.Describe(t.Context(), c.ID); ok || err != nil {
+		t.Errorf("%v %v", ok, err)
+	}
 	if err := c.tryTo(stays); err != nil || c.Resumed {
 		t.Fatalf("%v %+v", err, c)
 	}
@@ -427,13 +474,14 @@ func TestAsManyInstancesThatRestartAreWaitedForAsThereMayBe(t *testing.T) {
 	r.heard(member(2, 0))             // it is back
 	r.left(member(3, 1), none, never) // silent already
 	var v view
-	r.addTo(&v, longestReturn-1)
+	r.over(longestReturn - 1)
+	r.addTo(&v, none)
 	for n, want := range []bool{false, false, false, true, true} {
 		if got := v.returns(packet.Instance{1, byte(n)}, longestReturn-1); got != want {
 			t.Errorf("%d is waited for: %v", n, got)
 		}
 	}
-	if r.addTo(&view{}, never); len(r) != 0 {
+	if r.over(never); len(r) != 0 {
 		t.Errorf("%d are never forgotten", len(r))
 	}
 }

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"ws-gateway/cluster/members"
@@ -71,15 +73,36 @@ func (r returning) heard(m *members.Member) {
 	}
 }
 
-// addTo adds those that are waited for to a view.
-func (r returning) addTo(v *view, now time.Duration) {
+// over forgets those that are not waited for any more, and reports whether there were any.
+func (r returning) over(now time.Duration) bool {
+	before := len(r)
+	maps.DeleteFunc(r, func(_ packet.Instance, a absence) bool { return a.until <= now })
+	return len(r) < before
+}
+
+// addTo adds those that are waited for to a view. Those that are gone are missing: their
+// sessions go on, and nothing reaches these until then.
+func (r returning) addTo(v *view, all *members.Members) {
 	for id, a := range r {
-		if a.until > now {
-			v.awaits(id, a.until)
-		} else {
-			delete(r, id)
+		v.awaits(id, a.until)
+		if !hasSessions(all, id) {
+			if v.away == nil {
+				v.away = map[packet.Instance]string{}
+			}
+			v.away[id] = a.name
 		}
 	}
+	v.missing = append(v.missing, slices.Sorted(maps.Values(v.away))...)
+}
+
+// hasSessions reports whether a member has the sessions whose ids begin with makes.
+func hasSessions(all *members.Members, makes packet.Instance) bool {
+	for m := range all.All() {
+		if m.Makes == makes {
+			return true
+		}
+	}
+	return false
 }
 
 func (v *view) awaits(makes packet.Instance, until time.Duration) {

@@ -273,6 +273,9 @@ const never = time.Duration(math.MaxInt64)
 func (c *Cluster) tick(now time.Duration) (due time.Duration) {
 	if now >= c.lookAt {
 		c.changed(c.members.Tick(now), now)
+		if c.away.over(now) {
+			c.show(now)
+		}
 		c.askNames(now)
 		c.expire(now)
 		c.watches.end(func(_ watchKey, w *watch) bool { return now > w.until })
