@@ -21,10 +21,11 @@ import (
 
 // demoApp is one of the apps of a demo, with somebody at its page.
 type demoApp struct {
-	t    *testing.T
-	http *http.Client
-	at   string
-	tab  *websocket.Conn
+	t       *testing.T
+	http    *http.Client
+	at      string
+	gateway string // where its gateway listens
+	tab     *websocket.Conn
 }
 
 // startDemo starts a demo with instances, and has somebody open a tab at each.
@@ -41,6 +42,13 @@ func startDemo(t *testing.T, users ...string) (g *gateway, apps []*demoApp) {
 			t.Fatalf("%s did not get ready", name)
 		}
 		a := &demoApp{t: t, http: g.HTTP, at: line.Text("app")}
+		ready, ok := g.Log.Await(harness.Patience, func(l harness.Line) bool {
+			return l.Text("message") == "ready" && l.Text("gateway") == name
+		})
+		if !ok {
+			t.Fatalf("%s is not ready", name)
+		}
+		a.gateway = ready.Text("listen")
 		ctx, cancel := context.WithDeadline(t.Context(), harness.Soon())
 		defer cancel()
 		var err error
@@ -121,6 +129,27 @@ func (a *demoApp) sees(want ...string) {
 	})
 }
 
+// counts are all connections, as the app's gateway answers.
+func (a *demoApp) counts() string {
+	a.t.Helper()
+	ctx, cancel := context.WithDeadline(a.t.Context(), harness.Soon())
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.gateway+"/tapr/ws/conn/count", nil)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	response, err := a.http.Do(request)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return string(body)
+}
+
 // answers are what sends through the instance were answered, as the page gets it.
 func (a *demoApp) answers(n int) (answers []string) {
 	a.t.Helper()
@@ -180,6 +209,9 @@ func TestTheInstancesOfADemoAnswerAsOneAndOneIsCutOffAndComesBack(t *testing.T) 
 	}
 	said := 2
 	harness.Poll(t, "a send that reaches all", func() bool {
+		if strings.Contains(ada.counts(), "missing") { // they have all started at once; the feed forgets answers when there are many
+			return false
+		}
 		ada.say("and again")
 		said++
 		return ada.answers(said)[said-1] == `{"code":0,"message":"success"}`
