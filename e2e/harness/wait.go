@@ -46,16 +46,16 @@ func (w *Watched) Await(timeout time.Duration, cond func() bool) bool {
 }
 
 // Poll asks cond again and again until it is true, for what the gateway shows
-// only to those who ask.
+// only to those who ask. Who has waited long is asked for more rarely: what is true is
+// found up to a tenth of the wait later, a tenth of a second at most.
 func Poll(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(Patience)
 	defer deadline.Stop()
-	again := time.NewTicker(10 * time.Millisecond)
-	defer again.Stop()
+	began := time.Now()
 	for !cond() {
 		select {
-		case <-again.C:
+		case <-time.After(min(max(10*time.Millisecond, time.Since(began)/10), 100*time.Millisecond)):
 		case <-deadline.C:
 			t.Fatalf("waited %v in vain: %s", Patience, what)
 		}
