@@ -198,12 +198,17 @@ func TestOnlyWhenNothingIsLeftOfCallbackMemoryAreUpgradesRefused(t *testing.T) {
 	app := startApp(t)
 	release := make(chan struct{})
 	app.respond(func(c *call) reply { return reply{hold: release} })
-	g := startGateway(t, app, "--callback-memory", "256KiB", "--callback-queue-bytes", "64KiB", "--callback-timeout", "10m")
+	// What the loop takes at once before it stops reading must leave room for who comes.
+	g := startGateway(t, app, "--callback-memory", "512KiB", "--callback-queue-bytes", "64KiB", "--callback-timeout", "10m", "--loops", "1")
 	early := g.Dial(t, "early")
 	stream, want := bulky(40, 10<<10)
 	const busy = 40
-	for n := range busy {
-		g.rawClient(t, fmt.Sprint("busy", n)).say(stream)
+	var all []*raw
+	for n := range busy { // before the first says anything: later there may be no room for them
+		all = append(all, g.rawClient(t, fmt.Sprint("busy", n)))
+	}
+	for _, c := range all {
+		c.say(stream)
 	}
 	g.awaitMetric(t, "ws_gateway_callback_pressure", 1)
 	// Nobody is read any more, but there is room for who comes.
