@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,11 +31,40 @@ func TestMain(m *testing.M) {
 	}
 	os.Setenv(asCommand, "1")
 	os.Setenv("GORACE", "atexit_sleep_ms=0") // a child with the race detector would take a second to end
-	goleak.VerifyTestMain(m,
+	goleak.VerifyTestMain(removing{m},
 		// fasthttp's housekeepers sleep for seconds before they see that their client is done.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*TCPDialer).tcpAddrsClean"),
 	)
+}
+
+// removing removes what was built for all tests.
+type removing struct{ *testing.M }
+
+func (m removing) Run() int {
+	defer func() { removeBuilt() }()
+	return m.M.Run()
+}
+
+var (
+	removeBuilt = func() {}
+	builtOnce   = sync.OnceValues(func() (string, error) {
+		path, remove, err := serverOptions{}.gateway(context.Background(), report.Progress{})
+		if err == nil {
+			removeBuilt = remove
+		}
+		return path, err
+	})
+)
+
+// gatewayOfAll is a gateway that is built once.
+func gatewayOfAll(t *testing.T) (path string) {
+	t.Helper()
+	path, err := builtOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // bench runs a command to its end.
@@ -189,7 +219,7 @@ func TestTheGatewayIsMeasured(t *testing.T) {
 		{[]string{"fanout", "--targets", "200,300", "--calls", "2"}, 2,
 			"300 targets: to the last, median; 300 targets: gateway CPU, a million deliveries; 300 targets: pong meanwhile, max; " +
 				"300 targets: idle server's echo, max; 200 targets: to the last, median; without calls: pong, max", nil},
-		{append([]string{"group", "--sessions", "20000", "--per", "10", "--conns", "200", "--groups", "40", "--calls", "2", "--callers", "3"}, quick...), 3, "",
+		{append([]string{"group", "--sessions", "4000", "--per", "10", "--conns", "200", "--groups", "40", "--calls", "2", "--callers", "3"}, quick...), 3, "",
 			func(t *testing.T, _ []report.Summary, figures []map[string]float64) {
 				above(t, figures[0], "heap, each membership", "joins", "full collection, CPU")
 				above(t, figures[1], "to a group: gateway CPU, of one to all", "to a group: pong meanwhile, max")

@@ -3,16 +3,10 @@ package main
 import (
 	"strings"
 	"testing"
-
-	"ws-gateway/bench/report"
 )
 
 func TestChaosGoesThroughTheGatewayWithoutALossOrAMixUp(t *testing.T) {
-	path, remove, err := serverOptions{}.gateway(t.Context(), report.Progress{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer remove()
+	path := gatewayOfAll(t)
 	all, figures := summaries(t, "chaos", "--gateway", path, "--duration", "12s", "--conns", "10", "--only", "everything;replies;resume;outages, batches")
 	if len(all) != 4 {
 		t.Fatalf("%d variants", len(all))

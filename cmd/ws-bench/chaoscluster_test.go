@@ -2,16 +2,10 @@ package main
 
 import (
 	"testing"
-
-	"ws-gateway/bench/report"
 )
 
 func TestChaosBetweenGatewaysLosesNothingThatIsNotCounted(t *testing.T) {
-	path, remove, err := serverOptions{}.gateway(t.Context(), report.Progress{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer remove()
+	path := gatewayOfAll(t)
 	all, figures := summaries(t, "chaos-cluster", "--gateway", path, "--duration", "8s", "--conns", "30", "--only", "links and server;kills")
 	if len(all) != 2 {
 		t.Fatalf("%d variants", len(all))

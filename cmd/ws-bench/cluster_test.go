@@ -2,19 +2,13 @@ package main
 
 import (
 	"testing"
-
-	"ws-gateway/bench/report"
 )
 
 func TestAClusterIsMeasuredWithAllItsFigures(t *testing.T) {
-	path, remove, err := serverOptions{}.gateway(t.Context(), report.Progress{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer remove()
-	_, figures := summaries(t, "cluster", "--gateway", path, "--rounds", "1", "--only", "simulation", "--instances", "4", "--users", "20000") // first, as it measures what this process has in memory
+	path := gatewayOfAll(t)
+	_, figures := summaries(t, "cluster", "--gateway", path, "--rounds", "1", "--only", "simulation", "--instances", "4", "--users", "4000") // first, as it measures what this process has in memory
 	above(t, figures[0], "memory, a name", "looking for a user", "a restart of all: time of each", "heartbeats of all others: bytes")
-	if n := figures[0]["names of others"]; n != 3*20000 {
+	if n := figures[0]["names of others"]; n != 3*4000 {
 		t.Errorf("%v names", n)
 	}
 	all, figures := summaries(t, "cluster", "--gateway", path, "--rounds", "1", "--only", "sends,many,lone,away", "--conns", "10", "--rate", "200", "--duration", "300ms", "--warmup", "50ms", "--many", "30", "--calls", "2")

@@ -44,7 +44,7 @@ func TestCompareMeasuresOursAndAPeerInTurn(t *testing.T) {
 
 func TestCompareWithCompressionChecksEveryReply(t *testing.T) {
 	code, lines, table := bench(t, "compare", "--compression", "--peers", "gws", "--rounds", "1", "--conns", "20", "--warmup", "10ms",
-		"--duration", "300ms", "--json", "-")
+		"--duration", "100ms", "--json", "-")
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, table)
 	}
@@ -68,11 +68,7 @@ func TestCompareGatewaysMeasuresOursAndTheOneInCInTurn(t *testing.T) {
 	if _, err := exec.LookPath("cc"); err != nil {
 		t.Skip("there is no C compiler")
 	}
-	path, remove, err := serverOptions{}.gateway(t.Context(), report.Progress{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer remove()
+	path := gatewayOfAll(t)
 	code, lines, table := bench(t, "compare", "gateways", "--gateway", path, "--rounds", "1", "--conns", "5,20", "--warmup", "10ms",
 		"--duration", "1s", "--rate", "200", "--json", "-")
 	if code != 0 {

@@ -2,16 +2,10 @@ package main
 
 import (
 	"testing"
-
-	"ws-gateway/bench/report"
 )
 
 func TestSessionsAreMeasuredWithAllTheirFigures(t *testing.T) {
-	path, remove, err := serverOptions{}.gateway(t.Context(), report.Progress{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer remove()
+	path := gatewayOfAll(t)
 	all, figures := summaries(t, "resume", "--gateway", path, "--rounds", "1", "--conns", "300", "--sessions", "50", "--echo", "10", "--turns", "3", "--duration", "600ms", "--warmup", "60ms", "--settle", "100ms")
 	if len(all) != 5 {
 		t.Fatalf("%d cases", len(all))
