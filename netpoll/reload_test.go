@@ -1,7 +1,6 @@
 package netpoll
 
 import (
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -18,6 +17,14 @@ var static = []string{"Handler", "Loops", "Path", "SocketBuffer", "Failed", "Log
 // another returns a value of a field's type that is not v.
 func another(t *testing.T, name string, v reflect.Value) reflect.Value {
 	t.Helper()
+	if f := v.Type(); f.Kind() == reflect.Func {
+		return reflect.MakeFunc(f, func([]reflect.Value) (none []reflect.Value) {
+			for out := range f.Outs() {
+				none = append(none, reflect.Zero(out))
+			}
+			return none
+		})
+	}
 	var other any
 	switch v.Interface().(type) {
 	case Handler:
@@ -36,14 +43,6 @@ func another(t *testing.T, name string, v reflect.Value) reflect.Value {
 		other = time.Duration(v.Int()) + 7*time.Second
 	case *Origin:
 		other = new(Origin)
-	case func(netip.AddrPort, []byte) bool:
-		other = func(netip.AddrPort, []byte) bool { return true }
-	case func([]byte, netip.Addr) func(*Handshake):
-		other = func([]byte, netip.Addr) func(*Handshake) { return nil }
-	case func(*Conn, int):
-		other = func(*Conn, int) {}
-	case func(error):
-		other = func(error) {}
 	case zerolog.Logger:
 		other = zerolog.Nop()
 	default:
