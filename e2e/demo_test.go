@@ -129,12 +129,12 @@ func (a *demoApp) sees(want ...string) {
 	})
 }
 
-// counts are all connections, as the app's gateway answers.
-func (a *demoApp) counts() string {
+// get has what is at an address read, within a while.
+func (a *demoApp) get(address string, read func(body io.Reader)) {
 	a.t.Helper()
 	ctx, cancel := context.WithDeadline(a.t.Context(), harness.Soon())
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.gateway+"/tapr/ws/conn/count", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -143,37 +143,37 @@ func (a *demoApp) counts() string {
 		a.t.Fatal(err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return string(body)
+	read(response.Body)
+}
+
+// counts are all connections, as the app's gateway answers.
+func (a *demoApp) counts() (counts string) {
+	a.t.Helper()
+	a.get("http://"+a.gateway+"/tapr/ws/conn/count", func(body io.Reader) {
+		all, err := io.ReadAll(body)
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		counts = string(all)
+	})
+	return counts
 }
 
 // answers are what sends through the instance were answered, as the page gets it.
 func (a *demoApp) answers(n int) (answers []string) {
 	a.t.Helper()
-	ctx, cancel := context.WithDeadline(a.t.Context(), harness.Soon())
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.at+"/events", nil)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	response, err := a.http.Do(request)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	for lines := bufio.NewScanner(response.Body); len(answers) < n; {
-		if !lines.Scan() {
-			a.t.Fatalf("the feed has ended: %v", lines.Err())
+	a.get("http://"+a.at+"/events", func(body io.Reader) {
+		for lines := bufio.NewScanner(body); len(answers) < n; {
+			if !lines.Scan() {
+				a.t.Fatalf("the feed has ended: %v", lines.Err())
+			}
+			var entry struct{ Answer json.RawMessage }
+			data, ok := strings.CutPrefix(lines.Text(), "data: ")
+			if ok && json.Unmarshal([]byte(data), &entry) == nil && entry.Answer != nil {
+				answers = append(answers, string(entry.Answer))
+			}
 		}
-		var entry struct{ Answer json.RawMessage }
-		data, ok := strings.CutPrefix(lines.Text(), "data: ")
-		if ok && json.Unmarshal([]byte(data), &entry) == nil && entry.Answer != nil {
-			answers = append(answers, string(entry.Answer))
-		}
-	}
+	})
 	return answers
 }
 

@@ -1,5 +1,7 @@
 package forward
 
+import "unicode/utf8"
+
 // Answer is what the app says to an open event that is delivered before the
 // upgrade.
 type Answer struct {
@@ -21,6 +23,10 @@ type Answer struct {
 	// after the upgrade. Its Body is valid until done returns.
 	Reply Reply
 }
+
+// NamesUser reports whether the answer names the connection's user. A name that is not UTF-8 is
+// none.
+func (a *Answer) NamesUser() bool { return a.HasUser && utf8.ValidString(a.User) }
 
 // authorization is what a lane made by Authorize has besides its event.
 type authorization struct {

@@ -2,7 +2,6 @@ package forward
 
 import (
 	"time"
-	"unicode/utf8"
 
 	"ws-gateway/forward/deadletter"
 	"ws-gateway/tracecontext"
@@ -102,7 +101,7 @@ func (f *Forwarder) recordAnswer(l *lane, a *Answer) {
 	switch {
 	case a.Err != Delivered:
 		f.cfg.Journal.Closed(id)
-	case a.HasUser && a.User != l.auth.user && utf8.ValidString(a.User):
+	case a.NamesUser() && a.User != l.auth.user:
 		f.cfg.Journal.Renamed(id, appendState(nil, &Source{User: a.User, Headers: l.auth.headers}))
 	}
 }

@@ -3,7 +3,6 @@ package hub
 import (
 	"bytes"
 	"net/http"
-	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 
@@ -61,15 +60,14 @@ func (h *Hub) answered(ls *loopState, k *candidate, a forward.Answer) {
 	refusal := netpoll.Verdict{}
 	k.reply, k.groups = a.Reply, h.regrouping(a.Join, a.Leave)
 	k.reply.Body = bytes.Clone(a.Reply.Body)
-	if !accepted {
+	switch {
+	case !accepted:
 		refusal = refusalOf(a)
-	} else if a.HasUser {
-		if !utf8.ValidString(a.User) {
-			h.cfg.Log.Warn().Msg("the app answered an open event with a user name that is not UTF-8: the upgrade is refused")
-			refusal = refuse(http.StatusServiceUnavailable, "the user name is not UTF-8", 0)
-		} else {
-			k.fields.user = a.User
-		}
+	case a.NamesUser():
+		k.fields.user = a.User
+	case a.HasUser:
+		h.cfg.Log.Warn().Msg("the app answered an open event with a user name that is not UTF-8: the upgrade is refused")
+		refusal = refuse(http.StatusServiceUnavailable, "the user name is not UTF-8", 0)
 	}
 	var joined chan struct{} // nil: nothing to wait for
 	if len(a.Join) > 0 {

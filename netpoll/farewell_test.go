@@ -58,13 +58,12 @@ func TestThousandsWhoAreAwayAreClosedAndEachLearnsTheCode(t *testing.T) {
 	}
 }
 
-func TestAClientThatWasClosedGetsWhatItHasMissedThenTheCode(t *testing.T) {
-	w := newRoams(t)
-	c := w.clients[0]
+// losesAfter has a client come, acknowledge so many messages, and lose its connection.
+func (w *roams) losesAfter(c *roam, messages int) {
 	c.connect(0)
 	w.turn()
 	c.read(1 << 20)
-	for i := range 3 {
+	for i := range messages {
 		w.send(c.of, i, 10)
 	}
 	w.turn()
@@ -74,6 +73,12 @@ func TestAClientThatWasClosedGetsWhatItHasMissedThenTheCode(t *testing.T) {
 	w.turn()
 	c.cut()
 	w.turn()
+}
+
+func TestAClientThatWasClosedGetsWhatItHasMissedThenTheCode(t *testing.T) {
+	w := newRoams(t)
+	c := w.clients[0]
+	w.losesAfter(c, 3)
 	for i := range 4 {
 		w.send(c.of, i, 2000) // more than MaxPendingBytes together
 	}
@@ -109,17 +114,7 @@ func TestAClientThatWasClosedGetsWhatItHasMissedThenTheCode(t *testing.T) {
 func TestAHandshakeWithAnotherCountTakesNothingFromAFarewell(t *testing.T) {
 	w := newRoams(t)
 	c := w.clients[0]
-	c.connect(0)
-	w.turn()
-	c.read(1 << 20)
-	w.send(c.of, 0, 10)
-	w.turn()
-	c.read(1 << 20)
-	c.acknowledge()
-	c.write(1 << 20)
-	w.turn()
-	c.cut()
-	w.turn()
+	w.losesAfter(c, 1)
 	w.send(c.of, 0, 10)
 	w.close(c.of, AppClosed)
 	was, token, has := c.of, c.token, c.got

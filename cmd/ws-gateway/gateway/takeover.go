@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
 
@@ -122,7 +121,7 @@ func (h held) Authorize(src forward.Source, req forward.Request, done func(forwa
 	before := h.journal.Losses()
 	h.Forwarder.Authorize(src, req, func(a forward.Answer) {
 		if a.Err == forward.Delivered && h.journal.Losses() != before {
-			if a.HasUser && utf8.ValidString(a.User) {
+			if a.NamesUser() {
 				src.User = a.User
 			}
 			h.remember(src)
