@@ -3,8 +3,6 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -18,12 +16,6 @@ import (
 func (g *gateway) asleep(t testing.TB, d time.Duration, meanwhile func()) {
 	t.Helper()
 	g.Signal(syscall.SIGSTOP)
-	stat := fmt.Sprintf("/proc/%d/stat", g.Cmd.Process.Pid)
-	harness.Poll(t, "the process to be stopped", func() bool {
-		text, err := os.ReadFile(stat)
-		_, behind, _ := strings.Cut(string(text), ") ")
-		return err == nil && strings.HasPrefix(behind, "T")
-	})
 	over := time.After(d)
 	meanwhile()
 	<-over

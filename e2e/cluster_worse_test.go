@@ -64,9 +64,7 @@ func (p *natsProgram) reload(t *testing.T, config string) {
 
 func (p *natsProgram) signal(t *testing.T, s syscall.Signal) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
-		t.Fatal(err)
-	}
+	harness.Signal(t, p.cmd.Process, s)
 }
 
 // The process is stopped, so its connections stay and take what their buffers hold.

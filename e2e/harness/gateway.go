@@ -151,9 +151,29 @@ func (g *Gateway) End() {
 // Signal sends the process a signal.
 func (g *Gateway) Signal(s syscall.Signal) {
 	g.T.Helper()
-	if err := g.Cmd.Process.Signal(s); err != nil {
-		g.T.Fatal(err)
+	Signal(g.T, g.Cmd.Process, s)
+}
+
+// Signal sends a signal to a process. After SIGSTOP it returns once all its threads are stopped:
+// on a busy machine those go on for a while that the signal was not given to.
+func Signal(t testing.TB, p *os.Process, s syscall.Signal) {
+	t.Helper()
+	if err := p.Signal(s); err != nil {
+		t.Fatal(err)
 	}
+	if s == syscall.SIGSTOP {
+		Poll(t, "the process to be stopped", func() bool { return stopped(p.Pid) })
+	}
+}
+
+// stopped reports whether all threads of a process are stopped.
+func stopped(pid int) bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	return err == nil && len(threads) > 0 && !slices.ContainsFunc(threads, func(thread string) bool {
+		text, err := os.ReadFile(thread)
+		_, behind, _ := strings.Cut(string(text), ") ")
+		return err != nil || !strings.HasPrefix(behind, "T")
+	})
 }
 
 // Wait waits for the process to end and returns its exit code.
