@@ -23,10 +23,15 @@ func Receive(fd uintptr, p []byte) (n int, errno syscall.Errno) {
 }
 
 // send writes to a non-blocking socket, and returns how much that has taken.
-func send(fd uintptr, p []byte) (n int) {
-	n, err := syscall.Write(int(fd), p)
-	if err != nil {
-		return 0
+func send(fd uintptr, p []byte) (n int, errno syscall.Errno) {
+	for {
+		n, err := syscall.Write(int(fd), p)
+		switch errno, _ := err.(syscall.Errno); errno {
+		case 0:
+			return n, 0
+		case syscall.EINTR:
+		default:
+			return 0, errno
+		}
 	}
-	return n
 }

@@ -114,7 +114,7 @@ func (s *Socket) next(fd uintptr) (done bool) {
 		if s.unasked = s.strict && Pending(fd); s.unasked {
 			return true
 		}
-		s.sent = send(fd, s.out)
+		s.sent, _ = send(fd, s.out)
 		switch {
 		case s.sent < len(s.out):
 			return true

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/url"
 	"os"
 	"regexp"
@@ -19,6 +20,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 	"github.com/rs/zerolog"
+
+	"ws-gateway/exchange"
 )
 
 // Config of a Bus. Files are those that NATS's own tools write.
@@ -150,6 +153,7 @@ func (cfg *Config) options(replaced func()) ([]nats.Option, error) {
 		nats.Name(strings.TrimSpace("ws-gateway " + cfg.App + " " + cfg.Name)),
 		nats.NoEcho(),
 		nats.Timeout(dialTimeout),
+		nats.SetCustomDialer(dialer{}),
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(reconnectWait),
@@ -195,6 +199,18 @@ func (cfg *Config) Dial(part, allow string, further ...nats.Option) (conn *nats.
 		}
 	}), nats.NoCallbacksAfterClientClose()) // or it is called for those that are closed here
 	return nats.Connect(strings.Join(cfg.Servers, ","), append(options, further...)...)
+}
+
+// dialer connects to one of a server's addresses.
+type dialer struct{}
+
+// Dial implements nats.CustomDialer.
+func (dialer) Dial(network, address string) (net.Conn, error) {
+	conn, err := net.DialTimeout(network, address, dialTimeout)
+	if err != nil {
+		return nil, err
+	}
+	return exchange.NewConn(conn), nil
 }
 
 // reachTimeout bounds the attempt to reach one server.
