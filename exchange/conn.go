@@ -37,6 +37,9 @@ func NewConn(c net.Conn) net.Conn {
 // Read implements io.Reader.
 func (c *Conn) Read(p []byte) (n int, err error) { return c.in.Read(p[:min(len(p), most)]) }
 
+// SyscallConn implements syscall.Conn.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) { return c.in.raw, nil }
+
 // Write implements io.Writer.
 func (c *Conn) Write(p []byte) (n int, err error) {
 	o := &c.out

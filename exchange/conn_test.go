@@ -115,6 +115,15 @@ func TestConnOfNoDescriptorIsTheConnectionItself(t *testing.T) {
 	}
 }
 
+func TestASocketCanUseAConn(t *testing.T) {
+	a, b := pair(t, "tcp")
+	s := socketOf(t, NewConn(a))
+	b.Write([]byte("x"))
+	if n, err := s.Read(make([]byte, 16)); n != 1 || err != nil {
+		t.Errorf("Read = %d, %v", n, err)
+	}
+}
+
 func TestReadsAndWritesOfConnAllocateNothing(t *testing.T) {
 	a, b := pair(t, "tcp")
 	ours, theirs := NewConn(a), NewConn(b)

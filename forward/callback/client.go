@@ -71,6 +71,9 @@ func (c *Client) Connect(ctx context.Context, deadline time.Time) error {
 	}
 	c.unasked.of(conn, c.TLS != nil)
 	c.socket.Use(conn)
+	if c.TLS != nil { // which reads and writes in the ordinary way
+		conn = exchange.NewConn(conn)
+	}
 	if c.Watch != nil {
 		c.socket.Receive = c.Watch.receive
 		conn = c.Watch.conn(conn)
