@@ -57,8 +57,9 @@ func (r Resume) Cases(o Options) (cases []Case, err error) {
 	}
 	add("idle", fmt.Sprintf("%s idle connections, plain and resumable", count(r.Conns)), r.idle)
 	echo := fmt.Sprintf("%s connections, %d B, closed loop, plain and resumable", count(r.Echo), r.Size)
-	add("echo", echo+", the app echoes", func(s *stage) { r.echo(s, t, m, true) })
-	add("echo", echo+", the gateway answers pings", func(s *stage) { r.echo(s, t, load.Ping(), false) })
+	add("echo", echo+", the app echoes with a send", func(s *stage) { r.echo(s, t, m, bySend) })
+	add("echo", echo+", the app echoes in its answer", func(s *stage) { r.echo(s, t, m, byAnswer) })
+	add("echo", echo+", the gateway answers pings", func(s *stage) { r.echo(s, t, load.Ping(), byGateway) })
 	add("cut", fmt.Sprintf("%s connections cut at once", count(r.Conns)), r.cut)
 	add("restart", fmt.Sprintf("a restart with %s sessions in --resume-state", count(r.Sessions)), r.restart)
 	return cases, nil
@@ -127,9 +128,18 @@ func (r Resume) idle(s *stage) {
 	s.add("resumable, more than plain", "B", resumable-plain)
 }
 
+// echoes is whence a message comes back.
+type echoes int
+
+const (
+	bySend echoes = iota
+	byAnswer
+	byGateway
+)
+
 // echo has connections of three kinds send in turns: to a gateway without sessions, to one
 // that has them without asking, and to the same with asking.
-func (r Resume) echo(s *stage, t Traffic, m *load.Message, app bool) {
+func (r Resume) echo(s *stage, t Traffic, m *load.Message, how echoes) {
 	type kind struct {
 		name   string
 		client *load.Client
@@ -138,10 +148,15 @@ func (r Resume) echo(s *stage, t Traffic, m *load.Message, app bool) {
 		messages uint64
 	}
 	begin := func(args ...string) *child.Process {
-		if !app {
-			return s.gateway("", args...)
+		var gateway *child.Process
+		switch how {
+		case bySend:
+			gateway, _ = s.around(nil, args)
+		case byAnswer:
+			gateway, _ = s.around([]string{"--reply"}, append(args, "--callback-reply"))
+		case byGateway:
+			gateway = s.gateway("", args...)
 		}
-		gateway, _ := s.around([]string{"--reply"}, append(args, "--callback-reply"))
 		return gateway
 	}
 	off, on := begin(patient...), begin(resuming()...)
