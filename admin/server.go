@@ -47,10 +47,11 @@ type Server struct {
 	scraping chan struct{} // one answer with metrics at a time, for those who only look
 	memory   memory
 	started  time.Time
-	closing  chan struct{}             // closed by Shutdown
-	retiring atomic.Bool               // commands are refused
-	requests [][outcomes]atomic.Uint64 // by route
-	times    *prometheus.HistogramVec  // of requests, by route
+	closing  chan struct{}                         // closed by Shutdown
+	retiring atomic.Bool                           // commands are refused
+	requests [][outcomes]atomic.Uint64             // by route
+	times    *prometheus.HistogramVec              // of requests, by route
+	timed    []atomic.Pointer[prometheus.Observer] // of times, by route: nil until one was served
 
 	mu        sync.Mutex // guards following
 	listeners []net.Listener
@@ -61,7 +62,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, started: time.Now(), closing: make(chan struct{}), scraping: make(chan struct{}, 1), requests: make([][outcomes]atomic.Uint64, len(routes))}
+	s := &Server{cfg: cfg, started: time.Now(), closing: make(chan struct{}), scraping: make(chan struct{}, 1), requests: make([][outcomes]atomic.Uint64, len(routes)), timed: make([]atomic.Pointer[prometheus.Observer], len(routes))}
 	full := wholeRefusal("too many management connections")
 	s.conns = connlimit.New(connlimit.Config{Local: maxLocal, Remote: maxRemote, PerPeer: maxPeer, Refusal: full, Clock: cfg.Clock})
 	s.scrapers = connlimit.New(connlimit.Config{Any: maxScrapes, Refusal: full, Clock: cfg.Clock})

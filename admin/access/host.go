@@ -1,6 +1,7 @@
 package access
 
 import (
+	"bytes"
 	"net/netip"
 	"strings"
 
@@ -20,11 +21,23 @@ const (
 // the name under which it was loaded, and no DNS zone has an IP address or localhost as a
 // name. In HTTP/1.0 the header is optional; that version is older than the attack.
 func hostOf(h *fasthttp.RequestHeader) hostKind {
-	host := string(h.Host())
-	if host == "" && !h.IsHTTP11() {
+	host := h.Host()
+	if len(host) == 0 && !h.IsHTTP11() {
 		return addressHost
 	}
-	return hostKindOf(host)
+	if usual(host) {
+		return loopbackHost
+	}
+	return hostKindOf(string(host))
+}
+
+// usual reports whether the host is one of those that most callers name, for which no copy
+// is needed.
+func usual(host []byte) bool {
+	if i := bytes.IndexByte(host, ':'); i >= 0 && digits(host[i+1:]) {
+		host = host[:i]
+	}
+	return string(host) == "127.0.0.1" || string(host) == "localhost"
 }
 
 // hostKindOf classifies a host with or without a port.
@@ -58,9 +71,9 @@ func cutPort(host string) (name, port string, ok bool) {
 	return host[:i], host[i+1:], true
 }
 
-func digits(s string) bool {
-	for _, r := range s {
-		if r < '0' || r > '9' {
+func digits[T string | []byte](s T) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
 			return false
 		}
 	}

@@ -12,22 +12,40 @@ import (
 // while (SIGSTOP, a virtual machine that is paused), the deadline passes although the rest
 // of a request may be here. So it is put off by the time in which the process did not run,
 // according to Config.Clock.
+//
+// To set a socket's deadline takes longer than to compare two times, and a server sets three
+// for each request. So a socket's deadline that comes earlier than what is allowed stays: if
+// it passes first, it is put off likewise.
 
-// allowance is the time that something may take; the zero value is no limit.
+// allowance is the time that something may take; without a clock, or a limit, only the
+// socket's deadline counts.
 type allowance struct {
 	began  time.Duration // by Config.Clock
 	length time.Duration
+	socket time.Time // the socket's deadline; zero: it has none
 }
 
-func (c *Conn) allow(t time.Time) allowance {
-	if c.clock == nil || t.IsZero() {
-		return allowance{}
+// set makes t the deadline, and reports whether it must be the socket's.
+func (a *allowance) set(t time.Time, clock func() time.Duration) (arm bool) {
+	a.began, a.length = 0, 0
+	if clock != nil && !t.IsZero() {
+		a.began, a.length = clock(), time.Until(t)
+		if !a.socket.IsZero() && !t.Before(a.socket) {
+			return false
+		}
 	}
-	return allowance{began: c.clock(), length: time.Until(t)}
+	a.socket = t
+	return true
+}
+
+// rest is the socket's deadline for what is left of the time.
+func (a *allowance) rest(left time.Duration) time.Time {
+	a.socket = time.Now().Add(left)
+	return a.socket
 }
 
 // left is what remains of it.
-func (c *Conn) left(a allowance) time.Duration {
+func (c *Conn) left(a *allowance) time.Duration {
 	if c.clock == nil {
 		return 0
 	}
@@ -36,13 +54,17 @@ func (c *Conn) left(a allowance) time.Duration {
 
 // SetReadDeadline implements net.Conn.
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	c.reading = c.allow(t)
+	if !c.reading.set(t, c.clock) {
+		return nil
+	}
 	return c.Conn.SetReadDeadline(t)
 }
 
 // SetWriteDeadline implements net.Conn.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	c.writing = c.allow(t)
+	if !c.writing.set(t, c.clock) {
+		return nil
+	}
 	return c.Conn.SetWriteDeadline(t)
 }
 
@@ -61,8 +83,8 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 		if n > 0 || !timedOut(err) {
 			return n, err
 		}
-		left := c.left(c.reading)
-		if left <= 0 || c.Conn.SetReadDeadline(time.Now().Add(left)) != nil {
+		left := c.left(&c.reading)
+		if left <= 0 || c.Conn.SetReadDeadline(c.reading.rest(left)) != nil {
 			return n, err
 		}
 	}
@@ -87,8 +109,8 @@ func (c *Conn) write(b []byte) (n int, err error) {
 		if n += m; !timedOut(err) {
 			return n, err
 		}
-		left := c.left(c.writing)
-		if left <= 0 || c.Conn.SetWriteDeadline(time.Now().Add(left)) != nil {
+		left := c.left(&c.writing)
+		if left <= 0 || c.Conn.SetWriteDeadline(c.writing.rest(left)) != nil {
 			return n, err
 		}
 	}

@@ -76,3 +76,77 @@ func TestADeadlineIsPutOffByTheTimeInWhichTheProcessDidNotRun(t *testing.T) {
 		t.Errorf("reading what was ended: %v", err)
 	}
 }
+
+// armed counts how often its deadlines are set.
+type armed struct {
+	net.Conn
+	reads, writes int
+}
+
+func (c *armed) SetReadDeadline(t time.Time) error {
+	c.reads++
+	return c.Conn.SetReadDeadline(t)
+}
+
+func (c *armed) SetWriteDeadline(t time.Time) error {
+	c.writes++
+	return c.Conn.SetWriteDeadline(t)
+}
+
+func TestASocketsDeadlineIsSetOnlyIfItWouldComeTooLate(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	defer theirs.Close()
+	began := time.Now()
+	socket := &armed{Conn: ours}
+	c := &Conn{Conn: socket, clock: func() time.Duration { return time.Since(began) }}
+	for range 10 {
+		c.SetReadDeadline(time.Now().Add(time.Hour))
+		c.SetReadDeadline(time.Now().Add(time.Minute))
+		c.SetWriteDeadline(time.Now().Add(time.Minute))
+	}
+	if socket.reads != 2 || socket.writes != 1 {
+		t.Errorf("the socket's deadlines were set %d and %d times, should be 2 and 1", socket.reads, socket.writes)
+	}
+
+	c.SetReadDeadline(time.Time{})
+	c.SetWriteDeadline(time.Time{})
+	if socket.reads != 3 || socket.writes != 2 {
+		t.Error("a deadline is not taken away")
+	}
+	c.SetReadDeadline(time.Now().Add(time.Minute))
+	if socket.reads != 4 {
+		t.Error("there is no deadline where there was none")
+	}
+}
+
+func TestASocketsDeadlineThatComesTooEarlyIsPutOff(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	defer theirs.Close()
+	began := time.Now()
+	socket := &armed{Conn: ours}
+	c := &Conn{Conn: socket, clock: func() time.Duration { return time.Since(began) }}
+	c.SetDeadline(time.Now().Add(-time.Second)) // the socket's, which has passed
+	c.SetDeadline(time.Now().Add(time.Minute))
+	if socket.reads != 1 || socket.writes != 1 {
+		t.Fatal("this tests nothing: the later deadline is the socket's")
+	}
+	go io.WriteString(theirs, "here")
+	b := make([]byte, 4)
+	if n, err := c.Read(b); string(b[:n]) != "here" || err != nil {
+		t.Errorf("Read = %q, %v", b[:n], err)
+	}
+	read := make(chan string, 1)
+	go func() {
+		b := make([]byte, 5)
+		io.ReadFull(theirs, b)
+		read <- string(b)
+	}()
+	if n, err := c.Write([]byte("there")); n != 5 || err != nil {
+		t.Errorf("Write = %d, %v", n, err)
+	}
+	if got := <-read; got != "there" {
+		t.Errorf("there came %q", got)
+	}
+}
