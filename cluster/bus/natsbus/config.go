@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/url"
 	"os"
 	"regexp"
@@ -20,8 +19,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 	"github.com/rs/zerolog"
-
-	"ws-gateway/exchange"
 )
 
 // Config of a Bus. Files are those that NATS's own tools write.
@@ -154,6 +151,7 @@ func (cfg *Config) options(replaced func()) ([]nats.Option, error) {
 		nats.NoEcho(),
 		nats.Timeout(dialTimeout),
 		nats.SetCustomDialer(dialer{}),
+		nats.SkipHostLookup(), // the dialer does it, in bounded time
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(reconnectWait),
@@ -199,18 +197,6 @@ func (cfg *Config) Dial(part, allow string, further ...nats.Option) (conn *nats.
 		}
 	}), nats.NoCallbacksAfterClientClose()) // or it is called for those that are closed here
 	return nats.Connect(strings.Join(cfg.Servers, ","), append(options, further...)...)
-}
-
-// dialer connects to one of a server's addresses.
-type dialer struct{}
-
-// Dial implements nats.CustomDialer.
-func (dialer) Dial(network, address string) (net.Conn, error) {
-	conn, err := net.DialTimeout(network, address, dialTimeout)
-	if err != nil {
-		return nil, err
-	}
-	return exchange.NewConn(conn), nil
 }
 
 // reachTimeout bounds the attempt to reach one server.
