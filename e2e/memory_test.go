@@ -294,6 +294,35 @@ func TestLargeCookiesDoNotFillTheMemoryOfAnyExample(t *testing.T) {
 	}
 }
 
+// TestLargeHeadsGiveWayToSmallerOnes: clients with the largest cookies fill
+// --header-memory, until another one of their kind is refused. Who comes then with a
+// cookie that counts, but is much smaller, is let in, and large ones are closed for it.
+func TestLargeHeadsGiveWayToSmallerOnes(t *testing.T) {
+	for _, loops := range []string{"1", "2"} {
+		t.Run("loops "+loops, func(t *testing.T) {
+			t.Parallel()
+			g := startPushOnly(t, "--header-memory=256KiB", "--loops="+loops)
+			large := g.handshake("Cookie: a="+strings.Repeat("c", 31<<10)) + "\r\n"
+			full := false
+			for range 100 {
+				if _, code := g.hostile(t, large); code == http.StatusRequestHeaderFieldsTooLarge {
+					full = true
+					break
+				}
+			}
+			if !full {
+				t.Fatal("nobody was refused")
+			}
+			for i := range 20 {
+				if _, code := g.hostile(t, g.handshake("Cookie: a="+strings.Repeat("c", 6<<10))+"\r\n"); code != http.StatusSwitchingProtocols {
+					t.Fatalf("newcomer %d was answered with %d", i, code)
+				}
+			}
+			g.awaitMetric(t, `ws_gateway_closed_total{cause="head_too_large"}`, 2)
+		})
+	}
+}
+
 // hostileConnections is how many of wanted there are descriptors for.
 func hostileConnections(t *testing.T, wanted int) int {
 	t.Helper()

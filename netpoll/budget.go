@@ -142,13 +142,14 @@ func (p *holders) set(h *holder, slot uint32, bytes int64, now uint32) {
 	if was == is {
 		return
 	}
+	largest := is > p.highest // link raises it
 	if was > 0 {
 		p.unlink(h, was)
 	}
 	if is > 0 {
 		p.link(h, is)
 	}
-	if was >= p.highest || is > p.highest {
+	if was >= p.highest || largest {
 		p.show(now)
 	}
 }

@@ -53,7 +53,8 @@ func (w *world) auditBudgets(l *Loop, held *[Budgets]int64) {
 	}
 }
 
-// auditClasses checks that every holder is in the list of its size.
+// auditClasses checks that every holder is in the list of its size, and that the other
+// loops know how large the largest is.
 func (w *world) auditClasses(p *holders) {
 	var sum int64
 	for class := range p.classes {
@@ -68,6 +69,9 @@ func (w *world) auditClasses(p *holders) {
 		if list.last != last || list.first != nil && class > p.highest {
 			w.t.Errorf("class %d ends with another one, or is above the highest, %d", class, p.highest)
 		}
+	}
+	if top := p.tops[p.loop].Load(); !p.aged && sizeClass(top) != p.highest {
+		w.t.Errorf("the largest holder is said to hold %d bytes, and is in class %d", top, p.highest)
 	}
 	if sum != p.held {
 		w.t.Errorf("the lists hold %d bytes, counted as %d", sum, p.held)
