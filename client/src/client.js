@@ -125,12 +125,14 @@ export class Client extends EventTarget {
     if (this.#state === "closing" || this.#state === "closed") return;
     if (this.#state !== "open") {
       this.#drop();
+      this.#releaseAbandoned(code, reason);
       this.#finish({ code, reason, wasClean: false });
       return;
     }
     this.#goodbye = [code, reason];
     this.#sayGoodbye();
     this.#alarm.set(this.#options.closeTimeout, () => {
+      this.#socket.close(code, reason); // a gateway that has not said what it has got may read this later
       this.#drop();
       this.#finish({ code: 1006, reason: "the other side did not answer the close", wasClean: false });
     });
@@ -326,8 +328,13 @@ export class Client extends EventTarget {
 
   // --- watching
 
+  // A clock that was set back puts nothing off: what is due is no further away than at first.
   #armLook() {
     const now = Date.now();
+    const { pingInterval, pongTimeout, checkTimeout } = this.#options;
+    this.#pingDue = Math.min(this.#pingDue, now + pingInterval);
+    if (this.#pongDue) this.#pongDue = Math.min(this.#pongDue, now + Math.max(pongTimeout, checkTimeout, signsWithin));
+    if (this.#acknowledgeDue) this.#acknowledgeDue = Math.min(this.#acknowledgeDue, now + acknowledgeAfter);
     const due = Math.min(this.#pingDue, this.#pongDue || Infinity, this.#acknowledgeDue || Infinity);
     this.#alarm.set(Math.max(0, Math.min(due - now, lookEvery)), (drift) => this.#look(drift));
   }
@@ -409,8 +416,8 @@ export class Client extends EventTarget {
     else socket.close();
   }
 
-  #releaseAbandoned() {
-    this.#abandoned?.close();
+  #releaseAbandoned(...how) {
+    this.#abandoned?.close(...how);
     this.#abandoned = null;
   }
 
@@ -467,6 +474,7 @@ export class Client extends EventTarget {
   // what was asked for, nor to a series of attempts by a series of looks.
   #hurry() {
     if (globalThis.navigator?.onLine === false) return;
+    if (Date.now() < this.#triedAt) return; // the clock was set back: only the timer knows how long is left
     const earliest = Math.max(this.#notBefore, this.#triedAt + this.#options.backoffBase);
     if (this.#retryDue !== Infinity && earliest < this.#retryDue) this.#armRetry(earliest);
   }

@@ -28,7 +28,7 @@ export function given(t, { url = "ws://gateway.test/ws", random = 1, ...options 
     }
     close(...how) {
       this.readyState = 2;
-      this.closedWith = how;
+      this.closedWith ??= how; // a second one does nothing
     }
     accept(protocol = "") {
       this.protocol = protocol;

@@ -200,11 +200,11 @@ test("close asks first what has arrived, and then nothing is uncertain", (t) => 
 test("close does not ask for ever", (t) => {
   const g = session(t);
   g.client.send("a");
-  g.client.close();
+  g.client.close(4000, "bye");
   for (let n = 0; n < 40; n++) g.socket.receive("more"); // nor do messages put it off
   g.pass(5_000);
   assert.deepEqual([g.client.state, g.last("close").code, g.last("close").unsent, g.last("close").uncertain], ["closed", 1006, ["a"], 1]);
-  assert.equal(g.socket.closedWith === null, false);
+  assert.deepEqual(g.socket.closedWith, [4000, "bye"], "who reads it late hears what was meant");
 });
 
 test("an acknowledgement leaves after 32 messages, 32 KiB or a second, both ways", (t) => {
@@ -240,6 +240,24 @@ test("at each ping interval an acknowledgement takes the place of the ping, and 
   assert.equal(g.socket.sent.length, 4);
   g.pass(40_000);
   assert.equal(g.all("reconnecting").at(-1).reason, "no pong in time");
+});
+
+test("a clock that is set back amid a crowd of messages puts off neither acknowledgements nor the end of a dead line", (t) => {
+  const g = session(t);
+  g.client.send("a");
+  g.pass(100);
+  const now = Date.now;
+  t.mock.method(Date, "now", () => now() - 3_600_000);
+  for (let n = 0; n < 31; n++) g.socket.receive("m"); // before the next look at the clock
+  assert.equal(g.socket.sent.at(-1), `${mark}31`);
+  g.socket.receive(`${mark}1`);
+  g.socket.receive("m");
+  g.pass(1_000);
+  assert.equal(g.socket.sent.at(-1), `${mark}32`);
+  g.pass(29_000);
+  assert.equal(g.socket.sent.length, 4, "the ping");
+  g.pass(10_000);
+  assert.equal(g.client.state, "waiting");
 });
 
 test("a sign of life keeps a client that sends and gets no acknowledgement", (t) => {
@@ -428,8 +446,8 @@ test("a client that is closed while away says good-bye on what it had", (t) => {
   const g = session(t);
   g.pass(40_000);
   const dead = g.socket;
-  g.client.close();
-  assert.ok(dead.closedWith);
+  g.client.close(4000, "bye");
+  assert.deepEqual(dead.closedWith, [4000, "bye"]);
   assert.equal(g.client.state, "closed");
 });
 

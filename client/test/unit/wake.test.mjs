@@ -156,6 +156,20 @@ test("a clock that is set back does not stop the pings", (t) => {
   assert.deepEqual(g.socket.sent, [ping, ping], "from then on all is as before");
 });
 
+test("a clock that is set back does not make a wait longer, whoever looks", (t) => {
+  const { fire } = aPage(t);
+  const g = given(t, { backoffBase: 10_000 });
+  g.socket.end();
+  g.pass(10_000);
+  g.socket.end();
+  const { delay } = g.last("reconnecting");
+  const now = Date.now;
+  t.mock.method(Date, "now", () => now() - 3_600_000);
+  fire("online");
+  g.pass(delay);
+  assert.equal(g.sockets.length, 3);
+});
+
 test("close leaves no listener on the page", (t) => {
   const { counts } = aPage(t);
   const g = given(t);
