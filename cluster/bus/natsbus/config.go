@@ -150,7 +150,7 @@ func (cfg *Config) options(replaced func()) ([]nats.Option, error) {
 		nats.Name(strings.TrimSpace("ws-gateway " + cfg.App + " " + cfg.Name)),
 		nats.NoEcho(),
 		nats.Timeout(dialTimeout),
-		nats.SetCustomDialer(dialer{}),
+		nats.SetCustomDialer(new(dialer)),
 		nats.SkipHostLookup(), // the dialer does it, in bounded time
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),

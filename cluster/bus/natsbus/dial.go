@@ -9,12 +9,17 @@ import (
 	"ws-gateway/exchange"
 )
 
-// dialer connects to one of a server's addresses.
-type dialer struct{}
+// dialer connects a client to one of a server's addresses.
+type dialer struct {
+	last net.Conn // a client does not close one on which a server has not said what it should
+}
 
 // Dial implements nats.CustomDialer. It takes dialTimeout at most, looking for the addresses
 // included.
-func (dialer) Dial(network, address string) (net.Conn, error) {
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	if d.last != nil {
+		d.last.Close()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 	defer cancel()
 	host, port, err := net.SplitHostPort(address)
@@ -33,6 +38,7 @@ func (dialer) Dial(network, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.last = conn
 	return exchange.NewConn(conn), nil
 }
 

@@ -60,7 +60,7 @@ func TestDialFindsAServerByItsNameOrSaysWhyNot(t *testing.T) {
 	}
 	_, port, _ := net.SplitHostPort(ln.Addr().String())
 	for _, host := range []string{"localhost", "127.0.0.1"} {
-		conn, err := dialer{}.Dial("tcp", net.JoinHostPort(host, port))
+		conn, err := new(dialer).Dial("tcp", net.JoinHostPort(host, port))
 		if err != nil {
 			t.Fatalf("%s: %v", host, err)
 		}
@@ -68,7 +68,7 @@ func TestDialFindsAServerByItsNameOrSaysWhyNot(t *testing.T) {
 	}
 	ln.Close()
 	for _, address := range []string{net.JoinHostPort("127.0.0.1", port), "no port", "nowhere.invalid:4222"} {
-		if conn, err := (dialer{}).Dial("tcp", address); err == nil {
+		if conn, err := new(dialer).Dial("tcp", address); err == nil {
 			t.Errorf("%s: %v", address, conn.RemoteAddr())
 		}
 	}

@@ -30,6 +30,7 @@ type Bus struct {
 	self    string                    // Config.Instance in hexadecimal
 	mine    string                    // of the subjects of what is for this instance
 	conn    atomic.Pointer[nats.Conn] // the last client's; nil until the first attempt to connect is over
+	largest atomic.Int64              // bytes of a message that the server takes; 0: it has not said it
 	queue   *bus.Queue
 	arrived chan *nats.Msg
 	out     *outbox
@@ -80,10 +81,11 @@ func (b *Bus) Wake() <-chan struct{} { return b.queue.Wake() }
 // Take is bus.Bus's.
 func (b *Bus) Take(dst []bus.Event) []bus.Event { return b.queue.Take(dst) }
 
-// MaxPacket is bus.Bus's.
+// MaxPacket is bus.Bus's. It does not ask the client, which is locked while it connects or
+// writes, for seconds if a server hangs.
 func (b *Bus) MaxPacket() int {
-	if conn := b.conn.Load(); conn != nil && conn.MaxPayload() > 0 {
-		return int(max(minPacket, min(conn.MaxPayload(), maxPacket)))
+	if largest := b.largest.Load(); largest > 0 {
+		return int(max(minPacket, min(largest, maxPacket)))
 	}
 	return maxPacket
 }
@@ -158,6 +160,7 @@ func (b *Bus) publish() {
 		for _, o := range packets {
 			b.publishOne(o)
 		}
+		b.largest.Store(b.conn.Load().MaxPayload()) // a server may say that it takes less while the link is up
 	}
 }
 

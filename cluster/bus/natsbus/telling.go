@@ -3,10 +3,13 @@ package natsbus
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,8 +34,12 @@ type complaints map[string]struct{}
 // mostComplaints is how many of them are logged.
 const mostComplaints = 16
 
-// new reports whether a complaint is to be logged.
+// new reports whether a complaint is to be logged: if it is one at all, and not a write that
+// finds the connection lost, which is told by itself.
 func (c *complaints) new(err error) bool {
+	if plain(err) {
+		return false
+	}
 	text := err.Error()
 	if _, told := (*c)[text]; told || len(*c) == mostComplaints {
 		return false
@@ -73,6 +80,7 @@ func (b *Bus) up(c *client) {
 		return
 	}
 	b.links.Add(1)
+	b.largest.Store(conn.MaxPayload())
 	b.linked, b.toldDenied, b.toldOver = true, false, false
 	b.out.setUp(true)
 	b.cfg.Log.Info().Str("server", Redacted(conn.ConnectedUrl())).Str("app", b.cfg.App).Msg("connected to NATS")
@@ -222,6 +230,20 @@ func (b *Bus) complained(err error) {
 // hears the others, or they hear of it. Only its text says so.
 func (b *Bus) needs(complaint string) bool {
 	return strings.Contains(complaint, strconv.Quote(b.prefix+heartbeats)) || strings.Contains(complaint, strconv.Quote(b.mine+">"))
+}
+
+// plain reports whether an error says no more than that a connection is lost or not to be had.
+func plain(err error) bool {
+	var timeout net.Error
+	switch {
+	case errors.As(err, new(*net.DNSError)):
+		return false
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return true
+	case errors.Is(err, nats.ErrTLS): // such as a server that ends the connection after it
+		return false
+	}
+	return errors.As(err, new(syscall.Errno)) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // oneLine keeps a log line one line.
