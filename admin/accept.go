@@ -32,6 +32,11 @@ func (s *Server) Serve(ln net.Listener) error {
 	return s.accept(ln, s.conns, s.http.ServeConn)
 }
 
+// sendBuffer is how many bytes of answers the kernel keeps for a connection until its caller
+// takes them; it reckons with twice as much. Left alone it would keep megabytes for each of
+// thousands of callers who take nothing.
+const sendBuffer = 32 << 10
+
 // accept serves ln's connections within a limit.
 func (s *Server) accept(ln net.Listener, limit *connlimit.Limit, serve func(net.Conn) error) error {
 	defer ln.Close()
@@ -55,6 +60,9 @@ func (s *Server) accept(ln net.Listener, limit *connlimit.Limit, serve func(net.
 		switch {
 		case err == nil:
 			retry.reset()
+			if c, ok := c.(interface{ SetWriteBuffer(bytes int) error }); ok {
+				c.SetWriteBuffer(sendBuffer) // if it fails, the connection has ended
+			}
 			limit.Serve(c, func(c *connlimit.Conn) { s.serveConn(c, serve) })
 		case errors.Is(err, net.ErrClosed):
 			return nil

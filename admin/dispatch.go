@@ -32,7 +32,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		s.done(t.route, answerRefusal(ctx, no, false), began)
 		return
 	}
-	s.done(t.route, s.dispatch(ctx, t), began)
+	s.done(t.route, s.heldAnswer(ctx, t.route, s.dispatch(ctx, t)), began)
 }
 
 // done counts a request, unless its answer is still to be written, and if it was served

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 )
@@ -62,4 +63,112 @@ func TestListsThatNobodyReadsAreBounded(t *testing.T) {
 		}
 	}
 	await(t, "all memory to be free again", func() bool { return r.metric("ws_gateway_memory_used_bytes", "api") == 0 })
+}
+
+// Answers that nobody reads are bounded, also those that are no lists. Commands and small
+// answers are served meanwhile, and so is whoever only looks.
+func TestAnswersThatNobodyReadsAreBounded(t *testing.T) {
+	r := newRig(t)
+	others := r.admin.answers.Reserve()
+	if !others.Grow(maxAnswers) {
+		t.Fatal("no room for answers")
+	}
+	for _, request := range []string{"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n", "GET /console/ HTTP/1.1\r\nHost: localhost\r\n\r\n"} {
+		got := r.wire().write(request).read("GET")
+		if got.status != 503 || got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "too many callers") {
+			t.Errorf("%q: %d %s", request, got.status, got.body)
+		}
+	}
+	for _, request := range []string{"GET " + statusPath, "GET " + listPath, "GET /healthz", "POST " + sendPath} {
+		method, path, _ := strings.Cut(request, " ")
+		body := ""
+		if method == "POST" {
+			body = oneSend
+		}
+		if got := r.do(method, path, body); got.status != 200 {
+			t.Errorf("%s: %d %s", request, got.status, got.body)
+		}
+	}
+	others.Release()
+	for _, request := range []string{"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n", "HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"} {
+		method, _, _ := strings.Cut(request, " ")
+		if got := r.wire().write(request).read(method); got.status != 200 || method == "GET" && !strings.Contains(got.body, "ws_gateway_build_info") {
+			t.Errorf("%q: %d %s", request, got.status, got.body)
+		}
+	}
+	await(t, "all memory to be free again", func() bool { _, used, _ := r.admin.answers.Counts(); return used == 0 })
+}
+
+// TestCallersWhoTakeNoAnswerHoldNoMoreThanThat: each asks for metrics again and again, and
+// reads nothing.
+func TestCallersWhoTakeNoAnswerHoldNoMoreThanThat(t *testing.T) {
+	r := newRig(t)
+	for range 200 {
+		caller := r.wire()
+		caller.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		caller.write(strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 20))
+	}
+	await(t, "one of them to be refused", func() bool { _, _, refused := r.admin.answers.Counts(); return refused > 0 })
+	if _, used, _ := r.admin.answers.Counts(); used > maxAnswers {
+		t.Errorf("%d bytes are held", used)
+	}
+}
+
+// The kernel keeps little for a caller who takes nothing, whichever listener it came by.
+func TestTheKernelKeepsLittleOfAnAnswer(t *testing.T) {
+	for _, serve := range []struct {
+		name string
+		on   func(*Server, net.Listener) error
+	}{{"management", (*Server).Serve}, {"metrics", (*Server).ServeMetrics}} {
+		t.Run(serve.name, func(t *testing.T) {
+			r := newRig(t)
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			sizes := make(chan int, 1)
+			served := make(chan error, 1)
+			go func() { served <- serve.on(r.admin, noting{ln, sizes}) }()
+			r.addr = ln.Addr().String()
+			if got := r.do("GET", "/healthz", ""); got.status != 200 {
+				t.Errorf("answered with %d", got.status)
+			}
+			select {
+			case size := <-sizes:
+				if size != sendBuffer {
+					t.Errorf("the send buffer has %d bytes", size)
+				}
+			default:
+				t.Error("the send buffer was left alone")
+			}
+			ln.Close()
+			if err := <-served; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// noting is a listener that notes how large its connections' send buffers are made.
+type noting struct {
+	net.Listener
+	sizes chan int
+}
+
+func (n noting) Accept() (net.Conn, error) {
+	c, err := n.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return noted{c, n.sizes}, nil
+}
+
+type noted struct {
+	net.Conn
+	sizes chan int
+}
+
+func (n noted) SetWriteBuffer(bytes int) error {
+	n.sizes <- bytes
+	return n.Conn.(*net.TCPConn).SetWriteBuffer(bytes)
 }

@@ -12,6 +12,14 @@ import (
 // textFormat is the Prometheus text exposition format.
 var textFormat = expfmt.NewFormat(expfmt.TypeTextPlain)
 
+// metricsInTurn answers with metrics, one request at a time: to gather them takes much more
+// memory than the answer has.
+func (s *Server) metricsInTurn(ctx *fasthttp.RequestCtx, t target) outcome {
+	s.gathering <- struct{}{}
+	defer func() { <-s.gathering }()
+	return s.metrics(ctx, t)
+}
+
 // metrics answers with all metrics, encoded straight into the answer.
 func (s *Server) metrics(ctx *fasthttp.RequestCtx, _ target) outcome {
 	families, err := s.registry.Gather()

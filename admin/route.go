@@ -61,7 +61,7 @@ var routes = numbered(
 	&route{name: "config", path: "/tapr/ws/config", answer: (*Server).config, query: &parameters{}},
 	&route{name: "healthz", path: "/healthz", answer: (*Server).healthy, probe: (*Server).healthy, who: access.Everybody, text: true},
 	&route{name: "readyz", path: "/readyz", answer: (*Server).ready, probe: (*Server).ready, who: access.Everybody, text: true},
-	&route{name: "metrics", path: "/metrics", answer: (*Server).metrics, probe: (*Server).scrape, text: true},
+	&route{name: "metrics", path: "/metrics", answer: (*Server).metricsInTurn, probe: (*Server).scrape, text: true},
 	&route{name: "profile", below: profilePrefix, answer: (*Server).profile, text: true, optIn: true, untimed: true},
 	&route{name: "console", path: consolePath, below: consolePath + "/", answer: (*Server).console, who: access.Browsers, text: true},
 )

@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"ws-gateway/admin/access"
+	"ws-gateway/admin/budget"
 	"ws-gateway/admin/connlimit"
 )
 
@@ -46,12 +47,15 @@ type Server struct {
 	scrapers *connlimit.Limit
 	scraping chan struct{} // one answer with metrics at a time, for those who only look
 	memory   memory
-	started  time.Time
-	closing  chan struct{}                         // closed by Shutdown
-	retiring atomic.Bool                           // commands are refused
-	requests [][outcomes]atomic.Uint64             // by route
-	times    *prometheus.HistogramVec              // of requests, by route
-	timed    []atomic.Pointer[prometheus.Observer] // of times, by route: nil until one was served
+	answers  budget.Budget // of answers that are being written, see heldAnswer
+
+	gathering chan struct{} // one answer with metrics at a time, for managers
+	started   time.Time
+	closing   chan struct{}                         // closed by Shutdown
+	retiring  atomic.Bool                           // commands are refused
+	requests  [][outcomes]atomic.Uint64             // by route
+	times     *prometheus.HistogramVec              // of requests, by route
+	timed     []atomic.Pointer[prometheus.Observer] // of times, by route: nil until one was served
 
 	mu        sync.Mutex // guards following
 	listeners []net.Listener
@@ -62,11 +66,12 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, started: time.Now(), closing: make(chan struct{}), scraping: make(chan struct{}, 1), requests: make([][outcomes]atomic.Uint64, len(routes)), timed: make([]atomic.Pointer[prometheus.Observer], len(routes))}
+	s := &Server{cfg: cfg, started: time.Now(), closing: make(chan struct{}), scraping: make(chan struct{}, 1), gathering: make(chan struct{}, 1), requests: make([][outcomes]atomic.Uint64, len(routes)), timed: make([]atomic.Pointer[prometheus.Observer], len(routes))}
 	full := wholeRefusal("too many management connections")
 	s.conns = connlimit.New(connlimit.Config{Local: maxLocal, Remote: maxRemote, PerPeer: maxPeer, Refusal: full, Clock: cfg.Clock})
 	s.scrapers = connlimit.New(connlimit.Config{Any: maxScrapes, Refusal: full, Clock: cfg.Clock})
 	s.memory.configure(cfg.Memory)
+	s.answers.SetLimit(maxAnswers)
 	wait := s.wait
 	if cfg.holdBack != nil {
 		wait = cfg.holdBack(wait)

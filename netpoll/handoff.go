@@ -96,6 +96,11 @@ func (c *handedConn) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// SetWriteBuffer sets the size of the kernel's send buffer, as a net.TCPConn does.
+func (c *handedConn) SetWriteBuffer(bytes int) error {
+	return c.Conn.(interface{ SetWriteBuffer(bytes int) error }).SetWriteBuffer(bytes)
+}
+
 // SyscallConn implements syscall.Conn, for which all that has been read already must have
 // been taken.
 func (c *handedConn) SyscallConn() (syscall.RawConn, error) {
