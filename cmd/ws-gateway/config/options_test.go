@@ -118,6 +118,7 @@ func TestEveryBadValueIsOneLineThatNamesOptionValueAndSource(t *testing.T) {
 		{"--path=ws", "", `--path "ws" (from flag): must be a path such as /ws`},
 		{"--path=/TAPR/ws", "", `--path "/TAPR/ws" (from flag): must be a path that is not part of the management API (/tapr)`},
 		{"--path=/metrics", "", `not part of the management API (/metrics)`},
+		{"--path=/debug/pprof/heap", "", `not part of the management API (/debug/pprof)`},
 		{"--user-header=X:Y", "", `--user-header "X:Y" (from flag): must be a header name such as X-Bfl-User`},
 		{"--allowed-origins=https://a.example,b.example", "", `--allowed-origins "b.example" (from flag): must be an origin`},
 		{"--allowed-origins=https://a.example/", "", `--allowed-origins "https://a.example/" (from flag): must be an origin`},
@@ -325,6 +326,11 @@ func TestATokenThatCanBeGuessedIsRefusedWhereverItComesFrom(t *testing.T) {
 			t.Errorf("%s: %v", args[0], err)
 		}
 	}
+	_, err := parse([]string{"--no-callback", "--admin-token-file", writeTemp(t, "token", strings.Repeat("t", longestToken+1))})
+	if err == nil || !strings.Contains(err.Error(), "at most 4096 characters, this one has 4097") {
+		t.Errorf("one that no request has room for: %v", err)
+	}
+	mustParse(t, []string{"--no-callback", "--admin-token-file", writeTemp(t, "token", strings.Repeat("t", longestToken))})
 	if c := mustParse(t, []string{"--no-callback", "--admin-token", "12345678"}); c.Token != "12345678" {
 		t.Errorf("got %q", c.Token)
 	}

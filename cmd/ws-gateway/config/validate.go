@@ -67,7 +67,7 @@ func wantPath(path string) string {
 	}) {
 		return "a path such as /ws: printable ASCII that begins with /, without ? and #, and without / at its end"
 	}
-	for _, taken := range []string{"/tapr", "/console", "/healthz", "/readyz", "/metrics"} {
+	for _, taken := range []string{"/tapr", "/console", "/healthz", "/readyz", "/metrics", "/debug/pprof"} {
 		if lower := strings.ToLower(path); lower == taken || strings.HasPrefix(lower, taken+"/") {
 			return "a path that is not part of the management API (" + taken + ")"
 		}
@@ -115,6 +115,9 @@ func (c *Config) checkToken() error {
 	if n := len(c.Token); n > 0 && n < shortestToken {
 		return c.Reject(option, fmt.Sprintf("%sat least %d characters, this one has %d: it can be guessed; openssl rand -hex 16 makes one", must, shortestToken, n))
 	}
+	if n := len(c.Token); n > longestToken {
+		return c.Reject(option, fmt.Sprintf("%sat most %d characters, this one has %d: no request has room for it", must, longestToken, n))
+	}
 	return nil
 }
 
@@ -124,6 +127,9 @@ const (
 	shortestToken = 8
 	enoughToken   = 16
 )
+
+// longestToken is the length of the longest admin token. A request's head may have 16 KiB.
+const longestToken = 4096
 
 // checkTogether compares options that bound each other.
 func (c *Config) checkTogether() error {

@@ -6,8 +6,14 @@ package textfile
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 )
+
+// MaxSize is the size of the largest file that is read. The certificates of all authorities
+// that a system trusts have a twentieth of that. Something larger, or endless, is another
+// file: to read it would take the memory of a gateway that is asked to reload.
+const MaxSize = 4 << 20
 
 var (
 	bom     = []byte{0xEF, 0xBB, 0xBF} // of UTF-8
@@ -18,17 +24,35 @@ var (
 
 var (
 	errEncoding = errors.New("it is UTF-16 or UTF-32: save it as UTF-8")
+	errLarge    = errors.New("it has more than 4 MiB: is it the file that is meant?")
 	errMark     = errors.New("it begins with a byte order mark (BOM), which others that read the file may take for part of the secret: save it as UTF-8 without BOM")
 )
 
 // Read returns the file's text without a byte order mark of UTF-8. A text in UTF-16 or
 // UTF-32 is an error.
 func Read(path string) ([]byte, error) {
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}
 	return Text(data)
+}
+
+// readFile is os.ReadFile for files of at most MaxSize.
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, MaxSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > MaxSize {
+		return nil, errLarge
+	}
+	return data, nil
 }
 
 // Text is Read for a file that has been read already.
@@ -44,7 +68,7 @@ func Text(data []byte) ([]byte, error) {
 // ReadSecret is Read for a secret. A byte order mark is an error: another program that
 // reads the file may take it for part of the secret.
 func ReadSecret(path string) ([]byte, error) {
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,26 @@ func TestWhatAnEditorPutsInFrontIsPassedOverOrNamed(t *testing.T) {
 	}
 }
 
+func TestAFileThatIsTooLargeIsNotRead(t *testing.T) {
+	large := filepath.Join(t.TempDir(), "large")
+	for size, want := range map[int64]string{MaxSize: "", MaxSize + 1: "more than 4 MiB", 1 << 40: "more than 4 MiB"} {
+		if err := os.WriteFile(large, []byte("a"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(large, size); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(large); !says(err, want) {
+			t.Errorf("%d bytes: %v; want %q", size, err, want)
+		}
+	}
+	for _, read := range []func(string) ([]byte, error){Read, ReadSecret} {
+		if _, err := read("/dev/zero"); !says(err, "more than 4 MiB") {
+			t.Errorf("a file without end: %v", err)
+		}
+	}
+}
+
 func says(err error, part string) bool {
 	if part == "" {
 		return err == nil
