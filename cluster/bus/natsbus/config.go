@@ -110,6 +110,7 @@ const (
 	pingsMissed   = 2
 	writeTimeout  = 3 * time.Second
 	closeTimeout  = time.Second
+	whyEvery      = time.Second     // between looks why the link is down
 	deniedWait    = 5 * time.Second // until a server that refuses subjects is asked anew
 )
 

@@ -2,6 +2,7 @@ package natsbus
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -100,5 +101,34 @@ func TestALostConnectionIsNotSomethingThatNATSComplainsOf(t *testing.T) {
 	b.complained(&net.OpError{Op: "remote error", Err: tls.AlertError(116)})
 	if log := e.logged(); !strings.Contains(log, "tls: certificate required") {
 		t.Errorf("logged\n%s", log)
+	}
+}
+
+// NATS's library calls nobody for it.
+func TestWhyAServerThatWasLostCannotBeConnectedToIsToldOnce(t *testing.T) {
+	t.Parallel()
+	s, first := startSilent(t)
+	a := connect(t, "nats://"+s.Addr().String(), 1, nil)
+	a.expect(bus.Up)
+	first().Close()
+	a.expect(bus.Down)
+	const why = "first record does not look like a TLS handshake"
+	for further := 3; further > 0; { // attempts after it was told
+		c := <-s.later
+		fmt.Fprint(c, `INFO {"server_id":"x","version":"2.15.0","proto":1,"tls_required":true}`+"\r\n")
+		c.Read(make([]byte, 1)) // it has begun with TLS
+		fmt.Fprint(c, "this is no TLS\r\n")
+		c.(*net.TCPConn).CloseWrite()
+		if strings.Contains(a.logged(), why) {
+			further--
+		}
+	}
+	go serve(<-s.later)
+	a.expect(bus.Up)
+	log := a.logged()
+	for told, times := range map[string]int{why: 1, "NATS cannot be connected to": 1, "NATS is not reached": 1, "connected to NATS": 2, "complains": 0} {
+		if strings.Count(log, told) != times {
+			t.Errorf("%q is not logged %d times:\n%s", told, times, log)
+		}
 	}
 }

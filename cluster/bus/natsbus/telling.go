@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -23,9 +24,25 @@ type tellings struct {
 	linked bool        // a server has taken the client and its subjects
 	denied atomic.Bool // a server has taken the client, but not its subjects
 
-	toldAway, toldDenied bool       // since the link came up
-	toldOver             bool       // likewise
-	wrong                complaints // since then
+	toldAway, toldDenied bool // since the link came up
+	toldOver             bool // likewise
+
+	mu    sync.Mutex // guards following
+	wrong complaints // since then
+}
+
+// unheard reports whether a complaint is new since the link came up, and to be logged.
+func (t *tellings) unheard(err error) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.wrong.new(err)
+}
+
+// forget is for when the link comes up.
+func (t *tellings) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.wrong = nil
 }
 
 // complaints are what servers have complained of.
@@ -69,7 +86,8 @@ func (b *Bus) up(c *client) {
 	if !conn.IsConnected() {
 		return // it is called again, or by another client
 	}
-	b.toldAway, b.wrong = false, nil
+	b.toldAway = false
+	b.forget()
 	switch {
 	case errors.Is(err, nats.ErrPermissionViolation), errors.Is(err, nats.ErrMaxSubscriptionsExceeded):
 		b.deny() // the client calls complained next, with each subject
@@ -153,11 +171,16 @@ func (b *Bus) deny() {
 	}
 }
 
-// reconnect does so a while after each denial.
+// reconnect does so a while after each denial. Meanwhile it looks why the link is down.
 func (b *Bus) reconnect() {
+	look := time.NewTicker(whyEvery)
+	defer look.Stop()
 	for {
 		select {
 		case <-b.denials:
+		case <-look.C:
+			b.lookWhy()
+			continue
 		case <-b.done:
 			return
 		}
@@ -177,12 +200,34 @@ func (b *Bus) reconnect() {
 // unreachable is called for each attempt to connect that fails.
 func (b *Bus) unreachable(err error) { b.tellAway(err) }
 
+// lookWhy looks why a server that is there does not take the client: no callback says it of
+// a certificate, for example.
+func (b *Bus) lookWhy() {
+	conn := b.conn.Load()
+	if up, _ := b.out.state(); up || conn == nil || conn.IsConnected() || conn.IsClosed() {
+		return
+	}
+	if err := conn.LastError(); err != nil {
+		b.tellWhy(err)
+	}
+}
+
+// tellWhy logs a reason that is not the one that was logged when the link was lost.
+func (b *Bus) tellWhy(err error) {
+	if b.unheard(err) {
+		b.cfg.Log.Warn().Str("error", oneLine(err.Error())).Strs("servers", b.servers()).
+			Msg("NATS cannot be connected to: mend what error says, without a restart; it is tried on and on")
+	}
+}
+
 // tellAway logs the first failure.
 func (b *Bus) tellAway(err error) {
 	if b.toldAway {
+		b.tellWhy(err)
 		return
 	}
 	b.toldAway = true
+	b.unheard(err) // it is told here
 	b.cfg.Log.Warn().AnErr("error", err).Strs("servers", b.servers()).
 		Msg("NATS is not reached: calls are about the connections of this gateway alone until it is; it is tried on and on")
 }
@@ -221,7 +266,7 @@ func (b *Bus) complained(err error) {
 		b.tellDenied(err, fmt.Sprintf("NATS does not let this gateway subscribe to all that it needs: calls are about the connections of this gateway alone until it may have %d subscriptions; it is tried every %v", len(b.cfg.heardOn()), deniedWait))
 		return
 	}
-	if b.wrong.new(err) {
+	if b.unheard(err) {
 		b.wrong.log(b.cfg.Log, err, "this gateway", "publish and subscribe to "+b.prefix+">")
 	}
 }
@@ -236,14 +281,17 @@ func (b *Bus) needs(complaint string) bool {
 func plain(err error) bool {
 	var timeout net.Error
 	switch {
-	case errors.As(err, new(*net.DNSError)):
-		return false
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return true
 	case errors.Is(err, nats.ErrTLS): // such as a server that ends the connection after it
 		return false
 	}
-	return errors.As(err, new(syscall.Errno)) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	for _, lost := range []error{net.ErrClosed, io.EOF, io.ErrUnexpectedEOF, nats.ErrStaleConnection, nats.ErrNoServers, nats.ErrConnectionClosed} {
+		if errors.Is(err, lost) {
+			return true
+		}
+	}
+	return errors.As(err, new(*net.OpError)) && errors.As(err, new(syscall.Errno))
 }
 
 // oneLine keeps a log line one line.
