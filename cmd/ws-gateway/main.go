@@ -86,7 +86,7 @@ func refuse(p *program.Process, err error) int {
 	defer p.QueueErrors()()
 	p.Complain(err)
 	if rejected.Command == "run" {
-		p.Complain(finding.Failures(preflight.Files(rejected.Outputs)))
+		p.Complain(finding.Failures(append(preflight.Addresses(rejected.Bindings), preflight.Files(rejected.Outputs)...)))
 	}
 	return program.ExitUsage
 }
