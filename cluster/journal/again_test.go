@@ -120,6 +120,59 @@ func TestWhatIsOpenIsRecordedAgainIfTheStreamIsPurged(t *testing.T) {
 	}
 }
 
+// The last append stays, so that none is refused.
+func TestWhatIsOpenIsRecordedAgainIfTheBeginningIsPurged(t *testing.T) {
+	t.Parallel()
+	s := jetStream(t)
+	open := new(openOnes)
+	a := startNode(t, s.URL(), 1, patient, func(cfg *Config) { cfg.Again = open.again })
+	open.node = a
+	want := []string{"1:0", "1:1", "1:2", "1:3", "1:4"}
+	for _, id := range want { // in a message each
+		open.open(id)
+		await(t, "it to be written", func() bool { return a.Stats().Waiting == 0 })
+	}
+	stream, err := newStreams(t, stranger(t, s.URL())).js.Stream(t.Context(), "wsg_chat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject("wsg.chat.journal."+a.id.String()), jetstream.WithPurgeKeep(1)); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "all to be recorded again", func() bool {
+		ids, _ := a.recorded()
+		return slices.Equal(ids, want)
+	})
+	open.open("1:5")
+	until := a.appends.Load() + 4 // some looks later, at what goes on as ever
+	await(t, "looks", func() bool { return a.appends.Load() >= until })
+	if n := a.count("is lost"); n != 1 || a.Stats().Losses != 1 || len(a.fences) > 0 {
+		t.Errorf("it is told %d times; %d losses; fenced %d times", n, a.Stats().Losses, len(a.fences))
+	}
+	a.die()
+	b := startNode(t, s.URL(), 2)
+	await(t, "the close events", func() bool { return len(b.sent()) == 6 })
+}
+
+func TestWhatTheInstanceRemovesItselfIsNoLoss(t *testing.T) {
+	t.Parallel()
+	s := jetStream(t)
+	a := startNode(t, s.URL(), 1, func(cfg *Config) { cfg.DeadAfter = 500 * time.Millisecond }) // looks at it often
+	for n := 0; a.Stats().Compactions < 3; n++ {
+		id := fmt.Sprint("1:", n)
+		a.opened(id)
+		a.Closed([]byte(id))
+		if n%50 == 0 {
+			await(t, "it to be written", func() bool { return a.Stats().Waiting == 0 })
+		}
+	}
+	until := a.appends.Load() + 4
+	await(t, "looks", func() bool { return a.appends.Load() >= until })
+	if n := a.Stats().Losses; n > 0 {
+		t.Errorf("%d losses", n)
+	}
+}
+
 // A server whose host has failed may have lost what it had not yet synced.
 func TestWhatIsOpenIsRecordedAgainIfTheStreamHasLostItsEnd(t *testing.T) {
 	folder, before := t.TempDir(), t.TempDir()

@@ -32,6 +32,7 @@
 //
 //	journal.go  start, end, what is recorded
 //	hold.go     close events that wait
+//	gap.go      what was recorded and is not there any more
 //	again.go    what is recorded once more if the stream is lost
 //	writer.go   batches on their way to a subject
 //	ledger.go   a subject: append, read, purge

@@ -66,8 +66,10 @@ type Journal struct {
 
 	renewed  chan struct{} // of one place: the stream is another one
 	released chan struct{} // likewise: close events were sent that were held
+	gaps     chan uint64   // likewise: what was recorded is not whole; how many losses had been told of by then
 
 	records, failures, dropped, compactions, unheld, takeovers, closed, ignored, losses atomic.Uint64
+	appends, purges                                                                     atomic.Uint64 // to this instance's subject, and of it: see gap
 
 	endings endings
 
@@ -91,6 +93,7 @@ type Journal struct {
 	// The keeper's: as it has last seen the stream.
 	strangeSubjects int
 	limits          string // what makes it remove messages by itself; empty: nothing does
+	gap             gap
 }
 
 // Stats are counters since the start, unless marked as a gauge.
@@ -111,7 +114,7 @@ type Stats struct {
 // New makes a Journal; Start begins.
 func New(cfg Config) *Journal {
 	j := &Journal{
-		cfg: cfg, running: make(chan struct{}), renewed: make(chan struct{}, 1), released: make(chan struct{}, 1),
+		cfg: cfg, running: make(chan struct{}), renewed: make(chan struct{}, 1), released: make(chan struct{}, 1), gaps: make(chan uint64, 1),
 		taken: map[packet.Instance]*writer{},
 	}
 	j.ctx, j.cancel = context.WithCancel(context.Background())
@@ -179,7 +182,7 @@ func (j *Journal) Start(self, run packet.Instance) {
 		}
 		defer l.close()
 		j.own.ledger = j.ledger(self, &streams{link: l, js: js, app: j.cfg.App})
-		j.own.ledger.before, j.own.ledger.renewed = j.before, j.beginAgain
+		j.own.ledger.before, j.own.ledger.renewed, j.own.ledger.purges = j.before, j.beginAgain, &j.purges
 		close(j.running)
 		parts.Go(j.own.run)
 		parts.Go(j.hurry)

@@ -68,6 +68,7 @@ func (j *Journal) look(s *streams, suspects map[packet.Instance]suspect) (dead [
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
+	appends, marks := j.appends.Load(), j.marks()
 	info, err := s.stream.Info(ctx, jetstream.WithSubjectFilter(s.prefix()+"*"))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		s.stream = nil // it is made again
@@ -76,6 +77,12 @@ func (j *Journal) look(s *streams, suspects map[packet.Instance]suspect) (dead [
 		return nil, err
 	}
 	j.tellOfLimits(info.Config)
+	if j.gap.look(j, info.State.Subjects[s.subject(j.self)], appends, marks) && j.limits == "" { // or it removes them by itself, which was told
+		select {
+		case j.gaps <- marks.losses:
+		default:
+		}
+	}
 	heard := j.cfg.Heard()
 	there, strange := map[packet.Instance]bool{}, 0
 	for subject := range info.State.Subjects {

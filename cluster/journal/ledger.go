@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -106,6 +107,7 @@ type ledger struct {
 	sure    time.Duration   // for so long after an append has begun that was done nobody can have taken over
 	until   time.Time       // the end of that; zero: there was none
 	before  *Place          // where the run before has left it, until the first append
+	purges  *atomic.Uint64  // counts those that have begun and ended; nil: nobody asks
 	strange func()          // told of each message that no instance has appended
 	renewed func(lost bool) // told when nothing is in the stream of what should be: it was removed (lost), or the run before has appended nothing
 }
@@ -391,6 +393,10 @@ func (l *ledger) purge(ctx context.Context, before uint64) error {
 	defer cancel()
 	if l.streams.stream == nil {
 		return nil
+	}
+	if l.purges != nil {
+		l.purges.Add(1)
+		defer l.purges.Add(1)
 	}
 	options := []jetstream.StreamPurgeOpt{jetstream.WithPurgeSubject(l.subject)}
 	if before > 0 {

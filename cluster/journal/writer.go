@@ -238,9 +238,11 @@ func (w *writer) run() {
 	beat := time.NewTimer(0)
 	defer beat.Stop()
 	for {
-		due := false
+		due, gap, losses := false, false, uint64(0)
 		select {
 		case <-w.wake:
+		case losses = <-w.gaps():
+			due, gap = true, true // an append finds whether more is wrong
 		case <-beat.C:
 			due = true
 		case <-w.ask:
@@ -280,9 +282,20 @@ func (w *writer) run() {
 			}
 			due = false
 		}
+		if gap && losses == w.j.losses.Load() {
+			w.j.beginAgain(true)
+		}
 		w.compact()
 		beat.Reset(w.j.beatEvery())
 	}
+}
+
+// gaps is Journal.gaps for who writes what that is about.
+func (w *writer) gaps() <-chan uint64 {
+	if w.own {
+		return w.j.gaps
+	}
+	return nil
 }
 
 // failed counts a batch that could not be written. If it was for another instance, this one's own
@@ -324,6 +337,9 @@ func (w *writer) append(whole context.Context, batch []byte) error {
 	case err == nil:
 		w.batches++
 		w.size += len(batch) + headerRoom
+		if w.own {
+			w.j.appends.Add(1)
+		}
 	case errors.Is(err, context.Canceled) && whole.Err() == nil:
 		return nats.ErrDisconnected
 	}
