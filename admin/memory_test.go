@@ -103,7 +103,7 @@ func TestAnswersThatNobodyReadsAreBounded(t *testing.T) {
 // reads nothing.
 func TestCallersWhoTakeNoAnswerHoldNoMoreThanThat(t *testing.T) {
 	r := newRig(t)
-	for range 200 {
+	for range 130 {
 		caller := r.wire()
 		caller.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 		caller.write(strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 20))
