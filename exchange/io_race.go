@@ -9,23 +9,15 @@ import "syscall"
 // raw system calls.
 
 // Receive reads from a non-blocking socket.
-func Receive(fd uintptr, p []byte) (n int, errno syscall.Errno) {
-	for {
-		n, err := syscall.Read(int(fd), p)
-		switch errno, _ := err.(syscall.Errno); errno {
-		case 0:
-			return n, 0
-		case syscall.EINTR:
-		default:
-			return 0, errno
-		}
-	}
-}
+func Receive(fd uintptr, p []byte) (n int, errno syscall.Errno) { return transfer(syscall.Read, fd, p) }
 
 // send writes to a non-blocking socket, and returns how much that has taken.
-func send(fd uintptr, p []byte) (n int, errno syscall.Errno) {
+func send(fd uintptr, p []byte) (n int, errno syscall.Errno) { return transfer(syscall.Write, fd, p) }
+
+// transfer makes a system call until no signal interrupts it.
+func transfer(call func(fd int, p []byte) (int, error), fd uintptr, p []byte) (n int, errno syscall.Errno) {
 	for {
-		n, err := syscall.Write(int(fd), p)
+		n, err := call(int(fd), p)
 		switch errno, _ := err.(syscall.Errno); errno {
 		case 0:
 			return n, 0

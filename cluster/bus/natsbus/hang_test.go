@@ -53,14 +53,20 @@ func startSilent(t *testing.T) (s *silent, first func() net.Conn) {
 	return s, func() net.Conn { return <-conns }
 }
 
-// A client is locked while it waits for what a server says first.
-func TestHowLongAPacketMayBeIsSaidWhileTheServerHangs(t *testing.T) {
-	t.Parallel()
+// lose returns a bus that has lost such a server, to which it tries to connect again.
+func lose(t *testing.T) (s *silent, a *end) {
 	s, first := startSilent(t)
-	a := connect(t, "nats://"+s.Addr().String(), 1, nil)
+	a = connect(t, "nats://"+s.Addr().String(), 1, nil)
 	a.expect(bus.Up)
 	first().Close()
 	a.expect(bus.Down)
+	return s, a
+}
+
+// A client is locked while it waits for what a server says first.
+func TestHowLongAPacketMayBeIsSaidWhileTheServerHangs(t *testing.T) {
+	t.Parallel()
+	s, a := lose(t)
 	for range 5 { // whoever waits for the client waits for dialTimeout each time
 		<-s.later
 		asked := time.Now()
@@ -76,10 +82,7 @@ func TestHowLongAPacketMayBeIsSaidWhileTheServerHangs(t *testing.T) {
 
 func TestAConnectionOnWhichAServerSaysNothingIsNotKept(t *testing.T) {
 	t.Parallel()
-	s, first := startSilent(t)
-	a := connect(t, "nats://"+s.Addr().String(), 1, nil)
-	a.expect(bus.Up)
-	first().Close()
+	s, _ := lose(t)
 	before := <-s.later
 	<-s.later // the next attempt
 	before.SetReadDeadline(time.Now().Add(time.Minute))
@@ -107,11 +110,7 @@ func TestALostConnectionIsNotSomethingThatNATSComplainsOf(t *testing.T) {
 // NATS's library calls nobody for it.
 func TestWhyAServerThatWasLostCannotBeConnectedToIsToldOnce(t *testing.T) {
 	t.Parallel()
-	s, first := startSilent(t)
-	a := connect(t, "nats://"+s.Addr().String(), 1, nil)
-	a.expect(bus.Up)
-	first().Close()
-	a.expect(bus.Down)
+	s, a := lose(t)
 	const why = "first record does not look like a TLS handshake"
 	for further := 3; further > 0; { // attempts after it was told
 		c := <-s.later
